@@ -1,0 +1,300 @@
+//! The configuration as the server needs it: checked, complete, defaults filled in.
+//!
+//! Zone and network names are plain lower-case text here; `zones` turns them into wire form.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// Everything `postern serve` needs, from one file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The file it came from; none for the lab and for tests.
+    pub path: Option<PathBuf>,
+    /// Listeners, identity, user, watching.
+    pub server: Server,
+    /// Networks in file order. `default` is always present, added last if the file does not name it.
+    pub networks: Vec<Network>,
+    /// Private zones in file order, presets already expanded to their zone names.
+    pub zones: Vec<Zone>,
+    /// Forward rules in file order; with none given, one for `.` with [`Upstreams::System`].
+    pub forwards: Vec<Forward>,
+    /// The cache of upstream data.
+    pub cache: Cache,
+    /// Bounds on what strangers can make the server hold.
+    pub limits: Limits,
+    /// Operational log.
+    pub log: Log,
+    /// The fallback record.
+    pub fallback: Fallback,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Addresses for UDP and TCP.
+    pub listen: Vec<SocketAddr>,
+    /// UDP worker threads for each address; default: one a core.
+    pub workers: usize,
+    /// User to become once the sockets are bound.
+    pub user: Option<String>,
+    /// Group to become; default: the user's own.
+    pub group: Option<String>,
+    /// Clients that may query at all; empty: everybody.
+    pub allow: Vec<IpNet>,
+    /// Clients that are refused, longest prefix of `allow` and `deny` wins.
+    pub deny: Vec<IpNet>,
+    /// NSID (RFC 5001) given to clients that ask; none: not answered.
+    pub nsid: Option<String>,
+    /// `version.bind`/`version.server` CH TXT; none: REFUSED.
+    pub version: Option<String>,
+    /// `id.server`/`hostname.bind` CH TXT (RFC 4892); none: REFUSED.
+    pub identity: Option<String>,
+    /// How often sources are looked at even when no file event came.
+    pub poll: Duration,
+    /// How long a burst of file events is left to settle before sources are read.
+    pub settle: Duration,
+    /// Refuse to start when a zone's source is bad, instead of serving the rest.
+    pub strict: bool,
+    /// Largest UDP answer sent, bytes (RFC 9715: 1232).
+    pub udp_size: u16,
+    /// How long a stop waits for answers that are under way.
+    pub drain: Duration,
+    /// Extends or replaces rows of the built-in private-link zone table.
+    pub zone_table: Option<PathBuf>,
+}
+
+/// `[[network]]`: a virtual network or site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// Its name; `default` is everybody else.
+    pub name: String,
+    /// Client prefixes that belong to it; longest prefix over all networks wins.
+    pub clients: Vec<IpNet>,
+    /// Who in it may have recursion (forwarding).
+    pub recursion: Recursion,
+}
+
+/// Who may have recursion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recursion {
+    /// Every client of the network.
+    Yes,
+    /// None.
+    No,
+    /// Clients with a private, loopback, link-local or unique local address: what `default` gets when nothing is said.
+    PrivateClients,
+}
+
+/// `[[zone]]`: a private zone, linked to networks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Zone {
+    /// Apex, lower case, no final dot (`.` for the root).
+    pub name: String,
+    /// Networks it is linked to, by name; empty: all of them.
+    pub networks: Vec<String>,
+    /// Where its records come from.
+    pub source: Source,
+    /// What happens to a name that it lacks.
+    pub on_missing: OnMissing,
+    /// Lowest TTL given out, seconds.
+    pub min_ttl: u32,
+    /// Highest TTL given out, seconds.
+    pub max_ttl: u32,
+    /// Line of the `[[zone]]` in the configuration file, 1-based; 0: none.
+    pub line: u32,
+}
+
+/// The one writer of a zone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// One file; the format is told from its content unless given.
+    File {
+        /// Path, resolved against the configuration file's directory.
+        path: PathBuf,
+        /// What is in it.
+        format: Format,
+    },
+    /// A watched directory: `<name>.zone` with any of `<name>.hosts`, `<name>.json` and, for a preset, `*.json` and
+    /// `*.hosts` whose names fall into the zone. Absent files are an empty zone.
+    Directory {
+        /// Path, resolved against the configuration file's directory.
+        path: PathBuf,
+    },
+}
+
+/// What a source file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Format {
+    /// Look at the name and the first bytes.
+    Auto,
+    /// RFC 1035 zone file.
+    Zone,
+    /// `address name…` lines.
+    Hosts,
+    /// Any JSON shape of Azure.
+    Azure,
+}
+
+/// What a private zone does with a name it lacks (never with a type it lacks).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMissing {
+    /// Ask the public DNS and record it (Azure: `NxDomainRedirect`).
+    Public,
+    /// NXDOMAIN (Azure: `Default`).
+    Nxdomain,
+    /// SERVFAIL.
+    Servfail,
+}
+
+/// `[[forward]]`: a route.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forward {
+    /// Suffix, lower case, no final dot (`.` for the rest).
+    pub zone: String,
+    /// Networks it serves, by name; empty: all of them.
+    pub networks: Vec<String>,
+    /// Who is asked.
+    pub upstreams: Upstreams,
+    /// In which order.
+    pub select: Select,
+    /// How long one upstream is waited for before the next is asked.
+    pub timeout: Duration,
+    /// Line of the `[[forward]]` in the configuration file, 1-based; 0: none.
+    pub line: u32,
+}
+
+/// Who a route asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Upstreams {
+    /// The nameservers of `/etc/resolv.conf`, read at start and on reload.
+    System,
+    /// These.
+    List(Vec<Upstream>),
+}
+
+/// One upstream server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upstream {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How it is spoken to.
+    pub transport: Transport,
+    /// Most questions outstanding there (168.63.129.16: 200).
+    pub in_flight: u32,
+    /// Most questions a second, token bucket; 0: no bound (168.63.129.16: 1000).
+    pub rate: u32,
+}
+
+/// How an upstream is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// UDP, and TCP when the answer is truncated.
+    Udp,
+    /// TCP always.
+    Tcp,
+}
+
+/// Order in which a route's upstreams are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Select {
+    /// As written; the next when one fails.
+    Order,
+    /// Fastest measured first.
+    Latency,
+}
+
+/// `[cache]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cache {
+    /// Memory for entries, bytes; 0: no cache.
+    pub size: u64,
+    /// Lower bound of cached TTLs, seconds.
+    pub min_ttl: u32,
+    /// Upper bound of cached TTLs, seconds.
+    pub max_ttl: u32,
+    /// Upper bound of cached negative answers, seconds (RFC 2308 section 5).
+    pub max_negative_ttl: u32,
+    /// How long a failure to resolve is remembered, seconds (RFC 9520: 1 to 300).
+    pub failure_ttl: u32,
+    /// How long past expiry an entry may be served when no upstream answers (RFC 8767); zero: never.
+    pub stale: Duration,
+    /// TTL of a stale answer, seconds (RFC 8767: 30).
+    pub stale_ttl: u32,
+    /// How long a client waits for a fresh answer before it gets a stale one (RFC 8767: 1.8 s).
+    pub stale_after: Duration,
+    /// How long after a failed refresh stale data is served at once, without asking again (RFC 8767: 30 s).
+    pub stale_recheck: Duration,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Client questions waiting for upstreams, in all; one more is answered SERVFAIL.
+    pub pending: usize,
+    /// TCP connections, in all.
+    pub tcp_connections: usize,
+    /// TCP connections for each client address.
+    pub tcp_per_client: usize,
+    /// A TCP connection without a complete question this long is closed (RFC 7766).
+    pub tcp_idle: Duration,
+    /// Questions of one TCP connection that may wait for answers.
+    pub tcp_pipeline: usize,
+    /// Time a client's question may take in all.
+    pub query_deadline: Duration,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// `error` … `trace`, or a filter such as `info,postern_dns=debug`.
+    pub level: String,
+    /// Text or JSON lines.
+    pub format: LogFormat,
+}
+
+/// How lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[fallback]`: the record of answers that went public at a private-link name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fallback {
+    /// File the events go to; none: the log, at WARN.
+    pub file: Option<PathBuf>,
+    /// JSON lines or text.
+    pub format: LogFormat,
+    /// Size at which the file is rotated, bytes; 0: never.
+    pub rotate: u64,
+    /// Rotated files that are kept.
+    pub keep: u32,
+    /// Which repetitions of a (network, name, type, reason) are written.
+    pub repeat: Repeat,
+    /// Entries of the ledger by (network, name).
+    pub ledger: usize,
+    /// Events that may wait for the writer; more are counted as dropped.
+    pub queue: usize,
+}
+
+/// Which repetitions of the same fallback are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// Every one.
+    All,
+    /// The first.
+    First,
+    /// One in each such time.
+    Every(Duration),
+}
+
+impl Config {
+    /// The address an upstream is known by in Azure, with its limits: 1000 queries a second, 200 outstanding.
+    pub const AZURE_DNS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(168, 63, 129, 16));
+}

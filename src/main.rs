@@ -1,0 +1,2 @@
+//! Postern, the private way in.
+fn main() {}

@@ -1,0 +1,8 @@
+//! Private zones, networks, sources and snapshots.
+#![forbid(unsafe_code)]
+
+pub mod lookup;
+pub mod name;
+pub mod record;
+pub mod snapshot;
+pub mod zone;
