@@ -33,6 +33,9 @@ pub struct RecordRef<'a> {
 pub trait RecordSink {
     /// One record. The sink checks what concerns the zone (out of zone, CNAME beside data …) and keeps its own problems.
     fn record(&mut self, record: RecordRef<'_>);
+
+    /// The records that follow stand in this file: called before the first one and where `$INCLUDE` goes into a file or comes back.
+    fn file(&mut self, _file: &Arc<PathBuf>) {}
 }
 
 /// One thing wrong with a source, for people: `file:line:column: error: message help: help`.
