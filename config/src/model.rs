@@ -4,9 +4,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+
+use crate::azure::Table;
 
 /// Everything `postern serve` needs, from one file.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +32,8 @@ pub struct Config {
     pub log: Log,
     /// The fallback record.
     pub fallback: Fallback,
+    /// The private-link table, with the rows of `server.zone-table`.
+    pub azure: Arc<Table>,
 }
 
 /// `[server]`.

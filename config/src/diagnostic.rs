@@ -1,0 +1,128 @@
+//! Problems in files that people write: where, what, and how to mend it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// One thing wrong with a file: `file:line:column: error: message help: help`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Diagnostic {
+    /// The file.
+    pub file: PathBuf,
+    /// 1-based; 0: the file as a whole.
+    pub line: u32,
+    /// 1-based, in characters; 0: the file as a whole.
+    pub column: u32,
+    /// Whether the file can be used all the same.
+    pub severity: Severity,
+    /// What is wrong, with what was expected.
+    pub message: String,
+    /// How to mend it; may be empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub help: String,
+}
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The file is not used.
+    Error,
+    /// The file is used all the same.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if self.line > 0 {
+            write!(f, "{}:{}:", self.line, self.column)?;
+        }
+        write!(f, " {}: {}", self.severity, self.message)?;
+        if !self.help.is_empty() {
+            write!(f, " help: {}", self.help)?;
+        }
+        Ok(())
+    }
+}
+
+/// A text with its lines found, so that a byte offset becomes a line and a column.
+#[derive(Debug)]
+pub(crate) struct Lines<'a> {
+    file: &'a Path,
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn new(file: &'a Path, text: &'a str) -> Self {
+        let starts =
+            std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, octet)| *octet == b'\n').map(|(at, _)| at + 1)).collect();
+        Self { file, text, starts }
+    }
+
+    /// Line and column of a byte offset, both 1-based, the column in characters.
+    pub(crate) fn position(&self, offset: usize) -> (u32, u32) {
+        let offset = offset.min(self.text.len());
+        let line = self.starts.partition_point(|start| *start <= offset) - 1;
+        let column = self.text.get(self.starts[line]..offset).map_or(0, |before| before.chars().count());
+        (line as u32 + 1, column as u32 + 1)
+    }
+
+    /// Byte offset of a 1-based line and a 1-based column in bytes, as serde_json counts.
+    pub(crate) fn offset(&self, line: usize, column: usize) -> usize {
+        self.starts.get(line.saturating_sub(1)).map_or(self.text.len(), |start| (start + column.saturating_sub(1)).min(self.text.len()))
+    }
+
+    pub(crate) fn error(&self, offset: usize, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
+        let (line, column) = self.position(offset);
+        Diagnostic { file: self.file.into(), line, column, severity: Severity::Error, message: message.into(), help: help.into() }
+    }
+}
+
+/// A problem of the file as a whole.
+pub(crate) fn whole_file(file: &Path, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
+    Diagnostic { file: file.into(), line: 0, column: 0, severity: Severity::Error, message: message.into(), help: help.into() }
+}
+
+/// The candidate nearest to `word`, where one is near enough to have been meant.
+pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let reach = (word.chars().count() / 3).clamp(1, 3);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= reach || (word.len() > 3 && candidate.starts_with(word)))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_become_lines_and_columns_in_characters() {
+        let lines = Lines::new(Path::new("a"), "ab\n\u{e9}x\n");
+        for (offset, want) in [(0, (1, 1)), (2, (1, 3)), (3, (2, 1)), (5, (2, 2)), (7, (3, 1)), (99, (3, 1))] {
+            assert_eq!(lines.position(offset), want, "{offset}");
+        }
+    }
+
+    #[test]
+    fn suggests_only_what_is_near() {
+        let keys = ["listen", "workers", "user", "udp-size"];
+        for (word, want) in [("lisen", Some("listen")), ("worker", Some("workers")), ("udp_size", Some("udp-size")), ("colour", None)] {
+            assert_eq!(did_you_mean(word, keys), want, "{word}");
+        }
+    }
+}
