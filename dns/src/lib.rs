@@ -1,1 +1,24 @@
-//! Postern: dns.
+//! Answering: listeners, the path of a query, cache, upstreams.
+//!
+//! Start with [`query`]: the path on one page. A question is walked hop by hop ([`query::walk`]); at each name the private zones of
+//! the client's network speak first, then the cache, and what neither knows is asked upstream by the resolver side. The walk is
+//! repeated from the question after each upstream answer, so that private data is always the snapshot's of that moment.
+//!
+//! ```text
+//! listen ─ wire::question ─ access ─ query::walk ─┬─ query::respond ─ listen
+//!                             zones · cache       └─ resolver ─ upstream ─ accept ─ query::walk …
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod accept;
+pub mod access;
+pub mod cache;
+pub mod chain;
+pub mod clock;
+pub mod ede;
+pub mod fallback;
+pub mod query;
+pub mod respond;
+pub mod route;
+pub mod state;
+pub mod wire;

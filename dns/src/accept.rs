@@ -1,0 +1,258 @@
+//! What of an upstream's answer is believed, and kept.
+//!
+//! Only the chain that starts at the name asked is read; every other record is dropped. The upstream's say ends at the first name
+//! that lies in a private zone of the client's network or in another route (S1), so neither is ever heard, nor cached, from it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use zones::name::NameBuf;
+
+use crate::cache::{Cache, Entry, Key, What};
+use crate::chain::MAX_HOPS;
+use crate::clock::Now;
+use crate::query::{Ask, Heard};
+use crate::state::View;
+use crate::wire::message::{BadMessage, Message, Record, flag};
+use crate::wire::rtype;
+
+/// What an upstream's message is good for.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It says something about the name asked.
+    Heard(Heard),
+    /// TC: ask again over TCP.
+    Truncated,
+    /// The upstream does not know EDNS (FORMERR or NOTIMP without OPT, RFC 6891 section 7): ask again without.
+    WithoutEdns,
+    /// An RCODE that says nothing about the name; the next upstream may know.
+    Failed(u16),
+    /// Not an answer to what was asked.
+    Nonsense(&'static str),
+}
+
+/// Reads an upstream's answer to `ask`, for a client with this view.
+pub fn accept(ask: &Ask, view: &View, upstream: &Arc<str>, bytes: &[u8]) -> Verdict {
+    let message = match Message::read(bytes) {
+        Ok(message) => message,
+        // Servers that do not know EDNS may send back the bare header (RFC 6891 section 7).
+        Err(_) if bytes.len() >= 4 && matches!(bytes[3] & 0xf, 1 | 4) => return Verdict::WithoutEdns,
+        Err(_) => return Verdict::Nonsense("malformed"),
+    };
+    if message.flags & (flag::QR | flag::OPCODE) != flag::QR || message.name != ask.name || message.rtype != ask.rtype || message.class != 1
+    {
+        return Verdict::Nonsense("not an answer to this question");
+    }
+    if message.flags & flag::TC != 0 {
+        return Verdict::Truncated;
+    }
+    match message.rcode {
+        0 | 3 => {}
+        1 | 4 | 16 => return Verdict::WithoutEdns,
+        rcode => return Verdict::Failed(rcode),
+    }
+    let reader = Reader { ask, view, upstream, message: &message };
+    match reader.chain() {
+        Ok(Some(heard)) => Verdict::Heard(heard),
+        Ok(None) => Verdict::Failed(message.rcode),
+        Err(_) => Verdict::Nonsense("malformed RDATA"),
+    }
+}
+
+/// Keeps what was heard for as long as its TTL allows.
+pub fn remember(cache: &Cache, ask: &Ask, heard: &Heard) {
+    let options = options(ask);
+    for (route, name, entry) in &heard.0 {
+        if entry.ttl > 0 {
+            cache.insert(&Key::new(*route, options, ask.rtype, name), entry.clone());
+            if entry.what == What::Alias && ask.rtype != rtype::CNAME {
+                cache.insert(&Key::new(*route, options, rtype::CNAME, name), entry.clone());
+            }
+        }
+    }
+}
+
+/// Remembers that no upstream could say (RFC 9520); `stale` data there is then given at once for a while (RFC 8767).
+pub fn remember_failure(cache: &Cache, ask: &Ask, settings: &config::model::Cache, now: Now, upstream: &Arc<str>) {
+    let recheck = now.plus(settings.stale_recheck);
+    let mut stale = false;
+    for rtype in [ask.rtype, rtype::CNAME] {
+        if let Some(entry) = cache.get(&Key::new(ask.route, options(ask), rtype, &ask.name))
+            && (rtype == ask.rtype || entry.what == What::Alias)
+            && entry.may_be_stale(now, settings.stale)
+        {
+            entry.refresh_failed(recheck);
+            stale = true;
+        }
+    }
+    if !stale && settings.failure_ttl > 0 {
+        let entry = Entry {
+            what: What::Failure,
+            wire: Box::default(),
+            count: 0,
+            authority: Box::default(),
+            authority_count: 0,
+            born: now,
+            ttl: settings.failure_ttl,
+            authentic: false,
+            known_public: false,
+            upstream: upstream.clone(),
+            recheck: AtomicU64::new(0),
+        };
+        cache.insert(&Key::new(ask.route, options(ask), ask.rtype, &ask.name), Arc::new(entry));
+    }
+}
+
+/// Bits of the cache key: answers differ with DO and CD.
+fn options(ask: &Ask) -> u8 {
+    u8::from(ask.dnssec_ok) | u8::from(ask.checking_disabled) << 1
+}
+
+struct Reader<'a> {
+    ask: &'a Ask,
+    view: &'a View<'a>,
+    upstream: &'a Arc<str>,
+    message: &'a Message<'a>,
+}
+
+impl Reader<'_> {
+    /// Follows the chain from the name asked. `None`: the message says nothing about it (a referral, say).
+    fn chain(&self) -> Result<Option<Heard>, BadMessage> {
+        let mut heard = Heard::default();
+        let mut name = self.ask.name.clone();
+        while heard.0.len() <= MAX_HOPS {
+            if !heard.0.is_empty() && !self.may_speak_of(&name) {
+                break; // S1: the rest is dropped
+            }
+            let alias = (self.ask.rtype != rtype::CNAME).then(|| self.answer(&name, rtype::CNAME).next().cloned()).flatten();
+            if let Some(alias) = alias {
+                let mut target = Vec::new();
+                self.message.append_rdata(&alias, &mut target)?;
+                let target = NameBuf::read(&target)?;
+                self.hear(&mut heard, &name, What::Alias, rtype::CNAME)?;
+                name = target;
+                continue;
+            }
+            if self.answer(&name, self.ask.rtype).next().is_some() {
+                self.hear(&mut heard, &name, What::Set, self.ask.rtype)?;
+                break;
+            }
+            let denied = if self.message.rcode == 3 { What::NxDomain } else { What::NoData };
+            let soa = self.soa(&name).is_some();
+            let referral = self.message.records.iter().any(|record| !record.answer && record.rtype == rtype::NS);
+            match heard.0.is_empty() {
+                _ if soa || denied == What::NxDomain => self.hear(&mut heard, &name, denied, rtype::SOA)?,
+                true if referral => return Ok(None),
+                true => self.hear(&mut heard, &name, denied, rtype::SOA)?,
+                false => {} // aliases alone: what they lead to is asked for next
+            }
+            break;
+        }
+        Ok(Some(heard))
+    }
+
+    /// An upstream may speak of a name that no private zone of this network holds and that its own route covers.
+    fn may_speak_of(&self, name: &NameBuf) -> bool {
+        let route = self.view.state.routes.find(self.view.network_id, name);
+        let zone = self.view.network.zone_of(name, 0).map_or(0, |hosted| hosted.apex.as_wire().len());
+        route.is_some_and(|(route, suffix)| route.id == self.ask.route && suffix > zone)
+    }
+
+    fn answer<'r>(&'r self, name: &'r NameBuf, rtype: u16) -> impl Iterator<Item = &'r Record> {
+        self.message.records.iter().filter(move |record| record.answer && record.rtype == rtype && record.owner == *name)
+    }
+
+    /// The SOA that makes a denial of `name` cacheable: its owner must be at or above the name (RFC 2308 section 5).
+    fn soa<'r>(&'r self, name: &NameBuf) -> Option<&'r Record> {
+        let mut authority = self.message.records.iter().filter(|record| !record.answer && record.rtype == rtype::SOA);
+        authority.find(|record| name.is_under(record.owner.as_wire()))
+    }
+
+    /// Adds one entry. The authority section goes along with a denial, and with its proofs where DNSSEC was asked for.
+    fn hear(&self, heard: &mut Heard, name: &NameBuf, what: What, rtype: u16) -> Result<(), BadMessage> {
+        let settings = &self.view.state.settings.cache;
+        let positive = matches!(what, What::Set | What::Alias);
+        let mut ttl = if positive { u32::MAX } else { 0 };
+        let (mut wire, mut count) = (Vec::new(), 0);
+        let (mut authority, mut authority_count) = (Vec::new(), 0);
+        if positive {
+            let signatures = self.answer(name, rtype::RRSIG).filter(|signature| {
+                self.ask.dnssec_ok && rtype != rtype::RRSIG && self.message.raw(signature).starts_with(&rtype.to_be_bytes())
+            });
+            let limit = if what == What::Alias { 1 } else { usize::MAX };
+            for record in self.answer(name, rtype).take(limit).chain(signatures) {
+                ttl = ttl.min(record.ttl);
+                self.append(record, b"\xc0\x0c", &mut wire)?;
+                count += 1;
+            }
+            ttl = ttl.clamp(settings.min_ttl, settings.max_ttl.max(settings.min_ttl));
+        } else if let Some(soa) = self.soa(name) {
+            let start = authority.len();
+            self.append(soa, soa.owner.as_wire(), &mut authority)?;
+            authority_count += 1;
+            // MINIMUM is the last of SOA's five numbers.
+            let minimum = authority[start..].last_chunk::<4>().map_or(0, |octets| u32::from_be_bytes(*octets));
+            ttl = soa.ttl.min(minimum).min(settings.max_negative_ttl);
+        }
+        if self.ask.dnssec_ok {
+            const PROOFS: [u16; 3] = [47, 50, rtype::RRSIG]; // NSEC, NSEC3 and the signatures over them and over SOA
+            for record in self.message.records.iter().filter(|record| !record.answer && PROOFS.contains(&record.rtype)) {
+                self.append(record, record.owner.as_wire(), &mut authority)?;
+                authority_count += 1;
+            }
+        }
+        set_ttls(&mut wire, 2, ttl);
+        set_owned_ttls(&mut authority, ttl);
+        let entry = Entry {
+            what,
+            wire: wire.into(),
+            count,
+            authority: authority.into(),
+            authority_count,
+            born: self.view.now,
+            ttl,
+            authentic: self.message.flags & flag::AD != 0,
+            known_public: crate::fallback::is_known_public(&self.view.state.table, name),
+            upstream: self.upstream.clone(),
+            recheck: AtomicU64::new(0),
+        };
+        heard.0.push((self.ask.route, name.clone(), Arc::new(entry)));
+        Ok(())
+    }
+
+    fn append(&self, record: &Record, owner: &[u8], out: &mut Vec<u8>) -> Result<(), BadMessage> {
+        out.extend_from_slice(owner);
+        out.extend_from_slice(&record.rtype.to_be_bytes());
+        out.extend_from_slice(&1u16.to_be_bytes());
+        out.extend_from_slice(&record.ttl.to_be_bytes());
+        let length = out.len();
+        out.extend_from_slice(&[0, 0]);
+        self.message.append_rdata(record, out)?;
+        let octets = u16::try_from(out.len() - length - 2).map_err(|_| BadMessage::Data)?;
+        out[length..length + 2].copy_from_slice(&octets.to_be_bytes());
+        Ok(())
+    }
+}
+
+/// Gives all records whose owner takes `owner` octets one TTL (RFC 2181 section 5.2).
+fn set_ttls(wire: &mut [u8], owner: usize, ttl: u32) {
+    let mut at = 0;
+    while let Some(length) = wire.get(at + owner + 8..at + owner + 10) {
+        let next = at + owner + 10 + usize::from(u16::from_be_bytes([length[0], length[1]]));
+        wire[at + owner + 4..at + owner + 8].copy_from_slice(&ttl.to_be_bytes());
+        at = next;
+    }
+}
+
+/// The same for records with their owners in full.
+fn set_owned_ttls(wire: &mut [u8], ttl: u32) {
+    let mut at = 0;
+    while at < wire.len() {
+        let Ok(owner) = NameBuf::read(&wire[at..]) else { return };
+        let fixed = at + owner.len();
+        let Some(length) = wire.get(fixed + 8..fixed + 10) else { return };
+        let next = fixed + 10 + usize::from(u16::from_be_bytes([length[0], length[1]]));
+        wire[fixed + 4..fixed + 8].copy_from_slice(&ttl.to_be_bytes());
+        at = next;
+    }
+}

@@ -1,0 +1,5 @@
+//! Who may query, and who may have recursion.
+
+/// Access lists.
+#[derive(Debug, Default)]
+pub struct Access {}

@@ -1,0 +1,204 @@
+//! What upstreams said, hop by hop (S5): one RRset, alias, denial or failure an entry. Private data is never in here.
+//!
+//! The key is (route, DO and CD, type, owner). Routes have caches of their own, so what one network's upstreams say is never given to
+//! a network that does not ask them. An alias is kept under CNAME and under each type that was asked, so that a hit is one probe.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use quick_cache::sync::Cache as Store;
+use siphasher::sip::SipHasher13;
+use zones::name::{MAX_NAME, NameBuf};
+
+use crate::clock::Now;
+use crate::route::RouteId;
+
+/// The shared cache of upstream data, bounded in memory.
+#[derive(Debug)]
+pub struct Cache {
+    store: Option<Entries>,
+}
+
+type Entries = Store<Box<[u8]>, Arc<Entry>, Weight, Keyed>;
+
+/// One thing an upstream said about one name.
+#[derive(Debug)]
+pub struct Entry {
+    /// What it said.
+    pub what: What,
+    /// Records of the answer: each the owner placeholder `C0 0C`, TYPE, CLASS, TTL, RDLENGTH, RDATA; signatures included.
+    pub wire: Box<[u8]>,
+    /// Records in `wire`.
+    pub count: u16,
+    /// Records of the authority section with their owners in full: the SOA of a denial, and with DO its proofs.
+    pub authority: Box<[u8]>,
+    /// Records in `authority`.
+    pub authority_count: u16,
+    /// When it was heard.
+    pub born: Now,
+    /// Seconds it may be given out as fresh.
+    pub ttl: u32,
+    /// The upstream validated it (AD).
+    pub authentic: bool,
+    /// The name, or the alias's target, is one the zone table knows as public name of a private-link service.
+    pub known_public: bool,
+    /// Who said it.
+    pub upstream: Arc<str>,
+    /// Until then a stale copy is given at once, because a refresh failed a moment ago (RFC 8767 section 5).
+    pub recheck: AtomicU64,
+}
+
+/// Kinds of entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// The RRset asked for.
+    Set,
+    /// A CNAME (or a DNAME, kept as the CNAME made from it).
+    Alias,
+    /// The name exists, the type does not.
+    NoData,
+    /// No such name.
+    NxDomain,
+    /// No upstream could say (RFC 9520).
+    Failure,
+}
+
+/// How old an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// Within its TTL; seconds since it was heard.
+    Fresh(u32),
+    /// Past its TTL; a refresh failed a moment ago, so it may be given at once.
+    StaleNow,
+    /// Past its TTL.
+    Stale,
+}
+
+/// A key on the stack: a look-up allocates nothing.
+pub struct Key {
+    bytes: [u8; 5 + MAX_NAME],
+    len: usize,
+}
+
+impl Key {
+    /// `options`: bit 0 DO, bit 1 CD.
+    pub fn new(route: RouteId, options: u8, rtype: u16, name: &NameBuf) -> Self {
+        let mut bytes = [0; 5 + MAX_NAME];
+        bytes[..2].copy_from_slice(&route.0.to_be_bytes());
+        bytes[2] = options;
+        bytes[3..5].copy_from_slice(&rtype.to_be_bytes());
+        bytes[5..5 + name.len()].copy_from_slice(name.as_wire());
+        Self { bytes, len: 5 + name.len() }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Cache {
+    /// A cache of at most about `size` bytes; 0: none.
+    pub fn new(size: u64) -> Self {
+        const TYPICAL: u64 = 400; // bytes an entry with one CNAME or address takes, key included
+        let keys = Keyed { a: rand::random(), b: rand::random() };
+        let store = (size > 0).then(|| Store::with((size / TYPICAL).max(64) as usize, size, Weight, keys, Default::default()));
+        Self { store }
+    }
+
+    /// What is known, however old; the caller looks at [`Entry::age`].
+    pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.store.as_ref()?.get(key.as_bytes())
+    }
+
+    /// Keeps an entry, in place of what was there.
+    pub fn insert(&self, key: &Key, entry: Arc<Entry>) {
+        if let Some(store) = &self.store {
+            store.insert(key.as_bytes().into(), entry);
+        }
+    }
+
+    /// Forgets one entry.
+    pub fn remove(&self, key: &Key) {
+        if let Some(store) = &self.store {
+            store.remove(key.as_bytes());
+        }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        if let Some(store) = &self.store {
+            store.clear();
+        }
+    }
+
+    /// Entries held.
+    pub fn len(&self) -> usize {
+        self.store.as_ref().map_or(0, Store::len)
+    }
+
+    /// True where nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes accounted for.
+    pub fn weight(&self) -> u64 {
+        self.store.as_ref().map_or(0, Store::weight)
+    }
+}
+
+impl Entry {
+    /// How old it is.
+    pub fn age(&self, now: Now) -> Age {
+        let seconds = now.since(self.born) / 1000;
+        if seconds < u64::from(self.ttl) {
+            Age::Fresh(seconds as u32)
+        } else if now.0 < self.recheck.load(Ordering::Relaxed) {
+            Age::StaleNow
+        } else {
+            Age::Stale
+        }
+    }
+
+    /// True where it may still be served stale, `window` after its TTL ran out. Failures never are.
+    pub fn may_be_stale(&self, now: Now, window: Duration) -> bool {
+        self.what != What::Failure && now.since(self.born) <= u64::from(self.ttl) * 1000 + window.as_millis() as u64
+    }
+
+    /// A refresh failed: give the stale copy at once until `until`.
+    pub fn refresh_failed(&self, until: Now) {
+        self.recheck.store(until.0, Ordering::Relaxed);
+    }
+
+    /// The alias's target as it was given, wire form; none for other kinds.
+    pub fn alias(&self) -> Option<&[u8]> {
+        (self.what == What::Alias).then(|| self.wire.get(12..)).flatten()
+    }
+}
+
+/// Accounts for what an entry takes, its place in the table included.
+#[derive(Debug, Clone)]
+struct Weight;
+
+impl quick_cache::Weighter<Box<[u8]>, Arc<Entry>> for Weight {
+    fn weight(&self, key: &Box<[u8]>, entry: &Arc<Entry>) -> u64 {
+        const TABLE: usize = 96; // slot, hash table, ghost entries and allocator rounding
+        (key.len() + size_of::<Entry>() + entry.wire.len() + entry.authority.len() + TABLE) as u64
+    }
+}
+
+/// Hash with secret keys: names come from strangers.
+#[derive(Debug, Clone)]
+struct Keyed {
+    a: u64,
+    b: u64,
+}
+
+impl std::hash::BuildHasher for Keyed {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.a, self.b)
+    }
+}

@@ -1,0 +1,345 @@
+//! The path of a query, on one page.
+//!
+//! [`walk`] goes from the question name alias by alias until something ends the answer, or until an upstream has to be asked. At each
+//! name: a private zone of the client's network, unless a route says more about the name; else what upstreams said, from this
+//! question's own exchanges or from the cache. It changes nothing and waits for nothing, so it is repeated whole after each upstream
+//! answer, with the snapshot of that moment.
+
+use std::sync::Arc;
+
+use zones::lookup::{Lookup, RrSet};
+use zones::name::{NameBuf, is_private_link};
+use zones::snapshot::{Hosted, ZoneState};
+use zones::zone::Zone;
+
+use config::model::OnMissing;
+
+use crate::cache::{Age, Entry, Key, What};
+use crate::chain::{Chain, Hop};
+use crate::ede::Failure;
+use crate::fallback::Reason;
+use crate::route::RouteId;
+use crate::state::View;
+use crate::wire::question::Question;
+use crate::wire::rtype;
+
+/// Where a walk came to.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // lives on the stack of one worker; a box would be an allocation a question
+pub enum Step<'s> {
+    /// The answer is known.
+    Answer(Answer<'s>),
+    /// An upstream must be asked this first.
+    Ask(Ask),
+}
+
+/// An answer, found but not yet written.
+#[derive(Debug)]
+pub struct Answer<'s> {
+    /// Aliases on the way.
+    pub chain: Chain<'s>,
+    /// What stands at the end of it.
+    pub end: End<'s>,
+    /// The last name: the owner of what stands at the end.
+    pub name: NameBuf,
+    /// The first name on the way that should have been private and was not.
+    pub missed: Option<Missed<'s>>,
+    /// Something in it is past its TTL, or was derived (S6).
+    pub stale: bool,
+}
+
+/// A private-link name that no private record answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Missed<'s> {
+    /// Aliases followed before it: 0 is the question name itself.
+    pub hop: usize,
+    /// The hosted zone it lies in, if there is one.
+    pub zone: Option<&'s Arc<Hosted>>,
+    /// Why, as far as the walk knows.
+    pub reason: Reason,
+}
+
+/// What ends an answer.
+#[derive(Debug)]
+pub enum End<'s> {
+    /// An RRset of a private zone.
+    Private(RrSet<'s>, &'s Zone),
+    /// A private zone has the name but not the type.
+    PrivateNoData(&'s Zone),
+    /// A private zone lacks the name, and nobody else is asked.
+    PrivateNxDomain(&'s Zone),
+    /// A zone cut of a private zone, and the label of the name at which it starts.
+    Referral(RrSet<'s>, usize, &'s Zone),
+    /// What an upstream said: an RRset or a denial.
+    Upstream(Arc<Entry>),
+    /// The aliases alone: where they lead, this client has no recursion.
+    Aliases,
+    /// ANY, answered with HINFO (RFC 8482 section 4.2).
+    MinimalAny,
+    /// No answer.
+    Failed(Failure),
+}
+
+/// What an upstream must be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// Where.
+    pub route: RouteId,
+    /// QNAME.
+    pub name: NameBuf,
+    /// QTYPE.
+    pub rtype: u16,
+    /// DO.
+    pub dnssec_ok: bool,
+    /// CD.
+    pub checking_disabled: bool,
+}
+
+/// What upstreams said to this very question, cacheable or not.
+#[derive(Debug, Default, Clone)]
+pub struct Heard(pub Vec<(RouteId, NameBuf, Arc<Entry>)>);
+
+/// Which data will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Fresh data; what is missing is asked for.
+    Fresh,
+    /// No upstream answers: stale data and names derived from the zone table too (S6); nothing is asked.
+    Outage(Failure),
+}
+
+/// Goes from the question to its answer, or to the next thing that must be asked.
+pub fn walk<'s>(question: &Question, view: &View<'s>, heard: &Heard, patience: Patience) -> Step<'s> {
+    let mut answer = Answer { chain: Chain::new(), end: End::Aliases, name: question.name.clone(), missed: None, stale: false };
+    loop {
+        let next = match private_zone(question, view, &answer.name) {
+            Some(hosted) => ask_zone(question, view, hosted, &mut answer),
+            None => Next::Public,
+        };
+        let next = match next {
+            Next::Public => ask_upstreams_data(question, view, heard, patience, &mut answer),
+            local => local,
+        };
+        match next {
+            Next::End(end) => answer.end = end,
+            Next::Ask(ask) => return Step::Ask(ask),
+            Next::Follow(hop) if answer.chain.is_full() => {
+                answer.end = End::Failed(Failure::Loop);
+                drop(hop);
+            }
+            Next::Follow(hop) => {
+                answer.name = hop.target();
+                answer.chain.push(hop);
+                continue;
+            }
+            Next::Public => answer.end = End::Failed(Failure::NoRoute),
+        }
+        return Step::Answer(answer);
+    }
+}
+
+/// One name's outcome.
+#[allow(clippy::large_enum_variant)] // as above
+enum Next<'s> {
+    End(End<'s>),
+    Follow(Hop<'s>),
+    Ask(Ask),
+    Public,
+}
+
+/// The private zone that speaks for `name`: the longest of the network's zones, unless a route has a longer suffix.
+fn private_zone<'s>(question: &Question, view: &View<'s>, name: &NameBuf) -> Option<&'s Arc<Hosted>> {
+    let hosted = match question.rtype {
+        // DS belongs to the parent's side of a cut (RFC 4035 section 3.1.4.1). Where we host only the child, the child denies it: a
+        // question for DS never leaves a hosted zone (S4).
+        rtype::DS => {
+            let own = view.network.zone_of(name, 0)?;
+            match own.apex.as_wire() == name.as_wire() {
+                true => view.network.zone_of(name, 1).or(Some(own))?,
+                false => own,
+            }
+        }
+        _ => view.network.zone_of(name, 0)?,
+    };
+    if view.state.routes.has_suffixes(view.network_id)
+        && let Some((_, suffix)) = view.state.routes.find(view.network_id, name)
+        && suffix > hosted.apex.as_wire().len()
+    {
+        return None;
+    }
+    Some(hosted)
+}
+
+/// What a private zone says at the name the answer has come to.
+fn ask_zone<'s>(question: &Question, view: &View<'s>, hosted: &'s Arc<Hosted>, answer: &mut Answer<'s>) -> Next<'s> {
+    let zone: &'s Zone = match &hosted.state {
+        ZoneState::Serving(zone) => zone,
+        ZoneState::Unavailable(_) => {
+            answer.miss(Some(hosted), Reason::ZoneUnavailable);
+            return Next::End(End::Failed(Failure::ZoneUnavailable));
+        }
+    };
+    match zone.lookup(&answer.name, question.rtype) {
+        Lookup::Found { set, .. } => Next::End(End::Private(set, zone)),
+        Lookup::Alias { set, .. } if question.rtype == rtype::ANY => Next::End(End::Private(set, zone)),
+        Lookup::Alias { set, .. } => Next::Follow(Hop::Private(set)),
+        Lookup::Redirect { set, owner } => match redirected(&answer.name, owner, &set) {
+            Some(target) => Next::Follow(Hop::Dname(set, answer.name.start(owner), Box::new(target))),
+            // The new name would be too long: YXDOMAIN (RFC 6672 section 2.2); SERVFAIL says as much to a stub.
+            None => Next::End(End::Failed(Failure::Loop)),
+        },
+        Lookup::Referral { set, owner } => Next::End(End::Referral(set, owner, zone)),
+        // Never the public data for a type we lack (S3).
+        Lookup::NoData => match (question.rtype == rtype::ANY).then(|| zone.at(&answer.name).next()).flatten() {
+            Some(any) => Next::End(End::Private(any, zone)), // one RRset is enough (RFC 8482 section 4.1)
+            None => Next::End(End::PrivateNoData(zone)),
+        },
+        Lookup::Missing if !may_fall_back(question, view) => Next::End(End::PrivateNxDomain(zone)),
+        Lookup::Missing => {
+            answer.miss(Some(hosted), Reason::NoRecord);
+            match hosted.on_missing {
+                OnMissing::Public => Next::Public,
+                OnMissing::Nxdomain => Next::End(End::PrivateNxDomain(zone)),
+                OnMissing::Servfail => Next::End(End::Failed(Failure::MissingRefused)),
+            }
+        }
+    }
+}
+
+/// What upstreams said at the name the answer has come to, or that they must be asked.
+fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, patience: Patience, answer: &mut Answer<'s>) -> Next<'s> {
+    let first = answer.chain.is_empty();
+    if !view.recursion {
+        return Next::End(if first { End::Failed(Failure::NoRecursion) } else { End::Aliases });
+    }
+    if question.rtype == rtype::ANY {
+        return Next::End(End::MinimalAny);
+    }
+    let Some((route, _)) = view.state.routes.find(view.network_id, &answer.name) else {
+        return Next::End(End::Failed(Failure::NoRoute));
+    };
+    if is_private_link(&answer.name) {
+        answer.miss(None, Reason::NoZone);
+    }
+    let options = u8::from(question.dnssec_ok()) | u8::from(question.checking_disabled) << 1;
+    let entry = match heard.at(route.id, &answer.name) {
+        Some(entry) => Some((entry, Age::Fresh(0))),
+        None => cached(question, view, route.id, options, &answer.name),
+    };
+    let usable = match (entry, patience) {
+        (Some((entry, Age::Fresh(_))), _) => Some(entry),
+        (Some((entry, Age::StaleNow)), _) | (Some((entry, Age::Stale)), Patience::Outage(_))
+            if entry.may_be_stale(view.now, view.state.settings.cache.stale) || leads_home(view, &entry) =>
+        {
+            answer.stale = true;
+            Some(entry)
+        }
+        _ => None,
+    };
+    match usable {
+        Some(entry) if entry.what == What::Alias && question.rtype != rtype::CNAME => Next::Follow(Hop::Upstream(entry)),
+        Some(entry) if entry.what == What::Failure => match derived(question, view, &answer.name) {
+            Some(target) => {
+                answer.stale = true;
+                Next::Follow(Hop::Derived(Box::new(target)))
+            }
+            None => Next::End(End::Failed(Failure::CachedFailure)),
+        },
+        Some(entry) => Next::End(End::Upstream(entry)),
+        None if !question.recursion_desired => Next::End(if first { End::Failed(Failure::NotAuthoritative) } else { End::Aliases }),
+        None if route.to_self => Next::End(End::Failed(Failure::RouteToSelf)),
+        None => match patience {
+            Patience::Fresh => Next::Ask(Ask {
+                route: route.id,
+                name: answer.name.clone(),
+                rtype: question.rtype,
+                dnssec_ok: question.dnssec_ok(),
+                checking_disabled: question.checking_disabled,
+            }),
+            Patience::Outage(failure) => match derived(question, view, &answer.name) {
+                Some(target) => {
+                    answer.stale = true;
+                    Next::Follow(Hop::Derived(Box::new(target)))
+                }
+                None => Next::End(End::Failed(failure)),
+            },
+        },
+    }
+}
+
+/// The cache's entry for the type asked, or the alias that stands for every type.
+fn cached(question: &Question, view: &View, route: RouteId, options: u8, name: &NameBuf) -> Option<(Arc<Entry>, Age)> {
+    let look = |rtype| {
+        let entry = view.state.cache.get(&Key::new(route, options, rtype, name))?;
+        let age = entry.age(view.now);
+        Some((entry, age))
+    };
+    match look(question.rtype) {
+        Some((entry, Age::Fresh(age))) => Some((entry, Age::Fresh(age))),
+        own => match look(rtype::CNAME) {
+            Some((alias, age)) if alias.what == What::Alias && (own.is_none() || matches!(age, Age::Fresh(_))) => Some((alias, age)),
+            _ => own,
+        },
+    }
+}
+
+/// S4: what a hosted zone lacks is asked for elsewhere only for ordinary recursive questions. Record managers read back through the
+/// others, and must see our data alone.
+fn may_fall_back(question: &Question, view: &View) -> bool {
+    question.recursion_desired
+        && view.recursion
+        && !question.signed
+        && !matches!(question.rtype, rtype::SOA | rtype::NS | rtype::DS | rtype::ANY | rtype::AXFR | rtype::IXFR)
+}
+
+/// S6: an alias into a private zone of this network outlives every bound on staleness, because what it leads to is ours and is fresh.
+fn leads_home(view: &View, entry: &Entry) -> bool {
+    let target = entry.alias().and_then(|wire| NameBuf::read(wire).ok());
+    target.is_some_and(|target| has_private_data(view, &target))
+}
+
+/// S6: the private name that the zone table says this public name stands for, if we have data there.
+fn derived(question: &Question, view: &View, name: &NameBuf) -> Option<NameBuf> {
+    if question.rtype == rtype::CNAME {
+        return None;
+    }
+    crate::fallback::private_names(&view.state.table, name).into_iter().find(|candidate| has_private_data(view, candidate))
+}
+
+/// True where a private zone of the client's network has this name.
+pub fn has_private_data(view: &View, name: &NameBuf) -> bool {
+    view.network.zone_of(name, 0).is_some_and(|hosted| match &hosted.state {
+        ZoneState::Serving(zone) => !matches!(zone.lookup(name, rtype::A), Lookup::Missing),
+        ZoneState::Unavailable(_) => false,
+    })
+}
+
+/// The name a DNAME leads to: the labels below its owner, then its target (RFC 6672 section 2.2).
+fn redirected(name: &NameBuf, owner: usize, set: &RrSet) -> Option<NameBuf> {
+    let target = set.rdata().next()?;
+    let mut wire = name.as_wire()[..name.start(owner)].to_vec();
+    wire.extend_from_slice(target);
+    NameBuf::read(&wire).ok()
+}
+
+impl Answer<'_> {
+    /// True where all of it is a private zone's own: AA is set on such an answer alone (S2).
+    pub fn is_ours_alone(&self) -> bool {
+        self.chain.iter().all(|hop| matches!(hop, Hop::Private(_) | Hop::Dname(..)))
+            && matches!(self.end, End::Private(..) | End::PrivateNoData(_) | End::PrivateNxDomain(_))
+    }
+}
+
+impl<'s> Answer<'s> {
+    fn miss(&mut self, zone: Option<&'s Arc<Hosted>>, reason: Reason) {
+        if self.missed.is_none() {
+            self.missed = Some(Missed { hop: self.chain.len(), zone, reason });
+        }
+    }
+}
+
+impl Heard {
+    fn at(&self, route: RouteId, name: &NameBuf) -> Option<Arc<Entry>> {
+        self.0.iter().find(|(from, owner, _)| *from == route && owner == name).map(|(_, _, entry)| entry.clone())
+    }
+}

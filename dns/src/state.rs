@@ -1,0 +1,60 @@
+//! Everything a worker reads while it answers: swapped whole, never changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use zones::snapshot::{Network, NetworkId, Snapshot};
+
+use crate::access::Access;
+use crate::cache::Cache;
+use crate::clock::Now;
+use crate::route::Routes;
+
+/// The state of one moment.
+#[derive(Debug)]
+pub struct State {
+    /// Private zones and networks.
+    pub snapshot: Arc<Snapshot>,
+    /// Which upstreams a name is asked at.
+    pub routes: Arc<Routes>,
+    /// The private-link zone table.
+    pub table: Arc<config::azure::Table>,
+    /// Upstream data; the same one over all states.
+    pub cache: Arc<Cache>,
+    /// Who may query, and who may have recursion.
+    pub access: Access,
+    /// Numbers and names that answers carry.
+    pub settings: Settings,
+}
+
+/// Settings of answers.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Largest UDP answer, octets.
+    pub udp_size: u16,
+    /// NSID (RFC 5001); empty: not answered.
+    pub nsid: Box<[u8]>,
+    /// `version.bind`; none: REFUSED.
+    pub version: Option<Box<str>>,
+    /// `id.server`; none: REFUSED.
+    pub identity: Option<Box<str>>,
+    /// Bounds and manners of the cache.
+    pub cache: config::model::Cache,
+    /// How long a client's question may take.
+    pub deadline: Duration,
+}
+
+/// What one question sees.
+#[derive(Clone, Copy)]
+pub struct View<'s> {
+    /// The state of this moment.
+    pub state: &'s State,
+    /// The client's network.
+    pub network: &'s Network,
+    /// Its index.
+    pub network_id: NetworkId,
+    /// The client may have recursion.
+    pub recursion: bool,
+    /// This moment.
+    pub now: Now,
+}
