@@ -3,6 +3,7 @@
 
 pub mod lookup;
 pub mod name;
+pub mod network;
 pub mod record;
 pub mod snapshot;
 pub mod zone;

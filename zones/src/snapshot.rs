@@ -1,18 +1,30 @@
 //! Everything a query needs, immutable, swapped whole.
 
+use std::borrow::Borrow;
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use config::model::{OnMissing, Recursion};
+use ipnet::IpNet;
 
-use crate::name::{NameBuf, WireName};
-use crate::zone::Zone;
+use crate::lookup::Lookup;
+use crate::name::{NameBuf, WireName, write_name};
+use crate::network::Clients;
+use crate::zone::{DEFAULT_TTL, Zone, rtype, type_name};
 
 /// Private zones and networks as of one moment.
 #[derive(Debug)]
 pub struct Snapshot {
     /// Rises by one with each change.
     pub generation: u64,
+    networks: Vec<Network>,
+    clients: Clients,
+    /// Every hosted zone once, with the networks it is linked to.
+    hosted: Vec<Link>,
+    /// Places in `hosted` by apex.
+    by_apex: HashMap<WireName, Vec<u32>, Hasher>,
 }
 
 /// Index of a network in a snapshot; the same network keeps its index only within one snapshot.
@@ -26,6 +38,7 @@ pub struct Network {
     pub name: Arc<str>,
     /// Who in it may have recursion.
     pub recursion: Recursion,
+    zones: Arc<Index>,
 }
 
 /// A zone as it is hosted: data or the reason why there is none, and its policy.
@@ -39,6 +52,8 @@ pub struct Hosted {
     pub on_missing: OnMissing,
     /// The data.
     pub state: ZoneState,
+    /// Where a record would be added.
+    pub writer: Writer,
 }
 
 /// Data of a hosted zone.
@@ -50,26 +65,350 @@ pub enum ZoneState {
     Unavailable(Arc<str>),
 }
 
+/// Where a zone's records are written, for the record that would mend a fallback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Writer {
+    /// Nowhere: made by a test.
+    Memory,
+    /// A zone file (for a directory: `<zone>.zone` in it, there or not).
+    ZoneFile(Arc<Path>),
+    /// A hosts file.
+    Hosts(Arc<Path>),
+    /// An export of Azure.
+    Azure(Arc<Path>),
+}
+
+/// A hosted zone and the networks it is linked to.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// The zone.
+    pub hosted: Arc<Hosted>,
+    /// The networks, ascending.
+    pub networks: Vec<NetworkId>,
+}
+
+/// Makes a snapshot from its parts.
+#[derive(Debug, Default)]
+pub struct SnapshotBuilder {
+    generation: u64,
+    networks: Vec<(Arc<str>, Recursion)>,
+    prefixes: Vec<(IpNet, NetworkId)>,
+    hosted: Vec<Link>,
+}
+
+type Hasher = foldhash::fast::FixedState; // only the operator's names are keys
+
+/// Zones of a network by apex. Networks with the same zones share one.
+#[derive(Debug, Default)]
+struct Index {
+    zones: HashMap<WireName, Arc<Hosted>, Hasher>,
+    /// Bit n: some apex has n labels. A name is only looked up at those.
+    lengths: u128,
+}
+
 impl Snapshot {
     /// The network of a client, by longest prefix.
-    pub fn network_of(&self, _client: IpAddr) -> NetworkId {
-        NetworkId(0)
+    #[inline]
+    pub fn network_of(&self, client: IpAddr) -> NetworkId {
+        self.clients.network_of(client)
     }
 
     /// A network of this snapshot.
-    pub fn network(&self, _id: NetworkId) -> &Network {
-        unreachable!("replaced by the store")
+    #[inline]
+    pub fn network(&self, id: NetworkId) -> &Network {
+        &self.networks[id.0 as usize]
     }
 
-    /// Other networks in which `name` has data of its own, by name: for the reason of a fallback. Off the hot path.
-    pub fn elsewhere(&self, _name: &NameBuf, _not: NetworkId) -> Option<Arc<str>> {
-        None
+    /// All networks.
+    pub fn networks(&self) -> impl Iterator<Item = (NetworkId, &Network)> {
+        (0..).map(NetworkId).zip(&self.networks)
+    }
+
+    /// The network of a name.
+    pub fn network_named(&self, name: &str) -> Option<NetworkId> {
+        self.networks().find(|(_, network)| *network.name == *name).map(|(id, _)| id)
+    }
+
+    /// Every hosted zone, in the order of the configuration.
+    pub fn hosted(&self) -> &[Link] {
+        &self.hosted
+    }
+
+    /// Another network in which `name` has data (the first by name): for the reason of a fallback. Off the hot path.
+    pub fn elsewhere(&self, name: &NameBuf, not: NetworkId) -> Option<Arc<str>> {
+        let at = (0..=name.labels()).filter_map(|label| self.by_apex.get(name.suffix(label))).flatten();
+        let links = at.map(|&place| &self.hosted[place as usize]);
+        let holds = links.filter(|link| link.networks.binary_search_by_key(&not.0, |id| id.0).is_err() && link.hosted.holds(name));
+        holds.flat_map(|link| &link.networks).map(|id| &self.network(*id).name).min().cloned()
     }
 }
 
 impl Network {
     /// The hosted zone with the longest apex at or above `name`, starting at its label `from` (0: the name itself; 1 for DS at an apex).
-    pub fn zone_of(&self, _name: &NameBuf, _from: usize) -> Option<&Arc<Hosted>> {
-        None
+    #[inline]
+    pub fn zone_of(&self, name: &NameBuf, from: usize) -> Option<&Arc<Hosted>> {
+        let labels = name.labels();
+        (from..=labels)
+            .filter(|label| self.zones.lengths & (1 << (labels - label)) != 0)
+            .find_map(|label| self.zones.zones.get(name.suffix(label)))
+    }
+
+    /// Zones linked to it, in no order.
+    pub fn zones(&self) -> impl Iterator<Item = &Arc<Hosted>> {
+        self.zones.zones.values()
+    }
+
+    /// Whether a client of this network may have recursion.
+    pub fn may_recurse(&self, client: IpAddr) -> bool {
+        match self.recursion {
+            Recursion::Yes => true,
+            Recursion::No => false,
+            Recursion::PrivateClients => is_private(client),
+        }
+    }
+}
+
+impl Hosted {
+    /// The data, where there is some.
+    pub fn zone(&self) -> Option<&Arc<Zone>> {
+        match &self.state {
+            ZoneState::Serving(zone) => Some(zone),
+            ZoneState::Unavailable(_) => None,
+        }
+    }
+
+    /// SOA serial; none while there is no data.
+    pub fn serial(&self) -> Option<u32> {
+        self.zone().map(|zone| zone.serial())
+    }
+
+    /// Records served.
+    pub fn records(&self) -> usize {
+        self.zone().map_or(0, |zone| zone.counts().records)
+    }
+
+    /// True where the zone has something to say of `name` other than that it is missing.
+    pub fn holds(&self, name: &NameBuf) -> bool {
+        let Some(zone) = self.zone().filter(|_| name.is_under(self.apex.as_wire())) else { return false };
+        !matches!(zone.lookup(name, rtype::ANY), Lookup::Missing | Lookup::Referral { .. })
+    }
+
+    /// The line that would give `name` (in this zone) a private record: ready to be pasted into the file, but for the address.
+    pub fn mending_line(&self, name: &NameBuf, rtype: u16) -> String {
+        let mut owner = String::new();
+        let _ = write_name(name.as_wire(), &mut owner); // a String takes everything
+        let relative = name.labels() - self.apex.to_buf().labels().min(name.labels());
+        match &self.writer {
+            Writer::Hosts(_) => format!("<private address> {}", owner.trim_end_matches('.')),
+            Writer::Azure(_) => owner,
+            Writer::Memory | Writer::ZoneFile(_) if relative == 0 => format!("@ {DEFAULT_TTL} IN {} <private address>", type_name(rtype)),
+            Writer::Memory | Writer::ZoneFile(_) => {
+                let relative = name.as_wire()[..name.start(relative)].iter().chain(&[0]).copied().collect::<Vec<u8>>();
+                owner.clear();
+                let _ = write_name(&relative, &mut owner);
+                format!("{} {DEFAULT_TTL} IN {} <private address>", owner.trim_end_matches('.'), type_name(rtype))
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// The file, where there is one.
+    pub fn file(&self) -> Option<&Arc<Path>> {
+        match self {
+            Self::Memory => None,
+            Self::ZoneFile(path) | Self::Hosts(path) | Self::Azure(path) => Some(path),
+        }
+    }
+}
+
+impl SnapshotBuilder {
+    /// No network but `default`, no zone.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the generation.
+    pub fn generation(mut self, generation: u64) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    /// Adds a network; its id is the number of networks added before.
+    pub fn network(mut self, name: &str, clients: &[IpNet], recursion: Recursion) -> Self {
+        let id = NetworkId(self.networks.len() as u32);
+        self.networks.push((name.into(), recursion));
+        self.prefixes.extend(clients.iter().map(|prefix| (*prefix, id)));
+        self
+    }
+
+    /// Links a zone to networks by name; to all of them where none is named. Networks must have been added before.
+    pub fn hosted(mut self, hosted: Arc<Hosted>, networks: &[&str]) -> Self {
+        let named = |name: &Arc<str>| networks.is_empty() || networks.contains(&&**name);
+        let ids = (0..).map(NetworkId).zip(&self.networks).filter(|(_, (name, _))| named(name)).map(|(id, _)| id);
+        let mut networks: Vec<NetworkId> = ids.collect();
+        if networks.is_empty() && !self.networks.iter().any(|(name, _)| **name == *"default") {
+            networks.push(NetworkId(u32::MAX)); // `default`, added when built
+        }
+        self.hosted.push(Link { hosted, networks });
+        self
+    }
+
+    /// Links good data to networks by name, as [`SnapshotBuilder::hosted`].
+    pub fn zone(self, zone: Zone, networks: &[&str], on_missing: OnMissing) -> Self {
+        let hosted = Hosted::new(zone.apex().clone(), on_missing, ZoneState::Serving(Arc::new(zone)), Writer::Memory);
+        self.hosted(Arc::new(hosted), networks)
+    }
+
+    /// The snapshot. A network `default` is added unless there is one.
+    pub fn build(mut self) -> Snapshot {
+        let default = self.networks.iter().position(|(name, _)| **name == *"default").unwrap_or_else(|| {
+            self.networks.push(("default".into(), Recursion::PrivateClients));
+            self.networks.len() - 1
+        });
+        let mut linked: Vec<Vec<u32>> = vec![Vec::new(); self.networks.len()];
+        let mut by_apex: HashMap<WireName, Vec<u32>, Hasher> = HashMap::default();
+        for (place, link) in (0..).zip(&mut self.hosted) {
+            for id in &mut link.networks {
+                id.0 = id.0.min(default as u32);
+                linked[id.0 as usize].push(place);
+            }
+            by_apex.entry(link.hosted.apex.clone()).or_default().push(place);
+        }
+        let mut shared: HashMap<Vec<u32>, Arc<Index>> = HashMap::new();
+        let networks = self.networks.into_iter().zip(linked).map(|((name, recursion), places)| {
+            let index = || places.iter().map(|place| &self.hosted[*place as usize].hosted).collect::<Index>();
+            let zones = shared.entry(places.clone()).or_insert_with(|| Arc::new(index())).clone();
+            Network { name, recursion, zones }
+        });
+        let networks = networks.collect();
+        let clients = Clients::new(self.prefixes, NetworkId(default as u32));
+        Snapshot { generation: self.generation, networks, clients, hosted: self.hosted, by_apex }
+    }
+}
+
+impl Hosted {
+    /// A zone as it is hosted.
+    pub fn new(apex: WireName, on_missing: OnMissing, state: ZoneState, writer: Writer) -> Self {
+        let mut name = apex.to_string();
+        if name.len() > 1 {
+            name.pop();
+        }
+        Self { apex, name: name.into(), on_missing, state, writer }
+    }
+}
+
+impl<'h> FromIterator<&'h Arc<Hosted>> for Index {
+    /// Of two zones with one apex the first counts; the configuration refuses them.
+    fn from_iter<I: IntoIterator<Item = &'h Arc<Hosted>>>(zones: I) -> Self {
+        let mut index = Self::default();
+        for hosted in zones {
+            index.lengths |= 1 << hosted.apex.to_buf().labels();
+            index.zones.entry(hosted.apex.clone()).or_insert_with(|| hosted.clone());
+        }
+        index
+    }
+}
+
+impl Borrow<[u8]> for WireName {
+    fn borrow(&self) -> &[u8] {
+        self.as_wire()
+    }
+}
+
+/// RFC 1918, loopback, link-local and unique local addresses, and shared address space (RFC 6598).
+fn is_private(client: IpAddr) -> bool {
+    match client.to_canonical() {
+        IpAddr::V4(v4) => {
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || (v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64)
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::ZoneBuilder;
+
+    fn zone(apex: &str, records: &[(&str, &str)]) -> Zone {
+        let mut builder = ZoneBuilder::new(WireName::parse(apex).unwrap());
+        records.iter().for_each(|(owner, address)| builder.add(owner, 10, "A", address).unwrap());
+        builder.finish(1).unwrap().zone
+    }
+
+    fn name(text: &str) -> NameBuf {
+        NameBuf::parse(text).unwrap()
+    }
+
+    fn two_sites() -> Snapshot {
+        SnapshotBuilder::new()
+            .network("hub", &["10.20.0.0/16".parse().unwrap()], Recursion::Yes)
+            .network("spoke", &["10.30.0.0/16".parse().unwrap()], Recursion::No)
+            .zone(zone("privatelink.contoso.test", &[("ws", "10.20.0.5")]), &["hub"], OnMissing::Public)
+            .zone(zone("privatelink.contoso.test", &[("ws", "10.30.0.5"), ("only", "10.30.0.6")]), &["spoke"], OnMissing::Public)
+            .zone(zone("dicom.privatelink.contoso.test", &[("ws", "10.9.0.1")]), &[], OnMissing::Nxdomain)
+            .build()
+    }
+
+    #[test]
+    fn each_network_sees_its_own_zone_of_one_name() {
+        let snapshot = two_sites();
+        for (client, address) in [("10.20.1.1", Some([10, 20, 0, 5])), ("10.30.1.1", Some([10, 30, 0, 5])), ("192.0.2.1", None)] {
+            let network = snapshot.network(snapshot.network_of(client.parse().unwrap()));
+            let name = name("ws.privatelink.contoso.test");
+            let hosted = network.zone_of(&name, 0);
+            let found = hosted.map(|hosted| hosted.zone().unwrap().at(&name).next().unwrap().rdata().next().unwrap().to_vec());
+            assert_eq!(found, address.map(|address| address.to_vec()), "{client}");
+        }
+    }
+
+    #[test]
+    fn the_longest_apex_wins_and_ds_looks_above_it() {
+        let snapshot = two_sites();
+        let hub = snapshot.network(snapshot.network_named("hub").unwrap());
+        for (asked, from, apex) in [
+            ("ws.dicom.privatelink.contoso.test", 0, Some("dicom.privatelink.contoso.test")),
+            ("dicom.privatelink.contoso.test", 0, Some("dicom.privatelink.contoso.test")),
+            ("dicom.privatelink.contoso.test", 1, Some("privatelink.contoso.test")),
+            ("xdicom.privatelink.contoso.test", 0, Some("privatelink.contoso.test")),
+            ("contoso.test", 0, None),
+            (".", 0, None),
+            (".", 1, None),
+        ] {
+            assert_eq!(hub.zone_of(&name(asked), from).map(|hosted| &*hosted.name), apex, "{asked} from {from}");
+        }
+    }
+
+    #[test]
+    fn says_where_else_a_name_has_data() {
+        let snapshot = two_sites();
+        let (hub, spoke) = (snapshot.network_named("hub").unwrap(), snapshot.network_named("spoke").unwrap());
+        assert_eq!(snapshot.elsewhere(&name("only.privatelink.contoso.test"), hub).as_deref(), Some("spoke"));
+        assert_eq!(snapshot.elsewhere(&name("only.privatelink.contoso.test"), spoke), None);
+        assert_eq!(snapshot.elsewhere(&name("none.privatelink.contoso.test"), hub), None);
+    }
+
+    #[test]
+    fn a_zone_without_networks_is_everywhere_even_with_no_network_named() {
+        let snapshot = SnapshotBuilder::new().zone(zone("contoso.test", &[]), &[], OnMissing::Public).build();
+        let network = snapshot.network(snapshot.network_of("192.0.2.1".parse().unwrap()));
+        assert!(network.zone_of(&name("a.contoso.test"), 0).is_some());
+        assert!(network.may_recurse("10.0.0.1".parse().unwrap()) && !network.may_recurse("192.0.2.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_mending_line_can_be_pasted() {
+        let hosted = |writer| {
+            Hosted::new(WireName::parse("privatelink.contoso.test").unwrap(), OnMissing::Public, ZoneState::Unavailable("x".into()), writer)
+        };
+        let path: Arc<Path> = Arc::from(Path::new("f"));
+        for (writer, asked, line) in [
+            (Writer::ZoneFile(path.clone()), "ws.fhir.privatelink.contoso.test", "ws.fhir 10 IN A <private address>"),
+            (Writer::ZoneFile(path.clone()), "privatelink.contoso.test", "@ 10 IN A <private address>"),
+            (Writer::Hosts(path), "ws.privatelink.contoso.test", "<private address> ws.privatelink.contoso.test"),
+        ] {
+            assert_eq!(hosted(writer).mending_line(&name(asked), 1), line);
+        }
     }
 }

@@ -1,11 +1,73 @@
 //! One zone's data, compiled.
+//!
+//! Names are spread over shards by their hash ([`shard`]); a zone is a list of shared shards and a few counters. A lookup hashes the
+//! name once and probes once; only a name that does not exist, in a zone that has wildcards, cuts or DNAMEs, costs more. A change
+//! ([`Zone::apply`]) makes anew the shards it touches and shares the rest. [`ZoneBuilder`] makes a zone from records in any order.
+
+use std::sync::Arc;
+
 use crate::lookup::{Lookup, RrSet};
-use crate::name::{NameBuf, WireName};
+use crate::name::{MAX_NAME, NameBuf, WireName};
+
+mod builder;
+mod shard;
+
+pub(crate) use builder::type_name;
+pub use builder::{Built, DEFAULT_TTL, Foreign, ZoneBuilder};
+use shard::{Node, Shard};
+
+/// TYPE numbers that the zone rules speak of.
+pub mod rtype {
+    #![allow(missing_docs)]
+    pub const A: u16 = 1;
+    pub const NS: u16 = 2;
+    pub const CNAME: u16 = 5;
+    pub const SOA: u16 = 6;
+    pub const PTR: u16 = 12;
+    pub const MX: u16 = 15;
+    pub const TXT: u16 = 16;
+    pub const KEY: u16 = 25;
+    pub const AAAA: u16 = 28;
+    pub const SRV: u16 = 33;
+    pub const DNAME: u16 = 39;
+    pub const OPT: u16 = 41;
+    pub const DS: u16 = 43;
+    pub const RRSIG: u16 = 46;
+    pub const NSEC: u16 = 47;
+    pub const ANY: u16 = 255;
+}
 
 /// One zone's data: immutable; a change makes a new one that shares what did not change.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone {
     apex: WireName,
+    apex_labels: usize,
+    shards: Box<[Arc<Shard>]>,
+    soa: Box<[u8]>,
+    negative_soa: Box<[u8]>,
+    own_serial: bool,
+    min_ttl: u32,
+    max_ttl: u32,
+    counts: Counts,
+}
+
+/// How much a zone holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Records, the SOA among them.
+    pub records: usize,
+    /// RRsets, the SOA among them.
+    pub sets: usize,
+    /// Names that have records, the apex among them.
+    pub names: usize,
+    /// Names whose first label is `*`.
+    wildcards: usize,
+    /// NS RRsets below the apex.
+    cuts: usize,
+    /// DNAME RRsets.
+    dnames: usize,
+    /// Most labels of an owner below the apex; may be more than now, never less.
+    depth: usize,
 }
 
 impl Zone {
@@ -14,28 +76,184 @@ impl Zone {
         &self.apex
     }
 
-    /// What it says about `name` (at or below the apex) and `rtype`.
-    pub fn lookup(&self, _name: &NameBuf, _rtype: u16) -> Lookup<'_> {
-        Lookup::Missing
+    /// What it says about `name` (at or below the apex) and `rtype`. For ANY: one RRset of the name (RFC 8482 section 4.1).
+    ///
+    /// Where the RFCs leave a choice: NS and DNAME records at a `*` are plain data, neither a cut nor a redirection (RFC 4592 sections
+    /// 4.2 and 4.4 discourage both and define neither).
+    #[inline]
+    pub fn lookup(&self, name: &NameBuf, rtype: u16) -> Lookup<'_> {
+        let owner = self.relative(name, 0);
+        match self.find(owner) {
+            Some(node) if node.flags() & (shard::OCCLUDED | shard::CUT) == 0 => self.answer(node, rtype, false),
+            Some(node) => self.at_or_below_cut(name, node, rtype),
+            None if self.counts.wildcards + self.counts.cuts + self.counts.dnames == 0 => Lookup::Missing,
+            None => self.missing(name, rtype),
+        }
     }
 
     /// All RRsets at exactly `name`, cuts and wildcards not considered (glue, ANY, additional data, transfers).
-    pub fn at<'z>(&'z self, _name: &NameBuf) -> impl Iterator<Item = RrSet<'z>> + use<'z> {
-        std::iter::empty()
+    pub fn at<'z>(&'z self, name: &NameBuf) -> impl Iterator<Item = RrSet<'z>> + use<'z> {
+        let node = name.is_under(self.apex.as_wire()).then(|| self.find(self.relative(name, 0))).flatten();
+        let soa = node.filter(|node| node.owner().is_empty()).map(|_| self.soa());
+        soa.into_iter().chain(node.into_iter().flat_map(|node| node.sets()))
+    }
+
+    /// True where `name` exists: it has records, or a name below it has (an empty non-terminal).
+    pub fn exists(&self, name: &NameBuf) -> bool {
+        name.is_under(self.apex.as_wire()) && self.find(self.relative(name, 0)).is_some()
     }
 
     /// The SOA RRset as given in an answer.
     pub fn soa(&self) -> RrSet<'_> {
-        RrSet { rtype: 6, count: 0, ttl: 0, wire: &[] }
+        shard::read_set(1, &self.soa)
     }
 
     /// The SOA RRset as given in a negative answer: TTL is the lower of its own and MINIMUM (RFC 2308 section 5).
     pub fn negative_soa(&self) -> RrSet<'_> {
-        self.soa()
+        shard::read_set(1, &self.negative_soa)
     }
 
     /// SOA serial.
     pub fn serial(&self) -> u32 {
-        0
+        let at = self.soa.len() - 20;
+        u32::from_be_bytes([self.soa[at], self.soa[at + 1], self.soa[at + 2], self.soa[at + 3]])
+    }
+
+    /// True where the source gives the serial; else the store moves it on with each change.
+    pub fn has_own_serial(&self) -> bool {
+        self.own_serial
+    }
+
+    /// The same data under another serial.
+    pub fn with_serial(&self, serial: u32) -> Self {
+        let mut zone = self.clone();
+        for soa in [&mut zone.soa, &mut zone.negative_soa] {
+            let at = soa.len() - 20;
+            soa[at..at + 4].copy_from_slice(&serial.to_be_bytes());
+        }
+        zone
+    }
+
+    /// How much it holds.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Octets held, shared shards counted in full.
+    pub fn memory(&self) -> usize {
+        self.shards.iter().map(|shard| shard.memory() + size_of::<Arc<Shard>>() + 16).sum::<usize>()
+            + size_of::<Self>()
+            + 2 * self.soa.len()
+    }
+
+    /// Every RRset with its owner: the SOA first, then in no order that means anything.
+    pub fn records(&self) -> impl Iterator<Item = (NameBuf, RrSet<'_>)> {
+        let apex = self.apex.to_buf();
+        let nodes = self.shards.iter().flat_map(|shard| shard.nodes());
+        let rest = nodes.flat_map(move |(_, node)| {
+            let owner = self.absolute(node.owner());
+            node.sets().map(move |set| (owner.clone(), set))
+        });
+        std::iter::once((apex, self.soa())).chain(rest)
+    }
+
+    /// The part of `name` below the apex, without its first `label` labels; empty: the apex.
+    #[inline]
+    fn relative<'n>(&self, name: &'n NameBuf, label: usize) -> &'n [u8] {
+        let end = name.len().saturating_sub(self.apex.as_wire().len());
+        name.as_wire().get(name.start(label)..end).unwrap_or(&[])
+    }
+
+    fn absolute(&self, owner: &[u8]) -> NameBuf {
+        let mut wire = [0u8; MAX_NAME];
+        let apex = self.apex.as_wire();
+        let length = owner.len() + apex.len();
+        wire[..owner.len()].copy_from_slice(owner);
+        wire[owner.len()..length].copy_from_slice(apex);
+        NameBuf::read(&wire[..length]).unwrap_or(NameBuf::root()) // owner and apex were one name when the record came in
+    }
+
+    /// Sets both forms of the SOA. The negative one is never raised to the lowest TTL: a name that is missing may come any moment.
+    fn set_soa(&mut self, rdata: &[u8], ttl: u32) {
+        let minimum = rdata.last_chunk().map_or(0, |minimum| u32::from_be_bytes(*minimum));
+        let ttl = ttl.clamp(self.min_ttl, self.max_ttl);
+        let record = |ttl| {
+            let mut wire = Vec::new();
+            shard::write_record(&mut wire, rtype::SOA, ttl, rdata);
+            wire.into_boxed_slice()
+        };
+        (self.soa, self.negative_soa) = (record(ttl), record(ttl.min(minimum)));
+    }
+
+    #[inline]
+    fn find(&self, owner: &[u8]) -> Option<Node<'_>> {
+        let hash = shard::hash(owner);
+        self.shards[shard::shard_of(hash, self.shards.len())].find(hash, owner)
+    }
+
+    /// RFC 1034 section 4.3.2 step 3a and 3c: the RRset, else the CNAME, else nothing.
+    #[inline]
+    fn answer<'z>(&'z self, node: Node<'z>, rtype: u16, wildcard: bool) -> Lookup<'z> {
+        if node.owner().is_empty() && matches!(rtype, rtype::SOA | rtype::ANY) {
+            return Lookup::Found { set: self.soa(), wildcard };
+        }
+        let mut alias = None;
+        for set in node.sets() {
+            if set.rtype == rtype || rtype == rtype::ANY {
+                return Lookup::Found { set, wildcard };
+            }
+            if set.rtype == rtype::CNAME {
+                alias = Some(set);
+            }
+        }
+        match alias {
+            Some(set) => Lookup::Alias { set, wildcard },
+            None => Lookup::NoData,
+        }
+    }
+
+    /// Step 3b. A cut's own DS is the parent's data (RFC 4035 section 3.1.4.1); everything else at or below a cut is not ours to answer.
+    #[cold]
+    fn at_or_below_cut<'z>(&'z self, name: &NameBuf, node: Node<'z>, rtype: u16) -> Lookup<'z> {
+        if node.flags() & shard::OCCLUDED == 0 && rtype == rtype::DS {
+            return self.answer(node, rtype, false);
+        }
+        self.divert(name, 0).unwrap_or(Lookup::NoData)
+    }
+
+    /// The name does not exist: the closest encloser decides (RFC 4592 section 3.3.1).
+    fn missing<'z>(&'z self, name: &NameBuf, rtype: u16) -> Lookup<'z> {
+        let labels = name.labels() - self.apex_labels;
+        let deepest = labels.saturating_sub(self.counts.depth).max(1); // nothing exists below the deepest name: a long name costs no more
+        for label in deepest..=labels {
+            let owner = self.relative(name, label);
+            let Some(encloser) = self.find(owner) else { continue };
+            if encloser.flags() & (shard::OCCLUDED | shard::CUT | shard::DNAME) != 0 {
+                return self.divert(name, label).unwrap_or(Lookup::Missing);
+            }
+            if encloser.flags() & shard::WILD == 0 {
+                return Lookup::Missing;
+            }
+            let mut source = [0u8; MAX_NAME + 2];
+            source[..2].copy_from_slice(b"\x01*");
+            source[2..2 + owner.len()].copy_from_slice(owner);
+            return self.find(&source[..2 + owner.len()]).map_or(Lookup::Missing, |node| self.answer(node, rtype, true));
+        }
+        Lookup::Missing
+    }
+
+    /// The cut at or above, or the DNAME above, that takes `name` away: the highest one. Names from label `lowest` up exist.
+    fn divert<'z>(&'z self, name: &NameBuf, lowest: usize) -> Option<Lookup<'z>> {
+        let labels = name.labels() - self.apex_labels;
+        for label in (lowest..=labels).rev() {
+            let node = self.find(self.relative(name, label))?;
+            if node.flags() & shard::CUT != 0 {
+                return Some(Lookup::Referral { set: node.set(rtype::NS)?, owner: label });
+            }
+            if node.flags() & shard::DNAME != 0 && label > 0 {
+                return Some(Lookup::Redirect { set: node.set(rtype::DNAME)?, owner: label });
+            }
+        }
+        None
     }
 }

@@ -1,0 +1,780 @@
+//! A zone from records in any order.
+//!
+//! Records are appended to one of 64 logs, chosen by the hash of their owner, and nothing else happens while a source is read.
+//! [`ZoneBuilder::finish`] sorts each log by hash, which puts the records of a name side by side and the names in the order of the
+//! shards, checks name by name, adds the empty non-terminals, and writes the shards one behind the other.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hickory_proto::rr::{RData, RecordType};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
+
+use super::shard::{self, Shard, ShardWriter};
+use super::{Counts, Zone, rtype};
+use crate::lookup::Lookup;
+use crate::name::{NameBuf, WireName, write_name};
+use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
+
+/// TTL of a record whose source gives none, seconds: what Azure gives the records it makes for a private endpoint.
+pub const DEFAULT_TTL: u32 = 10;
+
+/// Names in a shard, about: a change copies one shard, a snapshot copies one pointer a shard.
+pub(super) const SHARD_NAMES: usize = 512;
+
+const LOGS: usize = 64;
+/// What a DNS message leaves for one RRset beside header, question and OPT.
+const LARGEST_SET: usize = 65_535 - 12 - 259 - 64;
+/// Problems kept of one source; the rest is counted.
+const MAX_PROBLEMS: usize = 100;
+const MAX_TTL: u32 = i32::MAX as u32; // RFC 2181 section 8
+const SOA_TTL: u32 = 3600;
+/// Owner of an SOA whose serial never moves: every export of an Azure zone says 1.
+const AZURE_MNAME: &[u8] = b"\x0fazureprivatedns\x03net\x00";
+const AZURE_RNAME: &[u8] = b"\x14azureprivatedns-host\x09microsoft\x03com\x00";
+/// REFRESH, RETRY, EXPIRE, MINIMUM.
+const AZURE_TIMERS: [u32; 4] = [3600, 300, 2_419_200, 10];
+
+/// What becomes of a record that does not lie in the zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foreign {
+    /// An error: a zone file says what it means.
+    Refuse,
+    /// Left out and counted: an export covers more than one zone.
+    Skip,
+}
+
+/// Takes records and makes a [`Zone`].
+#[derive(Debug)]
+pub struct ZoneBuilder {
+    apex: WireName,
+    apex_labels: usize,
+    min_ttl: u32,
+    max_ttl: u32,
+    foreign: Foreign,
+    files: Vec<Arc<PathBuf>>,
+    file: u16,
+    logs: Vec<Vec<u8>>,
+    records: usize,
+    skipped: usize,
+    problems: Problems,
+}
+
+/// A zone and what its source should hear.
+#[derive(Debug)]
+pub struct Built {
+    /// The zone.
+    pub zone: Zone,
+    /// Served all the same.
+    pub warnings: Vec<Problem>,
+    /// Records left out because they lie elsewhere ([`Foreign::Skip`]).
+    pub skipped: usize,
+}
+
+#[derive(Debug, Default)]
+struct Problems {
+    list: Vec<Problem>,
+    errors: usize,
+    left_out: usize,
+}
+
+/// Where a record's log entry is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Shard in the upper half, lower half of the hash in the lower.
+    order: u64,
+    offset: u32,
+}
+
+/// One log entry, read.
+#[derive(Debug, Clone, Copy)]
+struct Entry<'l> {
+    hash: u64,
+    at: Position,
+    file: u16,
+    ttl: u32,
+    rtype: u16,
+    owner: &'l [u8],
+    rdata: &'l [u8],
+}
+
+/// What is known of a name that has names below it.
+#[derive(Debug, Default, Clone, Copy)]
+struct Parent {
+    children: u32,
+    wild: bool,
+}
+
+/// What the first walk over all names finds for the second.
+#[derive(Debug, Default)]
+struct Findings {
+    parents: HashMap<Box<[u8]>, Parent, foldhash::fast::FixedState>,
+    apex: Parent,
+    /// Owners of cuts (`false`) and DNAMEs (`true`).
+    diverts: HashMap<Box<[u8]>, bool, foldhash::fast::FixedState>,
+    /// NS, MX and SRV records, by log and offset: their targets are looked at when the zone stands.
+    targets: Vec<(u8, u32)>,
+    soa: Option<Soa>,
+    counts: Counts,
+}
+
+#[derive(Debug)]
+struct Soa {
+    rdata: Box<[u8]>,
+    ttl: u32,
+    file: u16,
+    at: Position,
+}
+
+impl ZoneBuilder {
+    /// An empty zone.
+    pub fn new(apex: WireName) -> Self {
+        let apex_labels = apex.to_buf().labels();
+        Self {
+            apex,
+            apex_labels,
+            min_ttl: 0,
+            max_ttl: MAX_TTL,
+            foreign: Foreign::Refuse,
+            files: vec![Arc::new(PathBuf::new())],
+            file: 0,
+            logs: vec![Vec::new(); LOGS],
+            records: 0,
+            skipped: 0,
+            problems: Problems::default(),
+        }
+    }
+
+    /// Lowest and highest TTL given out.
+    pub fn ttl_bounds(mut self, min: u32, max: u32) -> Self {
+        (self.min_ttl, self.max_ttl) = (min, max.min(MAX_TTL).max(min));
+        self
+    }
+
+    /// What becomes of a record that does not lie in the zone; [`Foreign::Refuse`] unless said.
+    pub fn foreign(mut self, foreign: Foreign) -> Self {
+        self.foreign = foreign;
+        self
+    }
+
+    /// Changes what becomes of a record that does not lie in the zone, for the records that follow.
+    pub fn set_foreign(&mut self, foreign: Foreign) {
+        self.foreign = foreign;
+    }
+
+    /// Records taken so far.
+    pub fn records(&self) -> usize {
+        self.records
+    }
+
+    /// Adds a record given as text: `owner` relative to the apex, `@`, or absolute with a final dot; names in `rdata` absolute.
+    pub fn add(&mut self, owner: &str, ttl: u32, rtype: &str, rdata: &str) -> Result<(), String> {
+        let apex = self.apex.to_string();
+        let owner = match owner {
+            "@" => NameBuf::parse(&apex),
+            absolute if absolute.ends_with('.') => NameBuf::parse(absolute),
+            relative if apex == "." => NameBuf::parse(relative),
+            relative => NameBuf::parse(&format!("{relative}.{apex}")),
+        };
+        let owner = owner.map_err(|error| error.to_string())?;
+        let (rtype, rdata) = rdata_from_text(rtype, rdata)?;
+        self.record(RecordRef { owner: &owner, rtype, ttl: Some(ttl), rdata: &rdata, at: Position::default() });
+        Ok(())
+    }
+
+    /// Checks the whole and makes the zone, or gives every problem, warnings too, when one of them is an error.
+    /// `serial` is for a zone whose records give none.
+    pub fn finish(mut self, serial: u32) -> Result<Built, Vec<Problem>> {
+        self.log(&Entry::bare(&[])); // the apex exists whatever the records say
+        self.merge_logs();
+        let mut problems = std::mem::take(&mut self.problems);
+        let mut order = Order::of(&self.logs, self.records);
+        let mut findings = self.look(&order, &mut problems);
+        let empty = empty_non_terminals(&self.logs, &order, &mut findings);
+        if !empty.is_empty() {
+            empty.iter().for_each(|owner| self.log(&Entry::bare(owner)));
+            order = Order::of(&self.logs, self.records + empty.len());
+        }
+        let shards = self.write(&order, &mut findings, &mut problems);
+        let zone = self.assemble(shards, &findings, serial);
+        self.check_targets(&zone, &findings, &mut problems);
+        let failed = problems.errors > 0;
+        let problems = problems.into_list(&self.files[self.file as usize]);
+        if failed { Err(problems) } else { Ok(Built { zone, warnings: problems, skipped: self.skipped }) }
+    }
+
+    fn log(&mut self, entry: &Entry<'_>) {
+        let log = log_of(entry.hash, self.logs.len());
+        write_entry(&mut self.logs[log], entry);
+    }
+
+    /// Leaves no more logs than there will be shards, so that each shard lies in one log.
+    fn merge_logs(&mut self) {
+        let shards = shards_for(self.records);
+        if shards < LOGS {
+            self.logs = self.logs.chunks(LOGS / shards).map(<[_]>::concat).collect();
+        }
+    }
+
+    /// First walk: each name by itself.
+    fn look(&self, order: &Order, problems: &mut Problems) -> Findings {
+        let mut findings = Findings::default();
+        for (number, places) in order.places.iter().enumerate() {
+            for group in groups(&self.logs[number], places) {
+                self.check_name(number, group, &mut findings, problems);
+            }
+        }
+        findings
+    }
+
+    /// What may stand together at one name: RFC 1034 section 3.6.2 (CNAME), RFC 6672 section 2.4 (DNAME).
+    fn check_name(&self, number: usize, group: &[Place], findings: &mut Findings, problems: &mut Problems) {
+        let log = &self.logs[number];
+        let owner = read_entry(log, group[0].offset).owner;
+        let is_apex = owner.is_empty();
+        let is_wild = owner.starts_with(b"\x01*");
+        if !is_apex {
+            note_parent(findings, owner);
+        }
+        findings.counts.depth = findings.counts.depth.max(labels(owner));
+        findings.counts.wildcards += usize::from(is_wild);
+
+        let (mut cname, mut dname, mut ns, mut ds, mut other) = (None::<Entry>, None::<Entry>, None, None, None);
+        for place in group {
+            let entry = read_entry(log, place.offset);
+            match entry.rtype {
+                0 | rtype::KEY | rtype::RRSIG | rtype::NSEC => continue,
+                rtype::CNAME => {
+                    if cname.is_some_and(|first| !first.rdata.eq_ignore_ascii_case(entry.rdata)) {
+                        problems.error(
+                            self,
+                            &entry,
+                            format!("a second CNAME at {}", self.name(owner)),
+                            "a name can be an alias of one name only",
+                        );
+                    }
+                    cname = cname.or(Some(entry));
+                    continue;
+                }
+                rtype::DNAME => {
+                    if dname.is_some_and(|first| !first.rdata.eq_ignore_ascii_case(entry.rdata)) {
+                        problems.error(
+                            self,
+                            &entry,
+                            format!("a second DNAME at {}", self.name(owner)),
+                            "a name can be redirected to one name only",
+                        );
+                    }
+                    dname = dname.or(Some(entry));
+                }
+                rtype::SOA => self.check_soa(&entry, findings, problems),
+                rtype::NS => ns = ns.or(Some(entry)),
+                rtype::DS => ds = ds.or(Some(entry)),
+                _ => {}
+            }
+            other = other.or(Some(entry));
+            if matches!(entry.rtype, rtype::NS | rtype::MX | rtype::SRV) {
+                findings.targets.push((number as u8, place.offset));
+            }
+        }
+
+        if let Some(cname) = cname {
+            if is_apex {
+                let message = format!("CNAME at the apex {}", self.name(owner));
+                problems.error(self, &cname, message, "the apex has an SOA record, and a CNAME stands alone: give it A and AAAA records");
+            } else if let Some(other) = other {
+                let message =
+                    format!("CNAME beside other data: {} also has {} (line {})", self.name(owner), type_name(other.rtype), other.at.line);
+                problems.error(self, &cname, message, "a CNAME stands alone: remove it or the other records");
+            }
+        }
+        if is_wild {
+            if let Some(entry) = ns.or(dname) {
+                let message = format!("{} at the wildcard {} is served as plain data", type_name(entry.rtype), self.name(owner));
+                problems.warning(self, &entry, message, "RFC 4592 does not define it");
+            }
+            return;
+        }
+        if let Some(dname) = dname {
+            if let (Some(ns), false) = (ns, is_apex) {
+                let message = format!("DNAME beside NS at {} (line {})", self.name(owner), ns.at.line);
+                problems.error(self, &dname, message, "a delegated name cannot be redirected as well");
+            }
+            findings.counts.dnames += 1;
+            findings.diverts.insert(owner.into(), true);
+        } else if ns.is_some() && !is_apex {
+            findings.counts.cuts += 1;
+            findings.diverts.insert(owner.into(), false);
+        }
+        if let (Some(ds), None) = (ds, ns) {
+            problems.warning(self, &ds, format!("DS without NS at {}", self.name(owner)), "DS belongs to a delegation");
+        }
+    }
+
+    fn check_soa(&self, entry: &Entry<'_>, findings: &mut Findings, problems: &mut Problems) {
+        if !entry.owner.is_empty() {
+            problems.error(self, entry, format!("SOA below the apex, at {}", self.name(entry.owner)), "a zone has one SOA, at its apex");
+            return;
+        }
+        if let Some(first) = &findings.soa {
+            if first.file == entry.file && first.rdata[..] != *entry.rdata {
+                let message = format!("a second SOA (the first is in line {})", first.at.line);
+                problems.error(self, entry, message, "a zone has one SOA");
+            }
+            if first.file <= entry.file {
+                return; // of several files the first one's counts
+            }
+        }
+        if soa_names(entry.rdata).is_none() {
+            problems.error(self, entry, "SOA record data is malformed".into(), "expected two names and five numbers");
+            return;
+        }
+        findings.soa = Some(Soa { rdata: entry.rdata.into(), ttl: entry.ttl, file: entry.file, at: entry.at });
+    }
+
+    /// Second walk: writes the shards.
+    fn write(&self, order: &Order, findings: &mut Findings, problems: &mut Problems) -> Vec<Arc<Shard>> {
+        let mut shards: Vec<Arc<Shard>> = Vec::with_capacity(order.shards);
+        let mut writer = ShardWriter::default();
+        let mut sets = SetWriter::default();
+        for (number, places) in order.places.iter().enumerate() {
+            let log = &self.logs[number];
+            for group in groups(log, places) {
+                let first = read_entry(log, group[0].offset);
+                while shards.len() < shard::shard_of(first.hash, order.shards) {
+                    shards.push(Arc::new(writer.finish()));
+                }
+                let flags = self.flags(log, group, findings, problems);
+                let parent =
+                    if first.owner.is_empty() { findings.apex } else { findings.parents.get(first.owner).copied().unwrap_or_default() };
+                writer.node(first.hash as u32, first.owner, flags | if parent.wild { shard::WILD } else { 0 }, parent.children);
+                let before = findings.counts.sets;
+                sets.write(self, log, group, &mut writer, &mut findings.counts, problems);
+                findings.counts.names += usize::from(findings.counts.sets > before || first.owner.is_empty());
+            }
+        }
+        while shards.len() < order.shards {
+            shards.push(Arc::new(writer.finish()));
+        }
+        shards
+    }
+
+    /// Flags of a name as the cuts and DNAMEs at and above it have them.
+    fn flags(&self, log: &[u8], group: &[Place], findings: &Findings, problems: &mut Problems) -> u8 {
+        if findings.diverts.is_empty() {
+            return 0;
+        }
+        let owner = read_entry(log, group[0].offset).owner;
+        let mut flags = match findings.diverts.get(owner) {
+            Some(true) => shard::DNAME,
+            Some(false) => shard::CUT,
+            None => 0,
+        };
+        let mut above = owner;
+        let mut highest = None;
+        while let Some(parent) = parent_of(above) {
+            above = parent;
+            highest = findings.diverts.get_key_value(above).or(highest);
+        }
+        let Some((above, is_dname)) = highest else { return flags };
+        flags |= shard::OCCLUDED;
+        for entry in group.iter().map(|place| read_entry(log, place.offset)).filter(|entry| entry.rtype != 0) {
+            if *is_dname {
+                let message = format!("{} lies below the DNAME at {}", self.name(owner), self.name(above));
+                problems.error(self, &entry, message, "nothing may stand below a DNAME (RFC 6672 section 2.4)");
+                break;
+            } else if !matches!(entry.rtype, rtype::A | rtype::AAAA) {
+                let message = format!("{} {} is never served: {} is delegated", self.name(owner), type_name(entry.rtype), self.name(above));
+                problems.warning(self, &entry, message, "");
+                break;
+            }
+        }
+        flags
+    }
+
+    fn assemble(&self, shards: Vec<Arc<Shard>>, findings: &Findings, serial: u32) -> Zone {
+        let (rdata, ttl, own_serial) = match &findings.soa {
+            Some(soa) => (soa.rdata.to_vec(), soa.ttl, !soa.rdata.starts_with(AZURE_MNAME)),
+            None => (azure_soa(), SOA_TTL, false),
+        };
+        let mut zone = Zone {
+            apex: self.apex.clone(),
+            apex_labels: self.apex_labels,
+            shards: shards.into(),
+            soa: Box::default(),
+            negative_soa: Box::default(),
+            own_serial,
+            min_ttl: self.min_ttl,
+            max_ttl: self.max_ttl,
+            counts: Counts { records: findings.counts.records + 1, sets: findings.counts.sets + 1, ..findings.counts },
+        };
+        zone.set_soa(&rdata, ttl);
+        if own_serial { zone } else { zone.with_serial(serial) }
+    }
+
+    /// RFC 2181 section 10.3: NS and MX (and SRV, RFC 2782) name a host, not an alias.
+    fn check_targets(&self, zone: &Zone, findings: &Findings, problems: &mut Problems) {
+        for &(number, offset) in &findings.targets {
+            let entry = read_entry(&self.logs[number as usize], offset);
+            let skip = match entry.rtype {
+                rtype::MX => 2,
+                rtype::SRV => 6,
+                _ => 0,
+            };
+            let Some(target) = entry.rdata.get(skip..).and_then(|name| NameBuf::read(name).ok()) else { continue };
+            if target.is_under(self.apex.as_wire()) && matches!(zone.lookup(&target, rtype::A), Lookup::Alias { .. }) {
+                let message = format!("{} of {} points to {target}, which is a CNAME", type_name(entry.rtype), self.name(entry.owner));
+                problems.warning(self, &entry, message, "name the host itself");
+            }
+        }
+    }
+
+    /// A name of the zone for people: absolute, without the final dot.
+    fn name(&self, owner: &[u8]) -> String {
+        let mut text = String::new();
+        let mut wire = owner.to_vec();
+        wire.extend_from_slice(self.apex.as_wire());
+        let _ = write_name(&wire, &mut text); // a String takes everything
+        if text.len() > 1 {
+            text.pop();
+        }
+        text
+    }
+}
+
+impl RecordSink for ZoneBuilder {
+    fn record(&mut self, record: RecordRef<'_>) {
+        let wire = record.owner.as_wire();
+        if !record.owner.is_under(self.apex.as_wire()) {
+            self.skipped += 1;
+            if self.foreign == Foreign::Refuse {
+                let message = format!("{} does not lie in the zone {}", record.owner, self.apex);
+                self.problem(record.at, message, "a name without a final dot is relative to the origin");
+            }
+            return;
+        }
+        let ttl = record.ttl.unwrap_or(DEFAULT_TTL);
+        if let Some(wrong) = wrong_data(record.rtype, record.rdata) {
+            self.problem(record.at, wrong, "");
+            return;
+        }
+        if ttl > MAX_TTL {
+            self.problem(record.at, format!("TTL {ttl} is over {MAX_TTL}"), "RFC 2181 section 8");
+            return;
+        }
+        let owner = &wire[..wire.len() - self.apex.as_wire().len()];
+        let entry =
+            Entry { hash: shard::hash(owner), at: record.at, file: self.file, ttl, rtype: record.rtype, owner, rdata: record.rdata };
+        self.log(&entry);
+        self.records += 1;
+    }
+
+    fn file(&mut self, file: &Arc<PathBuf>) {
+        if let Some(known) = self.files.iter().position(|known| known == file) {
+            self.file = known as u16;
+        } else if self.files.len() < u16::MAX as usize {
+            self.file = self.files.len() as u16;
+            self.files.push(file.clone());
+        }
+    }
+}
+
+impl ZoneBuilder {
+    fn problem(&mut self, at: Position, message: String, help: &str) {
+        let file = self.files[self.file as usize].clone();
+        self.problems.push(Problem { file, at, severity: Severity::Error, message, help: help.into() });
+    }
+}
+
+/// Writes the RRsets of a name.
+#[derive(Debug, Default)]
+struct SetWriter {
+    wire: Vec<u8>,
+    entries: Vec<(u16, u32)>,
+}
+
+impl SetWriter {
+    /// Duplicates are left out and TTLs made equal, the lowest of them (RFC 2181 sections 5 and 5.2).
+    fn write(
+        &mut self,
+        builder: &ZoneBuilder,
+        log: &[u8],
+        group: &[Place],
+        out: &mut ShardWriter,
+        counts: &mut Counts,
+        problems: &mut Problems,
+    ) {
+        self.entries.clear();
+        self.entries.extend(group.iter().map(|place| (read_entry(log, place.offset).rtype, place.offset)));
+        self.entries.retain(|(rtype, _)| !matches!(*rtype, 0 | rtype::SOA));
+        self.entries.sort_unstable();
+        for set in self.entries.chunk_by(|a, b| a.0 == b.0) {
+            let first = read_entry(log, set[0].1);
+            if set.len() > LARGEST_SET / 12 {
+                let message = format!(
+                    "{} {} has {} records: more than one DNS message holds",
+                    builder.name(first.owner),
+                    type_name(first.rtype),
+                    set.len()
+                );
+                problems.error(builder, &first, message, "");
+                continue;
+            }
+            let ttl = set.iter().map(|(_, offset)| read_entry(log, *offset).ttl).min().unwrap_or(0);
+            let ttl = ttl.clamp(builder.min_ttl, builder.max_ttl);
+            self.wire.clear();
+            let mut count = 0usize;
+            for (index, &(rtype, offset)) in set.iter().enumerate() {
+                let entry = read_entry(log, offset);
+                if set[..index].iter().any(|(_, earlier)| same_data(rtype, read_entry(log, *earlier).rdata, entry.rdata)) {
+                    continue;
+                }
+                if entry.file != first.file && index > 0 {
+                    let from = builder.files[first.file as usize].display();
+                    let message = format!("{} {} differs from {from}:{}", builder.name(entry.owner), type_name(rtype), first.at.line);
+                    problems.warning(builder, &entry, message, "both are served: keep the right one");
+                } else if entry.ttl != first.ttl {
+                    let message =
+                        format!("{} {} has two TTLs, {} and {}", builder.name(entry.owner), type_name(rtype), first.ttl, entry.ttl);
+                    problems.warning(builder, &entry, message, "the lowest counts for all records of a name and type");
+                }
+                shard::write_record(&mut self.wire, rtype, ttl, entry.rdata);
+                count += 1;
+            }
+            if self.wire.len() > LARGEST_SET {
+                let message = format!(
+                    "{} {} has {count} records: more than one DNS message holds",
+                    builder.name(first.owner),
+                    type_name(first.rtype)
+                );
+                problems.error(builder, &first, message, "");
+                continue;
+            }
+            out.set(count as u16, &self.wire);
+            counts.sets += 1;
+            counts.records += count;
+        }
+    }
+}
+
+impl Problems {
+    fn push(&mut self, problem: Problem) {
+        self.errors += usize::from(problem.severity == Severity::Error);
+        if self.list.len() < MAX_PROBLEMS {
+            self.list.push(problem);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    fn error(&mut self, builder: &ZoneBuilder, entry: &Entry<'_>, message: String, help: &str) {
+        let file = builder.files[entry.file as usize].clone();
+        self.push(Problem { file, at: entry.at, severity: Severity::Error, message, help: help.into() });
+    }
+
+    fn warning(&mut self, builder: &ZoneBuilder, entry: &Entry<'_>, message: String, help: &str) {
+        let file = builder.files[entry.file as usize].clone();
+        self.push(Problem { file, at: entry.at, severity: Severity::Warning, message, help: help.into() });
+    }
+
+    fn into_list(mut self, file: &Arc<PathBuf>) -> Vec<Problem> {
+        self.list.sort_by(|a, b| (&a.file, a.at).cmp(&(&b.file, b.at)));
+        if self.left_out > 0 {
+            let severity = if self.errors > 0 { Severity::Error } else { Severity::Warning };
+            let message = format!("and {} more problems", self.left_out);
+            self.list.push(Problem { file: file.clone(), at: Position::default(), severity, message, help: String::new() });
+        }
+        self.list
+    }
+}
+
+/// The records in the order of the shards.
+struct Order {
+    shards: usize,
+    places: Vec<Vec<Place>>,
+}
+
+impl Order {
+    fn of(logs: &[Vec<u8>], names: usize) -> Self {
+        let shards = shards_for(names);
+        Self { shards, places: logs.iter().map(|log| sort(log, shards)).collect() }
+    }
+
+    fn has(&self, logs: &[Vec<u8>], owner: &[u8]) -> bool {
+        let hash = shard::hash(owner);
+        let number = log_of(hash, logs.len());
+        let (log, places) = (&logs[number], &self.places[number]);
+        let wanted = order_of(hash, self.shards);
+        let start = places.partition_point(|place| place.order < wanted);
+        places[start..].iter().take_while(|place| place.order == wanted).any(|place| read_entry(log, place.offset).owner == owner)
+    }
+}
+
+fn sort(log: &[u8], shards: usize) -> Vec<Place> {
+    let mut places = Vec::new();
+    let mut offset = 0usize;
+    while offset < log.len() {
+        let entry = read_entry(log, offset as u32);
+        places.push(Place { order: order_of(entry.hash, shards), offset: offset as u32 });
+        offset += ENTRY_HEAD + entry.owner.len() + entry.rdata.len();
+    }
+    let owner = |place: &Place| read_entry(log, place.offset).owner;
+    places.sort_unstable_by(|a, b| a.order.cmp(&b.order).then_with(|| owner(a).cmp(owner(b))).then(a.offset.cmp(&b.offset)));
+    places
+}
+
+/// The records of one name after the other.
+fn groups<'p>(log: &'p [u8], places: &'p [Place]) -> impl Iterator<Item = &'p [Place]> {
+    places.chunk_by(|a, b| a.order == b.order && read_entry(log, a.offset).owner == read_entry(log, b.offset).owner)
+}
+
+fn order_of(hash: u64, shards: usize) -> u64 {
+    ((shard::shard_of(hash, shards) as u64) << 32) | u64::from(hash as u32)
+}
+
+/// Logs split the hashes as shards do, so that shards follow one another from log to log.
+fn log_of(hash: u64, logs: usize) -> usize {
+    shard::shard_of(hash, logs)
+}
+
+/// Shards for so many names.
+pub(super) fn shards_for(names: usize) -> usize {
+    names.div_ceil(SHARD_NAMES).next_power_of_two()
+}
+
+/// The names that have names below them and nothing of their own (RFC 4592 section 2.2.2).
+fn empty_non_terminals(logs: &[Vec<u8>], order: &Order, findings: &mut Findings) -> Vec<Box<[u8]>> {
+    let mut empty: Vec<Box<[u8]>> = findings.parents.keys().filter(|owner| !order.has(logs, owner)).cloned().collect();
+    let mut next = 0;
+    while next < empty.len() {
+        let owner = empty[next].clone();
+        findings.counts.wildcards += usize::from(owner.starts_with(b"\x01*"));
+        if let Some(parent) = note_parent(findings, &owner).filter(|parent| !order.has(logs, parent)) {
+            empty.push(parent.into());
+        }
+        next += 1;
+    }
+    empty
+}
+
+/// Counts a name at its parent; gives the parent where it was not known as one.
+fn note_parent<'o>(findings: &mut Findings, owner: &'o [u8]) -> Option<&'o [u8]> {
+    let parent = parent_of(owner)?;
+    let wild = owner.starts_with(b"\x01*");
+    let (known, is_new) = match (parent.is_empty(), findings.parents.contains_key(parent)) {
+        (true, _) => (&mut findings.apex, false),
+        (false, true) => (findings.parents.get_mut(parent)?, false),
+        (false, false) => (findings.parents.entry(parent.into()).or_default(), true),
+    };
+    known.children += 1;
+    known.wild |= wild;
+    is_new.then_some(parent)
+}
+
+/// The owner without its first label; none above the apex.
+pub(super) fn parent_of(owner: &[u8]) -> Option<&[u8]> {
+    owner.get(1 + *owner.first()? as usize..)
+}
+
+/// Labels of an owner.
+pub(super) fn labels(owner: &[u8]) -> usize {
+    std::iter::successors(parent_of(owner), |rest| parent_of(rest)).count()
+}
+
+const ENTRY_HEAD: usize = 27;
+
+impl<'l> Entry<'l> {
+    /// A name without a record.
+    fn bare(owner: &'l [u8]) -> Self {
+        Self { hash: shard::hash(owner), at: Position::default(), file: 0, ttl: 0, rtype: 0, owner, rdata: &[] }
+    }
+}
+
+fn write_entry(log: &mut Vec<u8>, entry: &Entry<'_>) {
+    let mut head = [0u8; ENTRY_HEAD];
+    head[..8].copy_from_slice(&entry.hash.to_le_bytes());
+    head[8..12].copy_from_slice(&entry.at.line.to_le_bytes());
+    head[12..16].copy_from_slice(&entry.at.column.to_le_bytes());
+    head[16..18].copy_from_slice(&entry.file.to_le_bytes());
+    head[18..22].copy_from_slice(&entry.ttl.to_le_bytes());
+    head[22..24].copy_from_slice(&entry.rtype.to_le_bytes());
+    head[24..26].copy_from_slice(&(entry.rdata.len() as u16).to_le_bytes());
+    head[26] = entry.owner.len() as u8;
+    log.extend_from_slice(&head);
+    log.extend_from_slice(entry.owner);
+    log.extend_from_slice(entry.rdata);
+}
+
+fn read_entry(log: &[u8], offset: u32) -> Entry<'_> {
+    let (head, rest) = log[offset as usize..].split_at(ENTRY_HEAD);
+    let u16_at = |at: usize| u16::from_le_bytes([head[at], head[at + 1]]);
+    let u32_at = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let (owner, rest) = rest.split_at(head[26] as usize);
+    Entry {
+        hash: u64::from(u32_at(0)) | (u64::from(u32_at(4)) << 32),
+        at: Position { line: u32_at(8), column: u32_at(12) },
+        file: u16_at(16),
+        ttl: u32_at(18),
+        rtype: u16_at(22),
+        owner,
+        rdata: &rest[..u16_at(24) as usize],
+    }
+}
+
+/// Why a zone cannot hold this type and data.
+fn wrong_data(rtype: u16, rdata: &[u8]) -> Option<String> {
+    let expected = match rtype {
+        rtype::A => 4,
+        rtype::AAAA => 16,
+        0 | rtype::OPT | 128..=255 => return Some(format!("{} is not a type of records in a zone", type_name(rtype))),
+        _ if rdata.len() > LARGEST_SET => return Some(format!("{} octets of data do not fit in a DNS message", rdata.len())),
+        _ => return None,
+    };
+    (rdata.len() != expected).then(|| format!("{} has {} octets of data instead of {expected}", type_name(rtype), rdata.len()))
+}
+
+/// Names compare without regard to case (RFC 4343), other data octet by octet.
+pub(super) fn same_data(rtype: u16, a: &[u8], b: &[u8]) -> bool {
+    match rtype {
+        rtype::NS | rtype::CNAME | rtype::PTR | rtype::MX | rtype::SRV | rtype::DNAME => a.eq_ignore_ascii_case(b),
+        _ => a == b,
+    }
+}
+
+/// Octets of the two names that start an SOA's data, where it is well-formed.
+pub(super) fn soa_names(rdata: &[u8]) -> Option<usize> {
+    let mname = NameBuf::read(rdata).ok()?.len();
+    let names = mname + NameBuf::read(&rdata[mname..]).ok()?.len();
+    (rdata.len() == names + 20).then_some(names)
+}
+
+/// Azure's values for a private zone; the serial is filled in later.
+fn azure_soa() -> Vec<u8> {
+    let mut rdata = [AZURE_MNAME, AZURE_RNAME, &[0; 4]].concat();
+    AZURE_TIMERS.iter().for_each(|timer| rdata.extend_from_slice(&timer.to_be_bytes()));
+    rdata
+}
+
+/// A type's mnemonic, `TYPE65280` without one (RFC 3597 section 5).
+pub(crate) fn type_name(rtype: u16) -> String {
+    match RecordType::from(rtype) {
+        RecordType::Unknown(number) => format!("TYPE{number}"),
+        known => known.to_string(),
+    }
+}
+
+fn rdata_from_text(rtype: &str, rdata: &str) -> Result<(u16, Vec<u8>), String> {
+    let rtype: RecordType = rtype.parse().map_err(|error| format!("{rtype}: {error}"))?;
+    let rdata = if rtype == RecordType::from(rtype::DNAME) {
+        NameBuf::parse(rdata).map_err(|error| error.to_string())?.as_wire().to_vec()
+    } else {
+        let rdata = RData::try_from_str(rtype, rdata).map_err(|error| error.to_string())?;
+        let mut wire = Vec::new();
+        let mut encoder = BinEncoder::new(&mut wire);
+        encoder.set_name_encoding(NameEncoding::Uncompressed);
+        rdata.emit(&mut encoder).map_err(|error| error.to_string())?;
+        wire
+    };
+    Ok((u16::from(rtype), rdata))
+}
