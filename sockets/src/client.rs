@@ -1,0 +1,128 @@
+//! Batches of datagrams over connected sockets: the side that asks.
+
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+/// Room for a batch of datagrams, used in turn by every connected socket of one thread.
+///
+/// Sending and receiving never wait, whatever the mode of the socket.
+pub struct ClientBatch {
+    octets: Box<[u8]>,
+    lengths: Box<[usize]>,
+    size: usize,
+    vectors: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+}
+
+impl ClientBatch {
+    /// Room for `count` datagrams of at most `size` octets; a longer one that arrives is cut.
+    pub fn new(count: usize, size: usize) -> Self {
+        let count = count.clamp(1, 1024);
+        let vector = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+        // SAFETY: mmsghdr is plain old data of integers and pointers, for which all zeros is a value.
+        let header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+        Self {
+            octets: vec![0; count * size].into_boxed_slice(),
+            lengths: vec![0; count].into_boxed_slice(),
+            size,
+            vectors: vec![vector; count].into_boxed_slice(),
+            headers: vec![header; count].into_boxed_slice(),
+        }
+    }
+
+    /// How many datagrams fit.
+    pub fn capacity(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Lets `write` fill place `index`; it returns how many octets it wrote.
+    pub fn fill(&mut self, index: usize, write: impl FnOnce(&mut [u8]) -> usize) {
+        let place = &mut self.octets[index * self.size..(index + 1) * self.size];
+        self.lengths[index] = write(place).min(self.size);
+    }
+
+    /// The datagram at `index`: as filled, or as received.
+    pub fn datagram(&self, index: usize) -> &[u8] {
+        &self.octets[index * self.size..][..self.lengths[index]]
+    }
+
+    /// Sends the places `from..to`; returns how many went out, 0 when the socket has no room.
+    pub fn send(&mut self, socket: &UdpSocket, from: usize, to: usize) -> io::Result<usize> {
+        self.point(from, to, false);
+        let count = (to - from) as libc::c_uint;
+        // SAFETY: `point` has set up headers `from..to`: each points at one iovec of ours, which points at initialised octets of ours; all of them
+        // outlive the call, and nothing else reads or writes them while it runs. No address and no control data are given.
+        let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), self.headers[from..to].as_mut_ptr(), count, libc::MSG_DONTWAIT) };
+        if sent >= 0 { Ok(sent as usize) } else { none_if_blocked(io::Error::last_os_error()) }
+    }
+
+    /// Receives what is there into the places from 0 on; returns how many came, 0 when none was waiting.
+    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+        let count = self.capacity();
+        self.point(0, count, true);
+        // SAFETY: as in `send`; the kernel writes at most `iov_len` octets to each place, which is the size of that place, and the lengths into the headers.
+        let received = unsafe {
+            libc::recvmmsg(socket.as_raw_fd(), self.headers.as_mut_ptr(), count as libc::c_uint, libc::MSG_DONTWAIT, ptr::null_mut())
+        };
+        if received < 0 {
+            return none_if_blocked(io::Error::last_os_error());
+        }
+        for (length, header) in self.lengths.iter_mut().zip(&self.headers[..received as usize]) {
+            *length = (header.msg_len as usize).min(self.size);
+        }
+        Ok(received as usize)
+    }
+
+    /// Points the headers at their octets. Done for each call: pointers that are kept would not survive a borrow of the octets.
+    fn point(&mut self, from: usize, to: usize, whole: bool) {
+        let places = self.octets.chunks_exact_mut(self.size).zip(&self.lengths);
+        let vectors = self.vectors.iter_mut().zip(&mut self.headers);
+        for ((place, length), (vector, header)) in places.zip(vectors).skip(from).take(to - from) {
+            vector.iov_len = if whole { self.size } else { *length };
+            vector.iov_base = place.as_mut_ptr().cast();
+            header.msg_hdr.msg_iov = vector;
+            header.msg_hdr.msg_iovlen = 1;
+        }
+    }
+}
+
+/// A full buffer or an empty queue is no error; a refused datagram (ICMP from an earlier one) is reported once by the kernel and taken for nothing sent.
+fn none_if_blocked(error: io::Error) -> io::Result<usize> {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
+        _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_batch_goes_out_and_comes_back_through_connected_sockets() {
+        let one = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let two = UdpSocket::bind("127.0.0.1:0").unwrap();
+        one.connect(two.local_addr().unwrap()).unwrap();
+        two.connect(one.local_addr().unwrap()).unwrap();
+        let mut batch = ClientBatch::new(4, 16);
+        assert_eq!(batch.receive(&two).unwrap(), 0, "nothing is waiting, and receiving does not wait");
+        for index in 0..4 {
+            batch.fill(index, |place| {
+                place[..index + 1].fill(index as u8);
+                index + 1
+            });
+        }
+        assert_eq!(batch.send(&one, 1, 4).unwrap(), 3);
+        one.send(&[9; 40]).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut came: Vec<Vec<u8>> = Vec::new();
+        while came.len() < 4 && Instant::now() < deadline {
+            let count = batch.receive(&two).unwrap();
+            came.extend((0..count).map(|index| batch.datagram(index).to_vec()));
+        }
+        assert_eq!(came, [vec![1; 2], vec![2; 3], vec![3; 4], vec![9; 16]]);
+    }
+}
