@@ -6,4 +6,5 @@ pub mod name;
 pub mod network;
 pub mod record;
 pub mod snapshot;
+pub mod text;
 pub mod zone;

@@ -1,0 +1,138 @@
+//! Hosts files: `address name…`, comments behind `#`.
+//!
+//! The portal's "Download host file" (Private Link Center) is one: its names are the *public* ones, with the private endpoint's id as a comment.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use config::azure::Table;
+
+use super::names::read_absolute;
+use super::report::{Bad, Report, Spot, shown};
+use super::{AZURE_TTL, BOM, Read, decode, spellings};
+use crate::name::is_private_link;
+use crate::record::{Problem, RecordRef, RecordSink};
+
+/// Reads a hosts file. Owners are absolute; a public name of the table is given as it is written and as its private-link names.
+pub fn read_hosts(text: &[u8], file: &Arc<PathBuf>, table: &Table, sink: &mut dyn RecordSink, problems: &mut Vec<Problem>) -> Read {
+    let text = &*decode(text);
+    let mut report = Report::new(problems);
+    let mut read = Read::default();
+    sink.file(file);
+    if u32::try_from(text.len()).is_err() {
+        report.error(file, Default::default(), *Bad::new(Spot::default(), "the file is larger than 4 GiB", ""));
+        report.finish();
+        return read;
+    }
+    let mut start = if text.starts_with(BOM) { BOM.len() } else { 0 };
+    let mut line = 0;
+    while start < text.len() && !report.is_full() {
+        line += 1;
+        let end = memchr::memchr(b'\n', &text[start..]).map_or(text.len(), |length| start + length);
+        let entry = Entry { text, line: Spot { line, line_start: start as u32, at: start as u32 }, end };
+        entry.read(file, table, sink, &mut report, &mut read);
+        start = end + 1;
+    }
+    report.finish();
+    read
+}
+
+/// An IP address; a zone index (`fe80::1%eth0`) is not one that DNS can give.
+pub(super) fn address(text: &[u8]) -> Option<IpAddr> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// One line.
+struct Entry<'t> {
+    text: &'t [u8],
+    line: Spot,
+    end: usize,
+}
+
+impl<'t> Entry<'t> {
+    fn read(&self, file: &Arc<PathBuf>, table: &Table, sink: &mut dyn RecordSink, report: &mut Report<'_>, read: &mut Read) {
+        let comment = memchr::memchr(b'#', &self.text[self.start()..self.end]).map_or(self.end, |length| self.start() + length);
+        let mut words = self.words(comment);
+        let Some((at, word)) = words.next() else { return };
+        let Some(address) = address(word) else {
+            let help = if word.contains(&b'%') {
+                "an address with `%` is valid on one machine alone"
+            } else {
+                "a line is `address name…`; a comment begins with `#`"
+            };
+            return report.error(file, at.position(self.text), *Bad::new(at, format!("`{}` is not an IP address", shown(word)), help));
+        };
+        let mut octets = Vec::with_capacity(16);
+        let rtype = write_address(address, &mut octets);
+        let mut names = 0;
+        for (at, word) in words {
+            names += 1;
+            let position = at.position(self.text);
+            let name = match read_absolute(word) {
+                Ok(name) => name,
+                Err(error) => {
+                    report.error(file, position, *Bad::new(at, format!("`{}` is not a name: {error}", shown(word)), ""));
+                    continue;
+                }
+            };
+            let owners = spellings(&name, table);
+            let of_endpoint = memchr::memmem::find(&self.text[comment..self.end].to_ascii_lowercase(), b"/privateendpoints/").is_some();
+            if of_endpoint && owners.len() == 1 && !is_private_link(&name) {
+                report.warning(file, position, unmapped(at, word));
+            }
+            for owner in &owners {
+                sink.record(RecordRef { owner, rtype, ttl: Some(AZURE_TTL), rdata: &octets, at: position });
+                read.records += 1;
+            }
+        }
+        if names == 0 {
+            report.error(
+                file,
+                at.position(self.text),
+                *Bad::new(at, format!("`{}` has no name", shown(word)), "a line is `address name…`"),
+            );
+        }
+    }
+
+    fn start(&self) -> usize {
+        self.line.at as usize
+    }
+
+    /// Words up to `end`, with their places.
+    fn words(&self, end: usize) -> impl Iterator<Item = (Spot, &'t [u8])> + use<'t> {
+        let (text, line) = (self.text, self.line);
+        let mut at = self.start();
+        std::iter::from_fn(move || {
+            at += text[at..end].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            let length = text[at..end].iter().take_while(|byte| !byte.is_ascii_whitespace()).count();
+            let word = &text[at..at + length];
+            let spot = Spot { at: at as u32, ..line };
+            at += length;
+            (length > 0).then_some((spot, word))
+        })
+    }
+}
+
+/// Appends the octets of an address; returns their type.
+pub(super) fn write_address(address: IpAddr, out: &mut Vec<u8>) -> u16 {
+    match address {
+        IpAddr::V4(address) => {
+            out.extend(address.octets());
+            1
+        }
+        IpAddr::V6(address) => {
+            out.extend(address.octets());
+            28
+        }
+    }
+}
+
+/// A private endpoint's name that the table does not know.
+pub(super) fn unmapped(spot: Spot, name: &[u8]) -> Bad {
+    *Bad::new(
+        spot,
+        format!("no private-link zone is known for `{}`", shown(name)),
+        "it is served by a zone that holds the name itself; a row of the zone table (server.zone-table) tells its private-link zone",
+    )
+}

@@ -1,0 +1,269 @@
+//! A zone file's text as entries and tokens (RFC 1035 section 5.1), with their places.
+
+use super::report::{Bad, Spot};
+
+/// Longest entry, bytes with comments: RDATA of 65,535 octets takes at most four times that in `\DDD` form. An unclosed parenthesis is given up here.
+const MAX_ENTRY: usize = 1 << 20;
+
+/// A word or a quoted string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Token {
+    /// Where it begins: the quote for a quoted string.
+    pub spot: Spot,
+    /// Offset behind its last byte: behind the closing quote for a quoted string.
+    pub end: u32,
+    /// How it is written.
+    pub form: Form,
+}
+
+/// How a token is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A word.
+    Plain,
+    /// `"…"`
+    Quoted,
+    /// `key="…"`: one token for SVCB (RFC 9460 section 2.1), two for everybody else.
+    Pair,
+}
+
+/// What [`Lexer::entry`] found.
+pub(super) enum Line {
+    /// An entry; no tokens for an empty line.
+    Entry {
+        /// It begins with white space: the owner is that of the record before.
+        blank: bool,
+    },
+    /// An entry that cannot be read; the next call goes on behind it.
+    Bad(Box<Bad>),
+    /// Nothing more.
+    End,
+}
+
+/// Goes through a text entry by entry.
+pub(super) struct Lexer<'t> {
+    pub text: &'t [u8],
+    /// Offset of the next byte.
+    pub at: usize,
+    /// Line of the next byte.
+    pub line: u32,
+    /// Offset of that line's first byte.
+    pub line_start: usize,
+}
+
+/// What a byte is to the lexer and to the fast path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Part of a word.
+    Plain,
+    /// `.`: part of a word, the end of a label.
+    Dot,
+    /// `@` and `$`: part of a word, with a meaning at its start.
+    Sign,
+    /// `\`
+    Escape,
+    /// Space, tab.
+    Space,
+    /// CR, LF, `"`, `(`, `)`, `;` and NUL: ends a word.
+    End,
+}
+
+/// [`Class`] of each byte.
+pub(super) static CLASS: [Class; 256] = {
+    let mut table = [Class::Plain; 256];
+    table[b'.' as usize] = Class::Dot;
+    table[b'@' as usize] = Class::Sign;
+    table[b'$' as usize] = Class::Sign;
+    table[b'\\' as usize] = Class::Escape;
+    table[b' ' as usize] = Class::Space;
+    table[b'\t' as usize] = Class::Space;
+    let ends = b"\r\n\"();\0";
+    let mut index = 0;
+    while index < ends.len() {
+        table[ends[index] as usize] = Class::End;
+        index += 1;
+    }
+    table
+};
+
+impl<'t> Lexer<'t> {
+    pub fn new(text: &'t [u8]) -> Self {
+        let at = if text.starts_with(super::BOM) { super::BOM.len() } else { 0 };
+        Self { text, at, line: 1, line_start: at }
+    }
+
+    /// The place of the next byte.
+    pub fn spot(&self) -> Spot {
+        Spot { line: self.line, line_start: self.line_start as u32, at: self.at as u32 }
+    }
+
+    /// Reads one entry into `tokens`: a line, or several where parentheses hold them together.
+    ///
+    /// An error costs its own line alone: a quoted string ends at the line's end whatever happens, and where a parenthesis is never closed
+    /// reading goes on behind the line that opened it.
+    pub fn entry(&mut self, tokens: &mut Vec<Token>) -> Line {
+        tokens.clear();
+        if self.at >= self.text.len() {
+            return Line::End;
+        }
+        let start = self.at;
+        let blank = matches!(self.text[self.at], b' ' | b'\t');
+        let mut bad: Option<Box<Bad>> = None;
+        let mut open: Option<(Spot, usize)> = None;
+        while let Some(&byte) = self.text.get(self.at) {
+            if self.at - start > MAX_ENTRY {
+                if open.is_some() {
+                    break;
+                }
+                bad.get_or_insert_with(|| Bad::new(self.spot(), "the line is longer than 1 MiB", "no record needs that much"));
+                self.at = self.line_end(self.at);
+                if self.at < self.text.len() {
+                    self.next_line();
+                }
+                break;
+            }
+            match byte {
+                b'\n' => {
+                    self.next_line();
+                    if open.is_none() {
+                        break;
+                    }
+                }
+                b' ' | b'\t' | b'\r' => self.at += 1,
+                b';' => self.at = self.line_end(self.at),
+                b'(' => {
+                    let depth = open.map_or(0, |(_, depth)| depth);
+                    open = Some((open.map_or(self.spot(), |(spot, _)| spot), depth + 1));
+                    self.at += 1;
+                }
+                b')' => {
+                    match open {
+                        None => {
+                            bad.get_or_insert_with(|| Bad::new(self.spot(), "`)` closes nothing", "remove it, or put `(` before it"));
+                        }
+                        Some((_, 1)) => open = None,
+                        Some((spot, depth)) => open = Some((spot, depth - 1)),
+                    }
+                    self.at += 1;
+                }
+                b'"' => match self.quoted() {
+                    Ok(token) => tokens.push(token),
+                    Err(found) => {
+                        bad.get_or_insert(found);
+                        self.at = self.line_end(self.at);
+                    }
+                },
+                _ => match self.word() {
+                    Ok(token) => tokens.push(token),
+                    Err(found) => {
+                        bad.get_or_insert(found);
+                        self.at = self.line_end(self.at);
+                    }
+                },
+            }
+        }
+        if let Some((spot, _)) = open {
+            self.line = spot.line;
+            self.line_start = spot.line_start as usize;
+            self.at = self.line_end(spot.at as usize);
+            if self.at < self.text.len() {
+                self.next_line();
+            }
+            let earlier = bad.filter(|bad| bad.spot.line == spot.line && bad.spot.at < spot.at);
+            return Line::Bad(earlier.unwrap_or_else(|| Bad::new(spot, "`(` is never closed", "put `)` behind the record's last field")));
+        }
+        match bad {
+            Some(bad) => Line::Bad(bad),
+            None => Line::Entry { blank },
+        }
+    }
+
+    /// Steps over the line feed at `at`.
+    fn next_line(&mut self) {
+        self.at += 1;
+        self.line += 1;
+        self.line_start = self.at;
+    }
+
+    /// Offset of the line feed at or behind `from`, or of the end.
+    fn line_end(&self, from: usize) -> usize {
+        memchr::memchr(b'\n', &self.text[from..]).map_or(self.text.len(), |length| from + length)
+    }
+
+    fn quoted(&mut self) -> Result<Token, Box<Bad>> {
+        let spot = self.spot();
+        let end = self.closing_quote(self.at)?;
+        self.at = end;
+        Ok(Token { spot, end: end as u32, form: Form::Quoted })
+    }
+
+    /// Offset behind the quote that closes the one at `open`.
+    fn closing_quote(&self, open: usize) -> Result<usize, Box<Bad>> {
+        let spot = |at: usize| Spot { at: at as u32, ..self.spot() };
+        let mut at = open + 1;
+        while let Some(&byte) = self.text.get(at) {
+            match byte {
+                b'"' => return Ok(at + 1),
+                b'\n' => break,
+                0 => return Err(nul(spot(at))),
+                b'\\' if self.text.get(at + 1).is_some_and(|next| *next != b'\n') => at += 2,
+                _ => at += 1,
+            }
+        }
+        Err(Bad::new(
+            spot(open),
+            "the quoted string that opens here is not closed on its line",
+            "put `\"` at its end; a quote inside it is written `\\\"`",
+        ))
+    }
+
+    fn word(&mut self) -> Result<Token, Box<Bad>> {
+        let spot = self.spot();
+        let mut at = self.at;
+        let mut form = Form::Plain;
+        while let Some(&byte) = self.text.get(at) {
+            match CLASS[byte as usize] {
+                Class::Plain | Class::Dot | Class::Sign => at += 1,
+                Class::Escape => {
+                    if self.text.get(at + 1).is_none_or(|next| matches!(next, b'\r' | b'\n')) {
+                        let spot = Spot { at: at as u32, ..spot };
+                        return Err(Bad::new(spot, "`\\` at the end of the line escapes nothing", "write `\\\\` for a backslash"));
+                    }
+                    at += 2;
+                }
+                Class::Space => break,
+                Class::End if byte == 0 => return Err(nul(Spot { at: at as u32, ..spot })),
+                Class::End if byte == b'"' && at > self.at && self.text[at - 1] == b'=' => {
+                    at = self.closing_quote(at)?;
+                    form = Form::Pair;
+                    break;
+                }
+                Class::End => break,
+            }
+        }
+        self.at = at;
+        Ok(Token { spot, end: at as u32, form })
+    }
+}
+
+fn nul(spot: Spot) -> Box<Bad> {
+    Bad::new(spot, "a NUL byte", "save the file as plain text in UTF-8; a NUL octet in a string is written `\\000`")
+}
+
+impl Token {
+    /// The token as it is written, quotes included.
+    pub fn raw<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        &text[self.spot.at as usize..self.end as usize]
+    }
+
+    /// The token without the quotes around it.
+    pub fn content<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        let raw = self.raw(text);
+        if self.form == Form::Quoted { &raw[1..raw.len() - 1] } else { raw }
+    }
+
+    /// True for a word that is `word`, in any case.
+    pub fn is(&self, text: &[u8], word: &str) -> bool {
+        self.form == Form::Plain && self.raw(text).eq_ignore_ascii_case(word.as_bytes())
+    }
+}

@@ -1,0 +1,163 @@
+//! Sources as text: zone files, hosts files and Azure's JSON, read into a [`RecordSink`].
+//!
+//! ```text
+//! bytes ─ detect ─┬─ read_zone_file ─┐
+//!                 ├─ read_hosts ─────┼─▶ RecordSink (the zone keeps what lies in it)
+//!                 └─ read_azure ─────┘     Problem  (file:line:column: error: … help: …)
+//! ```
+//!
+//! A zone file is about one zone. A hosts file and Azure's JSON may concern several zones at once, so their owners are absolute and the sink
+//! keeps those that lie in its zone. A name that the private-link table maps is given several times there: as it is written, and as each of the
+//! private-link names it may stand for (a DICOM service has two spellings). All records of one written name have the same
+//! [`RecordRef::at`](crate::record::RecordRef::at), so a caller can tell a name of which no record was kept.
+//!
+//! Nothing here panics on any input, and every reader goes on after an error: it reports up to [`MAX_SHOWN`] errors in one run and counts the rest.
+
+mod azure;
+mod hosts;
+mod lexer;
+mod names;
+pub mod rdata;
+mod report;
+mod zonefile;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use config::azure::Table;
+use config::model::Format;
+
+use crate::name::{NameBuf, is_private_link};
+use crate::record::{Position, Problem, RecordSink};
+
+pub use azure::read_azure;
+pub use hosts::read_hosts;
+pub use report::MAX_SHOWN;
+pub use zonefile::read_zone_file;
+
+/// TTL of records that Azure makes for a private endpoint, seconds: for sources that say none.
+pub const AZURE_TTL: u32 = 10;
+
+/// What a reader has to tell beside records and problems.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Read {
+    /// Records given to the sink.
+    pub records: u64,
+    /// Files that `$INCLUDE` named, in that order: a change of one is a change of the source.
+    pub included: Vec<Included>,
+    /// Virtual network links that Azure's JSON tells of.
+    pub links: Vec<Link>,
+}
+
+/// A file that a zone file included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Included {
+    /// Where it is, as it was written: a link on the way may be turned elsewhere.
+    pub path: PathBuf,
+    /// [`fingerprint`] of the bytes that were read; none: it could not be read.
+    pub fingerprint: Option<u64>,
+}
+
+/// A link of a private zone to a virtual network: no records, but a policy to compare with `on-missing`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The zone, lower case, no final dot; empty where the JSON does not say.
+    pub zone: String,
+    /// Its name.
+    pub name: String,
+    /// The virtual network's resource id, or its name; may be empty.
+    pub network: String,
+    /// `Default` or `NxDomainRedirect`; none where the JSON does not say.
+    pub resolution_policy: Option<String>,
+    /// Where it stands.
+    pub at: Position,
+}
+
+/// Reads a whole source in `format` (looked for when [`Format::Auto`]).
+///
+/// `origin` and `include_root` matter to zone files alone, `table` to the others.
+#[allow(clippy::too_many_arguments)] // what a source is, and where its parts go
+pub fn read(
+    format: Format,
+    text: &[u8],
+    file: &Arc<PathBuf>,
+    origin: &NameBuf,
+    include_root: Option<&Path>,
+    table: &Table,
+    sink: &mut dyn RecordSink,
+    problems: &mut Vec<Problem>,
+) -> Read {
+    match if format == Format::Auto { detect(file, text) } else { format } {
+        Format::Hosts => read_hosts(text, file, table, sink, problems),
+        Format::Azure => read_azure(text, file, table, sink, problems),
+        Format::Zone | Format::Auto => read_zone_file(text, file, origin, include_root, sink, problems),
+    }
+}
+
+/// What a file holds, from its name and its first bytes; never [`Format::Auto`].
+pub fn detect(path: &Path, text: &[u8]) -> Format {
+    let text = decode(text);
+    let text = text.strip_prefix(BOM).unwrap_or(&text);
+    let start = text.trim_ascii_start();
+    // Neither a zone file nor a hosts file can begin with these, whatever the file is called.
+    if matches!(start.first(), Some(b'{' | b'[')) {
+        return Format::Azure;
+    }
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
+    match extension.as_str() {
+        "zone" | "db" => return Format::Zone,
+        "hosts" => return Format::Hosts,
+        "json" => return Format::Azure,
+        _ => {}
+    }
+    for line in start.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
+        match line.first() {
+            None | Some(b';') => {}
+            // `#` is a comment in hosts files alone.
+            Some(b'#') => return Format::Hosts,
+            Some(_) => {
+                let word = line.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
+                return if hosts::address(word).is_some() { Format::Hosts } else { Format::Zone };
+            }
+        }
+    }
+    Format::Zone
+}
+
+/// A number that changes when the bytes do; the same for the same bytes only within one run of the program.
+pub fn fingerprint(bytes: &[u8]) -> u64 {
+    use std::hash::BuildHasher;
+    use std::sync::OnceLock;
+    static SEED: OnceLock<foldhash::quality::RandomState> = OnceLock::new();
+    SEED.get_or_init(Default::default).hash_one(bytes)
+}
+
+/// A written name and, where it is not a private-link name itself, the private-link names that it may stand for, most likely first.
+///
+/// The written name stays among them for zones that override a public name. More than one private-link name is not a doubt that must be
+/// settled here: Azure's documents disagree about DICOM (`x.privatelink.dicom.…` or `x.dicom.privatelink.…`), both spellings are answered, and
+/// a sink keeps those that lie in its zone.
+fn spellings(name: &NameBuf, table: &Table) -> Vec<NameBuf> {
+    let mut names = vec![name.clone()];
+    if !is_private_link(name) {
+        names.extend(table.private_names(&name.to_string()).iter().filter_map(|private| NameBuf::parse(private).ok()));
+    }
+    names
+}
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// Text as UTF-8 where a byte order mark says that it is UTF-16, which is what Windows PowerShell's `>` writes.
+fn decode(text: &[u8]) -> Cow<'_, [u8]> {
+    let unit: fn([u8; 2]) -> u16 = match text {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => return Cow::Borrowed(text),
+    };
+    let units = text[2..].chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+    Cow::Owned(char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>().into_bytes())
+}

@@ -1,0 +1,518 @@
+//! Zone files (RFC 1035 section 5), with `$TTL` (RFC 2308 section 4), TTL units, RFC 3597 and BIND's `$GENERATE`.
+
+mod generate;
+mod include;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::lexer::{CLASS, Class, Form, Lexer, Line, Token};
+use super::names::{Written, read_name, repeats_origin};
+use super::rdata::{Fields, is_meta, mnemonics, read_fields, seconds, type_code_of, type_name};
+use super::report::{Bad, Outcome, Report, Spot, shown};
+use super::{Read, decode};
+use crate::name::NameBuf;
+use crate::record::{Position, Problem, RecordRef, RecordSink};
+
+/// Longest TTL (RFC 2181 section 8).
+const MAX_TTL: u32 = i32::MAX as u32;
+
+/// Reads a zone file. `origin` is the zone's apex: what relative names end in until `$ORIGIN` says otherwise.
+///
+/// `$INCLUDE` reads files in or below `include_root`; none: no file at all. A record without TTL gets that of `$TTL`, else the last one
+/// written, else the MINIMUM of a SOA without TTL, else none.
+pub fn read_zone_file(
+    text: &[u8],
+    file: &Arc<PathBuf>,
+    origin: &NameBuf,
+    include_root: Option<&Path>,
+    sink: &mut dyn RecordSink,
+    problems: &mut Vec<Problem>,
+) -> Read {
+    let mut reader = Reader {
+        sink,
+        report: Report::new(problems),
+        read: Read::default(),
+        includes: include::Includes::new(include_root, file),
+        tokens: Vec::new(),
+        rdata: Vec::new(),
+        name: Vec::new(),
+    };
+    let mut scope = Scope { origin: origin.as_wire().to_vec(), default_ttl: None, last_ttl: None, owner: Owner::None };
+    reader.file(text, file, &mut scope);
+    let Reader { report, read, .. } = reader;
+    report.finish();
+    read
+}
+
+/// What a file says about the lines behind.
+#[derive(Clone)]
+struct Scope {
+    /// Wire form, its case kept.
+    origin: Vec<u8>,
+    /// `$TTL`.
+    default_ttl: Option<u32>,
+    /// The last TTL that a record had.
+    last_ttl: Option<u32>,
+    owner: Owner,
+}
+
+/// Whose records a line that begins with white space has.
+#[derive(Clone)]
+enum Owner {
+    /// No record yet.
+    None,
+    /// The last owner could not be read: nothing is said about the lines that lean on it.
+    Bad,
+    /// The last record's.
+    Name(Box<NameBuf>),
+}
+
+/// One run over a zone file and what it includes.
+struct Reader<'r> {
+    sink: &'r mut dyn RecordSink,
+    report: Report<'r>,
+    read: Read,
+    includes: include::Includes,
+    // Buffers that are used again for each entry.
+    tokens: Vec<Token>,
+    rdata: Vec<u8>,
+    name: Vec<u8>,
+}
+
+/// The file that is being read.
+#[derive(Clone, Copy)]
+struct File<'t> {
+    text: &'t [u8],
+    path: &'t Arc<PathBuf>,
+    /// The text was made, by a directive that stands there: its own places mean nothing.
+    made_at: Option<Position>,
+}
+
+impl File<'_> {
+    fn position(self, spot: Spot) -> Position {
+        self.made_at.unwrap_or_else(|| spot.position(self.text))
+    }
+}
+
+impl Reader<'_> {
+    /// Reads one file to its end.
+    fn file(&mut self, text: &[u8], path: &Arc<PathBuf>, scope: &mut Scope) {
+        let text = &*decode(text);
+        if u32::try_from(text.len()).is_err() {
+            self.report.error(path, Position::default(), *Bad::new(Spot::default(), "the file is larger than 4 GiB", ""));
+            return;
+        }
+        self.sink.file(path);
+        let file = File { text, path, made_at: None };
+        let mut lexer = Lexer::new(text);
+        while !self.report.is_full() {
+            if self.address_line(&mut lexer, scope) {
+                continue;
+            }
+            let mut tokens = std::mem::take(&mut self.tokens);
+            let line = lexer.entry(&mut tokens);
+            let end = matches!(line, Line::End);
+            let outcome = match line {
+                Line::End => Ok(()),
+                Line::Bad(bad) => {
+                    scope.owner = owner_of_bad_line(text, bad.spot, std::mem::replace(&mut scope.owner, Owner::Bad));
+                    Err(bad)
+                }
+                Line::Entry { blank } => self.entry(file, &tokens, blank, scope),
+            };
+            self.tokens = tokens;
+            if let Err(bad) = outcome {
+                self.report.error(path, file.position(bad.spot), *bad);
+            }
+            if end {
+                break;
+            }
+        }
+    }
+
+    /// One entry: a directive, a record or nothing.
+    fn entry(&mut self, file: File<'_>, tokens: &[Token], blank: bool, scope: &mut Scope) -> Outcome<()> {
+        let Some(first) = tokens.first().copied() else { return Ok(()) };
+        let word = first.raw(file.text);
+        if first.form == Form::Plain && word[0] == b'$' {
+            let rest = &tokens[1..];
+            return match word.to_ascii_uppercase().as_slice() {
+                b"$ORIGIN" => self.origin(file, first, rest, scope),
+                b"$TTL" => self.default_ttl(file, first, rest, scope),
+                b"$INCLUDE" => self.include(file, first, rest, scope),
+                b"$GENERATE" => self.generate(file, first, rest, scope),
+                _ => Err(Bad::new(
+                    first.spot,
+                    format!("unknown directive `{}`", shown(word)),
+                    "$ORIGIN, $TTL, $INCLUDE and $GENERATE are known; a name that begins with `$` is written `\\$`",
+                )),
+            };
+        }
+        let rest = if blank {
+            &tokens[..]
+        } else {
+            scope.owner = Owner::Bad;
+            scope.owner = Owner::Name(Box::new(self.owner(file, first, scope)?));
+            &tokens[1..]
+        };
+        let owner = match &scope.owner {
+            Owner::Name(owner) => (**owner).clone(),
+            Owner::Bad => return Ok(()),
+            Owner::None => {
+                return Err(Bad::new(
+                    first.spot,
+                    "the first record has no owner",
+                    "an owner stands in the first column; `@` is the origin",
+                ));
+            }
+        };
+        let behind = if blank { None } else { Some(first) };
+        let record = record_head(file, behind, rest)?;
+        let mut split = Vec::new();
+        let mut data = &rest[record.taken..];
+        if !matches!(record.rtype, 64 | 65) && data.iter().any(|token| token.form == Form::Pair) {
+            split = split_pairs(file.text, data);
+            data = &split;
+        }
+        let result = self.record(file, &owner, &record, data, scope, first.spot);
+        drop(split);
+        result
+    }
+
+    /// One record from its type on.
+    fn record(&mut self, file: File<'_>, owner: &NameBuf, head: &Head, data: &[Token], scope: &mut Scope, at: Spot) -> Outcome<()> {
+        if head.ttl.is_some() {
+            scope.last_ttl = head.ttl;
+        }
+        self.rdata.clear();
+        let mut fields = Fields::new(file.text, data, &scope.origin, head.rtype, head.type_spot);
+        read_fields(&mut fields, &mut self.rdata)?;
+        if let Some(token) = fields.without_dot {
+            self.warn_repeated(file, token, scope);
+        }
+        if head.rtype == 6 && head.ttl.is_none() && scope.default_ttl.is_none() && scope.last_ttl.is_none() {
+            // What BIND does for a zone that says no TTL at all.
+            let minimum = self.rdata.last_chunk().map(|octets| u32::from_be_bytes(*octets));
+            scope.default_ttl = minimum.filter(|minimum| *minimum <= MAX_TTL);
+        }
+        let ttl = head.ttl.or(scope.default_ttl).or(scope.last_ttl);
+        self.sink.record(RecordRef { owner, rtype: head.rtype, ttl, rdata: &self.rdata, at: file.position(at) });
+        self.read.records += 1;
+        Ok(())
+    }
+
+    fn owner(&mut self, file: File<'_>, token: Token, scope: &Scope) -> Outcome<NameBuf> {
+        if token.form != Form::Plain {
+            return Err(Bad::new(token.spot, "an owner is not a quoted string", "write it without the quotes"));
+        }
+        let raw = token.raw(file.text);
+        self.name.clear();
+        let written = read_name(raw, &scope.origin, &mut self.name);
+        let owner = written.and_then(|_| NameBuf::read(&self.name));
+        let owner = owner.map_err(|error| Bad::new(token.spot, format!("`{}` is not a name: {error}", shown(raw)), ""))?;
+        if let Ok(Written::Relative { length }) = written
+            && repeats_origin(&self.name[..length], &scope.origin)
+        {
+            self.warn_repeated(file, token, scope);
+        }
+        if !raw.is_ascii() {
+            let message = format!("`{}` has characters beyond ASCII", shown(raw));
+            self.warn(file, *Bad::new(token.spot, message, "clients ask for the `xn--` form of such a name"));
+        }
+        Ok(owner)
+    }
+
+    fn warn_repeated(&mut self, file: File<'_>, token: Token, scope: &Scope) {
+        let raw = shown(token.raw(file.text));
+        let mut full = Vec::new();
+        let _ = read_name(token.raw(file.text), &scope.origin, &mut full); // it was read before
+        let full = NameBuf::read(&full).map(|name| name.to_string()).unwrap_or_default();
+        let bad = Bad::new(
+            token.spot,
+            format!("`{raw}` has no final dot, so it means `{full}`"),
+            format!("write `{raw}.` or leave out what the origin adds"),
+        );
+        self.warn(file, *bad);
+    }
+
+    fn warn(&mut self, file: File<'_>, bad: Bad) {
+        self.report.warning(file.path, file.position(bad.spot), bad);
+    }
+
+    fn origin(&mut self, file: File<'_>, word: Token, rest: &[Token], scope: &mut Scope) -> Outcome<()> {
+        let token = only(file.text, word, rest, "a name")?;
+        scope.origin = self.directive_name(file, token, scope)?;
+        Ok(())
+    }
+
+    fn directive_name(&mut self, file: File<'_>, token: Token, scope: &Scope) -> Outcome<Vec<u8>> {
+        let raw = token.content(file.text);
+        let mut name = Vec::new();
+        match read_name(raw, &scope.origin, &mut name) {
+            Ok(Written::Relative { length }) if repeats_origin(&name[..length], &scope.origin) => self.warn_repeated(file, token, scope),
+            Ok(_) => {}
+            Err(error) => return Err(Bad::new(token.spot, format!("`{}` is not a name: {error}", shown(raw)), "")),
+        }
+        Ok(name)
+    }
+
+    fn default_ttl(&mut self, file: File<'_>, word: Token, rest: &[Token], scope: &mut Scope) -> Outcome<()> {
+        let token = only(file.text, word, rest, "a TTL")?;
+        scope.default_ttl = Some(ttl(file.text, token)?);
+        Ok(())
+    }
+
+    /// The line of most large zones, `owner [TTL] [IN] A address`, without tokens. False, with nothing taken: it is not such a line.
+    fn address_line(&mut self, lexer: &mut Lexer<'_>, scope: &mut Scope) -> bool {
+        let text = lexer.text;
+        let start = lexer.at;
+        let mut at = start;
+        let name = &mut self.name;
+        name.clear();
+        name.push(0);
+        let mut label = 0;
+        loop {
+            let Some(&byte) = text.get(at) else { return false };
+            match CLASS[byte as usize] {
+                Class::Plain if byte < 0x80 => name.push(byte),
+                Class::Dot => {
+                    let length = name.len() - label - 1;
+                    if length == 0 || length > 63 {
+                        return false;
+                    }
+                    name[label] = length as u8;
+                    label = name.len();
+                    name.push(0);
+                }
+                Class::Space => break,
+                _ => return false,
+            }
+            at += 1;
+        }
+        let last = name.len() - label - 1;
+        if at == start || last > 63 {
+            return false;
+        }
+        if last > 0 {
+            name[label] = last as u8;
+            let length = name.len();
+            name.extend_from_slice(&scope.origin);
+            // A hint is due there; the long way gives it.
+            if name[length - 1].eq_ignore_ascii_case(&scope.origin[scope.origin.len().saturating_sub(2)])
+                && repeats_origin(&name[..length], &scope.origin)
+            {
+                return false;
+            }
+        }
+        let space = |at: &mut usize| {
+            while matches!(text.get(*at), Some(b' ' | b'\t')) {
+                *at += 1;
+            }
+        };
+        space(&mut at);
+        let mut explicit = None;
+        if text.get(at).is_some_and(u8::is_ascii_digit) {
+            let mut value = 0u32;
+            let digits = at;
+            while let Some(digit) = text.get(at).filter(|byte| byte.is_ascii_digit()) {
+                value = value.wrapping_mul(10).wrapping_add(u32::from(digit - b'0'));
+                at += 1;
+            }
+            if at - digits > 9 || !matches!(text.get(at), Some(b' ' | b'\t')) {
+                return false;
+            }
+            explicit = Some(value);
+            space(&mut at);
+        }
+        if let Some([b'I' | b'i', b'N' | b'n', b' ' | b'\t']) = text.get(at..at + 3) {
+            at += 3;
+            space(&mut at);
+        }
+        let Some([b'A' | b'a', b' ' | b'\t']) = text.get(at..at + 2) else { return false };
+        at += 2;
+        space(&mut at);
+        let Some((octets, used)) = dotted_quad(&text[at..]) else { return false };
+        at += used;
+        space(&mut at);
+        match text.get(at) {
+            None => {}
+            Some(b'\n') => at += 1,
+            Some(b'\r') if text.get(at + 1) == Some(&b'\n') => at += 2,
+            _ => return false,
+        }
+        let Ok(owner) = NameBuf::read(name) else { return false };
+        if owner.len() != name.len() {
+            return false;
+        }
+        if explicit.is_some() {
+            scope.last_ttl = explicit;
+        }
+        let ttl = explicit.or(scope.default_ttl).or(scope.last_ttl);
+        let position = Position { line: lexer.line, column: 1 };
+        self.sink.record(RecordRef { owner: &owner, rtype: 1, ttl, rdata: &octets, at: position });
+        self.read.records += 1;
+        match &mut scope.owner {
+            Owner::Name(kept) => **kept = owner,
+            other => *other = Owner::Name(Box::new(owner)),
+        }
+        lexer.at = at;
+        lexer.line += 1;
+        lexer.line_start = at;
+        true
+    }
+}
+
+/// What stands before the RDATA.
+struct Head {
+    ttl: Option<u32>,
+    rtype: u16,
+    type_spot: Spot,
+    /// Tokens of it.
+    taken: usize,
+}
+
+/// Reads TTL and class, in either order and both optional, and the type.
+fn record_head(file: File<'_>, owner: Option<Token>, tokens: &[Token]) -> Outcome<Head> {
+    let mut head_ttl = None;
+    let mut class = false;
+    for (index, token) in tokens.iter().enumerate() {
+        let word = token.raw(file.text);
+        if token.form != Form::Plain {
+            return Err(Bad::new(token.spot, format!("`{}` stands where the type is expected", shown(word)), "write it without quotes"));
+        }
+        if head_ttl.is_none() && word[0].is_ascii_digit() {
+            head_ttl = Some(ttl(file.text, *token)?);
+            continue;
+        }
+        if let Some(code) = class_code(word).filter(|_| !class) {
+            if code != 1 {
+                return Err(Bad::new(token.spot, format!("class {} is not served", shown(word)), "only IN is"));
+            }
+            class = true;
+            continue;
+        }
+        let Some(rtype) = type_code_of(word) else {
+            return Err(unknown_type(*token, word));
+        };
+        if is_meta(rtype) {
+            return Err(Bad::new(token.spot, format!("{} is not a type of zone data", type_name(rtype)), ""));
+        }
+        return Ok(Head { ttl: head_ttl, rtype, type_spot: token.spot, taken: index + 1 });
+    }
+    let last = tokens.last().or(owner.as_ref()).map_or(Spot::default(), |token| token.spot);
+    Err(Bad::new(
+        last,
+        "the record ends before its type",
+        "`owner [TTL] [IN] TYPE data` is expected; the same owner again is a space in the first column",
+    ))
+}
+
+fn unknown_type(token: Token, word: &[u8]) -> Box<Bad> {
+    let upper = String::from_utf8_lossy(word).to_ascii_uppercase();
+    let near = mnemonics()
+        .map(|name| (strsim::damerau_levenshtein(name, &upper), name))
+        .min()
+        .filter(|(distance, name)| *distance < name.len().min(3));
+    let help = match near {
+        Some((_, name)) => format!("did you mean {name}?"),
+        None => "a type that has no mnemonic is written as in `TYPE65400 \\# 4 0A000001`".to_owned(),
+    };
+    Bad::new(token.spot, format!("unknown type `{}`", shown(word)), help)
+}
+
+/// The class of a mnemonic or of RFC 3597's `CLASSnnn`.
+fn class_code(word: &[u8]) -> Option<u16> {
+    match word.to_ascii_uppercase().as_slice() {
+        b"IN" => Some(1),
+        b"CS" => Some(2),
+        b"CH" => Some(3),
+        b"HS" => Some(4),
+        b"NONE" => Some(254),
+        upper => std::str::from_utf8(upper.strip_prefix(b"CLASS")?).ok()?.parse().ok(),
+    }
+}
+
+fn ttl(text: &[u8], token: Token) -> Outcome<u32> {
+    let raw = token.content(text);
+    let Some(value) = seconds(raw) else {
+        let help = if super::rdata::is_address(raw) {
+            "an address stands behind its type; the same owner again is a space in the first column"
+        } else {
+            "seconds are expected, or units as in `1h30m`"
+        };
+        return Err(Bad::new(token.spot, format!("`{}` is not a TTL", shown(raw)), help));
+    };
+    if value > MAX_TTL {
+        return Err(Bad::new(
+            token.spot,
+            format!("TTL `{}` is too long", shown(raw)),
+            format!("at most {MAX_TTL} seconds (RFC 2181 section 8)"),
+        ));
+    }
+    Ok(value)
+}
+
+/// The one argument of a directive.
+fn only(text: &[u8], word: Token, rest: &[Token], what: &str) -> Outcome<Token> {
+    let directive = shown(word.raw(text)).to_ascii_uppercase();
+    match rest {
+        [token] => Ok(*token),
+        [] => Err(Bad::new(word.spot, format!("{directive} lacks {what}"), "")),
+        [_, extra, ..] => {
+            Err(Bad::new(extra.spot, format!("`{}` is more than {directive} takes", shown(extra.raw(text))), "a comment begins with `;`"))
+        }
+    }
+}
+
+/// Tokens such as `key="value"` as two, which they are for every type but SVCB and HTTPS.
+fn split_pairs(text: &[u8], tokens: &[Token]) -> Vec<Token> {
+    let mut split = Vec::with_capacity(tokens.len() + 1);
+    for token in tokens {
+        let raw = token.raw(text);
+        // The lexer took the first quote behind a `=` for the start of the string.
+        let quote = raw.windows(2).position(|pair| pair == b"=\"").map(|at| token.spot.at + at as u32 + 1);
+        match quote.filter(|_| token.form == Form::Pair) {
+            Some(quote) => {
+                split.push(Token { end: quote, form: Form::Plain, ..*token });
+                split.push(Token { spot: Spot { at: quote, ..token.spot }, form: Form::Quoted, ..*token });
+            }
+            None => split.push(*token),
+        }
+    }
+    split
+}
+
+/// Whose records the lines behind a line have that the lexer refused.
+fn owner_of_bad_line(text: &[u8], spot: Spot, before: Owner) -> Owner {
+    // Where the line begins with white space it leans on the owner before it, and so may the next.
+    if matches!(text.get(spot.line_start as usize), Some(b' ' | b'\t')) { before } else { Owner::Bad }
+}
+
+/// `10.20.1.4` at the start of `text`: the octets, and how many characters they take. No leading zeroes: some read them as octal.
+fn dotted_quad(text: &[u8]) -> Option<([u8; 4], usize)> {
+    let mut octets = [0u8; 4];
+    let mut at = 0;
+    for (index, octet) in octets.iter_mut().enumerate() {
+        let mut value = 0u32;
+        let start = at;
+        while let Some(digit) = text.get(at).filter(|byte| byte.is_ascii_digit()) {
+            value = value * 10 + u32::from(digit - b'0');
+            at += 1;
+            if at - start > 3 {
+                return None;
+            }
+        }
+        if at == start || value > 255 || (at - start > 1 && text[start] == b'0') {
+            return None;
+        }
+        *octet = value as u8;
+        if index < 3 {
+            if text.get(at) != Some(&b'.') {
+                return None;
+            }
+            at += 1;
+        }
+    }
+    Some((octets, at))
+}

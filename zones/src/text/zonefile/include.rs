@@ -1,0 +1,116 @@
+//! `$INCLUDE file [origin]` (RFC 1035 section 5.1).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::super::lexer::Token;
+use super::super::report::{Bad, Outcome, shown};
+use super::super::{Included, fingerprint};
+use super::{File, Owner, Reader, Scope};
+
+/// Files inside one another.
+const MAX_DEPTH: usize = 16;
+/// Files in all: a few files that include each other twice would be a million.
+const MAX_FILES: usize = 1000;
+
+/// Which files may be included, and which are being read.
+pub(super) struct Includes {
+    root: Option<PathBuf>,
+    /// Resolved paths of the files that are being read, the outermost first.
+    open: Vec<PathBuf>,
+}
+
+impl Includes {
+    pub fn new(root: Option<&Path>, file: &Path) -> Self {
+        // A source need not be a file: text from elsewhere has nothing to resolve.
+        let open = vec![file.canonicalize().unwrap_or_else(|_| file.to_owned())];
+        Self { root: root.map(Path::to_owned), open }
+    }
+}
+
+impl Reader<'_> {
+    /// Reads another file in place of the line; origin, owner and TTL are as before behind it.
+    pub(super) fn include(&mut self, file: File<'_>, word: Token, rest: &[Token], scope: &Scope) -> Outcome<()> {
+        let (token, origin) = match rest {
+            [] => return Err(Bad::new(word.spot, "$INCLUDE lacks a file", "")),
+            [token] => (*token, scope.origin.clone()),
+            [token, origin] => (*token, self.directive_name(file, *origin, scope)?),
+            [_, _, extra, ..] => {
+                let extra_text = shown(extra.raw(file.text));
+                return Err(Bad::new(extra.spot, format!("`{extra_text}` is more than $INCLUDE takes"), "a comment begins with `;`"));
+            }
+        };
+        let (path, bytes) = self.load(file, token)?;
+        let mut inner = Scope { origin, default_ttl: scope.default_ttl, last_ttl: scope.last_ttl, owner: Owner::None };
+        self.file(&bytes, &path, &mut inner);
+        self.includes.open.pop();
+        self.sink.file(file.path);
+        Ok(())
+    }
+
+    /// The bytes of the file that `token` names, once it is clear that it may be read; it is then one of those that are being read.
+    fn load(&mut self, file: File<'_>, token: Token) -> Outcome<(Arc<PathBuf>, Vec<u8>)> {
+        let mut name = Vec::new();
+        let unescaped = super::super::rdata::unescape_into(token.content(file.text), &mut name);
+        let quoted = format!("`{}`", shown(token.content(file.text)));
+        let name = match (unescaped, String::from_utf8(name)) {
+            (Ok(()), Ok(name)) if !name.is_empty() => name,
+            _ => return Err(Bad::new(token.spot, format!("{quoted} is not a file name"), "")),
+        };
+        let Some(root) = self.includes.root.clone() else {
+            return Err(Bad::new(token.spot, "$INCLUDE is not possible here", "this source is not a file in a zone directory"));
+        };
+        if self.read.included.len() >= MAX_FILES {
+            return Err(Bad::new(token.spot, format!("more than {MAX_FILES} files are included"), ""));
+        }
+        if self.includes.open.len() > MAX_DEPTH {
+            return Err(Bad::new(token.spot, format!("files include one another more than {MAX_DEPTH} deep"), ""));
+        }
+        let path = file.path.parent().unwrap_or(Path::new("")).join(&name);
+        let unreadable = |error: std::io::Error| {
+            Bad::new(
+                token.spot,
+                format!("{quoted} cannot be read: {}", plain(&error)),
+                "the file is looked for beside the one that includes it",
+            )
+        };
+        // Resolved first: what counts is where the bytes lie, through every link and `..`.
+        let resolved = root.canonicalize().and_then(|root| Ok((root, path.canonicalize()?)));
+        let (root, real) = match resolved {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                self.read.included.push(Included { path, fingerprint: None });
+                return Err(unreadable(error));
+            }
+        };
+        if !real.starts_with(&root) {
+            return Err(Bad::new(
+                token.spot,
+                format!("{quoted} lies outside the zone's directory"),
+                format!("only files in or below {} are read, links followed", root.display()),
+            ));
+        }
+        if self.includes.open.contains(&real) {
+            return Err(Bad::new(token.spot, format!("{quoted} includes itself"), ""));
+        }
+        // The resolved path is what is opened, so that a link turned meanwhile leads nowhere else. A FIFO or a device would never end.
+        let bytes = fs::metadata(&real).and_then(|metadata| match metadata.is_file() {
+            true => fs::read(&real),
+            false => Err(std::io::Error::other("not a file")),
+        });
+        self.read.included.push(Included { path: path.clone(), fingerprint: bytes.as_ref().ok().map(|bytes| fingerprint(bytes)) });
+        let bytes = bytes.map_err(unreadable)?;
+        self.includes.open.push(real);
+        Ok((Arc::new(path), bytes))
+    }
+}
+
+/// An error of the system without its number.
+fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file".into(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
+        _ => error.to_string(),
+    }
+}
