@@ -1,0 +1,494 @@
+//! The journal of a zone whose writer is the API: an image of the zone, and every change since.
+//!
+//! ```text
+//! "PSTNJ1\n\0"  frame frame frame …      frame = length u32 · CRC-32 u32 · payload
+//! ```
+//! Numbers are big-endian. What is committed at once is one frame, and a frame is either whole and right, or the journal ends before it:
+//! what a crash left half written at the end was never acknowledged, and is cut off when the journal is opened. A frame that is wrong
+//! with right ones behind it is damage, not a crash, and refused. [`Journal::commit`] gives back only after the data is on the disk.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::name::{NameBuf, WireName};
+
+const MAGIC: &[u8; 8] = b"PSTNJ1\n\0";
+/// Octets before a payload.
+const FRAME: usize = 8;
+/// No payload is longer: an image is written in parts.
+const LONGEST: usize = 16 << 20;
+/// Octets of records in one part of an image, about.
+const PART: usize = 1 << 20;
+
+/// A record that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Record {
+    /// Owner, absolute.
+    pub owner: WireName,
+    /// TYPE.
+    pub rtype: u16,
+    /// Seconds.
+    pub ttl: u32,
+    /// RDATA, uncompressed wire form.
+    pub rdata: Box<[u8]>,
+}
+
+/// One change of a zone, applied whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Serial before.
+    pub from: u32,
+    /// Serial after.
+    pub to: u32,
+    /// When, milliseconds since the UNIX epoch.
+    pub at: u64,
+    /// Who, as the audit shows it.
+    pub by: String,
+    /// Records taken out; their TTLs are those they had.
+    pub removed: Vec<Record>,
+    /// Records put in.
+    pub added: Vec<Record>,
+}
+
+/// A zone as of one serial.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Image {
+    /// What the writer wants to keep beside the records: text it understands.
+    pub settings: String,
+    /// Serial of the zone.
+    pub serial: u32,
+    /// All records, the SOA among them.
+    pub records: Vec<Record>,
+}
+
+/// What a journal held when it was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Replay {
+    /// The image it starts with.
+    pub image: Image,
+    /// The changes since, oldest first.
+    pub changes: Vec<Change>,
+    /// Octets cut off because a crash left them half written.
+    pub cut: u64,
+}
+
+/// An open journal, ready for more changes.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    /// Octets known to be on the disk.
+    length: u64,
+    /// Octets of them that are changes.
+    changes: u64,
+    pending: Vec<u8>,
+}
+
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file system said no.
+    #[error("{path}: {error}")]
+    Io {
+        /// The journal.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+    /// Not a journal, or not of this version.
+    #[error("{path}: not a zone journal of this version")]
+    Magic {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A frame is wrong, and right frames follow: the file was damaged after it was written.
+    #[error("{path}: damaged at octet {at}; restore it from a copy, or move it away to start the zone empty")]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// Where the wrong frame starts.
+        at: u64,
+    },
+}
+
+impl Journal {
+    /// Starts a journal with `image`, in place of a file that may be there; it is on the disk when this gives back.
+    pub fn create(path: &Path, image: &Image) -> Result<Self, JournalError> {
+        let failed = |error| JournalError::Io { path: path.to_owned(), error };
+        let fresh = path.with_extension("new");
+        let mut octets = MAGIC.to_vec();
+        write_image(image, &mut octets);
+        let mut file = File::create(&fresh).map_err(failed)?;
+        file.write_all(&octets).and_then(|()| file.sync_all()).map_err(failed)?;
+        fs::rename(&fresh, path).map_err(failed)?;
+        sync_directory(path).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), file, length: octets.len() as u64, changes: 0, pending: Vec::new() })
+    }
+
+    /// Opens a journal and reads all it holds; what a crash left half written is cut off.
+    pub fn open(path: &Path) -> Result<(Self, Replay), JournalError> {
+        let failed = |error| JournalError::Io { path: path.to_owned(), error };
+        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+        let mut octets = Vec::new();
+        file.read_to_end(&mut octets).map_err(failed)?;
+        if !octets.starts_with(MAGIC) {
+            return Err(JournalError::Magic { path: path.to_owned() });
+        }
+        let damaged = |at: usize| JournalError::Damaged { path: path.to_owned(), at: at as u64 };
+        let mut replay = Replay::default();
+        let mut at = MAGIC.len();
+        let mut changes = 0;
+        let mut image_done = false;
+        while at < octets.len() {
+            let Some(payload) = whole_frame(&octets[at..]) else {
+                if any_frame_behind(&octets[at..]) || !image_done {
+                    return Err(damaged(at));
+                }
+                break;
+            };
+            match read_payload(payload).ok_or_else(|| damaged(at))? {
+                Payload::Image { image, last } => {
+                    if image_done {
+                        return Err(damaged(at));
+                    }
+                    replay.image.settings.push_str(&image.settings);
+                    replay.image.serial = image.serial;
+                    replay.image.records.extend(image.records);
+                    image_done = last;
+                }
+                Payload::Changes(more) if image_done => {
+                    replay.changes.extend(more);
+                    changes += (FRAME + payload.len()) as u64;
+                }
+                Payload::Changes(_) => return Err(damaged(at)),
+            }
+            at += FRAME + payload.len();
+        }
+        if !image_done {
+            return Err(damaged(at));
+        }
+        replay.cut = (octets.len() - at) as u64;
+        if replay.cut > 0 {
+            file.set_len(at as u64).and_then(|()| file.sync_all()).map_err(failed)?;
+        }
+        file.seek(SeekFrom::Start(at as u64)).map_err(failed)?;
+        Ok((Self { path: path.to_owned(), file, length: at as u64, changes, pending: Vec::new() }, replay))
+    }
+
+    /// Adds a change to the next [`Journal::commit`].
+    pub fn append(&mut self, change: &Change) {
+        write_change(change, &mut self.pending);
+    }
+
+    /// Puts every change appended since the last commit on the disk, with one write and one sync. After an error none of them is kept.
+    pub fn commit(&mut self) -> Result<(), JournalError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let mut frame = Vec::with_capacity(FRAME + self.pending.len());
+        write_frame(&mut frame, |out| out.append(&mut self.pending));
+        let written = self.file.write_all(&frame).and_then(|()| self.file.sync_data());
+        let octets = frame.len() as u64;
+        if let Err(error) = written {
+            // What reached the file was not acknowledged; the next frame must not stand behind it.
+            let _ = self.file.set_len(self.length);
+            let _ = self.file.seek(SeekFrom::Start(self.length));
+            return Err(JournalError::Io { path: self.path.clone(), error });
+        }
+        self.length += octets;
+        self.changes += octets;
+        Ok(())
+    }
+
+    /// True where the changes outweigh the image, so that writing a new image pays.
+    pub fn wants_compaction(&self) -> bool {
+        const LEAST: u64 = 4 << 20;
+        self.changes > LEAST && self.changes > self.length - self.changes
+    }
+
+    /// Replaces image and changes by one new image, atomically; on an error the old journal goes on.
+    pub fn compact(&mut self, image: &Image) -> Result<(), JournalError> {
+        *self = Self::create(&self.path, image)?;
+        Ok(())
+    }
+
+    /// Octets on the disk.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+}
+
+enum Payload {
+    Image { image: Image, last: bool },
+    Changes(Vec<Change>),
+}
+
+const IMAGE: u8 = 1;
+const IMAGE_END: u8 = 2;
+const CHANGE: u8 = 3;
+
+fn write_frame(out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; FRAME]);
+    payload(out);
+    let length = (out.len() - start - FRAME) as u32;
+    let sum = crc32fast::hash(&out[start + FRAME..]);
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    out[start + 4..start + 8].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// An image as parts of about a mebibyte, so that no frame needs more memory than that to be checked.
+fn write_image(image: &Image, out: &mut Vec<u8>) {
+    let mut records = image.records.iter().peekable();
+    let mut settings = image.settings.as_str();
+    loop {
+        write_frame(out, |out| {
+            let kind = out.len();
+            out.push(IMAGE_END);
+            out.extend_from_slice(&image.serial.to_be_bytes());
+            write_text(std::mem::take(&mut settings), out);
+            let count = out.len();
+            out.extend_from_slice(&[0; 4]);
+            let mut written = 0u32;
+            while out.len() - count < PART {
+                let Some(record) = records.next() else { break };
+                write_record(record, out);
+                written += 1;
+            }
+            out[count..count + 4].copy_from_slice(&written.to_be_bytes());
+            if records.peek().is_some() {
+                out[kind] = IMAGE;
+            }
+        });
+        if records.peek().is_none() {
+            return;
+        }
+    }
+}
+
+fn write_change(change: &Change, out: &mut Vec<u8>) {
+    out.push(CHANGE);
+    out.extend_from_slice(&change.from.to_be_bytes());
+    out.extend_from_slice(&change.to.to_be_bytes());
+    out.extend_from_slice(&change.at.to_be_bytes());
+    write_text(&change.by, out);
+    for records in [&change.removed, &change.added] {
+        out.extend_from_slice(&(records.len() as u32).to_be_bytes());
+        records.iter().for_each(|record| write_record(record, out));
+    }
+}
+
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(&(text.len() as u32).to_be_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn write_record(record: &Record, out: &mut Vec<u8>) {
+    out.extend_from_slice(record.owner.as_wire());
+    out.extend_from_slice(&record.rtype.to_be_bytes());
+    out.extend_from_slice(&record.ttl.to_be_bytes());
+    out.extend_from_slice(&(record.rdata.len() as u16).to_be_bytes());
+    out.extend_from_slice(&record.rdata);
+}
+
+/// The payload of the frame at the start of `octets`, if it is whole and right.
+fn whole_frame(octets: &[u8]) -> Option<&[u8]> {
+    let length = u32::from_be_bytes(*octets.first_chunk::<4>()?) as usize;
+    let sum = u32::from_be_bytes(octets.get(4..8)?.try_into().ok()?);
+    let payload = octets.get(FRAME..FRAME + length.min(LONGEST + 1))?;
+    (length > 0 && payload.len() == length && crc32fast::hash(payload) == sum).then_some(payload)
+}
+
+/// True where a right frame follows the wrong one at the start of `octets`, so that this is no torn end. Followed by its length where
+/// that is believable; a torn end has nothing behind it.
+fn any_frame_behind(octets: &[u8]) -> bool {
+    let Some(length) = octets.first_chunk::<4>().map(|length| u32::from_be_bytes(*length) as usize) else { return false };
+    octets.get(FRAME + length..).is_some_and(|behind| whole_frame(behind).is_some())
+}
+
+fn read_payload(payload: &[u8]) -> Option<Payload> {
+    let mut octets = Octets(payload);
+    let payload = match octets.number::<1>()? as u8 {
+        kind @ (IMAGE | IMAGE_END) => {
+            let serial = octets.number::<4>()? as u32;
+            let settings = octets.text()?;
+            let records = octets.records()?;
+            Payload::Image { image: Image { settings, serial, records }, last: kind == IMAGE_END }
+        }
+        CHANGE => {
+            let mut changes = vec![octets.change()?];
+            while !octets.0.is_empty() {
+                (octets.number::<1>()? as u8 == CHANGE).then_some(())?;
+                changes.push(octets.change()?);
+            }
+            Payload::Changes(changes)
+        }
+        _ => return None,
+    };
+    octets.0.is_empty().then_some(payload)
+}
+
+/// What is left of a payload.
+struct Octets<'o>(&'o [u8]);
+
+impl<'o> Octets<'o> {
+    fn take(&mut self, length: usize) -> Option<&'o [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn number<const N: usize>(&mut self) -> Option<u64> {
+        Some(self.take(N)?.iter().fold(0, |number, octet| number << 8 | u64::from(*octet)))
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let length = self.number::<4>()? as usize;
+        String::from_utf8(self.take(length)?.to_vec()).ok()
+    }
+
+    fn change(&mut self) -> Option<Change> {
+        Some(Change {
+            from: self.number::<4>()? as u32,
+            to: self.number::<4>()? as u32,
+            at: self.number::<8>()?,
+            by: self.text()?,
+            removed: self.records()?,
+            added: self.records()?,
+        })
+    }
+
+    fn records(&mut self) -> Option<Vec<Record>> {
+        let count = self.number::<4>()? as usize;
+        // A count that lies must not make room for what is not there: a record takes at least 9 octets.
+        let mut records = Vec::with_capacity(count.min(self.0.len() / 9));
+        for _ in 0..count {
+            let owner = NameBuf::read(self.0).ok()?;
+            self.take(owner.len())?;
+            let rtype = self.number::<2>()? as u16;
+            let ttl = self.number::<4>()? as u32;
+            let length = self.number::<2>()? as usize;
+            records.push(Record { owner: owner.to_wire_name(), rtype, ttl, rdata: self.take(length)?.into() });
+        }
+        Some(records)
+    }
+}
+
+/// A rename is on the disk only once its directory is.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(owner: &str, last: u8) -> Record {
+        Record { owner: WireName::parse(owner).unwrap(), rtype: 1, ttl: 10, rdata: Box::new([10, 20, 1, last]) }
+    }
+
+    fn change(from: u32) -> Change {
+        Change {
+            from,
+            to: from + 1,
+            at: 1_700_000_000_000,
+            by: "key:contoso".into(),
+            removed: vec![record("a.privatelink.test", from as u8)],
+            added: vec![record("a.privatelink.test", from as u8 + 1), record("b.privatelink.test", 9)],
+        }
+    }
+
+    fn image(records: usize) -> Image {
+        let records = (0..records).map(|index| record(&format!("n{index}.privatelink.test"), index as u8)).collect();
+        Image { settings: r#"{"networks":["hub"]}"#.into(), serial: 7, records }
+    }
+
+    fn with_changes(path: &Path, changes: u32) -> Vec<u8> {
+        let mut journal = Journal::create(path, &image(3)).unwrap();
+        for serial in 0..changes {
+            journal.append(&change(7 + serial));
+            journal.commit().unwrap();
+        }
+        fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn gives_back_what_was_committed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("zone.journal");
+        with_changes(&path, 2);
+        let (mut journal, replay) = Journal::open(&path).unwrap();
+        assert_eq!(replay, Replay { image: image(3), changes: vec![change(7), change(8)], cut: 0 });
+        journal.append(&change(9));
+        journal.commit().unwrap();
+        journal.append(&change(10));
+        journal.append(&change(11));
+        journal.commit().unwrap();
+        assert_eq!(Journal::open(&path).unwrap().1.changes, [7, 8, 9, 10, 11].map(change));
+    }
+
+    #[test]
+    fn an_image_of_many_parts_comes_back_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("zone.journal");
+        Journal::create(&path, &image(60_000)).unwrap();
+        assert!(fs::metadata(&path).unwrap().len() > 2 * PART as u64);
+        assert_eq!(Journal::open(&path).unwrap().1.image, image(60_000));
+    }
+
+    #[test]
+    fn cut_at_any_octet_no_acknowledged_change_is_lost_and_none_is_half_applied() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("zone.journal");
+        let none = with_changes(&path, 0).len();
+        let one = with_changes(&path, 1).len();
+        let two = with_changes(&path, 2);
+        for length in none..=two.len() {
+            fs::write(&path, &two[..length]).unwrap();
+            let (mut journal, replay) = Journal::open(&path).unwrap();
+            let whole = if length == two.len() { 2 } else { usize::from(length >= one) };
+            assert_eq!(replay.changes.len(), whole, "{length}");
+            journal.append(&change(20));
+            journal.commit().unwrap();
+            assert_eq!(Journal::open(&path).unwrap().1.changes.last(), Some(&change(20)), "{length}");
+        }
+        for length in 0..none {
+            fs::write(&path, &two[..length]).unwrap();
+            assert!(Journal::open(&path).is_err(), "an image is written before it takes its name: {length}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_octet_before_the_last_frame_is_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("zone.journal");
+        let one = with_changes(&path, 1).len();
+        let two = with_changes(&path, 2);
+        for at in [0, 9, 12, 40, one - 1] {
+            let mut octets = two.clone();
+            octets[at] ^= 0x40;
+            fs::write(&path, &octets).unwrap();
+            assert!(Journal::open(&path).is_err() || at == 9, "{at}");
+        }
+        let mut torn = two.clone();
+        torn[one + 20] ^= 1;
+        fs::write(&path, &torn).unwrap();
+        assert_eq!(Journal::open(&path).unwrap().1.changes.len(), 1, "the last frame may be torn anywhere");
+    }
+
+    #[test]
+    fn compaction_keeps_the_data_and_drops_the_changes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("zone.journal");
+        with_changes(&path, 2);
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        let whole = Image { serial: 9, ..image(5) };
+        journal.compact(&whole).unwrap();
+        journal.append(&change(9));
+        journal.commit().unwrap();
+        let (_, replay) = Journal::open(&path).unwrap();
+        assert_eq!((replay.image, replay.changes), (whole, vec![change(9)]));
+    }
+}
