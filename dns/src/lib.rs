@@ -18,6 +18,7 @@ pub mod clock;
 pub mod ede;
 pub mod fallback;
 pub mod query;
+pub mod resolver;
 pub mod respond;
 pub mod route;
 pub mod state;

@@ -1,0 +1,54 @@
+//! A client's question on its way to the resolver, and the way back of its answer.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+use tokio::sync::mpsc;
+use zones::name::MAX_NAME;
+
+use crate::clock::Now;
+use crate::wire::HEADER;
+use crate::wire::question::Question;
+
+/// Octets of a header and one question at most.
+pub const MAX_QUESTION: usize = HEADER + MAX_NAME + 4;
+
+/// A question that needs an upstream. Boxed by whoever makes it: one allocation a question, moved as a pointer from then on.
+#[derive(Debug)]
+pub struct Job {
+    /// Header and question as the client sent them: the answer is written behind.
+    pub packet: ArrayVec<u8, MAX_QUESTION>,
+    /// The same, understood.
+    pub question: Question,
+    /// Who asks. The network is decided anew from it with the snapshot of each walk.
+    pub client: SocketAddr,
+    /// Where the answer goes.
+    pub reply: ReplyTo,
+    /// Most octets the client takes over this transport.
+    pub limit: usize,
+    /// When the question came in: its deadline counts from here.
+    pub received: Now,
+}
+
+/// The way back to a client.
+#[derive(Debug, Clone)]
+pub enum ReplyTo {
+    /// From the listener's socket.
+    Udp {
+        /// The socket the question came in on.
+        socket: Arc<UdpSocket>,
+        /// The address it was sent to: the answer must come from there. None where the socket is bound to one address.
+        local: Option<IpAddr>,
+    },
+    /// To the connection's task, which puts the length in front. An answer that finds no room means that the client went away.
+    Tcp(mpsc::Sender<Vec<u8>>),
+}
+
+impl Job {
+    /// A job from a message of which the first `question.end` octets are header and question; none if they cannot be.
+    pub fn new(message: &[u8], question: Question, client: SocketAddr, reply: ReplyTo, limit: usize, received: Now) -> Option<Box<Self>> {
+        let packet = ArrayVec::try_from(message.get(..question.end)?).ok()?;
+        Some(Box::new(Self { packet, question, client, reply, limit, received }))
+    }
+}
