@@ -11,6 +11,8 @@ use crate::name::{MAX_NAME, NameBuf, WireName};
 
 mod builder;
 mod shard;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use builder::type_name;
 pub use builder::{Built, DEFAULT_TTL, Foreign, ZoneBuilder};

@@ -766,7 +766,9 @@ pub(crate) fn type_name(rtype: u16) -> String {
 
 fn rdata_from_text(rtype: &str, rdata: &str) -> Result<(u16, Vec<u8>), String> {
     let rtype: RecordType = rtype.parse().map_err(|error| format!("{rtype}: {error}"))?;
-    let rdata = if rtype == RecordType::from(rtype::DNAME) {
+    let rdata = if let Some(generic) = rdata.strip_prefix(r"\# ") {
+        generic_data(generic).ok_or("expected a length and so many octets in hexadecimal")?
+    } else if rtype == RecordType::from(rtype::DNAME) {
         NameBuf::parse(rdata).map_err(|error| error.to_string())?.as_wire().to_vec()
     } else {
         let rdata = RData::try_from_str(rtype, rdata).map_err(|error| error.to_string())?;
@@ -777,4 +779,13 @@ fn rdata_from_text(rtype: &str, rdata: &str) -> Result<(u16, Vec<u8>), String> {
         wire
     };
     Ok((u16::from(rtype), rdata))
+}
+
+/// RFC 3597 section 5, behind the `\#`.
+fn generic_data(text: &str) -> Option<Vec<u8>> {
+    let (length, digits) = text.split_once(' ').unwrap_or((text, ""));
+    let digits: String = digits.split_whitespace().collect();
+    let octet = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+    let data: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(octet).collect();
+    data.filter(|data| Ok(data.len()) == length.parse())
 }
