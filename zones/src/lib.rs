@@ -1,6 +1,7 @@
 //! Private zones, networks, sources and snapshots.
 #![forbid(unsafe_code)]
 
+pub mod diff;
 pub mod journal;
 pub mod lookup;
 pub mod name;

@@ -51,6 +51,23 @@ pub enum Lookup<'z> {
 }
 
 impl<'z> RrSet<'z> {
+    /// True where both have the same TTL and the same records in whatever order; of SOA records the serial does not count.
+    pub fn same_data(&self, other: &RrSet<'_>) -> bool {
+        if (self.rtype, self.count, self.ttl, self.wire.len()) != (other.rtype, other.count, other.ttl, other.wire.len()) {
+            return false;
+        }
+        if self.rtype == crate::zone::rtype::SOA {
+            let at = self.wire.len().saturating_sub(20); // SERIAL and what follows
+            return self.wire[..at] == other.wire[..at] && self.wire[at + 4..] == other.wire[at + 4..];
+        }
+        let sorted = |set: &RrSet<'_>| {
+            let mut data: Vec<Vec<u8>> = set.rdata().map(<[u8]>::to_vec).collect();
+            data.sort_unstable();
+            data
+        };
+        self.wire == other.wire || sorted(self) == sorted(other)
+    }
+
     /// RDATA of each record, in stored order.
     pub fn rdata(&self) -> impl Iterator<Item = &'z [u8]> + use<'z> {
         let mut rest = self.wire;

@@ -9,11 +9,15 @@ use std::sync::Arc;
 use crate::lookup::{Lookup, RrSet};
 use crate::name::{MAX_NAME, NameBuf, WireName};
 
+mod apply;
+#[cfg(test)]
+mod apply_tests;
 mod builder;
 mod shard;
 #[cfg(test)]
 mod tests;
 
+pub use apply::{Change, Refused, next_serial, serial_rose};
 pub(crate) use builder::type_name;
 pub use builder::{Built, DEFAULT_TTL, Foreign, ZoneBuilder};
 use shard::{Node, Shard};
@@ -44,7 +48,7 @@ pub mod rtype {
 pub struct Zone {
     apex: WireName,
     apex_labels: usize,
-    shards: Box<[Arc<Shard>]>,
+    pub(crate) shards: Box<[Arc<Shard>]>,
     soa: Box<[u8]>,
     negative_soa: Box<[u8]>,
     own_serial: bool,
@@ -62,6 +66,8 @@ pub struct Counts {
     pub sets: usize,
     /// Names that have records, the apex among them.
     pub names: usize,
+    /// Names, empty non-terminals among them.
+    nodes: usize,
     /// Names whose first label is `*`.
     wildcards: usize,
     /// NS RRsets below the apex.
@@ -151,12 +157,15 @@ impl Zone {
     /// Every RRset with its owner: the SOA first, then in no order that means anything.
     pub fn records(&self) -> impl Iterator<Item = (NameBuf, RrSet<'_>)> {
         let apex = self.apex.to_buf();
-        let nodes = self.shards.iter().flat_map(|shard| shard.nodes());
-        let rest = nodes.flat_map(move |(_, node)| {
+        std::iter::once((apex, self.soa())).chain(self.shards.iter().flat_map(|shard| self.records_of(shard)))
+    }
+
+    /// Every RRset of a shard with its owner.
+    pub(crate) fn records_of<'z>(&'z self, shard: &'z Shard) -> impl Iterator<Item = (NameBuf, RrSet<'z>)> {
+        shard.nodes().flat_map(move |(_, node)| {
             let owner = self.absolute(node.owner());
             node.sets().map(move |set| (owner.clone(), set))
-        });
-        std::iter::once((apex, self.soa())).chain(rest)
+        })
     }
 
     /// The part of `name` below the apex, without its first `label` labels; empty: the apex.

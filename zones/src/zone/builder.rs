@@ -25,10 +25,10 @@ pub(super) const SHARD_NAMES: usize = 512;
 
 const LOGS: usize = 64;
 /// What a DNS message leaves for one RRset beside header, question and OPT.
-const LARGEST_SET: usize = 65_535 - 12 - 259 - 64;
+pub(super) const LARGEST_SET: usize = 65_535 - 12 - 259 - 64;
 /// Problems kept of one source; the rest is counted.
 const MAX_PROBLEMS: usize = 100;
-const MAX_TTL: u32 = i32::MAX as u32; // RFC 2181 section 8
+pub(super) const MAX_TTL: u32 = i32::MAX as u32; // RFC 2181 section 8
 const SOA_TTL: u32 = 3600;
 /// Owner of an SOA whose serial never moves: every export of an Azure zone says 1.
 const AZURE_MNAME: &[u8] = b"\x0fazureprivatedns\x03net\x00";
@@ -349,6 +349,7 @@ impl ZoneBuilder {
                 let parent =
                     if first.owner.is_empty() { findings.apex } else { findings.parents.get(first.owner).copied().unwrap_or_default() };
                 writer.node(first.hash as u32, first.owner, flags | if parent.wild { shard::WILD } else { 0 }, parent.children);
+                findings.counts.nodes += 1;
                 let before = findings.counts.sets;
                 sets.write(self, log, group, &mut writer, &mut findings.counts, problems);
                 findings.counts.names += usize::from(findings.counts.sets > before || first.owner.is_empty());
@@ -629,7 +630,7 @@ fn groups<'p>(log: &'p [u8], places: &'p [Place]) -> impl Iterator<Item = &'p [P
     places.chunk_by(|a, b| a.order == b.order && read_entry(log, a.offset).owner == read_entry(log, b.offset).owner)
 }
 
-fn order_of(hash: u64, shards: usize) -> u64 {
+pub(super) fn order_of(hash: u64, shards: usize) -> u64 {
     ((shard::shard_of(hash, shards) as u64) << 32) | u64::from(hash as u32)
 }
 
@@ -723,7 +724,7 @@ fn read_entry(log: &[u8], offset: u32) -> Entry<'_> {
 }
 
 /// Why a zone cannot hold this type and data.
-fn wrong_data(rtype: u16, rdata: &[u8]) -> Option<String> {
+pub(super) fn wrong_data(rtype: u16, rdata: &[u8]) -> Option<String> {
     let expected = match rtype {
         rtype::A => 4,
         rtype::AAAA => 16,

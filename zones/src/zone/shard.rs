@@ -34,12 +34,12 @@ pub struct Shard {
     arena: Box<[u8]>,
     slots: Box<[u64]>,
     homes: u32,
-    nodes: u32,
 }
 
 /// One name in a shard.
 #[derive(Debug, Clone, Copy)]
 pub struct Node<'z> {
+    /// From its start to the end of the arena.
     bytes: &'z [u8],
 }
 
@@ -94,12 +94,6 @@ impl Shard {
         self.slots.iter().filter(|entry| **entry != 0).map(|entry| ((entry >> 32) as u32, self.node(*entry as u32 as usize - 1)))
     }
 
-    /// How many nodes.
-    #[allow(dead_code)] // a change to a zone asks
-    pub fn len(&self) -> usize {
-        self.nodes as usize
-    }
-
     /// Octets held.
     pub fn memory(&self) -> usize {
         self.arena.len() + self.slots.len() * 8 + size_of::<Self>()
@@ -131,7 +125,6 @@ impl<'z> Node<'z> {
     }
 
     /// Names one label below it.
-    #[allow(dead_code)] // a change to a zone asks
     pub fn children(&self) -> u32 {
         u32::from_le_bytes([self.bytes[4], self.bytes[5], self.bytes[6], self.bytes[7]])
     }
@@ -149,6 +142,15 @@ impl<'z> Node<'z> {
             rest = &rest[SET_HEAD + length..];
             Some(set)
         })
+    }
+
+    /// Its octets, without what follows it.
+    fn whole(&self) -> &'z [u8] {
+        let mut end = NODE_HEAD + self.bytes[0] as usize;
+        for _ in 0..self.set_count() {
+            end += SET_HEAD + u16::from_le_bytes([self.bytes[end + 2], self.bytes[end + 3]]) as usize;
+        }
+        &self.bytes[..end]
     }
 
     /// The RRset of a type.
@@ -178,6 +180,12 @@ impl ShardWriter {
         self.arena.extend_from_slice(wire);
     }
 
+    /// Adds a node as it is in another shard.
+    pub fn copy(&mut self, low: u32, node: Node<'_>) {
+        self.index.push((low, self.arena.len() as u32));
+        self.arena.extend_from_slice(node.whole());
+    }
+
     /// The shard; the writer is empty again and keeps its room.
     pub fn finish(&mut self) -> Shard {
         let nodes = self.index.len();
@@ -192,7 +200,7 @@ impl ShardWriter {
             slots[slot] = (u64::from(low) << 32) | u64::from(offset + 1);
             next = slot + 1;
         }
-        let shard = Shard { arena: self.arena.as_slice().into(), slots: slots.into(), homes, nodes: nodes as u32 };
+        let shard = Shard { arena: self.arena.as_slice().into(), slots: slots.into(), homes };
         self.arena.clear();
         self.index.clear();
         shard
