@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::name::NameBuf;
-use crate::zone::{Zone, type_name};
+use crate::text::rdata::type_name;
+use crate::zone::Zone;
 
 /// Names kept of one difference; the rest is counted.
 const MAX_NAMES: usize = 20;

@@ -12,7 +12,8 @@ use ipnet::IpNet;
 use crate::lookup::Lookup;
 use crate::name::{NameBuf, WireName, write_name};
 use crate::network::Clients;
-use crate::zone::{DEFAULT_TTL, Zone, rtype, type_name};
+use crate::text::rdata::type_name;
+use crate::zone::{DEFAULT_TTL, Zone, rtype};
 
 /// Private zones and networks as of one moment.
 #[derive(Debug)]

@@ -18,7 +18,6 @@ mod shard;
 mod tests;
 
 pub use apply::{Change, Refused, next_serial, serial_rose};
-pub(crate) use builder::type_name;
 pub use builder::{Built, DEFAULT_TTL, Foreign, ZoneBuilder};
 use shard::{Node, Shard};
 

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use super::builder::{self, LARGEST_SET, MAX_TTL, SHARD_NAMES, parent_of, same_data, shards_for, soa_names, wrong_data};
 use super::shard::{self, Node, Shard, ShardWriter};
-use super::{Zone, rtype, type_name};
+use super::{Zone, rtype};
 use crate::lookup::RrSet;
 use crate::name::{NameBuf, WireName};
+use crate::text::rdata::type_name;
 
 /// What an RRset is to be from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]

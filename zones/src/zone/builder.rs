@@ -8,14 +8,12 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hickory_proto::rr::{RData, RecordType};
-use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
-
 use super::shard::{self, Shard, ShardWriter};
 use super::{Counts, Zone, rtype};
 use crate::lookup::Lookup;
 use crate::name::{NameBuf, WireName, write_name};
 use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
+use crate::text::rdata::{read_rdata, type_code, type_name};
 
 /// TTL of a record whose source gives none, seconds: what Azure gives the records it makes for a private endpoint.
 pub const DEFAULT_TTL: u32 = 10;
@@ -168,7 +166,7 @@ impl ZoneBuilder {
         self.records
     }
 
-    /// Adds a record given as text: `owner` relative to the apex, `@`, or absolute with a final dot; names in `rdata` absolute.
+    /// Adds a record given as text: `owner` relative to the apex, `@`, or absolute with a final dot; as are names in `rdata`.
     pub fn add(&mut self, owner: &str, ttl: u32, rtype: &str, rdata: &str) -> Result<(), String> {
         let apex = self.apex.to_string();
         let owner = match owner {
@@ -178,7 +176,8 @@ impl ZoneBuilder {
             relative => NameBuf::parse(&format!("{relative}.{apex}")),
         };
         let owner = owner.map_err(|error| error.to_string())?;
-        let (rtype, rdata) = rdata_from_text(rtype, rdata)?;
+        let rtype = type_code(rtype).ok_or_else(|| format!("{rtype} is not a type"))?;
+        let rdata = read_rdata(rtype, rdata, &self.apex.to_buf())?;
         self.record(RecordRef { owner: &owner, rtype, ttl: Some(ttl), rdata: &rdata, at: Position::default() });
         Ok(())
     }
@@ -755,38 +754,4 @@ fn azure_soa() -> Vec<u8> {
     let mut rdata = [AZURE_MNAME, AZURE_RNAME, &[0; 4]].concat();
     AZURE_TIMERS.iter().for_each(|timer| rdata.extend_from_slice(&timer.to_be_bytes()));
     rdata
-}
-
-/// A type's mnemonic, `TYPE65280` without one (RFC 3597 section 5).
-pub(crate) fn type_name(rtype: u16) -> String {
-    match RecordType::from(rtype) {
-        RecordType::Unknown(number) => format!("TYPE{number}"),
-        known => known.to_string(),
-    }
-}
-
-fn rdata_from_text(rtype: &str, rdata: &str) -> Result<(u16, Vec<u8>), String> {
-    let rtype: RecordType = rtype.parse().map_err(|error| format!("{rtype}: {error}"))?;
-    let rdata = if let Some(generic) = rdata.strip_prefix(r"\# ") {
-        generic_data(generic).ok_or("expected a length and so many octets in hexadecimal")?
-    } else if rtype == RecordType::from(rtype::DNAME) {
-        NameBuf::parse(rdata).map_err(|error| error.to_string())?.as_wire().to_vec()
-    } else {
-        let rdata = RData::try_from_str(rtype, rdata).map_err(|error| error.to_string())?;
-        let mut wire = Vec::new();
-        let mut encoder = BinEncoder::new(&mut wire);
-        encoder.set_name_encoding(NameEncoding::Uncompressed);
-        rdata.emit(&mut encoder).map_err(|error| error.to_string())?;
-        wire
-    };
-    Ok((u16::from(rtype), rdata))
-}
-
-/// RFC 3597 section 5, behind the `\#`.
-fn generic_data(text: &str) -> Option<Vec<u8>> {
-    let (length, digits) = text.split_once(' ').unwrap_or((text, ""));
-    let digits: String = digits.split_whitespace().collect();
-    let octet = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
-    let data: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(octet).collect();
-    data.filter(|data| Ok(data.len()) == length.parse())
 }

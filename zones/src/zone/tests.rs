@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::record::{Problem, RecordSink, Severity};
+use crate::text::rdata::type_name;
 
 /// `owner ttl type data` lines.
 pub(super) fn build(apex: &str, lines: &str) -> Result<Built, Vec<Problem>> {
