@@ -74,18 +74,14 @@ pub fn remember(cache: &Cache, ask: &Ask, heard: &Heard) {
 
 /// Remembers that no upstream could say (RFC 9520); `stale` data there is then given at once for a while (RFC 8767).
 pub fn remember_failure(cache: &Cache, ask: &Ask, settings: &config::model::Cache, now: Now, upstream: &Arc<str>) {
-    let recheck = now.plus(settings.stale_recheck);
-    let mut stale = false;
     for rtype in [ask.rtype, rtype::CNAME] {
         if let Some(entry) = cache.get(&Key::new(ask.route, options(ask), rtype, &ask.name))
             && (rtype == ask.rtype || entry.what == What::Alias)
-            && entry.may_be_stale(now, settings.stale)
         {
-            entry.refresh_failed(recheck);
-            stale = true;
+            entry.refresh_failed(now.plus(settings.stale_recheck));
         }
     }
-    if !stale && settings.failure_ttl > 0 {
+    if settings.failure_ttl > 0 {
         let entry = Entry {
             what: What::Failure,
             wire: Box::default(),
@@ -99,7 +95,7 @@ pub fn remember_failure(cache: &Cache, ask: &Ask, settings: &config::model::Cach
             upstream: upstream.clone(),
             recheck: AtomicU64::new(0),
         };
-        cache.insert(&Key::new(ask.route, options(ask), ask.rtype, &ask.name), Arc::new(entry));
+        cache.insert(&Key::failure(ask.route, options(ask), ask.rtype, &ask.name), Arc::new(entry));
     }
 }
 
@@ -212,7 +208,7 @@ impl Reader<'_> {
             born: self.view.now,
             ttl,
             authentic: self.message.flags & flag::AD != 0,
-            known_public: crate::fallback::is_known_public(&self.view.state.table, name),
+            known_public: crate::private_link::is_known_public(&self.view.state.table, name),
             upstream: self.upstream.clone(),
             recheck: AtomicU64::new(0),
         };

@@ -92,6 +92,11 @@ impl Key {
         Self { bytes, len: 5 + name.len() }
     }
 
+    /// Where a failure is kept: beside the data, which may still be served stale.
+    pub fn failure(route: RouteId, options: u8, rtype: u16, name: &NameBuf) -> Self {
+        Self::new(route, options | 0x80, rtype, name)
+    }
+
     fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }

@@ -236,35 +236,38 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
         }
         _ => None,
     };
-    match usable {
-        Some(entry) if entry.what == What::Alias && question.rtype != rtype::CNAME => Next::Follow(Hop::Upstream(entry)),
-        Some(entry) if entry.what == What::Failure => match derived(question, view, &answer.name) {
-            Some(target) => {
-                answer.stale = true;
-                Next::Follow(Hop::Derived(Box::new(target)))
-            }
-            None => Next::End(End::Failed(Failure::CachedFailure)),
-        },
-        Some(entry) => Next::End(End::Upstream(entry)),
-        None if !question.recursion_desired => Next::End(if first { End::Failed(Failure::NotAuthoritative) } else { End::Aliases }),
-        None if route.to_self => Next::End(End::Failed(Failure::RouteToSelf)),
-        None => match patience {
-            Patience::Fresh => Next::Ask(Ask {
+    let failure = match (usable, patience) {
+        (Some(entry), _) if entry.what == What::Alias && question.rtype != rtype::CNAME => return Next::Follow(Hop::Upstream(entry)),
+        (Some(entry), _) => return Next::End(End::Upstream(entry)),
+        (None, _) if !question.recursion_desired => {
+            return Next::End(if first { End::Failed(Failure::NotAuthoritative) } else { End::Aliases });
+        }
+        (None, _) if route.to_self => Failure::RouteToSelf,
+        (None, Patience::Outage(failure)) => failure,
+        (None, Patience::Fresh) if failed_a_moment_ago(question, view, route.id, options, &answer.name) => Failure::CachedFailure,
+        (None, Patience::Fresh) => {
+            return Next::Ask(Ask {
                 route: route.id,
                 name: answer.name.clone(),
                 rtype: question.rtype,
                 dnssec_ok: question.dnssec_ok(),
                 checking_disabled: question.checking_disabled,
-            }),
-            Patience::Outage(failure) => match derived(question, view, &answer.name) {
-                Some(target) => {
-                    answer.stale = true;
-                    Next::Follow(Hop::Derived(Box::new(target)))
-                }
-                None => Next::End(End::Failed(failure)),
-            },
-        },
+            });
+        }
+    };
+    match derived(question, view, &answer.name) {
+        Some(target) => {
+            answer.stale = true;
+            Next::Follow(Hop::Derived(Box::new(target)))
+        }
+        None => Next::End(End::Failed(failure)),
     }
+}
+
+/// RFC 9520: what no upstream could say a moment ago is not asked again at once.
+fn failed_a_moment_ago(question: &Question, view: &View, route: RouteId, options: u8, name: &NameBuf) -> bool {
+    let failure = view.state.cache.get(&Key::failure(route, options, question.rtype, name));
+    failure.is_some_and(|failure| matches!(failure.age(view.now), Age::Fresh(_)))
 }
 
 /// The cache's entry for the type asked, or the alias that stands for every type.
@@ -303,7 +306,7 @@ fn derived(question: &Question, view: &View, name: &NameBuf) -> Option<NameBuf> 
     if question.rtype == rtype::CNAME {
         return None;
     }
-    crate::fallback::private_names(&view.state.table, name).into_iter().find(|candidate| has_private_data(view, candidate))
+    crate::private_link::private_names(&view.state.table, name).into_iter().find(|candidate| has_private_data(view, candidate))
 }
 
 /// True where a private zone of the client's network has this name.
