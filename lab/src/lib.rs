@@ -1,1 +1,41 @@
-//! Postern: lab.
+//! Simulated public Azure DNS and faulty upstreams.
+//!
+//! A [`Scenario`] says which names the public DNS knows (chains, wildcards, SOA for negatives) and what goes wrong with whom
+//! ([`Fault`]). A [`Lab`] answers from it over UDP and TCP on a thread of its own, so that plain `#[test]` code can use it:
+//!
+//! ```
+//! # extern crate postern_lab as lab;
+//! use lab::{Fault, Lab, Scenario};
+//!
+//! let lab = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
+//! lab.set(vec![Fault::suffix("azurehealthcareapis.com").silent()]); // from now on
+//! println!("forward to {}, seen so far: {}", lab.address(), lab.counters());
+//! ```
+//!
+//! ```text
+//! datagram or frame ─ Request (hickory) ─ counters ─ Fate of this question ─┬─ Public: honest answer, a hickory RequestHandler
+//!                                          (seeded)                        └─ forge: bytes spoilt ─ delay ─ send
+//! ```
+//!
+//! hickory-server's own listeners cannot send a wrong ID or a broken message, so the transport is ours and runs the handler
+//! behind it. The lab does not validate, cache or iterate: it answers as a resolver that already knows.
+//!
+//! Reading order: `scenario`, `fault`, `answer`, `forge`, `server`, `counters`; `sample` holds the zones and the tour of
+//! `postern serve --lab`.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod counters;
+mod fault;
+mod forge;
+mod scenario;
+mod server;
+
+pub use answer::{Public, Twist};
+pub use counters::{Arrival, Asked, Counters};
+pub use fault::{Delay, Edns, Fate, Forgery, TcpFault, Transport, Window};
+pub use fault::{Fault, Scope};
+pub use hickory_proto::op::ResponseCode;
+pub use hickory_proto::rr::RecordType;
+pub use scenario::{Problem, ReadError, Scenario};
+pub use server::Lab;

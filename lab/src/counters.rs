@@ -1,0 +1,256 @@
+//! What arrived.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_proto::rr::{Name, RecordType};
+use hickory_server::server::Request;
+
+use crate::fault::{Transport, absolute};
+
+/// Names and types counted one by one; a flood of random names must not fill the memory.
+const MOST_NAMES: usize = 100_000;
+/// Arrivals kept with everything about them.
+const MOST_ARRIVALS: usize = 4_096;
+
+/// What a lab has seen since its start or the last [`Lab::clear`](crate::Lab::clear).
+#[derive(Debug, Clone, Default)]
+pub struct Counters {
+    /// Questions in datagrams.
+    pub udp: u64,
+    /// Questions over connections.
+    pub tcp: u64,
+    /// Connections accepted.
+    pub tcp_connections: u64,
+    /// Messages that were no question: too short, unreadable, or answers.
+    pub malformed: u64,
+    /// Messages sent, forged ones and duplicates included.
+    pub sent: u64,
+    /// Questions that a fault left without answer.
+    pub lost: u64,
+    /// Questions dropped because too many answers were being held back.
+    pub overflow: u64,
+    /// Questions with OPT.
+    pub edns: u64,
+    /// Questions with DO.
+    pub dnssec_ok: u64,
+    /// Questions with CD.
+    pub checking_disabled: u64,
+    /// Questions with RD.
+    pub recursion_desired: u64,
+    /// Questions with a capital letter in the name (0x20).
+    pub mixed_case: u64,
+    /// Different UDP source ports.
+    pub source_ports: usize,
+    /// Different IDs.
+    pub ids: usize,
+    /// Answers held back at this moment.
+    pub outstanding: usize,
+    /// The most that were held back at once.
+    pub max_outstanding: usize,
+    /// Questions for names beyond the first 100,000, which are not counted one by one.
+    pub other: u64,
+    asked: HashMap<(Name, RecordType), Asked>,
+}
+
+/// How often a name and type was asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// In datagrams.
+    pub udp: u64,
+    /// Over connections.
+    pub tcp: u64,
+}
+
+/// One question as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// Since the start of the lab.
+    pub at: Duration,
+    /// Who asked.
+    pub source: SocketAddr,
+    /// How.
+    pub transport: Transport,
+    /// ID.
+    pub id: u16,
+    /// Name, in the case in which it was asked, with final dot.
+    pub name: String,
+    /// Type.
+    pub kind: RecordType,
+    /// Recursion desired.
+    pub recursion_desired: bool,
+    /// Checking disabled.
+    pub checking_disabled: bool,
+    /// Authentic data.
+    pub authentic_data: bool,
+    /// UDP size in the OPT; none: no OPT.
+    pub udp_size: Option<u16>,
+    /// DNSSEC OK.
+    pub dnssec_ok: bool,
+}
+
+impl Counters {
+    /// Questions in all.
+    pub fn questions(&self) -> u64 {
+        self.udp + self.tcp
+    }
+
+    /// Questions for a name and type, however they came.
+    pub fn asked(&self, name: &str, kind: RecordType) -> u64 {
+        let Asked { udp, tcp } = self.of(name, kind);
+        udp + tcp
+    }
+
+    /// Questions for a name of any type.
+    pub fn asked_any(&self, name: &str) -> u64 {
+        let Ok(name) = absolute(name) else { return 0 };
+        self.asked.iter().filter(|((asked, _), _)| *asked == name).map(|(_, count)| count.udp + count.tcp).sum()
+    }
+
+    /// Questions for a name and type by transport.
+    pub fn of(&self, name: &str, kind: RecordType) -> Asked {
+        absolute(name).ok().and_then(|name| self.asked.get(&(name, kind)).copied()).unwrap_or_default()
+    }
+}
+
+/// The most asked names in order, behind the sums: what `postern lab` prints at its end.
+impl fmt::Display for Counters {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            out,
+            "{} questions: {} udp, {} tcp over {} connections; {} malformed; {} messages sent, {} lost on purpose, {} overflowed",
+            self.questions(),
+            self.udp,
+            self.tcp,
+            self.tcp_connections,
+            self.malformed,
+            self.sent,
+            self.lost,
+            self.overflow
+        )?;
+        writeln!(
+            out,
+            "with RD {}, CD {}, OPT {}, DO {}, mixed case {}; {} source ports, {} IDs; {} answers held back at most",
+            self.recursion_desired,
+            self.checking_disabled,
+            self.edns,
+            self.dnssec_ok,
+            self.mixed_case,
+            self.source_ports,
+            self.ids,
+            self.max_outstanding
+        )?;
+        let mut rows: Vec<_> = self.asked.iter().collect();
+        rows.sort_by(|(a, x), (b, y)| (y.udp + y.tcp).cmp(&(x.udp + x.tcp)).then_with(|| a.0.cmp(&b.0)).then(a.1.cmp(&b.1)));
+        for ((name, kind), Asked { udp, tcp }) in rows.iter().take(40) {
+            writeln!(out, "{udp:>8} udp {tcp:>6} tcp  {name} {kind}")?;
+        }
+        if rows.len() > 40 {
+            writeln!(out, "{:>23}  … and {} more", "", rows.len() - 40)?;
+        }
+        Ok(())
+    }
+}
+
+/// The counters while they are counting.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub counters: Counters,
+    ports: Seen,
+    ids: Seen,
+    arrivals: VecDeque<Arrival>,
+}
+
+impl Tally {
+    /// Counts a question and says how often the same name and type was asked before.
+    pub fn arrive(&mut self, request: &Request, source: SocketAddr, transport: Transport, at: Duration) -> u64 {
+        let Ok(info) = request.request_info() else {
+            self.counters.malformed += 1;
+            return 0;
+        };
+        let counters = &mut self.counters;
+        let (metadata, edns) = (info.metadata, request.edns.as_ref());
+        let original = info.query.original();
+        match transport {
+            Transport::Udp => {
+                counters.udp += 1;
+                counters.source_ports += usize::from(self.ports.insert(source.port()));
+            }
+            Transport::Tcp => counters.tcp += 1,
+        }
+        counters.ids += usize::from(self.ids.insert(metadata.id));
+        let dnssec_ok = edns.is_some_and(|edns| edns.flags().dnssec_ok);
+        counters.edns += u64::from(edns.is_some());
+        counters.dnssec_ok += u64::from(dnssec_ok);
+        counters.checking_disabled += u64::from(metadata.checking_disabled);
+        counters.recursion_desired += u64::from(metadata.recursion_desired);
+        counters.mixed_case += u64::from(original.name().iter().any(|label| label.iter().any(u8::is_ascii_uppercase)));
+
+        if self.arrivals.len() == MOST_ARRIVALS {
+            self.arrivals.pop_front();
+        }
+        self.arrivals.push_back(Arrival {
+            at,
+            source,
+            transport,
+            id: metadata.id,
+            name: original.name().to_ascii(),
+            kind: original.query_type(),
+            recursion_desired: metadata.recursion_desired,
+            checking_disabled: metadata.checking_disabled,
+            authentic_data: metadata.authentic_data,
+            udp_size: edns.map(|edns| edns.max_payload()),
+            dnssec_ok,
+        });
+
+        let key = (Name::from(info.query.name()), original.query_type());
+        let known = counters.asked.len();
+        let asked = match counters.asked.get_mut(&key) {
+            Some(asked) => asked,
+            None if known < MOST_NAMES => counters.asked.entry(key).or_default(),
+            None => {
+                counters.other += 1;
+                return 0;
+            }
+        };
+        let before = asked.udp + asked.tcp;
+        match transport {
+            Transport::Udp => asked.udp += 1,
+            Transport::Tcp => asked.tcp += 1,
+        }
+        before
+    }
+
+    /// One answer more, or one less, is held back.
+    pub fn hold(&mut self, outstanding: usize) {
+        self.counters.outstanding = outstanding;
+        self.counters.max_outstanding = self.counters.max_outstanding.max(outstanding);
+    }
+
+    /// The last arrivals, oldest first.
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        self.arrivals.iter().cloned().collect()
+    }
+}
+
+/// A set of 16-bit numbers.
+#[derive(Debug)]
+struct Seen(Box<[u64; 1024]>);
+
+impl Default for Seen {
+    fn default() -> Seen {
+        Seen(Box::new([0; 1024]))
+    }
+}
+
+impl Seen {
+    /// Adds a number; true if it is new.
+    fn insert(&mut self, number: u16) -> bool {
+        let (word, bit) = (&mut self.0[usize::from(number >> 6)], 1 << (number & 63));
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    }
+}

@@ -1,0 +1,194 @@
+//! What the simulated public DNS knows, and what it makes of a question.
+
+mod read;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::CNAME;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+
+use crate::fault::Fault;
+pub(crate) use read::record;
+pub use read::{Problem, ReadError};
+
+/// CNAMEs followed in one answer. More than the sixteen that Postern follows, so that its own limit can be met.
+const MOST_HOPS: usize = 32;
+
+/// Records, faults and a seed: everything that a lab answers from.
+#[derive(Debug, Clone, Default)]
+pub struct Scenario {
+    /// Same seed, same questions: same outcome.
+    pub seed: u64,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// Owners, wildcards among them, with every empty non-terminal above.
+    nodes: HashMap<Name, Node>,
+}
+
+/// What the scenario says to a question.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub rcode: ResponseCode,
+    pub answers: Vec<Record>,
+    /// For negative answers.
+    pub soa: Option<Record>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Node {
+    records: Vec<Entry>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    ttl: u32,
+    data: Data,
+}
+
+#[derive(Debug, Clone)]
+enum Data {
+    Fixed(RData),
+    /// `CNAME {}.suffix` at a wildcard: what the star stood for, below the suffix.
+    Expand(Name),
+}
+
+impl Scenario {
+    /// The text of the built-in scenario: public Azure DNS as seen from outside, and some names that misbehave.
+    pub const AZURE: &str = include_str!("../scenarios/azure.toml");
+
+    /// The built-in scenario.
+    pub fn azure() -> Scenario {
+        // Shipped with the crate and read by a test of its own, so it parses.
+        Scenario::parse(Scenario::AZURE, "azure.toml").expect("the built-in scenario is well-formed")
+    }
+
+    /// No names at all: NXDOMAIN for everything, until records are added.
+    pub fn empty() -> Scenario {
+        Scenario::default()
+    }
+
+    /// Reads a scenario from TOML; `file` is only for messages.
+    pub fn parse(text: &str, file: &str) -> Result<Scenario, ReadError> {
+        read::scenario(text, file)
+    }
+
+    /// Reads a scenario file.
+    pub fn load(path: &Path) -> Result<Scenario, ReadError> {
+        let file = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => read::scenario(&text, &file),
+            Err(error) => Err(ReadError { problems: vec![Problem::of_file(&file, error.to_string())] }),
+        }
+    }
+
+    /// The same with another seed.
+    pub fn seed(self, seed: u64) -> Scenario {
+        Scenario { seed, ..self }
+    }
+
+    /// The same with one more fault.
+    pub fn fault(mut self, fault: Fault) -> Scenario {
+        self.faults.push(fault);
+        self
+    }
+
+    /// The same with one more record, written `owner [TTL] TYPE data`; panics if it is none, for it stands in a test.
+    pub fn record(mut self, line: &str) -> Scenario {
+        read::add_record(&mut self, line).expect("a record");
+        self
+    }
+
+    fn add(&mut self, owner: Name, ttl: u32, data: Data) {
+        let mut above = owner.clone();
+        while !above.is_root() {
+            above = above.base_name();
+            self.nodes.entry(above.clone()).or_default();
+        }
+        self.nodes.entry(owner).or_default().records.push(Entry { ttl, data });
+    }
+
+    /// Follows a question to its end: exact names, wildcards as RFC 4592 has them, CNAMEs through all zones.
+    pub(crate) fn resolve(&self, question: &Name, kind: RecordType, first_hop: bool) -> Outcome {
+        let mut outcome = Outcome { rcode: ResponseCode::NoError, answers: Vec::new(), soa: None };
+        let mut owner = question.clone();
+        loop {
+            let Some((node, star)) = self.find(&owner) else {
+                outcome.rcode = ResponseCode::NXDomain;
+                outcome.soa = Some(self.soa(&owner));
+                return outcome;
+            };
+            let found = node.of(kind, &owner, star.as_ref());
+            if !found.is_empty() {
+                outcome.answers.extend(found);
+                return outcome;
+            }
+            let Some(alias) = node.of(RecordType::CNAME, &owner, star.as_ref()).into_iter().next() else {
+                outcome.soa = Some(self.soa(&owner));
+                return outcome;
+            };
+            let RData::CNAME(CNAME(target)) = &alias.data else { return outcome };
+            owner = target.clone();
+            let looped = outcome.answers.iter().chain([&alias]).any(|seen| seen.name == owner);
+            outcome.answers.push(alias);
+            if first_hop || looped || outcome.answers.len() == MOST_HOPS {
+                return outcome;
+            }
+        }
+    }
+
+    /// The node of a name, and for a wildcard the labels that the star stands for.
+    fn find(&self, name: &Name) -> Option<(&Node, Option<Name>)> {
+        if let Some(node) = self.nodes.get(name) {
+            return Some((node, None));
+        }
+        let mut encloser = name.clone();
+        while !encloser.is_root() {
+            encloser = encloser.base_name();
+            if self.nodes.contains_key(&encloser) {
+                break;
+            }
+        }
+        let node = self.nodes.get(&encloser.prepend_label("*").ok()?)?;
+        let labels = usize::from(name.num_labels() - encloser.num_labels());
+        let star = Name::from_labels(name.iter().take(labels)).ok()?;
+        Some((node, Some(star)))
+    }
+
+    /// SOA of the closest zone above; one for the root if the scenario has none.
+    pub(crate) fn soa(&self, name: &Name) -> Record {
+        let mut zone = name.clone();
+        loop {
+            if let Some(soa) = self.nodes.get(&zone).and_then(|node| node.of(RecordType::SOA, &zone, None).into_iter().next()) {
+                return soa;
+            }
+            if zone.is_root() {
+                // A constant in the right form, covered by tests.
+                return record(". 86400 SOA a.root-servers.net. nstld.verisign-grs.com. 1 1800 900 604800 86400").expect("a record");
+            }
+            zone = zone.base_name();
+        }
+    }
+}
+
+impl Node {
+    /// The RRset of a type under an owner; all records for ANY.
+    fn of(&self, kind: RecordType, owner: &Name, star: Option<&Name>) -> Vec<Record> {
+        let mut records = Vec::new();
+        for Entry { ttl, data } in &self.records {
+            let data = match (data, star) {
+                (Data::Fixed(data), _) if kind == data.record_type() || kind == RecordType::ANY => data.clone(),
+                (Data::Expand(suffix), Some(star)) if matches!(kind, RecordType::CNAME | RecordType::ANY) => {
+                    match star.clone().append_domain(suffix) {
+                        Ok(target) => RData::CNAME(CNAME(target)),
+                        Err(_) => continue, // longer than a name may be
+                    }
+                }
+                _ => continue,
+            };
+            records.push(Record::from_rdata(owner.clone(), *ttl, data));
+        }
+        records
+    }
+}

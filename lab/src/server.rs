@@ -1,0 +1,260 @@
+//! The lab itself: a thread with sockets, which does to every question what its fate says.
+
+mod hold;
+mod tcp;
+mod udp;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use hickory_proto::op::ResponseCode;
+use hickory_server::net::xfer::Protocol;
+use hickory_server::server::Request;
+use tokio::sync::watch;
+
+use crate::answer::{Public, Twist, UDP_SIZE};
+use crate::counters::{Arrival, Counters, Tally};
+use crate::fault::{self, Edns, Fate, Fault, Transport};
+use crate::forge;
+use crate::scenario::Scenario;
+
+/// Answers held back in all; a question more is dropped and counted. Each is a few hundred bytes.
+const MOST_HELD: usize = 65_536;
+/// Receive buffer asked for, bytes.
+const RECEIVE_BUFFER: usize = 8 << 20;
+/// Tries to find a port that is free for both transports.
+const PORT_TRIES: usize = 64;
+
+/// A running lab. It ends when dropped.
+#[derive(Debug)]
+pub struct Lab {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Lab {
+    /// Binds UDP and TCP (port 0: a free one, the same for both) and answers from the scenario.
+    pub fn start(scenario: Scenario, listen: SocketAddr) -> io::Result<Lab> {
+        let (udp, tcp) = bind(listen)?;
+        let address = udp.local_addr()?;
+        let elsewhere = UdpSocket::bind(SocketAddr::new(address.ip(), 0))?;
+        elsewhere.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let shared = Arc::new(Shared::new(scenario));
+        let (stop, stopped) = watch::channel(false);
+        let (udp, elsewhere, tcp) = {
+            let _inside = runtime.enter();
+            (tokio::net::UdpSocket::from_std(udp)?, tokio::net::UdpSocket::from_std(elsewhere)?, tokio::net::TcpListener::from_std(tcp)?)
+        };
+        let work = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("lab".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::spawn(tcp::listen(tcp, Arc::clone(&work), stopped.clone()));
+                udp::serve(&udp, &elsewhere, &work, stopped).await;
+            });
+            // Dropping the runtime closes every connection.
+        })?;
+        Ok(Lab { address, shared, stop, thread: Some(thread) })
+    }
+
+    /// Where it answers, over UDP and TCP.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What arrived up to now.
+    pub fn counters(&self) -> Counters {
+        self.shared.tally().counters.clone()
+    }
+
+    /// The last few thousand questions with everything about them, oldest first.
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        self.shared.tally().arrivals()
+    }
+
+    /// Forgets what arrived, and with it how often each question was asked.
+    pub fn clear(&self) {
+        let mut tally = self.shared.tally();
+        let outstanding = tally.counters.outstanding;
+        *tally = Tally::default();
+        tally.hold(outstanding);
+    }
+
+    /// Replaces the faults, at once. Timetables start anew.
+    pub fn set(&self, faults: Vec<Fault>) {
+        let mut play = self.shared.play();
+        let mut scenario = (*play.scenario).clone();
+        scenario.faults = faults;
+        *play = Play { scenario: Arc::new(scenario), since: Instant::now() };
+    }
+
+    /// Replaces everything, at once. Timetables start anew.
+    pub fn replace(&self, scenario: Scenario) {
+        *self.shared.play() = Play { scenario: Arc::new(scenario), since: Instant::now() };
+    }
+
+    /// Closes the sockets and gives the counters.
+    pub fn stop(mut self) -> Counters {
+        self.end();
+        self.counters()
+    }
+
+    fn end(&mut self) {
+        let _ = self.stop.send(true);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What the thread and its owner share.
+#[derive(Debug)]
+struct Shared {
+    play: Mutex<Play>,
+    tally: Mutex<Tally>,
+    /// Answers held back.
+    held: AtomicUsize,
+    started: Instant,
+}
+
+/// The scenario in force.
+#[derive(Debug, Clone)]
+struct Play {
+    scenario: Arc<Scenario>,
+    since: Instant,
+}
+
+/// What becomes of a question.
+struct Verdict {
+    /// Messages to send, in order; none: silence.
+    messages: Vec<Vec<u8>>,
+    fate: Fate,
+}
+
+impl Shared {
+    fn new(scenario: Scenario) -> Shared {
+        let play = Play { scenario: Arc::new(scenario), since: Instant::now() };
+        Shared { play: Mutex::new(play), tally: Mutex::default(), held: AtomicUsize::new(0), started: Instant::now() }
+    }
+
+    // Nothing is left half done under these locks, so a panic elsewhere does not make the data wrong.
+    fn play(&self) -> MutexGuard<'_, Play> {
+        self.play.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room for one more answer that is held back; false, and counted, if there are `most` already.
+    fn hold_one(&self, most: usize) -> bool {
+        let held = self.held.fetch_add(1, Ordering::Relaxed) + 1;
+        if held > most {
+            self.held.fetch_sub(1, Ordering::Relaxed);
+            self.tally().counters.overflow += 1;
+            return false;
+        }
+        self.tally().hold(held);
+        true
+    }
+
+    /// Judges a message: count it, throw its fate, make the honest answer, spoil it. None: not worth an answer.
+    fn judge(&self, message: &[u8], source: SocketAddr, transport: Transport) -> Option<Verdict> {
+        if message.len() < 12 || message[2] & 0x80 != 0 {
+            self.tally().counters.malformed += 1;
+            return None;
+        }
+        let protocol = if transport == Transport::Udp { Protocol::Udp } else { Protocol::Tcp };
+        let Ok(request) = Request::from_bytes(message.to_vec(), source, protocol) else {
+            self.tally().counters.malformed += 1;
+            return forge::formerr(message).map(|answer| Verdict { messages: vec![answer], fate: Fate::default() });
+        };
+        let nth = self.tally().arrive(&request, source, transport, self.started.elapsed());
+        let Play { scenario, since } = self.play().clone();
+        let fate = match request.request_info() {
+            Ok(info) => fault::decide(
+                &scenario.faults,
+                scenario.seed,
+                &fault::Question {
+                    name: info.query.name(),
+                    kind: info.query.query_type(),
+                    transport,
+                    edns: request.edns.is_some(),
+                    nth,
+                    elapsed: since.elapsed(),
+                },
+            ),
+            Err(_) => Fate::default(),
+        };
+        if fate.silent || fate.edns == Some(Edns::Drop) {
+            self.tally().counters.lost += 1;
+            return Some(Verdict { messages: Vec::new(), fate });
+        }
+        let answer = honest(scenario, &request, &fate, transport)?;
+        let mut messages = Vec::with_capacity(2);
+        if !fate.forge.is_empty() {
+            let mut spoilt = answer.clone();
+            forge::spoil(&mut spoilt, &fate.forge, fate.entropy);
+            messages.push(spoilt);
+        }
+        if fate.forge.is_empty() || fate.honest_too {
+            messages.push(answer);
+        }
+        if fate.duplicate {
+            messages.extend(messages.last().cloned());
+        }
+        Some(Verdict { messages, fate })
+    }
+}
+
+/// The well-formed answer, cut if it does not fit a datagram.
+fn honest(scenario: Arc<Scenario>, request: &Request, fate: &Fate, transport: Transport) -> Option<Vec<u8>> {
+    let formerr = fate.edns == Some(Edns::Formerr);
+    let twist = Twist {
+        rcode: if formerr { Some(ResponseCode::FormErr) } else { fate.rcode },
+        first_hop: fate.first_hop,
+        no_edns: formerr || fate.edns == Some(Edns::Ignore),
+        inject: fate.inject.clone(),
+    };
+    let twist = match fate.edns {
+        Some(Edns::Badvers) => Twist { rcode: Some(ResponseCode::BADVERS), ..twist },
+        _ => twist,
+    };
+    let with_opt = request.edns.is_some() && !twist.no_edns;
+    let answer = Public { scenario, twist }.answer(request)?;
+    let room = request.edns.as_ref().map_or(512, |edns| edns.max_payload().clamp(512, UDP_SIZE));
+    let cut = transport == Transport::Udp && (fate.truncate || answer.len() > usize::from(room));
+    Some(if cut { forge::truncated(&answer, with_opt) } else { answer })
+}
+
+/// A UDP socket and a TCP listener on the same port.
+fn bind(listen: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+    let mut tries = if listen.port() == 0 { PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let udp = UdpSocket::bind(listen)?;
+        match TcpListener::bind(udp.local_addr()?) {
+            Ok(tcp) => {
+                // As much as the system allows: a burst must not be lost before it is seen.
+                let _ = socket2::SockRef::from(&udp).set_recv_buffer_size(RECEIVE_BUFFER);
+                udp.set_nonblocking(true)?;
+                tcp.set_nonblocking(true)?;
+                return Ok((udp, tcp));
+            }
+            Err(error) if tries == 0 => return Err(error),
+            Err(_) => continue,
+        }
+    }
+}
