@@ -19,7 +19,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -106,16 +106,21 @@ struct Heads {
     most: usize,
 }
 
-static BUILTIN: LazyLock<Table> = LazyLock::new(|| {
+static BUILTIN: LazyLock<Arc<Table>> = LazyLock::new(|| {
     let rows = serde_json::from_str(include_str!("../data/privatelink-zones.json")).expect("a test reads the rows that ship");
     let regions = serde_json::from_str(include_str!("../data/region-codes.json")).expect("a test reads the regions that ship");
-    Table::new(rows, regions).expect("a test reads the table that ships")
+    Arc::new(Table::new(rows, regions).expect("a test reads the table that ships"))
 });
 
 impl Table {
     /// The table that ships in the binary.
     pub fn builtin() -> &'static Self {
         &BUILTIN
+    }
+
+    /// The same, to be kept.
+    pub fn shared() -> Arc<Self> {
+        Arc::clone(&BUILTIN)
     }
 
     /// This table with the rows of a file: a JSON list in the shape of the built-in one. A row replaces all rows of the same cloud

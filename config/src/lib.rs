@@ -1,9 +1,44 @@
 //! What the operator wrote, turned into what the server needs.
+//!
+//! A TOML file goes in; out comes a [`Config`] in which everything is checked and every default filled in, or all that is wrong with the
+//! file, each with its line. Zone files are not read here.
+//!
+//! ```text
+//! postern.toml ─ read ─ parse ─ lint ─▶ Config          keys ─▶ parser, JSON Schema, sample, reference
+//!                                  └──▶ Diagnostics     azure ─▶ public names, private-link names, zones
+//! ```
+//!
+//! Reading order: [`model`] is the result, `keys` every key there is, `parse` the way from one to the other, `lint` what the keys
+//! together get wrong, [`azure`] the private-link table.
+//!
+//! ```
+//! let text = "[[forward]]\nzone = '.'\nupstream = ['192.0.2.53']\n";
+//! let problems = postern_config::parse(text, "postern.toml".as_ref()).unwrap_err();
+//! assert_eq!(
+//!     problems[1].to_string(),
+//!     "postern.toml:3:1: error: unknown key `upstream` in `[[forward]]` help: did you mean `upstreams`?"
+//! );
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod azure;
 pub mod diagnostic;
+mod key;
+mod keys;
+mod kind;
+mod lint;
 pub mod model;
+mod parse;
+mod preset;
+mod read;
+mod sample;
+mod schema;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::Config;
+pub use parse::{Loaded, load, parse};
+pub use sample::{reference, sample};
+pub use schema::json_schema;
+
+#[cfg(test)]
+mod tests;

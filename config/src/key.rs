@@ -1,0 +1,165 @@
+//! What a key is: its name, its kind, its default and its words, in one place. The keys themselves are in [`crate::keys`].
+
+use serde_json::Value;
+use toml::Spanned;
+use toml::de::DeValue;
+
+use crate::read::Problems;
+
+/// What may stand behind a key.
+pub(crate) trait Kind: Sync {
+    /// What the server gets.
+    type Out;
+
+    /// Reads a value and checks it; none when a problem was reported.
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Self::Out>;
+
+    /// The kind and its bounds in words: `a duration from 100ms to 1h`.
+    fn shape(&self) -> String;
+
+    /// JSON Schema.
+    fn schema(&self) -> Value;
+}
+
+/// The key that a value belongs to, for messages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Field<'k> {
+    pub(crate) name: &'k str,
+    pub(crate) example: &'k str,
+}
+
+/// A key that has a default.
+pub(crate) struct Default<K> {
+    pub(crate) name: &'static str,
+    pub(crate) kind: K,
+    /// TOML.
+    pub(crate) default: &'static str,
+    pub(crate) doc: &'static str,
+}
+
+/// A key that may be absent, which means something of its own.
+pub(crate) struct Absent<K> {
+    pub(crate) name: &'static str,
+    pub(crate) kind: K,
+    /// What its absence means.
+    pub(crate) absent: &'static str,
+    /// TOML.
+    pub(crate) example: &'static str,
+    pub(crate) doc: &'static str,
+}
+
+/// A key that must be there.
+pub(crate) struct Required<K> {
+    pub(crate) name: &'static str,
+    pub(crate) kind: K,
+    /// TOML.
+    pub(crate) example: &'static str,
+    pub(crate) doc: &'static str,
+}
+
+/// A key of whatever kind, for those who list keys.
+pub(crate) trait AnyKey: Sync {
+    fn name(&self) -> &'static str;
+    fn doc(&self) -> String;
+    fn presence(&self) -> Presence;
+    /// TOML to show: the default where there is one.
+    fn example(&self) -> &'static str;
+    fn shape(&self) -> String;
+    fn schema(&self) -> Value;
+}
+
+/// What happens when a key is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// This TOML.
+    Default(&'static str),
+    /// These words.
+    Absent(&'static str),
+    Required,
+}
+
+/// A table of the file.
+pub(crate) struct Section {
+    /// Its name, without brackets.
+    pub(crate) name: &'static str,
+    /// `[[name]]`, not `[name]`.
+    pub(crate) list: bool,
+    pub(crate) doc: &'static str,
+    pub(crate) keys: &'static [&'static dyn AnyKey],
+    /// For a list: the tables that the sample shows, by their keys.
+    pub(crate) shown: &'static [&'static [&'static str]],
+    /// Keys of which exactly one must be there.
+    pub(crate) one_of: &'static [&'static [&'static str]],
+}
+
+impl Section {
+    /// `[server]` or `[[zone]]`.
+    pub(crate) fn header(&self) -> String {
+        if self.list { format!("[[{}]]", self.name) } else { format!("[{}]", self.name) }
+    }
+
+    pub(crate) fn key(&self, name: &str) -> Option<&'static dyn AnyKey> {
+        self.keys.iter().copied().find(|key| key.name() == name)
+    }
+}
+
+/// The lines of a doc comment as paragraphs.
+pub(crate) fn paragraphs(doc: &str) -> String {
+    doc.lines().map(str::trim).collect::<Vec<_>>().join("\n").trim().to_string()
+}
+
+macro_rules! any_key {
+    ($type:ident, $presence:expr, $example:expr) => {
+        impl<K: Kind> AnyKey for $type<K> {
+            fn name(&self) -> &'static str {
+                self.name
+            }
+            fn doc(&self) -> String {
+                paragraphs(self.doc)
+            }
+            fn presence(&self) -> Presence {
+                $presence(self)
+            }
+            fn example(&self) -> &'static str {
+                $example(self)
+            }
+            fn shape(&self) -> String {
+                self.kind.shape()
+            }
+            fn schema(&self) -> Value {
+                self.kind.schema()
+            }
+        }
+    };
+}
+
+any_key!(Default, |key: &Default<K>| Presence::Default(key.default), |key: &Default<K>| key.default);
+any_key!(Absent, |key: &Absent<K>| Presence::Absent(key.absent), |key: &Absent<K>| key.example);
+any_key!(Required, |_: &Required<K>| Presence::Required, |key: &Required<K>| key.example);
+
+/// Writes a section of [`crate::keys`]: a module with a static for each key, and `SECTION` that lists them.
+macro_rules! section {
+    (
+        $(#[doc = $about:literal])*
+        $module:ident = $name:literal, list: $list:literal, shown: $shown:expr, one_of: $one_of:expr;
+        $( $(#[doc = $doc:literal])* $key:ident $text:literal: $kind:ty = $value:expr, $state:ident { $($field:ident: $words:literal),* }; )*
+    ) => {
+        $(#[doc = $about])*
+        pub(crate) mod $module {
+            use super::*;
+            $(
+                $(#[doc = $doc])*
+                pub(crate) static $key: $state<$kind> = $state { name: $text, kind: $value, $($field: $words,)* doc: concat!($($doc, "\n"),*) };
+            )*
+            pub(crate) static SECTION: Section = Section {
+                name: $name,
+                list: $list,
+                doc: concat!($($about, "\n"),*),
+                keys: &[$(&$key),*],
+                shown: $shown,
+                one_of: $one_of,
+            };
+        }
+    };
+}
+pub(crate) use section;

@@ -1,0 +1,262 @@
+//! Every key that a configuration file may have: default, bounds, words and check, here and nowhere else.
+//!
+//! The parser, the JSON Schema, the sample and the reference are all made from these tables. A new key is one entry here, one field in
+//! [`crate::model`], and one line in `parse.rs` that carries it over; the sample is then written anew (`postern schema --format toml`).
+
+use crate::key::{Absent, Default, Required, Section, section};
+use crate::kind::{
+    Address, Domain, Format, Level, List, LogFormat, Millis, NetworkName, Number, OnMissing, OneOf, PathText, Prefix, Preset, Recursion,
+    Repeat, Seconds, Select, Size, Switch, Text, UpstreamList,
+};
+
+/// The sections in the order in which one reads them.
+pub(crate) static SECTIONS: [&Section; 8] = [
+    &server::SECTION,
+    &network::SECTION,
+    &zone::SECTION,
+    &forward::SECTION,
+    &cache::SECTION,
+    &limits::SECTION,
+    &log::SECTION,
+    &fallback::SECTION,
+];
+
+/// Sections of later versions: refused with these words, never ignored.
+pub(crate) static PLANNED: [(&str, &str); 1] = [("api", "the HTTP API")];
+
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const TIB: u64 = 1 << 40;
+
+section! {
+    /// Listeners, identity, the user to become, and how sources are watched.
+    server = "server", list: false, shown: &[], one_of: &[];
+
+    /// Addresses that are listened on, UDP and TCP. Without a port: 53. Port 0 takes any free port.
+    LISTEN "listen": List<Address> = List { of: Address, least: 1 }, Default { default: r#"["0.0.0.0:53", "[::]:53"]"# };
+
+    /// UDP worker threads for each address.
+    WORKERS "workers": Number<usize> = Number { least: 1, most: 256, zero: "" }, Absent { absent: "one for each processor core", example: "2" };
+
+    /// User to become once the sockets are bound.
+    USER "user": Text = Text { most: 64, about: "a user name", good: Text::account }, Absent { absent: "stay who one is", example: r#""postern""# };
+
+    /// Group to become.
+    GROUP "group": Text = Text { most: 64, about: "a group name", good: Text::account }, Absent { absent: "the user's own", example: r#""postern""# };
+
+    /// Clients that may query at all. The longest prefix of `allow` and `deny` wins.
+    ALLOW "allow": List<Prefix> = List { of: Prefix, least: 0 }, Default { default: "[]" };
+
+    /// Clients that are refused.
+    DENY "deny": List<Prefix> = List { of: Prefix, least: 0 }, Default { default: "[]" };
+
+    /// Name of this server for clients that ask for it (NSID, RFC 5001).
+    NSID "nsid": Text = Text { most: 128, about: "printable ASCII", good: Text::printable }, Absent { absent: "not answered", example: r#""hub-dns-1""# };
+
+    /// Answer to `version.bind` and `version.server`, class CH.
+    VERSION "version": Text = Text { most: 255, about: "printable ASCII", good: Text::printable }, Absent { absent: "REFUSED", example: r#""postern""# };
+
+    /// Answer to `id.server` and `hostname.bind`, class CH (RFC 4892).
+    IDENTITY "identity": Text = Text { most: 255, about: "printable ASCII", good: Text::printable }, Absent { absent: "REFUSED", example: r#""hub-dns-1""# };
+
+    /// How often sources are looked at even when no file event came: network file systems send none.
+    POLL "poll": Millis = Millis { least: 100, most: HOUR, zero: "" }, Default { default: r#""10s""# };
+
+    /// How long a burst of file events is left to settle before sources are read.
+    SETTLE "settle": Millis = Millis { least: 1, most: 5_000, zero: "at once" }, Default { default: r#""20ms""# };
+
+    /// Refuse to start when the source of a zone is bad, instead of serving the rest.
+    STRICT "strict": Switch = Switch, Default { default: "false" };
+
+    /// Largest UDP answer, bytes. 1232 passes every path without fragments (RFC 9715).
+    UDP_SIZE "udp-size": Number<u16> = Number { least: 512, most: 4096, zero: "" }, Default { default: "1232" };
+
+    /// How long a stop waits for answers that are under way.
+    DRAIN "drain": Millis = Millis { least: 1, most: 5 * MINUTE, zero: "not at all" }, Default { default: r#""5s""# };
+
+    /// JSON file with rows that extend or replace those of the built-in private-link table.
+    ZONE_TABLE "zone-table": PathText = PathText, Absent { absent: "the built-in table alone", example: r#""zone-table.json""# };
+}
+
+section! {
+    /// A virtual network or site: the clients that see the same zones. A client belongs to the network with its longest prefix.
+    ///
+    /// `default` is everybody else. It is always there; name it to say who in it may have recursion.
+    network = "network", list: true, shown: &[&["name", "clients", "recursion"]], one_of: &[];
+
+    /// Its name, by which zones and routes link to it.
+    NAME "name": NetworkName = NetworkName, Required { example: r#""hub""# };
+
+    /// Client prefixes that belong to it. Only `default` has none.
+    CLIENTS "clients": List<Prefix> = List { of: Prefix, least: 1 }, Absent { absent: "an error, but for `default`", example: r#"["10.20.0.0/16", "2001:db8:20::/48"]"# };
+
+    /// Who in it may have names forwarded: `true`, `false`, or `"private-clients"` (private, loopback, link-local and unique local addresses).
+    RECURSION "recursion": Recursion = Recursion, Absent { absent: "`true`, and `\"private-clients\"` for `default`", example: "true" };
+}
+
+section! {
+    /// A private zone, served from files of ours, linked to one or more networks. Files are watched.
+    ///
+    /// The same name may be given several times with other records, each linked to other networks.
+    zone = "zone", list: true,
+        shown: &[&["preset", "network", "directory", "on-missing", "min-ttl", "max-ttl"], &["name", "network", "file", "format"]],
+        one_of: &[&["preset", "name"], &["directory", "file"]];
+
+    /// Several zones at once.
+    PRESET "preset": OneOf<Preset> = OneOf { words: &Preset::WORDS }, Absent { absent: "`name` says which zone", example: r#""azure-health-data-services""# };
+
+    /// Name of the zone.
+    NAME "name": Domain = Domain, Absent { absent: "`preset` says which zones", example: r#""privatelink.blob.core.windows.net""# };
+
+    /// Networks it is linked to. Give each network its own zone unless all of them reach one and the same private endpoint.
+    NETWORK "network": List<NetworkName> = List { of: NetworkName, least: 1 }, Absent { absent: "all networks", example: r#"["hub"]"# };
+
+    /// Directory that holds `<zone>.zone`, `<zone>.hosts` and `<zone>.json`, and for a preset any `*.json` and `*.hosts` with names of its zones.
+    DIRECTORY "directory": PathText = PathText, Absent { absent: "`file` says where the records are", example: r#""zones""# };
+
+    /// File that holds the records: a zone file, a hosts file, or JSON as `az` prints it.
+    FILE "file": PathText = PathText, Absent { absent: "`directory` says where the records are", example: r#""exports/blob.json""# };
+
+    /// What is in `file`.
+    FORMAT "format": OneOf<Format> = OneOf { words: &Format::WORDS }, Default { default: r#""auto""# };
+
+    /// What happens to a name that the zone lacks. A type that a name lacks is always NODATA.
+    ON_MISSING "on-missing": OneOf<OnMissing> = OneOf { words: &OnMissing::WORDS }, Default { default: r#""public""# };
+
+    /// Lowest TTL given out.
+    MIN_TTL "min-ttl": Seconds = Seconds { least: 0, most: 86_400 }, Default { default: "0" };
+
+    /// Highest TTL given out (RFC 2181 section 8 ends at 2147483647).
+    MAX_TTL "max-ttl": Seconds = Seconds { least: 0, most: 2_147_483_647 }, Default { default: "2147483647" };
+}
+
+section! {
+    /// A route: who is asked for the names below a suffix. The longest suffix wins; `.` is the rest.
+    ///
+    /// With no `[[forward]]` at all the system's resolvers are asked for everything.
+    forward = "forward", list: true, shown: &[&["zone", "network", "upstreams", "select", "timeout"]], one_of: &[];
+
+    /// Suffix of the names. For private link forward the public zone (`blob.core.windows.net`), not the `privatelink` one.
+    ZONE "zone": Domain = Domain, Required { example: r#"".""# };
+
+    /// Networks it serves.
+    NETWORK "network": List<NetworkName> = List { of: NetworkName, least: 1 }, Absent { absent: "all networks", example: r#"["hub"]"# };
+
+    /// Servers that are asked: `"address"`, `"address:port"`, `"udp://address"`, `"tcp://address"` or a table with `address`, `in-flight` and `rate`; or `["system"]` alone for those of `/etc/resolv.conf`.
+    UPSTREAMS "upstreams": UpstreamList = UpstreamList, Required { example: r#"["168.63.129.16"]"# };
+
+    /// In which order they are asked.
+    SELECT "select": OneOf<Select> = OneOf { words: &Select::WORDS }, Default { default: r#""order""# };
+
+    /// How long one upstream is waited for before the next is asked.
+    TIMEOUT "timeout": Millis = Millis { least: 50, most: 30_000, zero: "" }, Default { default: r#""1500ms""# };
+}
+
+section! {
+    /// An upstream of a route, written as a table.
+    upstream = "upstreams", list: true, shown: &[], one_of: &[];
+
+    /// Where it listens, as in the short form.
+    ADDRESS "address": crate::kind::UpstreamAddress = crate::kind::UpstreamAddress, Required { example: r#""168.63.129.16""# };
+
+    /// Most questions outstanding there.
+    IN_FLIGHT "in-flight": Number<u32> = Number { least: 1, most: 65_535, zero: "" }, Absent { absent: "1000; 200 for 168.63.129.16, which drops more", example: "200" };
+
+    /// Most questions a second.
+    RATE "rate": Number<u32> = Number { least: 1, most: 10_000_000, zero: "no bound" }, Absent { absent: "no bound; 1000 for 168.63.129.16, which drops more", example: "1000" };
+}
+
+section! {
+    /// The cache of what upstreams say. Private records never enter it.
+    cache = "cache", list: false, shown: &[], one_of: &[];
+
+    /// Memory for entries.
+    SIZE "size": Size = Size { least: MIB, most: TIB, zero: "no cache" }, Default { default: r#""64MiB""# };
+
+    /// Lower bound of cached TTLs.
+    MIN_TTL "min-ttl": Seconds = Seconds { least: 0, most: 3_600 }, Default { default: "0" };
+
+    /// Upper bound of cached TTLs.
+    MAX_TTL "max-ttl": Seconds = Seconds { least: 1, most: 604_800 }, Default { default: "86400" };
+
+    /// Upper bound of cached negative answers (RFC 2308 section 5).
+    MAX_NEGATIVE_TTL "max-negative-ttl": Seconds = Seconds { least: 0, most: 86_400 }, Default { default: "3600" };
+
+    /// How long a failure to resolve is remembered (RFC 9520: 1 to 300 seconds).
+    FAILURE_TTL "failure-ttl": Seconds = Seconds { least: 1, most: 300 }, Default { default: "5" };
+
+    /// How long past its expiry an answer may be given when no upstream answers (RFC 8767).
+    STALE "stale": Millis = Millis { least: 1_000, most: 7 * DAY, zero: "never" }, Default { default: r#""1d""# };
+
+    /// TTL of such an answer (RFC 8767: 30 seconds).
+    STALE_TTL "stale-ttl": Seconds = Seconds { least: 1, most: 3_600 }, Default { default: "30" };
+
+    /// How long a client waits for a fresh answer before it gets a stale one (RFC 8767: 1.8 seconds).
+    STALE_AFTER "stale-after": Millis = Millis { least: 1, most: 10_000, zero: "at once" }, Default { default: r#""1800ms""# };
+
+    /// How long after a failed refresh stale answers are given without asking again (RFC 8767: 30 seconds).
+    STALE_RECHECK "stale-recheck": Millis = Millis { least: 1_000, most: 10 * MINUTE, zero: "" }, Default { default: r#""30s""# };
+}
+
+section! {
+    /// Bounds on what strangers can make the server hold.
+    limits = "limits", list: false, shown: &[], one_of: &[];
+
+    /// Questions of clients that wait for upstreams, in all. One more is answered SERVFAIL.
+    PENDING "pending": Number<usize> = Number { least: 16, most: 1_000_000, zero: "" }, Default { default: "10000" };
+
+    /// TCP connections, in all.
+    TCP_CONNECTIONS "tcp-connections": Number<usize> = Number { least: 1, most: 100_000, zero: "" }, Default { default: "1000" };
+
+    /// TCP connections of one client address.
+    TCP_PER_CLIENT "tcp-per-client": Number<usize> = Number { least: 1, most: 100_000, zero: "" }, Default { default: "50" };
+
+    /// A TCP connection without a complete question for this long is closed (RFC 7766 section 6.2.3).
+    TCP_IDLE "tcp-idle": Millis = Millis { least: 100, most: 10 * MINUTE, zero: "" }, Default { default: r#""10s""# };
+
+    /// Questions of one TCP connection that may wait for answers.
+    TCP_PIPELINE "tcp-pipeline": Number<usize> = Number { least: 1, most: 10_000, zero: "" }, Default { default: "100" };
+
+    /// Time that the question of a client may take in all.
+    QUERY_DEADLINE "query-deadline": Millis = Millis { least: 100, most: MINUTE, zero: "" }, Default { default: r#""5s""# };
+}
+
+section! {
+    /// The operational log.
+    log = "log", list: false, shown: &[], one_of: &[];
+
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter by module such as `info,postern_dns=debug`.
+    LEVEL "level": Level = Level, Default { default: r#""info""# };
+
+    /// How lines are written.
+    FORMAT "format": OneOf<LogFormat> = OneOf { words: &LogFormat::WORDS }, Default { default: r#""text""# };
+}
+
+section! {
+    /// The record of every answer that went public at a private-link name, and of every one that `on-missing` refused.
+    fallback = "fallback", list: false, shown: &[], one_of: &[];
+
+    /// File the events go to; opened anew on SIGUSR1.
+    FILE "file": PathText = PathText, Absent { absent: "the log, at WARN", example: r#""fallback.jsonl""# };
+
+    /// How events are written.
+    FORMAT "format": OneOf<LogFormat> = OneOf { words: &LogFormat::WORDS }, Default { default: r#""json""# };
+
+    /// Size at which the file is rotated.
+    ROTATE "rotate": Size = Size { least: 4 * KIB, most: TIB, zero: "never" }, Default { default: r#""64MiB""# };
+
+    /// Rotated files that are kept.
+    KEEP "keep": Number<u32> = Number { least: 1, most: 1_000, zero: "none" }, Default { default: "5" };
+
+    /// Which repetitions of the same network, name, type and reason are written: `"all"`, `"first"`, or one in each time, `"every 5m"`.
+    REPEAT "repeat": Repeat = Repeat, Default { default: r#""all""# };
+
+    /// Entries of the ledger, one for each network and name.
+    LEDGER "ledger": Number<usize> = Number { least: 1, most: 10_000_000, zero: "" }, Default { default: "10000" };
+
+    /// Events that may wait for the writer. More are dropped and counted.
+    QUEUE "queue": Number<usize> = Number { least: 16, most: 10_000_000, zero: "" }, Default { default: "10000" };
+}

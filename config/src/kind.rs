@@ -1,0 +1,167 @@
+//! Kinds of values: how each is written, checked, put into words, and described in JSON Schema.
+
+use serde_json::{Value, json};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use crate::diagnostic::did_you_mean;
+use crate::key::{Field, Kind};
+use crate::read::Problems;
+
+pub(crate) use network::{Address, Domain, Level, NetworkName, PathText, Prefix, UpstreamAddress, UpstreamItem, UpstreamList};
+pub(crate) use quantity::{Millis, Number, Seconds, Size, write_millis};
+pub(crate) use word::{Format, LogFormat, OnMissing, OneOf, Preset, Recursion, Repeat, Select, Word};
+
+mod network;
+mod quantity;
+mod word;
+
+/// A value with its place in the file, a byte offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) at: usize,
+}
+
+/// `true` or `false`.
+pub(crate) struct Switch;
+
+/// Text without line ends.
+pub(crate) struct Text {
+    /// Most octets.
+    pub(crate) most: usize,
+    /// What it is.
+    pub(crate) about: &'static str,
+    /// Whether each character may stand in it.
+    pub(crate) good: fn(char) -> bool,
+}
+
+/// A list of values of one kind.
+pub(crate) struct List<K> {
+    pub(crate) of: K,
+    /// Fewest items: 0 or 1.
+    pub(crate) least: usize,
+}
+
+/// Reports that a value has the wrong type.
+pub(crate) fn wrong_type(shape: &str, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) {
+    let found = match value.get_ref() {
+        DeValue::Array(_) => "a list",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::String(_) => "a string",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Table(_) => "a table",
+    };
+    problems.error(value.span().start, format!("`{}` must be {shape}, found {found}", field.name), field.help());
+}
+
+impl Field<'_> {
+    /// How it is written.
+    pub(crate) fn help(&self) -> String {
+        format!("write, for example, `{} = {}`", self.name, self.example)
+    }
+}
+
+/// The string, or a problem.
+pub(crate) fn string<'v>(shape: &str, value: &'v Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<&'v str> {
+    let text = value.get_ref().as_str();
+    if text.is_none() {
+        wrong_type(shape, value, field, problems);
+    }
+    text
+}
+
+impl Kind for Switch {
+    type Out = bool;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<bool> {
+        let on = value.get_ref().as_bool();
+        if on.is_none() {
+            wrong_type(&self.shape(), value, field, problems);
+        }
+        on
+    }
+
+    fn shape(&self) -> String {
+        "`true` or `false`".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "boolean"})
+    }
+}
+
+impl Text {
+    /// Characters of a user or group name.
+    pub(crate) fn account(c: char) -> bool {
+        c.is_ascii_alphanumeric() || "._-".contains(c)
+    }
+
+    /// Printable ASCII.
+    pub(crate) fn printable(c: char) -> bool {
+        c.is_ascii_graphic() || c == ' '
+    }
+}
+
+impl Kind for Text {
+    type Out = String;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<String> {
+        let text = string(&self.shape(), value, field, problems)?;
+        if let Some(bad) = text.chars().find(|c| !(self.good)(*c)) {
+            problems.error(
+                value.span().start,
+                format!("`{}` must be {}, found the character {bad:?}", field.name, self.shape()),
+                field.help(),
+            );
+            return None;
+        }
+        if text.is_empty() || text.len() > self.most {
+            problems.error(value.span().start, format!("`{}` must be {}, found {}", field.name, self.shape(), text.len()), field.help());
+            return None;
+        }
+        Some(text.into())
+    }
+
+    fn shape(&self) -> String {
+        format!("{}, 1 to {} characters", self.about, self.most)
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "minLength": 1, "maxLength": self.most})
+    }
+}
+
+impl<K: Kind> Kind for List<K> {
+    type Out = Vec<At<K::Out>>;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Self::Out> {
+        let Some(items) = value.get_ref().as_array() else {
+            wrong_type(&self.shape(), value, field, problems);
+            return None;
+        };
+        if items.len() < self.least {
+            problems.error(value.span().start, format!("`{}` must not be empty", field.name), field.help());
+        }
+        let read = |item| Some(At { value: self.of.read(item, field, problems)?, at: item.span().start });
+        Some(items.iter().filter_map(read).collect())
+    }
+
+    fn shape(&self) -> String {
+        format!("a list, each item {}", self.of.shape())
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "array", "items": self.of.schema(), "minItems": self.least})
+    }
+}
+
+/// Help for a word that is none of `words`.
+pub(crate) fn which_word<'w>(found: &str, words: impl Iterator<Item = &'w str> + Clone) -> String {
+    match did_you_mean(&found.to_lowercase().replace('_', "-"), words.clone()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("write one of {}", words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")),
+    }
+}

@@ -1,0 +1,368 @@
+//! Addresses, prefixes, names, upstreams, paths and log filters.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use serde_json::{Value, json};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::{At, string, which_word, wrong_type};
+use crate::key::{Field, Kind};
+use crate::keys;
+use crate::model::{Config, Transport, Upstream};
+use crate::read::{Problems, Reader};
+
+/// An address to listen on, with or without a port.
+pub(crate) struct Address;
+
+/// Client prefix: `10.20.0.0/16`, or one address.
+pub(crate) struct Prefix;
+
+/// Name of a zone or of a route: lower case, no final dot.
+pub(crate) struct Domain;
+
+/// Name of a network.
+pub(crate) struct NetworkName;
+
+/// A path, taken from the directory of the configuration file.
+pub(crate) struct PathText;
+
+/// A log filter.
+pub(crate) struct Level;
+
+/// Upstreams in any of their forms.
+pub(crate) struct UpstreamList;
+
+/// `[scheme://]address[:port]`.
+pub(crate) struct UpstreamAddress;
+
+/// One item of a list of upstreams.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum UpstreamItem {
+    /// `"system"`.
+    System,
+    /// A server.
+    Server(Upstream),
+}
+
+const DNS_PORT: u16 = 53;
+/// Most questions outstanding at an upstream of which nothing else is known: as many as a resolver of one's own takes with ease.
+const IN_FLIGHT: u32 = 1000;
+/// What Azure's resolver takes from one virtual machine; it drops the rest.
+const AZURE_IN_FLIGHT: u32 = 200;
+const AZURE_RATE: u32 = 1000;
+
+/// Reads text with `parse`, and reports why it cannot be read.
+fn read_text<T>(
+    kind: &impl Kind,
+    value: &Spanned<DeValue<'_>>,
+    field: Field<'_>,
+    problems: &mut Problems<'_>,
+    parse: impl FnOnce(&str) -> Result<T, (String, String)>,
+) -> Option<T> {
+    let text = string(&kind.shape(), value, field, problems)?;
+    match parse(text) {
+        Ok(read) => Some(read),
+        Err((message, help)) => {
+            let help = if help.is_empty() { field.help() } else { help };
+            problems.error(value.span().start, message, help);
+            None
+        }
+    }
+}
+
+impl Kind for Address {
+    type Out = SocketAddr;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<SocketAddr> {
+        read_text(self, value, field, problems, |text| {
+            socket_address(text).ok_or_else(|| (format!("`{text}` is not an address to listen on"), String::new()))
+        })
+    }
+
+    fn shape(&self) -> String {
+        "an address with or without a port".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string"})
+    }
+}
+
+impl Kind for Prefix {
+    type Out = IpNet;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<IpNet> {
+        read_text(self, value, field, problems, |text| {
+            let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+            let net = net.map_err(|_| (format!("`{text}` is not a client prefix"), String::new()))?;
+            if net.trunc() != net {
+                let help = format!("write `{}` for the prefix, or `{}` for the one address", net.trunc(), net.addr());
+                return Err((format!("`{text}` has bits set behind its prefix length"), help));
+            }
+            match net.network() {
+                IpAddr::V6(address) if address.to_ipv4_mapped().is_some() && net.prefix_len() >= 96 => {
+                    let help = "clients that come over IPv4 are matched as IPv4: write it so".into();
+                    Err((format!("`{text}` is an IPv4-mapped prefix"), help))
+                }
+                _ => Ok(net),
+            }
+        })
+    }
+
+    fn shape(&self) -> String {
+        "a prefix such as `10.20.0.0/16`, or one address".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string"})
+    }
+}
+
+impl Kind for Domain {
+    type Out = String;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<String> {
+        read_text(self, value, field, problems, domain)
+    }
+
+    fn shape(&self) -> String {
+        "a domain name".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "minLength": 1, "maxLength": 254})
+    }
+}
+
+impl Kind for NetworkName {
+    type Out = String;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<String> {
+        read_text(self, value, field, problems, |text| {
+            let good = |text: &str| text.bytes().all(|octet| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.'));
+            if !text.is_empty() && text.len() <= 63 && good(text) {
+                return Ok(text.to_string());
+            }
+            let lower = text.to_lowercase();
+            let help = if good(&lower) && !lower.is_empty() { format!("write `{lower}`") } else { String::new() };
+            Err((format!("`{text}` is not a network name: it must be {}", self.shape()), help))
+        })
+    }
+
+    fn shape(&self) -> String {
+        "1 to 63 of a-z, 0-9, `-`, `_` and `.`".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "pattern": "^[a-z0-9._-]{1,63}$"})
+    }
+}
+
+impl Kind for PathText {
+    type Out = PathBuf;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<PathBuf> {
+        let directory = problems.directory().to_path_buf();
+        read_text(self, value, field, problems, |text| match text {
+            "" => Err((format!("`{}` is empty", field.name), String::new())),
+            _ if text.contains('\0') => Err((format!("`{}` has a NUL character", field.name), String::new())),
+            _ if text.starts_with("~/") => Err((
+                format!("`{text}`: `~` is for shells, not for files"),
+                "write the whole path, or one from the directory of this file".into(),
+            )),
+            _ => Ok(directory.join(text)),
+        })
+    }
+
+    fn shape(&self) -> String {
+        "a path, taken from the directory of this file".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "minLength": 1})
+    }
+}
+
+impl Kind for Level {
+    type Out = String;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<String> {
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        read_text(self, value, field, problems, |text| {
+            for part in text.split(',').map(str::trim) {
+                let (target, level) = part.split_once('=').unwrap_or(("", part));
+                if !LEVELS.contains(&level) {
+                    return Err((format!("`{level}` is not a log level"), which_word(level, LEVELS.into_iter())));
+                }
+                let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
+                if part.contains('=') && (target.is_empty() || !target.chars().all(good)) {
+                    return Err((format!("`{target}` is not a module"), "write, for example, `level = \"info,postern_dns=debug\"`".into()));
+                }
+            }
+            Ok(text.to_string())
+        })
+    }
+
+    fn shape(&self) -> String {
+        "a level, or levels by module".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "minLength": 1})
+    }
+}
+
+impl Kind for UpstreamList {
+    type Out = Vec<At<UpstreamItem>>;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Self::Out> {
+        let Some(items) = value.get_ref().as_array() else {
+            wrong_type(&self.shape(), value, field, problems);
+            return None;
+        };
+        let list: Vec<At<UpstreamItem>> = items
+            .iter()
+            .filter_map(|item| {
+                let upstream = match item.get_ref() {
+                    DeValue::String(text) if text == "system" => UpstreamItem::System,
+                    DeValue::Table(table) => {
+                        let mut reader = Reader::open(&keys::upstream::SECTION, Some(table), item.span().start, problems);
+                        let at = reader.required(&keys::upstream::ADDRESS);
+                        let in_flight = reader.option(&keys::upstream::IN_FLIGHT);
+                        let rate = reader.option(&keys::upstream::RATE);
+                        let mut upstream = at?;
+                        upstream.in_flight = in_flight.unwrap_or(upstream.in_flight);
+                        upstream.rate = rate.unwrap_or(upstream.rate);
+                        UpstreamItem::Server(upstream)
+                    }
+                    _ => UpstreamItem::Server(UpstreamAddress.read(item, field, problems)?),
+                };
+                Some(At { value: upstream, at: item.span().start })
+            })
+            .collect();
+        if items.is_empty() {
+            problems.error(value.span().start, format!("`{}` must not be empty", field.name), field.help());
+        }
+        match list.iter().find(|item| item.value == UpstreamItem::System) {
+            Some(system) if items.len() > 1 => {
+                problems.error(
+                    system.at,
+                    "`system` stands alone: it is all resolvers of `/etc/resolv.conf`",
+                    "write the addresses, or `[\"system\"]`",
+                );
+                None
+            }
+            _ => Some(list),
+        }
+    }
+
+    fn shape(&self) -> String {
+        "a list of servers".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "array", "minItems": 1, "items": {"anyOf": [{"type": "string"}, crate::schema::section(&keys::upstream::SECTION)]}})
+    }
+}
+
+impl Kind for UpstreamAddress {
+    type Out = Upstream;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Upstream> {
+        read_text(self, value, field, problems, upstream)
+    }
+
+    fn shape(&self) -> String {
+        "the address of a server".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string"})
+    }
+}
+
+/// A domain name in lower case and without its final dot; `.` is the root. Otherwise what is wrong and how to mend it.
+fn domain(text: &str) -> Result<String, (String, String)> {
+    let wrong = |why: &str, help: String| Err((format!("`{text}` is not a domain name: {why}"), help));
+    if text == "." {
+        return Ok(text.into());
+    }
+    let lower = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    if let Some(rest) = lower.strip_prefix("*.") {
+        return wrong("it has a wildcard", format!("write `{rest}`: it stands for all names below it"));
+    }
+    if lower.len() > 253 {
+        return wrong("it is longer than 253 characters", String::new());
+    }
+    for label in lower.split('.') {
+        if label.is_empty() {
+            return wrong("it has an empty label", String::new());
+        }
+        if label.len() > 63 {
+            return wrong("it has a label longer than 63 characters", String::new());
+        }
+        // `/` is in classless reverse zones (RFC 2317), `_` in service names.
+        if let Some(bad) = label.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_/".contains(*c))) {
+            let help = if bad.is_ascii() { String::new() } else { "write its `xn--` form".into() };
+            return wrong(&format!("it has the character {bad:?}"), help);
+        }
+    }
+    Ok(lower)
+}
+
+/// An upstream as one word, with the limits that its address is known for. Otherwise what is wrong and how to mend it.
+fn upstream(text: &str) -> Result<Upstream, (String, String)> {
+    let (transport, place) = match text.split_once("://") {
+        None => (Transport::Udp, text),
+        Some(("udp", place)) => (Transport::Udp, place),
+        Some(("tcp", place)) => (Transport::Tcp, place),
+        Some((scheme @ ("tls" | "https" | "quic"), place)) => {
+            let name = match scheme {
+                "tls" => "TLS",
+                "https" => "HTTPS",
+                _ => "QUIC",
+            };
+            let place = place.split('/').next().unwrap_or(place);
+            let plain = socket_address(place).map_or("168.63.129.16".into(), |address| address.ip().to_string());
+            return Err((
+                format!("`{text}`: this version does not speak DNS over {name} to upstreams yet"),
+                format!("write `udp://` or `tcp://`, such as `tcp://{plain}`"),
+            ));
+        }
+        Some((scheme, _)) => {
+            return Err((
+                format!("`{text}`: `{scheme}://` is no way to reach an upstream"),
+                which_word(scheme, ["udp", "tcp"].into_iter()),
+            ));
+        }
+    };
+    let Some(address) = socket_address(place) else {
+        let help = if place.contains(|c: char| c.is_ascii_alphabetic()) && !place.contains("::") {
+            "write its address: a name would have to be resolved by the server that is being set up".into()
+        } else if place.matches(':').count() > 1 && !place.starts_with('[') {
+            "write an IPv6 address with a port as `[2001:db8::1]:53`".into()
+        } else {
+            String::new()
+        };
+        return Err((format!("`{text}` is not the address of an upstream"), help));
+    };
+    let ip = address.ip();
+    if address.port() == 0 {
+        return Err((format!("`{text}`: no server listens on port 0"), String::new()));
+    }
+    if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::from([255, 255, 255, 255]) {
+        return Err((format!("`{text}` is not the address of one server"), String::new()));
+    }
+    let (in_flight, rate) = if ip == Config::AZURE_DNS { (AZURE_IN_FLIGHT, AZURE_RATE) } else { (IN_FLIGHT, 0) };
+    Ok(Upstream { address, transport, in_flight, rate })
+}
+
+/// `10.0.0.4`, `10.0.0.4:53`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:53`.
+fn socket_address(text: &str) -> Option<SocketAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let address = text.parse::<IpAddr>().ok().or_else(|| bare?.parse::<IpAddr>().ok().filter(IpAddr::is_ipv6));
+    address.map(|address| SocketAddr::new(address, DNS_PORT)).or_else(|| text.parse().ok())
+}

@@ -1,0 +1,173 @@
+//! Values that are one of a few words.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::{string, which_word, wrong_type};
+use crate::key::{Field, Kind};
+use crate::model;
+pub(crate) use crate::model::{Format, LogFormat, OnMissing, Select};
+use crate::read::Problems;
+
+/// One of a few words.
+pub(crate) struct OneOf<T: 'static> {
+    pub(crate) words: &'static [Word<T>],
+}
+
+/// A word and what it stands for.
+pub(crate) struct Word<T> {
+    pub(crate) text: &'static str,
+    pub(crate) value: T,
+    pub(crate) about: &'static str,
+}
+
+/// Several zones by one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Preset {
+    HealthDataServices,
+    HealthDataServicesUsGov,
+}
+
+/// `true`, `false` or `"private-clients"`.
+pub(crate) struct Recursion;
+
+/// `"all"`, `"first"` or `"every 5m"`.
+pub(crate) struct Repeat;
+
+const fn word<T>(text: &'static str, value: T, about: &'static str) -> Word<T> {
+    Word { text, value, about }
+}
+
+impl Format {
+    pub(crate) const WORDS: [Word<Self>; 4] = [
+        word("auto", Self::Auto, "told from its name and its first bytes"),
+        word("zone", Self::Zone, "a zone file (RFC 1035), `az network private-dns zone export` included"),
+        word("hosts", Self::Hosts, "`address name…` lines, the portal's host file included"),
+        word("azure", Self::Azure, "JSON of Azure in any of its shapes"),
+    ];
+}
+
+impl OnMissing {
+    pub(crate) const WORDS: [Word<Self>; 3] = [
+        word("public", Self::Public, "the public DNS is asked, and the fallback recorded (Azure: `NxDomainRedirect`)"),
+        word("nxdomain", Self::Nxdomain, "NXDOMAIN (Azure: `Default`)"),
+        word("servfail", Self::Servfail, "SERVFAIL"),
+    ];
+}
+
+impl Select {
+    pub(crate) const WORDS: [Word<Self>; 2] =
+        [word("order", Self::Order, "as written, the next when one fails"), word("latency", Self::Latency, "the fastest measured first")];
+}
+
+impl LogFormat {
+    pub(crate) const WORDS: [Word<Self>; 2] = [word("text", Self::Text, "for people"), word("json", Self::Json, "one JSON object a line")];
+}
+
+impl<T: Copy + Sync> Kind for OneOf<T> {
+    type Out = T;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<T> {
+        let text = string(&self.words_in_short(), value, field, problems)?;
+        let known = self.words.iter().find(|word| word.text == text);
+        if known.is_none() {
+            let message = format!("`{}` must be {}, found `{text}`", field.name, self.words_in_short());
+            problems.error(value.span().start, message, which_word(text, self.words.iter().map(|word| word.text)));
+        }
+        known.map(|word| word.value)
+    }
+
+    fn shape(&self) -> String {
+        let words: Vec<_> = self.words.iter().map(|word| format!("`\"{}\"`: {}", word.text, word.about)).collect();
+        words.join("; ")
+    }
+
+    fn schema(&self) -> Value {
+        json!({"enum": self.words.iter().map(|word| word.text).collect::<Vec<_>>()})
+    }
+}
+
+impl<T> OneOf<T> {
+    fn words_in_short(&self) -> String {
+        let words: Vec<_> = self.words.iter().map(|word| format!("`{}`", word.text)).collect();
+        match words.split_last() {
+            Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+            _ => words.join(""),
+        }
+    }
+}
+
+impl Kind for Recursion {
+    type Out = model::Recursion;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<model::Recursion> {
+        match value.get_ref() {
+            DeValue::Boolean(true) => Some(model::Recursion::Yes),
+            DeValue::Boolean(false) => Some(model::Recursion::No),
+            DeValue::String(text) if text == "private-clients" => Some(model::Recursion::PrivateClients),
+            DeValue::String(text) => {
+                let help = which_word(text, ["true", "false", "\"private-clients\""].into_iter());
+                problems.error(value.span().start, format!("`{}` must be {}, found \"{text}\"", field.name, self.shape()), help);
+                None
+            }
+            _ => {
+                wrong_type(&self.shape(), value, field, problems);
+                None
+            }
+        }
+    }
+
+    fn shape(&self) -> String {
+        "`true`, `false` or `\"private-clients\"`".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"enum": [true, false, "private-clients"]})
+    }
+}
+
+impl Kind for Repeat {
+    type Out = model::Repeat;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<model::Repeat> {
+        let text = string(&self.shape(), value, field, problems)?;
+        let repeat = match text {
+            "all" => Some(model::Repeat::All),
+            "first" => Some(model::Repeat::First),
+            _ => text.strip_prefix("every ").and_then(time).map(model::Repeat::Every),
+        };
+        if repeat.is_none() {
+            let help = if text.starts_with("every") {
+                "write a time from 1s to 7d, such as `\"every 5m\"`".into()
+            } else {
+                which_word(text, ["all", "first", "every 5m"].into_iter())
+            };
+            problems.error(value.span().start, format!("`{}` must be {}, found `{text}`", field.name, self.shape()), help);
+        }
+        repeat
+    }
+
+    fn shape(&self) -> String {
+        "`\"all\"`, `\"first\"` or `\"every TIME\"`, 1s to 7d".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"anyOf": [{"enum": ["all", "first"]}, {"type": "string", "pattern": "^every [0-9]+(s|m|h|d)$"}]})
+    }
+}
+
+/// A time from a second to a week.
+fn time(text: &str) -> Option<Duration> {
+    let unit = match text.chars().last()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let seconds = text[..text.len() - 1].parse::<u64>().ok()?.checked_mul(unit)?;
+    (1..=7 * 86_400).contains(&seconds).then(|| Duration::from_secs(seconds))
+}

@@ -1,0 +1,102 @@
+//! What Azure makes of zones and routes.
+
+use super::{Lint, is_under, listed, recurses, serves};
+use crate::azure::is_private_link;
+use crate::model::OnMissing;
+use crate::read::Problems;
+
+/// Names that are almost those of a private-link zone, and public zones that would hide everybody else's names.
+pub(super) fn zone_names(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    let table = &lint.config.azure;
+    for (zone, place) in lint.config.zones.iter().zip(&lint.places.zones) {
+        if place.preset {
+            continue;
+        }
+        if let Some(meant) = table.nearest(&zone.name) {
+            let message = format!("`{}` is not a private-link zone of Azure", zone.name);
+            problems.warning(place.name, message, format!("did you mean `{meant}`?"));
+        } else if is_private_link(&zone.name) && !table.private_zone_of(&zone.name).is_some_and(|apex| table.knows_zone(apex)) {
+            let message = format!("the private-link table does not have the zone `{}`", zone.name);
+            problems.warning(
+                place.name,
+                message,
+                "compare the name with the portal's; `server.zone-table` adds zones that are newer than this version",
+            );
+        } else if table.is_public_zone(&zone.name) && zone.on_missing != OnMissing::Public {
+            let private = table.private_names(&format!("name.{}", zone.name));
+            let private = private.first().and_then(|name| name.strip_prefix("name.")).unwrap_or("privatelink…");
+            let message =
+                format!("`{}` is the public zone: all its names that are not ours will be missing, other people's included", zone.name);
+            problems.warning(place.name, message, format!("host `{private}` and forward `{}`", zone.name));
+        }
+    }
+}
+
+/// Hosted zones to which no public name leads, because no route asks for the public names.
+pub(super) fn public_names_without_route(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    if lint.places.routes_missing {
+        return;
+    }
+    let mut told = Vec::new();
+    for (zone, place) in lint.config.zones.iter().zip(&lint.places.zones) {
+        if told.contains(&place.name) {
+            continue;
+        }
+        let forwarders = lint.config.azure.public_forwarders(&zone.name);
+        let networks: Vec<_> = lint.networks(&zone.networks).into_iter().filter(|network| recurses(network)).collect();
+        let without = |covered: &dyn Fn(&crate::model::Network) -> bool| {
+            listed(networks.iter().filter(|network| !covered(network)).map(|network| network.name.as_str()))
+        };
+        let lacking = without(&|network| forwarders.is_empty() || forwarders.iter().any(|public| lint.covers(network, public)));
+        if !lacking.is_empty() {
+            told.push(place.name);
+            let part = lint
+                .config
+                .forwards
+                .iter()
+                .filter(|route| forwarders.iter().any(|public| is_under(&route.zone, public)) && !is_private_link(&route.zone));
+            let part = listed(part.map(|route| route.zone.as_str()));
+            let only = if part.is_empty() { String::new() } else { format!("; {part} alone is not all of them") };
+            let message = format!(
+                "zone `{}` is hosted, but no route of network {lacking} covers its public names, {}{only}",
+                zone.name,
+                listed(forwarders.iter().map(String::as_str))
+            );
+            problems.warning(place.name, message, format!("add a `[[forward]]` for `{}` or for `.`", forwarders[0]));
+            continue;
+        }
+        let lacking = without(&|network| lint.covers(network, &zone.name));
+        if zone.on_missing == OnMissing::Public && !lacking.is_empty() {
+            told.push(place.name);
+            let message =
+                format!("names that zone `{}` lacks are to be asked for publicly, but no route of network {lacking} covers it", zone.name);
+            let public = zone.name.strip_prefix("privatelink.").unwrap_or(&zone.name);
+            problems.warning(place.name, message, format!("add a `[[forward]]` for `{public}`, or write `on-missing = \"nxdomain\"`"));
+        }
+    }
+}
+
+/// Routes for private-link names: clients ask for public ones.
+pub(super) fn private_link_routes(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    for (route, place) in lint.config.forwards.iter().zip(&lint.places.forwards) {
+        if !is_private_link(&route.zone) || lint.config.zones.iter().any(|zone| zone.name == route.zone) {
+            continue; // for a zone that is hosted, this is where its missing names go
+        }
+        let forwarders = lint.config.azure.public_forwarders(&route.zone);
+        let public = match forwarders.first() {
+            Some(public) => public.clone(),
+            None => route.zone.split('.').filter(|label| !is_private_link(label)).collect::<Vec<_>>().join("."),
+        };
+        let networks = lint.config.networks.iter().filter(|network| serves(&route.networks, network));
+        let covered = networks.clone().count() > 0 && networks.clone().all(|network| lint.covers(network, &public));
+        let message = if covered {
+            format!(
+                "clients ask for names in `{public}`, never in `{}`: this route is reached only if the route that has `{public}` first answers with a CNAME into it",
+                route.zone
+            )
+        } else {
+            format!("clients ask for names in `{public}`, never in `{}`, and no route covers `{public}`", route.zone)
+        };
+        problems.warning(place.zone, message, format!("forward `{public}` instead"));
+    }
+}

@@ -1,0 +1,152 @@
+//! Networks: their names, their prefixes, and what is linked to them.
+
+use ipnet::IpNet;
+
+use super::{Lint, listed, serves};
+use crate::azure::is_private_link;
+use crate::diagnostic::did_you_mean;
+use crate::model::Recursion;
+use crate::parse::DEFAULT;
+use crate::read::Problems;
+
+/// Names that no `[[network]]` has, and names that stand twice in one list.
+pub(super) fn unknown_names(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    let zones = lint.config.zones.iter().zip(&lint.places.zones).map(|(zone, place)| (&zone.networks, &place.networks));
+    let routes = lint.config.forwards.iter().zip(&lint.places.forwards).map(|(route, place)| (&route.networks, &place.networks));
+    let mut told = Vec::new();
+    for (names, places) in zones.chain(routes) {
+        for (index, (name, &at)) in names.iter().zip(places).enumerate() {
+            if told.contains(&at) {
+                continue; // another zone of the same preset
+            }
+            let known = lint.config.networks.iter().map(|network| network.name.as_str());
+            if !known.clone().any(|known| known == name) {
+                told.push(at);
+                let help = match did_you_mean(name, known.clone()) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => format!("the networks are {}", listed(known)),
+                };
+                problems.error(at, format!("there is no network `{name}`"), help);
+            } else if names[..index].contains(name) {
+                told.push(at);
+                problems.warning(at, format!("network `{name}` stands here twice"), "take one out");
+            }
+        }
+    }
+}
+
+/// Prefixes that two networks have, or that another prefix of the same network holds already.
+pub(super) fn prefixes(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    let mut seen: Vec<(IpNet, &str, usize)> = Vec::new();
+    for (network, place) in lint.config.networks.iter().zip(&lint.places.networks) {
+        for (index, (&prefix, &at)) in network.clients.iter().zip(&place.clients).enumerate() {
+            if let Some((_, other, other_at)) = seen.iter().find(|(seen, other, _)| *seen == prefix && *other != network.name) {
+                let line = problems.line(*other_at);
+                let message = format!("network `{other}` has the prefix {prefix} already, in line {line}");
+                problems.error(at, message, "a client belongs to one network: take the prefix out of one, or write a longer one");
+            } else if let Some(wider) = network
+                .clients
+                .iter()
+                .enumerate()
+                .find(|(other, wider)| *other != index && wider.contains(&prefix) && (**wider != prefix || *other < index))
+            {
+                let message = if *wider.1 == prefix {
+                    format!("the prefix {prefix} stands twice in network `{}`", network.name)
+                } else {
+                    format!("the prefix {prefix} has no effect: {} of the same network holds it", wider.1)
+                };
+                problems.warning(at, message, "take it out");
+            }
+            seen.push((prefix, &network.name, at));
+        }
+    }
+}
+
+/// Access lists that contradict themselves, and recursion for everybody.
+pub(super) fn access(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    let server = &lint.config.server;
+    for (prefix, &at) in server.deny.iter().zip(&lint.places.deny) {
+        if server.allow.contains(prefix) {
+            problems.error(at, format!("`allow` and `deny` both have {prefix}"), "take it out of one of them");
+        }
+    }
+    for (index, (address, &at)) in server.listen.iter().zip(&lint.places.listen).enumerate() {
+        if address.port() != 0 && server.listen[..index].contains(address) {
+            problems.error(at, format!("{address} is listened on already"), "take it out");
+        }
+    }
+    let reachable = server.listen.iter().any(|address| !address.ip().is_loopback());
+    if !reachable || !server.allow.is_empty() {
+        return;
+    }
+    for (network, place) in lint.config.networks.iter().zip(&lint.places.networks) {
+        let everybody = network.name == DEFAULT || network.clients.iter().any(|prefix| prefix.prefix_len() == 0);
+        if network.recursion == Recursion::Yes && everybody {
+            let message = format!(
+                "network `{}` holds everybody and has recursion: this is an open resolver, which strangers use to attack others",
+                network.name
+            );
+            problems.warning(place.table, message, "write `recursion = \"private-clients\"`, or say in `server.allow` who may query");
+        }
+    }
+}
+
+/// One zone name that a network would get from two places.
+pub(super) fn zones_linked_twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    for (index, (zone, place)) in lint.config.zones.iter().zip(&lint.places.zones).enumerate() {
+        for other in &lint.config.zones[..index] {
+            if other.name != zone.name {
+                continue;
+            }
+            let both = lint.config.networks.iter().filter(|network| serves(&zone.networks, network) && serves(&other.networks, network));
+            let both: Vec<&str> = both.map(|network| network.name.as_str()).collect();
+            if both.is_empty() {
+                continue;
+            }
+            let networks = if both.len() == 1 { "network" } else { "networks" };
+            let message =
+                format!("zone `{}` is linked to {networks} {} already, in line {}", zone.name, listed(both.iter().copied()), other.line);
+            let help = if zone.networks.is_empty() || other.networks.is_empty() {
+                "a `[[zone]]` without `network` is linked to all: say for each which networks it is for"
+            } else {
+                "link each to other networks, or put all records into one"
+            };
+            problems.error(place.name, message, help);
+            break;
+        }
+    }
+}
+
+/// A private-link zone that several networks share: right for one endpoint that all reach, wrong for one in each.
+pub(super) fn zones_linked_to_several(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    let mut told = Vec::new();
+    for (zone, place) in lint.config.zones.iter().zip(&lint.places.zones) {
+        // Without `network`, `default` does not count: a lone network is not several because of it.
+        let linked = lint.networks(&zone.networks).into_iter().map(|network| network.name.as_str());
+        let linked: Vec<&str> = linked.filter(|name| !zone.networks.is_empty() || *name != DEFAULT).collect();
+        if linked.len() < 2 || !is_private_link(&zone.name) || told.contains(&place.name) {
+            continue;
+        }
+        told.push(place.name);
+        let zones: Vec<&str> = lint
+            .config
+            .zones
+            .iter()
+            .zip(&lint.places.zones)
+            .filter(|(_, other)| other.name == place.name)
+            .map(|(zone, _)| zone.name.as_str())
+            .collect();
+        let (zones, is) =
+            if zones.len() == 1 { (format!("zone `{}`", zone.name), "is") } else { (format!("the zones {}", listed(zones)), "are") };
+        let message = format!(
+            "{zones} {is} linked to the networks {}: where each has a private endpoint of its own for one resource, their addresses overwrite one \
+             another, and clients that are sent to the other network's endpoint get HTTP 403",
+            listed(linked)
+        );
+        problems.warning(
+            place.name,
+            message,
+            "give each network a `[[zone]]` of its own; share one only where all reach the same private endpoints",
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! Routes and their upstreams.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Lint, listed, recurses, serves};
+use crate::model::{Config, OnMissing, Select, Upstream, Upstreams};
+use crate::read::Problems;
+
+/// Two routes for one suffix in one network.
+pub(super) fn twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    for (index, (route, place)) in lint.config.forwards.iter().zip(&lint.places.forwards).enumerate() {
+        let earlier = lint.config.forwards[..index].iter().filter(|other| other.zone == route.zone);
+        for other in earlier {
+            let both = lint.config.networks.iter().filter(|network| serves(&route.networks, network) && serves(&other.networks, network));
+            let both = listed(both.map(|network| network.name.as_str()));
+            if !both.is_empty() {
+                let message = format!("network {both} has a route for `{}` already, in line {}", route.zone, other.line);
+                problems.error(place.zone, message, "write all upstreams into one, or say by `network` whom each is for");
+                break;
+            }
+        }
+    }
+}
+
+/// Upstreams that are this server.
+pub(super) fn to_ourselves(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    for (upstream, at) in upstreams(lint) {
+        if let Some(ours) = lint.config.server.listen.iter().find(|ours| reaches(upstream.address, **ours)) {
+            let message =
+                format!("the upstream {} is this server itself, which listens on {ours}: every question would come back", upstream.address);
+            problems.error(at, message, "name the server that is to be asked, such as 168.63.129.16 inside Azure");
+        }
+    }
+}
+
+/// Keys and routes that change nothing.
+pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    for (route, place) in lint.config.forwards.iter().zip(&lint.places.forwards) {
+        if !lint.config.networks.iter().any(|network| serves(&route.networks, network) && recurses(network)) {
+            let message = format!("the route for `{}` is never asked: none of its networks has recursion", route.zone);
+            problems.warning(place.zone, message, "write `recursion = true` for the network, or take the route out");
+        }
+        let hosts: Vec<_> = lint.config.zones.iter().filter(|zone| zone.name == route.zone).collect();
+        let everywhere = lint
+            .config
+            .networks
+            .iter()
+            .filter(|network| serves(&route.networks, network))
+            .all(|network| hosts.iter().any(|zone| serves(&zone.networks, network) && zone.on_missing != OnMissing::Public));
+        if everywhere && !hosts.is_empty() {
+            let message =
+                format!("the route for `{}` is never asked: the zone is hosted, and its `on-missing` is not `public`", route.zone);
+            problems.warning(place.zone, message, "take the route out, or write `on-missing = \"public\"`");
+        }
+        let Upstreams::List(list) = &route.upstreams else { continue };
+        for (index, upstream) in list.iter().enumerate() {
+            let same = |other: &Upstream| (other.address, other.transport) == (upstream.address, upstream.transport);
+            if list[..index].iter().any(same) {
+                problems.warning(place.upstreams[index], format!("the upstream {} stands here twice", upstream.address), "take one out");
+            }
+        }
+        if let (1, Select::Latency, Some(at)) = (list.len(), route.select, place.select) {
+            problems.warning(at, "`select = \"latency\"` has no effect with one upstream", "take it out, or add an upstream");
+        }
+        if list.len() > 1 && route.timeout >= lint.config.limits.query_deadline {
+            let deadline = crate::kind::write_millis(lint.config.limits.query_deadline.as_millis() as u64);
+            let message =
+                format!("the second upstream is never asked: `limits.query-deadline`, {deadline}, ends before the `timeout` of the first");
+            problems.warning(place.timeout, message, "make `timeout` shorter, or the deadline longer");
+        }
+    }
+}
+
+/// More than 168.63.129.16 takes from one machine.
+pub(super) fn limits_of_azure(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    for (upstream, at) in upstreams(lint) {
+        if upstream.address.ip() == Config::AZURE_DNS && (upstream.in_flight > 200 || upstream.rate > 1000 || upstream.rate == 0) {
+            let message = "168.63.129.16 takes 1000 queries a second and 200 at a time from one virtual machine, and drops the rest";
+            problems.warning(at, message, "leave `in-flight` and `rate` out: they are 200 and 1000 for this address");
+        }
+    }
+}
+
+fn upstreams<'c>(lint: &Lint<'c>) -> impl Iterator<Item = (&'c Upstream, usize)> {
+    let routes = lint.config.forwards.iter().zip(&lint.places.forwards);
+    let lists = routes.filter_map(|(route, place)| match &route.upstreams {
+        Upstreams::List(list) => Some(list.iter().zip(place.upstreams.iter().copied())),
+        Upstreams::System => None,
+    });
+    lists.flatten()
+}
+
+/// True where a question to `upstream` comes to the listener `ours`.
+fn reaches(upstream: SocketAddr, ours: SocketAddr) -> bool {
+    let (to, at) = (upstream.ip().to_canonical(), ours.ip());
+    let any = match at {
+        IpAddr::V4(at) => at.is_unspecified() && to.is_ipv4(),
+        IpAddr::V6(at) => at.is_unspecified() && to.is_ipv6(), // listeners on `[::]` do not take IPv4
+    };
+    upstream.port() == ours.port() && (to == at.to_canonical() || (any && to.is_loopback()))
+}

@@ -1,0 +1,424 @@
+//! From what is written to what the server needs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use crate::azure::Table;
+use crate::diagnostic::{Diagnostic, whole_file};
+use crate::key::{AnyKey, Section};
+use crate::keys;
+use crate::kind::{At, UpstreamItem};
+use crate::lint;
+use crate::model::{Cache, Config, Fallback, Forward, Limits, Log, Network, Recursion, Select, Server, Source, Upstreams, Zone};
+use crate::read::{Problems, Reader};
+
+/// A configuration that can be served, and what its writer may want to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// What the server needs.
+    pub config: Config,
+    /// Warnings, in the order of the file.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Largest configuration file that is read: a thousand times what anyone has written by hand.
+const LARGEST_FILE: u64 = 16 << 20;
+
+/// Reads and checks a configuration file. All problems are told at once, warnings among them.
+pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
+    match read_text(path) {
+        Ok(text) => parse(&text, path),
+        Err(problem) => Err(vec![*problem]),
+    }
+}
+
+/// Checks a configuration that was read from `path`; relative paths in it are taken from the directory of `path`.
+pub fn parse(text: &str, path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut problems = Problems::new(path, text);
+    let document = problems.document(text);
+    problems.check_sections(&document);
+    let (config, places) = lower(&document, &mut problems);
+    let config = Config { path: Some(path.into()), ..config };
+    lint::check(&config, &places, &mut problems);
+    let failed = problems.has_errors();
+    let list = problems.into_list();
+    if failed { Err(list) } else { Ok(Loaded { config, warnings: list }) }
+}
+
+impl Default for Config {
+    /// What an empty file says.
+    fn default() -> Self {
+        let loaded = parse("", Path::new("postern.toml")).expect("a test reads the empty file");
+        Self { path: None, ..loaded.config }
+    }
+}
+
+/// Where the parts of a configuration stand in its file, byte offsets, in the order of the configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    pub(crate) listen: Vec<usize>,
+    pub(crate) allow: Vec<usize>,
+    pub(crate) deny: Vec<usize>,
+    /// `server.group`.
+    pub(crate) group: Option<usize>,
+    pub(crate) networks: Vec<NetworkPlaces>,
+    pub(crate) zones: Vec<ZonePlaces>,
+    pub(crate) forwards: Vec<ForwardPlaces>,
+    /// Keys of `[cache]`, `[limits]` and `[fallback]` that differ from their defaults, with their section.
+    pub(crate) changed: Vec<(&'static str, &'static str, usize)>,
+    /// A route was left out because it could not be read: nothing can be said of what no route covers.
+    pub(crate) routes_missing: bool,
+}
+
+/// Places of a `[[network]]`.
+#[derive(Debug)]
+pub(crate) struct NetworkPlaces {
+    pub(crate) table: usize,
+    pub(crate) clients: Vec<usize>,
+}
+
+/// Places of a zone.
+#[derive(Debug, Clone)]
+pub(crate) struct ZonePlaces {
+    /// Its `name` or `preset`.
+    pub(crate) name: usize,
+    pub(crate) networks: Vec<usize>,
+    /// The preset that it comes from.
+    pub(crate) preset: bool,
+}
+
+/// Places of a route.
+#[derive(Debug)]
+pub(crate) struct ForwardPlaces {
+    pub(crate) zone: usize,
+    pub(crate) networks: Vec<usize>,
+    pub(crate) upstreams: Vec<usize>,
+    pub(crate) select: Option<usize>,
+    pub(crate) timeout: usize,
+}
+
+fn read_text(path: &Path) -> Result<String, Box<Diagnostic>> {
+    let cannot = |error: std::io::Error| {
+        let help =
+            if error.kind() == std::io::ErrorKind::NotFound { "`postern schema --format toml` prints a file to begin with" } else { "" };
+        Box::new(whole_file(path, format!("cannot read the configuration: {error}"), help))
+    };
+    let size = std::fs::metadata(path).map_err(cannot)?.len();
+    if size > LARGEST_FILE {
+        return Err(Box::new(whole_file(path, format!("the file has {size} bytes; a configuration has at most {LARGEST_FILE}"), "")));
+    }
+    let bytes = std::fs::read(path).map_err(cannot)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
+        Box::new(crate::diagnostic::Lines::new(path, &text).error(good, "not UTF-8 text", "save the file as UTF-8"))
+    })
+}
+
+/// Section by section. What cannot be read is left out or stands at its default, with its problem reported.
+fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places) {
+    let mut places = Places::default();
+    let (server, azure) = server(document, problems, &mut places);
+    let networks = networks(document, problems, &mut places);
+    let zones = zones(document, problems, &mut places);
+    let forwards = forwards(document, problems, &mut places);
+    let cache = cache(document, problems, &mut places);
+    let limits = limits(document, problems, &mut places);
+    let log = log(document, problems);
+    let fallback = fallback(document, problems, &mut places);
+    (Config { path: None, server, networks, zones, forwards, cache, limits, log, fallback, azure }, places)
+}
+
+fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> (Server, Arc<Table>) {
+    use keys::server as key;
+    let mut read = open(&key::SECTION, document, problems);
+    let (listen, allow, deny) = (read.value(&key::LISTEN), read.value(&key::ALLOW), read.value(&key::DENY));
+    places.listen = listen.iter().map(|item| item.at).collect();
+    places.allow = allow.iter().map(|item| item.at).collect();
+    places.deny = deny.iter().map(|item| item.at).collect();
+    places.group = read.place(&key::GROUP);
+    let zone_table = read.option(&key::ZONE_TABLE);
+    let mut azure = None;
+    if let (Some(path), Some(at)) = (&zone_table, read.place(&key::ZONE_TABLE)) {
+        match std::fs::read_to_string(path) {
+            Ok(text) => match Table::builtin().extended(&text, path) {
+                Ok(table) => azure = Some(Arc::new(table)),
+                Err(wrong) => read.problems().append(at, wrong),
+            },
+            Err(error) => read.problems().error(at, format!("cannot read the zone table {}: {error}", path.display()), ""),
+        }
+    }
+    let server = Server {
+        listen: values(listen),
+        workers: read.option(&key::WORKERS).unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        user: read.option(&key::USER),
+        group: read.option(&key::GROUP),
+        allow: values(allow),
+        deny: values(deny),
+        nsid: read.option(&key::NSID),
+        version: read.option(&key::VERSION),
+        identity: read.option(&key::IDENTITY),
+        poll: read.value(&key::POLL),
+        settle: read.value(&key::SETTLE),
+        strict: read.value(&key::STRICT),
+        udp_size: read.value(&key::UDP_SIZE),
+        drain: read.value(&key::DRAIN),
+        zone_table,
+    };
+    (server, azure.unwrap_or_else(Table::shared))
+}
+
+fn networks(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Network> {
+    use keys::network as key;
+    let mut networks: Vec<Network> = Vec::new();
+    for (at, table) in problems.tables(document, &key::SECTION) {
+        let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
+        let name = read.required(&key::NAME);
+        let clients = read.option(&key::CLIENTS);
+        let recursion = read.option(&key::RECURSION);
+        let clients_at = read.place(&key::CLIENTS);
+        let name_at = read.place(&key::NAME).unwrap_or(at);
+        let problems = read.problems();
+        let Some(name) = name else { continue };
+        if let Some(other) = networks.iter().position(|other| other.name == name) {
+            let line = problems.line(places.networks[other].table);
+            problems.error(
+                name_at,
+                format!("network `{name}` is already there, in line {line}"),
+                "write all its prefixes in one `[[network]]`",
+            );
+        }
+        match (name == DEFAULT, clients_at) {
+            (true, Some(at)) => {
+                problems.error(
+                    at,
+                    "`default` is everybody who is in no other network: it has no clients",
+                    "give the network another name, or take `clients` out",
+                );
+            }
+            (false, None) if !problems.broken => {
+                let help = format!("write, for example, `clients = {}`", key::CLIENTS.example());
+                problems.error(at, format!("network `{name}` has no clients"), help);
+            }
+            _ => {}
+        }
+        let clients = clients.unwrap_or_default();
+        places.networks.push(NetworkPlaces { table: at, clients: clients.iter().map(|item| item.at).collect() });
+        networks.push(Network { recursion: recursion.unwrap_or(usual_recursion(&name)), name, clients: values(clients) });
+    }
+    if !networks.iter().any(|network| network.name == DEFAULT) {
+        networks.push(Network { name: DEFAULT.into(), clients: Vec::new(), recursion: usual_recursion(DEFAULT) });
+    }
+    networks
+}
+
+/// The network of everybody else.
+pub(crate) const DEFAULT: &str = "default";
+
+/// A stranger's public address gets no recursion unless somebody says so: never an open resolver by accident.
+fn usual_recursion(network: &str) -> Recursion {
+    if network == DEFAULT { Recursion::PrivateClients } else { Recursion::Yes }
+}
+
+fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Zone> {
+    use keys::zone as key;
+    let mut zones = Vec::new();
+    for (at, table) in problems.tables(document, &key::SECTION) {
+        let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
+        let (preset, name) = (read.option(&key::PRESET), read.option(&key::NAME));
+        let networks = read.option(&key::NETWORK).unwrap_or_default();
+        let (directory, file) = (read.option(&key::DIRECTORY), read.option(&key::FILE));
+        let format = read.value(&key::FORMAT);
+        let on_missing = read.value(&key::ON_MISSING);
+        let (min_ttl, max_ttl) = (read.value(&key::MIN_TTL), read.value(&key::MAX_TTL));
+        let (preset_at, name_at) = (read.place(&key::PRESET), read.place(&key::NAME));
+        let (directory_at, file_at, format_at) = (read.place(&key::DIRECTORY), read.place(&key::FILE), read.place(&key::FORMAT));
+        let ttl_at = read.place(&key::MIN_TTL).or(read.place(&key::MAX_TTL));
+        let problems = read.problems();
+        match (preset_at, name_at) {
+            (Some(at), Some(_)) => problems.error(at, "a zone has a `preset` or a `name`, not both", "write two `[[zone]]`"),
+            (None, None) if !problems.broken => {
+                problems.error(
+                    at,
+                    "`[[zone]]` lacks `name`",
+                    "write `name = \"…\"`, or `preset = \"azure-health-data-services\"` for its zones",
+                );
+            }
+            _ => {}
+        }
+        match (directory_at, file_at) {
+            (Some(at), Some(_)) => problems.error(at, "a zone has one writer: `directory` or `file`, not both", "keep one of them"),
+            (None, None) if !problems.broken => {
+                problems.error(
+                    at,
+                    "`[[zone]]` does not say where its records are",
+                    "write `file = \"…\"`, or `directory = \"…\"` for `<zone>.zone` in it",
+                );
+            }
+            (None, Some(at)) if preset_at.is_some() => {
+                problems.error(at, "a preset is several zones, which one file cannot hold", "write `directory = \"…\"`");
+            }
+            (Some(_), None) if let Some(at) = format_at => {
+                problems.warning(at, "`format` has no effect with `directory`: there the names of the files tell", "take `format` out");
+            }
+            _ => {}
+        }
+        if min_ttl > max_ttl {
+            problems.error(
+                ttl_at.unwrap_or(at),
+                format!("`min-ttl` {min_ttl} is above `max-ttl` {max_ttl}"),
+                "make `min-ttl` the smaller one",
+            );
+        }
+        let source = match (file, directory) {
+            (Some(path), _) => Source::File { path, format },
+            (None, Some(path)) => Source::Directory { path },
+            (None, None) => continue,
+        };
+        let names: Vec<String> = match (preset, name) {
+            (Some(preset), _) => preset.zones().iter().map(|zone| zone.to_string()).collect(),
+            (None, Some(name)) => vec![name],
+            (None, None) => continue,
+        };
+        let line = problems.line(at);
+        let place = ZonePlaces {
+            name: preset_at.or(name_at).unwrap_or(at),
+            networks: networks.iter().map(|item| item.at).collect(),
+            preset: preset.is_some(),
+        };
+        let networks = values(networks);
+        for name in names {
+            places.zones.push(place.clone());
+            zones.push(Zone { name, networks: networks.clone(), source: source.clone(), on_missing, min_ttl, max_ttl, line });
+        }
+    }
+    zones
+}
+
+fn forwards(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Forward> {
+    use keys::forward as key;
+    let mut forwards = Vec::new();
+    let tables = problems.tables(document, &key::SECTION);
+    let none = tables.is_empty();
+    for (at, table) in tables {
+        let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
+        let zone = read.required(&key::ZONE);
+        let networks = read.option(&key::NETWORK).unwrap_or_default();
+        let upstreams = read.required(&key::UPSTREAMS);
+        let select = read.value(&key::SELECT);
+        let timeout = read.value(&key::TIMEOUT);
+        let (Some(zone), Some(upstreams)) = (zone, upstreams) else {
+            places.routes_missing = true;
+            continue;
+        };
+        places.forwards.push(ForwardPlaces {
+            zone: read.place(&key::ZONE).unwrap_or(at),
+            networks: networks.iter().map(|item| item.at).collect(),
+            upstreams: upstreams.iter().map(|item| item.at).collect(),
+            select: read.place(&key::SELECT),
+            timeout: read.place(&key::TIMEOUT).unwrap_or(at),
+        });
+        let servers = upstreams.into_iter().map(|item| match item.value {
+            UpstreamItem::System => None,
+            UpstreamItem::Server(server) => Some(server),
+        });
+        let upstreams = servers.collect::<Option<Vec<_>>>().map_or(Upstreams::System, Upstreams::List);
+        let line = read.problems().line(at);
+        forwards.push(Forward { zone, networks: values(networks), upstreams, select, timeout, line });
+    }
+    if none && !problems.broken {
+        forwards.push(Forward {
+            zone: ".".into(),
+            networks: Vec::new(),
+            upstreams: Upstreams::System,
+            select: Select::Order,
+            timeout: Reader::open(&key::SECTION, None, 0, problems).value(&key::TIMEOUT),
+            line: 0,
+        });
+    }
+    places.routes_missing |= none && problems.broken;
+    forwards
+}
+
+fn cache(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Cache {
+    use keys::cache as key;
+    let mut read = open(&key::SECTION, document, problems);
+    let cache = Cache {
+        size: read.value(&key::SIZE),
+        min_ttl: read.value(&key::MIN_TTL),
+        max_ttl: read.value(&key::MAX_TTL),
+        max_negative_ttl: read.value(&key::MAX_NEGATIVE_TTL),
+        failure_ttl: read.value(&key::FAILURE_TTL),
+        stale: read.value(&key::STALE),
+        stale_ttl: read.value(&key::STALE_TTL),
+        stale_after: read.value(&key::STALE_AFTER),
+        stale_recheck: read.value(&key::STALE_RECHECK),
+    };
+    if cache.min_ttl > cache.max_ttl {
+        let at = read.place(&key::MIN_TTL).or(read.place(&key::MAX_TTL)).unwrap_or_default();
+        let message = format!("`min-ttl` {} is above `max-ttl` {}", cache.min_ttl, cache.max_ttl);
+        read.problems().error(at, message, "make `min-ttl` the smaller one");
+    }
+    changed(&key::SECTION, document, places);
+    cache
+}
+
+fn limits(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Limits {
+    use keys::limits as key;
+    let mut read = open(&key::SECTION, document, problems);
+    let limits = Limits {
+        pending: read.value(&key::PENDING),
+        tcp_connections: read.value(&key::TCP_CONNECTIONS),
+        tcp_per_client: read.value(&key::TCP_PER_CLIENT),
+        tcp_idle: read.value(&key::TCP_IDLE),
+        tcp_pipeline: read.value(&key::TCP_PIPELINE),
+        query_deadline: read.value(&key::QUERY_DEADLINE),
+    };
+    changed(&key::SECTION, document, places);
+    limits
+}
+
+fn log(document: &DeTable<'_>, problems: &mut Problems<'_>) -> Log {
+    use keys::log as key;
+    let mut read = open(&key::SECTION, document, problems);
+    Log { level: read.value(&key::LEVEL), format: read.value(&key::FORMAT) }
+}
+
+fn fallback(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Fallback {
+    use keys::fallback as key;
+    let mut read = open(&key::SECTION, document, problems);
+    let fallback = Fallback {
+        file: read.option(&key::FILE),
+        format: read.value(&key::FORMAT),
+        rotate: read.value(&key::ROTATE),
+        keep: read.value(&key::KEEP),
+        repeat: read.value(&key::REPEAT),
+        ledger: read.value(&key::LEDGER),
+        queue: read.value(&key::QUEUE),
+    };
+    changed(&key::SECTION, document, places);
+    fallback
+}
+
+fn open<'r, 'a>(section: &'static Section, document: &'r DeTable<'r>, problems: &'r mut Problems<'a>) -> Reader<'r, 'a> {
+    let table = problems.table(document, section);
+    Reader::open(section, table.map(|(_, table)| table), table.map_or(0, |(at, _)| at), problems)
+}
+
+/// Notes the keys of a section that say something else than their defaults.
+fn changed(section: &'static Section, document: &DeTable<'_>, places: &mut Places) {
+    let Some(table) = document.get(section.name).and_then(|value| value.get_ref().as_table()) else { return };
+    for key in section.keys {
+        if let Some(value) = table.get(key.name())
+            && crate::sample::json(value.get_ref()) != crate::sample::toml_to_json(key.example())
+        {
+            places.changed.push((section.name, key.name(), value.span().start));
+        }
+    }
+}
+
+fn values<T>(items: Vec<At<T>>) -> Vec<T> {
+    items.into_iter().map(|item| item.value).collect()
+}

@@ -1,0 +1,140 @@
+//! The sample and the reference: every key with its default, in words.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+use toml::de::DeValue;
+
+use crate::key::{AnyKey, Presence, Section};
+use crate::keys;
+
+const WIDTH: usize = 110;
+
+/// A configuration file that says the defaults, each key explained.
+pub fn sample() -> String {
+    let mut text = String::from(
+        "# Postern configuration: every key with its default.\n\
+         #\n\
+         # Lines that begin with `# ` explain. A key behind a bare `#` is not set: take the `#` away to set it.\n\
+         # `postern check` says what is wrong with a file; `postern schema` prints a JSON Schema for editors.\n",
+    );
+    for section in keys::SECTIONS {
+        text.push('\n');
+        text.push_str(&comment(&crate::key::paragraphs(section.doc)));
+        if !section.list {
+            writeln!(text, "{}", section.header()).ok();
+            for key in section.keys {
+                text.push('\n');
+                text.push_str(&explained(*key));
+            }
+            continue;
+        }
+        let mut told: Vec<&str> = Vec::new();
+        for (index, keys) in section.shown.iter().enumerate() {
+            text.push_str(if index > 0 { "\n" } else { "" });
+            writeln!(text, "#{}", section.header()).ok();
+            for key in keys.iter().filter_map(|name| section.key(name)) {
+                if told.contains(&key.name()) {
+                    writeln!(text, "#{} = {}", key.name(), key.example()).ok();
+                } else {
+                    told.push(key.name());
+                    text.push('\n');
+                    text.push_str(&explained_unset(key));
+                }
+            }
+        }
+    }
+    text
+}
+
+/// The reference in Markdown: one table a section.
+pub fn reference() -> String {
+    let mut text = String::from(
+        "# Configuration\n\n\
+         One TOML file. Unknown keys are refused; `postern check` tells all problems of a file in one run.\n\
+         Times are written `\"250ms\"`, `\"30s\"`, `\"5m\"`, sizes `\"64MiB\"`; paths are taken from the directory of the file.\n",
+    );
+    let cell = |words: &str| words.replace('|', "\\|").replace("\n\n", "<br>").replace('\n', " ");
+    for section in keys::SECTIONS.into_iter().chain([&keys::upstream::SECTION]) {
+        let title =
+            if section.name == keys::upstream::SECTION.name { "An upstream as a table".into() } else { format!("`{}`", section.header()) };
+        writeln!(text, "\n## {title}\n\n{}\n\n| key | default | meaning |\n|---|---|---|", crate::key::paragraphs(section.doc)).ok();
+        for key in section.keys {
+            let default = match key.presence() {
+                Presence::Default(default) => format!("`{default}`"),
+                Presence::Absent(absent) => absent.to_string(),
+                Presence::Required => "required".into(),
+            };
+            writeln!(text, "| `{}` | {} | {} {} |", key.name(), cell(&default), cell(&key.doc()), cell(&sentence(&key.shape()))).ok();
+        }
+    }
+    text
+}
+
+/// A key's words, its shape, and what its absence means.
+pub(crate) fn words(key: &dyn AnyKey) -> String {
+    let mut words = format!("{}\n{}", key.doc(), sentence(&key.shape()));
+    match key.presence() {
+        Presence::Default(_) => {}
+        Presence::Absent(absent) => write!(words, " Absent: {absent}.").unwrap_or_default(),
+        Presence::Required => words.push_str(" Required."),
+    }
+    words
+}
+
+/// TOML text of a value as JSON.
+pub(crate) fn toml_to_json(text: &str) -> Value {
+    DeValue::parse(text).map_or(Value::Null, |value| json(value.get_ref()))
+}
+
+/// A TOML value as JSON.
+pub(crate) fn json(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => Value::from(text.as_ref()),
+        DeValue::Integer(integer) => integer.as_str().parse::<i64>().map_or(Value::Null, Value::from),
+        DeValue::Boolean(on) => Value::from(*on),
+        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect(),
+        _ => Value::Null, // no key has such a default
+    }
+}
+
+fn explained(key: &dyn AnyKey) -> String {
+    match key.presence() {
+        Presence::Default(default) => format!("{}{} = {default}\n", comment(&words(key)), key.name()),
+        _ => explained_unset(key),
+    }
+}
+
+fn explained_unset(key: &dyn AnyKey) -> String {
+    format!("{}#{} = {}\n", comment(&words(key)), key.name(), key.example())
+}
+
+/// A sentence of a shape: a capital in front, a full stop behind.
+fn sentence(shape: &str) -> String {
+    let mut letters = shape.chars();
+    letters.next().map_or(String::new(), |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}
+
+/// Words as comment lines.
+fn comment(words: &str) -> String {
+    let mut text = String::new();
+    for paragraph in words.lines() {
+        let mut line = String::from("#");
+        for word in paragraph.split_whitespace() {
+            if line.len() + 1 + word.len() > WIDTH && line.len() > 1 {
+                writeln!(text, "{line}").ok();
+                line = String::from("#");
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        writeln!(text, "{line}").ok();
+    }
+    text
+}
+
+/// The section as the sample shows it is complete.
+#[cfg(test)]
+pub(crate) fn shows_every_key(section: &Section) -> bool {
+    section.keys.iter().all(|key| section.shown.iter().flat_map(|keys| keys.iter()).any(|name| *name == key.name()))
+}

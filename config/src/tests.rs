@@ -1,0 +1,4 @@
+#[test]
+fn p() {
+    println!("{}", crate::sample());
+}
