@@ -93,7 +93,7 @@ section! {
     /// Client prefixes that belong to it. Only `default` has none.
     CLIENTS "clients": List<Prefix> = List { of: Prefix, least: 1 }, Absent { absent: "an error, but for `default`", example: r#"["10.20.0.0/16", "2001:db8:20::/48"]"# };
 
-    /// Who in it may have names forwarded: `true`, `false`, or `"private-clients"` (private, loopback, link-local and unique local addresses).
+    /// Whether its clients may have names forwarded. `"private-clients"`: those with a private, loopback, link-local or unique local address.
     RECURSION "recursion": Recursion = Recursion, Absent { absent: "`true`, and `\"private-clients\"` for `default`", example: "true" };
 }
 
@@ -251,7 +251,7 @@ section! {
     /// Rotated files that are kept.
     KEEP "keep": Number<u32> = Number { least: 1, most: 1_000, zero: "none" }, Default { default: "5" };
 
-    /// Which repetitions of the same network, name, type and reason are written: `"all"`, `"first"`, or one in each time, `"every 5m"`.
+    /// Which repetitions of the same network, name, type and reason are written. `"every 5m"`: one in each such time.
     REPEAT "repeat": Repeat = Repeat, Default { default: r#""all""# };
 
     /// Entries of the ledger, one for each network and name.

@@ -39,6 +39,3 @@ pub use model::Config;
 pub use parse::{Loaded, load, parse};
 pub use sample::{reference, sample};
 pub use schema::json_schema;
-
-#[cfg(test)]
-mod tests;

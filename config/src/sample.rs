@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 use toml::de::DeValue;
 
-use crate::key::{AnyKey, Presence, Section};
+use crate::key::{AnyKey, Presence};
 use crate::keys;
 
 const WIDTH: usize = 110;
@@ -131,10 +131,4 @@ fn comment(words: &str) -> String {
         writeln!(text, "{line}").ok();
     }
     text
-}
-
-/// The section as the sample shows it is complete.
-#[cfg(test)]
-pub(crate) fn shows_every_key(section: &Section) -> bool {
-    section.keys.iter().all(|key| section.shown.iter().flat_map(|keys| keys.iter()).any(|name| *name == key.name()))
 }

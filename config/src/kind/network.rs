@@ -148,12 +148,12 @@ impl Kind for NetworkName {
             }
             let lower = text.to_lowercase();
             let help = if good(&lower) && !lower.is_empty() { format!("write `{lower}`") } else { String::new() };
-            Err((format!("`{text}` is not a network name: it must be {}", self.shape()), help))
+            Err((format!("`{text}` is not a network name: it must be 1 to 63 of a-z, 0-9, `-`, `_` and `.`"), help))
         })
     }
 
     fn shape(&self) -> String {
-        "1 to 63 of a-z, 0-9, `-`, `_` and `.`".into()
+        "a network name, 1 to 63 of a-z, 0-9, `-`, `_` and `.`".into()
     }
 
     fn schema(&self) -> Value {

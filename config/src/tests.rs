@@ -1,4 +1,0 @@
-#[test]
-fn p() {
-    println!("{}", crate::sample());
-}
