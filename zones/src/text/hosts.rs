@@ -2,6 +2,9 @@
 //!
 //! The portal's "Download host file" (Private Link Center) is one: its names are the *public* ones, with the private endpoint's id as a comment.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;

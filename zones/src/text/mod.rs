@@ -15,6 +15,7 @@
 
 mod azure;
 mod hosts;
+mod json;
 mod lexer;
 mod names;
 pub mod rdata;

@@ -93,6 +93,11 @@ impl<'p> Report<'p> {
         self.errors >= MAX_COUNTED
     }
 
+    /// Errors so far.
+    pub fn errors(&self) -> usize {
+        self.errors
+    }
+
     /// Says how many problems were not shown.
     pub fn finish(self) {
         let Self { problems, errors, warnings, unshown: [warning, error] } = self;

@@ -150,7 +150,7 @@ impl Reader<'_> {
             };
         }
         let rest = if blank {
-            &tokens[..]
+            tokens
         } else {
             scope.owner = Owner::Bad;
             scope.owner = Owner::Name(Box::new(self.owner(file, first, scope)?));
