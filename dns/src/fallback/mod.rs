@@ -1,7 +1,42 @@
 //! The fallback record: every answer that went public at a private-link name, and why.
+//!
+//! ```text
+//! worker, resolver ── note(answer) ──▶ bounded queue ──▶ writer thread ─┬─ ledger and counts
+//!     flags only, unless there             full: counted                └─ fold repetitions ─ file or log
+//!     is something to note
+//! ```
+//!
+//! [`sighting`] decides what is worth a record, [`event`] words it, [`ledger`] counts by network and name, [`writer`] is the thread.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
+
+use config::azure::Table;
+use config::model::Fallback;
+use crossbeam_queue::ArrayQueue;
+use zones::name::NameBuf;
+
+use crate::query::Answer;
+use crate::state::View;
+use crate::wire::question::Question;
+
+pub mod event;
+pub mod ledger;
+mod output;
+mod repeat;
+mod sighting;
+pub mod writer;
+
+pub use event::{Event, Mend};
+pub use ledger::{Counted, Familiar};
+use ledger::{Counts, Ledger};
+use sighting::{Nothing, Sighting};
+pub use writer::Writer;
 
 /// Why a private-link name had no private answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// The hosted zone lacks the name.
@@ -14,4 +49,133 @@ pub enum Reason {
     OtherNetwork,
     /// A record of ours exists for the public name, but the public chain never enters the zone.
     NoPrivateCname,
+}
+
+/// What the client got in place of a private answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// What the public DNS says.
+    Public,
+    /// NXDOMAIN, by the zone's policy.
+    Nxdomain,
+    /// SERVFAIL, by the zone's policy or because nothing was to be had.
+    Servfail,
+    /// What the public DNS said a while ago.
+    Stale,
+}
+
+/// Takes note of fallbacks. Shared by all workers; [`Writer`] takes them out at the other end.
+#[derive(Debug)]
+pub struct Recorder {
+    queue: ArrayQueue<Sighting>,
+    nothing: Nothing,
+    dropped: AtomicU64,
+    writer: OnceLock<Thread>,
+    /// The writer sleeps: it wants to be woken.
+    asleep: AtomicBool,
+    ledger: Mutex<Ledger>,
+    counts: Mutex<Counts>,
+}
+
+impl Recorder {
+    /// A recorder with the bounds of the configuration. Nothing is written before a [`Writer`] is started on it.
+    pub fn new(settings: &Fallback) -> Arc<Self> {
+        Arc::new(Self {
+            queue: ArrayQueue::new(settings.queue.max(1)),
+            nothing: Nothing::new(),
+            dropped: AtomicU64::new(0),
+            writer: OnceLock::new(),
+            asleep: AtomicBool::new(false),
+            ledger: Mutex::new(Ledger::new(settings.ledger)),
+            counts: Mutex::new(Counts::default()),
+        })
+    }
+
+    /// Takes note of an answer where it fell back. To be called after every answer; costs a few tests of flags where it did not.
+    #[inline]
+    pub fn note(&self, question: &Question, client: IpAddr, answer: &Answer, view: &View) {
+        if answer.missed.is_some() || answer.is_known_public() {
+            self.note_fallback(question, client, answer, view);
+        }
+    }
+
+    /// Fallbacks that found the queue full: they are in no ledger and no file.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Fallbacks that wait for the writer.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// What the ledger knows, the most recently seen first.
+    pub fn ledger(&self) -> Vec<Familiar> {
+        lock(&self.ledger).list()
+    }
+
+    /// Fallbacks so far by zone, network, reason and action.
+    pub fn counts(&self) -> Vec<Counted> {
+        lock(&self.counts).list()
+    }
+
+    #[cold]
+    fn note_fallback(&self, question: &Question, client: IpAddr, answer: &Answer, view: &View) {
+        let Some(sighting) = Sighting::of(question, client, answer, view, &self.nothing) else { return };
+        if self.queue.push(sighting).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        // Only the first one after a pause pays for a system call. The fence: what was pushed is seen before `asleep` is read.
+        fence(Ordering::SeqCst);
+        if self.asleep.load(Ordering::Relaxed)
+            && self.asleep.swap(false, Ordering::AcqRel)
+            && let Some(writer) = self.writer.get()
+        {
+            writer.unpark();
+        }
+    }
+}
+
+impl Reason {
+    /// As in the record: `no-record` …
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRecord => "no-record",
+            Self::NoZone => "no-zone",
+            Self::ZoneUnavailable => "zone-unavailable",
+            Self::OtherNetwork => "other-network",
+            Self::NoPrivateCname => "no-private-cname",
+        }
+    }
+}
+
+impl Action {
+    /// As in the record: `public` …
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Nxdomain => "nxdomain",
+            Self::Servfail => "servfail",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+/// The private-link names that a public name may stand for, most likely first.
+pub fn private_names(table: &Table, name: &NameBuf) -> Vec<NameBuf> {
+    if !is_known_public(table, name) {
+        return Vec::new();
+    }
+    table.private_names(&name.to_string()).iter().filter_map(|name| NameBuf::parse(name).ok()).collect()
+}
+
+/// True where the zone table knows this name as the public name of a private-link service.
+pub fn is_known_public(table: &Table, name: &NameBuf) -> bool {
+    table.knows_public_wire((0..=name.labels()).map(|label| name.suffix(label)))
+}
+
+/// A panic elsewhere leaves counts as they are, which is good enough to go on with.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,296 @@
+//! One line of the record: worded for people and for machines.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use config::model::OnMissing;
+use hickory_proto::rr::RecordType;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use zones::name::{NameBuf, WireName};
+use zones::snapshot::{Hosted, Writer, ZoneState};
+
+use super::sighting::Sighting;
+use super::{Action, Reason};
+use crate::cache::Entry;
+use crate::wire::rtype;
+
+/// A fallback, worded. Names are lower case and have no final dot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// RFC 3339, UTC, milliseconds.
+    pub time: String,
+    /// Who asked.
+    pub client: IpAddr,
+    /// The client's network.
+    pub network: String,
+    /// The name asked.
+    pub name: String,
+    /// The type asked.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// The private-link name that had no private answer.
+    pub private: String,
+    /// The private zone it lies in: ours, else the one Azure keeps it in; empty where neither is known.
+    pub zone: String,
+    /// Why.
+    pub reason: Reason,
+    /// What the client got.
+    pub action: Action,
+    /// The name asked and the name each alias leads to.
+    pub chain: Vec<String>,
+    /// The addresses given.
+    pub addresses: Vec<IpAddr>,
+    /// Some address given is a public one; none where none was given.
+    pub public: Option<bool>,
+    /// Who said it, where somebody was asked.
+    pub upstream: Option<String>,
+    /// RCODE given.
+    pub rcode: String,
+    /// TTL of what was given, seconds.
+    pub ttl: u32,
+    /// How to mend it.
+    pub mend: Mend,
+    /// Fallbacks of the same network, name, type and reason since the line before that were not written.
+    pub folded: u64,
+}
+
+/// What would give the name its private answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mend {
+    /// What to do.
+    pub what: String,
+    /// The record line, ready to be pasted but for the address; none where a line does not help.
+    pub record: Option<String>,
+    /// The file it belongs in, where there is one.
+    pub file: Option<String>,
+}
+
+impl Event {
+    pub(super) fn of(sighting: &Sighting) -> Self {
+        let snapshot = &*sighting.snapshot;
+        let private = name(&sighting.private);
+        let network = snapshot.network(sighting.network).name.to_string();
+        let elsewhere = match sighting.reason {
+            Reason::NoRecord | Reason::NoZone => snapshot.elsewhere(&private, sighting.network),
+            _ => None,
+        };
+        let reason = if elsewhere.is_some() { Reason::OtherNetwork } else { sighting.reason };
+        let hosted = sighting.zone.as_deref();
+        let private = text(&private);
+        let zone = match hosted {
+            Some(hosted) => hosted.name.to_string(),
+            None => sighting.table.private_zone_of(&private).unwrap_or_default().into(),
+        };
+        let addresses = sighting.end.as_deref().map_or_else(Vec::new, addresses);
+        Self {
+            time: rfc3339(sighting.time.into()),
+            client: sighting.client,
+            name: text(&name(&sighting.names)),
+            rtype: RecordType::from(sighting.rtype).to_string(),
+            reason,
+            action: sighting.action,
+            chain: chain(&sighting.names),
+            public: (!addresses.is_empty()).then(|| addresses.iter().any(|address| is_public(*address))),
+            addresses,
+            upstream: sighting.upstream.as_deref().map(str::to_owned),
+            rcode: rcode_name(sighting.rcode),
+            ttl: sighting.ttl,
+            mend: mend(reason, &private, &zone, hosted, &network, elsewhere.as_deref()),
+            network,
+            private,
+            zone,
+            folded: 0,
+        }
+    }
+
+    /// One JSON object, without the line end.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default() // strings and numbers always can be written
+    }
+
+    /// `key=value` pairs, without the line end.
+    pub fn to_text(&self) -> String {
+        let mut line = format!("{} fallback ", self.time);
+        let _ = write!(
+            line, // a String takes everything
+            "reason={} action={} client={} network={} name={} type={} private={} zone={} chain={}",
+            self.reason.as_str(),
+            self.action.as_str(),
+            self.client,
+            quoted(&self.network),
+            self.name,
+            self.rtype,
+            self.private,
+            self.zone,
+            self.chain.join(",")
+        );
+        if let Some(public) = self.public {
+            let _ = write!(line, " addresses={} public={public}", self.address_list());
+        }
+        if let Some(upstream) = &self.upstream {
+            let _ = write!(line, " upstream={}", quoted(upstream));
+        }
+        let _ = write!(line, " rcode={} ttl={}", self.rcode, self.ttl);
+        if self.folded > 0 {
+            let _ = write!(line, " folded={}", self.folded);
+        }
+        if let Some(record) = &self.mend.record {
+            let _ = write!(line, " mend={}", quoted(record));
+        }
+        if let Some(file) = &self.mend.file {
+            let _ = write!(line, " file={}", quoted(file));
+        }
+        let _ = write!(line, " help={}", quoted(&self.mend.what));
+        line
+    }
+
+    /// A line of the log, at WARN.
+    pub(super) fn log(&self) {
+        tracing::warn!(
+            target: "postern::fallback",
+            reason = self.reason.as_str(),
+            action = self.action.as_str(),
+            client = %self.client,
+            network = self.network,
+            name = self.name,
+            "type" = self.rtype,
+            private = self.private,
+            zone = self.zone,
+            chain = self.chain.join(","),
+            addresses = self.public.map(|_| self.address_list()),
+            public = self.public,
+            upstream = self.upstream.as_deref(),
+            rcode = self.rcode,
+            ttl = self.ttl,
+            folded = (self.folded > 0).then_some(self.folded),
+            mend = self.mend.record,
+            file = self.mend.file,
+            help = self.mend.what,
+            "fallback"
+        );
+    }
+
+    fn address_list(&self) -> String {
+        self.addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// Milliseconds and no more: an event is found by them, not ordered.
+pub(super) fn rfc3339(time: OffsetDateTime) -> String {
+    const FORMAT: &[BorrowedFormatItem] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    time.format(FORMAT).unwrap_or_default() // every field is one that a date with time has
+}
+
+fn mend(reason: Reason, private: &str, zone: &str, hosted: Option<&Hosted>, network: &str, elsewhere: Option<&str>) -> Mend {
+    let record = match hosted {
+        Some(hosted) if matches!(hosted.writer, Writer::Azure(_)) => None, // nobody writes into an export
+        // An A record is enough: every other type is then NODATA, and no longer public.
+        Some(hosted) => NameBuf::parse(private).ok().map(|name| hosted.mending_line(&name, rtype::A)),
+        None if zone.is_empty() => None,
+        None => record_in(private, zone),
+    };
+    let file = hosted.and_then(|hosted| hosted.writer.file()).map(|file| file.display().to_string());
+    let (what, record) = match reason {
+        Reason::NoRecord if record.is_none() => (format!("export zone {zone} again once it has a record for {private}"), None),
+        Reason::NoRecord => (format!("add the record to zone {zone}"), record),
+        Reason::NoZone if zone.is_empty() => (format!("host the private zone of {private} for network {network}"), None),
+        Reason::NoZone => (format!("host zone {zone} for network {network}, with the record"), record),
+        Reason::OtherNetwork => {
+            let other = elsewhere.unwrap_or("another");
+            (format!("network {other} has a record for {private}; give network {network} one of its own in zone {zone}"), record)
+        }
+        Reason::ZoneUnavailable => {
+            let why = match hosted.map(|hosted| &hosted.state) {
+                Some(ZoneState::Unavailable(why)) => format!(": {why}"),
+                _ => String::new(),
+            };
+            (format!("mend the source of zone {zone}{why}"), None)
+        }
+        Reason::NoPrivateCname => {
+            let what =
+                format!("zone {zone} has {private}, but the public DNS does not lead there: is the private endpoint connection approved?");
+            (what, None)
+        }
+    };
+    Mend { what, record, file }
+}
+
+/// The line of a zone file that is not there yet.
+fn record_in(private: &str, zone: &str) -> Option<String> {
+    let apex = WireName::parse(zone).ok()?;
+    let name = NameBuf::parse(private).ok()?;
+    name.is_under(apex.as_wire())
+        .then(|| Hosted::new(apex, OnMissing::Public, ZoneState::Unavailable("".into()), Writer::Memory).mending_line(&name, rtype::A))
+}
+
+fn chain(names: &[u8]) -> Vec<String> {
+    let mut rest = names;
+    std::iter::from_fn(|| {
+        let name = NameBuf::read(rest).ok()?;
+        rest = &rest[name.len()..];
+        Some(text(&name))
+    })
+    .collect()
+}
+
+fn name(wire: &[u8]) -> NameBuf {
+    NameBuf::read(wire).unwrap_or(NameBuf::root()) // written from a NameBuf
+}
+
+fn text(name: &NameBuf) -> String {
+    let mut text = name.to_string();
+    if text.len() > 1 {
+        text.pop();
+    }
+    text
+}
+
+fn addresses(entry: &Entry) -> Vec<IpAddr> {
+    let mut rest = &*entry.wire;
+    std::iter::from_fn(|| {
+        let rtype = u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?]);
+        let length = usize::from(u16::from_be_bytes([*rest.get(10)?, *rest.get(11)?]));
+        let rdata = rest.get(12..12 + length)?;
+        rest = &rest[12 + length..];
+        Some(match rtype {
+            rtype::A => <[u8; 4]>::try_from(rdata).ok().map(IpAddr::from),
+            rtype::AAAA => <[u8; 16]>::try_from(rdata).ok().map(IpAddr::from),
+            _ => None,
+        })
+    })
+    .flatten()
+    .collect()
+}
+
+/// Not an address of a private, shared, loopback or link-local network (RFC 1918, 6598, 1122, 3927, 4193, 4291).
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || shared)
+        }
+        IpAddr::V6(v6) => !(v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified()),
+    }
+}
+
+fn rcode_name(rcode: u16) -> String {
+    use crate::ede::rcode::*;
+    match rcode {
+        NOERROR => "NOERROR".into(),
+        SERVFAIL => "SERVFAIL".into(),
+        NXDOMAIN => "NXDOMAIN".into(),
+        REFUSED => "REFUSED".into(),
+        other => other.to_string(),
+    }
+}
+
+/// As it is where that is one word, else in quotes.
+fn quoted(value: &str) -> String {
+    match value.is_empty() || value.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\\' | '=')) {
+        true => format!("{value:?}"),
+        false => value.into(),
+    }
+}

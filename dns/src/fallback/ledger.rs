@@ -1,0 +1,149 @@
+//! Who fell back on what: a bounded table by (network, name), and counts for metrics.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::{Action, Event, Reason};
+
+/// One (network, name) of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Familiar {
+    /// The clients' network.
+    pub network: Arc<str>,
+    /// The name asked.
+    pub name: Arc<str>,
+    /// The private-link name behind it.
+    pub private: Arc<str>,
+    /// How often.
+    pub count: u64,
+    /// The first time.
+    pub first_seen: SystemTime,
+    /// The last time.
+    pub last_seen: SystemTime,
+    /// Why, the last time.
+    pub reason: Reason,
+    /// What the client got, the last time.
+    pub action: Action,
+    /// Who asked last.
+    pub client: IpAddr,
+}
+
+/// How many fallbacks a zone and network had, by reason and action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// The private zone; empty where none is known.
+    pub zone: Arc<str>,
+    /// The clients' network.
+    pub network: Arc<str>,
+    /// Why.
+    pub reason: Reason,
+    /// What the clients got.
+    pub action: Action,
+    /// How many.
+    pub count: u64,
+}
+
+/// The table: when it is full, what was not seen for the longest time goes.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    bound: usize,
+    seen: HashMap<(Arc<str>, Arc<str>), Entry>,
+    /// Keys by the turn at which they were last seen.
+    order: BTreeMap<u64, (Arc<str>, Arc<str>)>,
+    turn: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    familiar: Familiar,
+    turn: u64,
+}
+
+/// Zones and networks are the operator's, but a zone that nobody hosts is named by a stranger: so this is bounded too.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    counts: HashMap<(Arc<str>, Arc<str>, Reason, Action), u64>,
+}
+
+impl Ledger {
+    pub fn new(bound: usize) -> Self {
+        Self { bound, seen: HashMap::new(), order: BTreeMap::new(), turn: 0 }
+    }
+
+    pub fn bound(&mut self, bound: usize) {
+        self.bound = bound;
+        self.evict();
+    }
+
+    pub fn see(&mut self, event: &Event, time: SystemTime) {
+        self.turn += 1;
+        let key: (Arc<str>, Arc<str>) = (event.network.as_str().into(), event.name.as_str().into());
+        let entry = self.seen.entry(key.clone()).or_insert_with(|| Entry {
+            familiar: Familiar {
+                network: key.0.clone(),
+                name: key.1.clone(),
+                private: (&*event.private).into(),
+                count: 0,
+                first_seen: time,
+                last_seen: time,
+                reason: event.reason,
+                action: event.action,
+                client: event.client,
+            },
+            turn: 0,
+        });
+        self.order.remove(&entry.turn);
+        entry.turn = self.turn;
+        let familiar = &mut entry.familiar;
+        familiar.count += 1;
+        familiar.last_seen = time;
+        (familiar.reason, familiar.action, familiar.client) = (event.reason, event.action, event.client);
+        if *familiar.private != *event.private {
+            familiar.private = (&*event.private).into();
+        }
+        self.order.insert(self.turn, key);
+        self.evict();
+    }
+
+    /// The most recently seen first.
+    pub fn list(&self) -> Vec<Familiar> {
+        self.order.values().rev().filter_map(|key| self.seen.get(key)).map(|entry| entry.familiar.clone()).collect()
+    }
+
+    fn evict(&mut self) {
+        while self.seen.len() > self.bound {
+            let Some((_, key)) = self.order.pop_first() else { break };
+            self.seen.remove(&key);
+        }
+    }
+}
+
+impl Counts {
+    const BOUND: usize = 10_000;
+
+    pub fn count(&mut self, event: &Event) {
+        let mut key: (Arc<str>, Arc<str>, _, _) = (event.zone.as_str().into(), event.network.as_str().into(), event.reason, event.action);
+        if self.counts.len() >= Self::BOUND && !self.counts.contains_key(&key) {
+            key.0 = "".into();
+        }
+        *self.counts.entry(key).or_default() += 1;
+    }
+
+    pub fn list(&self) -> Vec<Counted> {
+        let mut list: Vec<Counted> = self
+            .counts
+            .iter()
+            .map(|((zone, network, reason, action), count)| Counted {
+                zone: zone.clone(),
+                network: network.clone(),
+                reason: *reason,
+                action: *action,
+                count: *count,
+            })
+            .collect();
+        list.sort_by(|a, b| (&a.zone, &a.network, a.reason, a.action).cmp(&(&b.zone, &b.network, b.reason, b.action)));
+        list
+    }
+}

@@ -1,0 +1,214 @@
+//! What is worth a record, taken down in few copies on the thread that answers; it is worded later, on the writer's.
+
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use config::azure::Table;
+use zones::name::NameBuf;
+use zones::snapshot::{Hosted, NetworkId, Snapshot};
+
+use super::{Action, Reason, private_names};
+use crate::cache::{Age, Entry, What};
+use crate::chain::Hop;
+use crate::ede::{Failure, rcode};
+use crate::query::{Answer, End, has_private_data};
+use crate::state::View;
+use crate::wire::question::Question;
+
+/// One fallback as the answering thread saw it.
+#[derive(Debug)]
+pub(super) struct Sighting {
+    pub time: SystemTime,
+    pub client: IpAddr,
+    pub network: NetworkId,
+    pub rtype: u16,
+    /// The name asked and the name each alias leads to, wire form, one after the other.
+    pub names: Vec<u8>,
+    /// The private-link name, wire form.
+    pub private: Box<[u8]>,
+    pub zone: Option<Arc<Hosted>>,
+    pub reason: Reason,
+    pub action: Action,
+    pub rcode: u16,
+    /// What the public DNS had to say at the end of the chain.
+    pub end: Option<Arc<Entry>>,
+    /// Who said it, or the last alias.
+    pub upstream: Option<Arc<str>>,
+    /// TTL of the answer's end; of nothing: 0.
+    pub ttl: u32,
+    pub snapshot: Arc<Snapshot>,
+    pub table: Arc<Table>,
+}
+
+impl Sighting {
+    /// None where the answer is no fallback after all.
+    pub fn of(question: &Question, client: IpAddr, answer: &Answer, view: &View, nothing: &Nothing) -> Option<Self> {
+        let (action, rcode) = outcome(answer)?;
+        let (reason, private, zone) = match &answer.missed {
+            Some(missed) => (missed.reason, name_at(question, answer, missed.hop), missed.zone.cloned()),
+            None => {
+                let private = bypassed(question, answer, view, nothing)?;
+                let zone = view.network.zone_of(&private, 0).cloned();
+                (Reason::NoPrivateCname, private, zone)
+            }
+        };
+        let end = match &answer.end {
+            End::Upstream(entry) => Some(entry.clone()),
+            _ => None,
+        };
+        let last = end.as_ref().or_else(|| answer.chain.iter().rev().find_map(upstream));
+        let ttl = end.as_ref().map_or(0, |entry| match entry.age(view.now) {
+            Age::Fresh(age) => entry.ttl - age,
+            _ if entry.ttl == 0 => 0,
+            _ => view.state.settings.cache.stale_ttl,
+        });
+        Some(Self {
+            time: SystemTime::now(),
+            client: client.to_canonical(),
+            network: view.network_id,
+            rtype: question.rtype,
+            names: names(question, answer),
+            private: private.as_wire().into(),
+            zone,
+            reason,
+            action,
+            rcode,
+            upstream: last.map(|entry| entry.upstream.clone()),
+            end,
+            ttl,
+            snapshot: view.state.snapshot.clone(),
+            table: view.state.table.clone(),
+        })
+    }
+}
+
+impl Answer<'_> {
+    /// True where the answer ends in public data and some name of it is known as the public name of a private-link service.
+    #[inline]
+    pub(super) fn is_known_public(&self) -> bool {
+        let End::Upstream(end) = &self.end else { return false };
+        end.known_public || self.chain.iter().any(|hop| upstream(hop).is_some_and(|entry| entry.known_public))
+    }
+}
+
+/// What the client got, and the RCODE; none where it got a private answer, or was never to have one.
+fn outcome(answer: &Answer) -> Option<(Action, u16)> {
+    match &answer.end {
+        End::Upstream(entry) => {
+            let rcode = if entry.what == What::NxDomain { rcode::NXDOMAIN } else { rcode::NOERROR };
+            Some((if answer.stale { Action::Stale } else { Action::Public }, rcode))
+        }
+        // At the private-link name itself; further down the chain it is what some other zone says of another name.
+        End::PrivateNxDomain(_) if answer.missed.is_some_and(|missed| missed.hop == answer.chain.len()) => {
+            Some((Action::Nxdomain, rcode::NXDOMAIN))
+        }
+        // Nobody was asked for more than is at hand.
+        End::Failed(Failure::NotAuthoritative | Failure::NoRecursion | Failure::Denied | Failure::Busy) => None,
+        End::Failed(failure) => Some((Action::Servfail, failure.outcome().0)),
+        End::Private(..) | End::PrivateNoData(_) | End::PrivateNxDomain(_) | End::Referral(..) | End::Aliases | End::MinimalAny => None,
+    }
+}
+
+/// The private name that we have data for, and that the chain should have led to and did not.
+fn bypassed(question: &Question, answer: &Answer, view: &View, nothing: &Nothing) -> Option<NameBuf> {
+    let end = match &answer.end {
+        End::Upstream(entry) => Some(entry),
+        _ => None,
+    };
+    let aliases = answer.chain.iter().map(|hop| (upstream(hop), target(hop)));
+    let mut owner = question.name.as_wire();
+    for (entry, target) in aliases.chain([(end, None)]) {
+        if entry.is_some_and(|entry| entry.known_public) {
+            let slot = nothing.slot(view, owner, target.unwrap_or_default());
+            if !slot.is_known() {
+                for name in [Some(owner), target].into_iter().flatten().filter_map(|wire| NameBuf::read(wire).ok()) {
+                    let private = private_names(&view.state.table, &name).into_iter().find(|private| has_private_data(view, private));
+                    if let Some(private) = private
+                        && !passes(question, answer, &private)
+                    {
+                        return Some(private);
+                    }
+                }
+                slot.learn();
+            }
+        }
+        owner = target.unwrap_or_default();
+    }
+    None
+}
+
+fn passes(question: &Question, answer: &Answer, name: &NameBuf) -> bool {
+    (0..=answer.chain.len()).any(|hop| name_at(question, answer, hop).as_wire() == name.as_wire())
+}
+
+/// The name after `hop` aliases.
+fn name_at(question: &Question, answer: &Answer, hop: usize) -> NameBuf {
+    match hop.checked_sub(1).and_then(|before| answer.chain.get(before)) {
+        Some(hop) => hop.target(),
+        None => question.name.clone(),
+    }
+}
+
+fn names(question: &Question, answer: &Answer) -> Vec<u8> {
+    let mut names = Vec::with_capacity(64 * (1 + answer.chain.len()));
+    names.extend_from_slice(question.name.as_wire());
+    for hop in &answer.chain {
+        names.extend_from_slice(hop.target().as_wire());
+    }
+    names
+}
+
+fn upstream<'a>(hop: &'a Hop) -> Option<&'a Arc<Entry>> {
+    match hop {
+        Hop::Upstream(entry) => Some(entry),
+        Hop::Private(_) | Hop::Dname(..) | Hop::Derived(_) => None,
+    }
+}
+
+fn target<'a>(hop: &'a Hop) -> Option<&'a [u8]> {
+    match hop {
+        Hop::Upstream(entry) => entry.alias(),
+        Hop::Private(set) => set.rdata().next(),
+        Hop::Dname(_, _, target) | Hop::Derived(target) => Some(target.as_wire()),
+    }
+}
+
+/// Remembers for which public names a look into the zone table found no private record, so that names that are simply public (most
+/// storage accounts of the world) cost one hash and one load the next time. A slot holds the hash of what was looked at, with the
+/// snapshot's generation in it, so that a change of ours makes it look again; of two hashes that share a slot the later stays.
+#[derive(Debug)]
+pub(super) struct Nothing {
+    slots: Box<[AtomicU64]>,
+    hasher: foldhash::quality::RandomState,
+}
+
+impl Nothing {
+    const SLOTS: usize = 4096; // 32 KiB
+
+    pub fn new() -> Self {
+        Self { slots: (0..Self::SLOTS).map(|_| AtomicU64::new(0)).collect(), hasher: Default::default() }
+    }
+
+    fn slot(&self, view: &View, owner: &[u8], target: &[u8]) -> Slot<'_> {
+        let hash = self.hasher.hash_one((view.state.snapshot.generation, view.network_id.0, owner, target)) | 1;
+        Slot { slot: &self.slots[(hash >> 32) as usize % Self::SLOTS], hash }
+    }
+}
+
+struct Slot<'n> {
+    slot: &'n AtomicU64,
+    hash: u64,
+}
+
+impl Slot<'_> {
+    fn is_known(&self) -> bool {
+        self.slot.load(Ordering::Relaxed) == self.hash
+    }
+
+    fn learn(&self) {
+        self.slot.store(self.hash, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,217 @@
+//! The thread that words events, keeps the ledger and writes.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use config::model::Fallback;
+
+use super::output::Output;
+use super::repeat::Folding;
+use super::{Event, Recorder, lock};
+
+/// The writer of a [`Recorder`]. Dropped or stopped, it writes what waits and ends.
+#[derive(Debug)]
+pub struct Writer {
+    recorder: Arc<Recorder>,
+    commands: mpsc::Sender<Command>,
+    stopping: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Reopen,
+    Use(Box<Fallback>, Output),
+}
+
+/// How long the writer may sleep while nothing comes: a look now and then, should a wake be lost.
+const NAP: Duration = Duration::from_millis(500);
+/// Least time between two log lines about drops or about writing that fails.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+impl Writer {
+    /// Opens the destination and starts the thread. One writer a recorder.
+    pub fn start(recorder: Arc<Recorder>, settings: &Fallback) -> io::Result<Self> {
+        let output = Output::open(settings)?;
+        let (commands, inbox) = mpsc::channel();
+        let stopping = Arc::new(AtomicBool::new(false));
+        let work = Work {
+            recorder: recorder.clone(),
+            folding: Folding::new(settings.repeat, settings.ledger),
+            settings: settings.clone(),
+            output,
+            inbox,
+            stopping: stopping.clone(),
+            dropped: Complaint::default(),
+            failed: Complaint::default(),
+        };
+        let thread = std::thread::Builder::new().name("fallback".into()).spawn(move || work.run())?;
+        let _ = recorder.writer.set(thread.thread().clone()); // set once: one writer a recorder
+        Ok(Self { recorder, commands, stopping, thread: Some(thread) })
+    }
+
+    /// Opens the file anew: after somebody renamed it.
+    pub fn reopen(&self) {
+        self.tell(Command::Reopen);
+    }
+
+    /// Goes on with other settings. The length of the queue stays: it needs a restart.
+    pub fn reconfigure(&self, settings: &Fallback) -> io::Result<()> {
+        let output = Output::open(settings)?;
+        self.tell(Command::Use(Box::new(settings.clone()), output));
+        Ok(())
+    }
+
+    /// Writes what waits and ends.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn tell(&self, command: Command) {
+        let _ = self.commands.send(command); // the thread lives as long as we do
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+
+    fn end(&mut self) {
+        self.stopping.store(true, Ordering::Release);
+        self.wake();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // a panic there was already reported
+        }
+    }
+
+    /// The recorder it writes for.
+    pub fn recorder(&self) -> &Arc<Recorder> {
+        &self.recorder
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Work {
+    recorder: Arc<Recorder>,
+    folding: Folding,
+    settings: Fallback,
+    output: Output,
+    inbox: mpsc::Receiver<Command>,
+    stopping: Arc<AtomicBool>,
+    dropped: Complaint,
+    failed: Complaint,
+}
+
+impl Work {
+    fn run(mut self) {
+        loop {
+            let stopping = self.stopping.load(Ordering::Acquire); // before the queue is emptied: what came earlier is written
+            self.drain();
+            while let Ok(command) = self.inbox.try_recv() {
+                self.obey(command);
+            }
+            self.complain(stopping);
+            if stopping {
+                return;
+            }
+            self.sleep();
+        }
+    }
+
+    fn sleep(&self) {
+        self.recorder.asleep.store(true, Ordering::SeqCst);
+        if self.recorder.queue.is_empty() && !self.stopping.load(Ordering::Acquire) {
+            std::thread::park_timeout(NAP);
+        }
+        self.recorder.asleep.store(false, Ordering::SeqCst);
+    }
+
+    fn drain(&mut self) {
+        let mut any = false;
+        // No more than a queue full at a time, so that a command is heard under any load.
+        for _ in 0..self.recorder.queue.capacity() {
+            let Some(sighting) = self.recorder.queue.pop() else { break };
+            any = true;
+            let mut event = Event::of(&sighting);
+            lock(&self.recorder.ledger).see(&event, sighting.time);
+            lock(&self.recorder.counts).count(&event);
+            if let Some(folded) = self.folding.fold(&event, Instant::now()) {
+                event.folded = folded;
+                let result = self.output.write(&event);
+                self.check(result);
+            }
+        }
+        if any {
+            let result = self.output.flush();
+            self.check(result);
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Reopen => match Output::open(&self.settings) {
+                Ok(output) => self.output = output,
+                Err(error) => {
+                    tracing::error!(target: "postern::fallback", %error, "cannot reopen the fallback file; going on with the old one")
+                }
+            },
+            Command::Use(settings, output) => {
+                self.output = output;
+                if settings.repeat != self.settings.repeat || settings.ledger != self.settings.ledger {
+                    self.folding = Folding::new(settings.repeat, settings.ledger);
+                }
+                lock(&self.recorder.ledger).bound(settings.ledger);
+                self.settings = *settings;
+            }
+        }
+    }
+
+    /// A full disk must not stop the server, and must not go unsaid.
+    fn check(&mut self, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.failed.total += 1;
+            self.failed.last = error.to_string();
+        }
+    }
+
+    fn complain(&mut self, now: bool) {
+        self.dropped.total = self.recorder.dropped();
+        if let Some(count) = self.dropped.due(now) {
+            tracing::warn!(target: "postern::fallback", count, total = self.dropped.total, "fallbacks came faster than they could be written: dropped");
+        }
+        if let Some(count) = self.failed.due(now) {
+            tracing::error!(target: "postern::fallback", count, error = self.failed.last, "cannot write the fallback record");
+        }
+    }
+}
+
+/// Something that goes wrong often is said seldom, with how often it was.
+#[derive(Debug, Default)]
+struct Complaint {
+    total: u64,
+    said: u64,
+    when: Option<Instant>,
+    last: String,
+}
+
+impl Complaint {
+    /// How many since the last time, if it is time to say so.
+    fn due(&mut self, now: bool) -> Option<u64> {
+        let quiet = self.when.is_some_and(|when| when.elapsed() < COMPLAIN_EVERY);
+        if self.total == self.said || (quiet && !now) {
+            return None;
+        }
+        self.when = Some(Instant::now());
+        Some(self.total - std::mem::replace(&mut self.said, self.total))
+    }
+}
