@@ -130,7 +130,9 @@ impl Reader<'_> {
                 continue;
             }
             if self.answer(&name, self.ask.rtype).next().is_some() {
-                self.hear(&mut heard, &name, What::Set, self.ask.rtype)?;
+                // A CNAME that was asked for serves every other type as an alias.
+                let what = if self.ask.rtype == rtype::CNAME { What::Alias } else { What::Set };
+                self.hear(&mut heard, &name, what, self.ask.rtype)?;
                 break;
             }
             let denied = if self.message.rcode == 3 { What::NxDomain } else { What::NoData };

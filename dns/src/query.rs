@@ -277,12 +277,15 @@ fn cached(question: &Question, view: &View, route: RouteId, options: u8, name: &
         let age = entry.age(view.now);
         Some((entry, age))
     };
-    match look(question.rtype) {
-        Some((entry, Age::Fresh(age))) => Some((entry, Age::Fresh(age))),
-        own => match look(rtype::CNAME) {
-            Some((alias, age)) if alias.what == What::Alias && (own.is_none() || matches!(age, Age::Fresh(_))) => Some((alias, age)),
-            _ => own,
-        },
+    let own = look(question.rtype);
+    if matches!(own, Some((_, Age::Fresh(_)))) {
+        return own;
+    }
+    let alias = look(rtype::CNAME).filter(|(entry, _)| entry.what == What::Alias);
+    match (own, alias) {
+        (Some(own), Some(alias)) if alias.0.born > own.0.born => Some(alias),
+        (own @ Some(_), _) => own,
+        (None, alias) => alias,
     }
 }
 

@@ -1,0 +1,284 @@
+//! A server without sockets: private zones, a cache, and an upstream that is a table.
+#![allow(dead_code)] // each test program uses its part
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::model::{OnMissing, Recursion};
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use postern_dns::accept::{self, Verdict};
+use postern_dns::cache::Cache;
+use postern_dns::clock::Now;
+use postern_dns::ede::Failure;
+use postern_dns::query::{Ask, Heard, Patience, Step, walk};
+use postern_dns::respond::respond;
+use postern_dns::route::{Route, RouteId, Routes};
+use postern_dns::state::{Settings, State, View};
+use postern_dns::wire::question::{Edns as QuestionEdns, Question};
+use zones::name::{NameBuf, WireName};
+use zones::snapshot::{Hosted, SnapshotBuilder, Writer, ZoneState};
+use zones::zone::ZoneBuilder;
+
+/// A client of the network `hub`.
+pub const HUB: &str = "10.20.0.7";
+/// A client of the network `spoke`.
+pub const SPOKE: &str = "10.30.0.7";
+
+/// A server with a table for an upstream.
+pub struct World {
+    pub zones: Vec<(Arc<Hosted>, Vec<&'static str>)>,
+    pub routes: Vec<(&'static str, u16, bool)>,
+    pub cache: Arc<Cache>,
+    pub table: Arc<config::azure::Table>,
+    pub public: HashMap<String, Vec<(RecordType, u32, String)>>,
+    pub up: bool,
+    pub now: Now,
+    /// What was asked upstream: `route name type`.
+    pub asked: Vec<String>,
+    /// Only the first alias of a chain is told.
+    pub first_hop_only: bool,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let mut world = Self {
+            zones: Vec::new(),
+            routes: vec![(".", 0, false)],
+            cache: Arc::new(Cache::new(1 << 20)),
+            table: Arc::new(config::azure::Table::builtin().clone()),
+            public: HashMap::new(),
+            up: true,
+            now: Now(1_000_000),
+            asked: Vec::new(),
+            first_hop_only: false,
+        };
+        for (name, records) in [
+            ("ws-fhir.fhir.azurehealthcareapis.com", "CNAME 30 ws-fhir.fhir.privatelink.azurehealthcareapis.com"),
+            ("ws-fhir.fhir.privatelink.azurehealthcareapis.com", "CNAME 60 gw.trafficmanager.test"),
+            ("ws-other.fhir.azurehealthcareapis.com", "CNAME 30 ws-other.fhir.privatelink.azurehealthcareapis.com"),
+            ("ws-other.fhir.privatelink.azurehealthcareapis.com", "CNAME 60 gw.trafficmanager.test"),
+            ("gw.trafficmanager.test", "A 20 203.0.113.9|AAAA 20 2001:db8::9|HTTPS 20 1 . alpn=h2"),
+            ("www.contoso.test", "A 100 198.51.100.1"),
+            ("plain.azurehealthcareapis.com", "CNAME 40 gw.trafficmanager.test"),
+            ("loop1.test", "CNAME 40 loop2.test"),
+            ("loop2.test", "CNAME 40 loop1.test"),
+            ("alias.contoso.test", "CNAME 40 www.corp.test"),
+            ("www.corp.test", "A 40 192.0.2.44"),
+        ] {
+            world.publish(name, records);
+        }
+        for hop in 0..20 {
+            world.publish(&format!("h{hop}.long.test"), &format!("CNAME 40 h{}.long.test", hop + 1));
+        }
+        world
+    }
+
+    pub fn publish(&mut self, name: &str, records: &str) {
+        let parse = |record: &str| {
+            let mut parts = record.splitn(3, ' ');
+            let rtype = parts.next().unwrap().parse().unwrap();
+            (rtype, parts.next().unwrap().parse().unwrap(), parts.next().unwrap().to_owned())
+        };
+        self.public.insert(name.to_owned(), records.split('|').map(parse).collect());
+    }
+
+    pub fn host(&mut self, apex: &str, networks: &[&'static str], on_missing: OnMissing, records: &[(&str, &str, &str)]) {
+        let mut builder = ZoneBuilder::new(WireName::parse(apex).unwrap());
+        for (owner, rtype, rdata) in records {
+            builder.add(owner, 10, rtype, rdata).unwrap();
+        }
+        self.host_as(apex, networks, on_missing, ZoneState::Serving(Arc::new(builder.finish(1).unwrap().zone)));
+    }
+
+    pub fn host_as(&mut self, apex: &str, networks: &[&'static str], on_missing: OnMissing, state: ZoneState) {
+        self.zones.retain(|(hosted, on)| hosted.apex != WireName::parse(apex).unwrap() || on.as_slice() != networks);
+        let hosted = Hosted::new(WireName::parse(apex).unwrap(), on_missing, state, Writer::Memory);
+        self.zones.push((Arc::new(hosted), networks.to_vec()));
+    }
+
+    pub fn private_zone(&mut self, on_missing: OnMissing) {
+        self.host(
+            "privatelink.azurehealthcareapis.com",
+            &["hub"],
+            on_missing,
+            &[
+                ("ws-fhir.fhir", "A", "10.20.1.5"),
+                ("home", "CNAME", "ws-fhir.fhir.privatelink.azurehealthcareapis.com."),
+                ("out", "CNAME", "www.contoso.test."),
+                ("mx", "MX", "10 ws-fhir.fhir.privatelink.azurehealthcareapis.com."),
+                ("old", "DNAME", "fhir.privatelink.azurehealthcareapis.com."),
+            ],
+        );
+    }
+
+    pub fn state(&self) -> State {
+        let mut builder = SnapshotBuilder::new()
+            .network("hub", &["10.20.0.0/16".parse().unwrap()], Recursion::Yes)
+            .network("spoke", &["10.30.0.0/16".parse().unwrap()], Recursion::Yes)
+            .network("closed", &["10.40.0.0/16".parse().unwrap()], Recursion::No);
+        for (hosted, networks) in &self.zones {
+            builder = builder.hosted(hosted.clone(), networks);
+        }
+        let snapshot = Arc::new(builder.build());
+        let mut routes = Routes::new(snapshot.networks().count());
+        for (id, _) in snapshot.networks() {
+            for (suffix, route, to_self) in &self.routes {
+                routes.add(id, &WireName::parse(suffix).unwrap(), Route { id: RouteId(*route), to_self: *to_self });
+            }
+        }
+        State {
+            snapshot,
+            routes: Arc::new(routes),
+            table: self.table.clone(),
+            cache: self.cache.clone(),
+            access: Default::default(),
+            settings: Settings {
+                udp_size: 1232,
+                nsid: Box::default(),
+                version: None,
+                identity: None,
+                cache: config::model::Cache {
+                    size: 1 << 20,
+                    min_ttl: 0,
+                    max_ttl: 86_400,
+                    max_negative_ttl: 3_600,
+                    failure_ttl: 5,
+                    stale: Duration::from_secs(86_400),
+                    stale_ttl: 30,
+                    stale_after: Duration::from_millis(1800),
+                    stale_recheck: Duration::from_secs(30),
+                },
+                deadline: Duration::from_secs(5),
+            },
+        }
+    }
+
+    /// What a client sees: `RCODE [AA] [AD]; answer records; +SOA`, owners and TTLs included.
+    pub fn ask(&mut self, client: &str, name: &str, rtype: RecordType) -> String {
+        render(&self.message(client, name, rtype, |_| {}))
+    }
+
+    pub fn message(&mut self, client: &str, name: &str, rtype: RecordType, change: impl FnOnce(&mut Question)) -> Message {
+        let state = self.state();
+        let client: IpAddr = client.parse().unwrap();
+        let network_id = state.snapshot.network_of(client);
+        let network = state.snapshot.network(network_id);
+        let mut query = Message::new(7, MessageType::Query, OpCode::Query);
+        query.add_query(Query::query(Name::from_ascii(format!("{name}.")).unwrap(), rtype));
+        let mut packet = query.to_vec().unwrap();
+        let mut question = Question {
+            name: NameBuf::parse(name).unwrap(),
+            rtype: rtype.into(),
+            class: 1,
+            end: packet.len(),
+            recursion_desired: true,
+            checking_disabled: false,
+            authentic_data: false,
+            edns: Some(QuestionEdns { udp_size: 1232, dnssec_ok: false, nsid: false }),
+            signed: false,
+        };
+        change(&mut question);
+        packet.resize(1500, 0);
+        let view = View { state: &state, network, network_id, recursion: network.may_recurse(client), now: self.now };
+        let mut heard = Heard::default();
+        let mut patience = Patience::Fresh;
+        for _ in 0..40 {
+            match walk(&question, &view, &heard, patience) {
+                Step::Answer(answer) => {
+                    let length = respond(&question, &answer, &view, &mut packet, 1232);
+                    return Message::from_vec(&packet[..length]).expect("every client can read it");
+                }
+                Step::Ask(ask) if self.up => {
+                    self.asked.push(format!("{} {} {}", ask.route.0, ask.name, RecordType::from(ask.rtype)));
+                    let answer = self.upstream(&ask);
+                    match accept::accept(&ask, &view, &"192.0.2.53".into(), &answer) {
+                        Verdict::Heard(more) => {
+                            accept::remember(&state.cache, &ask, &more);
+                            heard.0.extend(more.0);
+                        }
+                        other => panic!("{other:?}"),
+                    }
+                }
+                Step::Ask(ask) => {
+                    accept::remember_failure(&state.cache, &ask, &state.settings.cache, self.now, &"192.0.2.53".into());
+                    patience = Patience::Outage(Failure::NoUpstream);
+                }
+            }
+        }
+        panic!("the walk does not end");
+    }
+
+    /// What a public resolver answers: the whole chain in one message.
+    pub fn upstream(&self, ask: &Ask) -> Vec<u8> {
+        let mut message = Message::new(9, MessageType::Response, OpCode::Query);
+        let mut name = ask.name.to_string().trim_end_matches('.').to_owned();
+        let rtype = RecordType::from(ask.rtype);
+        message.add_query(Query::query(Name::from_ascii(format!("{name}.")).unwrap(), rtype));
+        message.set_edns(Edns::new());
+        for hop in 0..30 {
+            let owner = Name::from_ascii(format!("{name}.")).unwrap();
+            let Some(records) = self.public.get(&name) else {
+                message.metadata.response_code = ResponseCode::NXDomain;
+                break;
+            };
+            let found: Vec<_> = records.iter().filter(|(kind, ..)| *kind == rtype).collect();
+            for (kind, ttl, data) in &found {
+                message.add_answer(Record::from_rdata(owner.clone(), *ttl, RData::try_from_str(*kind, data).unwrap()));
+            }
+            match records.iter().find(|(kind, ..)| *kind == RecordType::CNAME) {
+                Some((_, ttl, target)) if found.is_empty() => {
+                    let target_name = Name::from_ascii(format!("{target}.")).unwrap();
+                    message.add_answer(Record::from_rdata(owner, *ttl, RData::CNAME(hickory_proto::rr::rdata::CNAME(target_name))));
+                    if self.first_hop_only || hop == 20 {
+                        return message.to_vec().unwrap();
+                    }
+                    name = target.clone();
+                }
+                _ if found.is_empty() => break,
+                _ => return message.to_vec().unwrap(),
+            }
+        }
+        let apex = Name::from_ascii(name.rsplit('.').next().map(|label| format!("{label}.")).unwrap()).unwrap();
+        let soa = RData::try_from_str(RecordType::SOA, "ns.test. host.test. 1 3600 300 86400 15").unwrap();
+        message.add_authority(Record::from_rdata(apex, 900, soa));
+        message.to_vec().unwrap()
+    }
+}
+
+pub fn render(message: &Message) -> String {
+    let mut text = message.metadata.response_code.to_string().split(' ').next().unwrap_or_default().to_owned();
+    text = match message.metadata.response_code {
+        ResponseCode::NoError => "NOERROR".into(),
+        ResponseCode::NXDomain => "NXDOMAIN".into(),
+        ResponseCode::ServFail => "SERVFAIL".into(),
+        ResponseCode::Refused => "REFUSED".into(),
+        _ => text,
+    };
+    for (set, flag) in
+        [(message.metadata.authoritative, " aa"), (message.metadata.authentic_data, " ad"), (message.metadata.truncation, " tc")]
+    {
+        text += if set { flag } else { "" };
+    }
+    for record in &message.answers {
+        let data = match &record.data {
+            // hickory-proto has no DNAME; its RDATA is a name in full.
+            RData::Unknown { rdata, .. } => NameBuf::read(&rdata.anything).unwrap().to_string(),
+            data => data.to_string(),
+        };
+        text += &format!("; {} {} {} {}", short(&record.name.to_string()), record.ttl, record.record_type(), short(&data));
+    }
+    for record in message.authorities.iter() {
+        text += &format!("; +{} {} {}", short(&record.name.to_string()), record.ttl, record.record_type());
+    }
+    text
+}
+
+/// Long names of the field, shortened so that a case fits on a line.
+pub fn short(name: &str) -> String {
+    name.replace("privatelink.azurehealthcareapis.com.", "PL.")
+        .replace("azurehealthcareapis.com.", "AHDS.")
+        .replace("trafficmanager.test.", "TM.")
+}
