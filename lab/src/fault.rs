@@ -313,6 +313,14 @@ impl Fault {
         Fault { tcp: Some(fault), ..self }
     }
 
+    /// What this fault alone makes of a question that was asked `nth` times before, at the start of a run: to look at its dice
+    /// without a lab. Panics as [`Fault::name`] does.
+    pub fn throw(&self, seed: u64, name: &str, kind: RecordType, nth: u64) -> Fate {
+        let name = absolute(name).expect("a domain name");
+        let question = Question { name: &name, kind, transport: Transport::Udp, edns: true, nth, elapsed: Duration::ZERO };
+        decide(std::slice::from_ref(self), seed, &question)
+    }
+
     fn matches(&self, question: &Question<'_>) -> bool {
         let name = match &self.scope {
             Scope::Everything => true,
