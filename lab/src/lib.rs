@@ -28,6 +28,7 @@ mod answer;
 mod counters;
 mod fault;
 mod forge;
+pub mod sample;
 mod scenario;
 mod server;
 
@@ -37,5 +38,6 @@ pub use fault::{Delay, Edns, Fate, Forgery, TcpFault, Transport, Window};
 pub use fault::{Fault, Scope};
 pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::RecordType;
+pub use sample::{Sample, sample, tour};
 pub use scenario::{Problem, ReadError, Scenario};
 pub use server::Lab;

@@ -1,0 +1,227 @@
+//! `postern serve --lab`: a sample configuration with its zones, and the tour through it.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use config::model::Config;
+
+/// The files of the sample: path below the directory, content.
+pub const FILES: &[(&str, &str)] = &[
+    ("postern.toml", include_str!("../zones/postern.toml")),
+    (HEALTH_ZONE, include_str!("../zones/zones/privatelink.azurehealthcareapis.com.zone")),
+    ("zones/privatelink.dicom.azurehealthcareapis.com.zone", include_str!("../zones/zones/privatelink.dicom.azurehealthcareapis.com.zone")),
+    ("zones/privatelink.fhir.azurehealthcareapis.com.zone", include_str!("../zones/zones/privatelink.fhir.azurehealthcareapis.com.zone")),
+    (
+        "zones/privatelink.workspace.azurehealthcareapis.com.zone",
+        include_str!("../zones/zones/privatelink.workspace.azurehealthcareapis.com.zone"),
+    ),
+    ("zones/portal.hosts", include_str!("../zones/zones/portal.hosts")),
+    ("exports/blob.json", include_str!("../zones/exports/blob.json")),
+    ("exports/privatelink.vaultcore.azure.net.zone", include_str!("../zones/exports/privatelink.vaultcore.azure.net.zone")),
+];
+
+/// The file that the tour edits.
+const HEALTH_ZONE: &str = "zones/privatelink.azurehealthcareapis.com.zone";
+
+/// A sample written out.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// Where its files are.
+    pub directory: PathBuf,
+    /// Its configuration, read back from `postern.toml` there: `postern serve -c` would serve the same.
+    pub config: Config,
+}
+
+/// Writes the sample files into a directory, over what is there, and reads the configuration: it listens on `listen` and forwards
+/// everything to `public`, the address of a [`Lab`](crate::Lab).
+pub fn sample(directory: &Path, listen: SocketAddr, public: SocketAddr) -> io::Result<Sample> {
+    for (path, content) in FILES {
+        let path = directory.join(path);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(path, content.replace("LISTEN", &listen.to_string()).replace("PUBLIC", &public.to_string()))?;
+    }
+    let loaded = config::load(&directory.join("postern.toml")).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        io::Error::other(problems.join("\n"))
+    })?;
+    Ok(Sample { directory: directory.to_owned(), config: loaded.config })
+}
+
+/// One step of the tour: a command, and what it shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What to expect, in words.
+    pub expect: String,
+    /// A line for `sh`.
+    pub command: String,
+    /// Lines that the command prints; none of them for NODATA without CNAME and NXDOMAIN, and for edits.
+    pub prints: Vec<String>,
+    /// Reason of the fallback event that it causes.
+    pub fallback: Option<&'static str>,
+}
+
+/// The tour with its headings, for a server on `listen` whose sample files are in `directory`. The steps build on one another.
+pub fn steps(listen: SocketAddr, directory: &Path) -> Vec<(&'static str, Vec<Step>)> {
+    let dig = |question: &str| format!("dig @{} -p {} +short {question}", listen.ip(), listen.port());
+    let ask = |question: &str, prints: &[&str], expect: &str| Step {
+        expect: expect.to_owned(),
+        command: dig(question),
+        prints: prints.iter().map(|line| (*line).to_owned()).collect(),
+        fallback: None,
+    };
+    let falls = |reason, step: Step| Step { fallback: Some(reason), expect: format!("{} · fallback: {reason}", step.expect), ..step };
+    let edit = |command: String, expect: &str| Step { expect: expect.to_owned(), command, prints: Vec::new(), fallback: None };
+
+    let zone = directory.join(HEALTH_ZONE).display().to_string();
+    let fhir_end = ["ahds-fhir-weu.trafficmanager.net.", "ahds-fhir-weu-001.cloudapp.contoso.test.", "203.0.113.20", "203.0.113.21"];
+    let public_fhir = |first: &'static str| [&[first][..], &fhir_end[..]].concat();
+    let fhir3 = "contosows-fhir3.fhir.azurehealthcareapis.com";
+    let fhir3_alias = "contosows-fhir3.fhir.privatelink.azurehealthcareapis.com.";
+    let fhir1_alias = "contosows-fhir1.fhir.privatelink.azurehealthcareapis.com.";
+    vec![
+        (
+            "Private: a CNAME into the private zone, then your record. The public end of the chain is cut off.",
+            vec![
+                ask(
+                    "contosows-workspace.azurehealthcareapis.com",
+                    &["contosows-workspace.privatelink.azurehealthcareapis.com.", "10.20.1.4"],
+                    "10.20.1.4, the workspace",
+                ),
+                ask("contosows-fhir1.fhir.azurehealthcareapis.com", &[fhir1_alias, "10.20.1.5"], "10.20.1.5, FHIR"),
+                ask(
+                    "contosows-dicom1.dicom.azurehealthcareapis.com",
+                    &["contosows-dicom1.privatelink.dicom.azurehealthcareapis.com.", "10.20.1.7"],
+                    "10.20.1.7, DICOM",
+                ),
+                ask("contosows-fhir1.fhir.azurehealthcareapis.com AAAA", &[fhir1_alias], "CNAME alone: NODATA, nothing public leaks"),
+                ask("contosows-fhir1.fhir.azurehealthcareapis.com HTTPS", &[fhir1_alias], "the same"),
+                ask(
+                    "contosolab-fhir1.fhir.azurehealthcareapis.com",
+                    &["contosolab-fhir1.fhir.privatelink.azurehealthcareapis.com.", "10.20.5.5"],
+                    "10.20.5.5, from a hosts file",
+                ),
+                ask(
+                    "contosostorea.blob.core.windows.net",
+                    &["contosostorea.privatelink.blob.core.windows.net.", "10.20.3.4"],
+                    "10.20.3.4, from Azure JSON",
+                ),
+                ask(
+                    "contoso-kv2.vault.azure.net",
+                    &["contoso-kv2.privatelink.vaultcore.azure.net.", "10.20.4.9"],
+                    "10.20.4.9, from a wildcard",
+                ),
+            ],
+        ),
+        (
+            "Public: each but the last two writes a fallback line with its reason, and the record that would mend it.",
+            vec![
+                falls("no-record", ask(fhir3, &public_fhir(fhir3_alias), "public, a record is missing")),
+                falls(
+                    "no-record",
+                    ask(
+                        "fabrikamws-fhir.fhir.azurehealthcareapis.com",
+                        &[
+                            "fabrikamws-fhir.fhir.privatelink.azurehealthcareapis.com.",
+                            "ahds-fhir-neu.trafficmanager.net.",
+                            "ahds-fhir-neu-001.cloudapp.contoso.test.",
+                            "198.51.100.20",
+                        ],
+                        "public, another tenant's",
+                    ),
+                ),
+                falls(
+                    "no-private-cname",
+                    ask("contosows-fhir4.fhir.azurehealthcareapis.com", &fhir_end, "public, it has no private endpoint"),
+                ),
+                falls(
+                    "no-zone",
+                    ask(
+                        "contoso-orders.documents.azure.com",
+                        &["contoso-orders.privatelink.documents.azure.com.", "cdb-ms-prod-weu1.cloudapp.contoso.test.", "203.0.113.70"],
+                        "public, no such zone here",
+                    ),
+                ),
+                falls(
+                    "other-network",
+                    ask(
+                        "-b 127.0.0.3 contosows-fhir1.fhir.azurehealthcareapis.com",
+                        &public_fhir(fhir1_alias),
+                        "public, asked from another network",
+                    ),
+                ),
+                ask(
+                    "fabrikampub-workspace.azurehealthcareapis.com",
+                    &["ahds-ws-weu.trafficmanager.net.", "ahds-ws-weu-001.cloudapp.contoso.test.", "203.0.113.10"],
+                    "public, rightly: no private link",
+                ),
+                ask("www.contoso.test", &["203.0.113.80"], "an ordinary name"),
+            ],
+        ),
+        (
+            "Reload: no restart, the next answer has it.",
+            vec![
+                edit(format!("echo 'contosows-fhir3.fhir 10 IN A 10.20.1.11' >> {zone}"), "add the missing record"),
+                ask(fhir3, &[fhir3_alias, "10.20.1.11"], "10.20.1.11 now"),
+                edit(format!("echo 'oops' >> {zone}"), "break the file: its line and column in the log"),
+                ask(fhir3, &[fhir3_alias, "10.20.1.11"], "the last good data serves on"),
+                edit(format!("sed -i '/oops/d' {zone}"), "mend it"),
+            ],
+        ),
+    ]
+}
+
+/// The tour as it is printed at the start: one line a step.
+pub fn tour(listen: SocketAddr, directory: &Path) -> String {
+    let mut text = String::new();
+    for (heading, steps) in steps(listen, directory) {
+        let wide = steps.iter().map(|step| step.command.chars().count()).filter(|wide| *wide <= 90).max().unwrap_or(0);
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{}# {heading}", if text.is_empty() { "" } else { "\n" });
+        for step in steps {
+            let _ = writeln!(text, "{:wide$}  # {}", step.command, step.expect);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use config::model::{OnMissing, Source};
+
+    use super::*;
+
+    fn addresses() -> (SocketAddr, SocketAddr) {
+        ("127.0.0.1:5300".parse().unwrap(), "127.0.0.1:5353".parse().unwrap())
+    }
+
+    #[test]
+    fn the_sample_configuration_is_read_without_a_word() {
+        let directory = tempfile::tempdir().unwrap();
+        let (listen, public) = addresses();
+        let sample = sample(directory.path(), listen, public).unwrap();
+        let names: Vec<&str> = sample.config.zones.iter().map(|zone| zone.name.as_str()).collect();
+        assert_eq!(names.len(), 6);
+        assert!(names.contains(&"privatelink.dicom.azurehealthcareapis.com"), "{names:?}");
+        assert_eq!(sample.config.server.listen, [listen]);
+        let blob = sample.config.zones.iter().find(|zone| zone.name.contains("blob")).unwrap();
+        assert_eq!(blob.on_missing, OnMissing::Nxdomain);
+        let Source::File { path, .. } = &blob.source else { panic!("a file") };
+        assert!(path.is_file(), "{}", path.display());
+        let warnings = config::load(&directory.path().join("postern.toml")).unwrap().warnings;
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[test]
+    fn the_tour_is_short_and_every_line_is_a_command() {
+        let (listen, _) = addresses();
+        let tour = tour(listen, Path::new("/run/postern-lab"));
+        assert!(tour.lines().count() <= 35, "{tour}");
+        for line in tour.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            assert!(["dig ", "echo ", "sed "].iter().any(|command| line.starts_with(command)), "{line}");
+        }
+    }
+}
