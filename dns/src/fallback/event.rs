@@ -294,3 +294,98 @@ fn quoted(value: &str) -> String {
         false => value.into(),
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// What `contosows-fhir2` without a record looks like.
+    pub fn event(network: &str, name: &str) -> Event {
+        let chain = ["", ".fhir.privatelink.azurehealthcareapis.com", ".trafficmanager.test"].map(|end| format!("{name}{end}")).to_vec();
+        Event {
+            time: rfc3339(OffsetDateTime::UNIX_EPOCH + time::Duration::milliseconds(1_790_000_000_007)),
+            client: IpAddr::from([10, 20, 0, 7]),
+            network: network.into(),
+            name: name.into(),
+            rtype: "A".into(),
+            private: chain[1].clone(),
+            zone: "privatelink.azurehealthcareapis.com".into(),
+            reason: Reason::NoRecord,
+            action: Action::Public,
+            chain,
+            addresses: vec![IpAddr::from([203, 0, 113, 21])],
+            public: Some(true),
+            upstream: Some("192.0.2.53:53".into()),
+            rcode: "NOERROR".into(),
+            ttl: 20,
+            mend: Mend {
+                what: "add the record to zone privatelink.azurehealthcareapis.com".into(),
+                record: Some(format!("{name}.fhir 10 IN A <private address>")),
+                file: Some("zones/privatelink.azurehealthcareapis.com.zone".into()),
+            },
+            folded: 0,
+        }
+    }
+
+    #[test]
+    fn text_is_one_line_of_words_that_a_shell_can_split() {
+        assert_eq!(
+            Event { folded: 3, ..event("hub one", "a") }.to_text(),
+            "2026-09-21T14:13:20.007Z fallback reason=no-record action=public client=10.20.0.7 network=\"hub one\" name=a type=A \
+             private=a.fhir.privatelink.azurehealthcareapis.com zone=privatelink.azurehealthcareapis.com \
+             chain=a,a.fhir.privatelink.azurehealthcareapis.com,a.trafficmanager.test addresses=203.0.113.21 public=true \
+             upstream=192.0.2.53:53 rcode=NOERROR ttl=20 folded=3 mend=\"a.fhir 10 IN A <private address>\" \
+             file=zones/privatelink.azurehealthcareapis.com.zone help=\"add the record to zone privatelink.azurehealthcareapis.com\""
+        );
+    }
+
+    #[test]
+    fn json_is_one_object_with_every_field() {
+        let value: serde_json::Value = serde_json::from_str(&event("hub", "a").to_json()).unwrap();
+        let keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(
+            keys,
+            [
+                "time",
+                "client",
+                "network",
+                "name",
+                "type",
+                "private",
+                "zone",
+                "reason",
+                "action",
+                "chain",
+                "addresses",
+                "public",
+                "upstream",
+                "rcode",
+                "ttl",
+                "mend",
+                "folded"
+            ]
+        );
+        assert_eq!(value["reason"], "no-record");
+        assert_eq!(value["mend"]["record"], "a.fhir 10 IN A <private address>");
+    }
+
+    #[test]
+    fn tells_public_addresses_from_the_rest() {
+        for (address, public) in [
+            ("203.0.113.9", true),
+            ("10.0.0.1", false),
+            ("172.31.0.1", false),
+            ("192.168.0.1", false),
+            ("100.64.0.1", false),
+            ("100.128.0.1", true),
+            ("127.0.0.1", false),
+            ("169.254.1.1", false),
+            ("::ffff:10.0.0.1", false),
+            ("2001:db8::1", true),
+            ("fd00::1", false),
+            ("fe80::1", false),
+        ] {
+            assert_eq!(is_public(address.parse().unwrap()), public, "{address}");
+        }
+    }
+}

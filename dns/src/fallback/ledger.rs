@@ -147,3 +147,55 @@ impl Counts {
         list
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fallback::event::tests::event;
+
+    fn names(ledger: &Ledger) -> Vec<(String, u64)> {
+        ledger.list().iter().map(|seen| (seen.name.to_string(), seen.count)).collect()
+    }
+
+    fn listed(list: &[(&str, u64)]) -> Vec<(String, u64)> {
+        list.iter().map(|(name, count)| (name.to_string(), *count)).collect()
+    }
+
+    #[test]
+    fn the_least_recently_seen_goes_when_it_is_full() {
+        let mut ledger = Ledger::new(2);
+        for name in ["a", "b", "a", "c"] {
+            ledger.see(&event("hub", name), SystemTime::UNIX_EPOCH);
+        }
+        assert_eq!(names(&ledger), listed(&[("c", 1), ("a", 2)]));
+        ledger.bound(1);
+        assert_eq!(names(&ledger), listed(&[("c", 1)]));
+    }
+
+    #[test]
+    fn networks_are_apart_and_the_last_sighting_is_told() {
+        let mut ledger = Ledger::new(10);
+        let later = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(9);
+        ledger.see(&event("hub", "a"), SystemTime::UNIX_EPOCH);
+        ledger.see(&event("spoke", "a"), SystemTime::UNIX_EPOCH);
+        let client = IpAddr::from([10, 20, 0, 99]);
+        ledger.see(&Event { client, action: Action::Stale, reason: Reason::OtherNetwork, ..event("hub", "a") }, later);
+        let list = ledger.list();
+        assert_eq!(list.len(), 2);
+        let hub = &list[0];
+        assert_eq!((&*hub.network, hub.count, hub.first_seen, hub.last_seen), ("hub", 2, SystemTime::UNIX_EPOCH, later));
+        assert_eq!((hub.client, hub.action, hub.reason), (client, Action::Stale, Reason::OtherNetwork));
+    }
+
+    #[test]
+    fn counts_are_bounded_and_lose_nothing() {
+        let mut counts = Counts::default();
+        let many = Counts::BOUND as u64 + 50;
+        for zone in 0..many {
+            counts.count(&Event { zone: format!("z{zone}"), ..event("hub", "a") });
+        }
+        let list = counts.list();
+        assert!(list.len() <= Counts::BOUND + 1);
+        assert_eq!(list.iter().map(|counted| counted.count).sum::<u64>(), many);
+    }
+}

@@ -100,3 +100,63 @@ impl Rotating {
 fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use config::model::Repeat;
+
+    use super::*;
+    use crate::fallback::event::tests::event;
+
+    fn settings(file: &Path, rotate: u64, keep: u32) -> Fallback {
+        Fallback { file: Some(file.into()), format: LogFormat::Json, rotate, keep, repeat: Repeat::All, ledger: 10, queue: 10 }
+    }
+
+    fn names(file: &Path) -> Vec<String> {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_full_file_moves_aside_whole_and_old_ones_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("fallback.log");
+        let two_lines = 2 * (event("hub", "n0").to_json().len() as u64 + 1);
+        let mut output = Output::open(&settings(&file, two_lines, 2)).unwrap();
+        for number in 0..7 {
+            output.write(&event("hub", &format!("n{number}"))).unwrap();
+        }
+        output.flush().unwrap();
+        assert_eq!(names(&file), ["n6"]);
+        assert_eq!(names(&directory.path().join("fallback.log.1")), ["n4", "n5"]);
+        assert_eq!(names(&directory.path().join("fallback.log.2")), ["n2", "n3"]);
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn what_is_there_is_kept_and_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("fallback.log");
+        for name in ["n0", "n1"] {
+            let mut output = Output::open(&settings(&file, 10, 1)).unwrap();
+            output.write(&event("hub", name)).unwrap();
+            output.flush().unwrap();
+        }
+        assert_eq!((names(&file), names(&directory.path().join("fallback.log.1"))), (vec!["n1".into()], vec!["n0".into()]));
+    }
+
+    #[test]
+    fn keeps_none_where_none_is_to_be_kept_and_rotates_never_where_there_is_no_bound() {
+        let directory = tempfile::tempdir().unwrap();
+        for (rotate, left) in [(1, vec!["n2"]), (0, vec!["n0", "n1", "n2"])] {
+            let file = directory.path().join(format!("{rotate}.log"));
+            let mut output = Output::open(&settings(&file, rotate, 0)).unwrap();
+            for number in 0..3 {
+                output.write(&event("hub", &format!("n{number}"))).unwrap();
+            }
+            output.flush().unwrap();
+            assert_eq!(names(&file), left);
+        }
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 2);
+    }
+}

@@ -62,3 +62,49 @@ impl Folding {
         written
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fallback::event::tests::event;
+
+    /// What each of (seconds, name) becomes.
+    fn folded(repeat: Repeat, bound: usize, events: &[(u64, &str)]) -> Vec<Option<u64>> {
+        let mut folding = Folding::new(repeat, bound);
+        let start = Instant::now();
+        events.iter().map(|(at, name)| folding.fold(&event("hub", name), start + Duration::from_secs(*at))).collect()
+    }
+
+    #[test]
+    fn all_first_and_every() {
+        let events = [(0, "a"), (1, "a"), (2, "b"), (299, "a"), (300, "a"), (301, "a"), (900, "a")];
+        for (repeat, want) in [
+            (Repeat::All, [Some(0); 7]),
+            (Repeat::First, [Some(0), None, Some(0), None, None, None, None]),
+            (Repeat::Every(Duration::from_secs(300)), [Some(0), None, Some(0), None, Some(2), None, Some(1)]),
+        ] {
+            assert_eq!(folded(repeat, 10, &events), want, "{repeat:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_is_written_again() {
+        assert_eq!(folded(Repeat::First, 1, &[(0, "a"), (0, "b"), (0, "a")]), [Some(0), Some(0), Some(0)]);
+    }
+
+    #[test]
+    fn network_type_and_reason_are_apart() {
+        let mut folding = Folding::new(Repeat::First, 10);
+        let base = event("hub", "a");
+        let others = [
+            base.clone(),
+            Event { network: "spoke".into(), ..base.clone() },
+            Event { rtype: "AAAA".into(), ..base.clone() },
+            Event { reason: Reason::NoZone, ..base.clone() },
+        ];
+        assert!(others.iter().all(|event| folding.fold(event, Instant::now()) == Some(0)));
+        assert!(others.iter().all(|event| folding.fold(event, Instant::now()).is_none()));
+    }
+}
