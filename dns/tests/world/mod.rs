@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{OnMissing, Recursion};
+use config::model::{Fallback, LogFormat, OnMissing, Recursion, Repeat};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use postern_dns::accept::{self, Verdict};
 use postern_dns::cache::Cache;
 use postern_dns::clock::Now;
 use postern_dns::ede::Failure;
+use postern_dns::fallback::Recorder;
 use postern_dns::query::{Ask, Heard, Patience, Step, walk};
 use postern_dns::respond::respond;
 use postern_dns::route::{Route, RouteId, Routes};
@@ -40,6 +41,8 @@ pub struct World {
     pub asked: Vec<String>,
     /// Only the first alias of a chain is told.
     pub first_hop_only: bool,
+    /// Takes note of every answer.
+    pub recorder: Arc<Recorder>,
 }
 
 impl World {
@@ -54,6 +57,7 @@ impl World {
             now: Now(1_000_000),
             asked: Vec::new(),
             first_hop_only: false,
+            recorder: Recorder::new(&fallback(64)),
         };
         for (name, records) in [
             ("ws-fhir.fhir.azurehealthcareapis.com", "CNAME 30 ws-fhir.fhir.privatelink.azurehealthcareapis.com"),
@@ -188,6 +192,7 @@ impl World {
         for _ in 0..40 {
             match walk(&question, &view, &heard, patience) {
                 Step::Answer(answer) => {
+                    self.recorder.note(&question, client, &answer, &view);
                     let length = respond(&question, &answer, &view, &mut packet, 1232);
                     return Message::from_vec(&packet[..length]).expect("every client can read it");
                 }
@@ -246,6 +251,11 @@ impl World {
         message.add_authority(Record::from_rdata(apex, 900, soa));
         message.to_vec().unwrap()
     }
+}
+
+/// The fallback record, written to the log, with room for `queue` events.
+pub fn fallback(queue: usize) -> Fallback {
+    Fallback { file: None, format: LogFormat::Json, rotate: 0, keep: 0, repeat: Repeat::All, ledger: 1000, queue }
 }
 
 pub fn render(message: &Message) -> String {

@@ -1,0 +1,218 @@
+//! The fallback record: which answers are noted, and what is said of them.
+
+mod world;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use config::model::{Fallback, LogFormat, OnMissing, Repeat};
+use hickory_proto::rr::RecordType::{self, A, AAAA, ANY, CNAME, HTTPS, SOA};
+use postern_dns::fallback::{Action, Reason, Recorder, Writer};
+use serde_json::{Value, json};
+use world::{HUB, SPOKE, World};
+use zones::name::WireName;
+use zones::snapshot::{Hosted, Writer as Source, ZoneState};
+
+const OTHER: &str = "ws-other.fhir.azurehealthcareapis.com";
+const OTHER_PRIVATE: &str = "ws-other.fhir.privatelink.azurehealthcareapis.com";
+const PL: &str = "privatelink.azurehealthcareapis.com";
+
+fn settings(file: &Path) -> Fallback {
+    Fallback { file: Some(file.into()), format: LogFormat::Json, rotate: 0, keep: 0, repeat: Repeat::All, ledger: 100, queue: 64 }
+}
+
+/// The events that a few questions cause.
+fn events(world: &mut World, questions: impl FnOnce(&mut World)) -> Vec<Value> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fallback.json");
+    world.recorder = Recorder::new(&settings(&file));
+    let writer = Writer::start(world.recorder.clone(), &settings(&file)).unwrap();
+    questions(world);
+    writer.stop();
+    let text = std::fs::read_to_string(&file).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn hub(on_missing: OnMissing) -> World {
+    let mut world = World::new();
+    world.private_zone(on_missing);
+    world
+}
+
+/// `reason action private` of the one event, or none.
+fn said(world: &mut World, client: &str, name: &str, rtype: RecordType) -> String {
+    let events = events(world, |world| drop(world.ask(client, name, rtype)));
+    let said = events.iter().map(|event| {
+        let word = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
+        format!("{} {} {}", word("reason"), word("action"), world::short(&(word("private") + ".")))
+    });
+    said.collect::<Vec<_>>().join(" | ")
+}
+
+#[test]
+fn an_answer_that_went_public_is_told_whole() {
+    let mut world = World::new();
+    let file: Arc<Path> = Arc::from(Path::new("zones/privatelink.azurehealthcareapis.com.zone"));
+    world.private_zone(OnMissing::Public);
+    let (hosted, networks) = world.zones.pop().unwrap();
+    let hosted = Hosted::new(WireName::parse(PL).unwrap(), OnMissing::Public, hosted.state.clone(), Source::ZoneFile(file));
+    world.zones.push((Arc::new(hosted), networks));
+    let mut events = events(&mut world, |world| drop(world.ask(HUB, OTHER, A)));
+    let mut event = events.remove(0);
+    assert!(events.is_empty());
+    let time = event.as_object_mut().unwrap().remove("time").unwrap();
+    let time = time::OffsetDateTime::parse(time.as_str().unwrap(), &time::format_description::well_known::Rfc3339).unwrap();
+    assert!((time::OffsetDateTime::now_utc() - time).abs() < time::Duration::minutes(1));
+    assert_eq!(
+        event,
+        json!({
+            "client": HUB, "network": "hub", "name": OTHER, "type": "A", "private": OTHER_PRIVATE, "zone": PL,
+            "reason": "no-record", "action": "public",
+            "chain": [OTHER, OTHER_PRIVATE, "gw.trafficmanager.test"],
+            "addresses": ["203.0.113.9"], "public": true, "upstream": "192.0.2.53", "rcode": "NOERROR", "ttl": 20,
+            "mend": {
+                "what": format!("add the record to zone {PL}"),
+                "record": "ws-other.fhir 10 IN A <private address>",
+                "file": "zones/privatelink.azurehealthcareapis.com.zone",
+            },
+            "folded": 0,
+        })
+    );
+}
+
+#[test]
+fn each_reason_and_action_has_its_case() {
+    let private = "ws-other.fhir.PL.";
+    let other_private = format!("no-record public {private}");
+    for (on_missing, name, rtype, want) in [
+        (OnMissing::Public, OTHER, A, other_private.as_str()),
+        (OnMissing::Public, OTHER, AAAA, &other_private),
+        (OnMissing::Public, OTHER, HTTPS, &other_private),
+        (OnMissing::Public, OTHER_PRIVATE, A, &other_private),
+        (OnMissing::Public, "nobody.fhir.privatelink.azurehealthcareapis.com", A, "no-record public nobody.fhir.PL."),
+        (OnMissing::Nxdomain, OTHER, A, "no-record nxdomain ws-other.fhir.PL."),
+        (OnMissing::Servfail, OTHER, A, "no-record servfail ws-other.fhir.PL."),
+        // A private answer, a name that is not private link, and questions that never fall back.
+        (OnMissing::Public, "ws-fhir.fhir.azurehealthcareapis.com", A, ""),
+        (OnMissing::Public, "ws-fhir.fhir.azurehealthcareapis.com", AAAA, ""),
+        (OnMissing::Public, "www.contoso.test", A, ""),
+        (OnMissing::Public, "plain.azurehealthcareapis.com", A, ""),
+        (OnMissing::Public, OTHER_PRIVATE, SOA, ""),
+        (OnMissing::Public, OTHER_PRIVATE, ANY, ""),
+        (OnMissing::Public, OTHER, CNAME, ""),
+    ] {
+        assert_eq!(said(&mut hub(on_missing), HUB, name, rtype), want, "{on_missing:?} {name} {rtype}");
+    }
+}
+
+#[test]
+fn a_network_without_the_zone_or_without_the_record_is_told_which_network_has_it() {
+    let mut world = hub(OnMissing::Public);
+    // The spoke hosts nothing; the hub has ws-fhir and lacks ws-other.
+    assert_eq!(said(&mut world, SPOKE, "ws-fhir.fhir.azurehealthcareapis.com", A), "other-network public ws-fhir.fhir.PL.");
+    assert_eq!(said(&mut world, SPOKE, OTHER, A), "no-zone public ws-other.fhir.PL.");
+    world.host(PL, &["spoke"], OnMissing::Public, &[("ws-other.fhir", "A", "10.30.1.5")]);
+    assert_eq!(said(&mut world, HUB, OTHER, A), "other-network public ws-other.fhir.PL.");
+    assert_eq!(said(&mut world, SPOKE, "ws-fhir.fhir.azurehealthcareapis.com", A), "other-network public ws-fhir.fhir.PL.");
+    let other = events(&mut world, |world| drop(world.ask(HUB, OTHER, A)));
+    assert!(other[0]["mend"]["what"].as_str().unwrap().contains("network spoke has a record"), "{}", other[0]);
+    let nowhere = events(&mut hub(OnMissing::Public), |world| drop(world.ask(SPOKE, OTHER, A)));
+    assert_eq!(nowhere[0]["mend"]["what"], format!("host zone {PL} for network spoke, with the record"));
+    assert_eq!(nowhere[0]["mend"]["record"], "ws-other.fhir 10 IN A <private address>");
+}
+
+#[test]
+fn a_zone_without_good_data_says_what_is_wrong_with_it() {
+    let mut world = World::new();
+    world.host_as(PL, &["hub"], OnMissing::Public, ZoneState::Unavailable("pl.zone:3:7: error: bad address".into()));
+    let events = events(&mut world, |world| drop(world.ask(HUB, OTHER, A)));
+    assert_eq!((&events[0]["reason"], &events[0]["action"]), (&json!("zone-unavailable"), &json!("servfail")));
+    assert!(events[0]["mend"]["what"].as_str().unwrap().ends_with(": pl.zone:3:7: error: bad address"));
+    assert_eq!(events[0]["rcode"], "SERVFAIL");
+}
+
+#[test]
+fn a_record_of_ours_that_the_public_chain_never_reaches_is_noted_cold_and_cached_and_after_a_change() {
+    let mut world = World::new();
+    world.publish("ws-fhir.fhir.azurehealthcareapis.com", "CNAME 30 gw.trafficmanager.test");
+    let ask = |world: &mut World| said(world, HUB, "ws-fhir.fhir.azurehealthcareapis.com", A);
+    assert_eq!(ask(&mut world), "", "nothing of ours there");
+    world.private_zone(OnMissing::Public);
+    // Cached by now; the record is seen although the look before found none.
+    assert_eq!(ask(&mut world), "no-private-cname public ws-fhir.fhir.PL.");
+    world.cache.clear();
+    assert_eq!(ask(&mut world), "no-private-cname public ws-fhir.fhir.PL.");
+    let events = events(&mut world, |world| drop(world.ask(HUB, "ws-fhir.fhir.azurehealthcareapis.com", A)));
+    assert_eq!((&events[0]["zone"], &events[0]["mend"]["record"]), (&json!(PL), &Value::Null));
+    assert_eq!(said(&mut world, SPOKE, "ws-fhir.fhir.azurehealthcareapis.com", A), "", "no record in that network");
+}
+
+#[test]
+fn every_cached_answer_is_noted_too_and_a_stale_one_says_so() {
+    let mut world = hub(OnMissing::Public);
+    let events = events(&mut world, |world| {
+        for _ in 0..3 {
+            world.ask(HUB, OTHER, A);
+        }
+        world.now = world.now.plus(Duration::from_secs(100));
+        world.up = false;
+        world.ask(HUB, OTHER, A);
+    });
+    let actions: Vec<_> = events.iter().map(|event| (event["action"].as_str().unwrap(), event["ttl"].as_u64().unwrap())).collect();
+    assert_eq!(actions, [("public", 20), ("public", 20), ("public", 20), ("stale", 30)]);
+    let ledger = world.recorder.ledger();
+    assert_eq!(ledger.len(), 1);
+    assert_eq!((&*ledger[0].network, &*ledger[0].name, &*ledger[0].private, ledger[0].count), ("hub", OTHER, OTHER_PRIVATE, 4));
+    let counts: Vec<_> = world.recorder.counts().iter().map(|counted| (counted.reason, counted.action, counted.count)).collect();
+    assert_eq!(counts, [(Reason::NoRecord, Action::Public, 3), (Reason::NoRecord, Action::Stale, 1)]);
+}
+
+#[test]
+fn what_the_queue_has_no_room_for_is_counted() {
+    let mut world = hub(OnMissing::Public);
+    world.recorder = Recorder::new(&world::fallback(4)); // nobody writes yet
+    for _ in 0..10 {
+        world.ask(HUB, OTHER, A);
+    }
+    assert_eq!((world.recorder.dropped(), world.recorder.waiting()), (6, 4));
+    let writer = Writer::start(world.recorder.clone(), &world::fallback(4)).unwrap();
+    writer.stop();
+    assert_eq!((world.recorder.ledger()[0].count, world.recorder.waiting()), (4, 0));
+}
+
+#[test]
+fn a_file_that_was_renamed_is_opened_anew_and_other_settings_are_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fallback.json");
+    let lines = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
+    let until = |what: &mut dyn FnMut() -> bool| {
+        let start = Instant::now();
+        while !what() && start.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let mut world = hub(OnMissing::Public);
+    world.recorder = Recorder::new(&settings(&file));
+    let writer = Writer::start(world.recorder.clone(), &settings(&file)).unwrap();
+    world.ask(HUB, OTHER, A);
+    until(&mut || lines(&file) == 1);
+    let aside = directory.path().join("aside");
+    std::fs::rename(&file, &aside).unwrap();
+    writer.reopen();
+    until(&mut || file.exists());
+    world.ask(HUB, OTHER, A);
+    until(&mut || lines(&file) == 1);
+    assert_eq!((lines(&file), lines(&aside)), (1, 1));
+
+    let second = directory.path().join("second.json");
+    writer.reconfigure(&Fallback { repeat: Repeat::First, ..settings(&second) }).unwrap();
+    assert!(writer.reconfigure(&settings(&directory.path().join("missing/f"))).is_err());
+    until(&mut || {
+        world.ask(HUB, OTHER, A);
+        lines(&second) == 1
+    });
+    world.ask(HUB, OTHER, A);
+    writer.stop();
+    assert_eq!(lines(&second), 1, "the first alone is written");
+}
