@@ -49,6 +49,8 @@ pub(super) struct Lexer<'t> {
     pub line: u32,
     /// Offset of that line's first byte.
     pub line_start: usize,
+    /// Parentheses that were never closed so far.
+    unclosed: u32,
 }
 
 /// What a byte is to the lexer and to the fast path.
@@ -89,7 +91,7 @@ pub(super) static CLASS: [Class; 256] = {
 impl<'t> Lexer<'t> {
     pub fn new(text: &'t [u8]) -> Self {
         let at = if text.starts_with(super::BOM) { super::BOM.len() } else { 0 };
-        Self { text, at, line: 1, line_start: at }
+        Self { text, at, line: 1, line_start: at, unclosed: 0 }
     }
 
     /// The place of the next byte.
@@ -107,14 +109,16 @@ impl<'t> Lexer<'t> {
             return Line::End;
         }
         let start = self.at;
+        // Each unclosed parenthesis is looked for further than it is read: a file full of them must not take for ever.
+        let longest = MAX_ENTRY >> self.unclosed.min(8);
         let blank = matches!(self.text[self.at], b' ' | b'\t');
         let mut bad: Option<Box<Bad>> = None;
         let mut open: Option<(Spot, usize)> = None;
         while let Some(&byte) = self.text.get(self.at) {
+            if open.is_some() && self.at - start > longest {
+                break;
+            }
             if self.at - start > MAX_ENTRY {
-                if open.is_some() {
-                    break;
-                }
                 bad.get_or_insert_with(|| Bad::new(self.spot(), "the line is longer than 1 MiB", "no record needs that much"));
                 self.at = self.line_end(self.at);
                 if self.at < self.text.len() {
@@ -163,14 +167,16 @@ impl<'t> Lexer<'t> {
             }
         }
         if let Some((spot, _)) = open {
+            self.unclosed += 1;
             self.line = spot.line;
             self.line_start = spot.line_start as usize;
             self.at = self.line_end(spot.at as usize);
             if self.at < self.text.len() {
                 self.next_line();
             }
-            let earlier = bad.filter(|bad| bad.spot.line == spot.line && bad.spot.at < spot.at);
-            return Line::Bad(earlier.unwrap_or_else(|| Bad::new(spot, "`(` is never closed", "put `)` behind the record's last field")));
+            // What is wrong on the same line may be why: a quote that is not closed has the `)` in it. What is behind is found again.
+            let cause = bad.filter(|bad| bad.spot.line == spot.line);
+            return Line::Bad(cause.unwrap_or_else(|| Bad::new(spot, "`(` is never closed", "put `)` behind the record's last field")));
         }
         match bad {
             Some(bad) => Line::Bad(bad),
@@ -260,6 +266,19 @@ impl Token {
     pub fn content<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         let raw = self.raw(text);
         if self.form == Form::Quoted { &raw[1..raw.len() - 1] } else { raw }
+    }
+
+    /// `key="value"` as the word `key=` and the string behind it.
+    pub fn split(self, text: &[u8]) -> (Self, Option<Self>) {
+        // The lexer took the first quote behind a `=` for the start of the string.
+        match self.raw(text).windows(2).position(|pair| pair == b"=\"") {
+            Some(at) if self.form == Form::Pair => {
+                let quote = self.spot.at + at as u32 + 1;
+                let string = Self { spot: Spot { at: quote, ..self.spot }, form: Form::Quoted, ..self };
+                (Self { end: quote, form: Form::Plain, ..self }, Some(string))
+            }
+            _ => (self, None),
+        }
     }
 
     /// True for a word that is `word`, in any case.

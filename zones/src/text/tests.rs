@@ -48,18 +48,35 @@ pub fn zone_in(text: impl AsRef<[u8]>, file: &Path, root: Option<&Path>) -> (Kep
 }
 
 #[test]
-fn reads_a_small_zone() {
-    let (lines, problems) = zone(
-        "$TTL 1h\n@ IN SOA ns hostmaster (1 2 3\n 4 5) ; five\nwww A 10.0.0.1\n  AAAA 2001:db8::1\nmail 10 IN MX 10 Mail.Contoso.Test.\n",
-    );
-    assert_eq!(problems, Vec::<String>::new());
-    assert_eq!(
-        lines,
-        [
-            "contoso.test. 3600 SOA ns.contoso.test. hostmaster.contoso.test. 1 2 3 4 5",
-            "www.contoso.test. 3600 A 10.0.0.1",
-            "www.contoso.test. 3600 AAAA 2001:db8::1",
-            "mail.contoso.test. 10 MX 10 Mail.Contoso.Test.",
-        ]
-    );
+fn the_format_is_told_from_content_and_name() {
+    use config::model::Format::{Azure, Hosts, Zone};
+    let cases: [(&str, &[u8], config::model::Format); 16] = [
+        ("x.json", b"", Azure),
+        ("x.zone", b"", Zone),
+        ("x", b"", Zone),
+        ("x.HOSTS", b"", Hosts),
+        ("x.txt", include_bytes!("../../tests/data/azure/portal_host_file.txt"), Hosts),
+        ("x.txt", include_bytes!("../../tests/data/azure/private_dns_zone_export.txt"), Zone),
+        ("x.txt", include_bytes!("../../tests/data/azure/pe_show_manual.json"), Azure),
+        ("x.zone", b"\xef\xbb\xbf\r\n [", Azure),
+        ("x", b"\xff\xfe{\0", Azure),
+        ("x", b"\xfe\xff\0#\0 ", Hosts),
+        ("x", b"; a zone\n10 IN PTR a.test.", Zone),
+        ("x", b"\n10.0.0.1\ta.test", Hosts),
+        ("x", b"2001:db8::1 a.test", Hosts),
+        ("x", b"10.0.0.1.in-addr.arpa. PTR a.test.", Zone),
+        ("x.zone", b"10.0.0.1 a.test", Zone),
+        ("hosts", b"127.0.0.1 localhost", Hosts),
+    ];
+    for (path, text, want) in cases {
+        assert_eq!(super::detect(Path::new(path), text), want, "{path} {text:?}");
+    }
+}
+
+#[test]
+fn a_fingerprint_follows_the_bytes() {
+    use super::fingerprint;
+    assert_eq!(fingerprint(b"a"), fingerprint(b"a"));
+    assert_ne!(fingerprint(b"a"), fingerprint(b"b"));
+    assert_ne!(fingerprint(b""), fingerprint(b"\0"));
 }

@@ -2,6 +2,8 @@
 
 mod generate;
 mod include;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use super::names::{Written, read_name, repeats_origin};
 use super::rdata::{Fields, is_meta, mnemonics, read_fields, seconds, type_code_of, type_name};
 use super::report::{Bad, Outcome, Report, Spot, shown};
 use super::{Read, decode};
-use crate::name::NameBuf;
+use crate::name::{NameBuf, write_name};
 use crate::record::{Position, Problem, RecordRef, RecordSink};
 
 /// Longest TTL (RFC 2181 section 8).
@@ -34,6 +36,7 @@ pub fn read_zone_file(
         report: Report::new(problems),
         read: Read::default(),
         includes: include::Includes::new(include_root, file),
+        generated: 0,
         tokens: Vec::new(),
         rdata: Vec::new(),
         name: Vec::new(),
@@ -74,6 +77,8 @@ struct Reader<'r> {
     report: Report<'r>,
     read: Read,
     includes: include::Includes,
+    /// Records that `$GENERATE` made.
+    generated: u64,
     // Buffers that are used again for each entry.
     tokens: Vec<Token>,
     rdata: Vec<u8>,
@@ -169,15 +174,7 @@ impl Reader<'_> {
         };
         let behind = if blank { None } else { Some(first) };
         let record = record_head(file, behind, rest)?;
-        let mut split = Vec::new();
-        let mut data = &rest[record.taken..];
-        if !matches!(record.rtype, 64 | 65) && data.iter().any(|token| token.form == Form::Pair) {
-            split = split_pairs(file.text, data);
-            data = &split;
-        }
-        let result = self.record(file, &owner, &record, data, scope, first.spot);
-        drop(split);
-        result
+        self.record(file, &owner, &record, &rest[record.taken..], scope, first.spot)
     }
 
     /// One record from its type on.
@@ -225,9 +222,9 @@ impl Reader<'_> {
 
     fn warn_repeated(&mut self, file: File<'_>, token: Token, scope: &Scope) {
         let raw = shown(token.raw(file.text));
-        let mut full = Vec::new();
-        let _ = read_name(token.raw(file.text), &scope.origin, &mut full); // it was read before
-        let full = NameBuf::read(&full).map(|name| name.to_string()).unwrap_or_default();
+        let (mut wire, mut full) = (Vec::new(), String::new());
+        let _ = read_name(token.raw(file.text), &scope.origin, &mut wire); // it was read before
+        let _ = write_name(&wire, &mut full); // a string takes everything
         let bad = Bad::new(
             token.spot,
             format!("`{raw}` has no final dot, so it means `{full}`"),
@@ -463,24 +460,6 @@ fn only(text: &[u8], word: Token, rest: &[Token], what: &str) -> Outcome<Token> 
             Err(Bad::new(extra.spot, format!("`{}` is more than {directive} takes", shown(extra.raw(text))), "a comment begins with `;`"))
         }
     }
-}
-
-/// Tokens such as `key="value"` as two, which they are for every type but SVCB and HTTPS.
-fn split_pairs(text: &[u8], tokens: &[Token]) -> Vec<Token> {
-    let mut split = Vec::with_capacity(tokens.len() + 1);
-    for token in tokens {
-        let raw = token.raw(text);
-        // The lexer took the first quote behind a `=` for the start of the string.
-        let quote = raw.windows(2).position(|pair| pair == b"=\"").map(|at| token.spot.at + at as u32 + 1);
-        match quote.filter(|_| token.form == Form::Pair) {
-            Some(quote) => {
-                split.push(Token { end: quote, form: Form::Plain, ..*token });
-                split.push(Token { spot: Spot { at: quote, ..token.spot }, form: Form::Quoted, ..*token });
-            }
-            None => split.push(*token),
-        }
-    }
-    split
 }
 
 /// Whose records the lines behind a line have that the lexer refused.

@@ -27,6 +27,8 @@ static CERT_TYPES: &[(&str, u32)] = &[
 pub(in super::super) struct Fields<'t> {
     text: &'t [u8],
     tokens: &'t [Token],
+    /// The string behind the `=` of a token such as `key="value"`, which is two tokens for every type but SVCB and HTTPS.
+    split: Option<Token>,
     origin: &'t [u8],
     rtype: u16,
     /// Where something that is missing is reported: the type, because there is nothing where it should stand.
@@ -38,7 +40,7 @@ pub(in super::super) struct Fields<'t> {
 /// Appends the wire form of the RDATA in `fields` to `out`.
 pub(in super::super) fn read_fields(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
     let start = out.len();
-    match (fields.tokens.first(), layout(fields.rtype)) {
+    match (fields.first(), layout(fields.rtype)) {
         (Some(token), _) if token.is(fields.text, "\\#") => fields.generic(out)?,
         (_, None) => {
             let name = type_name(fields.rtype);
@@ -52,7 +54,7 @@ pub(in super::super) fn read_fields(fields: &mut Fields<'_>, out: &mut Vec<u8>) 
             for field in layout.fields {
                 fields.field(*field, out)?;
             }
-            if let Some(extra) = fields.tokens.first() {
+            if let Some(extra) = fields.first() {
                 let what = quote(extra.raw(fields.text));
                 return Err(Bad::new(extra.spot, format!("{what} is more than {} has room for", layout.name), extra_help(fields.rtype)));
             }
@@ -74,21 +76,30 @@ fn extra_help(rtype: u16) -> &'static str {
 
 impl<'t> Fields<'t> {
     pub fn new(text: &'t [u8], tokens: &'t [Token], origin: &'t [u8], rtype: u16, behind: Spot) -> Self {
-        Self { text, tokens, origin, rtype, behind, without_dot: None }
+        Self { text, tokens, split: None, origin, rtype, behind, without_dot: None }
     }
 
     /// True when all tokens are taken.
     pub fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
+        self.first().is_none()
     }
 
     /// The next token with its text; `what` is missing where there is none.
     pub fn next(&mut self, what: &str) -> Outcome<(Token, &'t [u8])> {
-        let Some((token, rest)) = self.tokens.split_first() else {
+        let Some(mut token) = self.first() else {
             return Err(Bad::new(self.behind, format!("{} is missing", of(what, self.rtype)), ""));
         };
-        self.tokens = rest;
-        Ok((*token, token.content(self.text)))
+        if self.split.take().is_none() {
+            self.tokens = &self.tokens[1..];
+            if token.form == Form::Pair && !matches!(self.rtype, 64 | 65) {
+                (token, self.split) = token.split(self.text);
+            }
+        }
+        Ok((token, token.content(self.text)))
+    }
+
+    fn first(&self) -> Option<Token> {
+        self.split.or(self.tokens.first().copied())
     }
 
     /// The same for what is not a string.
@@ -118,7 +129,7 @@ impl<'t> Fields<'t> {
     }
 
     fn first_spot(&self) -> Spot {
-        self.tokens.first().map_or(self.behind, |token| token.spot)
+        self.first().map_or(self.behind, |token| token.spot)
     }
 
     fn field(&mut self, field: Field, out: &mut Vec<u8>) -> Outcome<()> {

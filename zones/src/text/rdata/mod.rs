@@ -1,11 +1,13 @@
 //! Record types: their mnemonics, and RDATA between presentation format and wire.
 //!
-//! A type is one line of [`TYPES`]: its code, its mnemonic and its fields in wire order. Reading and writing both follow that line.
+//! A type is one line of `TYPES`: its code, its mnemonic and its fields in wire order. Reading and writing both follow that line.
 //! A type that is not there has RFC 3597's form alone: `TYPE65400 \# 4 0A000001`.
 
 mod fields;
 mod location;
 mod services;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::borrow::Cow;

@@ -7,6 +7,8 @@ use super::{File, Head, Owner, Reader, Scope, record_head};
 
 /// Records that one `$GENERATE` may make.
 const MAX_RECORDS: u64 = 65_536;
+/// Records that all `$GENERATE` of a source may make: a few lines must not fill the memory.
+const MAX_IN_ALL: u64 = 1 << 20;
 /// Digits that a number may be filled up to: more than any label or field holds.
 const MAX_WIDTH: u32 = 255;
 
@@ -61,6 +63,10 @@ impl Reader<'_> {
         for token in data {
             let text = if whole.is_some() { token.content(file.text) } else { token.raw(file.text) };
             templates.push(Template::read(file.text, *token, text)?);
+        }
+        self.generated += u64::from((range.stop - range.start) / range.step) + 1;
+        if self.generated > MAX_IN_ALL {
+            return Err(Bad::new(word.spot, format!("all $GENERATE together make more than {MAX_IN_ALL} records"), ""));
         }
         let mut line = Vec::new();
         let mut tokens = Vec::new();
