@@ -1,0 +1,15 @@
+//! `postern version`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+/// Print the version.
+#[derive(Debug, Args)]
+pub struct VersionArgs {}
+
+/// Prints it.
+pub fn run(_args: VersionArgs) -> ExitCode {
+    println!("postern {}", env!("CARGO_PKG_VERSION"));
+    ExitCode::SUCCESS
+}
