@@ -1,11 +1,25 @@
-//! Postern: sockets.
+//! Batched UDP: the only unsafe code.
+//!
+//! ```text
+//! the side that is asked      bind_udp ─ Batch: receive → reply in place → send       one call each for up to 64 datagrams
+//! answers that come later     send_to_from                                            from the address that was asked
+//! the side that asks          ClientBatch over connected sockets, Poller              upstreams, load generators
+//! to measure against          mirror                                                  the least a server can do
+//! ```
+//!
+//! It knows nothing of DNS, starts no thread and keeps no state beside the buffers. Linux only.
 
+mod address;
 mod affinity;
+mod batch;
+mod bind;
 mod client;
 mod echo;
 mod poller;
 
 pub use affinity::{allowed_cpus, pin_thread, wake_on_time};
+pub use batch::{Batch, Datagram, Sent, send_to_from};
+pub use bind::{UdpOptions, bind_udp, overflowed};
 pub use client::ClientBatch;
 pub use echo::mirror;
 pub use poller::{Poller, Ready};

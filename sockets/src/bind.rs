@@ -1,0 +1,114 @@
+//! Sockets that are asked.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// How a UDP socket that is asked is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UdpOptions {
+    /// SO_REUSEPORT: several workers share the address, each with a socket and a queue of its own.
+    pub reuse_port: bool,
+    /// SO_RCVBUF, octets; 0: the system's. The system halves and caps it (`net.core.rmem_max`) without a word.
+    pub receive_buffer: usize,
+    /// SO_SNDBUF, octets; 0: the system's.
+    pub send_buffer: usize,
+    /// Longest wait for a datagram: how late a stop is seen. None: for ever.
+    pub read_timeout: Option<Duration>,
+}
+
+impl Default for UdpOptions {
+    /// A shared address, 4 MB for bursts while a worker is scheduled out, a look around five times a second.
+    fn default() -> Self {
+        Self { reuse_port: true, receive_buffer: 4 << 20, send_buffer: 4 << 20, read_timeout: Some(Duration::from_millis(200)) }
+    }
+}
+
+/// Binds a blocking UDP socket. An IPv6 socket takes no IPv4; on a wildcard address each datagram says which address it was sent to.
+pub fn bind_udp(address: SocketAddr, options: &UdpOptions) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if options.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    // A buffer that the system refuses is no reason not to serve.
+    if options.receive_buffer > 0 {
+        let _ = socket.set_recv_buffer_size(options.receive_buffer);
+    }
+    if options.send_buffer > 0 {
+        let _ = socket.set_send_buffer_size(options.send_buffer);
+    }
+    socket.set_read_timeout(options.read_timeout)?;
+    if address.ip().is_unspecified() {
+        match address.is_ipv6() {
+            true => set_option(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?,
+            false => set_option(&socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?,
+        }
+    }
+    // Path MTUs that strangers claim by ICMP do not count: a forged one would make us send fragments, into which forged data can be
+    // slipped (RFC 9715 section 3.1). Old kernels lack the option for IPv6.
+    let _ = match address.is_ipv6() {
+        true => set_option(&socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
+        false => set_option(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
+    };
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// Datagrams that the kernel dropped because this socket's receive buffer was full.
+pub fn overflowed(socket: &UdpSocket) -> io::Result<u32> {
+    const SO_MEMINFO: libc::c_int = 55; // asm-generic/socket.h, since 4.12
+    const SK_MEMINFO_DROPS: usize = 8; // linux/sock_diag.h
+    let mut info = [0u32; SK_MEMINFO_DROPS + 1];
+    let mut length = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the descriptor is open; the kernel writes at most `length` octets into `info` and the length it wrote into `length`.
+    let result = unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_MEMINFO, info.as_mut_ptr().cast(), &mut length) };
+    if result == 0 { Ok(info[SK_MEMINFO_DROPS]) } else { Err(io::Error::last_os_error()) }
+}
+
+fn set_option(socket: &Socket, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    // SAFETY: the descriptor is open; `value` lives through the call and its size is given.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size_of::<libc::c_int>() as libc::socklen_t)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_share_an_address_and_strangers_do_not() {
+        let first = bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::default()).unwrap();
+        let address = first.local_addr().unwrap();
+        let second = bind_udp(address, &UdpOptions::default()).unwrap();
+        assert_eq!(second.local_addr().unwrap(), address);
+        let alone = UdpOptions { reuse_port: false, ..UdpOptions::default() };
+        assert_eq!(bind_udp(address, &alone).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn both_wildcards_take_the_same_port() {
+        let v6 = bind_udp("[::]:0".parse().unwrap(), &UdpOptions::default()).unwrap();
+        let port = v6.local_addr().unwrap().port();
+        bind_udp(SocketAddr::new("0.0.0.0".parse().unwrap(), port), &UdpOptions::default()).unwrap();
+    }
+
+    #[test]
+    fn datagrams_that_found_no_room_are_counted() {
+        let options = UdpOptions { receive_buffer: 4096, ..UdpOptions::default() };
+        let socket = bind_udp("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert_eq!(overflowed(&socket).unwrap(), 0);
+        for _ in 0..200 {
+            client.send_to(&[0; 512], socket.local_addr().unwrap()).unwrap();
+        }
+        assert!(overflowed(&socket).unwrap() > 100);
+    }
+}
