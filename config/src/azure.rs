@@ -97,6 +97,8 @@ struct Rule {
     public: Pattern,
     private: Pattern,
     status: Status,
+    /// Its number in the order of the rows, where a row names first what people use first.
+    order: usize,
 }
 
 /// Labels that a public name may have in front of a fixed end.
@@ -208,11 +210,13 @@ impl Table {
         self.zones.iter().any(|pattern| pattern.fits(&zone).is_some())
     }
 
-    /// The public zones whose names lead into `zone`: what one forwards for it. Empty where the table does not know the zone.
+    /// The public zones whose names lead into `zone`: what one forwards for it, the most used first. Empty where the table does not know the zone.
     pub fn public_forwarders(&self, zone: &str) -> Vec<String> {
         let zone = plain(zone);
+        let mut rules: Vec<&Rule> = self.rules.iter().collect();
+        rules.sort_by_key(|rule| (rule.status, rule.order));
         let mut found: Vec<String> = Vec::new();
-        for rule in &self.rules {
+        for rule in rules {
             let public = if let Some(bound) = rule.private_zone().fits(&zone) {
                 rule.public.known_end(&bound)
             } else if let Some(bound) = rule.private.fits(&zone) {
@@ -298,7 +302,7 @@ impl Table {
             for rule in row.rules()? {
                 match rules.iter_mut().find(|known| known.public == rule.public && known.private == rule.private) {
                     Some(known) => known.status = known.status.min(rule.status),
-                    None => rules.push(rule),
+                    None => rules.push(Rule { order: rules.len(), ..rule }),
                 }
             }
             for zone in &row.zones {
@@ -380,7 +384,7 @@ impl Row {
         let forward = self.forward.iter().map(|zone| Pattern::parse(zone)).collect::<Result<Vec<_>, _>>()?;
         let mut rules = Vec::new();
         for (public, private) in &self.names {
-            let rule = Rule { public: Pattern::parse(public)?, private: Pattern::parse(private)?, status: self.status };
+            let rule = Rule { public: Pattern::parse(public)?, private: Pattern::parse(private)?, status: self.status, order: 0 };
             if !rule.fills() {
                 return Err(format!("`{private}` has a `*` or a hole that `{public}` lacks"));
             }
@@ -396,7 +400,7 @@ impl Row {
             }
             let public = Pattern { star: true, labels: zone.labels[1..].to_vec() };
             if forward.iter().any(|forward| forward.is_related_to(&public)) {
-                rules.push(Rule { public, private: zone.below(), status: self.status });
+                rules.push(Rule { public, private: zone.below(), status: self.status, order: 0 });
             }
         }
         Ok(rules)

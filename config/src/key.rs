@@ -82,8 +82,7 @@ pub(crate) enum Presence {
 pub(crate) struct Section {
     /// Its name, without brackets.
     pub(crate) name: &'static str,
-    /// `[[name]]`, not `[name]`.
-    pub(crate) list: bool,
+    pub(crate) form: Form,
     pub(crate) doc: &'static str,
     pub(crate) keys: &'static [&'static dyn AnyKey],
     /// For a list: the tables that the sample shows, by their keys.
@@ -92,10 +91,25 @@ pub(crate) struct Section {
     pub(crate) one_of: &'static [&'static [&'static str]],
 }
 
+/// How a section is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `[name]`, once.
+    Table,
+    /// `[[name]]`, as often as needed.
+    List,
+    /// `name = [{…}]`, inside another section.
+    Inline,
+}
+
 impl Section {
     /// `[server]` or `[[zone]]`.
     pub(crate) fn header(&self) -> String {
-        if self.list { format!("[[{}]]", self.name) } else { format!("[{}]", self.name) }
+        match self.form {
+            Form::Table => format!("[{}]", self.name),
+            Form::List => format!("[[{}]]", self.name),
+            Form::Inline => self.name.into(),
+        }
     }
 
     pub(crate) fn key(&self, name: &str) -> Option<&'static dyn AnyKey> {
@@ -141,7 +155,7 @@ any_key!(Required, |_: &Required<K>| Presence::Required, |key: &Required<K>| key
 macro_rules! section {
     (
         $(#[doc = $about:literal])*
-        $module:ident = $name:literal, list: $list:literal, shown: $shown:expr, one_of: $one_of:expr;
+        $module:ident = $name:literal, $form:ident, shown: $shown:expr, one_of: $one_of:expr;
         $( $(#[doc = $doc:literal])* $key:ident $text:literal: $kind:ty = $value:expr, $state:ident { $($field:ident: $words:literal),* }; )*
     ) => {
         $(#[doc = $about])*
@@ -153,7 +167,7 @@ macro_rules! section {
             )*
             pub(crate) static SECTION: Section = Section {
                 name: $name,
-                list: $list,
+                form: Form::$form,
                 doc: concat!($($about, "\n"),*),
                 keys: &[$(&$key),*],
                 shown: $shown,

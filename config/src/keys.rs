@@ -3,7 +3,7 @@
 //! The parser, the JSON Schema, the sample and the reference are all made from these tables. A new key is one entry here, one field in
 //! [`crate::model`], and one line in `parse.rs` that carries it over; the sample is then written anew (`postern schema --format toml`).
 
-use crate::key::{Absent, Default, Required, Section, section};
+use crate::key::{Absent, Default, Form, Required, Section, section};
 use crate::kind::{
     Address, Domain, Format, Level, List, LogFormat, Millis, NetworkName, Number, OnMissing, OneOf, PathText, Prefix, Preset, Recursion,
     Repeat, Seconds, Select, Size, Switch, Text, UpstreamList,
@@ -33,7 +33,7 @@ const TIB: u64 = 1 << 40;
 
 section! {
     /// Listeners, identity, the user to become, and how sources are watched.
-    server = "server", list: false, shown: &[], one_of: &[];
+    server = "server", Table, shown: &[], one_of: &[];
 
     /// Addresses that are listened on, UDP and TCP. Without a port: 53. Port 0 takes any free port.
     LISTEN "listen": List<Address> = List { of: Address, least: 1 }, Default { default: r#"["0.0.0.0:53", "[::]:53"]"# };
@@ -85,7 +85,7 @@ section! {
     /// A virtual network or site: the clients that see the same zones. A client belongs to the network with its longest prefix.
     ///
     /// `default` is everybody else. It is always there; name it to say who in it may have recursion.
-    network = "network", list: true, shown: &[&["name", "clients", "recursion"]], one_of: &[];
+    network = "network", List, shown: &[&["name", "clients", "recursion"]], one_of: &[];
 
     /// Its name, by which zones and routes link to it.
     NAME "name": NetworkName = NetworkName, Required { example: r#""hub""# };
@@ -101,7 +101,7 @@ section! {
     /// A private zone, served from files of ours, linked to one or more networks. Files are watched.
     ///
     /// The same name may be given several times with other records, each linked to other networks.
-    zone = "zone", list: true,
+    zone = "zone", List,
         shown: &[&["preset", "network", "directory", "on-missing", "min-ttl", "max-ttl"], &["name", "network", "file", "format"]],
         one_of: &[&["preset", "name"], &["directory", "file"]];
 
@@ -137,7 +137,7 @@ section! {
     /// A route: who is asked for the names below a suffix. The longest suffix wins; `.` is the rest.
     ///
     /// With no `[[forward]]` at all the system's resolvers are asked for everything.
-    forward = "forward", list: true, shown: &[&["zone", "network", "upstreams", "select", "timeout"]], one_of: &[];
+    forward = "forward", List, shown: &[&["zone", "network", "upstreams", "select", "timeout"]], one_of: &[];
 
     /// Suffix of the names. For private link forward the public zone (`blob.core.windows.net`), not the `privatelink` one.
     ZONE "zone": Domain = Domain, Required { example: r#"".""# };
@@ -157,7 +157,7 @@ section! {
 
 section! {
     /// An upstream of a route, written as a table.
-    upstream = "upstreams", list: true, shown: &[], one_of: &[];
+    upstream = "upstreams", Inline, shown: &[], one_of: &[];
 
     /// Where it listens, as in the short form.
     ADDRESS "address": crate::kind::UpstreamAddress = crate::kind::UpstreamAddress, Required { example: r#""168.63.129.16""# };
@@ -171,7 +171,7 @@ section! {
 
 section! {
     /// The cache of what upstreams say. Private records never enter it.
-    cache = "cache", list: false, shown: &[], one_of: &[];
+    cache = "cache", Table, shown: &[], one_of: &[];
 
     /// Memory for entries.
     SIZE "size": Size = Size { least: MIB, most: TIB, zero: "no cache" }, Default { default: r#""64MiB""# };
@@ -203,7 +203,7 @@ section! {
 
 section! {
     /// Bounds on what strangers can make the server hold.
-    limits = "limits", list: false, shown: &[], one_of: &[];
+    limits = "limits", Table, shown: &[], one_of: &[];
 
     /// Questions of clients that wait for upstreams, in all. One more is answered SERVFAIL.
     PENDING "pending": Number<usize> = Number { least: 16, most: 1_000_000, zero: "" }, Default { default: "10000" };
@@ -226,7 +226,7 @@ section! {
 
 section! {
     /// The operational log.
-    log = "log", list: false, shown: &[], one_of: &[];
+    log = "log", Table, shown: &[], one_of: &[];
 
     /// `error`, `warn`, `info`, `debug` or `trace`, or a filter by module such as `info,postern_dns=debug`.
     LEVEL "level": Level = Level, Default { default: r#""info""# };
@@ -237,7 +237,7 @@ section! {
 
 section! {
     /// The record of every answer that went public at a private-link name, and of every one that `on-missing` refused.
-    fallback = "fallback", list: false, shown: &[], one_of: &[];
+    fallback = "fallback", Table, shown: &[], one_of: &[];
 
     /// File the events go to; opened anew on SIGUSR1.
     FILE "file": PathText = PathText, Absent { absent: "the log, at WARN", example: r#""fallback.jsonl""# };

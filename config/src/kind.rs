@@ -54,7 +54,12 @@ pub(crate) fn wrong_type(shape: &str, value: &Spanned<DeValue<'_>>, field: Field
         DeValue::Datetime(_) => "a date",
         DeValue::Table(_) => "a table",
     };
-    problems.error(value.span().start, format!("`{}` must be {shape}, found {found}", field.name), field.help());
+    let help = match value.get_ref() {
+        DeValue::String(text) if field.example.starts_with('[') => format!("write `{} = [\"{text}\"]`", field.name),
+        DeValue::String(text) if ["true", "false"].contains(&text.as_ref()) => format!("write `{} = {text}`, without quotes", field.name),
+        _ => field.help(),
+    };
+    problems.error(value.span().start, format!("`{}` must be {shape}, found {found}", field.name), help);
 }
 
 impl Field<'_> {
@@ -119,7 +124,11 @@ impl Kind for Text {
             return None;
         }
         if text.is_empty() || text.len() > self.most {
-            problems.error(value.span().start, format!("`{}` must be {}, found {}", field.name, self.shape(), text.len()), field.help());
+            problems.error(
+                value.span().start,
+                format!("`{}` must be {}, found {} characters", field.name, self.shape(), text.len()),
+                field.help(),
+            );
             return None;
         }
         Some(text.into())

@@ -33,9 +33,13 @@ mod preset;
 mod read;
 mod sample;
 mod schema;
+mod syntax;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::Config;
 pub use parse::{Loaded, load, parse};
 pub use sample::{reference, sample};
 pub use schema::json_schema;
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::azure::Table;
@@ -13,6 +14,7 @@ use crate::kind::{At, UpstreamItem};
 use crate::lint;
 use crate::model::{Cache, Config, Fallback, Forward, Limits, Log, Network, Recursion, Select, Server, Source, Upstreams, Zone};
 use crate::read::{Problems, Reader};
+use crate::syntax;
 
 /// A configuration that can be served, and what its writer may want to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +26,7 @@ pub struct Loaded {
 }
 
 /// Largest configuration file that is read: a thousand times what anyone has written by hand.
-const LARGEST_FILE: u64 = 16 << 20;
+const LARGEST_FILE: u64 = 4 << 20;
 
 /// Reads and checks a configuration file. All problems are told at once, warnings among them.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
@@ -37,7 +39,8 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
 /// Checks a configuration that was read from `path`; relative paths in it are taken from the directory of `path`.
 pub fn parse(text: &str, path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     let mut problems = Problems::new(path, text);
-    let document = problems.document(text);
+    let readable = syntax::readable(text, &mut problems);
+    let document = DeTable::parse(&readable).map(Spanned::into_inner).unwrap_or_default(); // what is no TOML was reported and taken out
     problems.check_sections(&document);
     let (config, places) = lower(&document, &mut problems);
     let config = Config { path: Some(path.into()), ..config };
@@ -147,7 +150,11 @@ fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Plac
                 Ok(table) => azure = Some(Arc::new(table)),
                 Err(wrong) => read.problems().append(at, wrong),
             },
-            Err(error) => read.problems().error(at, format!("cannot read the zone table {}: {error}", path.display()), ""),
+            Err(error) => read.problems().error(
+                at,
+                format!("cannot read the zone table {}: {error}", path.display()),
+                "paths are taken from the directory of this file",
+            ),
         }
     }
     let server = Server {

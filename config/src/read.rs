@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostic, Lines, Severity, did_you_mean};
 use crate::key::{Absent, AnyKey, Default, Field, Kind, Required, Section};
@@ -41,7 +41,11 @@ impl<'a> Problems<'a> {
         self.list.push((at, self.lines.error(at, message, help)));
     }
 
+    /// A warning; none where there is an error at the same place, which is mended first.
     pub(crate) fn warning(&mut self, at: usize, message: impl Into<String>, help: impl Into<String>) {
+        if self.list.iter().any(|(other, problem)| *other == at && problem.severity == Severity::Error) {
+            return;
+        }
         let problem = self.lines.error(at, message, help);
         self.list.push((at, Diagnostic { severity: Severity::Warning, ..problem }));
     }
@@ -66,38 +70,6 @@ impl<'a> Problems<'a> {
         self.list.into_iter().map(|(_, problem)| problem).collect()
     }
 
-    /// Reads the file as TOML. What can be read of a broken one is read, so that its other problems are told in the same run.
-    pub(crate) fn document<'t>(&mut self, text: &'t str) -> DeTable<'t> {
-        let (document, errors) = DeTable::parse_recoverable(text);
-        let document = document.into_inner();
-        let mut errors: Vec<(usize, String)> =
-            errors.into_iter().map(|error| (error.span().map_or(0, |span| span.start), error.message().to_string())).collect();
-        errors.sort();
-        self.broken = !errors.is_empty();
-        if let Some((key, open)) =
-            errors.iter().any(|(_, message)| message.starts_with("unclosed")).then(|| unclosed(&document, text)).flatten()
-        {
-            // All that stands behind an open bracket was read as if it were inside: its errors are no news.
-            let bracket = if text[open..].starts_with('{') { ("{", "}") } else { ("[", "]") };
-            self.error(
-                open,
-                format!("`{key}` opens `{}` here and never closes it", bracket.0),
-                format!("write the closing `{}`", bracket.1),
-            );
-            return document;
-        }
-        let mut last = 0;
-        for (at, message) in errors {
-            let line = self.line(at);
-            if line != last {
-                let (message, help) = explain(&message, at, text);
-                self.error(at, message, help);
-            }
-            last = line;
-        }
-        document
-    }
-
     /// Reports the tables and keys at the top that no section has.
     pub(crate) fn check_sections(&mut self, document: &DeTable<'_>) {
         for (name, value) in document {
@@ -110,7 +82,9 @@ impl<'a> Problems<'a> {
                 self.error(at, format!("`[{name}]`: this version does not have {what} yet"), "take the section out");
                 continue;
             }
-            let what = if value.get_ref().is_table() || value.get_ref().is_array() { "section" } else { "key" };
+            let tables = |items: &DeArray<'_>| items.iter().any(|item| item.get_ref().is_table());
+            let section = value.get_ref().is_table() || value.get_ref().as_array().is_some_and(tables);
+            let what = if section { "section" } else { "key" };
             let help = match did_you_mean(name, keys::SECTIONS.iter().map(|section| section.name)) {
                 Some(meant) => {
                     let header = keys::SECTIONS.iter().find(|section| section.name == meant).map(|section| section.header());
@@ -236,57 +210,4 @@ fn belongs_to(key: &str) -> Option<String> {
     let sections: Vec<_> =
         keys::SECTIONS.iter().filter(|section| section.key(key).is_some()).map(|section| format!("`{}`", section.header())).collect();
     (!sections.is_empty()).then(|| format!("`{key}` is a key of {}", sections.join(" and ")))
-}
-
-/// The outermost list or inline table that is still open where the file ends: its key and its place.
-fn unclosed(table: &DeTable<'_>, text: &str) -> Option<(String, usize)> {
-    let open = |value: &Spanned<DeValue<'_>>| {
-        let start = text.get(value.span().start..).unwrap_or_default();
-        let bracket = start.starts_with('{') || (start.starts_with('[') && !header(text, value.span().start));
-        bracket && text.get(value.span().end..).is_none_or(|rest| rest.trim().is_empty()) && !closed(text, value)
-    };
-    for (key, value) in table {
-        if open(value) {
-            return Some((key.get_ref().to_string(), value.span().start));
-        }
-        let inner = match value.get_ref() {
-            DeValue::Table(table) => unclosed(table, text),
-            DeValue::Array(items) => items.iter().find_map(|item| unclosed(item.get_ref().as_table()?, text)),
-            _ => None,
-        };
-        if inner.is_some() {
-            return inner;
-        }
-    }
-    None
-}
-
-/// True where a `[` at `at` opens a table header: it is the first on its line.
-fn header(text: &str, at: usize) -> bool {
-    text[..at].rsplit('\n').next().is_none_or(|before| before.trim().is_empty() || before.trim() == "[")
-}
-
-/// True where the value has as many closing brackets as opening ones, as far as counting tells.
-fn closed(text: &str, value: &Spanned<DeValue<'_>>) -> bool {
-    let inside = text.get(value.span()).unwrap_or_default();
-    let count = |bracket: char| inside.matches(bracket).count();
-    count('[') == count(']') && count('{') == count('}')
-}
-
-/// The parser's words in ours, with help where we know better.
-fn explain(message: &str, at: usize, text: &str) -> (String, String) {
-    let word: String = text.get(at..).unwrap_or_default().chars().take_while(|c| c.is_alphanumeric() || "-_.".contains(*c)).collect();
-    match message {
-        "duplicate key" => (
-            format!("duplicate key `{word}`"),
-            match keys::SECTIONS.iter().find(|section| section.name == word) {
-                Some(section) if section.list => format!("write `[[{word}]]` above each"),
-                _ => "keep one of them".into(),
-            },
-        ),
-        _ if message.starts_with("string values must be quoted") => {
-            (format!("TOML: `{word}` is a string without quotes"), format!("write `\"{word}\"`"))
-        }
-        _ => (format!("TOML: {message}"), String::new()),
-    }
 }

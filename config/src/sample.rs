@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 use toml::de::DeValue;
 
-use crate::key::{AnyKey, Presence};
+use crate::key::{AnyKey, Form, Presence};
 use crate::keys;
 
 const WIDTH: usize = 110;
@@ -21,7 +21,7 @@ pub fn sample() -> String {
     for section in keys::SECTIONS {
         text.push('\n');
         text.push_str(&comment(&crate::key::paragraphs(section.doc)));
-        if !section.list {
+        if section.form == Form::Table {
             writeln!(text, "{}", section.header()).ok();
             for key in section.keys {
                 text.push('\n');

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::key::{AnyKey, Presence, Section};
+use crate::key::{AnyKey, Form, Presence, Section};
 use crate::keys;
 
 /// The schema, draft 7: the one that every TOML language server reads.
@@ -10,7 +10,7 @@ pub fn json_schema() -> Value {
     let mut properties = Map::new();
     for known in keys::SECTIONS {
         let table = section(known);
-        properties.insert(known.name.into(), if known.list { json!({"type": "array", "items": table}) } else { table });
+        properties.insert(known.name.into(), if known.form == Form::List { json!({"type": "array", "items": table}) } else { table });
     }
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",

@@ -97,7 +97,7 @@ impl Kind for Prefix {
     fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<IpNet> {
         read_text(self, value, field, problems, |text| {
             let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-            let net = net.map_err(|_| (format!("`{text}` is not a client prefix"), String::new()))?;
+            let net = net.map_err(|_| (format!("`{text}` is not a client prefix"), "write, for example, `10.20.0.0/16`".into()))?;
             if net.trunc() != net {
                 let help = format!("write `{}` for the prefix, or `{}` for the one address", net.trunc(), net.addr());
                 return Err((format!("`{text}` has bits set behind its prefix length"), help));
@@ -291,6 +291,9 @@ fn domain(text: &str) -> Result<String, (String, String)> {
         return Ok(text.into());
     }
     let lower = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    if lower.is_empty() {
+        return wrong("it is empty", String::new());
+    }
     if let Some(rest) = lower.strip_prefix("*.") {
         return wrong("it has a wildcard", format!("write `{rest}`: it stands for all names below it"));
     }

@@ -151,7 +151,7 @@ fn inside(value: u64, least: u64, most: u64, zero: &str) -> bool {
 }
 
 fn with_zero(shape: String, zero: &str) -> String {
-    if zero.is_empty() { shape } else { format!("{shape}, or 0: {zero}") }
+    if zero.is_empty() { shape } else { format!("{shape} (0: {zero})") }
 }
 
 /// The integer in any radix; inner none: too large to be one.
@@ -186,11 +186,31 @@ fn read_unit(
     let named = units.iter().find(|(name, _)| *name == unit.trim());
     let written = named.and_then(|(_, unit)| number.parse::<u64>().ok()?.checked_mul(*unit));
     if written.is_none() {
+        let meant = units.iter().find(|(name, _)| unit_meant(unit.trim(), name)).filter(|_| !number.is_empty() && named.is_none());
+        if let Some((meant, _)) = meant {
+            problems.error(
+                value.span().start,
+                format!("`{}`: `{}` is not a unit", field.name, unit.trim()),
+                format!("did you mean `{number}{meant}`?"),
+            );
+            return None;
+        }
         let names = units.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         let help = format!("write a whole number and one of {names}, such as `{} = {}`", field.name, field.example);
         problems.error(value.span().start, format!("`{}` must be {shape}, found `{text}`", field.name), help);
     }
     written
+}
+
+/// True where somebody who writes `written` may mean the unit `name`: `MB`, `mib`, `min`, `seconds`.
+fn unit_meant(written: &str, name: &str) -> bool {
+    let (written, name) = (written.to_ascii_lowercase(), name.to_ascii_lowercase());
+    let size = name.ends_with('b') && (written == name || written == name.replace('i', "") || format!("{written}ib") == name);
+    size || matches!((name.as_str(), written.as_str()), ("ms", "msec" | "millis") | ("s", "sec" | "secs" | "second" | "seconds"))
+        || matches!(
+            (name.as_str(), written.as_str()),
+            ("m", "min" | "mins" | "minute" | "minutes") | ("h", "hour" | "hours") | ("d", "day" | "days")
+        )
 }
 
 fn out_of_bounds(shape: &str, found: &str, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) {

@@ -109,7 +109,11 @@ impl Kind for Recursion {
             DeValue::Boolean(false) => Some(model::Recursion::No),
             DeValue::String(text) if text == "private-clients" => Some(model::Recursion::PrivateClients),
             DeValue::String(text) => {
-                let help = which_word(text, ["true", "false", "\"private-clients\""].into_iter());
+                let help = match text.as_ref() {
+                    "true" | "yes" | "on" => "write `true`, without quotes".into(),
+                    "false" | "no" | "off" => "write `false`, without quotes".into(),
+                    _ => which_word(text, ["true", "false", "private-clients"].into_iter()),
+                };
                 problems.error(value.span().start, format!("`{}` must be {}, found \"{text}\"", field.name, self.shape()), help);
                 None
             }

@@ -2,7 +2,7 @@
 
 use super::{Lint, is_under, listed, recurses, serves};
 use crate::azure::is_private_link;
-use crate::model::OnMissing;
+use crate::model::{Network, OnMissing};
 use crate::read::Problems;
 
 /// Names that are almost those of a private-link zone, and public zones that would hide everybody else's names.
@@ -44,32 +44,32 @@ pub(super) fn public_names_without_route(lint: &Lint<'_>, problems: &mut Problem
         }
         let forwarders = lint.config.azure.public_forwarders(&zone.name);
         let networks: Vec<_> = lint.networks(&zone.networks).into_iter().filter(|network| recurses(network)).collect();
-        let without = |covered: &dyn Fn(&crate::model::Network) -> bool| {
-            listed(networks.iter().filter(|network| !covered(network)).map(|network| network.name.as_str()))
+        let without = |covered: &dyn Fn(&Network) -> bool| -> Vec<&Network> {
+            networks.iter().copied().filter(|network| !covered(network)).collect()
         };
         let lacking = without(&|network| forwarders.is_empty() || forwarders.iter().any(|public| lint.covers(network, public)));
         if !lacking.is_empty() {
             told.push(place.name);
-            let part = lint
-                .config
-                .forwards
-                .iter()
-                .filter(|route| forwarders.iter().any(|public| is_under(&route.zone, public)) && !is_private_link(&route.zone));
-            let part = listed(part.map(|route| route.zone.as_str()));
-            let only = if part.is_empty() { String::new() } else { format!("; {part} alone is not all of them") };
-            let message = format!(
-                "zone `{}` is hosted, but no route of network {lacking} covers its public names, {}{only}",
-                zone.name,
-                listed(forwarders.iter().map(String::as_str))
-            );
+            let part = lint.config.forwards.iter().filter(|route| {
+                lacking.iter().any(|network| serves(&route.networks, network))
+                    && forwarders.iter().any(|public| is_under(&route.zone, public))
+            });
+            let part = listed(part.map(|route| route.zone.as_str()).filter(|zone| !is_private_link(zone)));
+            let part = if part.is_empty() { part } else { format!("; those for {part} leave some of them out") };
+            let public = listed(forwarders.iter().map(String::as_str));
+            let message =
+                format!("zone `{}` is hosted, but no route of {} covers its public names, {public}{part}", zone.name, named(&lacking));
             problems.warning(place.name, message, format!("add a `[[forward]]` for `{}` or for `.`", forwarders[0]));
             continue;
         }
         let lacking = without(&|network| lint.covers(network, &zone.name));
         if zone.on_missing == OnMissing::Public && !lacking.is_empty() {
             told.push(place.name);
-            let message =
-                format!("names that zone `{}` lacks are to be asked for publicly, but no route of network {lacking} covers it", zone.name);
+            let message = format!(
+                "names that zone `{}` lacks are to be asked for publicly, but no route of {} covers it",
+                zone.name,
+                named(&lacking)
+            );
             let public = zone.name.strip_prefix("privatelink.").unwrap_or(&zone.name);
             problems.warning(place.name, message, format!("add a `[[forward]]` for `{public}`, or write `on-missing = \"nxdomain\"`"));
         }
@@ -99,4 +99,10 @@ pub(super) fn private_link_routes(lint: &Lint<'_>, problems: &mut Problems<'_>) 
         };
         problems.warning(place.zone, message, format!("forward `{public}` instead"));
     }
+}
+
+/// `network `hub``, `networks `hub` and `spoke``.
+fn named(networks: &[&Network]) -> String {
+    let word = if networks.len() == 1 { "network" } else { "networks" };
+    format!("{word} {}", listed(networks.iter().map(|network| network.name.as_str())))
 }

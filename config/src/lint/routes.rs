@@ -36,7 +36,8 @@ pub(super) fn to_ourselves(lint: &Lint<'_>, problems: &mut Problems<'_>) {
 /// Keys and routes that change nothing.
 pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     for (route, place) in lint.config.forwards.iter().zip(&lint.places.forwards) {
-        if !lint.config.networks.iter().any(|network| serves(&route.networks, network) && recurses(network)) {
+        let mut serving = lint.config.networks.iter().filter(|network| serves(&route.networks, network)).peekable();
+        if serving.peek().is_some() && !serving.any(recurses) {
             let message = format!("the route for `{}` is never asked: none of its networks has recursion", route.zone);
             problems.warning(place.zone, message, "write `recursion = true` for the network, or take the route out");
         }

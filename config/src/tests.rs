@@ -1,0 +1,258 @@
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::key::{Form, Presence};
+use crate::model::{Recursion, Source, Transport, Upstreams};
+use crate::{Config, keys, load, parse};
+
+/// The sample with its unset keys set.
+fn sample_with_all_set() -> String {
+    let set = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with(' ') && !rest.is_empty() => rest.to_string(),
+        _ => line.to_string(),
+    };
+    crate::sample().lines().map(|line| set(line) + "\n").collect()
+}
+
+#[test]
+fn every_default_is_one_that_its_key_takes() {
+    let empty = Config::default(); // reads every default
+    assert_eq!(empty.networks.len(), 1);
+    assert_eq!((empty.networks[0].name.as_str(), empty.networks[0].recursion), ("default", Recursion::PrivateClients));
+    assert_eq!((empty.forwards[0].zone.as_str(), &empty.forwards[0].upstreams), (".", &Upstreams::System));
+    assert_eq!(empty.server.listen, ["0.0.0.0:53", "[::]:53"].map(|address| address.parse::<SocketAddr>().unwrap()));
+    assert_eq!(empty.cache.stale_after, Duration::from_millis(1800));
+}
+
+#[test]
+fn every_key_has_words_and_every_list_section_is_shown_whole() {
+    for section in keys::SECTIONS {
+        for key in section.keys {
+            assert!(key.doc().ends_with('.'), "{} {}", section.name, key.name());
+            let shown = section.shown.iter().any(|keys| keys.contains(&key.name()));
+            assert_eq!(shown, section.form == Form::List, "{} {}", section.name, key.name());
+        }
+    }
+}
+
+#[test]
+fn every_key_is_in_the_table_of_refusals() {
+    let cases = include_str!("../tests/messages/refused.txt");
+    for section in keys::SECTIONS {
+        for key in section.keys {
+            let said = |case: &&str| {
+                let (text, _) = case.split_once("---\n").unwrap_or_default();
+                text.contains(&section.header()) && text.lines().any(|line| line.starts_with(&format!("{} =", key.name())))
+            };
+            assert!(cases.split("===\n").any(|case| said(&case)), "{} `{}` has no case in refused.txt", section.header(), key.name());
+        }
+    }
+}
+
+#[test]
+fn the_sample_is_what_the_keys_say() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("postern.toml");
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(written, crate::sample(), "write it anew: postern schema --format toml > config/postern.toml");
+    let reference = std::fs::read_to_string(file.with_file_name("reference.md")).unwrap_or_default();
+    assert_eq!(reference, crate::reference(), "write it anew: postern schema --format markdown > config/reference.md");
+}
+
+#[test]
+fn the_sample_says_the_defaults_and_is_clean() {
+    let loaded = parse(&crate::sample(), Path::new("postern.toml")).unwrap();
+    assert_eq!(loaded.warnings, []);
+    assert_eq!(Config { path: None, ..loaded.config }, Config::default());
+}
+
+#[test]
+fn the_sample_with_its_unset_keys_set_is_clean() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("zone-table.json"), "[]").unwrap();
+    let file = directory.path().join("postern.toml");
+    std::fs::write(&file, sample_with_all_set()).unwrap();
+    let loaded = load(&file).unwrap();
+    assert_eq!(loaded.warnings, []);
+    assert_eq!(loaded.config.zones.len(), 5);
+    assert_eq!(
+        loaded.config.zones[4].source,
+        Source::File { path: directory.path().join("exports/blob.json"), format: crate::model::Format::Auto }
+    );
+    for section in keys::SECTIONS {
+        for key in section.keys {
+            let lines = sample_with_all_set();
+            assert!(lines.lines().any(|line| line.starts_with(&format!("{} = ", key.name()))), "{} {}", section.name, key.name());
+        }
+    }
+}
+
+#[test]
+fn the_schema_takes_the_sample_and_refuses_what_the_parser_refuses() {
+    let mut schemas = boon::Schemas::new();
+    let mut compiler = boon::Compiler::new();
+    compiler.add_resource("postern.json", crate::json_schema()).unwrap();
+    let schema = compiler.compile("postern.json", &mut schemas).unwrap(); // checks it against draft 7, too
+    let as_json = |text: &str| serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap();
+    for text in [crate::sample(), sample_with_all_set(), String::new()] {
+        let value = as_json(&text);
+        let checked = schemas.validate(&value, schema);
+        assert!(checked.is_ok(), "{:#}", checked.unwrap_err());
+    }
+    for case in include_str!("../tests/messages/accepted.txt").split("===\n").skip(1) {
+        let (text, _) = case.split_once("---\n").unwrap();
+        let value = as_json(text);
+        let checked = schemas.validate(&value, schema);
+        assert!(checked.is_ok(), "{text}\n{:#}", checked.unwrap_err());
+    }
+    for wrong in [
+        json!({"serve": {}}),
+        json!({"server": {"lisen": []}}),
+        json!({"server": {"listen": []}}),
+        json!({"server": {"workers": 0}}),
+        json!({"server": {"poll": 5}}),
+        json!({"server": {"poll": "5 seconds"}}),
+        json!({"server": {"strict": "yes"}}),
+        json!({"zone": {"name": "a.test", "file": "z"}}),
+        json!({"zone": [{"name": "a.test"}]}),
+        json!({"zone": [{"name": "a.test", "file": "z", "directory": "z"}]}),
+        json!({"zone": [{"preset": "ahds", "directory": "z"}]}),
+        json!({"forward": [{"zone": "."}]}),
+        json!({"forward": [{"zone": ".", "upstreams": [{"rate": 3}]}]}),
+        json!({"network": [{"name": "Hub", "clients": ["10.0.0.0/8"]}]}),
+        json!({"network": [{"name": "hub", "recursion": "maybe"}]}),
+        json!({"cache": {"size": "64MB/s"}}),
+        json!({"fallback": {"repeat": "every now and then"}}),
+    ] {
+        assert!(schemas.validate(&wrong, schema).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn every_default_in_the_schema_is_the_key_s() {
+    let schema = crate::json_schema();
+    for section in keys::SECTIONS {
+        let table = &schema["properties"][section.name];
+        let table = if section.form == Form::List { &table["items"] } else { table };
+        for key in section.keys {
+            let described = &table["properties"][key.name()];
+            assert_eq!(
+                described.get("default").is_some(),
+                matches!(key.presence(), Presence::Default(_)),
+                "{} {}",
+                section.name,
+                key.name()
+            );
+            assert_ne!(described["default"], json!({}), "{} {}", section.name, key.name());
+        }
+    }
+}
+
+#[test]
+fn reads_what_the_design_writes() {
+    let text = r#"
+        [server]
+        listen = ["0.0.0.0:53", "[::]:53"]
+
+        [[network]]
+        name    = "hub"
+        clients = ["10.20.0.0/16", "192.0.2.7"]
+
+        [[zone]]
+        preset  = "azure-health-data-services"
+        network = ["hub"]
+        directory = "zones"
+        on-missing = "public"
+
+        [[zone]]
+        name    = "Privatelink.Blob.core.windows.net."
+        network = ["hub"]
+        file    = "/srv/exports/blob.json"
+        min-ttl = "1m"
+
+        [[forward]]
+        zone      = "."
+        upstreams = ["168.63.129.16", "tcp://10.0.0.4", "[2001:db8::1]:5353", {address = "10.0.0.5", in-flight = 7, rate = 9}]
+    "#;
+    let loaded = parse(text, Path::new("/etc/postern/postern.toml")).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let config = loaded.config;
+    let names: Vec<&str> = config.zones.iter().map(|zone| zone.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "privatelink.azurehealthcareapis.com",
+            "privatelink.workspace.azurehealthcareapis.com",
+            "privatelink.fhir.azurehealthcareapis.com",
+            "privatelink.dicom.azurehealthcareapis.com",
+            "privatelink.blob.core.windows.net"
+        ]
+    );
+    assert_eq!(config.zones[0].source, Source::Directory { path: PathBuf::from("/etc/postern/zones") });
+    assert_eq!((config.zones[0].line, config.zones[4].line, config.zones[4].min_ttl), (9, 15, 60));
+    assert!(matches!(&config.zones[4].source, Source::File { path, .. } if path == Path::new("/srv/exports/blob.json")));
+    assert_eq!(config.networks.iter().map(|network| network.name.as_str()).collect::<Vec<_>>(), ["hub", "default"]);
+    assert_eq!(config.networks[0].clients[1].to_string(), "192.0.2.7/32");
+    let Upstreams::List(upstreams) = &config.forwards[0].upstreams else { panic!("a list") };
+    let told: Vec<_> = upstreams.iter().map(|up| (up.address.to_string(), up.transport, up.in_flight, up.rate)).collect();
+    assert_eq!(
+        told,
+        [
+            ("168.63.129.16:53".to_string(), Transport::Udp, 200, 1000),
+            ("10.0.0.4:53".to_string(), Transport::Tcp, 1000, 0),
+            ("[2001:db8::1]:5353".to_string(), Transport::Udp, 1000, 0),
+            ("10.0.0.5:53".to_string(), Transport::Udp, 7, 9),
+        ]
+    );
+}
+
+#[test]
+fn a_zone_table_beside_the_file_teaches_new_zones() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("postern.toml");
+    std::fs::write(&file, "[server]\nzone-table = \"table.json\"\n[[zone]]\nname = \"privatelink.widgets.contoso.com\"\nfile = \"z\"\n")
+        .unwrap();
+    let table = directory.path().join("table.json");
+    std::fs::write(&table, r#"[{"service": "Widgets", "zones": ["privatelink.widgets.contoso.com"], "forward": ["widgets.contoso.com"]}]"#)
+        .unwrap();
+    let loaded = load(&file).unwrap();
+    assert_eq!(loaded.warnings, []);
+    assert_eq!(loaded.config.azure.private_names("a.widgets.contoso.com"), ["a.privatelink.widgets.contoso.com"]);
+    std::fs::write(&table, "[\n{\"zones\": []}]").unwrap();
+    let problems = load(&file).unwrap_err();
+    assert_eq!(problems[0].to_string(), format!("{}:2:13: error: bad row: missing field `service`", table.display()));
+}
+
+#[test]
+fn says_what_is_wrong_with_a_file_that_cannot_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("postern.toml");
+    let told = |file: &Path| load(file).unwrap_err()[0].to_string().replace(&*directory.path().to_string_lossy(), "D");
+    assert!(told(&file).starts_with("D/postern.toml: error: cannot read the configuration: No such file"), "{}", told(&file));
+    std::fs::write(&file, b"[server]\nnsid = \"\xc3\xa9\xff\"\n").unwrap();
+    assert_eq!(told(&file), "D/postern.toml:2:10: error: not UTF-8 text help: save the file as UTF-8");
+    std::fs::write(&file, vec![b'#'; (4 << 20) + 1]).unwrap();
+    assert!(told(&file).contains("a configuration has at most"), "{}", told(&file));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever is in the file, it is answered with problems, never with a panic.
+    #[test]
+    fn no_text_breaks_the_parser(cuts in proptest::collection::vec((any::<prop::sample::Index>(), 0usize..40, "[\\[\\]{}=\"'#.,a-z0-9\n -]{0,6}"), 1..6)) {
+        let mut text = sample_with_all_set();
+        for (at, length, with) in cuts {
+            let from = text.floor_char_boundary(at.index(text.len()));
+            let to = text.floor_char_boundary((from + length).min(text.len()));
+            text.replace_range(from..to, &with);
+        }
+        if let Err(problems) = parse(&text, Path::new("t.toml")) {
+            prop_assert!(!problems.is_empty());
+            prop_assert!(problems.iter().all(|problem| problem.line > 0 && problem.column > 0));
+        }
+    }
+}
