@@ -1,5 +1,8 @@
 //! JSON (RFC 8259) with the place of every value, which messages about a value of the wrong shape need.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use super::BOM;
