@@ -17,6 +17,7 @@ pub mod chain;
 pub mod clock;
 pub mod ede;
 pub mod fallback;
+pub mod listen;
 pub mod private_link;
 pub mod query;
 pub mod resolver;

@@ -1,0 +1,3 @@
+//! Listeners: where questions come in and answers leave.
+
+pub mod tcp;

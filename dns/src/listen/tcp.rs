@@ -1,0 +1,429 @@
+//! DNS over a stream (RFC 1035 section 4.2.2, RFC 7766): many questions a read, one write for all that can be answered at once, the
+//! others in whatever order their answers come.
+//!
+//! A connection is one task with one buffer. Questions that need an upstream are handed on with the connection's channel; while as many
+//! of them wait as the limits allow, nothing more is read. Nothing a client does makes it hold more than one question read in part,
+//! one buffer of answers, and that many waiting questions.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use config::model::Limits;
+
+use crate::wire::HEADER;
+
+/// What a stream needs of the path.
+pub trait Answerer: Send + Sync + 'static {
+    /// Answers the question in the first `length` octets of `message`, in place; the buffer has room for the largest answer there is.
+    fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &mpsc::Sender<Vec<u8>>) -> Answered;
+}
+
+/// What became of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// The answer stands in the buffer and has this many octets.
+    Now(usize),
+    /// It comes through the channel.
+    Later,
+    /// There is none, and will be none.
+    Never,
+}
+
+/// Connections that are open, in all and for each client.
+#[derive(Debug, Default)]
+pub struct Connections {
+    all: AtomicUsize,
+    by_client: DashMap<IpAddr, usize>,
+    refused: AtomicUsize,
+}
+
+/// Largest message over a stream.
+const MESSAGE: usize = 65_535;
+/// A read takes this much at most: some hundred questions.
+const READ: usize = 16 << 10;
+/// Answers are written once this much waits, however many questions were read.
+const WRITE: usize = 64 << 10;
+
+thread_local! {
+    /// Where answers are made: one for each thread, because making one never waits.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; MESSAGE].into());
+}
+
+/// Accepts connections until `stop` says so, then waits for none of them: the caller bounds how long they may go on.
+pub async fn serve(
+    listener: TcpListener,
+    limits: Limits,
+    connections: Arc<Connections>,
+    answerer: Arc<impl Answerer>,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        let (stream, client) = match accepted {
+            Ok(accepted) => accepted,
+            // The client hung up before we came to it; everything else (no descriptors, no memory) passes with time.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept TCP connections; trying again");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Some(place) = connections.take(client.ip(), &limits) else { continue };
+        let _ = stream.set_nodelay(true);
+        let (limits, answerer, stop) = (limits.clone(), answerer.clone(), stop.clone());
+        tokio::spawn(async move {
+            // A client that breaks off is no event.
+            let _ = converse(stream, client, &limits, &*answerer, stop).await;
+            drop(place);
+        });
+    }
+}
+
+/// Answers the questions of one connection until the client closes it, is idle for too long, or `stop` says so.
+pub async fn converse<S>(
+    stream: S,
+    client: SocketAddr,
+    limits: &Limits,
+    answerer: &impl Answerer,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let pipeline = limits.tcp_pipeline.max(1);
+    let (later, mut answers) = mpsc::channel::<Vec<u8>>(pipeline);
+    let mut input: Vec<u8> = Vec::with_capacity(512);
+    let mut output: Vec<u8> = Vec::new();
+    let mut waiting = 0usize;
+    let mut open = true;
+    let mut stopping = false;
+    let mut idle = Instant::now() + limits.tcp_idle;
+    while open || waiting > 0 {
+        let reading = open && !stopping && waiting < pipeline;
+        if stopping && waiting == 0 {
+            break;
+        }
+        tokio::select! {
+            read = read_some(&mut reader, &mut input), if reading => {
+                open = read? > 0;
+                let taken = answer_all(&mut input, &mut output, client, answerer, &later, pipeline - waiting)?;
+                waiting += taken.waiting;
+                if taken.questions > 0 {
+                    idle = Instant::now() + limits.tcp_idle;
+                }
+            }
+            Some(answer) = answers.recv(), if waiting > 0 => {
+                let mut next = Some(answer);
+                while let Some(answer) = next {
+                    waiting -= 1;
+                    put_frame(&mut output, &answer);
+                    next = if output.len() < WRITE { answers.try_recv().ok() } else { None };
+                }
+                // Questions that were read already, but not taken because too many waited.
+                let taken = answer_all(&mut input, &mut output, client, answerer, &later, pipeline - waiting)?;
+                waiting += taken.waiting;
+                idle = Instant::now() + limits.tcp_idle;
+            }
+            // A question that waits has a deadline of its own; only then is silence the client's.
+            () = sleep_until(idle), if waiting == 0 => break,
+            _ = stop.wait_for(|stop| *stop), if !stopping => stopping = true,
+        }
+        while !output.is_empty() {
+            timeout(limits.tcp_idle, writer.write_all(&output)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+            output.clear();
+            // More of what was read may have been held back because enough answers waited to be written.
+            waiting += answer_all(&mut input, &mut output, client, answerer, &later, pipeline - waiting)?.waiting;
+        }
+        output.shrink_to(WRITE);
+    }
+    timeout(limits.tcp_idle, writer.shutdown()).await.map_err(|_| io::ErrorKind::TimedOut)?
+}
+
+/// What came of the questions in a buffer.
+#[derive(Debug, Default)]
+struct Taken {
+    questions: usize,
+    waiting: usize,
+}
+
+/// Answers every whole question in `input` into `output`, until `room` of them wait for upstreams or enough is there to be written.
+fn answer_all(
+    input: &mut Vec<u8>,
+    output: &mut Vec<u8>,
+    client: SocketAddr,
+    answerer: &impl Answerer,
+    later: &mpsc::Sender<Vec<u8>>,
+    room: usize,
+) -> io::Result<Taken> {
+    let mut taken = Taken::default();
+    let mut at = 0;
+    SCRATCH.with_borrow_mut(|scratch| {
+        while taken.waiting < room && output.len() < WRITE {
+            let Some(length) = input.get(at..at + 2).map(|octets| usize::from(u16::from_be_bytes([octets[0], octets[1]]))) else { break };
+            if length < HEADER {
+                // No DNS message: what follows cannot be told apart any more.
+                return Err(io::Error::from(io::ErrorKind::InvalidData));
+            }
+            let Some(message) = input.get(at + 2..at + 2 + length) else { break };
+            scratch[..length].copy_from_slice(message);
+            match answerer.answer(scratch, length, client, later) {
+                Answered::Now(length) => put_frame(output, &scratch[..length]),
+                Answered::Later => taken.waiting += 1,
+                Answered::Never => {}
+            }
+            taken.questions += 1;
+            at += 2 + length;
+        }
+        Ok(())
+    })?;
+    input.drain(..at);
+    Ok(taken)
+}
+
+/// Reads once; what was read before and not taken yet counts against the room.
+async fn read_some(reader: &mut (impl AsyncRead + Unpin), input: &mut Vec<u8>) -> io::Result<usize> {
+    // One whole message can always be read; else a client could stall us with a long one.
+    let room = (MESSAGE + 2 + READ).saturating_sub(input.len()).min(READ);
+    input.reserve(room.min(READ));
+    reader.take(room as u64).read_buf(input).await
+}
+
+fn put_frame(output: &mut Vec<u8>, message: &[u8]) {
+    output.extend_from_slice(&(message.len() as u16).to_be_bytes());
+    output.extend_from_slice(message);
+}
+
+/// A place among the open connections, given back when it is dropped.
+struct Place {
+    connections: Arc<Connections>,
+    client: IpAddr,
+}
+
+impl Connections {
+    /// Connections open now.
+    pub fn open(&self) -> usize {
+        self.all.load(Ordering::Relaxed)
+    }
+
+    /// Connections refused because there were too many.
+    pub fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    fn take(self: &Arc<Self>, client: IpAddr, limits: &Limits) -> Option<Place> {
+        let mut of_client = self.by_client.entry(client).or_insert(0);
+        if *of_client >= limits.tcp_per_client || self.open() >= limits.tcp_connections {
+            let nobody = *of_client == 0;
+            drop(of_client);
+            if nobody {
+                self.by_client.remove_if(&client, |_, count| *count == 0);
+            }
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        *of_client += 1;
+        self.all.fetch_add(1, Ordering::Relaxed);
+        Some(Place { connections: self.clone(), client })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.all.fetch_sub(1, Ordering::Relaxed);
+        if let Some(mut count) = self.connections.by_client.get_mut(&self.client) {
+            *count -= 1;
+        }
+        self.connections.by_client.remove_if(&self.client, |_, count| *count == 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Waiting = (Vec<u8>, mpsc::Sender<Vec<u8>>);
+
+    /// Echoes with QR set; questions that start with `L` wait until the test sends an answer.
+    #[derive(Default)]
+    struct Echo {
+        later: std::sync::Mutex<Vec<Waiting>>,
+    }
+
+    impl Answerer for Echo {
+        fn answer(&self, message: &mut [u8], length: usize, _: SocketAddr, later: &mpsc::Sender<Vec<u8>>) -> Answered {
+            message[2] |= 0x80;
+            match message[0] {
+                b'L' => {
+                    self.later.lock().unwrap().push((message[..length].to_vec(), later.clone()));
+                    Answered::Later
+                }
+                b'N' => Answered::Never,
+                _ => Answered::Now(length),
+            }
+        }
+    }
+
+    fn limits() -> Limits {
+        Limits {
+            pending: 100,
+            tcp_connections: 3,
+            tcp_per_client: 2,
+            tcp_idle: Duration::from_millis(300),
+            tcp_pipeline: 4,
+            query_deadline: Duration::from_secs(5),
+        }
+    }
+
+    fn question(first: u8, length: usize) -> Vec<u8> {
+        let mut frame = (length as u16).to_be_bytes().to_vec();
+        frame.extend(std::iter::repeat_n(0, length));
+        frame[2] = first;
+        frame
+    }
+
+    struct Session {
+        client: tokio::io::DuplexStream,
+        echo: Arc<Echo>,
+        stop: watch::Sender<bool>,
+        task: tokio::task::JoinHandle<io::Result<()>>,
+    }
+
+    fn session() -> Session {
+        let (client, server) = tokio::io::duplex(1 << 20);
+        let echo = Arc::new(Echo::default());
+        let (stop, stopped) = watch::channel(false);
+        let answerer = echo.clone();
+        let task = tokio::spawn(async move { converse(server, "10.20.0.7:5353".parse().unwrap(), &limits(), &*answerer, stopped).await });
+        Session { client, echo, stop, task }
+    }
+
+    async fn read_frame(client: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
+        let length = timeout(Duration::from_secs(10), client.read_u16()).await.expect("an answer in time").unwrap();
+        let mut message = vec![0; length.into()];
+        client.read_exact(&mut message).await.unwrap();
+        message
+    }
+
+    #[tokio::test]
+    async fn answers_many_questions_of_one_write_and_questions_in_pieces() {
+        let mut session = session();
+        let mut octets = Vec::new();
+        for index in 0..50 {
+            octets.extend(question(index, 12 + usize::from(index)));
+        }
+        session.client.write_all(&octets).await.unwrap();
+        for index in 0..50 {
+            assert_eq!(read_frame(&mut session.client).await.len(), 12 + index);
+        }
+        for octet in question(7, 40) {
+            session.client.write_all(&[octet]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(read_frame(&mut session.client).await.len(), 40);
+        session.client.write_all(&question(9, MESSAGE)).await.unwrap();
+        assert_eq!(read_frame(&mut session.client).await.len(), MESSAGE);
+    }
+
+    #[tokio::test]
+    async fn a_question_that_waits_holds_back_no_other() {
+        let mut session = session();
+        session.client.write_all(&[question(b'L', 20), question(1, 13), question(b'N', 15), question(2, 14)].concat()).await.unwrap();
+        assert_eq!(read_frame(&mut session.client).await.len(), 13);
+        assert_eq!(read_frame(&mut session.client).await.len(), 14);
+        let (message, later) = session.echo.later.lock().unwrap().pop().unwrap();
+        later.try_send(message).unwrap();
+        assert_eq!(read_frame(&mut session.client).await.len(), 20);
+    }
+
+    #[tokio::test]
+    async fn no_more_is_read_while_the_pipeline_is_full() {
+        let mut session = session();
+        let octets: Vec<u8> = (0..6).flat_map(|index| question(b'L', 20 + index)).collect();
+        session.client.write_all(&octets).await.unwrap();
+        for want in [4, 5, 6] {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while session.echo.later.lock().unwrap().len() < want && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let (message, later) = {
+                let waiting = session.echo.later.lock().unwrap();
+                assert_eq!(waiting.len(), want, "four wait, the fifth is taken when one was answered");
+                waiting[want - 4].clone()
+            };
+            later.try_send(message).unwrap();
+            read_frame(&mut session.client).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn after_a_half_close_the_answers_still_come() {
+        let mut session = session();
+        session.client.write_all(&question(b'L', 20)).await.unwrap();
+        session.client.shutdown().await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while session.echo.later.lock().unwrap().is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let (message, later) = session.echo.later.lock().unwrap().pop().unwrap();
+        later.try_send(message).unwrap();
+        assert_eq!(read_frame(&mut session.client).await.len(), 20);
+        assert_eq!(session.client.read(&mut [0; 1]).await.unwrap(), 0);
+        session.task.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn silence_half_a_question_and_nonsense_end_a_connection() {
+        for octets in [vec![], vec![0], question(1, 40)[..30].to_vec(), vec![0, 0, 1], question(1, 11)] {
+            let mut session = session();
+            session.client.write_all(&octets).await.unwrap();
+            let end = timeout(Duration::from_secs(10), session.client.read(&mut [0; 8])).await.expect("closed in time");
+            assert_eq!(end.unwrap_or(0), 0, "{octets:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_lets_waiting_questions_be_answered() {
+        let mut session = session();
+        session.client.write_all(&question(b'L', 20)).await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while session.echo.later.lock().unwrap().is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        session.stop.send(true).unwrap();
+        let (message, later) = session.echo.later.lock().unwrap().pop().unwrap();
+        later.try_send(message).unwrap();
+        assert_eq!(read_frame(&mut session.client).await.len(), 20);
+        assert_eq!(session.client.read(&mut [0; 1]).await.unwrap(), 0);
+    }
+
+    #[test]
+    fn places_are_counted_in_all_and_for_each_client() {
+        let connections = Arc::new(Connections::default());
+        let take = |last: u8| connections.take(IpAddr::from([10, 20, 0, last]), &limits());
+        let first = take(1).unwrap();
+        let _second = take(1).unwrap();
+        assert!(take(1).is_none(), "two for each client");
+        let _third = take(2).unwrap();
+        assert!(take(3).is_none(), "three in all");
+        drop(first);
+        assert!(take(3).is_some());
+        assert_eq!((connections.open(), connections.refused()), (2, 2));
+        assert_eq!(connections.by_client.len(), 2, "clients without connections are forgotten");
+    }
+}
