@@ -121,7 +121,7 @@ pub(super) fn scenario(text: &str, file: &str) -> Result<Scenario, ReadError> {
         Problem { file: file.to_owned(), line, column, message }
     };
     let raw: RawScenario = toml::from_str(text).map_err(|error| {
-        let message = error.message().lines().collect::<Vec<_>>().join(", ");
+        let message = error.message().replace("unknown field", "unknown key").lines().collect::<Vec<_>>().join(", ");
         ReadError { problems: vec![at(error.span().unwrap_or(0..0), message)] }
     })?;
 

@@ -37,8 +37,13 @@ impl<T> Hold<T> {
         self.heap.pop().map(|Reverse(held)| held.thing)
     }
 
-    pub fn len(&self) -> usize {
-        self.heap.len()
+    pub fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
+    /// Everything that is held, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.heap.iter().map(|Reverse(held)| &held.thing)
     }
 
     /// Waits for the next time; for ever if nothing is held.

@@ -26,6 +26,8 @@ const SLOW: Duration = Duration::from_millis(10);
 struct Step {
     frame: Vec<u8>,
     fault: Option<TcpFault>,
+    /// It counts as held back.
+    held: bool,
 }
 
 /// Accepts connections until stopped.
@@ -69,7 +71,7 @@ impl Connection {
             tokio::select! {
                 read = self.stream.read_buf(&mut received), if !ended => ended = read? == 0,
                 () = self.hold.next() => {}
-                () = tokio::time::sleep(IDLE), if self.hold.len() == 0 => return Ok(()),
+                () = tokio::time::sleep(IDLE), if self.hold.is_empty() => return Ok(()),
             }
             while let Some(question) = frame(&mut received) {
                 if !self.take(&question) {
@@ -77,12 +79,12 @@ impl Connection {
                 }
             }
             while let Some(step) = self.hold.pop(Instant::now()) {
-                self.shared.held.fetch_sub(1, Ordering::Relaxed);
+                self.shared.held.fetch_sub(usize::from(step.held), Ordering::Relaxed);
                 if !self.perform(step).await? {
                     return Ok(());
                 }
             }
-            if ended && self.hold.len() == 0 {
+            if ended && self.hold.is_empty() {
                 return Ok(());
             }
         }
@@ -92,20 +94,21 @@ impl Connection {
     fn take(&mut self, question: &[u8]) -> bool {
         let Some(verdict) = self.shared.judge(question, self.from, Transport::Tcp) else { return true };
         let due = Instant::now() + verdict.fate.delay;
+        let held = !verdict.fate.delay.is_zero();
         for message in verdict.messages {
             // Answers never exceed what the encoder allows, 65,535 bytes.
             let mut frame = (message.len() as u16).to_be_bytes().to_vec();
             frame.extend_from_slice(&message);
-            if !self.shared.hold_one(MOST_HELD) {
+            if held && !self.shared.hold_one(MOST_HELD) {
                 return false;
             }
-            self.hold.push(due, Step { frame, fault: verdict.fate.tcp });
+            self.hold.push(due, Step { frame, fault: verdict.fate.tcp, held });
         }
         true
     }
 
     /// Sends an answer, or what the fault makes of it; false: the connection is over.
-    async fn perform(&mut self, Step { frame, fault }: Step) -> io::Result<bool> {
+    async fn perform(&mut self, Step { frame, fault, .. }: Step) -> io::Result<bool> {
         match fault {
             None => self.stream.write_all(&frame).await?,
             Some(TcpFault::Reset) => {
@@ -129,8 +132,10 @@ impl Connection {
         Ok(true)
     }
 
+    /// Gives back the room of answers that nobody waits for any more.
     fn release(&self) {
-        self.shared.held.fetch_sub(self.hold.len(), Ordering::Relaxed);
+        let held = self.hold.iter().filter(|step| step.held).count();
+        self.shared.held.fetch_sub(held, Ordering::Relaxed);
     }
 }
 

@@ -1,0 +1,73 @@
+//! `postern lab`: the simulated public DNS alone.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ::lab::{Lab, Scenario};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Serve a simulated public Azure DNS with seeded faults, on UDP and TCP.
+#[derive(Debug, Args)]
+pub struct LabArgs {
+    /// Scenario to answer from; the built-in one if left out.
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
+    /// Address to listen on, UDP and TCP; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5353")]
+    listen: SocketAddr,
+    /// Seed of the dice, instead of the scenario's.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// Print the built-in scenario, which explains the format, and end.
+    #[arg(long, conflicts_with_all = ["scenario", "seed"])]
+    print: bool,
+}
+
+/// Runs until SIGINT or SIGTERM; then prints what arrived.
+pub fn run(args: LabArgs) -> ExitCode {
+    if args.print {
+        say(Scenario::AZURE);
+        return ExitCode::SUCCESS;
+    }
+    match serve(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: LabArgs) -> Result<(), String> {
+    let mut scenario = match &args.scenario {
+        Some(path) => Scenario::load(path).map_err(|error| error.to_string())?,
+        None => Scenario::azure(),
+    };
+    scenario.seed = args.seed.unwrap_or(scenario.seed);
+    let seed = scenario.seed;
+    let failed = |what: &str, error: std::io::Error| format!("error: {what}: {error}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed("no runtime", error))?;
+    let _inside = runtime.enter();
+    // The signals are caught before the address is printed: who reads it may stop us at once.
+    let catch = |kind| signal(kind).map_err(|error| failed("signals cannot be caught", error));
+    let (mut interrupt, mut terminate) = (catch(SignalKind::interrupt())?, catch(SignalKind::terminate())?);
+    let lab = Lab::start(scenario, args.listen).map_err(|error| failed(&format!("cannot listen on {}", args.listen), error))?;
+    say(&format!("listening on {} udp and tcp, seed {seed}\n", lab.address()));
+    runtime.block_on(async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    });
+    say(&lab.stop().to_string());
+    Ok(())
+}
+
+/// Prints; a reader that stopped early, `head` for one, is no failure.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
