@@ -3,6 +3,7 @@
 
 pub mod diff;
 pub mod journal;
+pub mod lint;
 pub mod lookup;
 pub mod name;
 pub mod network;

@@ -13,6 +13,8 @@ mod apply;
 #[cfg(test)]
 mod apply_tests;
 mod builder;
+mod log;
+mod sets;
 mod shard;
 #[cfg(test)]
 mod tests;

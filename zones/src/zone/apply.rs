@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::builder::{self, LARGEST_SET, MAX_TTL, SHARD_NAMES, parent_of, same_data, shards_for, soa_names, wrong_data};
+use super::builder::{self, LARGEST_SET, MAX_TTL, SHARD_NAMES, parent_of, same_data, soa_names, wrong_data};
+use super::log::{order_of, shards_for};
 use super::shard::{self, Node, Shard, ShardWriter};
 use super::{Zone, rtype};
 use crate::lookup::RrSet;
@@ -179,7 +180,7 @@ impl Zone {
         let occlusion = Occlusion { zone: self, edits, any: zone.counts.cuts + zone.counts.dnames > 0 };
 
         let mut sorted: Vec<(&[u8], &Edit<'_>)> = edits.iter().map(|(owner, edit)| (&**owner, edit)).collect();
-        sorted.sort_by_key(|(owner, edit)| (builder::order_of(edit.hash, shards), *owner));
+        sorted.sort_by_key(|(owner, edit)| (order_of(edit.hash, shards), *owner));
         if !diverted && !outgrown {
             for edits in sorted.chunk_by(|a, b| shard::shard_of(a.1.hash, shards) == shard::shard_of(b.1.hash, shards)) {
                 let number = shard::shard_of(edits[0].1.hash, shards);
@@ -189,8 +190,8 @@ impl Zone {
         }
         let kept = self.shards.iter().flat_map(|shard| shard.nodes()).filter(|(_, node)| !edits.contains_key(node.owner()));
         let mut all: Vec<(u64, &[u8], Either<'_>)> =
-            kept.map(|(_, node)| (builder::order_of(shard::hash(node.owner()), shards), node.owner(), Err(node))).collect();
-        all.extend(sorted.iter().map(|(owner, edit)| (builder::order_of(edit.hash, shards), *owner, Ok(*edit))));
+            kept.map(|(_, node)| (order_of(shard::hash(node.owner()), shards), node.owner(), Err(node))).collect();
+        all.extend(sorted.iter().map(|(owner, edit)| (order_of(edit.hash, shards), *owner, Ok(*edit))));
         all.sort_unstable_by_key(|(order, owner, _)| (*order, *owner));
         let mut written = Vec::with_capacity(shards);
         let mut writer = ShardWriter::default();

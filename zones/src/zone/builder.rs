@@ -8,10 +8,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::log::{Entry, Order, Place, groups, log_of, read_entry, shards_for, write_entry};
+use super::sets::SetWriter;
 use super::shard::{self, Shard, ShardWriter};
 use super::{Counts, Zone, rtype};
 use crate::lookup::Lookup;
 use crate::name::{NameBuf, WireName, write_name};
+use crate::network::Clients;
 use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
 use crate::text::rdata::{read_rdata, type_code, type_name};
 
@@ -46,12 +49,13 @@ pub enum Foreign {
 /// Takes records and makes a [`Zone`].
 #[derive(Debug)]
 pub struct ZoneBuilder {
-    apex: WireName,
+    pub(super) apex: WireName,
     apex_labels: usize,
-    min_ttl: u32,
-    max_ttl: u32,
+    pub(super) min_ttl: u32,
+    pub(super) max_ttl: u32,
     foreign: Foreign,
-    files: Vec<Arc<PathBuf>>,
+    pub(super) networks: Option<Arc<Clients>>,
+    pub(super) files: Vec<Arc<PathBuf>>,
     file: u16,
     logs: Vec<Vec<u8>>,
     records: usize,
@@ -68,33 +72,15 @@ pub struct Built {
     pub warnings: Vec<Problem>,
     /// Records left out because they lie elsewhere ([`Foreign::Skip`]).
     pub skipped: usize,
+    /// Where the SOA stands; none: the source has none.
+    pub soa: Option<(Arc<PathBuf>, Position)>,
 }
 
 #[derive(Debug, Default)]
-struct Problems {
+pub(super) struct Problems {
     list: Vec<Problem>,
     errors: usize,
     left_out: usize,
-}
-
-/// Where a record's log entry is.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    /// Shard in the upper half, lower half of the hash in the lower.
-    order: u64,
-    offset: u32,
-}
-
-/// One log entry, read.
-#[derive(Debug, Clone, Copy)]
-struct Entry<'l> {
-    hash: u64,
-    at: Position,
-    file: u16,
-    ttl: u32,
-    rtype: u16,
-    owner: &'l [u8],
-    rdata: &'l [u8],
 }
 
 /// What is known of a name that has names below it.
@@ -135,6 +121,7 @@ impl ZoneBuilder {
             min_ttl: 0,
             max_ttl: MAX_TTL,
             foreign: Foreign::Refuse,
+            networks: None,
             files: vec![Arc::new(PathBuf::new())],
             file: 0,
             logs: vec![Vec::new(); LOGS],
@@ -153,6 +140,12 @@ impl ZoneBuilder {
     /// What becomes of a record that does not lie in the zone; [`Foreign::Refuse`] unless said.
     pub fn foreign(mut self, foreign: Foreign) -> Self {
         self.foreign = foreign;
+        self
+    }
+
+    /// Client prefixes, to warn of a name with addresses of two networks.
+    pub fn networks(mut self, networks: Option<Arc<Clients>>) -> Self {
+        self.networks = networks;
         self
     }
 
@@ -198,9 +191,10 @@ impl ZoneBuilder {
         let shards = self.write(&order, &mut findings, &mut problems);
         let zone = self.assemble(shards, &findings, serial);
         self.check_targets(&zone, &findings, &mut problems);
+        let soa = findings.soa.as_ref().map(|soa| (self.files[soa.file as usize].clone(), soa.at));
         let failed = problems.errors > 0;
         let problems = problems.into_list(&self.files[self.file as usize]);
-        if failed { Err(problems) } else { Ok(Built { zone, warnings: problems, skipped: self.skipped }) }
+        if failed { Err(problems) } else { Ok(Built { zone, warnings: problems, skipped: self.skipped, soa }) }
     }
 
     fn log(&mut self, entry: &Entry<'_>) {
@@ -431,7 +425,7 @@ impl ZoneBuilder {
     }
 
     /// A name of the zone for people: absolute, without the final dot.
-    fn name(&self, owner: &[u8]) -> String {
+    pub(super) fn name(&self, owner: &[u8]) -> String {
         let mut text = String::new();
         let mut wire = owner.to_vec();
         wire.extend_from_slice(self.apex.as_wire());
@@ -487,77 +481,6 @@ impl ZoneBuilder {
     }
 }
 
-/// Writes the RRsets of a name.
-#[derive(Debug, Default)]
-struct SetWriter {
-    wire: Vec<u8>,
-    entries: Vec<(u16, u32)>,
-}
-
-impl SetWriter {
-    /// Duplicates are left out and TTLs made equal, the lowest of them (RFC 2181 sections 5 and 5.2).
-    fn write(
-        &mut self,
-        builder: &ZoneBuilder,
-        log: &[u8],
-        group: &[Place],
-        out: &mut ShardWriter,
-        counts: &mut Counts,
-        problems: &mut Problems,
-    ) {
-        self.entries.clear();
-        self.entries.extend(group.iter().map(|place| (read_entry(log, place.offset).rtype, place.offset)));
-        self.entries.retain(|(rtype, _)| !matches!(*rtype, 0 | rtype::SOA));
-        self.entries.sort_unstable();
-        for set in self.entries.chunk_by(|a, b| a.0 == b.0) {
-            let first = read_entry(log, set[0].1);
-            if set.len() > LARGEST_SET / 12 {
-                let message = format!(
-                    "{} {} has {} records: more than one DNS message holds",
-                    builder.name(first.owner),
-                    type_name(first.rtype),
-                    set.len()
-                );
-                problems.error(builder, &first, message, "");
-                continue;
-            }
-            let ttl = set.iter().map(|(_, offset)| read_entry(log, *offset).ttl).min().unwrap_or(0);
-            let ttl = ttl.clamp(builder.min_ttl, builder.max_ttl);
-            self.wire.clear();
-            let mut count = 0usize;
-            for (index, &(rtype, offset)) in set.iter().enumerate() {
-                let entry = read_entry(log, offset);
-                if set[..index].iter().any(|(_, earlier)| same_data(rtype, read_entry(log, *earlier).rdata, entry.rdata)) {
-                    continue;
-                }
-                if entry.file != first.file && index > 0 {
-                    let from = builder.files[first.file as usize].display();
-                    let message = format!("{} {} differs from {from}:{}", builder.name(entry.owner), type_name(rtype), first.at.line);
-                    problems.warning(builder, &entry, message, "both are served: keep the right one");
-                } else if entry.ttl != first.ttl {
-                    let message =
-                        format!("{} {} has two TTLs, {} and {}", builder.name(entry.owner), type_name(rtype), first.ttl, entry.ttl);
-                    problems.warning(builder, &entry, message, "the lowest counts for all records of a name and type");
-                }
-                shard::write_record(&mut self.wire, rtype, ttl, entry.rdata);
-                count += 1;
-            }
-            if self.wire.len() > LARGEST_SET {
-                let message = format!(
-                    "{} {} has {count} records: more than one DNS message holds",
-                    builder.name(first.owner),
-                    type_name(first.rtype)
-                );
-                problems.error(builder, &first, message, "");
-                continue;
-            }
-            out.set(count as u16, &self.wire);
-            counts.sets += 1;
-            counts.records += count;
-        }
-    }
-}
-
 impl Problems {
     fn push(&mut self, problem: Problem) {
         self.errors += usize::from(problem.severity == Severity::Error);
@@ -568,12 +491,12 @@ impl Problems {
         }
     }
 
-    fn error(&mut self, builder: &ZoneBuilder, entry: &Entry<'_>, message: String, help: &str) {
+    pub(super) fn error(&mut self, builder: &ZoneBuilder, entry: &Entry<'_>, message: String, help: &str) {
         let file = builder.files[entry.file as usize].clone();
         self.push(Problem { file, at: entry.at, severity: Severity::Error, message, help: help.into() });
     }
 
-    fn warning(&mut self, builder: &ZoneBuilder, entry: &Entry<'_>, message: String, help: &str) {
+    pub(super) fn warning(&mut self, builder: &ZoneBuilder, entry: &Entry<'_>, message: String, help: &str) {
         let file = builder.files[entry.file as usize].clone();
         self.push(Problem { file, at: entry.at, severity: Severity::Warning, message, help: help.into() });
     }
@@ -587,60 +510,6 @@ impl Problems {
         }
         self.list
     }
-}
-
-/// The records in the order of the shards.
-struct Order {
-    shards: usize,
-    places: Vec<Vec<Place>>,
-}
-
-impl Order {
-    fn of(logs: &[Vec<u8>], names: usize) -> Self {
-        let shards = shards_for(names);
-        Self { shards, places: logs.iter().map(|log| sort(log, shards)).collect() }
-    }
-
-    fn has(&self, logs: &[Vec<u8>], owner: &[u8]) -> bool {
-        let hash = shard::hash(owner);
-        let number = log_of(hash, logs.len());
-        let (log, places) = (&logs[number], &self.places[number]);
-        let wanted = order_of(hash, self.shards);
-        let start = places.partition_point(|place| place.order < wanted);
-        places[start..].iter().take_while(|place| place.order == wanted).any(|place| read_entry(log, place.offset).owner == owner)
-    }
-}
-
-fn sort(log: &[u8], shards: usize) -> Vec<Place> {
-    let mut places = Vec::new();
-    let mut offset = 0usize;
-    while offset < log.len() {
-        let entry = read_entry(log, offset as u32);
-        places.push(Place { order: order_of(entry.hash, shards), offset: offset as u32 });
-        offset += ENTRY_HEAD + entry.owner.len() + entry.rdata.len();
-    }
-    let owner = |place: &Place| read_entry(log, place.offset).owner;
-    places.sort_unstable_by(|a, b| a.order.cmp(&b.order).then_with(|| owner(a).cmp(owner(b))).then(a.offset.cmp(&b.offset)));
-    places
-}
-
-/// The records of one name after the other.
-fn groups<'p>(log: &'p [u8], places: &'p [Place]) -> impl Iterator<Item = &'p [Place]> {
-    places.chunk_by(|a, b| a.order == b.order && read_entry(log, a.offset).owner == read_entry(log, b.offset).owner)
-}
-
-pub(super) fn order_of(hash: u64, shards: usize) -> u64 {
-    ((shard::shard_of(hash, shards) as u64) << 32) | u64::from(hash as u32)
-}
-
-/// Logs split the hashes as shards do, so that shards follow one another from log to log.
-fn log_of(hash: u64, logs: usize) -> usize {
-    shard::shard_of(hash, logs)
-}
-
-/// Shards for so many names.
-pub(super) fn shards_for(names: usize) -> usize {
-    names.div_ceil(SHARD_NAMES).next_power_of_two()
 }
 
 /// The names that have names below them and nothing of their own (RFC 4592 section 2.2.2).
@@ -680,46 +549,6 @@ pub(super) fn parent_of(owner: &[u8]) -> Option<&[u8]> {
 /// Labels of an owner.
 pub(super) fn labels(owner: &[u8]) -> usize {
     std::iter::successors(parent_of(owner), |rest| parent_of(rest)).count()
-}
-
-const ENTRY_HEAD: usize = 27;
-
-impl<'l> Entry<'l> {
-    /// A name without a record.
-    fn bare(owner: &'l [u8]) -> Self {
-        Self { hash: shard::hash(owner), at: Position::default(), file: 0, ttl: 0, rtype: 0, owner, rdata: &[] }
-    }
-}
-
-fn write_entry(log: &mut Vec<u8>, entry: &Entry<'_>) {
-    let mut head = [0u8; ENTRY_HEAD];
-    head[..8].copy_from_slice(&entry.hash.to_le_bytes());
-    head[8..12].copy_from_slice(&entry.at.line.to_le_bytes());
-    head[12..16].copy_from_slice(&entry.at.column.to_le_bytes());
-    head[16..18].copy_from_slice(&entry.file.to_le_bytes());
-    head[18..22].copy_from_slice(&entry.ttl.to_le_bytes());
-    head[22..24].copy_from_slice(&entry.rtype.to_le_bytes());
-    head[24..26].copy_from_slice(&(entry.rdata.len() as u16).to_le_bytes());
-    head[26] = entry.owner.len() as u8;
-    log.extend_from_slice(&head);
-    log.extend_from_slice(entry.owner);
-    log.extend_from_slice(entry.rdata);
-}
-
-fn read_entry(log: &[u8], offset: u32) -> Entry<'_> {
-    let (head, rest) = log[offset as usize..].split_at(ENTRY_HEAD);
-    let u16_at = |at: usize| u16::from_le_bytes([head[at], head[at + 1]]);
-    let u32_at = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    let (owner, rest) = rest.split_at(head[26] as usize);
-    Entry {
-        hash: u64::from(u32_at(0)) | (u64::from(u32_at(4)) << 32),
-        at: Position { line: u32_at(8), column: u32_at(12) },
-        file: u16_at(16),
-        ttl: u32_at(18),
-        rtype: u16_at(22),
-        owner,
-        rdata: &rest[..u16_at(24) as usize],
-    }
 }
 
 /// Why a zone cannot hold this type and data.

@@ -1,0 +1,114 @@
+//! The RRsets of a name, from its log entries.
+
+use std::net::IpAddr;
+
+use super::builder::{LARGEST_SET, Problems, ZoneBuilder, same_data};
+use super::log::{Place, read_entry};
+use super::shard::{self, ShardWriter};
+use super::{Counts, rtype};
+use crate::lint;
+use crate::name::NameBuf;
+use crate::text::rdata::type_name;
+
+/// Writes the RRsets of a name.
+#[derive(Debug, Default)]
+pub struct SetWriter {
+    wire: Vec<u8>,
+    entries: Vec<(u16, u32)>,
+    addresses: Vec<IpAddr>,
+}
+
+impl SetWriter {
+    /// Duplicates are left out and TTLs made equal, the lowest of them (RFC 2181 sections 5 and 5.2).
+    pub fn write(
+        &mut self,
+        builder: &ZoneBuilder,
+        log: &[u8],
+        group: &[Place],
+        out: &mut ShardWriter,
+        counts: &mut Counts,
+        problems: &mut Problems,
+    ) {
+        self.entries.clear();
+        self.entries.extend(group.iter().map(|place| (read_entry(log, place.offset).rtype, place.offset)));
+        self.entries.retain(|(rtype, _)| !matches!(*rtype, 0 | rtype::SOA));
+        self.entries.sort_unstable();
+        for set in self.entries.chunk_by(|a, b| a.0 == b.0) {
+            let first = read_entry(log, set[0].1);
+            if set.len() > LARGEST_SET / 12 {
+                let message = format!(
+                    "{} {} has {} records: more than one DNS message holds",
+                    builder.name(first.owner),
+                    type_name(first.rtype),
+                    set.len()
+                );
+                problems.error(builder, &first, message, "");
+                continue;
+            }
+            let ttl = set.iter().map(|(_, offset)| read_entry(log, *offset).ttl).min().unwrap_or(0);
+            let ttl = ttl.clamp(builder.min_ttl, builder.max_ttl);
+            if matches!(first.rtype, rtype::A | rtype::AAAA) {
+                check_addresses(&mut self.addresses, builder, log, set, problems);
+            }
+            self.wire.clear();
+            let mut count = 0usize;
+            for (index, &(rtype, offset)) in set.iter().enumerate() {
+                let entry = read_entry(log, offset);
+                if set[..index].iter().any(|(_, earlier)| same_data(rtype, read_entry(log, *earlier).rdata, entry.rdata)) {
+                    continue;
+                }
+                if entry.file != first.file && index > 0 {
+                    let from = builder.files[first.file as usize].display();
+                    let message = format!("{} {} differs from {from}:{}", builder.name(entry.owner), type_name(rtype), first.at.line);
+                    problems.warning(builder, &entry, message, "both are served: keep the right one");
+                } else if entry.ttl != first.ttl {
+                    let message =
+                        format!("{} {} has two TTLs, {} and {}", builder.name(entry.owner), type_name(rtype), first.ttl, entry.ttl);
+                    problems.warning(builder, &entry, message, "the lowest counts for all records of a name and type");
+                }
+                shard::write_record(&mut self.wire, rtype, ttl, entry.rdata);
+                count += 1;
+            }
+            if self.wire.len() > LARGEST_SET {
+                let message = format!(
+                    "{} {} has {count} records: more than one DNS message holds",
+                    builder.name(first.owner),
+                    type_name(first.rtype)
+                );
+                problems.error(builder, &first, message, "");
+                continue;
+            }
+            out.set(count as u16, &self.wire);
+            counts.sets += 1;
+            counts.records += count;
+        }
+    }
+}
+
+/// Addresses that are probably not meant: see [`lint`].
+fn check_addresses(addresses: &mut Vec<IpAddr>, builder: &ZoneBuilder, log: &[u8], set: &[(u16, u32)], problems: &mut Problems) {
+    addresses.clear();
+    for (rtype, offset) in set {
+        let entry = read_entry(log, *offset);
+        let Some(address) = lint::address(*rtype, entry.rdata) else { continue };
+        if lint::is_public(address) {
+            let message = format!("{} has the public address {address} in a private zone", builder.name(entry.owner));
+            problems.warning(builder, &entry, message, "clients leave the private network: give it the private endpoint's address");
+        }
+        addresses.push(address);
+    }
+    if addresses.len() > 1 {
+        let last = read_entry(log, set[set.len() - 1].1);
+        let name = [last.owner, builder.apex.as_wire()].concat();
+        let Ok(name) = NameBuf::read(&name) else { return };
+        if let Some((one, other, what)) = lint::apart(&name, addresses, builder.networks.as_deref()) {
+            let message = format!("{} has addresses of two {what}, {one} and {other}", builder.name(last.owner));
+            problems.warning(
+                builder,
+                &last,
+                message,
+                "every client gets both, and one is refused with HTTP 403: give each network its own zone",
+            );
+        }
+    }
+}
