@@ -9,5 +9,7 @@ pub mod name;
 pub mod network;
 pub mod record;
 pub mod snapshot;
+pub mod source;
+pub mod store;
 pub mod text;
 pub mod zone;

@@ -68,7 +68,11 @@ impl std::fmt::Display for Problem {
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
-        write!(f, "{}:{}:{}: {severity}: {}", self.file.display(), self.at.line, self.at.column, self.message)?;
+        write!(f, "{}:", self.file.display())?;
+        if self.at.line > 0 {
+            write!(f, "{}:{}:", self.at.line, self.at.column)?;
+        }
+        write!(f, " {severity}: {}", self.message)?;
         if !self.help.is_empty() {
             write!(f, " help: {}", self.help)?;
         }

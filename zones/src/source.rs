@@ -1,0 +1,573 @@
+//! One file of a source: when to read it, and what it held.
+//!
+//! A file is looked at by its stamp (size, times, inode); only another stamp makes it read, and only other bytes make it judged. While it
+//! is still being written it is left alone: its stamp must have stood still for the settle time, and must be the same before and after
+//! reading.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use config::model::Format;
+
+use crate::name::{NameBuf, WireName};
+use crate::record::{Position, RecordRef, RecordSink};
+use crate::text::fingerprint;
+
+/// Change times are coarse: within this time after one, bytes may change and the stamp not. The file is then read to be sure.
+const COARSE: Duration = Duration::from_secs(2);
+/// Tries to read a file that changes meanwhile, when it must be read now.
+const TRIES: u32 = 40;
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
+
+/// Whether what is still changing is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// A changed file is taken once it stands still.
+    Settled,
+    /// As it is: at start, and when somebody asks.
+    Now,
+}
+
+/// A file of a source.
+#[derive(Debug)]
+pub struct Input {
+    /// Where it is.
+    pub path: Arc<PathBuf>,
+    /// What is in it, as far as the configuration or its place says.
+    pub format: Format,
+    /// Index of the zone whose own file it is; none: its names may lie in any zone of the source.
+    pub own: Option<usize>,
+    /// Records of its last good content, where they are kept.
+    pub log: Option<RecordLog>,
+    /// It was good once.
+    pub was_good: bool,
+    /// What is wrong with its content.
+    pub error: Option<String>,
+    /// Why there is no content to judge.
+    pub missing: Option<String>,
+    /// When its last judged content changed.
+    pub changed: Option<SystemTime>,
+    known: Option<Known>,
+    candidate: Option<(Vec<Option<Stamp>>, Instant)>,
+}
+
+/// What a look at a file found.
+#[derive(Debug)]
+pub enum Seen {
+    /// Nothing new.
+    Same,
+    /// It is being written: look again in this time.
+    Waiting(Duration),
+    /// New bytes.
+    Changed(Content),
+    /// There is no such file.
+    Gone,
+    /// It is there and cannot be read.
+    Unreadable(String),
+}
+
+/// Bytes of a file that stood still.
+#[derive(Debug)]
+pub struct Content {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// How long the stamp has been seen to stand still.
+    pub still: Duration,
+    stamp: Stamp,
+}
+
+/// Records of one file, in order, to be given to a sink again.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct RecordLog {
+    bytes: Vec<u8>,
+    files: Vec<Arc<PathBuf>>,
+    records: usize,
+}
+
+/// The content that was judged last.
+#[derive(Debug)]
+struct Known {
+    /// The file and what it includes.
+    files: Vec<(PathBuf, Option<Stamp>, Option<u64>)>,
+    /// Read so soon after a change that another one may have the same stamp.
+    racy: bool,
+}
+
+/// What tells that a file changed without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Input {
+    /// A file that was not looked at yet.
+    pub fn new(path: PathBuf, format: Format, own: Option<usize>) -> Self {
+        Self {
+            path: Arc::new(path),
+            format,
+            own,
+            log: None,
+            was_good: false,
+            error: None,
+            missing: None,
+            changed: None,
+            known: None,
+            candidate: None,
+        }
+    }
+
+    /// What is wrong with it now.
+    pub fn problem(&self) -> Option<String> {
+        self.missing.as_ref().or(self.error.as_ref()).cloned()
+    }
+
+    /// Makes the next look read it whatever its stamp says; its last good records stay.
+    pub fn forget(&mut self) {
+        (self.known, self.candidate) = (None, None);
+    }
+
+    /// Paths to watch: the file and what it includes.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let included = self.known.iter().flat_map(|known| &known.files).map(|(path, ..)| path.as_path());
+        std::iter::once(self.path.as_path()).chain(included)
+    }
+
+    /// Looks whether there are new bytes. `now` is monotonic; the wall clock only tells how coarse a stamp is.
+    pub fn look(&mut self, now: Instant, how: Look, settle: Duration) -> Seen {
+        let stamp = match Stamp::of(&self.path) {
+            Ok(stamp) => stamp,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                self.candidate = None;
+                return Seen::Gone;
+            }
+            Err(error) => return Seen::Unreadable(plain(&error)),
+        };
+        let mut stamps = vec![Some(stamp)];
+        if let Some(known) = &self.known {
+            stamps.extend(known.files[1..].iter().map(|(path, ..)| Stamp::of(path).ok()));
+            let same = known.files.iter().map(|(_, stamp, _)| stamp).eq(&stamps);
+            if same && (!known.racy || self.same_bytes(&stamps)) {
+                self.candidate = None;
+                return Seen::Same;
+            }
+        }
+        let still = match &self.candidate {
+            Some((candidate, since)) if *candidate == stamps => now.saturating_duration_since(*since),
+            _ => {
+                self.candidate = Some((stamps.clone(), now));
+                Duration::ZERO
+            }
+        };
+        if how == Look::Settled && still < settle {
+            return Seen::Waiting(settle - still);
+        }
+        let tries = if how == Look::Now { TRIES } else { 1 };
+        for attempt in 0..tries {
+            if attempt > 0 {
+                std::thread::sleep(BETWEEN_TRIES);
+            }
+            match read_still(&self.path) {
+                Ok(Some((bytes, stamp))) => {
+                    if self.known.as_ref().is_some_and(|known| known.files[0].2 == Some(fingerprint(&bytes))) && self.same_bytes(&stamps) {
+                        self.candidate = None;
+                        return Seen::Same;
+                    }
+                    return Seen::Changed(Content { bytes, still, stamp });
+                }
+                Ok(None) => {}
+                Err(error) => return Seen::Unreadable(plain(&error)),
+            }
+        }
+        self.candidate = None;
+        Seen::Waiting(settle)
+    }
+
+    /// Takes note of judged content and the files that it included.
+    pub fn judged(&mut self, content: &Content, included: &[crate::text::Included]) {
+        let mut files = vec![(self.path.to_path_buf(), Some(content.stamp), Some(fingerprint(&content.bytes)))];
+        files.extend(included.iter().map(|file| (file.path.clone(), Stamp::of(&file.path).ok(), file.fingerprint)));
+        self.changed = files.iter().filter_map(|(_, stamp, _)| stamp.as_ref()?.modified()).max();
+        let racy = is_racy(&files);
+        self.known = Some(Known { files, racy });
+        self.candidate = None;
+    }
+
+    /// Reads everything that is known again and compares; where it is the same, the new stamps count.
+    fn same_bytes(&mut self, stamps: &[Option<Stamp>]) -> bool {
+        let Some(known) = &mut self.known else { return false };
+        let same = known.files.iter().all(|(path, _, print)| fs::read(path).ok().map(|bytes| fingerprint(&bytes)) == *print);
+        if same {
+            known.files.iter_mut().zip(stamps).for_each(|((_, old, _), new)| *old = *new);
+            known.racy = is_racy(&known.files);
+        }
+        same
+    }
+}
+
+impl Content {
+    /// When the file was last written.
+    pub fn modified(&self) -> Option<SystemTime> {
+        self.stamp.modified()
+    }
+}
+
+impl Stamp {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        // A FIFO or a device would never end.
+        if metadata.is_file() { Ok(Self::from(&metadata)) } else { Err(std::io::Error::other("not a file")) }
+    }
+
+    fn modified(&self) -> Option<SystemTime> {
+        let since = Duration::new(u64::try_from(self.modified.0).ok()?, u32::try_from(self.modified.1).ok()?);
+        SystemTime::UNIX_EPOCH.checked_add(since)
+    }
+}
+
+impl From<&fs::Metadata> for Stamp {
+    fn from(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// The bytes of a file that was the same before and after reading, by its handle and by its path.
+fn read_still(path: &Path) -> std::io::Result<Option<(Vec<u8>, Stamp)>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("not a file"));
+    }
+    let mut file = File::open(path)?;
+    let before = Stamp::from(&file.metadata()?);
+    let mut bytes = Vec::with_capacity(before.size as usize + 1); // one more: the end is found without growing
+    file.read_to_end(&mut bytes)?;
+    let after = Stamp::from(&file.metadata()?);
+    let named = Stamp::of(path)?;
+    let still = before == after && after == named && bytes.len() as u64 == after.size;
+    Ok(still.then_some((bytes, after)))
+}
+
+fn is_racy(files: &[(PathBuf, Option<Stamp>, Option<u64>)]) -> bool {
+    let now = SystemTime::now();
+    let modified = files.iter().filter_map(|(_, stamp, _)| stamp.as_ref()?.modified());
+    modified
+        .into_iter()
+        .any(|modified| now.duration_since(modified).is_ok_and(|age| age < COARSE) || modified > now && modified < now + COARSE)
+}
+
+/// An error of the system without its number.
+pub fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file or directory".into(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// A log entry is a file (`1`, index u16) or a record (`0`, owner, type u16, TTL u32 + 1 or 0, line, column, length u16, data).
+impl RecordLog {
+    /// Records in it.
+    pub fn len(&self) -> usize {
+        self.records
+    }
+
+    /// True where it has none.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// Gives everything to a sink again.
+    pub fn replay(&self, sink: &mut dyn RecordSink) {
+        let mut rest = &self.bytes[..];
+        while let Some(entry) = self.next(&mut rest) {
+            match entry {
+                Ok(record) => sink.record(record.borrow()),
+                Err(file) => sink.file(file),
+            }
+        }
+    }
+
+    fn next<'l>(&'l self, rest: &mut &'l [u8]) -> Option<Result<Replayed<'l>, &'l Arc<PathBuf>>> {
+        let (&kind, tail) = rest.split_first()?;
+        *rest = tail;
+        if kind == 1 {
+            return Some(Err(self.files.get(u16::from_le_bytes(take(rest)?) as usize)?));
+        }
+        let owner = NameBuf::read(rest).ok()?;
+        *rest = &rest[owner.len()..];
+        let rtype = u16::from_le_bytes(take(rest)?);
+        let ttl = u64::from_le_bytes(take(rest)?).checked_sub(1).map(|ttl| ttl as u32);
+        let at = Position { line: u32::from_le_bytes(take(rest)?), column: u32::from_le_bytes(take(rest)?) };
+        let length = u16::from_le_bytes(take(rest)?) as usize;
+        let (rdata, tail) = rest.split_at_checked(length)?;
+        *rest = tail;
+        Some(Ok(Replayed { owner, rtype, ttl, rdata, at }))
+    }
+}
+
+struct Replayed<'l> {
+    owner: NameBuf,
+    rtype: u16,
+    ttl: Option<u32>,
+    rdata: &'l [u8],
+    at: Position,
+}
+
+impl Replayed<'_> {
+    fn borrow(&self) -> RecordRef<'_> {
+        RecordRef { owner: &self.owner, rtype: self.rtype, ttl: self.ttl, rdata: self.rdata, at: self.at }
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk()?;
+    *rest = tail;
+    Some(*head)
+}
+
+impl RecordSink for RecordLog {
+    fn record(&mut self, record: RecordRef<'_>) {
+        let Ok(length) = u16::try_from(record.rdata.len()) else { return };
+        self.bytes.push(0);
+        self.bytes.extend_from_slice(record.owner.as_wire());
+        self.bytes.extend_from_slice(&record.rtype.to_le_bytes());
+        self.bytes.extend_from_slice(&record.ttl.map_or(0, |ttl| u64::from(ttl) + 1).to_le_bytes());
+        self.bytes.extend_from_slice(&record.at.line.to_le_bytes());
+        self.bytes.extend_from_slice(&record.at.column.to_le_bytes());
+        self.bytes.extend_from_slice(&length.to_le_bytes());
+        self.bytes.extend_from_slice(record.rdata);
+        self.records += 1;
+    }
+
+    fn file(&mut self, file: &Arc<PathBuf>) {
+        let known = self.files.iter().position(|known| known == file);
+        let index = known.unwrap_or_else(|| {
+            self.files.push(file.clone());
+            self.files.len() - 1
+        });
+        self.bytes.push(1);
+        self.bytes.extend_from_slice(&(index as u16).to_le_bytes());
+    }
+}
+
+/// Gives each record of a shared file to the zones that own its name, the longest apex, and notes the names that none owns.
+#[derive(Debug)]
+pub struct Sorter<'b, S> {
+    /// Apexes and their sinks.
+    pub sinks: Vec<(&'b WireName, &'b mut S)>,
+    /// Written names that lie in no zone: the first name given for a place in a file.
+    pub strays: Strays,
+}
+
+/// Names of a source that no zone took.
+#[derive(Debug, Default)]
+pub struct Strays {
+    /// The first of them, with file and place.
+    pub first: Vec<(Arc<PathBuf>, Position, NameBuf)>,
+    /// How many.
+    pub count: usize,
+    file: Option<Arc<PathBuf>>,
+    open: Option<(Position, NameBuf, bool)>,
+}
+
+impl Strays {
+    const MOST: usize = 5;
+
+    /// Notes a spelling of the name written at a place: one that is taken settles it.
+    fn note(&mut self, at: Position, name: &NameBuf, taken: bool) {
+        match &mut self.open {
+            Some((place, _, was_taken)) if *place == at => *was_taken |= taken,
+            _ => {
+                self.close();
+                self.open = Some((at, name.clone(), taken));
+            }
+        }
+    }
+
+    /// Ends the name that was being given.
+    pub fn close(&mut self) {
+        if let Some((at, name, false)) = self.open.take() {
+            self.count += 1;
+            if self.first.len() < Self::MOST {
+                self.first.push((self.file.clone().unwrap_or_default(), at, name));
+            }
+        }
+    }
+}
+
+impl<S: RecordSink> RecordSink for Sorter<'_, S> {
+    fn record(&mut self, record: RecordRef<'_>) {
+        let owning = |apex: &WireName| record.owner.is_under(apex.as_wire()).then(|| apex.as_wire().len());
+        let longest = self.sinks.iter().filter_map(|(apex, _)| owning(apex)).max();
+        self.strays.note(record.at, record.owner, longest.is_some());
+        if longest.is_some() {
+            for (_, sink) in self.sinks.iter_mut().filter(|(apex, _)| owning(apex) == longest) {
+                sink.record(record.clone());
+            }
+        }
+    }
+
+    fn file(&mut self, file: &Arc<PathBuf>) {
+        self.strays.close();
+        self.strays.file = Some(file.clone());
+        self.sinks.iter_mut().for_each(|(_, sink)| sink.file(file));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const SETTLE: Duration = Duration::from_millis(20);
+
+    fn changed(seen: Seen) -> Content {
+        match seen {
+            Seen::Changed(content) => content,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_when_it_stands_still() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.zone");
+        let mut input = Input::new(path.clone(), Format::Zone, None);
+        let start = Instant::now();
+        assert!(matches!(input.look(start, Look::Settled, SETTLE), Seen::Gone));
+        fs::write(&path, "one").unwrap();
+        assert!(matches!(input.look(start, Look::Settled, SETTLE), Seen::Waiting(SETTLE)));
+        fs::write(&path, "one more").unwrap();
+        let later = start + SETTLE;
+        assert!(matches!(input.look(later, Look::Settled, SETTLE), Seen::Waiting(SETTLE)), "it changed meanwhile");
+        let content = changed(input.look(later + SETTLE, Look::Settled, SETTLE));
+        assert_eq!((&content.bytes[..], content.still), (&b"one more"[..], SETTLE));
+        input.judged(&content, &[]);
+        assert!(matches!(input.look(later + SETTLE, Look::Settled, SETTLE), Seen::Same));
+    }
+
+    #[test]
+    fn a_touched_file_is_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.zone");
+        fs::write(&path, "same").unwrap();
+        let mut input = Input::new(path.clone(), Format::Zone, None);
+        let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+        input.judged(&content, &[]);
+        fs::write(&path, "same").unwrap();
+        assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Same));
+    }
+
+    #[test]
+    fn a_change_within_the_grain_of_the_clock_is_seen() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.zone");
+        let mut input = Input::new(path.clone(), Format::Zone, None);
+        for number in 0..50 {
+            fs::write(&path, format!("{number:04}")).unwrap();
+            let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+            assert_eq!(content.bytes, format!("{number:04}").as_bytes());
+            input.judged(&content, &[]);
+        }
+    }
+
+    #[test]
+    fn an_included_file_is_part_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, inner) = (directory.path().join("a.zone"), directory.path().join("inner"));
+        fs::write(&path, "same").unwrap();
+        fs::write(&inner, "one").unwrap();
+        let mut input = Input::new(path, Format::Zone, None);
+        let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+        input.judged(&content, &[crate::text::Included { path: inner.clone(), fingerprint: Some(fingerprint(b"one")) }]);
+        assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Same));
+        fs::write(&inner, "two").unwrap();
+        changed(input.look(Instant::now(), Look::Now, SETTLE));
+        fs::remove_file(&inner).unwrap();
+        changed(input.look(Instant::now(), Look::Now, SETTLE));
+    }
+
+    #[test]
+    fn what_is_no_file_cannot_be_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut input = Input::new(directory.path().into(), Format::Zone, None);
+        assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Unreadable(why) if why == "not a file"));
+    }
+
+    #[test]
+    fn a_file_that_grows_all_the_time_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.zone");
+        let mut file = File::create(&path).unwrap();
+        let mut input = Input::new(path, Format::Zone, None);
+        let start = Instant::now();
+        for step in 0..20 {
+            writeln!(file, "line").unwrap();
+            assert!(matches!(input.look(start + SETTLE * step, Look::Settled, SETTLE), Seen::Waiting(_)));
+        }
+    }
+
+    #[derive(Default)]
+    struct Lines(Vec<String>);
+
+    impl RecordSink for Lines {
+        fn record(&mut self, record: RecordRef<'_>) {
+            self.0.push(format!("{} {:?} {} {:?} {}", record.owner, record.ttl, record.rtype, record.rdata, record.at.line));
+        }
+
+        fn file(&mut self, file: &Arc<PathBuf>) {
+            self.0.push(file.display().to_string());
+        }
+    }
+
+    #[test]
+    fn a_log_gives_back_what_it_took() {
+        let (name, file) = (NameBuf::parse("a.test").unwrap(), Arc::new(PathBuf::from("f")));
+        let (mut log, mut straight, mut replayed) = (RecordLog::default(), Lines::default(), Lines::default());
+        for sink in [&mut log as &mut dyn RecordSink, &mut straight] {
+            sink.file(&file);
+            for (ttl, line) in [(None, 1), (Some(0), 2), (Some(u32::MAX), 3)] {
+                sink.record(RecordRef { owner: &name, rtype: 1, ttl, rdata: &[1, 2, 3, 4], at: Position { line, column: 1 } });
+            }
+        }
+        log.replay(&mut replayed);
+        assert_eq!((replayed.0, log.len()), (straight.0, 3));
+    }
+
+    #[test]
+    fn records_go_to_the_longest_apex_and_strays_are_noted_once() {
+        let apexes = ["contoso.test", "sub.contoso.test", "contoso.test"].map(|apex| WireName::parse(apex).unwrap());
+        let mut sinks = [const { Lines(Vec::new()) }; 3];
+        let mut sorter = Sorter { sinks: apexes.iter().zip(&mut sinks).collect(), strays: Strays::default() };
+        let file = Arc::new(PathBuf::from("f"));
+        sorter.file(&file);
+        let names = [
+            ("www.fabrikam.test", 1),
+            ("www.contoso.test", 1),
+            ("a.sub.contoso.test", 2),
+            ("www.fabrikam.test", 3),
+            ("x.fabrikam.test", 3),
+        ];
+        for (name, line) in names {
+            let owner = NameBuf::parse(name).unwrap();
+            sorter.record(RecordRef { owner: &owner, rtype: 1, ttl: None, rdata: &[0; 4], at: Position { line, column: 1 } });
+        }
+        let mut strays = std::mem::take(&mut sorter.strays);
+        strays.close();
+        let first: Vec<String> = strays.first.iter().map(|(_, at, name)| format!("{} {name}", at.line)).collect();
+        assert_eq!((strays.count, first), (1, vec!["3 www.fabrikam.test.".to_string()]));
+        assert_eq!(sinks.map(|lines| lines.0.len()), [2, 2, 2]);
+    }
+}

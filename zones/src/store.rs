@@ -1,0 +1,272 @@
+//! The store: reads sources, keeps what was good, makes snapshots.
+//!
+//! ```text
+//! files ─ source ─▶ unit ─ text ─▶ logs ─ builder ─▶ zone ─┐
+//! (stamps, bytes)   (zones with one source)                ├─▶ Snapshot ─▶ whoever serves
+//! configuration ─▶ networks, links, policies ──────────────┘
+//! ```
+//! What is bad changes nothing: a zone serves the last data that was good, and a zone that never had any says why. A look applies all
+//! that it finds as one new generation. The store keeps every snapshot until nobody else holds it, so that the last hold is given up here
+//! and never by a thread that answers.
+
+mod report;
+mod unit;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use config::azure::Table;
+use config::model::{self, Config, Source};
+
+pub use crate::source::Look;
+pub use report::{Outcome, Report, SourceState, ZoneReport, ZoneStatus};
+
+use crate::diff::Difference;
+use crate::lint;
+use crate::name::{NameBuf, WireName};
+use crate::network::Clients;
+use crate::record::{Position, Problem, Severity};
+use crate::snapshot::{Hosted, Snapshot, SnapshotBuilder, Writer, ZoneState};
+use crate::zone::Zone;
+use unit::Unit;
+
+/// Zones, their sources, and the snapshots made of them.
+#[derive(Debug)]
+pub struct Store {
+    slots: Vec<Slot>,
+    units: Vec<Unit>,
+    networks: Vec<model::Network>,
+    context: Context,
+    current: Arc<Snapshot>,
+    /// Snapshots that somebody may still hold.
+    old: Vec<Arc<Snapshot>>,
+}
+
+/// A zone of the configuration.
+#[derive(Debug)]
+struct Slot {
+    config: model::Zone,
+    name: Arc<str>,
+    apex: WireName,
+    networks: Arc<[String]>,
+    zone: Option<Arc<Zone>>,
+    /// Why there is no data, while there is none.
+    reason: Arc<str>,
+    /// Why the records of its sources do not make a zone.
+    build_error: Option<String>,
+    state: SourceState,
+    writer: Writer,
+    /// As in the last snapshot; none: something of it changed since.
+    hosted: Option<Arc<Hosted>>,
+}
+
+/// What reading needs to know beside the files.
+#[derive(Debug)]
+struct Context {
+    table: Arc<Table>,
+    settle: Duration,
+    clients: Option<Arc<Clients>>,
+}
+
+impl Store {
+    /// Reads every source once. A bad one is in the report, its zones have no data, and everything else serves.
+    pub fn open(config: &Config, table: Arc<Table>) -> (Self, Arc<Snapshot>, Report) {
+        let context = Context { table, settle: config.server.settle, clients: None };
+        let current = Arc::new(SnapshotBuilder::new().build());
+        let mut store = Self { slots: Vec::new(), units: Vec::new(), networks: Vec::new(), context, current, old: Vec::new() };
+        let (snapshot, report) = store.reconfigure(config);
+        (store, snapshot, report)
+    }
+
+    /// Looks at every source and applies what is new as one generation.
+    pub fn look_again(&mut self, now: Instant, how: Look) -> (Arc<Snapshot>, Report) {
+        let report = self.read(now, how);
+        (self.current.clone(), report)
+    }
+
+    /// Takes another configuration. Zones that are in both keep their data; what their sources say is read again.
+    pub fn reconfigure(&mut self, config: &Config) -> (Arc<Snapshot>, Report) {
+        let mut report = Report::default();
+        let mut old: Vec<Slot> = std::mem::take(&mut self.slots);
+        self.slots = config.zones.iter().filter_map(|zone| Slot::new(zone, &mut old)).collect();
+        for slot in old {
+            report.zones.push(slot.report(Outcome::Removed));
+        }
+        self.networks = config.networks.clone();
+        self.context.settle = config.server.settle;
+        self.context.clients = lint::networks(config).map(Arc::new);
+        self.units = Unit::all(&self.slots, std::mem::take(&mut self.units));
+        let read = self.read(Instant::now(), Look::Now);
+        let is_published = read.is_new;
+        report.merge(read);
+        if !is_published {
+            self.publish();
+            (report.generation, report.is_new) = (self.current.generation, true);
+        }
+        (self.current.clone(), report)
+    }
+
+    /// The snapshot that serves.
+    pub fn current(&self) -> &Arc<Snapshot> {
+        &self.current
+    }
+
+    /// Every zone with its source and how that is doing, in the order of the configuration.
+    pub fn zones(&self) -> impl Iterator<Item = ZoneStatus<'_>> {
+        self.slots.iter().map(|slot| ZoneStatus {
+            name: &slot.name,
+            networks: &slot.networks,
+            source: &slot.config.source,
+            state: &slot.state,
+            zone: slot.zone.as_ref(),
+        })
+    }
+
+    /// Files and directories that the sources consist of, there or not: what to watch.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.units.iter().flat_map(Unit::paths).map(Path::to_path_buf).collect()
+    }
+
+    /// Gives up snapshots that nobody else holds. Gives how many others are still held.
+    pub fn drop_old(&mut self) -> usize {
+        self.old.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        self.old.len()
+    }
+
+    fn read(&mut self, now: Instant, how: Look) -> Report {
+        let mut report = Report::default();
+        for unit in &mut self.units {
+            unit.look(&mut self.slots, &self.context, now, how, &mut report);
+        }
+        if report.zones.iter().any(|zone| matches!(zone.outcome, Outcome::Loaded | Outcome::Changed(_))) {
+            self.lint(&mut report);
+        }
+        if self.slots.iter().any(|slot| slot.hosted.is_none()) {
+            self.publish();
+            report.is_new = true;
+        }
+        report.generation = self.current.generation;
+        self.drop_old();
+        report
+    }
+
+    fn publish(&mut self) {
+        let mut builder = SnapshotBuilder::new().generation(self.current.generation + 1);
+        for network in &self.networks {
+            builder = builder.network(&network.name, &network.clients, network.recursion);
+        }
+        for slot in &mut self.slots {
+            let hosted = slot.hosted();
+            let names: Vec<&str> = slot.networks.iter().map(String::as_str).collect();
+            builder = builder.hosted(hosted, &names);
+        }
+        let old = std::mem::replace(&mut self.current, Arc::new(builder.build()));
+        self.old.push(old);
+    }
+
+    /// Warnings that need more than one zone: names with two spellings, seen by one network, that disagree.
+    fn lint(&self, report: &mut Report) {
+        let mut told: Vec<(NameBuf, NameBuf)> = Vec::new();
+        let is_reported = |slot: &&Slot| report.zones.iter().any(|zone| zone.name == slot.name && zone.networks == slot.networks);
+        let reported: Vec<&Slot> = self.slots.iter().filter(is_reported).collect();
+        for slot in reported {
+            let Some(zone) = &slot.zone else { continue };
+            let shares = |other: &&Slot| {
+                let (own, theirs) = (&slot.networks, &other.networks);
+                own.is_empty() || theirs.is_empty() || own.iter().any(|network| theirs.contains(network))
+            };
+            let others: Vec<&Zone> = self.slots.iter().filter(shares).filter_map(|slot| slot.zone.as_deref()).collect();
+            for (name, other) in lint::spelled_twice(zone, &others, &self.context.table) {
+                if told.iter().any(|(one, two)| (one, two) == (&other, &name)) {
+                    continue;
+                }
+                let file = slot.writer.file().map_or_else(PathBuf::new, |file| file.to_path_buf());
+                let message = format!("{name} and {other} have different addresses");
+                let help = "both may be what the public name leads to: give both the private endpoint's address".into();
+                report.problems.push(Problem { file: Arc::new(file), at: Position::default(), severity: Severity::Warning, message, help });
+                told.push((name, other));
+            }
+        }
+    }
+}
+
+impl Slot {
+    /// A zone of the configuration, with the data of the old one that it continues: the same source, or the same networks.
+    fn new(config: &model::Zone, old: &mut Vec<Slot>) -> Option<Self> {
+        let apex = NameBuf::parse(&config.name).ok()?.to_wire_name(); // the configuration checked it
+        let same = |slot: &Slot| slot.config.name == config.name && slot.config.networks == config.networks;
+        let found = old.iter().position(|slot| same(slot) && slot.config.source == config.source);
+        let found = found.or_else(|| old.iter().position(|slot| slot.config.name == config.name && slot.config.source == config.source));
+        let found = found.or_else(|| old.iter().position(same));
+        let writer = match &config.source {
+            Source::Directory { path } => Writer::ZoneFile(path.join(unit::zone_file(&config.name)).into()),
+            Source::File { path, format: model::Format::Hosts } => Writer::Hosts(path.as_path().into()),
+            Source::File { path, format: model::Format::Azure } => Writer::Azure(path.as_path().into()),
+            Source::File { path, .. } => Writer::ZoneFile(path.as_path().into()),
+        };
+        let before = found.map(|found| old.remove(found));
+        let (zone, state) = before.map(|slot| (slot.zone, slot.state)).unwrap_or_default();
+        let networks = config.networks.as_slice().into();
+        let reason = "its source was not read yet".into();
+        let name = config.name.as_str().into();
+        Some(Self { config: config.clone(), name, apex, networks, zone, reason, build_error: None, state, writer, hosted: None })
+    }
+
+    /// As it is in a snapshot.
+    fn hosted(&mut self) -> Arc<Hosted> {
+        let state = match &self.zone {
+            Some(zone) => ZoneState::Serving(zone.clone()),
+            None => ZoneState::Unavailable(self.reason.clone()),
+        };
+        let new = || Arc::new(Hosted::new(self.apex.clone(), self.config.on_missing, state, self.writer.clone()));
+        self.hosted.get_or_insert_with(new).clone()
+    }
+
+    fn report(&self, outcome: Outcome) -> ZoneReport {
+        ZoneReport {
+            name: self.name.clone(),
+            networks: self.networks.clone(),
+            outcome,
+            records: self.zone.as_ref().map_or(0, |zone| zone.counts().records),
+            serial: self.zone.as_ref().map(|zone| zone.serial()),
+        }
+    }
+
+    /// Takes new data, given how it differs from what is served; gives what to report.
+    fn take(&mut self, zone: Zone, difference: Option<Difference>) -> Option<Outcome> {
+        let same_serial = self.zone.as_ref().is_some_and(|old| old.serial() == zone.serial() || !zone.has_own_serial());
+        if same_serial && difference.as_ref().is_some_and(Difference::is_empty) {
+            return None;
+        }
+        self.zone = Some(Arc::new(zone));
+        self.hosted = None;
+        Some(difference.map_or(Outcome::Loaded, Outcome::Changed))
+    }
+
+    /// Notes how its source is doing; gives what to report when that changed.
+    fn note(&mut self, error: Option<String>) -> Option<Outcome> {
+        let was = self.state.error.take();
+        match (was, error) {
+            (Some((since, before)), Some(why)) if before == why => {
+                self.state.error = Some((since, before));
+                None
+            }
+            (_, Some(why)) => {
+                self.state.error = Some((SystemTime::now(), why.clone()));
+                if self.zone.is_none() && *self.reason != *why {
+                    self.reason = why.as_str().into();
+                    self.hosted = None;
+                }
+                Some(Outcome::Failed(why))
+            }
+            (was, None) => {
+                self.state.last_success = Some(SystemTime::now());
+                was.map(|_| Outcome::Recovered)
+            }
+        }
+    }
+}

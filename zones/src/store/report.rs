@@ -1,0 +1,136 @@
+//! What a look at the sources brought.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::diff::Difference;
+use crate::record::{Problem, Severity};
+
+/// What one look found, for the log and for whoever asked.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Generation that serves now.
+    pub generation: u64,
+    /// It is a new one.
+    pub is_new: bool,
+    /// Zones of which there is something to say.
+    pub zones: Vec<ZoneReport>,
+    /// Problems found by this look; those found before are not repeated.
+    pub problems: Vec<Problem>,
+    /// Something is being written: look again in this time.
+    pub again: Option<Duration>,
+}
+
+/// What became of one zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneReport {
+    /// Apex, no final dot.
+    pub name: Arc<str>,
+    /// Networks it is linked to, by name; empty: all.
+    pub networks: Arc<[String]>,
+    /// What happened.
+    pub outcome: Outcome,
+    /// Records served now.
+    pub records: usize,
+    /// Serial served now; none: no data.
+    pub serial: Option<u32>,
+}
+
+/// What happened to a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has data for the first time.
+    Loaded,
+    /// Its data changed.
+    Changed(Difference),
+    /// Its source is bad or gone, and why; what it served before it goes on serving.
+    Failed(String),
+    /// Its source is good again and says what is served already.
+    Recovered,
+    /// It is hosted no longer.
+    Removed,
+}
+
+/// How a zone's source is doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceState {
+    /// When the source was last found to be good.
+    pub last_success: Option<SystemTime>,
+    /// What is wrong with it, and since when; none: it is good.
+    pub error: Option<(SystemTime, String)>,
+    /// When what it serves was last changed in the source.
+    pub changed: Option<SystemTime>,
+}
+
+/// One zone of a store, for status and metrics.
+#[derive(Debug, Clone)]
+pub struct ZoneStatus<'s> {
+    /// Apex, no final dot.
+    pub name: &'s Arc<str>,
+    /// Networks it is linked to, by name; empty: all.
+    pub networks: &'s [String],
+    /// Its source as the configuration has it.
+    pub source: &'s config::model::Source,
+    /// How that is doing.
+    pub state: &'s SourceState,
+    /// What is served; none: nothing ever was.
+    pub zone: Option<&'s Arc<crate::zone::Zone>>,
+}
+
+impl Report {
+    /// True where a source is bad, or a zone without data: what `strict` refuses to start with.
+    pub fn has_errors(&self) -> bool {
+        self.problems.iter().any(|problem| problem.severity == Severity::Error)
+            || self.zones.iter().any(|zone| matches!(zone.outcome, Outcome::Failed(_)))
+    }
+
+    /// True where there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        !self.is_new && self.zones.is_empty() && self.problems.is_empty()
+    }
+
+    /// Takes over what a look right after this one found.
+    pub fn merge(&mut self, later: Report) {
+        self.generation = later.generation;
+        self.is_new |= later.is_new;
+        self.zones.extend(later.zones);
+        self.problems.extend(later.problems);
+        self.again = later.again;
+    }
+
+    /// Writes it to the log: one line a problem, one line a zone.
+    pub fn log(&self) {
+        for problem in &self.problems {
+            match problem.severity {
+                Severity::Error => tracing::error!("{problem}"),
+                Severity::Warning => tracing::warn!("{problem}"),
+            }
+        }
+        for zone in &self.zones {
+            let (name, networks, records, serial) = (&*zone.name, zone.networks.join(","), zone.records, zone.serial.unwrap_or(0));
+            let generation = self.generation;
+            match &zone.outcome {
+                Outcome::Loaded => tracing::info!(zone = name, networks, records, serial, generation, "zone loaded"),
+                Outcome::Changed(difference) => {
+                    tracing::info!(zone = name, networks, records, serial, generation, "zone changed: {difference}")
+                }
+                Outcome::Failed(why) if zone.serial.is_none() => tracing::error!(zone = name, networks, "zone has no data: {why}"),
+                Outcome::Failed(why) => tracing::error!(zone = name, networks, records, serial, "last good data goes on serving: {why}"),
+                Outcome::Recovered => tracing::info!(zone = name, networks, records, serial, "source is good again"),
+                Outcome::Removed => tracing::info!(zone = name, networks, generation, "zone removed"),
+            }
+        }
+    }
+}
+
+impl SourceState {
+    /// True where the source is good.
+    pub fn is_good(&self) -> bool {
+        self.error.is_none()
+    }
+
+    /// Age of the data: time since the source was last changed.
+    pub fn age(&self, now: SystemTime) -> Option<Duration> {
+        now.duration_since(self.changed?).ok()
+    }
+}

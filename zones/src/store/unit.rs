@@ -1,0 +1,450 @@
+//! Zones that have one source: a file, or a directory with a file for each zone and files that are shared.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use config::model::{Format, Source};
+
+use super::{Context, Look, Report, Slot};
+use crate::diff::Difference;
+use crate::name::WireName;
+use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
+use crate::source::{Content, Input, RecordLog, Seen, Sorter, Strays, plain};
+use crate::text;
+use crate::zone::{Built, Foreign, Zone, ZoneBuilder, next_serial, serial_rose};
+
+/// What looks like a file that is not wholly written yet must stand still this many settle times before it is believed.
+const PATIENCE: u32 = 10;
+
+/// A source and the zones that have it.
+#[derive(Debug)]
+pub struct Unit {
+    source: Source,
+    /// Indices of slots.
+    zones: Vec<usize>,
+    inputs: Vec<Input>,
+    /// Why the directory cannot be read.
+    error: Option<String>,
+    /// Nothing was built yet.
+    is_fresh: bool,
+}
+
+/// A changed input, read.
+struct Judged {
+    input: usize,
+    content: Content,
+    format: Format,
+    included: Vec<text::Included>,
+    problems: Vec<Problem>,
+    log: Option<RecordLog>,
+    /// Without logs: straight into the builders of these slots.
+    built: Vec<(usize, ZoneBuilder)>,
+}
+
+/// A zone made anew, and how it differs from what is served.
+struct Made {
+    slot: usize,
+    result: Result<(Built, Option<Difference>), Vec<Problem>>,
+}
+
+/// The file of a zone in a directory.
+pub fn zone_file(name: &str) -> String {
+    if name == "." { "root.zone".into() } else { format!("{name}.zone") }
+}
+
+impl Unit {
+    /// The units of all slots; what is known of the files of `old` ones is kept, but they are read again.
+    pub fn all(slots: &[Slot], old: Vec<Unit>) -> Vec<Unit> {
+        let mut units: Vec<Unit> = Vec::new();
+        for (index, slot) in slots.iter().enumerate() {
+            match units.iter_mut().find(|unit| unit.source == slot.config.source) {
+                Some(unit) => unit.zones.push(index),
+                None => units.push(Unit::new(slot.config.source.clone(), index)),
+            }
+        }
+        for mut before in old {
+            let Some(unit) = units.iter_mut().find(|unit| unit.source == before.source) else { continue };
+            let Source::Directory { path } = &unit.source else {
+                unit.inputs = before.inputs;
+                unit.inputs.iter_mut().for_each(Input::forget);
+                continue;
+            };
+            for slot in &unit.zones {
+                let own = path.join(zone_file(&slots[*slot].config.name));
+                if let Some(found) = before.inputs.iter().position(|input| input.own.is_some() && *input.path == own) {
+                    let mut input = before.inputs.remove(found);
+                    input.own = Some(*slot);
+                    unit.inputs.push(input);
+                }
+            }
+            unit.inputs.extend(before.inputs.into_iter().filter(|input| input.own.is_none()));
+            unit.inputs.iter_mut().for_each(Input::forget);
+        }
+        units
+    }
+
+    fn new(source: Source, slot: usize) -> Self {
+        let inputs = match &source {
+            Source::File { path, format } => vec![Input::new(path.clone(), *format, None)],
+            Source::Directory { .. } => Vec::new(),
+        };
+        Self { source, zones: vec![slot], inputs, error: None, is_fresh: true }
+    }
+
+    /// Paths to watch, there or not.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let own = match &self.source {
+            Source::Directory { path } | Source::File { path, .. } => path.as_path(),
+        };
+        std::iter::once(own).chain(self.inputs.iter().flat_map(Input::paths))
+    }
+
+    /// Reads what is new and gives it to the slots.
+    pub fn look(&mut self, slots: &mut [Slot], context: &Context, now: Instant, how: Look, report: &mut Report) {
+        self.discover(slots);
+        if self.error.is_none() {
+            self.read(slots, context, now, how, report);
+        }
+        for slot in &self.zones {
+            let inputs = self.inputs.iter().filter(|input| is_of(input, *slot));
+            let error = self.error.clone().or_else(|| inputs.clone().find_map(Input::problem)).or_else(|| slots[*slot].build_error.clone());
+            slots[*slot].state.changed = inputs.filter_map(|input| input.changed).max().or(slots[*slot].state.changed);
+            if let Some(outcome) = slots[*slot].note(error) {
+                report.zones.push(slots[*slot].report(outcome));
+            }
+        }
+    }
+
+    /// Finds the files of a directory. One that is gone stays known, so that its last good records stay.
+    fn discover(&mut self, slots: &[Slot]) {
+        let Source::Directory { path } = &self.source else { return };
+        let names: BTreeSet<String> = match fs::read_dir(path).and_then(|entries| entries.collect::<Result<Vec<_>, _>>()) {
+            Ok(entries) => entries.iter().filter_map(|entry| entry.file_name().into_string().ok()).collect(),
+            Err(error) => {
+                self.error = Some(format!("{}: {}", path.display(), plain(&error)));
+                return;
+            }
+        };
+        self.error = None;
+        let known =
+            |inputs: &[Input], own: Option<usize>, path: &Path| inputs.iter().any(|input| input.own == own && **input.path == *path);
+        for slot in &self.zones {
+            let name = zone_file(&slots[*slot].config.name);
+            if names.contains(&name) && !known(&self.inputs, Some(*slot), &path.join(&name)) {
+                self.inputs.push(Input::new(path.join(name), Format::Zone, Some(*slot)));
+            }
+        }
+        for name in names.iter().filter(|name| !name.starts_with('.')) {
+            let format = match name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
+                Some("json") => Format::Azure,
+                Some("hosts") => Format::Hosts,
+                _ => continue,
+            };
+            if !known(&self.inputs, None, &path.join(name)) {
+                self.inputs.push(Input::new(path.join(name), format, None));
+            }
+        }
+        self.inputs.sort_by(|a, b| (a.own.is_none(), &a.path).cmp(&(b.own.is_none(), &b.path)));
+    }
+
+    fn read(&mut self, slots: &mut [Slot], context: &Context, now: Instant, how: Look, report: &mut Report) {
+        let mut judged = Vec::new();
+        let mut forgotten = false;
+        let mut wait = |time: Duration| report.again = Some(report.again.map_or(time, |other: Duration| other.min(time)));
+        let with_logs = self.with_logs();
+        for index in 0..self.inputs.len() {
+            let input = &mut self.inputs[index];
+            let lacks_log = with_logs && input.was_good && input.log.is_none();
+            if lacks_log {
+                input.forget(); // it was alone until now
+            }
+            let seen = input.look(now, if lacks_log { Look::Now } else { how }, context.settle);
+            match seen {
+                Seen::Same => input.missing = None,
+                Seen::Waiting(time) => wait(time),
+                Seen::Gone if input.was_good => {
+                    let path = input.path.display();
+                    input.missing = Some(format!("{path} is gone (an empty file would drop its records)"));
+                }
+                Seen::Gone if matches!(self.source, Source::Directory { .. }) => {
+                    input.error = Some(String::new()); // marks it for removal
+                    forgotten = true;
+                }
+                Seen::Gone => input.missing = Some(format!("{}: no such file", input.path.display())),
+                Seen::Unreadable(why) => input.missing = Some(format!("{}: {why}", input.path.display())),
+                Seen::Changed(content) => {
+                    let found = self.judge(index, content, with_logs, slots, context);
+                    let is_bad = found.problems.iter().any(|problem| problem.severity == Severity::Error);
+                    let looks_cut =
+                        is_bad || found.content.bytes.is_empty() || found.format != Format::Azure && !found.content.bytes.ends_with(b"\n");
+                    let left = (context.settle * PATIENCE).saturating_sub(found.content.still);
+                    if how == Look::Settled && looks_cut && !left.is_zero() {
+                        wait(left);
+                    } else {
+                        judged.push(found);
+                    }
+                }
+            }
+        }
+        if forgotten {
+            self.inputs.retain(|input| input.error.as_deref() != Some(""));
+            return self.read(slots, context, now, how, report); // indices moved
+        }
+        let affected = self.affected(&judged, slots);
+        if judged.is_empty() && affected.is_empty() {
+            return;
+        }
+        let (made, strays) = self.make(&mut judged, &affected, slots, context);
+        let still = judged.iter().map(|judged| judged.content.still).min().unwrap_or(Duration::MAX);
+        let left = (context.settle * PATIENCE).saturating_sub(still);
+        if how == Look::Settled && !left.is_zero() && made.iter().any(|made| made.loses_much(slots)) {
+            return wait(left);
+        }
+        self.is_fresh = false;
+        self.commit(judged, made, strays, slots, report);
+    }
+
+    /// Records are kept where a zone is made from more than one file.
+    fn with_logs(&self) -> bool {
+        matches!(self.source, Source::Directory { .. }) && self.inputs.iter().any(|input| input.own.is_none())
+    }
+
+    /// Reads the records of new bytes: into a log, or straight into builders.
+    fn judge(&self, index: usize, content: Content, with_logs: bool, slots: &[Slot], context: &Context) -> Judged {
+        let input = &self.inputs[index];
+        let format = if input.format == Format::Auto { text::detect(&input.path, &content.bytes) } else { input.format };
+        let mut judged = Judged { input: index, content, format, included: Vec::new(), problems: Vec::new(), log: None, built: Vec::new() };
+        let read = |origin: &WireName, sink: &mut dyn RecordSink, judged: &mut Judged| {
+            let (origin, root) = (origin.to_buf(), input.path.parent());
+            let read = text::read(format, &judged.content.bytes, &input.path, &origin, root, &context.table, sink, &mut judged.problems);
+            judged.included = read.included;
+        };
+        let is_zone_file = format == Format::Zone;
+        let slots_of: Vec<usize> = self.zones.iter().copied().filter(|slot| is_of(input, *slot)).collect();
+        if is_zone_file && !with_logs {
+            for slot in slots_of {
+                let mut builder = slots[slot].builder(context);
+                read(&slots[slot].apex, &mut builder, &mut judged);
+                judged.built.push((slot, builder));
+            }
+            judged.problems.dedup();
+            return judged;
+        }
+        let mut log = RecordLog::default();
+        read(&slots[slots_of[0]].apex, &mut log, &mut judged);
+        judged.log = Some(log);
+        judged
+    }
+
+    /// Zones to make anew: those whose own file is new, all of them where a shared one is, and those that wait for their first data.
+    fn affected(&self, judged: &[Judged], slots: &[Slot]) -> Vec<usize> {
+        let is_good = |judged: &&Judged| judged.problems.iter().all(|problem| problem.severity != Severity::Error);
+        let good: Vec<&Judged> = judged.iter().filter(is_good).collect();
+        let is_file = matches!(self.source, Source::File { .. });
+        let can_be_made = |slot: usize| {
+            let has_data = |(index, input): (usize, &Input)| {
+                let has_records = input.log.is_some() || good.iter().any(|judged| judged.input == index);
+                // A shared file that never was good adds nothing to a zone that serves. Without it a zone that does not serve yet
+                // would say of names that they are missing, and they would go public.
+                has_records || !is_file && !input.was_good && slots[slot].zone.is_some()
+            };
+            self.inputs.iter().enumerate().filter(|(_, input)| is_of(input, slot)).all(has_data)
+        };
+        let is_due = |slot: &usize| {
+            let is_new = good.iter().any(|judged| is_of(&self.inputs[judged.input], *slot));
+            let waits = (slots[*slot].zone.is_none() && slots[*slot].build_error.is_none()) || self.is_fresh;
+            (is_new || waits) && can_be_made(*slot)
+        };
+        self.zones.iter().copied().filter(is_due).collect()
+    }
+
+    /// Makes zones from the new records and the last good ones of the other files.
+    fn make(&self, judged: &mut [Judged], affected: &[usize], slots: &[Slot], context: &Context) -> (Vec<Made>, Vec<Strays>) {
+        let mut builders: Vec<(usize, Target)> = self.zones.iter().map(|slot| (*slot, Target::None)).collect();
+        for (slot, target) in builders.iter_mut().filter(|(slot, _)| affected.contains(slot)) {
+            *target = Target::Zone(Box::new(slots[*slot].builder(context)));
+        }
+        let mut strays = Vec::new();
+        for (index, input) in self.inputs.iter().enumerate() {
+            let new = judged
+                .iter_mut()
+                .find(|judged| judged.input == index && judged.problems.iter().all(|problem| problem.severity != Severity::Error));
+            let is_new = new.is_some();
+            if let Some(judged) = new.filter(|judged| !judged.built.is_empty()) {
+                for (slot, builder) in judged.built.drain(..) {
+                    if let Some((_, target)) = builders.iter_mut().find(|(other, _)| *other == slot) {
+                        *target = Target::Zone(Box::new(builder));
+                    }
+                }
+                continue;
+            }
+            let log =
+                judged.iter().find(|judged| judged.input == index && is_new).and_then(|judged| judged.log.as_ref()).or(input.log.as_ref());
+            let Some(log) = log else { continue };
+            if let Some(own) = input.own {
+                if let Some((_, target)) = builders.iter_mut().find(|(slot, _)| *slot == own) {
+                    target.set_foreign(Foreign::Refuse);
+                    log.replay(target);
+                }
+                continue;
+            }
+            builders.iter_mut().for_each(|(_, target)| target.set_foreign(Foreign::Skip));
+            let sinks = builders.iter_mut().map(|(slot, target)| (&slots[*slot].apex, target)).collect();
+            let mut sorter = Sorter { sinks, strays: Strays::default() };
+            log.replay(&mut sorter);
+            sorter.strays.close();
+            if is_new {
+                strays.push(sorter.strays);
+            }
+        }
+        let mut made = Vec::new();
+        for (slot, target) in builders {
+            let Target::Zone(builder) = target else { continue };
+            let newest = self.inputs.iter().filter(|input| is_of(input, slot)).filter_map(|input| input.changed);
+            let newest = judged
+                .iter()
+                .filter(|judged| is_of(&self.inputs[judged.input], slot))
+                .filter_map(|judged| judged.content.modified())
+                .chain(newest)
+                .max();
+            let old = slots[slot].zone.as_deref();
+            let result = builder.finish(serial(newest, old)).map(|mut built| {
+                let difference = old.map(|old| {
+                    built.zone.share_with(old);
+                    Difference::between(old, &built.zone)
+                });
+                (built, difference)
+            });
+            made.push(Made { slot, result });
+        }
+        (made, strays)
+    }
+
+    fn commit(&mut self, judged: Vec<Judged>, made: Vec<Made>, strays: Vec<Strays>, slots: &mut [Slot], report: &mut Report) {
+        for Judged { input, content, included, problems, log, .. } in judged {
+            let input = &mut self.inputs[input];
+            input.judged(&content, &included);
+            input.missing = None;
+            input.error = problems.iter().find(|problem| problem.severity == Severity::Error).map(brief);
+            if input.error.is_none() {
+                input.was_good = true;
+                input.log = log;
+            }
+            report.problems.extend(problems);
+        }
+        for made in made {
+            let slot = &mut slots[made.slot];
+            match made.result {
+                Err(problems) => {
+                    slot.build_error = problems.iter().find(|problem| problem.severity == Severity::Error).map(brief);
+                    report.problems.extend(problems);
+                }
+                Ok((built, difference)) => {
+                    slot.build_error = None;
+                    report.problems.extend(built.warnings);
+                    let old = slot.zone.clone();
+                    if let (Some(old), Some((file, at)), Some(true)) =
+                        (&old, built.soa, difference.as_ref().map(|difference| !difference.is_empty()))
+                        && built.zone.has_own_serial()
+                        && !serial_rose(old.serial(), built.zone.serial())
+                    {
+                        let message =
+                            format!("records changed and the serial did not rise: {} after {}", built.zone.serial(), old.serial());
+                        let help = "it is served as it stands: secondaries will not see the change".into();
+                        report.problems.push(Problem { file, at, severity: Severity::Warning, message, help });
+                    }
+                    if let Some(outcome) = slot.take(built.zone, difference) {
+                        report.zones.push(slot.report(outcome));
+                    }
+                }
+            }
+        }
+        for strays in strays.iter().filter(|strays| strays.count > 0) {
+            report.problems.push(stray(strays, slots));
+        }
+    }
+}
+
+impl Made {
+    /// More than one in ten RRsets is gone, or everything: a file that was cut short looks like that.
+    fn loses_much(&self, slots: &[Slot]) -> bool {
+        let (Ok((built, Some(difference))), Some(old)) = (&self.result, &slots[self.slot].zone) else { return false };
+        let emptied = built.zone.counts().sets == 1 && difference.removed > 0;
+        emptied || difference.removed > 1 && difference.removed * 10 > old.counts().sets
+    }
+}
+
+impl Slot {
+    fn builder(&self, context: &Context) -> ZoneBuilder {
+        let builder = ZoneBuilder::new(self.apex.clone()).ttl_bounds(self.config.min_ttl, self.config.max_ttl);
+        let is_export = matches!(&self.config.source, Source::File { format: Format::Azure | Format::Hosts, .. });
+        builder.networks(context.clients.clone()).foreign(if is_export { Foreign::Skip } else { Foreign::Refuse })
+    }
+}
+
+/// Takes records for a zone that is made anew, and none for another.
+#[derive(Debug)]
+enum Target {
+    Zone(Box<ZoneBuilder>),
+    None,
+}
+
+impl Target {
+    fn set_foreign(&mut self, foreign: Foreign) {
+        if let Self::Zone(builder) = self {
+            builder.set_foreign(foreign);
+        }
+    }
+}
+
+impl RecordSink for Target {
+    fn record(&mut self, record: RecordRef<'_>) {
+        if let Self::Zone(builder) = self {
+            builder.record(record);
+        }
+    }
+
+    fn file(&mut self, file: &Arc<PathBuf>) {
+        if let Self::Zone(builder) = self {
+            builder.file(file);
+        }
+    }
+}
+
+fn is_of(input: &Input, slot: usize) -> bool {
+    input.own.is_none_or(|own| own == slot)
+}
+
+/// The serial of a zone whose source gives none: when the newest file was changed, and more than before.
+///
+/// Derived from the files, so that two servers with the same files, or one before and after a restart, say the same.
+fn serial(newest: Option<SystemTime>, old: Option<&Zone>) -> u32 {
+    let since = newest.and_then(|newest| newest.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let stamp = since.map_or(1, |since| since.as_secs() as u32).max(1);
+    match old {
+        Some(old) if !serial_rose(old.serial(), stamp) => next_serial(old.serial()),
+        _ => stamp,
+    }
+}
+
+/// A problem without its help, for status.
+fn brief(problem: &Problem) -> String {
+    format!("{}:{}:{}: {}", problem.file.display(), problem.at.line, problem.at.column, problem.message)
+}
+
+fn stray(strays: &Strays, slots: &[Slot]) -> Problem {
+    let names: Vec<String> = strays.first.iter().map(|(_, at, name)| format!("{name} (line {})", at.line)).collect();
+    let more = if strays.count > names.len() { format!(" and {} more", strays.count - names.len()) } else { String::new() };
+    let elsewhere = strays.first.iter().find_map(|(.., name)| slots.iter().find(|slot| name.is_under(slot.apex.as_wire())));
+    let help = match elsewhere {
+        Some(slot) => format!("{} is hosted, but has another source", slot.config.name),
+        None => "add a [[zone]] for them, or leave them out".into(),
+    };
+    let (file, at) = strays.first.first().map_or_else(Default::default, |(file, at, _)| (file.clone(), *at));
+    let plural = if strays.count == 1 { "a name that lies" } else { "names that lie" };
+    let message = format!("{plural} in no zone of this source: {}{more}", names.join(", "));
+    Problem { file, at: Position { line: at.line, column: at.column }, severity: Severity::Warning, message, help }
+}
