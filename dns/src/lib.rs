@@ -24,4 +24,5 @@ pub mod resolver;
 pub mod respond;
 pub mod route;
 pub mod state;
+pub mod upstream;
 pub mod wire;

@@ -1,7 +1,10 @@
 //! Routes: which upstreams a name is asked at, per network, by longest suffix.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
+use config::model::{Select, Upstream};
 use zones::name::{NameBuf, WireName};
 use zones::snapshot::NetworkId;
 
@@ -13,6 +16,7 @@ pub struct RouteId(pub u16);
 #[derive(Debug, Default)]
 pub struct Routes {
     networks: Vec<Table>,
+    plans: Vec<(RouteId, Arc<Plan>)>,
 }
 
 /// One route as a network sees it.
@@ -20,8 +24,21 @@ pub struct Routes {
 pub struct Route {
     /// Its number.
     pub id: RouteId,
-    /// It was found to lead back to this server (S7): not asked.
+    /// All its upstreams are addresses of this server (S7): not asked. Loops that show only at run time are the resolver's to find.
     pub to_self: bool,
+}
+
+/// How a route's questions are asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Its suffix, the shortest if it has several: names for loop probes are made under it.
+    pub suffix: WireName,
+    /// Who is asked, as written; addresses of this server are left out.
+    pub upstreams: Vec<Upstream>,
+    /// In which order.
+    pub select: Select,
+    /// How long one upstream is waited for.
+    pub timeout: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -33,7 +50,19 @@ struct Table {
 impl Routes {
     /// Routes of `networks` networks, in the order of the configuration; none yet.
     pub fn new(networks: usize) -> Self {
-        Self { networks: (0..networks).map(|_| Table::default()).collect() }
+        Self { networks: (0..networks).map(|_| Table::default()).collect(), plans: Vec::new() }
+    }
+
+    /// Says how the questions of a route are asked; the first plan given for a route stays.
+    pub fn plan(&mut self, id: RouteId, plan: Arc<Plan>) {
+        if self.plans.iter().all(|(other, _)| *other != id) {
+            self.plans.push((id, plan));
+        }
+    }
+
+    /// How the questions of each route are asked.
+    pub fn plans(&self) -> &[(RouteId, Arc<Plan>)] {
+        &self.plans
     }
 
     /// Adds a route for `suffix` in one network; the first one given for a suffix stays.

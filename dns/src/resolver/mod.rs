@@ -6,7 +6,12 @@
 //! clients ◀── respond ◀── walk again ◀── remember ◀── accept ◀───────────────┘
 //! ```
 
+pub mod core;
+mod exchange;
 pub mod job;
+mod loops;
+mod timers;
+mod upstreams;
 
 pub use job::{Job, ReplyTo};
 

@@ -1,0 +1,424 @@
+//! The resolver without its sockets: who waits for what, what is asked where, what becomes of it.
+//!
+//! Nothing here does I/O or looks at a clock. Time comes in with every call, the state of the moment too; what is to be done goes out
+//! through [`Outside`]. So a test can script upstreams, turn the clock, and swap the state between any two steps.
+//!
+//! ```text
+//! submit ─▶ pending ─▶ advance: walk ─┬─ answer ────────────────────────────────────▶ reply
+//!              ▲                      └─ ask ─▶ exchange (one for all who ask the same) ─▶ attempts at upstreams
+//!              └──── heard, or failed ◀─────────────────── upstream_said · tick ◀─────────────┘
+//! ```
+//!
+//! A question waits at most [`Settings::deadline`](crate::state::Settings::deadline). Once it has waited for `cache.stale_after` it is
+//! answered from what is stale or derived (RFC 8767, S6), if that gives an answer; its exchange goes on and fills the cache.
+
+use std::hash::{BuildHasher, Hasher};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use config::model::{Transport, Upstream};
+use slab::Slab;
+
+use super::exchange::Exchanges;
+use super::job::Job;
+use super::timers::{TimerId, Timers};
+use crate::clock::Now;
+use crate::ede::Failure;
+use crate::query::{Answer, Ask, End, Heard, Patience, Step, walk};
+use crate::respond::respond;
+use crate::state::{State, View};
+use crate::upstream::{AttemptId, Fault, Meter, UpstreamId};
+
+/// Upstream exchanges one question may take: 16 hops, each asked once, and some for routes that change meanwhile.
+pub const MAX_EXCHANGES: u8 = 20;
+
+/// What the core has done outside.
+pub trait Outside {
+    /// Prepares to ask an upstream.
+    fn open(&mut self, id: UpstreamId, upstream: &Upstream, meter: &Arc<Meter>);
+    /// Nothing will be asked there any more.
+    fn close(&mut self, id: UpstreamId);
+    /// Sends a question; its ID is the outside's to choose.
+    fn send(&mut self, to: UpstreamId, over: Transport, attempt: AttemptId, message: &[u8]) -> Result<(), Fault>;
+    /// The answer to an attempt is no longer of interest.
+    fn forget(&mut self, to: UpstreamId, over: Transport, attempt: AttemptId);
+    /// The upstream one of whose sockets here has this address: a question that comes from there has gone in a circle (S7).
+    fn upstream_at(&self, address: SocketAddr) -> Option<UpstreamId>;
+    /// Sends an answer to a client.
+    fn reply(&mut self, job: &Job, message: &[u8]);
+    /// An answer is about to be sent that went public at a private-link name, or was refused there.
+    fn missed(&mut self, job: &Job, answer: &Answer, view: &View);
+}
+
+/// The resolver of one thread.
+#[derive(Debug)]
+pub struct Core {
+    pub(super) pending: Slab<Pending>,
+    most_pending: usize,
+    /// Questions whose exchange ended, or that are new: each is walked again.
+    ready: Vec<Ready>,
+    pub(super) exchanges: Exchanges,
+    pub(super) timers: Timers<Due>,
+    keys: Keys,
+    scratch: Box<[u8]>,
+    counts: Counts,
+}
+
+/// What a timer is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Due {
+    /// A question has waited long: for a fresh answer, or in all.
+    Pending(u32),
+    /// An attempt is lost.
+    Attempt(u32),
+    /// An exchange has waited long for room at an upstream.
+    Queued(u32),
+    /// An upstream may be asked again, as far as its rate goes.
+    Refill(UpstreamId),
+    /// An upstream that is down is probed.
+    Probe(UpstreamId),
+    /// Upstreams that led back to us are probed.
+    Loops,
+}
+
+/// A question that waits.
+#[derive(Debug)]
+pub(super) struct Pending {
+    job: Box<Job>,
+    heard: Heard,
+    /// Exchanges so far.
+    exchanges: u8,
+    /// It has waited for `stale_after` already.
+    late: bool,
+    timer: Option<TimerId>,
+    /// The exchange it waits for, and its neighbours there.
+    pub(super) exchange: u32,
+    pub(super) before: u32,
+    pub(super) after: u32,
+}
+
+/// No exchange, no neighbour.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// Why a pending question is walked again.
+#[derive(Debug, Clone, Copy)]
+struct Ready {
+    pending: u32,
+    /// Its exchange failed: how, and the hash of what was asked.
+    failed: Option<(Failure, u64)>,
+}
+
+/// Numbers for metrics, all since the start but the first two.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Questions that wait now.
+    pub pending: usize,
+    /// Exchanges under way now.
+    pub exchanges: usize,
+    /// Questions taken.
+    pub questions: u64,
+    /// Questions that joined an exchange under way.
+    pub joined: u64,
+    /// Answers from stale or derived data.
+    pub stale: u64,
+    /// Questions refused because too many waited.
+    pub busy: u64,
+    /// Questions that failed otherwise.
+    pub failed: u64,
+    /// Questions of ours that came back to us (S7).
+    pub loops: u64,
+}
+
+/// Secret keys of the hash of questions.
+#[derive(Debug, Clone)]
+pub(super) struct Keys(u64, u64);
+
+impl Core {
+    /// A core that lets `most_pending` questions wait.
+    pub fn new(now: Now, most_pending: usize) -> Self {
+        Self {
+            pending: Slab::new(),
+            most_pending,
+            ready: Vec::new(),
+            exchanges: Exchanges::new(),
+            timers: Timers::new(now),
+            keys: Keys(rand::random(), rand::random()),
+            scratch: vec![0; 65_535].into(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Changes how many questions may wait.
+    pub fn limit(&mut self, most_pending: usize) {
+        self.most_pending = most_pending;
+    }
+
+    /// Takes over the routes of `state`, if they are new: upstreams are opened and closed, and every route is probed for loops (S7).
+    pub fn sync(&mut self, now: Now, state: &State, out: &mut impl Outside) {
+        self.sync_routes(now, state, out);
+        self.settle(now, state, out);
+    }
+
+    /// Takes a question. It gets exactly one reply, now or later.
+    pub fn submit(&mut self, now: Now, state: &State, job: Box<Job>, out: &mut impl Outside) {
+        self.sync_routes(now, state, out);
+        self.counts.questions += 1;
+        if self.came_back(now, state, &job, out) {
+            self.counts.loops += 1;
+            self.answer_at_once(now, state, &job, Failure::RouteToSelf, out);
+        } else if self.pending.len() >= self.most_pending {
+            self.answer_at_once(now, state, &job, Failure::Busy, out);
+        } else {
+            let settings = &state.settings;
+            let first = job.received.plus(settings.cache.stale_after.min(settings.deadline));
+            let entry = self.pending.vacant_entry();
+            let pending = entry.key() as u32;
+            let timer = Some(self.timers.set(first, Due::Pending(pending)));
+            entry.insert(Pending {
+                job,
+                heard: Heard::default(),
+                exchanges: 0,
+                late: false,
+                timer,
+                exchange: NONE,
+                before: NONE,
+                after: NONE,
+            });
+            self.ready.push(Ready { pending, failed: None });
+        }
+        self.settle(now, state, out);
+    }
+
+    /// Takes what an upstream said to an attempt. Attempts that were forgotten are ignored.
+    pub fn upstream_said(&mut self, now: Now, state: &State, attempt: AttemptId, said: Result<&[u8], Fault>, out: &mut impl Outside) {
+        self.attempt_said(now, state, attempt, said, out);
+        self.settle(now, state, out);
+    }
+
+    /// Does what has become due.
+    pub fn tick(&mut self, now: Now, state: &State, out: &mut impl Outside) {
+        while let Some(due) = self.timers.pop(now) {
+            match due {
+                Due::Pending(pending) => self.waited_long(now, state, pending, out),
+                Due::Attempt(attempt) => self.attempt_lost(now, state, attempt, out),
+                Due::Queued(exchange) => self.queued_long(now, state, exchange, out),
+                Due::Refill(upstream) => self.refilled(now, state, upstream, out),
+                Due::Probe(upstream) => self.probe(now, upstream, out),
+                Due::Loops => self.probe_loops_again(now, out),
+            }
+            self.settle(now, state, out);
+        }
+    }
+
+    /// When [`Core::tick`] should be called next.
+    pub fn next_deadline(&self) -> Option<Now> {
+        self.timers.next()
+    }
+
+    /// Answers everything that waits: the server stops.
+    pub fn drain(&mut self, now: Now, state: &State, out: &mut impl Outside) {
+        let all: Vec<u32> = self.pending.iter().map(|(id, _)| id as u32).collect();
+        for id in all {
+            let (view, answer) = self.outage(now, state, id, Failure::NoUpstream);
+            self.finish(id, &answer, &view, out);
+        }
+    }
+
+    /// Numbers of this moment.
+    pub fn counts(&self) -> Counts {
+        Counts { pending: self.pending.len(), exchanges: self.exchanges.len(), ..self.counts }
+    }
+
+    /// Walks every question again whose exchange ended, until all of them wait or are answered.
+    fn settle(&mut self, now: Now, state: &State, out: &mut impl Outside) {
+        loop {
+            while let Some(ready) = self.ready.pop() {
+                self.advance(now, state, ready, out);
+            }
+            if !self.serve_queues(now, state, out) {
+                return;
+            }
+        }
+    }
+
+    /// Goes on with a question: answers it, or asks what it needs next.
+    fn advance(&mut self, now: Now, state: &State, ready: Ready, out: &mut impl Outside) {
+        let id = ready.pending;
+        let mut given_up = None;
+        if let Some((failure, _)) = ready.failed {
+            let (view, answer) = self.outage(now, state, id, failure);
+            if !matches!(answer.end, End::Failed(_)) {
+                return self.finish(id, &answer, &view, out);
+            }
+            given_up = Some(answer);
+        }
+        let pending = &self.pending[id as usize];
+        let view = view(state, pending.job.client.ip(), now);
+        match (walk(&pending.job.question, &view, &pending.heard, Patience::Fresh), given_up) {
+            // Stale data of the hop that failed may lead to a name that another route still knows.
+            (Step::Ask(ask), Some(answer)) if ready.failed.is_some_and(|(_, hash)| hash == self.hash(&ask, &view)) => {
+                self.finish(id, &answer, &view, out);
+            }
+            (Step::Ask(_), _) if pending.exchanges >= MAX_EXCHANGES => self.fail(id, Failure::Loop, &view, out),
+            (Step::Ask(ask), _) => self.ask(now, state, id, ask, &view, out),
+            (Step::Answer(_), Some(answer)) | (Step::Answer(answer), None) => self.finish(id, &answer, &view, out),
+        }
+    }
+
+    /// Lets a question wait for the exchange of `ask`, which is begun unless it is under way.
+    fn ask(&mut self, now: Now, state: &State, id: u32, ask: Ask, view: &View, out: &mut impl Outside) {
+        let hash = self.hash(&ask, view);
+        let pending = &mut self.pending[id as usize];
+        pending.exchanges += 1;
+        let client = pending.job.client.ip();
+        match self.join_or_lead(now, state, id, ask, hash, client, out) {
+            Ok(joined) => self.counts.joined += u64::from(joined),
+            Err(failure) => return self.ready.push(Ready { pending: id, failed: Some((failure, hash)) }),
+        }
+        // Where the upstreams are known to be down, what needs none of them is not kept waiting (S6). The exchange goes on: it is a probe.
+        let pending = &self.pending[id as usize];
+        if pending.exchange != NONE && self.is_outage(pending.exchange) {
+            let (view, answer) = self.outage(now, state, id, Failure::NoUpstream);
+            if !matches!(answer.end, End::Failed(_)) {
+                self.finish(id, &answer, &view, out);
+            }
+        }
+    }
+
+    /// A question has waited for `stale_after`, or for all of its time.
+    fn waited_long(&mut self, now: Now, state: &State, id: u32, out: &mut impl Outside) {
+        let (view, answer) = self.outage(now, state, id, Failure::NoUpstream);
+        let pending = &mut self.pending[id as usize];
+        pending.timer = None;
+        let deadline = pending.job.received.plus(state.settings.deadline);
+        if matches!(answer.end, End::Failed(_)) && !pending.late && now < deadline {
+            pending.late = true;
+            pending.timer = Some(self.timers.set(deadline, Due::Pending(id)));
+        } else {
+            self.finish(id, &answer, &view, out);
+        }
+    }
+
+    /// The answer without any upstream.
+    fn outage<'s>(&self, now: Now, state: &'s State, id: u32, failure: Failure) -> (View<'s>, Answer<'s>) {
+        let pending = &self.pending[id as usize];
+        let view = view(state, pending.job.client.ip(), now);
+        let answer = answer_without_upstreams(&pending.job, &view, &pending.heard, failure);
+        (view, answer)
+    }
+
+    /// Answers with a failure.
+    fn fail(&mut self, id: u32, failure: Failure, view: &View, out: &mut impl Outside) {
+        let answer = failed(&self.pending[id as usize].job, failure);
+        self.finish(id, &answer, view, out);
+    }
+
+    /// Sends the answer to a question that waited; it is gone by then.
+    fn finish(&mut self, id: u32, answer: &Answer, view: &View, out: &mut impl Outside) {
+        self.leave_exchange(id);
+        let pending = self.pending.remove(id as usize);
+        if let Some(timer) = pending.timer {
+            self.timers.cancel(timer);
+        }
+        self.reply(&pending.job, answer, view, out);
+    }
+
+    /// Answers a question that is not let in, from what needs no upstream if there is such.
+    fn answer_at_once(&mut self, now: Now, state: &State, job: &Job, failure: Failure, out: &mut impl Outside) {
+        let view = view(state, job.client.ip(), now);
+        let answer = match failure {
+            Failure::RouteToSelf => failed(job, failure),
+            _ => answer_without_upstreams(job, &view, &Heard::default(), failure),
+        };
+        self.reply(job, &answer, &view, out);
+    }
+
+    fn reply(&mut self, job: &Job, answer: &Answer, view: &View, out: &mut impl Outside) {
+        match answer.end {
+            End::Failed(Failure::Busy) => self.counts.busy += 1,
+            End::Failed(_) => self.counts.failed += 1,
+            _ => self.counts.stale += u64::from(answer.stale),
+        }
+        if answer.missed.is_some() {
+            out.missed(job, answer, view);
+        }
+        self.scratch[..job.packet.len()].copy_from_slice(&job.packet);
+        let limit = job.limit.clamp(512, self.scratch.len());
+        let len = respond(&job.question, answer, view, &mut self.scratch[..limit], limit);
+        out.reply(job, &self.scratch[..len]);
+    }
+
+    /// Adds to what a waiting question has heard, and lets it go on.
+    pub(super) fn wake(&mut self, id: u32, result: Result<Heard, (Failure, u64)>) {
+        let failed = match result {
+            Ok(heard) => {
+                self.pending[id as usize].heard.0.extend(heard.0);
+                None
+            }
+            Err(failed) => Some(failed),
+        };
+        self.ready.push(Ready { pending: id, failed });
+    }
+
+    /// True where a question can go on.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The client of a waiting question.
+    pub(super) fn client(&self, id: u32) -> IpAddr {
+        self.pending[id as usize].job.client.ip()
+    }
+
+    /// How many questions may wait for one route: with others beside it, it cannot take all the room (half is left to them).
+    pub(super) fn share(&self, routes: usize) -> usize {
+        if routes > 1 { (self.most_pending / 2).max(1) } else { self.most_pending }
+    }
+
+    /// What makes two questions the same to an upstream, and their askers one network.
+    ///
+    /// The network goes by its place in the snapshot; so does the generation, because places change with it.
+    fn hash(&self, ask: &Ask, view: &View) -> u64 {
+        let mut hasher = self.keys.build_hasher();
+        hasher.write_u64(view.state.snapshot.generation);
+        hasher.write_u32(view.network_id.0);
+        hasher.write_u16(ask.route.0);
+        hasher.write_u16(ask.rtype);
+        hasher.write_u8(u8::from(ask.dnssec_ok) | u8::from(ask.checking_disabled) << 1);
+        hasher.write(ask.name.as_wire());
+        hasher.finish()
+    }
+
+    /// A hash of a name that nobody can foresee.
+    pub(super) fn hash_name(&self, ask: &Ask) -> u64 {
+        let mut hasher = self.keys.build_hasher();
+        hasher.write(ask.name.as_wire());
+        hasher.finish()
+    }
+}
+
+/// What a client at this address sees.
+pub(super) fn view(state: &State, client: IpAddr, now: Now) -> View<'_> {
+    let network_id = state.snapshot.network_of(client);
+    let network = state.snapshot.network(network_id);
+    View { state, network, network_id, recursion: network.may_recurse(client), now }
+}
+
+fn answer_without_upstreams<'s>(job: &Job, view: &View<'s>, heard: &Heard, failure: Failure) -> Answer<'s> {
+    match walk(&job.question, view, heard, Patience::Outage(failure)) {
+        Step::Answer(answer) => answer,
+        Step::Ask(_) => failed(job, failure), // never, with that patience
+    }
+}
+
+fn failed<'s>(job: &Job, failure: Failure) -> Answer<'s> {
+    Answer { chain: Default::default(), end: End::Failed(failure), name: job.question.name.clone(), missed: None, stale: false }
+}
+
+impl BuildHasher for Keys {
+    type Hasher = siphasher::sip::SipHasher13;
+
+    fn build_hasher(&self) -> Self::Hasher {
+        siphasher::sip::SipHasher13::new_with_keys(self.0, self.1)
+    }
+}

@@ -1,0 +1,633 @@
+//! One exchange with the upstreams of a route, for all who ask the same.
+//!
+//! An exchange goes through the upstreams in the order of [`upstreams`](super::upstreams) until one says something about the name:
+//!
+//! * no answer within the route's `timeout`: the next one. A late answer is still welcome. When all were tried, those that were
+//!   silent are tried again, up to four rounds or the deadline;
+//! * SERVFAIL, REFUSED, another error or nonsense: the next one, and this one not again;
+//! * FORMERR or NOTIMP to a question with EDNS: the same one without;
+//! * truncated: the same one over TCP;
+//! * at its limit in flight or a second: the next one; if all are, the exchange waits in the queue of the first, which holds as many as
+//!   may be in flight (or asked in a second, if that is more), and no longer than `timeout`. One whose queue is full is answered
+//!   SERVFAIL at once. An upstream that is down has no queue.
+//!
+//! When all failed, that is remembered (RFC 9520) and whoever waits is answered from stale data or not at all.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use config::model::Transport;
+use slab::Slab;
+
+use super::core::{Core, Due, NONE, Outside, view};
+use super::loops::LoopProbes;
+use super::timers::TimerId;
+use super::upstreams::{Choice, RouteState, Server};
+use crate::accept::{self, Verdict, accept};
+use crate::clock::Now;
+use crate::ede::Failure;
+use crate::query::{Ask, Heard};
+use crate::route::{RouteId, Routes};
+use crate::state::State;
+use crate::upstream::{AttemptId, Fault, UpstreamId, message};
+
+/// How often upstreams that were silent are tried.
+const ROUNDS: u8 = 4;
+/// Attempts of one exchange whose answers are still listened for.
+const LISTENING: usize = 8;
+
+/// Everything about upstreams: exchanges, attempts, servers, routes.
+#[derive(Debug)]
+pub(super) struct Exchanges {
+    list: Slab<Exchange>,
+    by_hash: HashMap<u64, u32, foldhash::fast::RandomState>, // the keys are keyed hashes already
+    pub(super) attempts: Slab<Attempt>,
+    serial: u32,
+    pub(super) servers: Slab<Server>,
+    pub(super) by_address: HashMap<(SocketAddr, Transport), UpstreamId>,
+    pub(super) routes: HashMap<RouteId, RouteState>,
+    pub(super) known: Option<Arc<Routes>>,
+    pub(super) loops: LoopProbes,
+    /// Servers that have room for what waits in their queues, perhaps.
+    to_serve: Vec<UpstreamId>,
+}
+
+/// What is asked, and how far that has come.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) ask: Ask,
+    hash: u64,
+    /// Who asked first: decides as whom an answer is read when nobody waits any more.
+    client: IpAddr,
+    first: u32,
+    deadline: Now,
+    /// Members of the route tried in this round, and those that are not tried again.
+    tried: u64,
+    refused: u64,
+    round: u8,
+    failure: Option<Failure>,
+    /// An upstream was asked: a failure is one of the name.
+    asked: Option<UpstreamId>,
+    attempts: ArrayVec<u32, LISTENING>,
+    /// The attempt that is waited for.
+    active: Option<u32>,
+    queued: Option<(u8, TimerId)>,
+}
+
+/// One message sent to one upstream.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    serial: u32,
+    pub(super) server: UpstreamId,
+    over: Transport,
+    pub(super) purpose: Purpose,
+    sent: Now,
+    waits: Duration,
+    edns: bool,
+    /// It was sent again without EDNS.
+    plain_again: bool,
+    /// Running while the attempt counts as in flight.
+    timer: Option<TimerId>,
+}
+
+/// What an attempt is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Clients wait for it.
+    Question { exchange: u32, member: u8 },
+    /// A copy of a question with this hash, to see how the upstream does.
+    Copy(u64),
+    /// To see whether it comes back to us.
+    Loop,
+}
+
+/// A message to be sent.
+pub(super) struct Send<'a> {
+    pub(super) server: UpstreamId,
+    pub(super) over: Transport,
+    pub(super) message: &'a [u8],
+    pub(super) edns: bool,
+    pub(super) waits: Duration,
+    pub(super) purpose: Purpose,
+}
+
+impl Exchanges {
+    pub(super) fn new() -> Self {
+        Self {
+            list: Slab::new(),
+            by_hash: HashMap::default(),
+            attempts: Slab::new(),
+            serial: 0,
+            servers: Slab::new(),
+            by_address: HashMap::new(),
+            routes: HashMap::new(),
+            known: None,
+            loops: LoopProbes::default(),
+            to_serve: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// What an exchange is about.
+    pub(super) fn ask(&self, exchange: u32) -> &Ask {
+        &self.list[exchange as usize].ask
+    }
+
+    fn route(&mut self, exchange: u32) -> Option<&mut RouteState> {
+        self.routes.get_mut(&self.list[exchange as usize].ask.route)
+    }
+}
+
+impl Attempt {
+    pub(super) fn sent(&self) -> Now {
+        self.sent
+    }
+
+    /// How long it was waited for, until now.
+    pub(super) fn waited(&self, now: Now) -> Duration {
+        Duration::from_millis(now.since(self.sent)).min(self.waits)
+    }
+}
+
+impl Core {
+    /// Lets a question wait for the exchange of `ask`: one under way (`true`) or a new one.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn join_or_lead(
+        &mut self,
+        now: Now,
+        state: &State,
+        pending: u32,
+        ask: Ask,
+        hash: u64,
+        client: IpAddr,
+        out: &mut impl Outside,
+    ) -> Result<bool, Failure> {
+        let share = self.share(self.exchanges.routes.len());
+        let exchanges = &mut self.exchanges;
+        let Some(route) = exchanges.routes.get_mut(&ask.route) else { return Err(Failure::NoRoute) };
+        if route.leads_to_self() {
+            return Err(Failure::RouteToSelf);
+        }
+        if route.waiting >= share {
+            return Err(Failure::Busy);
+        }
+        route.waiting += 1;
+        let under_way = exchanges.by_hash.get(&hash).copied();
+        if let Some(exchange) = under_way.filter(|exchange| exchanges.list[*exchange as usize].ask == ask) {
+            self.link(pending, exchange);
+            return Ok(true);
+        }
+        route.exchanges += 1;
+        let exchange = exchanges.list.insert(Exchange {
+            ask,
+            hash,
+            client,
+            first: NONE,
+            deadline: now.plus(state.settings.deadline),
+            tried: 0,
+            refused: 0,
+            round: 1,
+            failure: None,
+            asked: None,
+            attempts: ArrayVec::new(),
+            active: None,
+            queued: None,
+        }) as u32;
+        exchanges.by_hash.insert(hash, exchange);
+        self.link(pending, exchange);
+        self.copy_to_others(now, exchange, out);
+        self.ask_next(now, state, exchange, out);
+        Ok(false)
+    }
+
+    /// Takes a question out of its exchange, which goes on.
+    pub(super) fn leave_exchange(&mut self, pending: u32) {
+        let (exchange, before, after) = {
+            let pending = &mut self.pending[pending as usize];
+            (std::mem::replace(&mut pending.exchange, NONE), pending.before, pending.after)
+        };
+        if exchange == NONE {
+            return;
+        }
+        match before {
+            NONE => self.exchanges.list[exchange as usize].first = after,
+            before => self.pending[before as usize].after = after,
+        }
+        if after != NONE {
+            self.pending[after as usize].before = before;
+        }
+        if let Some(route) = self.exchanges.route(exchange) {
+            route.waiting -= 1;
+        }
+    }
+
+    fn link(&mut self, pending: u32, exchange: u32) {
+        let first = std::mem::replace(&mut self.exchanges.list[exchange as usize].first, pending);
+        let waiting = &mut self.pending[pending as usize];
+        (waiting.exchange, waiting.before, waiting.after) = (exchange, NONE, first);
+        if first != NONE {
+            self.pending[first as usize].before = pending;
+        }
+    }
+
+    /// True where every upstream that the exchange could ask is down.
+    pub(super) fn is_outage(&self, exchange: u32) -> bool {
+        let route = &self.exchanges.list[exchange as usize].ask.route;
+        self.exchanges.routes.get(route).is_some_and(|route| route.is_down(&self.exchanges.servers))
+    }
+
+    /// Asks the next upstream, or ends the exchange where there is none.
+    pub(super) fn ask_next(&mut self, now: Now, state: &State, exchange: u32, out: &mut impl Outside) {
+        loop {
+            let Exchanges { list, servers, routes, to_serve, .. } = &mut self.exchanges;
+            let going = &mut list[exchange as usize];
+            let Some(route) = routes.get_mut(&going.ask.route).filter(|_| now < going.deadline) else {
+                return self.exchange_failed(now, state, exchange, Failure::NoUpstream, out);
+            };
+            match route.choose(now, servers, going.tried | going.refused) {
+                Choice::Ask(member) => {
+                    let Err(_) = self.ask_member(now, exchange, member, None, out) else { return };
+                    self.exchanges.list[exchange as usize].refused |= 1 << member;
+                }
+                Choice::Wait(member) => {
+                    let server = route.members[usize::from(member)].server;
+                    let until = now.plus(route.plan.timeout).min(going.deadline);
+                    going.queued = Some((member, self.timers.set(until, Due::Queued(exchange))));
+                    servers[server.0 as usize].queue.push_back((exchange, going.hash));
+                    to_serve.push(server);
+                    return;
+                }
+                Choice::NoRoom(failure) => return self.exchange_failed(now, state, exchange, failure, out),
+                Choice::Nobody if going.round < ROUNDS && going.tried & !going.refused != 0 => {
+                    going.round += 1;
+                    going.tried = 0;
+                }
+                Choice::Nobody => return self.exchange_failed(now, state, exchange, Failure::NoUpstream, out),
+            }
+        }
+    }
+
+    /// Sends an exchange's question to one member of its route.
+    fn ask_member(
+        &mut self,
+        now: Now,
+        exchange: u32,
+        member: u8,
+        again: Option<(Transport, bool)>,
+        out: &mut impl Outside,
+    ) -> Result<(), Fault> {
+        let going = &self.exchanges.list[exchange as usize];
+        let Some(route) = self.exchanges.routes.get(&going.ask.route) else { return Err(Fault::Exhausted) };
+        let server = route.members[usize::from(member)].server;
+        let known = &self.exchanges.servers[server.0 as usize];
+        let (over, edns) = again.unwrap_or((known.upstream.transport, known.health.knows_edns(now)));
+        let waits = route.plan.timeout.min(Duration::from_millis(going.deadline.since(now)));
+        let mut octets = [0; message::MAX];
+        let len = message::write(&going.ask, edns, &mut octets);
+        let purpose = Purpose::Question { exchange, member };
+        let place = self.send(now, Send { server, over, message: &octets[..len], edns, waits, purpose }, out)?;
+        if self.exchanges.list[exchange as usize].attempts.is_full() {
+            let oldest = self.exchanges.list[exchange as usize].attempts[0];
+            self.end_attempt(oldest, out);
+        }
+        let going = &mut self.exchanges.list[exchange as usize];
+        going.attempts.push(place);
+        going.active = Some(place);
+        going.asked = Some(server);
+        Ok(())
+    }
+
+    /// Sends one message; gives the attempt's place.
+    pub(super) fn send(&mut self, now: Now, send: Send, out: &mut impl Outside) -> Result<u32, Fault> {
+        let Send { server, over, message, edns, waits, purpose } = send;
+        let exchanges = &mut self.exchanges;
+        exchanges.serial = exchanges.serial.wrapping_add(1);
+        let entry = exchanges.attempts.vacant_entry();
+        let (place, serial) = (entry.key() as u32, exchanges.serial);
+        out.send(server, over, AttemptId { place, serial }, message)?;
+        let timer = Some(self.timers.set(now.plus(waits.max(Duration::from_millis(1))), Due::Attempt(place)));
+        entry.insert(Attempt { serial, server, over, purpose, sent: now, waits, edns, plain_again: false, timer });
+        let server = &mut exchanges.servers[server.0 as usize];
+        server.health.sent(now);
+        server.meter.asked.fetch_add(1, Relaxed);
+        server.show();
+        Ok(place)
+    }
+
+    /// An attempt counts as in flight no more.
+    fn release(&mut self, place: u32) {
+        let attempt = &mut self.exchanges.attempts[place as usize];
+        let Some(timer) = attempt.timer.take() else { return };
+        self.timers.cancel(timer);
+        self.released(place);
+    }
+
+    fn released(&mut self, place: u32) {
+        let id = self.exchanges.attempts[place as usize].server;
+        let server = &mut self.exchanges.servers[id.0 as usize];
+        server.health.released();
+        server.show();
+        if !server.queue.is_empty() {
+            self.exchanges.to_serve.push(id);
+        }
+    }
+
+    /// Forgets an attempt altogether.
+    pub(super) fn end_attempt(&mut self, place: u32, out: &mut impl Outside) {
+        self.release(place);
+        let attempt = self.exchanges.attempts.remove(place as usize);
+        out.forget(attempt.server, attempt.over, AttemptId { place, serial: attempt.serial });
+        if let Purpose::Question { exchange, .. } = attempt.purpose {
+            let going = &mut self.exchanges.list[exchange as usize];
+            going.attempts.retain(|other| *other != place);
+            going.active = going.active.filter(|active| *active != place);
+        }
+    }
+
+    /// Takes what an upstream said to an attempt.
+    pub(super) fn attempt_said(&mut self, now: Now, state: &State, id: AttemptId, said: Result<&[u8], Fault>, out: &mut impl Outside) {
+        let Some(attempt) = self.exchanges.attempts.get(id.place as usize).filter(|attempt| attempt.serial == id.serial) else { return };
+        match (attempt.purpose, said) {
+            (Purpose::Question { exchange, member }, Ok(octets)) => {
+                self.answered(now, state, id.place, (exchange, member), octets, out);
+            }
+            (Purpose::Question { .. }, Err(fault)) => self.question_lost(now, state, id.place, Some(fault), out),
+            (Purpose::Copy(name), Ok(octets)) => {
+                // RCODE tells enough: data, a denial, or (to a question with EDNS) not knowing EDNS.
+                let useful = octets.get(3).is_some_and(|flags| matches!(flags & 0xf, 0 | 1 | 3 | 4));
+                self.judge(now, id.place, useful, name);
+                self.end_attempt(id.place, out);
+            }
+            (Purpose::Copy(_), Err(_)) => {
+                self.lost(now, state, id.place, out);
+                self.end_attempt(id.place, out);
+            }
+            (Purpose::Loop, _) => self.end_attempt(id.place, out),
+        }
+    }
+
+    /// The time of an attempt ran out.
+    pub(super) fn attempt_lost(&mut self, now: Now, state: &State, place: u32, out: &mut impl Outside) {
+        self.exchanges.attempts[place as usize].timer = None;
+        self.released(place);
+        match self.exchanges.attempts[place as usize].purpose {
+            Purpose::Question { .. } => self.question_lost(now, state, place, None, out),
+            Purpose::Copy(_) => {
+                self.lost(now, state, place, out);
+                self.end_attempt(place, out);
+            }
+            Purpose::Loop => self.end_attempt(place, out),
+        }
+    }
+
+    /// An exchange has waited long for room at an upstream.
+    pub(super) fn queued_long(&mut self, now: Now, state: &State, exchange: u32, out: &mut impl Outside) {
+        let going = &mut self.exchanges.list[exchange as usize];
+        if let Some((member, _)) = going.queued.take() {
+            going.tried |= 1 << member;
+            going.failure.get_or_insert(Failure::Busy);
+            self.ask_next(now, state, exchange, out);
+        }
+    }
+
+    /// An upstream's rate allows for more.
+    pub(super) fn refilled(&mut self, now: Now, state: &State, id: UpstreamId, out: &mut impl Outside) {
+        self.exchanges.servers[id.0 as usize].refill = None;
+        self.exchanges.to_serve.push(id);
+        self.serve_queues(now, state, out);
+    }
+
+    /// Sends what waits in queues and has room by now. True where questions became ready to go on.
+    pub(super) fn serve_queues(&mut self, now: Now, state: &State, out: &mut impl Outside) -> bool {
+        while let Some(id) = self.exchanges.to_serve.pop() {
+            while let Some((exchange, member)) = self.next_queued(now, id) {
+                self.leave_queue(exchange);
+                if self.ask_member(now, exchange, member, None, out).is_err() {
+                    self.exchanges.list[exchange as usize].refused |= 1 << member;
+                    self.ask_next(now, state, exchange, out);
+                }
+            }
+        }
+        self.is_ready()
+    }
+
+    /// The first exchange in a server's queue, where that server has room.
+    fn next_queued(&mut self, now: Now, id: UpstreamId) -> Option<(u32, u8)> {
+        use crate::upstream::health::Admission;
+        let server = self.exchanges.servers.get_mut(id.0 as usize)?;
+        loop {
+            let (exchange, hash) = *server.queue.front()?;
+            // Exchanges that ended or went elsewhere leave their places behind.
+            let here = self.exchanges.list.get(exchange as usize).filter(|going| going.hash == hash);
+            let queued = here.and_then(|going| Some((going.queued?.0, self.exchanges.routes.get(&going.ask.route)?)));
+            let Some((member, _)) = queued.filter(|(member, route)| route.members[usize::from(*member)].server == id) else {
+                server.queue.pop_front();
+                continue;
+            };
+            match server.health.admits(now) {
+                Admission::Now => {
+                    server.queue.pop_front();
+                    return Some((exchange, member));
+                }
+                Admission::Full => return None,
+                Admission::At(at) => {
+                    if server.refill.is_none() {
+                        server.refill = Some(self.timers.set(at, Due::Refill(id)));
+                    }
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn leave_queue(&mut self, exchange: u32) {
+        if let Some((_, timer)) = self.exchanges.list[exchange as usize].queued.take() {
+            self.timers.cancel(timer);
+        }
+    }
+
+    /// Whoever waits in the queue of a server that went down goes elsewhere.
+    pub(super) fn empty_queue(&mut self, now: Now, state: &State, id: UpstreamId, out: &mut impl Outside) {
+        let queue = std::mem::take(&mut self.exchanges.servers[id.0 as usize].queue);
+        for (exchange, hash) in queue {
+            let going = self.exchanges.list.get(exchange as usize).filter(|going| going.hash == hash);
+            let Some((member, _)) = going.and_then(|going| going.queued) else { continue };
+            let at = self.exchanges.route(exchange).map(|route| route.members[usize::from(member)].server);
+            if at == Some(id) {
+                self.leave_queue(exchange);
+                self.exchanges.list[exchange as usize].tried |= 1 << member;
+                self.ask_next(now, state, exchange, out);
+            }
+        }
+    }
+
+    /// Reads an answer for the one who asked first, and gives it to all who wait.
+    fn answered(&mut self, now: Now, state: &State, place: u32, (exchange, member): (u32, u8), octets: &[u8], out: &mut impl Outside) {
+        let attempt = &self.exchanges.attempts[place as usize];
+        let (over, edns, plain_again) = (attempt.over, attempt.edns, attempt.plain_again);
+        let server = attempt.server;
+        let name = self.exchanges.servers[server.0 as usize].meter.name.clone();
+        let going = &self.exchanges.list[exchange as usize];
+        let asker = view(state, going.client, now);
+        let name_hash = self.hash_name(&going.ask);
+        match accept(&going.ask, &asker, &name, octets) {
+            Verdict::Heard(heard) => {
+                accept::remember(&state.cache, &going.ask, &heard);
+                self.judge(now, place, true, name_hash);
+                if plain_again {
+                    self.exchanges.servers[server.0 as usize].health.lacks_edns(now);
+                }
+                let ask = self.exchanges.list[exchange as usize].ask.clone();
+                let mut others: Vec<(u32, Option<Heard>)> = Vec::new();
+                let mut waiting = self.exchanges.list[exchange as usize].first;
+                while waiting != NONE {
+                    let next = self.pending[waiting as usize].after;
+                    let own = view(state, self.client(waiting), now);
+                    let heard = if own.network_id == asker.network_id {
+                        Some(heard.clone())
+                    } else {
+                        // A change of networks came between: each reads the answer as what it is now (S1).
+                        let known = others.iter().find(|(network, _)| *network == own.network_id.0).map(|(_, heard)| heard.clone());
+                        known.unwrap_or_else(|| {
+                            let heard = match accept(&ask, &own, &name, octets) {
+                                Verdict::Heard(heard) => Some(heard),
+                                _ => None,
+                            };
+                            others.push((own.network_id.0, heard.clone()));
+                            heard
+                        })
+                    };
+                    self.leave_exchange(waiting);
+                    self.wake(waiting, Ok(heard.unwrap_or_default()));
+                    waiting = next;
+                }
+                self.end_exchange(exchange, out);
+            }
+            Verdict::Truncated if over == Transport::Udp => {
+                self.exchanges.servers[server.0 as usize].meter.truncated.fetch_add(1, Relaxed);
+                self.judge(now, place, true, name_hash);
+                self.end_attempt(place, out);
+                self.ask_again(now, state, (exchange, member), (Transport::Tcp, edns, false), out);
+            }
+            Verdict::WithoutEdns if edns => {
+                self.end_attempt(place, out);
+                self.ask_again(now, state, (exchange, member), (over, false, true), out);
+            }
+            Verdict::Truncated | Verdict::WithoutEdns | Verdict::Failed(_) | Verdict::Nonsense(_) => {
+                self.judge(now, place, false, name_hash);
+                self.end_attempt(place, out);
+                let going = &mut self.exchanges.list[exchange as usize];
+                going.refused |= 1 << member;
+                going.failure = Some(Failure::UpstreamFailed);
+                if going.active.is_none() && going.queued.is_none() {
+                    self.ask_next(now, state, exchange, out);
+                }
+            }
+        }
+    }
+
+    /// Asks the same upstream in another way.
+    fn ask_again(
+        &mut self,
+        now: Now,
+        state: &State,
+        (exchange, member): (u32, u8),
+        (over, edns, plain_again): (Transport, bool, bool),
+        out: &mut impl Outside,
+    ) {
+        self.leave_queue(exchange);
+        match self.ask_member(now, exchange, member, Some((over, edns)), out) {
+            Ok(()) => {
+                let active = self.exchanges.list[exchange as usize].active;
+                if let Some(attempt) = active.and_then(|place| self.exchanges.attempts.get_mut(place as usize)) {
+                    attempt.plain_again = plain_again;
+                }
+            }
+            Err(_) => {
+                self.exchanges.list[exchange as usize].refused |= 1 << member;
+                self.ask_next(now, state, exchange, out);
+            }
+        }
+    }
+
+    /// A question was not answered in time, or not delivered.
+    fn question_lost(&mut self, now: Now, state: &State, place: u32, fault: Option<Fault>, out: &mut impl Outside) {
+        let Purpose::Question { exchange, member } = self.exchanges.attempts[place as usize].purpose else { return };
+        self.lost(now, state, place, out);
+        // Going down empties the server's queue, which may end other exchanges, but not this one: it is not in a queue.
+        let going = &mut self.exchanges.list[exchange as usize];
+        going.tried |= 1 << member;
+        if going.failure != Some(Failure::UpstreamFailed) {
+            going.failure = Some(Failure::NoUpstream);
+        }
+        let waited_for = going.active == Some(place);
+        if fault.is_some() {
+            going.refused |= 1 << member;
+            self.end_attempt(place, out);
+        } else if waited_for {
+            going.active = None; // a late answer is still welcome
+        }
+        if waited_for {
+            self.ask_next(now, state, exchange, out);
+        }
+    }
+
+    /// A question of ours came back to us: what was asked there will not be answered (S7).
+    pub(super) fn fail_attempts(&mut self, now: Now, state: &State, route: RouteId, at: u8, out: &mut impl Outside) {
+        let places: Vec<u32> = self.exchanges.attempts.iter().map(|(place, _)| place as u32).collect();
+        for place in places {
+            let Some(attempt) = self.exchanges.attempts.get(place as usize) else { continue };
+            let Purpose::Question { exchange, member } = attempt.purpose else { continue };
+            let going = &mut self.exchanges.list[exchange as usize];
+            if member != at || going.ask.route != route {
+                continue;
+            }
+            let waited_for = going.active == Some(place);
+            going.refused |= 1 << member;
+            going.failure = Some(Failure::RouteToSelf);
+            going.asked = None;
+            self.end_attempt(place, out);
+            if waited_for {
+                self.ask_next(now, state, exchange, out);
+            }
+        }
+    }
+
+    /// No upstream could say.
+    fn exchange_failed(&mut self, now: Now, state: &State, exchange: u32, failure: Failure, out: &mut impl Outside) {
+        let going = &self.exchanges.list[exchange as usize];
+        let failure = (going.failure.unwrap_or(failure), going.hash);
+        if let Some(server) = going.asked {
+            let name = &self.exchanges.servers[server.0 as usize].meter.name;
+            accept::remember_failure(&state.cache, &going.ask, &state.settings.cache, now, name);
+        }
+        let mut waiting = going.first;
+        while waiting != NONE {
+            let next = self.pending[waiting as usize].after;
+            self.leave_exchange(waiting);
+            self.wake(waiting, Err(failure));
+            waiting = next;
+        }
+        self.end_exchange(exchange, out);
+    }
+
+    /// Forgets an exchange that nobody waits for.
+    fn end_exchange(&mut self, exchange: u32, out: &mut impl Outside) {
+        self.leave_queue(exchange);
+        while let Some(place) = self.exchanges.list[exchange as usize].attempts.last().copied() {
+            self.end_attempt(place, out);
+        }
+        let going = self.exchanges.list.remove(exchange as usize);
+        if self.exchanges.by_hash.get(&going.hash) == Some(&exchange) {
+            self.exchanges.by_hash.remove(&going.hash);
+        }
+        self.exchange_gone(going.ask.route, out);
+    }
+}

@@ -1,0 +1,389 @@
+//! Which upstream of a route is asked, and what is learned from how it answers.
+//!
+//! A route's upstreams are taken in this order:
+//!
+//! 1. those that are up, then the poor ones, then those that are down ([`health`](crate::upstream::health) says what that is);
+//! 2. among these, with `select = "order"` as they are written, with `select = "latency"` the fastest first by smoothed round-trip time
+//!    (RFC 6298 smoothing; a lost question counts as twice the time it was waited for; one never measured comes first).
+//!
+//! So that what is known of the others stays true, a copy of a client's question goes to an upstream that is not the one asked: every 5 s
+//! to each with `select = "latency"`, and after 1, 2, 4, 5, 5 … s to a poor one. Nobody waits for copies, nothing of them is kept.
+//! Upstreams that are down get theirs by a timer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use config::model::{Select, Upstream};
+use slab::Slab;
+
+use super::core::{Core, Due, Outside};
+use super::exchange::{Exchanges, Purpose, Send};
+use super::timers::TimerId;
+use crate::clock::Now;
+use crate::ede::Failure;
+use crate::query::Ask;
+use crate::route::{Plan, RouteId};
+use crate::state::State;
+use crate::upstream::health::{Admission, Health};
+use crate::upstream::{Condition, Meter, UpstreamId, message};
+
+/// Upstreams of one route that are considered.
+pub const MOST_MEMBERS: usize = 64;
+/// How often the upstreams of a route by latency are measured at least, while it is asked.
+const MEASURE: Duration = Duration::from_secs(5);
+/// An upstream that is down is probed for as long as somebody wanted it this recently.
+const WANTED: Duration = Duration::from_secs(60);
+
+/// A route as the resolver keeps it.
+#[derive(Debug)]
+pub(super) struct RouteState {
+    pub(super) plan: Arc<Plan>,
+    pub(super) members: Vec<Member>,
+    pub(super) exchanges: u32,
+    /// Questions that wait for them.
+    pub(super) waiting: usize,
+    /// It is in the routes of this moment; others go when their last exchange ends.
+    current: bool,
+}
+
+/// One upstream of a route.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) server: UpstreamId,
+    /// When a question of this route last came back to us from there (S7).
+    pub(super) looped: Option<Now>,
+}
+
+/// An upstream, whichever routes ask it.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) upstream: Upstream,
+    pub(super) meter: Arc<Meter>,
+    pub(super) health: Health,
+    /// Exchanges that wait for room, by place and hash.
+    pub(super) queue: VecDeque<(u32, u64)>,
+    pub(super) refill: Option<TimerId>,
+    routes: u32,
+    wanted: Now,
+    /// What it did not answer when it went down.
+    probe: Option<Box<Ask>>,
+    probe_timer: Option<TimerId>,
+}
+
+/// What to do with an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// Ask this member.
+    Ask(u8),
+    /// Wait for room at this one.
+    Wait(u8),
+    /// There is room nowhere.
+    NoRoom(Failure),
+    /// All were tried.
+    Nobody,
+}
+
+impl RouteState {
+    /// The next member to ask, those in `not` left out.
+    pub(super) fn choose(&self, now: Now, servers: &mut Slab<Server>, not: u64) -> Choice {
+        let (mut full, mut no_room) = (None, None);
+        for member in self.order(servers) {
+            if not & (1 << member) != 0 {
+                continue;
+            }
+            let server = &mut servers[self.members[usize::from(member)].server.0 as usize];
+            let down = server.health.condition() == Condition::Down;
+            if server.queue.is_empty() || down {
+                if server.health.admits(now) == Admission::Now {
+                    return Choice::Ask(member);
+                }
+            }
+            if down {
+                no_room.get_or_insert(Failure::NoUpstream);
+            } else if server.queue.len() < server.queue_limit() {
+                full.get_or_insert(member);
+            } else {
+                no_room = Some(Failure::Busy);
+            }
+        }
+        match (full, no_room) {
+            (Some(member), _) => Choice::Wait(member),
+            (None, Some(failure)) => Choice::NoRoom(failure),
+            (None, None) => Choice::Nobody,
+        }
+    }
+
+    /// Members that may be asked, best first.
+    fn order(&self, servers: &Slab<Server>) -> ArrayVec<u8, MOST_MEMBERS> {
+        let health = |member: &u8| &servers[self.members[usize::from(*member)].server.0 as usize].health;
+        let all = (0..).zip(&self.members).filter(|(_, member)| member.looped.is_none());
+        let mut order: ArrayVec<u8, MOST_MEMBERS> = all.map(|(place, _)| place).collect();
+        if order.len() > 1 {
+            order.sort_by(|a, b| {
+                let (a, b) = (health(a), health(b));
+                let time = |health: &Health| health.round_trip().unwrap_or(0.0);
+                (a.condition() as u8).cmp(&(b.condition() as u8)).then_with(|| match self.plan.select {
+                    Select::Order => std::cmp::Ordering::Equal,
+                    Select::Latency => time(a).total_cmp(&time(b)),
+                })
+            });
+        }
+        order
+    }
+
+    /// True where each of its upstreams leads back to us.
+    pub(super) fn leads_to_self(&self) -> bool {
+        self.members.iter().all(|member| member.looped.is_some())
+    }
+
+    /// True where each upstream that may be asked is down.
+    pub(super) fn is_down(&self, servers: &Slab<Server>) -> bool {
+        let mut members = self.members.iter().filter(|member| member.looped.is_none());
+        members.all(|member| servers[member.server.0 as usize].health.condition() == Condition::Down)
+    }
+}
+
+impl Server {
+    /// Exchanges that may wait: what would be answered in about a second.
+    fn queue_limit(&self) -> usize {
+        self.upstream.in_flight.max(self.upstream.rate) as usize
+    }
+
+    /// Shows its state in its meter.
+    pub(super) fn show(&self) {
+        self.meter.in_flight.store(self.health.in_flight(), Relaxed);
+    }
+
+    pub(super) fn show_condition(&self, looped: bool) {
+        let condition = if looped { Condition::Loop } else { self.health.condition() };
+        self.meter.condition.store(condition as u8, Relaxed);
+        self.meter.round_trip.store(self.health.round_trip().map_or(0, |ms| (ms * 1000.0).max(1.0) as u32), Relaxed);
+    }
+}
+
+impl Core {
+    /// Meters of all upstreams.
+    pub fn meters(&self) -> Vec<Arc<Meter>> {
+        self.exchanges.servers.iter().map(|(_, server)| server.meter.clone()).collect()
+    }
+
+    /// Takes over the routes of `state`, if they are new.
+    pub(super) fn sync_routes(&mut self, now: Now, state: &State, out: &mut impl Outside) {
+        if self.exchanges.known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &state.routes)) {
+            return;
+        }
+        self.exchanges.known = Some(state.routes.clone());
+        for route in self.exchanges.routes.values_mut() {
+            route.current = false;
+        }
+        for (id, plan) in state.routes.plans() {
+            if let Some(route) = self.exchanges.routes.get_mut(id) {
+                (route.current, route.plan) = (true, plan.clone());
+                continue;
+            }
+            let upstreams = plan.upstreams.iter().take(MOST_MEMBERS);
+            let members = upstreams.map(|upstream| Member { server: self.open(now, upstream, out), looped: None }).collect();
+            let route = RouteState { plan: plan.clone(), members, exchanges: 0, waiting: 0, current: true };
+            self.exchanges.routes.insert(*id, route);
+        }
+        self.apply_limits(now, state);
+        let gone: Vec<RouteId> = self.exchanges.routes.iter().filter(|(_, route)| !route.current).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.drop_drained(id, out);
+        }
+        self.probe_all_for_loops(now, out);
+    }
+
+    /// The lowest of the limits that routes give for one upstream counts.
+    fn apply_limits(&mut self, now: Now, state: &State) {
+        for (_, server) in &mut self.exchanges.servers {
+            let plans = state.routes.plans().iter().flat_map(|(_, plan)| &plan.upstreams);
+            let same = |other: &&Upstream| other.address == server.upstream.address && other.transport == server.upstream.transport;
+            let (mut in_flight, mut rate) = (u32::MAX, 0);
+            for upstream in plans.filter(same) {
+                in_flight = in_flight.min(upstream.in_flight);
+                rate = if rate == 0 || upstream.rate == 0 { rate.max(upstream.rate) } else { rate.min(upstream.rate) };
+            }
+            if in_flight != u32::MAX {
+                (server.upstream.in_flight, server.upstream.rate) = (in_flight, rate);
+                server.health.limit(now, in_flight, rate);
+            }
+        }
+    }
+
+    fn open(&mut self, now: Now, upstream: &Upstream, out: &mut impl Outside) -> UpstreamId {
+        let key = (upstream.address, upstream.transport);
+        if let Some(id) = self.exchanges.by_address.get(&key) {
+            self.exchanges.servers[id.0 as usize].routes += 1;
+            return *id;
+        }
+        let server = Server {
+            upstream: upstream.clone(),
+            meter: Arc::new(Meter::new(upstream)),
+            health: Health::new(now, upstream),
+            queue: VecDeque::new(),
+            refill: None,
+            routes: 1,
+            wanted: Now(0),
+            probe: None,
+            probe_timer: None,
+        };
+        let meter = server.meter.clone();
+        let id = UpstreamId(self.exchanges.servers.insert(server) as u32);
+        self.exchanges.by_address.insert(key, id);
+        out.open(id, upstream, &meter);
+        id
+    }
+
+    /// An exchange of a route ended.
+    pub(super) fn exchange_gone(&mut self, id: RouteId, out: &mut impl Outside) {
+        if let Some(route) = self.exchanges.routes.get_mut(&id) {
+            route.exchanges -= 1;
+            self.drop_drained(id, out);
+        }
+    }
+
+    /// Lets a route go that is no longer wanted, and upstreams that no route has.
+    fn drop_drained(&mut self, id: RouteId, out: &mut impl Outside) {
+        if self.exchanges.routes.get(&id).is_none_or(|route| route.current || route.exchanges > 0) {
+            return;
+        }
+        let Some(route) = self.exchanges.routes.remove(&id) else { return };
+        self.exchanges.loops.forget(id);
+        for Member { server: id, .. } in route.members {
+            let server = &mut self.exchanges.servers[id.0 as usize];
+            server.routes -= 1;
+            if server.routes > 0 {
+                continue;
+            }
+            // What is left are copies and probes.
+            let left = self.exchanges.attempts.iter().filter(|(_, attempt)| attempt.server == id);
+            for place in left.map(|(place, _)| place as u32).collect::<Vec<_>>() {
+                self.end_attempt(place, out);
+            }
+            let server = self.exchanges.servers.remove(id.0 as usize);
+            for timer in [server.refill, server.probe_timer].into_iter().flatten() {
+                self.timers.cancel(timer);
+            }
+            self.exchanges.by_address.remove(&(server.upstream.address, server.upstream.transport));
+            out.close(id);
+        }
+    }
+
+    /// An upstream answered.
+    pub(super) fn judge(&mut self, now: Now, place: u32, useful: bool, name: u64) {
+        let attempt = &self.exchanges.attempts[place as usize];
+        let (id, sent) = (attempt.server, attempt.sent());
+        let server = &mut self.exchanges.servers[id.0 as usize];
+        let changed = if useful {
+            server.meter.answered.fetch_add(1, Relaxed);
+            server.health.useful(now, sent)
+        } else {
+            server.meter.failed.fetch_add(1, Relaxed);
+            server.health.useless(now, sent, name)
+        };
+        server.show_condition(false);
+        if changed {
+            match server.health.condition() {
+                Condition::Poor => tracing::warn!(upstream = %server.meter.name, "upstream gives no useful answers: asked after others"),
+                _ => tracing::info!(upstream = %server.meter.name, "upstream answers again"),
+            }
+            if let Some(timer) = server.probe_timer.take() {
+                self.timers.cancel(timer);
+            }
+        }
+    }
+
+    /// An upstream did not answer, or could not be reached.
+    pub(super) fn lost(&mut self, now: Now, state: &State, place: u32, out: &mut impl Outside) {
+        let attempt = &self.exchanges.attempts[place as usize];
+        let (id, sent, waited) = (attempt.server, attempt.sent(), attempt.waited(now));
+        let ask = match attempt.purpose {
+            Purpose::Question { exchange, .. } => Some(self.exchanges.ask(exchange).clone()),
+            Purpose::Copy(_) | Purpose::Loop => None,
+        };
+        let server = &mut self.exchanges.servers[id.0 as usize];
+        server.meter.lost.fetch_add(1, Relaxed);
+        let went_down = server.health.lost(now, sent, waited);
+        server.show_condition(false);
+        if let Some(ask) = ask {
+            server.probe = Some(Box::new(ask));
+        }
+        if went_down {
+            tracing::warn!(upstream = %server.meter.name, "upstream does not answer: asked only where there is no other, and probed");
+            self.arm_probe(id);
+            self.empty_queue(now, state, id, out);
+            self.probe_server_for_loops(now, id, out);
+        }
+    }
+
+    fn arm_probe(&mut self, id: UpstreamId) {
+        let server = &mut self.exchanges.servers[id.0 as usize];
+        if server.probe_timer.is_none() {
+            server.probe_timer = Some(self.timers.set(server.health.probe_at(), Due::Probe(id)));
+        }
+    }
+
+    /// Time to see whether an upstream is still down.
+    pub(super) fn probe(&mut self, now: Now, id: UpstreamId, out: &mut impl Outside) {
+        let server = &mut self.exchanges.servers[id.0 as usize];
+        server.probe_timer = None;
+        if server.health.condition() != Condition::Down || now.since(server.wanted) > WANTED.as_millis() as u64 {
+            return;
+        }
+        server.health.probed(now);
+        if let Some(ask) = server.probe.take() {
+            self.copy(now, id, &ask, out);
+            self.exchanges.servers[id.0 as usize].probe = Some(ask);
+        }
+        self.arm_probe(id);
+    }
+
+    /// Copies an exchange's question to those upstreams of its route of which too little is known.
+    pub(super) fn copy_to_others(&mut self, now: Now, exchange: u32, out: &mut impl Outside) {
+        let ask = self.exchanges.ask(exchange).clone();
+        let Exchanges { routes, servers, .. } = &mut self.exchanges;
+        let mut copies: ArrayVec<UpstreamId, MOST_MEMBERS> = ArrayVec::new();
+        let Some(route) = routes.get(&ask.route) else { return };
+        let mut down: ArrayVec<UpstreamId, MOST_MEMBERS> = ArrayVec::new();
+        let first = route.order(servers).first().map(|member| route.members[usize::from(*member)].server);
+        for member in route.members.iter().filter(|member| member.looped.is_none()) {
+            let server = &mut servers[member.server.0 as usize];
+            server.wanted = now;
+            match server.health.condition() {
+                Condition::Down => down.push(member.server),
+                _ if first == Some(member.server) => {}
+                Condition::Poor if server.health.probe_at() <= now => {
+                    server.health.probed(now);
+                    copies.push(member.server);
+                }
+                Condition::Up if route.plan.select == Select::Latency && server.health.measured().plus(MEASURE) <= now => {
+                    copies.push(member.server);
+                }
+                _ => {}
+            }
+        }
+        for id in down {
+            self.arm_probe(id);
+        }
+        for id in copies {
+            self.copy(now, id, &ask, out);
+        }
+    }
+
+    fn copy(&mut self, now: Now, id: UpstreamId, ask: &Ask, out: &mut impl Outside) {
+        let server = &mut self.exchanges.servers[id.0 as usize];
+        if server.health.admits(now) != Admission::Now {
+            return;
+        }
+        let (over, edns) = (server.upstream.transport, server.health.knows_edns(now));
+        let mut octets = [0; message::MAX];
+        let len = message::write(ask, edns, &mut octets);
+        let purpose = Purpose::Copy(self.hash_name(ask));
+        let waits = self.exchanges.routes.get(&ask.route).map_or(Duration::from_secs(1), |route| route.plan.timeout);
+        let _ = self.send(now, Send { server: id, over, message: &octets[..len], edns, waits, purpose }, out); // nobody waits for it
+    }
+}

@@ -1,0 +1,163 @@
+//! Upstream servers: how they are spoken to, and how well they do.
+//!
+//! [`message`] writes our questions and tells answers to them from other datagrams; [`udp`] and [`tcp`] carry both; [`health`] keeps
+//! what is known of a server. Which server is asked what, and what becomes of the answer, is the [resolver](crate::resolver)'s.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use config::model::{Transport, Upstream};
+
+pub mod health;
+pub mod message;
+
+/// An upstream's place in the resolver's table. Reused when an upstream is gone for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UpstreamId(pub u32);
+
+/// One question sent to one upstream: never the same twice while the server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AttemptId {
+    /// Place in the resolver's table.
+    pub place: u32,
+    /// Number of the attempt, so that a late answer to another one in the same place is told apart.
+    pub serial: u32,
+}
+
+/// Why an attempt brought no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The upstream's host or port cannot be reached (ICMP, refused connection).
+    #[error("unreachable")]
+    Unreachable,
+    /// The connection broke before the answer came.
+    #[error("connection lost")]
+    Reset,
+    /// We lack what it takes to ask: sockets, IDs, room in a queue.
+    #[error("no room to send")]
+    Exhausted,
+}
+
+/// What is known of an upstream's ability to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// It answers.
+    Up,
+    /// It answers, but nothing useful lately: asked after the others.
+    Poor,
+    /// It does not answer: probed, and asked only where there is no other.
+    Down,
+    /// It leads back to this server (S7): probed once a minute, never asked.
+    Loop,
+}
+
+/// An upstream as metrics and the console show it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpstreamStatus {
+    /// How it is written in logs: the address, with `:port` unless 53, with `tcp://` where that is its transport.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How it is spoken to.
+    pub transport: Transport,
+    /// Whether it answers.
+    pub condition: Condition,
+    /// Smoothed round-trip time, microseconds; none until measured.
+    pub round_trip: Option<u32>,
+    /// Questions outstanding.
+    pub in_flight: u32,
+    /// Questions sent, retries and probes included.
+    pub asked: u64,
+    /// Useful answers.
+    pub answered: u64,
+    /// SERVFAIL, REFUSED and the like, and messages that made no sense.
+    pub failed: u64,
+    /// Questions that ran out of time or could not be delivered.
+    pub lost: u64,
+    /// Datagrams that answered none of our questions (late, or not from where they seem).
+    pub stray: u64,
+    /// Questions asked again over TCP because the answer was truncated.
+    pub truncated: u64,
+}
+
+/// The numbers behind an [`UpstreamStatus`]: written by the resolver, read by anyone.
+#[derive(Debug)]
+#[allow(missing_docs)] // the fields are those of UpstreamStatus
+pub struct Meter {
+    pub name: Arc<str>,
+    pub address: SocketAddr,
+    pub transport: Transport,
+    pub condition: AtomicU8,
+    pub round_trip: AtomicU32,
+    pub in_flight: AtomicU32,
+    pub asked: AtomicU64,
+    pub answered: AtomicU64,
+    pub failed: AtomicU64,
+    pub lost: AtomicU64,
+    pub stray: AtomicU64,
+    pub truncated: AtomicU64,
+}
+
+impl Meter {
+    /// All zero.
+    pub fn new(upstream: &Upstream) -> Self {
+        Self {
+            name: name(upstream).into(),
+            address: upstream.address,
+            transport: upstream.transport,
+            condition: AtomicU8::new(0),
+            round_trip: AtomicU32::new(0),
+            in_flight: AtomicU32::new(0),
+            asked: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            stray: AtomicU64::new(0),
+            truncated: AtomicU64::new(0),
+        }
+    }
+
+    /// The numbers of this moment.
+    pub fn read(&self) -> UpstreamStatus {
+        let condition = [Condition::Up, Condition::Poor, Condition::Down, Condition::Loop];
+        UpstreamStatus {
+            name: self.name.clone(),
+            address: self.address,
+            transport: self.transport,
+            condition: condition[usize::from(self.condition.load(Relaxed)) % condition.len()],
+            round_trip: Some(self.round_trip.load(Relaxed)).filter(|time| *time > 0),
+            in_flight: self.in_flight.load(Relaxed),
+            asked: self.asked.load(Relaxed),
+            answered: self.answered.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            lost: self.lost.load(Relaxed),
+            stray: self.stray.load(Relaxed),
+            truncated: self.truncated.load(Relaxed),
+        }
+    }
+}
+
+/// How an upstream is written in logs.
+pub fn name(upstream: &Upstream) -> String {
+    let scheme = match upstream.transport {
+        Transport::Udp => "",
+        Transport::Tcp => "tcp://",
+    };
+    match upstream.address.port() {
+        53 => format!("{scheme}{}", upstream.address.ip()),
+        _ => format!("{scheme}{}", upstream.address),
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Up => "up",
+            Self::Poor => "poor",
+            Self::Down => "down",
+            Self::Loop => "loop",
+        })
+    }
+}
