@@ -46,8 +46,8 @@ pub trait Outside {
     fn upstream_at(&self, address: SocketAddr) -> Option<UpstreamId>;
     /// Sends an answer to a client.
     fn reply(&mut self, job: &Job, message: &[u8]);
-    /// An answer is about to be sent that went public at a private-link name, or was refused there.
-    fn missed(&mut self, job: &Job, answer: &Answer, view: &View);
+    /// An answer is about to be sent: whether it fell back is the recorder's to see.
+    fn note(&mut self, job: &Job, answer: &Answer, view: &View);
 }
 
 /// The resolver of one thread.
@@ -339,9 +339,7 @@ impl Core {
             End::Failed(_) => self.counts.failed += 1,
             _ => self.counts.stale += u64::from(answer.stale),
         }
-        if answer.missed.is_some() {
-            out.missed(job, answer, view);
-        }
+        out.note(job, answer, view);
         self.scratch[..job.packet.len()].copy_from_slice(&job.packet);
         let limit = job.limit.clamp(512, self.scratch.len());
         let len = respond(&job.question, answer, view, &mut self.scratch[..limit], limit);

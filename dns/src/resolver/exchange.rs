@@ -560,7 +560,9 @@ impl Core {
     /// A question was not answered in time, or not delivered.
     fn question_lost(&mut self, now: Now, state: &State, place: u32, fault: Option<Fault>, out: &mut impl Outside) {
         let Purpose::Question { exchange, member } = self.exchanges.attempts[place as usize].purpose else { return };
-        self.lost(now, state, place, out);
+        if fault != Some(Fault::Exhausted) {
+            self.lost(now, state, place, out);
+        }
         // Going down empties the server's queue, which may end other exchanges, but not this one: it is not in a queue.
         let going = &mut self.exchanges.list[exchange as usize];
         going.tried |= 1 << member;

@@ -100,7 +100,8 @@ impl<T: Copy> Timers<T> {
     }
 
     /// Timers that are set.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.entries.len()
     }
 

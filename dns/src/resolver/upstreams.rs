@@ -96,10 +96,8 @@ impl RouteState {
             }
             let server = &mut servers[self.members[usize::from(member)].server.0 as usize];
             let down = server.health.condition() == Condition::Down;
-            if server.queue.is_empty() || down {
-                if server.health.admits(now) == Admission::Now {
-                    return Choice::Ask(member);
-                }
+            if (server.queue.is_empty() || down) && server.health.admits(now) == Admission::Now {
+                return Choice::Ask(member);
             }
             if down {
                 no_room.get_or_insert(Failure::NoUpstream);
@@ -301,17 +299,19 @@ impl Core {
     pub(super) fn lost(&mut self, now: Now, state: &State, place: u32, out: &mut impl Outside) {
         let attempt = &self.exchanges.attempts[place as usize];
         let (id, sent, waited) = (attempt.server, attempt.sent(), attempt.waited(now));
-        let ask = match attempt.purpose {
-            Purpose::Question { exchange, .. } => Some(self.exchanges.ask(exchange).clone()),
-            Purpose::Copy(_) | Purpose::Loop => None,
-        };
+        let purpose = attempt.purpose;
         let server = &mut self.exchanges.servers[id.0 as usize];
         server.meter.lost.fetch_add(1, Relaxed);
         let went_down = server.health.lost(now, sent, waited);
         server.show_condition(false);
-        if let Some(ask) = ask {
-            server.probe = Some(Box::new(ask));
+        let probe = server.health.condition() == Condition::Down;
+        if let Purpose::Question { exchange, .. } = purpose
+            && probe
+        {
+            let ask = Box::new(self.exchanges.ask(exchange).clone());
+            self.exchanges.servers[id.0 as usize].probe = Some(ask);
         }
+        let server = &self.exchanges.servers[id.0 as usize];
         if went_down {
             tracing::warn!(upstream = %server.meter.name, "upstream does not answer: asked only where there is no other, and probed");
             self.arm_probe(id);

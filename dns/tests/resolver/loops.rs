@@ -1,0 +1,139 @@
+//! Loops: of aliases, and of forwards that lead back to us (S7).
+
+use crate::*;
+
+fn probe(script: &Script, route: &str) -> Sent {
+    let probes = script.out.sent.iter().filter(|sent| sent.is_loop_probe());
+    probes.clone().find(|sent| sent.message.queries[0].name().to_string().ends_with(route)).unwrap().clone()
+}
+
+fn comes_back(script: &mut Script, probe: &Sent) {
+    let name = probe.message.queries[0].name().to_string();
+    script.ask_as("192.0.2.1", &name, RecordType::TXT, |_| {});
+}
+
+#[test]
+fn s7_an_alias_loop_and_a_chain_that_is_too_long_are_servfail_with_a_reason() {
+    let mut script = Script::new(SIMPLE);
+    script.ask(HUB, "one.contoso.test");
+    script
+        .say_next(ResponseCode::NoError, &["one.contoso.test. 40 CNAME two.contoso.test.", "two.contoso.test. 40 CNAME one.contoso.test."]);
+    assert!(script.reply().starts_with("ServFail/0"));
+    script.ask(HUB, "h0.contoso.test");
+    let mut asked = 0;
+    while script.out.replies.is_empty() {
+        asked += 1;
+        let alias = format!("h{}.contoso.test. 40 CNAME h{asked}.contoso.test.", asked - 1);
+        script.say_next(ResponseCode::NoError, &[&alias]); // one hop at a time
+    }
+    assert!(asked <= 17, "{asked} exchanges");
+    assert!(script.reply().starts_with("ServFail/0"));
+}
+
+#[test]
+fn s7_a_chain_that_never_ends_because_nothing_of_it_can_be_kept_is_bounded() {
+    // Answers with TTL 0 and routes that change between them: each walk starts anew.
+    let mut script = Script::new(SIMPLE);
+    script.ask(HUB, "www.contoso.test");
+    let mut asked = 0;
+    while script.out.replies.is_empty() && asked < 50 {
+        asked += 1;
+        script.answer_probes();
+        let rules: &[Rule] = if asked % 2 == 1 { &[(".", &[TWO], Select::Order)] } else { SIMPLE };
+        let rules: Vec<Rule> = if asked % 4 < 2 { rules.to_vec() } else { vec![(".", &[THREE, TWO, ONE][asked % 3..], Select::Order)] };
+        script.route(&rules);
+        script.answer_probes();
+        script.say_next(ResponseCode::NoError, &["www.contoso.test. 0 CNAME www.contoso.test."]);
+    }
+    assert!(asked <= 21, "{asked}");
+    assert!(script.reply().starts_with("ServFail"));
+}
+
+#[test]
+fn s7_a_forward_to_ourselves_is_found_by_its_probe_and_that_route_refused() {
+    let rules: &[Rule] = &[(".", &[ONE], Select::Order), ("corp.test", &[TWO], Select::Order)];
+    let mut script = Script::new(rules);
+    script.host(&[("ws-fhir.fhir", "10.20.1.5")]);
+    script.ask(HUB, "www.contoso.test");
+    script.route(rules); // a reload probes again
+    let back = probe(&script, "probe.");
+    comes_back(&mut script, &back);
+    let replies = script.replies();
+    assert_eq!(replies.len(), 2, "the probe, and the question that was out");
+    assert!(replies.iter().all(|(_, reply)| reply == "ServFail/0"), "{replies:?}");
+    assert_eq!(script.status(ONE).condition, Condition::Loop);
+    script.sent();
+    script.ask(HUB, "two.contoso.test");
+    assert_eq!((script.sent(), script.reply()), (vec![], "ServFail/0".to_owned()));
+    script.ask(HUB, "www.corp.test");
+    assert_eq!(script.sent(), ["192.0.2.2 www.corp.test. A"], "the other route goes on");
+    script.ask(HUB, FHIR);
+    assert!(script.reply().ends_with("10 A 10.20.1.5"), "and so do private zones, by names of the zone table");
+}
+
+#[test]
+fn s7_an_upstream_that_no_longer_leads_back_is_asked_again() {
+    let mut script = Script::new(SIMPLE);
+    script.route(&[(".", &[ONE], Select::Order)]);
+    let back = probe(&script, "probe.");
+    comes_back(&mut script, &back);
+    script.out.sent.clear();
+    for _ in 0..3 {
+        script.pass(61_000);
+        let back = probe(&script, "probe."); // a new name each minute
+        comes_back(&mut script, &back);
+        script.out.sent.clear();
+    }
+    script.replies();
+    script.ask(HUB, "www.contoso.test");
+    assert_eq!(script.reply(), "ServFail/0");
+    script.pass(130_000); // mended: nothing came back
+    script.ask(HUB, "www.contoso.test");
+    assert_eq!(script.sent(), ["192.0.2.1 www.contoso.test. A"]);
+}
+
+#[test]
+fn s7_one_looping_upstream_of_two_is_left_out() {
+    let mut script = Script::new(TWO_UPSTREAMS);
+    script.route(TWO_UPSTREAMS);
+    let back = probe(&script, "probe.");
+    assert_eq!(back.address, ONE.parse().unwrap());
+    comes_back(&mut script, &back);
+    script.sent();
+    script.ask(HUB, "www.contoso.test");
+    assert_eq!(script.sent(), ["192.0.2.2 www.contoso.test. A"]);
+}
+
+#[test]
+fn s7_a_question_from_our_own_upstream_socket_is_a_loop() {
+    let mut script = Script::new(SIMPLE);
+    let own = "10.20.0.9:34567";
+    let id = *script.out.upstreams.keys().next().unwrap();
+    script.out.own.insert(own.parse().unwrap(), id);
+    let client = script.ask(HUB, "www.contoso.test");
+    let job = job(own.parse().unwrap(), "www.contoso.test", RecordType::A, script.now, |_| {});
+    script.core.submit(script.now, &script.state, job, &mut script.out);
+    let replies = script.replies();
+    assert_eq!(replies, [(client, "ServFail/0".to_owned()), (own.parse().unwrap(), "ServFail/0".to_owned())]);
+    assert_eq!((script.core.counts().pending, script.core.counts().loops), (0, 1));
+}
+
+#[test]
+fn a_longer_circle_through_another_server_ends_at_the_deadline_without_a_storm() {
+    // Our question comes back from an upstream's address: it joins the exchange it came from.
+    let mut script = Script::new(SIMPLE);
+    script.ask(HUB, "www.contoso.test");
+    for _ in 0..10 {
+        script.ask(HUB, "www.contoso.test");
+    }
+    assert_eq!(script.sent().len(), 1);
+    script.pass(5100);
+    assert_eq!(script.replies().len(), 11);
+}
+
+#[test]
+fn somebody_elses_probe_is_a_question_like_any_other() {
+    let mut script = Script::new(SIMPLE);
+    script.ask(HUB, "0123456789abcdef.postern-loop-probe.contoso.test");
+    assert_eq!(script.out.sent.len(), 1);
+}
