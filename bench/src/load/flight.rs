@@ -1,0 +1,208 @@
+//! Queries that are under way on one source port. Time is handed in, nanoseconds since the run began.
+
+use crate::questions::Question;
+
+/// A query that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// What was asked.
+    pub question: Question,
+    /// When it was due; latency counts from here.
+    pub scheduled: u64,
+    /// When it went out.
+    pub sent: u64,
+}
+
+/// What a response is to the queries under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// The answer that was waited for.
+    Answer(Sent),
+    /// The answer to a query that had been given up.
+    Late(Sent),
+    /// Answered before.
+    Duplicate,
+    /// Nobody asked, or so long ago that it is forgotten.
+    Unknown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Free,
+    Waiting,
+    GivenUp,
+    Answered,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    sent: Sent,
+    serial: u64,
+    state: State,
+}
+
+/// The queries under way on one source port, found by message ID.
+///
+/// IDs go round, so that an ID is used again as late as can be and a late answer is known for what it is.
+#[derive(Debug)]
+pub struct Flight {
+    slots: Box<[Slot]>,
+    next: u64,
+    oldest: u64,
+    waiting: usize,
+}
+
+impl Flight {
+    /// Room for at least `most` queries under way, up to the 65,536 that IDs allow; IDs begin at `first`.
+    pub fn new(most: usize, first: u16) -> Self {
+        let size = most.saturating_mul(2).next_power_of_two().clamp(64, 65_536);
+        let none = Sent { question: Question { item: 0, serial: 0 }, scheduled: 0, sent: 0 };
+        let first = u64::from(first) + 65_536;
+        Self { slots: vec![Slot { sent: none, serial: 0, state: State::Free }; size].into(), next: first, oldest: first, waiting: 0 }
+    }
+
+    /// How many are under way.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// How many can be.
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Notes a query and gives its ID; `None` when every ID is under way.
+    pub fn launch(&mut self, sent: Sent) -> Option<u16> {
+        if self.waiting == self.slots.len() {
+            return None;
+        }
+        loop {
+            let serial = self.next;
+            self.next += 1;
+            let index = self.index(serial);
+            let slot = &mut self.slots[index];
+            if slot.state != State::Waiting {
+                *slot = Slot { sent, serial, state: State::Waiting };
+                self.waiting += 1;
+                return Some(serial as u16);
+            }
+        }
+    }
+
+    /// Takes back a query that did not go out after all.
+    pub fn withdraw(&mut self, id: u16) {
+        let index = self.index(u64::from(id));
+        let slot = &mut self.slots[index];
+        if slot.state == State::Waiting && slot.serial as u16 == id {
+            slot.state = State::Free;
+            self.waiting -= 1;
+        }
+    }
+
+    /// What was asked under this ID, if it is waited for or was given up.
+    pub fn asked(&self, id: u16) -> Option<Question> {
+        let slot = &self.slots[self.index(u64::from(id))];
+        (slot.serial as u16 == id && slot.state != State::Free).then_some(slot.sent.question)
+    }
+
+    /// Takes the response with this ID.
+    pub fn arrive(&mut self, id: u16) -> Arrival {
+        let index = self.index(u64::from(id));
+        let slot = &mut self.slots[index];
+        if slot.serial as u16 != id {
+            return Arrival::Unknown;
+        }
+        let arrival = match slot.state {
+            State::Waiting => {
+                self.waiting -= 1;
+                Arrival::Answer(slot.sent)
+            }
+            State::GivenUp => Arrival::Late(slot.sent),
+            State::Answered => return Arrival::Duplicate,
+            State::Free => return Arrival::Unknown,
+        };
+        slot.state = State::Answered;
+        arrival
+    }
+
+    /// Gives up what was sent at or before `limit`, telling each.
+    pub fn give_up(&mut self, limit: u64, mut each: impl FnMut(Sent)) {
+        while self.oldest < self.next {
+            let index = self.index(self.oldest);
+            let slot = &mut self.slots[index];
+            if slot.serial == self.oldest && slot.state == State::Waiting {
+                if slot.sent.sent > limit {
+                    return;
+                }
+                slot.state = State::GivenUp;
+                self.waiting -= 1;
+                each(slot.sent);
+            }
+            self.oldest += 1;
+        }
+    }
+
+    fn index(&self, serial: u64) -> usize {
+        serial as usize & (self.slots.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(time: u64) -> Sent {
+        Sent { question: Question { item: time as u32, serial: 0 }, scheduled: time, sent: time }
+    }
+
+    #[test]
+    fn an_answer_is_taken_once() {
+        let mut flight = Flight::new(10, 65_535);
+        let one = flight.launch(at(1)).unwrap();
+        let two = flight.launch(at(2)).unwrap();
+        assert_eq!((one, two), (65_535, 0), "IDs go round");
+        assert_eq!(flight.arrive(two), Arrival::Answer(at(2)));
+        assert_eq!(flight.arrive(two), Arrival::Duplicate);
+        assert_eq!(flight.arrive(77), Arrival::Unknown);
+        assert_eq!(flight.waiting(), 1);
+    }
+
+    #[test]
+    fn what_was_given_up_is_late_when_it_comes() {
+        let mut flight = Flight::new(10, 0);
+        let ids: Vec<u16> = (1..=5).map(|time| flight.launch(at(time)).unwrap()).collect();
+        assert_eq!(flight.arrive(ids[1]), Arrival::Answer(at(2)));
+        let mut given_up = Vec::new();
+        flight.give_up(3, |sent| given_up.push(sent.sent));
+        assert_eq!(given_up, [1, 3]);
+        assert_eq!(flight.arrive(ids[0]), Arrival::Late(at(1)));
+        assert_eq!(flight.arrive(ids[0]), Arrival::Duplicate);
+        assert_eq!(flight.waiting(), 2);
+    }
+
+    #[test]
+    fn a_query_that_is_still_waiting_keeps_its_id_while_others_go_round() {
+        let mut flight = Flight::new(8, 0);
+        let lost = flight.launch(at(0)).unwrap();
+        for time in 1..200_000 {
+            let id = flight.launch(at(time)).unwrap();
+            assert_ne!(id, lost);
+            assert_eq!(flight.arrive(id), Arrival::Answer(at(time)));
+        }
+        let mut given_up = Vec::new();
+        flight.give_up(200_000, |sent| given_up.push(sent.sent));
+        assert_eq!(given_up, [0]);
+        assert_eq!(flight.waiting(), 0);
+    }
+
+    #[test]
+    fn a_full_flight_launches_nothing_and_a_withdrawn_query_was_never_sent() {
+        let mut flight = Flight::new(32, 0);
+        let ids: Vec<u16> = (0..64).map(|time| flight.launch(at(time)).unwrap()).collect();
+        assert_eq!(flight.launch(at(64)), None);
+        flight.withdraw(ids[63]);
+        assert_eq!(flight.waiting(), 63);
+        assert_eq!(flight.arrive(ids[63]), Arrival::Unknown);
+        assert!(flight.launch(at(65)).is_some());
+    }
+}

@@ -1,0 +1,221 @@
+//! What one worker counts.
+
+use hdrhistogram::Histogram;
+
+use super::flight::Sent;
+use crate::questions::Kind;
+
+/// Longest latency that is told apart, nanoseconds.
+const LONGEST: u64 = 120_000_000_000;
+/// RCODEs that a header can carry.
+pub const RCODES: usize = 16;
+
+/// Latencies at three digits, for the run as a whole; nanoseconds.
+pub fn fine() -> Histogram<u64> {
+    // The bounds are constants that the crate accepts: 1 <= low, 2 * low <= high, digits <= 5.
+    Histogram::new_with_bounds(64, LONGEST, 3).expect("bounds are valid")
+}
+
+/// Latencies at two digits, for one second.
+pub fn coarse() -> Histogram<u32> {
+    Histogram::new_with_bounds(64, LONGEST, 2).expect("bounds are valid")
+}
+
+/// Counts of one worker, later their sum over all.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    /// Queries that went out.
+    pub sent: u64,
+    /// Responses in time.
+    pub answered: u64,
+    /// Queries without a response in time.
+    pub timed_out: u64,
+    /// Queries whose connection broke before the answer.
+    pub cut_off: u64,
+    /// Of those that timed out, how many were answered afterwards.
+    pub late: u64,
+    /// Queries that were due and could not go out, every ID being under way.
+    pub unsent: u64,
+    /// Second responses to one query.
+    pub duplicates: u64,
+    /// Responses that nobody waited for.
+    pub unknown: u64,
+    /// Responses that carry another question than was asked.
+    pub mismatched: u64,
+    /// Responses with TC.
+    pub truncated: u64,
+    /// Datagrams or frames that are no DNS response.
+    pub malformed: u64,
+    /// Responses against what their kind of question promises.
+    pub unpromised: u64,
+    /// Errors of the socket: refused, reset.
+    pub socket_errors: u64,
+    /// Connections that were opened again.
+    pub reconnects: u64,
+    /// Latency from the schedule, by kind and RCODE.
+    cells: Vec<Option<Box<Histogram<u64>>>>,
+    /// Latency from the moment of sending.
+    pub service: Histogram<u64>,
+    /// How late queries went out.
+    pub lag: Histogram<u64>,
+    /// Latency of late answers, from the schedule.
+    pub late_latency: Histogram<u64>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            sent: 0,
+            answered: 0,
+            timed_out: 0,
+            cut_off: 0,
+            late: 0,
+            unsent: 0,
+            duplicates: 0,
+            unknown: 0,
+            mismatched: 0,
+            truncated: 0,
+            malformed: 0,
+            unpromised: 0,
+            socket_errors: 0,
+            reconnects: 0,
+            cells: vec![None; Kind::ALL.len() * RCODES],
+            service: fine(),
+            lag: fine(),
+            late_latency: fine(),
+        }
+    }
+}
+
+impl Tally {
+    /// Counts a response in time.
+    pub fn answer(&mut self, sent: Sent, now: u64, kind: Kind, rcode: u8) {
+        self.answered += 1;
+        let cell = &mut self.cells[kind as usize * RCODES + usize::from(rcode) % RCODES];
+        cell.get_or_insert_with(|| Box::new(fine())).saturating_record(now.saturating_sub(sent.scheduled));
+        self.service.saturating_record(now.saturating_sub(sent.sent));
+    }
+
+    /// Adds another worker's counts.
+    pub fn add(&mut self, other: &Tally) {
+        self.sent += other.sent;
+        self.answered += other.answered;
+        self.timed_out += other.timed_out;
+        self.cut_off += other.cut_off;
+        self.late += other.late;
+        self.unsent += other.unsent;
+        self.duplicates += other.duplicates;
+        self.unknown += other.unknown;
+        self.mismatched += other.mismatched;
+        self.truncated += other.truncated;
+        self.malformed += other.malformed;
+        self.unpromised += other.unpromised;
+        self.socket_errors += other.socket_errors;
+        self.reconnects += other.reconnects;
+        for (mine, theirs) in self.cells.iter_mut().zip(&other.cells) {
+            if let Some(theirs) = theirs {
+                add(mine.get_or_insert_with(|| Box::new(fine())), theirs);
+            }
+        }
+        add(&mut self.service, &other.service);
+        add(&mut self.lag, &other.lag);
+        add(&mut self.late_latency, &other.late_latency);
+    }
+
+    /// Latency of all answers.
+    pub fn latency(&self) -> Histogram<u64> {
+        self.joined(|_, _| true)
+    }
+
+    /// Latency by RCODE, those that came.
+    pub fn by_rcode(&self) -> Vec<(u8, Histogram<u64>)> {
+        (0..RCODES as u8).map(|rcode| (rcode, self.joined(|_, found| found == rcode))).filter(|(_, latency)| !latency.is_empty()).collect()
+    }
+
+    /// Latency by kind of question, those that were answered.
+    pub fn by_kind(&self) -> Vec<(Kind, Histogram<u64>)> {
+        Kind::ALL.into_iter().map(|kind| (kind, self.joined(|found, _| found == kind))).filter(|(_, latency)| !latency.is_empty()).collect()
+    }
+
+    fn joined(&self, wanted: impl Fn(Kind, u8) -> bool) -> Histogram<u64> {
+        let mut sum = fine();
+        for (index, cell) in self.cells.iter().enumerate() {
+            if let Some(cell) = cell
+                && wanted(Kind::ALL[index / RCODES], (index % RCODES) as u8)
+            {
+                add(&mut sum, cell);
+            }
+        }
+        sum
+    }
+}
+
+/// Adds one histogram of [`fine`] to another.
+pub fn add(sum: &mut Histogram<u64>, more: &Histogram<u64>) {
+    // Fails only where the bounds differ; all come from `fine`.
+    sum.add(more).expect("the bounds are the same");
+}
+
+/// One second of one worker, later of all.
+#[derive(Debug, Clone)]
+pub struct Second {
+    /// Which one, from 0 at the beginning of the warm-up.
+    pub index: u32,
+    /// Queries that went out in it.
+    pub sent: u64,
+    /// Answers that came in it.
+    pub answered: u64,
+    /// Queries given up in it.
+    pub timed_out: u64,
+    /// Late answers that came in it.
+    pub late: u64,
+    /// Answers by RCODE.
+    pub rcodes: [u64; RCODES],
+    /// Latency, from the schedule, of the answers that came in it.
+    pub latency: Histogram<u32>,
+    /// Most that a query went out behind its schedule, nanoseconds.
+    pub worst_lag: u64,
+}
+
+impl Second {
+    /// Nothing has happened yet.
+    pub fn new(index: u32) -> Self {
+        Self { index, sent: 0, answered: 0, timed_out: 0, late: 0, rcodes: [0; RCODES], latency: coarse(), worst_lag: 0 }
+    }
+
+    /// Adds what another worker saw of the same second.
+    pub fn add(&mut self, other: &Second) {
+        self.sent += other.sent;
+        self.answered += other.answered;
+        self.timed_out += other.timed_out;
+        self.late += other.late;
+        for (mine, theirs) in self.rcodes.iter_mut().zip(other.rcodes) {
+            *mine += theirs;
+        }
+        self.latency.add(&other.latency).expect("the bounds are the same");
+        self.worst_lag = self.worst_lag.max(other.worst_lag);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::questions::Question;
+
+    #[test]
+    fn answers_are_found_again_by_rcode_and_by_kind() {
+        let sent = |scheduled| Sent { question: Question { item: 0, serial: 0 }, scheduled, sent: scheduled + 10 };
+        let mut one = Tally::default();
+        one.answer(sent(0), 1_000_000, Kind::Hit, 0);
+        one.answer(sent(0), 2_000_000, Kind::NxDomain, 3);
+        let mut two = Tally::default();
+        two.answer(sent(0), 4_000_000, Kind::Hit, 2);
+        one.add(&two);
+        assert_eq!(one.answered, 3);
+        assert_eq!(one.latency().len(), 3);
+        let rcodes: Vec<(u8, u64)> = one.by_rcode().iter().map(|(rcode, latency)| (*rcode, latency.len())).collect();
+        assert_eq!(rcodes, [(0, 1), (2, 1), (3, 1)]);
+        let kinds: Vec<(Kind, u64)> = one.by_kind().iter().map(|(kind, latency)| (*kind, latency.len())).collect();
+        assert_eq!(kinds, [(Kind::Hit, 2), (Kind::NxDomain, 1)]);
+    }
+}

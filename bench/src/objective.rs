@@ -1,0 +1,306 @@
+//! Objectives and failures: `p99<1ms,loss<0.01%`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::load::Outcome;
+use crate::message::rcode_to_text;
+
+/// A quantity of a run that a condition can speak of.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Metric {
+    /// A quantile of latency, nanoseconds.
+    Quantile(f64),
+    /// The longest latency, nanoseconds.
+    Max,
+    /// The mean latency, nanoseconds.
+    Mean,
+    /// The part of queries without an answer in time, 0 to 1.
+    Loss,
+    /// Answers a second.
+    Rate,
+    /// The part of answers with this RCODE, 0 to 1.
+    Rcode(u8),
+    /// The part of answers against what their question promises, 0 to 1.
+    Unpromised,
+    /// CPU time of the server an answer, nanoseconds.
+    Cpu,
+    /// Resident memory of the server, octets.
+    Memory,
+    /// How late 99 % of queries left at most, nanoseconds.
+    Lag,
+}
+
+/// How a quantity is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `<`
+    Less,
+    /// `<=`
+    AtMost,
+    /// `>`
+    More,
+    /// `>=`
+    AtLeast,
+}
+
+/// One comparison, such as `p99<1ms`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition {
+    /// What is compared.
+    pub metric: Metric,
+    /// How.
+    pub comparison: Comparison,
+    /// With what, in the unit of the metric.
+    pub limit: f64,
+    text: String,
+}
+
+/// Several conditions, separated by commas.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conditions(pub Vec<Condition>);
+
+/// Why text is no condition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}`: {problem}\nhelp: {HELP}")]
+pub struct BadCondition {
+    text: String,
+    problem: String,
+}
+
+const HELP: &str = "write conditions such as `p99<1ms,loss<0.01%`; quantities: p50 p90 p99 p99.9 p99.99 max mean (with ns us ms s), \
+loss noerror servfail nxdomain refused unpromised (with %), rate (with k M), cpu (a query, with ns us ms), memory (with KiB MiB GiB), lag (with ns us ms s)";
+
+impl Condition {
+    /// Whether the run meets it; `None` where the run did not measure the quantity (no process, no answers).
+    pub fn holds(&self, outcome: &Outcome) -> Option<bool> {
+        let found = self.metric.of(outcome)?;
+        Some(match self.comparison {
+            Comparison::Less => found < self.limit,
+            Comparison::AtMost => found <= self.limit,
+            Comparison::More => found > self.limit,
+            Comparison::AtLeast => found >= self.limit,
+        })
+    }
+
+    /// The condition with what was found, such as `p99<1ms (2.31 ms)`.
+    pub fn explain(&self, outcome: &Outcome) -> String {
+        match self.metric.of(outcome) {
+            Some(found) => format!("{} ({})", self.text, self.metric.show(found)),
+            None => format!("{} (not measured)", self.text),
+        }
+    }
+}
+
+impl Conditions {
+    /// Those that do not hold, or were not measured.
+    pub fn missed<'a>(&'a self, outcome: &Outcome) -> Vec<&'a Condition> {
+        self.0.iter().filter(|condition| condition.holds(outcome) != Some(true)).collect()
+    }
+
+    /// Those that hold.
+    pub fn held<'a>(&'a self, outcome: &Outcome) -> Vec<&'a Condition> {
+        self.0.iter().filter(|condition| condition.holds(outcome) == Some(true)).collect()
+    }
+}
+
+impl Metric {
+    /// The quantity in a run.
+    pub fn of(&self, outcome: &Outcome) -> Option<f64> {
+        let answered = outcome.tally.answered;
+        let some = |value: f64| (answered > 0).then_some(value);
+        match self {
+            Metric::Quantile(quantile) => some(outcome.latency.value_at_quantile(*quantile) as f64),
+            Metric::Max => some(outcome.latency.max() as f64),
+            Metric::Mean => some(outcome.latency.mean()),
+            Metric::Loss => (outcome.asked() > 0).then(|| outcome.loss()),
+            Metric::Rate => Some(outcome.rate()),
+            Metric::Rcode(rcode) => {
+                let found = outcome.tally.by_rcode().into_iter().find(|(found, _)| found == rcode);
+                some(found.map_or(0.0, |(_, latency)| latency.len() as f64) / answered as f64)
+            }
+            Metric::Unpromised => some(outcome.tally.unpromised as f64 / answered as f64),
+            Metric::Cpu => outcome.server.as_ref().map(|server| server.cpu_per_query * 1000.0),
+            Metric::Memory => outcome.server.as_ref().map(|server| server.resident as f64),
+            Metric::Lag => Some(outcome.tally.lag.value_at_quantile(0.99) as f64),
+        }
+    }
+
+    /// A value of it, as reports write it.
+    pub fn show(&self, value: f64) -> String {
+        match self {
+            Metric::Quantile(_) | Metric::Max | Metric::Mean | Metric::Cpu | Metric::Lag => show_nanoseconds(value),
+            Metric::Loss | Metric::Rcode(_) | Metric::Unpromised => format!("{} %", trim(value * 100.0, 4)),
+            Metric::Rate => format!("{value:.0} a second"),
+            Metric::Memory => format!("{:.1} MiB", value / 1_048_576.0),
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Metric::Quantile(quantile) => write!(out, "p{}", trim(quantile * 100.0, 6)),
+            Metric::Max => out.write_str("max"),
+            Metric::Mean => out.write_str("mean"),
+            Metric::Loss => out.write_str("loss"),
+            Metric::Rate => out.write_str("rate"),
+            Metric::Rcode(rcode) => out.write_str(&rcode_to_text(*rcode).to_ascii_lowercase()),
+            Metric::Unpromised => out.write_str("unpromised"),
+            Metric::Cpu => out.write_str("cpu"),
+            Metric::Memory => out.write_str("memory"),
+            Metric::Lag => out.write_str("lag"),
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.text)
+    }
+}
+
+impl FromStr for Metric {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.to_ascii_lowercase();
+        if let Some(percent) = text.strip_prefix('p').and_then(|digits| digits.parse::<f64>().ok()) {
+            return if (0.0..=100.0).contains(&percent) {
+                Ok(Metric::Quantile((percent * 1e6).round() / 1e8))
+            } else {
+                Err("a quantile is from p0 to p100".into())
+            };
+        }
+        Ok(match text.as_str() {
+            "max" => Metric::Max,
+            "mean" | "avg" => Metric::Mean,
+            "loss" => Metric::Loss,
+            "rate" | "qps" => Metric::Rate,
+            "unpromised" => Metric::Unpromised,
+            "cpu" => Metric::Cpu,
+            "memory" | "mem" => Metric::Memory,
+            "lag" => Metric::Lag,
+            _ => match (0..16).find(|rcode| rcode_to_text(*rcode).eq_ignore_ascii_case(&text)) {
+                Some(rcode) => Metric::Rcode(rcode),
+                None => return Err(format!("`{text}` is not a quantity")),
+            },
+        })
+    }
+}
+
+impl FromStr for Condition {
+    type Err = BadCondition;
+
+    fn from_str(text: &str) -> Result<Self, BadCondition> {
+        let text = text.trim();
+        let bad = |problem: String| BadCondition { text: text.to_string(), problem };
+        let at = text.find(['<', '>']).ok_or_else(|| bad("there is no `<` or `>`".into()))?;
+        let metric: Metric = text[..at].trim().parse().map_err(bad)?;
+        let (comparison, rest) = match (&text[at..at + 1], text[at + 1..].strip_prefix('=')) {
+            ("<", Some(rest)) => (Comparison::AtMost, rest),
+            ("<", None) => (Comparison::Less, &text[at + 1..]),
+            (_, Some(rest)) => (Comparison::AtLeast, rest),
+            (_, None) => (Comparison::More, &text[at + 1..]),
+        };
+        let limit = read_limit(&metric, rest.trim()).map_err(bad)?;
+        Ok(Self { metric, comparison, limit, text: text.to_string() })
+    }
+}
+
+impl FromStr for Conditions {
+    type Err = BadCondition;
+
+    fn from_str(text: &str) -> Result<Self, BadCondition> {
+        text.split(',').map(str::parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// The unit must be said where there are several: `p99<2` would be anything.
+fn read_limit(metric: &Metric, text: &str) -> Result<f64, String> {
+    let digits = text.find(|letter: char| !(letter.is_ascii_digit() || letter == '.')).unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().map_err(|_| format!("`{text}` is not a number with a unit"))?;
+    let units: &[(&str, f64)] = match metric {
+        Metric::Quantile(_) | Metric::Max | Metric::Mean | Metric::Cpu | Metric::Lag => {
+            &[("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)]
+        }
+        Metric::Loss | Metric::Rcode(_) | Metric::Unpromised => &[("%", 0.01)],
+        Metric::Rate => &[("", 1.0), ("k", 1e3), ("M", 1e6)],
+        Metric::Memory => &[("KiB", 1024.0), ("MiB", 1_048_576.0), ("GiB", 1_073_741_824.0)],
+    };
+    let unit = text[digits..].trim();
+    let found = units.iter().find(|(name, _)| *name == unit);
+    found.map(|(_, factor)| number * factor).ok_or_else(|| {
+        let names: Vec<&str> = units.iter().map(|(name, _)| *name).filter(|name| !name.is_empty()).collect();
+        format!("`{unit}` is not a unit of {metric}; those are {}", names.join(", "))
+    })
+}
+
+/// Nanoseconds in the unit that reads best.
+pub fn show_nanoseconds(value: f64) -> String {
+    match value {
+        value if value < 1e3 => format!("{value:.0} ns"),
+        value if value < 1e6 => format!("{} µs", three_digits(value / 1e3)),
+        value if value < 1e9 => format!("{} ms", three_digits(value / 1e6)),
+        value => format!("{} s", three_digits(value / 1e9)),
+    }
+}
+
+fn three_digits(value: f64) -> String {
+    match value {
+        value if value < 10.0 => format!("{value:.2}"),
+        value if value < 100.0 => format!("{value:.1}"),
+        value => format!("{value:.0}"),
+    }
+}
+
+fn trim(value: f64, digits: usize) -> String {
+    let text = format!("{value:.digits$}");
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_read_with_their_units() {
+        for (text, metric, comparison, limit) in [
+            ("p99<1ms", Metric::Quantile(0.99), Comparison::Less, 1e6),
+            ("p99.9 <= 250us", Metric::Quantile(0.999), Comparison::AtMost, 250e3),
+            ("max>2s", Metric::Max, Comparison::More, 2e9),
+            ("loss<0.01%", Metric::Loss, Comparison::Less, 0.0001),
+            ("rate>=100k", Metric::Rate, Comparison::AtLeast, 100e3),
+            ("servfail>0%", Metric::Rcode(2), Comparison::More, 0.0),
+            ("memory<150MiB", Metric::Memory, Comparison::Less, 157_286_400.0),
+            ("cpu<4us", Metric::Cpu, Comparison::Less, 4000.0),
+        ] {
+            let condition: Condition = text.parse().unwrap();
+            assert_eq!((condition.metric, condition.comparison), (metric, comparison), "{text}");
+            assert!((condition.limit - limit).abs() < 1e-6 * limit.max(1.0), "{text}: {}", condition.limit);
+        }
+        assert_eq!("p99<1ms, loss<1%".parse::<Conditions>().unwrap().0.len(), 2);
+    }
+
+    #[test]
+    fn a_condition_without_sense_says_what_is_wrong() {
+        for (text, problem) in [
+            ("p99", "there is no `<` or `>`"),
+            ("p99<2", "`` is not a unit of p99"),
+            ("p999<2ms", "a quantile is from p0 to p100"),
+            ("loss<1ms", "`ms` is not a unit of loss"),
+            ("speed>1", "`speed` is not a quantity"),
+            ("rate>fast", "`fast` is not a number"),
+        ] {
+            let error = text.parse::<Conditions>().unwrap_err().to_string();
+            assert!(error.contains(problem), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn times_are_shown_in_the_unit_that_reads_best() {
+        for (value, text) in [(850.0, "850 ns"), (12_345.0, "12.3 µs"), (2_310_000.0, "2.31 ms"), (1.5e9, "1.50 s")] {
+            assert_eq!(show_nanoseconds(value), text);
+        }
+    }
+}

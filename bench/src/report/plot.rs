@@ -1,0 +1,190 @@
+//! Line plots as inline SVG.
+
+use std::fmt::Write as _;
+
+/// One line of a plot.
+pub(super) struct Line<'a> {
+    pub name: &'a str,
+    /// One of the colours `c0` to `c7` of the page.
+    pub colour: usize,
+    pub points: Vec<(f64, f64)>,
+}
+
+/// How values lie on an axis.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scale {
+    Linear,
+    Logarithmic,
+}
+
+/// A plot: lines over an axis.
+pub(super) struct Plot<'a> {
+    pub title: &'a str,
+    pub x: (Scale, &'a str),
+    pub y: (Scale, &'a str),
+    /// How a value of the axis is written.
+    pub x_label: fn(f64) -> String,
+    pub y_label: fn(f64) -> String,
+    pub lines: Vec<Line<'a>>,
+}
+
+const WIDTH: f64 = 720.0;
+const HEIGHT: f64 = 280.0;
+const LEFT: f64 = 76.0;
+const RIGHT: f64 = 12.0;
+const TOP: f64 = 12.0;
+const BOTTOM: f64 = 40.0;
+
+impl Plot<'_> {
+    /// The plot as a figure with its legend; nothing when there is nothing to draw.
+    pub(super) fn to_svg(&self) -> String {
+        let points = || self.lines.iter().flat_map(|line| line.points.iter().copied());
+        let (Some(x), Some(y)) =
+            (Axis::over(self.x.0, points().map(|point| point.0), false), Axis::over(self.y.0, points().map(|point| point.1), true))
+        else {
+            return String::new();
+        };
+        let mut svg = String::new();
+        let _ = self.write(&mut svg, &x, &y);
+        svg
+    }
+
+    fn write(&self, svg: &mut String, x: &Axis, y: &Axis) -> std::fmt::Result {
+        let across = |value: f64| LEFT + x.place(value) * (WIDTH - LEFT - RIGHT);
+        let down = |value: f64| HEIGHT - BOTTOM - y.place(value) * (HEIGHT - TOP - BOTTOM);
+        write!(
+            svg,
+            "<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
+            self.title, self.title
+        )?;
+        for tick in x.ticks() {
+            let at = across(tick);
+            write!(svg, "<line class=\"grid\" x1=\"{at:.1}\" y1=\"{TOP}\" x2=\"{at:.1}\" y2=\"{:.1}\"/>", HEIGHT - BOTTOM)?;
+            write!(svg, "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>", HEIGHT - BOTTOM + 15.0, (self.x_label)(tick))?;
+        }
+        for tick in y.ticks() {
+            let at = down(tick);
+            write!(svg, "<line class=\"grid\" x1=\"{LEFT}\" y1=\"{at:.1}\" x2=\"{:.1}\" y2=\"{at:.1}\"/>", WIDTH - RIGHT)?;
+            write!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", LEFT - 6.0, at + 4.0, (self.y_label)(tick))?;
+        }
+        write!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+            (LEFT + WIDTH - RIGHT) / 2.0,
+            HEIGHT - 6.0,
+            self.x.1
+        )?;
+        write!(
+            svg,
+            "<text transform=\"rotate(-90)\" x=\"{:.1}\" y=\"14\" text-anchor=\"middle\">{}</text>",
+            -(TOP + HEIGHT - BOTTOM) / 2.0,
+            self.y.1
+        )?;
+        for line in &self.lines {
+            let path: String = line.points.iter().fold(String::new(), |mut path, (at, value)| {
+                let _ = write!(path, "{:.1},{:.1} ", across(*at), down(*value));
+                path
+            });
+            write!(svg, "<polyline class=\"c{}\" points=\"{path}\"/>", line.colour % 8)?;
+            if line.points.len() <= 130 {
+                for (at, value) in &line.points {
+                    let what = format!("{}: {} at {}", line.name, (self.y_label)(*value), (self.x_label)(*at));
+                    write!(
+                        svg,
+                        "<circle class=\"c{}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.5\"><title>{what}</title></circle>",
+                        line.colour % 8,
+                        across(*at),
+                        down(*value)
+                    )?;
+                }
+            }
+        }
+        svg.push_str("</svg><ul class=\"legend\">");
+        for line in &self.lines {
+            write!(svg, "<li><i class=\"c{}\"></i>{}</li>", line.colour % 8, line.name)?;
+        }
+        svg.push_str("</ul></figure>");
+        Ok(())
+    }
+}
+
+struct Axis {
+    scale: Scale,
+    low: f64,
+    high: f64,
+}
+
+impl Axis {
+    fn over(scale: Scale, values: impl Iterator<Item = f64>, from_zero: bool) -> Option<Self> {
+        let values: Vec<f64> = values.filter(|value| value.is_finite() && (scale == Scale::Linear || *value > 0.0)).collect();
+        if values.is_empty() {
+            return None;
+        }
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        Some(match scale {
+            Scale::Linear => {
+                let low = if from_zero { low.min(0.0) } else { low };
+                Self { scale, low, high: if high > low { high } else { low + 1.0 } }
+            }
+            Scale::Logarithmic => {
+                let low = if from_zero { 10f64.powf(low.log10().floor()) } else { low };
+                let high = if from_zero { 10f64.powf(high.log10().ceil()) } else { high };
+                Self { scale, low, high: if high > low { high } else { low * 10.0 } }
+            }
+        })
+    }
+
+    /// Where a value lies, from 0 to 1.
+    fn place(&self, value: f64) -> f64 {
+        let part = match self.scale {
+            Scale::Linear => (value - self.low) / (self.high - self.low),
+            Scale::Logarithmic => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
+        };
+        part.clamp(0.0, 1.0)
+    }
+
+    fn ticks(&self) -> Vec<f64> {
+        match self.scale {
+            Scale::Logarithmic => {
+                let (from, to) = (self.low.log10().ceil() as i32, self.high.log10().floor() as i32);
+                (from..=to).map(|power| 10f64.powi(power)).collect()
+            }
+            Scale::Linear => {
+                let rough = (self.high - self.low) / 6.0;
+                let power = 10f64.powf(rough.log10().floor());
+                let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|step| *step >= rough).unwrap_or(rough);
+                let first = (self.low / step).ceil() as i64;
+                (first..).map(|count| count as f64 * step).take_while(|tick| *tick <= self.high + step * 1e-9).take(20).collect()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_numbers_inside_the_axis() {
+        let linear = Axis { scale: Scale::Linear, low: 0.0, high: 130_000.0 };
+        assert_eq!(linear.ticks(), [0.0, 50_000.0, 100_000.0]);
+        let logarithmic = Axis::over(Scale::Logarithmic, [35.0, 2_500.0].into_iter(), true).unwrap();
+        assert_eq!(logarithmic.ticks(), [10.0, 100.0, 1_000.0, 10_000.0]);
+        assert!((logarithmic.place(100.0) - 1.0 / 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_plot_of_nothing_is_nothing_and_of_one_value_does_not_divide_by_zero() {
+        let plot = |points: Vec<(f64, f64)>| Plot {
+            title: "t",
+            x: (Scale::Linear, "x"),
+            y: (Scale::Logarithmic, "y"),
+            x_label: |value| format!("{value}"),
+            y_label: |value| format!("{value}"),
+            lines: vec![Line { name: "l", colour: 0, points }],
+        };
+        assert_eq!(plot(Vec::new()).to_svg(), "");
+        assert!(!plot(vec![(1.0, 1.0)]).to_svg().contains("NaN"));
+    }
+}

@@ -1,0 +1,223 @@
+//! Rate steps, and the search for the highest rate that meets an objective.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::load::{self, Load, Moment, Outcome, Plan, RunError};
+use crate::objective::Conditions;
+use crate::questions::Questions;
+
+/// Most runs of one search: each takes a duration.
+const MOST_RUNS: usize = 40;
+
+/// What a search or a staircase of rates found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Search {
+    /// The objective, as written; empty for mere steps.
+    pub objective: Vec<String>,
+    /// Each rate that was tried, in order.
+    pub steps: Vec<Step>,
+    /// The highest rate that met the objective, twice; queries a second.
+    pub highest: Option<f64>,
+    /// Whether the generator, not the server, ended the search.
+    pub generator_was_the_limit: bool,
+}
+
+/// One rate that was tried.
+#[derive(Debug, Clone, Serialize)]
+pub struct Step {
+    /// Queries a second that were due.
+    pub rate: f64,
+    /// Answers a second that came.
+    pub answered: f64,
+    /// Whether the objective was met.
+    pub met: bool,
+    /// What was not met, with what was found.
+    pub missed: Vec<String>,
+    /// Median latency, microseconds.
+    pub p50: f64,
+    /// 99 % are below, microseconds.
+    pub p99: f64,
+    /// 99.9 % are below, microseconds.
+    #[serde(rename = "p99.9")]
+    pub p99_9: f64,
+    /// Part of the queries without an answer in time, 0 to 1.
+    pub loss: f64,
+    /// CPU time over elapsed time of the server.
+    pub server_cpu: Option<f64>,
+    /// Whether the generator fell behind.
+    pub generator_limited: bool,
+}
+
+/// Runs the plan at each rate in turn.
+pub fn steps(
+    plan: &Plan,
+    questions: &Arc<Questions>,
+    rates: &[f64],
+    objective: Option<&Conditions>,
+    mut each: impl FnMut(&Outcome, &Step),
+    mut progress: impl FnMut(&Moment),
+) -> Result<Search, RunError> {
+    let mut search = Search::new(objective);
+    for &rate in rates {
+        let outcome = load::run(&at(plan, rate), questions, &mut progress)?;
+        let step = Step::of(rate, &outcome, objective);
+        each(&outcome, &step);
+        if step.met {
+            search.highest = Some(search.highest.map_or(rate, |highest| highest.max(rate)));
+        }
+        search.generator_was_the_limit |= step.generator_limited;
+        search.steps.push(step);
+    }
+    Ok(search)
+}
+
+/// Looks for the highest rate that meets the objective: doubles from `start`, then halves the gap until it is within `precision` (a part of the rate).
+///
+/// The rate that is found has met the objective twice, the second time in a run of its own: near the limit one good run is luck.
+pub fn highest(
+    plan: &Plan,
+    questions: &Arc<Questions>,
+    start: f64,
+    precision: f64,
+    objective: &Conditions,
+    mut each: impl FnMut(&Outcome, &Step),
+    mut progress: impl FnMut(&Moment),
+) -> Result<Search, RunError> {
+    let mut search = Search::new(Some(objective));
+    let mut hunt = Hunt::new(start, precision);
+    while let (Some(rate), true) = (hunt.next(), search.steps.len() < MOST_RUNS) {
+        let outcome = load::run(&at(plan, rate), questions, &mut progress)?;
+        let step = Step::of(rate, &outcome, Some(objective));
+        each(&outcome, &step);
+        search.generator_was_the_limit = step.generator_limited && !step.met;
+        hunt.take(rate, step.met);
+        search.steps.push(step);
+    }
+    search.highest = hunt.found();
+    Ok(search)
+}
+
+fn at(plan: &Plan, rate: f64) -> Plan {
+    let arrivals = match plan.load {
+        Load::Open { arrivals, .. } => arrivals,
+        Load::Closed { .. } => load::Arrivals::Even,
+    };
+    Plan { load: Load::Open { rate, arrivals }, ..plan.clone() }
+}
+
+impl Search {
+    fn new(objective: Option<&Conditions>) -> Self {
+        let objective = objective.map(|conditions| conditions.0.iter().map(ToString::to_string).collect()).unwrap_or_default();
+        Self { objective, steps: Vec::new(), highest: None, generator_was_the_limit: false }
+    }
+}
+
+impl Step {
+    fn of(rate: f64, outcome: &Outcome, objective: Option<&Conditions>) -> Self {
+        let missed: Vec<String> = objective
+            .map(|objective| objective.missed(outcome).iter().map(|condition| condition.explain(outcome)).collect())
+            .unwrap_or_default();
+        let at = |quantile: f64| if outcome.latency.is_empty() { 0.0 } else { outcome.latency.value_at_quantile(quantile) as f64 / 1e3 };
+        Self {
+            rate,
+            answered: outcome.rate(),
+            met: missed.is_empty(),
+            missed,
+            p50: at(0.5),
+            p99: at(0.99),
+            p99_9: at(0.999),
+            loss: outcome.loss(),
+            server_cpu: outcome.server.as_ref().map(|server| (server.user + server.system) / outcome.elapsed.as_secs_f64()),
+            generator_limited: !outcome.generator_limits().is_empty(),
+        }
+    }
+}
+
+/// The order in which rates are tried.
+#[derive(Debug)]
+struct Hunt {
+    start: f64,
+    precision: f64,
+    /// Rates that met the objective, rising.
+    good: Vec<f64>,
+    bad: Option<f64>,
+    confirmed: bool,
+}
+
+impl Hunt {
+    fn new(start: f64, precision: f64) -> Self {
+        Self { start: start.max(1.0), precision: precision.clamp(0.001, 0.5), good: Vec::new(), bad: None, confirmed: false }
+    }
+
+    /// The rate to try next, until there is none.
+    fn next(&self) -> Option<f64> {
+        match (self.good.last(), self.bad) {
+            (None, None) => Some(self.start),
+            (Some(good), None) => (*good < 5e7).then_some(good * 2.0),
+            // Below one query a second nothing is worth knowing.
+            (None, Some(bad)) => (bad > 2.0).then_some(bad / 2.0),
+            (Some(good), Some(bad)) if bad - good > self.precision * bad => Some((good + bad) / 2.0),
+            (Some(good), Some(_)) => (!self.confirmed).then_some(*good),
+        }
+    }
+
+    fn take(&mut self, rate: f64, met: bool) {
+        let again = self.good.last() == Some(&rate);
+        match (met, again) {
+            (true, true) => self.confirmed = true,
+            (true, false) => self.good.push(rate),
+            (false, _) => {
+                if again {
+                    // Good once and not again: it was luck.
+                    self.good.pop();
+                }
+                self.bad = Some(self.bad.map_or(rate, |bad| bad.min(rate)));
+            }
+        }
+    }
+
+    fn found(&self) -> Option<f64> {
+        self.good.last().copied().filter(|_| self.confirmed || self.bad.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hunt(start: f64, met: impl Fn(f64, usize) -> bool) -> (Option<f64>, usize) {
+        let mut hunt = Hunt::new(start, 0.02);
+        let mut tries = 0;
+        while let (Some(rate), true) = (hunt.next(), tries < MOST_RUNS) {
+            hunt.take(rate, met(rate, tries));
+            tries += 1;
+        }
+        (hunt.found(), tries)
+    }
+
+    #[test]
+    fn the_highest_rate_is_found_from_below_and_from_above() {
+        for start in [1000.0, 100_000.0, 5_000_000.0] {
+            let (found, tries) = hunt(start, |rate, _| rate <= 123_456.0);
+            let found = found.unwrap();
+            assert!(found <= 123_456.0 && found > 123_456.0 * 0.97, "{start}: {found}");
+            assert!(tries < 25, "{tries}");
+        }
+    }
+
+    #[test]
+    fn a_rate_that_was_good_by_luck_is_not_the_answer() {
+        // The seventh try is met although the rate is beyond what can be done.
+        let (found, _) = hunt(50_000.0, |rate, tries| rate <= 100_000.0 || tries == 2);
+        assert!(found.unwrap() <= 100_000.0, "{found:?}");
+    }
+
+    #[test]
+    fn a_server_that_never_meets_the_objective_ends_the_search() {
+        let (found, tries) = hunt(1000.0, |_, _| false);
+        assert_eq!(found, None);
+        assert!(tries < 15, "{tries}");
+    }
+}

@@ -1,0 +1,214 @@
+//! Load over loopback against servers of the test: short, and tolerant of a busy machine.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use postern_bench::load::{self, Arrivals, Load, Plan, Transport};
+use postern_bench::message::{QueryForm, name_to_wire};
+use postern_bench::mirror::Mirror;
+use postern_bench::questions::{Kind, Questions};
+use postern_bench::report::{Report, Run, to_html, to_text};
+
+fn questions() -> Arc<Questions> {
+    let mut questions = Questions::in_turn("test");
+    for index in 0..100 {
+        questions.push(&name_to_wire(&format!("ws-{index}.contoso.example")).unwrap(), 1, QueryForm::default(), Kind::Given);
+    }
+    Arc::new(questions)
+}
+
+fn short(target: SocketAddr) -> Plan {
+    Plan {
+        duration: Duration::from_millis(600),
+        warmup: Duration::from_millis(100),
+        timeout: Duration::from_secs(5),
+        ports: 4,
+        threads: 2,
+        pid: Some(std::process::id()),
+        ..Plan::new(target)
+    }
+}
+
+/// A server that answers each query by `answer`, which may take its time or give none.
+fn server(answer: impl Fn(u64, &mut [u8]) -> bool + Send + 'static) -> (SocketAddr, Arc<AtomicBool>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let address = socket.local_addr().unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    thread::spawn(move || {
+        let mut count = 0;
+        let mut packet = [0; 2048];
+        while !stopped.load(Ordering::Relaxed) {
+            let Ok((length, from)) = socket.recv_from(&mut packet) else { continue };
+            packet[2] |= 0x80;
+            if answer(count, &mut packet[..length]) {
+                let _ = socket.send_to(&packet[..length], from);
+            }
+            count += 1;
+        }
+    });
+    (address, stop)
+}
+
+#[test]
+fn a_closed_loop_against_the_mirror_loses_nothing_and_is_reported() {
+    let mirror = Mirror::start("127.0.0.1:0".parse().unwrap(), 1, &[]).unwrap();
+    let plan = Plan { load: Load::Closed { window: 20 }, ..short(mirror.address()) };
+    let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
+    assert!(outcome.tally.answered > 100, "{:?}", outcome.tally.answered);
+    assert_eq!(outcome.tally.sent, outcome.tally.answered + outcome.tally.timed_out);
+    assert_eq!((outcome.tally.mismatched, outcome.tally.malformed, outcome.tally.unknown), (0, 0, 0));
+    assert_eq!(outcome.latency.len(), outcome.tally.answered);
+    assert!(outcome.server.is_some());
+    let mut report = Report::new(&questions(), &[]);
+    report.runs.push(Run::new("mirror", &outcome));
+    assert!(to_text(&report).contains("closed loop, 20 under way"));
+    assert!(to_html(&report).contains("<svg"));
+    assert!(mirror.stop().unwrap() >= outcome.tally.answered);
+}
+
+#[test]
+fn an_open_loop_sends_what_was_due_and_no_more() {
+    let mirror = Mirror::start("127.0.0.1:0".parse().unwrap(), 1, &[]).unwrap();
+    for arrivals in [Arrivals::Even, Arrivals::Poisson] {
+        let plan = Plan { load: Load::Open { rate: 2000.0, arrivals }, ..short(mirror.address()) };
+        let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
+        let due = outcome.asked();
+        let expected = if arrivals == Arrivals::Even { 1195..=1205 } else { 900..=1500 };
+        assert!(expected.contains(&due), "{arrivals:?}: {due}");
+        assert_eq!(outcome.tally.sent, outcome.tally.answered + outcome.tally.timed_out);
+    }
+}
+
+#[test]
+fn a_count_of_queries_ends_the_run() {
+    let mirror = Mirror::start("127.0.0.1:0".parse().unwrap(), 1, &[]).unwrap();
+    for load in [Load::Closed { window: 7 }, Load::Open { rate: 5000.0, arrivals: Arrivals::Even }] {
+        let plan = Plan { load, queries: Some(333), duration: Duration::from_secs(60), ..short(mirror.address()) };
+        let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
+        assert_eq!(outcome.tally.sent, 333, "{load:?}");
+        assert!(outcome.elapsed < Duration::from_secs(30));
+    }
+}
+
+#[test]
+fn a_stall_of_the_server_shows_in_the_latency_of_an_open_loop() {
+    // Nearly a third of the time nothing is answered: queries that were due meanwhile waited up to 300 ms. Few enough that the server's socket holds them.
+    let (address, stop) = server(|count, _| {
+        if count == 150 {
+            thread::sleep(Duration::from_millis(300));
+        }
+        true
+    });
+    let plan = Plan { load: Load::Open { rate: 500.0, arrivals: Arrivals::Even }, warmup: Duration::ZERO, threads: 1, ..short(address) };
+    let plan = Plan { duration: Duration::from_millis(1000), ..plan };
+    let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
+    stop.store(true, Ordering::Relaxed);
+    assert_eq!(outcome.loss(), 0.0);
+    let p99 = Duration::from_nanos(outcome.latency.value_at_quantile(0.99));
+    let p80 = Duration::from_nanos(outcome.latency.value_at_quantile(0.80));
+    assert!(p99 > Duration::from_millis(200), "{p99:?}");
+    assert!(p80 > Duration::from_millis(20), "not one query alone waited: {p80:?}");
+}
+
+#[test]
+fn timeouts_and_late_answers_are_told_apart() {
+    let (address, stop) = server(|count, _| {
+        if count == 10 {
+            thread::sleep(Duration::from_millis(700));
+        }
+        count % 10 != 5
+    });
+    let plan = Plan { load: Load::Open { rate: 100.0, arrivals: Arrivals::Even }, warmup: Duration::ZERO, threads: 1, ..short(address) };
+    let plan = Plan { duration: Duration::from_millis(1500), timeout: Duration::from_millis(400), ..plan };
+    let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
+    stop.store(true, Ordering::Relaxed);
+    let tally = &outcome.tally;
+    assert_eq!(tally.sent, 150);
+    assert!(tally.late >= 1, "the answers behind the sleep come after 400 ms");
+    assert!(tally.timed_out >= tally.late + 10, "{} timed out, {} late", tally.timed_out, tally.late);
+    assert_eq!(tally.sent, tally.answered + tally.timed_out);
+    assert_eq!(tally.late_latency.len(), tally.late);
+}
+
+#[test]
+fn an_answer_to_another_question_is_not_taken() {
+    let (address, stop) = server(|count, packet| {
+        if count % 2 == 0 {
+            packet[15] ^= 0x01;
+        }
+        true
+    });
+    let plan = Plan {
+        load: Load::Open { rate: 500.0, arrivals: Arrivals::Even },
+        timeout: Duration::from_millis(200),
+        warmup: Duration::ZERO,
+        ..short(address)
+    };
+    let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
+    stop.store(true, Ordering::Relaxed);
+    assert!(outcome.tally.mismatched > 50, "{}", outcome.tally.mismatched);
+    assert!(outcome.tally.answered < outcome.tally.sent);
+}
+
+#[test]
+fn tcp_carries_many_queries_a_connection_and_survives_a_close() {
+    use std::io::{Read, Write};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for (count, stream) in listener.incoming().enumerate().take(64) {
+            let mut stream = stream.unwrap();
+            thread::spawn(move || {
+                let mut octets = vec![0; 65_536];
+                let mut filled = 0;
+                let mut answered = 0;
+                while let Ok(read @ 1..) = stream.read(&mut octets[filled..]) {
+                    filled += read;
+                    let mut at = 0;
+                    while at + 2 <= filled {
+                        let end = at + 2 + usize::from(u16::from_be_bytes([octets[at], octets[at + 1]]));
+                        if end > filled {
+                            break;
+                        }
+                        octets[at + 4] |= 0x80;
+                        at = end;
+                        answered += 1;
+                    }
+                    if stream.write_all(&octets[..at]).is_err() || (count == 0 && answered > 200) {
+                        return;
+                    }
+                    octets.copy_within(at..filled, 0);
+                    filled -= at;
+                }
+            });
+        }
+    });
+    let plan = Plan { transport: Transport::Tcp, load: Load::Closed { window: 40 }, ..short(address) };
+    let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
+    assert!(outcome.tally.answered > 300, "{}", outcome.tally.answered);
+    assert_eq!(outcome.tally.reconnects, 1);
+    assert_eq!(outcome.tally.sent, outcome.tally.answered + outcome.tally.timed_out + outcome.tally.cut_off);
+}
+
+#[test]
+fn plans_out_of_bounds_are_refused() {
+    let target = "127.0.0.1:9".parse().unwrap();
+    let plan = Plan::new(target);
+    for bad in [
+        Plan { duration: Duration::ZERO, ..plan.clone() },
+        Plan { duration: Duration::from_secs(90_000), ..plan.clone() },
+        Plan { threads: 0, ..plan.clone() },
+        Plan { threads: 8, ports: 4, ..plan.clone() },
+        Plan { load: Load::Open { rate: 0.0, arrivals: Arrivals::Even }, ..plan.clone() },
+        Plan { load: Load::Closed { window: 0 }, ..plan.clone() },
+        Plan { pid: Some(u32::MAX), ..plan.clone() },
+    ] {
+        assert!(load::run(&bad, &questions(), |_| ()).is_err(), "{bad:?}");
+    }
+    assert!(load::run(&plan, &Arc::new(Questions::in_turn("nothing")), |_| ()).is_err());
+}
