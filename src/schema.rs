@@ -1,0 +1,38 @@
+//! `postern schema`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+/// Print what a configuration file may say: a JSON Schema for editors, a commented sample, or a reference.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// What is printed.
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    format: Format,
+}
+
+/// What is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// JSON Schema, draft 7.
+    Json,
+    /// A commented sample with every key and its default.
+    Toml,
+    /// A reference with one table a section.
+    Markdown,
+}
+
+/// Prints it to standard output.
+pub fn run(args: SchemaArgs) -> ExitCode {
+    let text = match args.format {
+        Format::Json => format!("{:#}\n", config::json_schema()),
+        Format::Toml => config::sample(),
+        Format::Markdown => config::reference(),
+    };
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
