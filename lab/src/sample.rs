@@ -76,7 +76,7 @@ pub fn steps(listen: SocketAddr, directory: &Path) -> Vec<(&'static str, Vec<Ste
     let falls = |reason, step: Step| Step { fallback: Some(reason), expect: format!("{} · fallback: {reason}", step.expect), ..step };
     let edit = |command: String, expect: &str| Step { expect: expect.to_owned(), command, prints: Vec::new(), fallback: None };
 
-    let zone = directory.join(HEALTH_ZONE).display().to_string();
+    let zone = shell(&directory.join(HEALTH_ZONE));
     let fhir_end = ["ahds-fhir-weu.trafficmanager.net.", "ahds-fhir-weu-001.cloudapp.contoso.test.", "203.0.113.20", "203.0.113.21"];
     let public_fhir = |first: &'static str| [&[first][..], &fhir_end[..]].concat();
     let fhir3 = "contosows-fhir3.fhir.azurehealthcareapis.com";
@@ -178,7 +178,7 @@ pub fn steps(listen: SocketAddr, directory: &Path) -> Vec<(&'static str, Vec<Ste
 pub fn tour(listen: SocketAddr, directory: &Path) -> String {
     let mut text = String::new();
     for (heading, steps) in steps(listen, directory) {
-        let wide = steps.iter().map(|step| step.command.chars().count()).filter(|wide| *wide <= 90).max().unwrap_or(0);
+        let wide = steps.iter().map(|step| step.command.chars().count()).max().unwrap_or(0);
         // Writing to a string does not fail.
         let _ = writeln!(text, "{}# {heading}", if text.is_empty() { "" } else { "\n" });
         for step in steps {
@@ -186,6 +186,13 @@ pub fn tour(listen: SocketAddr, directory: &Path) -> String {
         }
     }
     text
+}
+
+/// A path as a word for `sh`.
+fn shell(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+    if plain { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]
@@ -213,6 +220,13 @@ mod tests {
         assert!(path.is_file(), "{}", path.display());
         let warnings = config::load(&directory.path().join("postern.toml")).unwrap().warnings;
         assert!(warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[test]
+    fn paths_are_words_for_the_shell() {
+        for (path, word) in [("/tmp/lab-1", "/tmp/lab-1"), ("/tmp/a b", "'/tmp/a b'"), ("/it's", r"'/it'\''s'")] {
+            assert_eq!(shell(Path::new(path)), word);
+        }
     }
 
     #[test]

@@ -258,3 +258,44 @@ fn bind(listen: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::Xoshiro256PlusPlus;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    #[test]
+    fn damaged_messages_do_not_panic_it() {
+        let question =
+            b"\x12\x34\x01\x20\0\x01\0\0\0\0\0\x01\x03www\x07contoso\x04test\0\0\x01\0\x01\0\0\x29\x04\xd0\0\0\x80\0\0\x04\0\x0a\0\0";
+        let source = SocketAddr::from(([127, 0, 0, 1], 5353));
+        let everything = Fault::everything().forge(fault::Forgery::Garbage).honest_too().truncate().duplicate(0.5);
+        let shared = Shared::new(Scenario::azure().fault(everything));
+        let mut dice = Xoshiro256PlusPlus::seed_from_u64(11);
+        let mut answered = 0;
+        for _ in 0..20_000 {
+            let mut message = question.to_vec();
+            message.truncate(dice.random_range(0..=message.len()));
+            for _ in 0..dice.random_range(0..4) {
+                if !message.is_empty() {
+                    let at = dice.random_range(0..message.len());
+                    message[at] = dice.random();
+                }
+            }
+            for transport in [Transport::Udp, Transport::Tcp] {
+                answered += usize::from(shared.judge(&message, source, transport).is_some());
+            }
+        }
+        assert!(answered > 1_000, "{answered}");
+    }
+
+    #[test]
+    fn what_is_held_back_has_a_bound() {
+        let shared = Shared::new(Scenario::empty());
+        assert!(shared.hold_one(2) && shared.hold_one(2) && !shared.hold_one(2));
+        let counters = shared.tally().counters.clone();
+        assert_eq!((counters.max_outstanding, counters.overflow), (2, 1));
+    }
+}
