@@ -16,6 +16,8 @@ pub struct Cli {
 pub enum Command {
     Check(crate::check::CheckArgs),
     Schema(crate::schema::SchemaArgs),
+    Lab(crate::lab::LabArgs),
+    Bench(crate::bench::BenchArgs),
     Version(crate::version::VersionArgs),
 }
 

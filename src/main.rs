@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod bench;
 mod check;
 mod cli;
+mod lab;
 mod schema;
 mod version;
 
@@ -16,6 +18,8 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Check(args) => check::run(args),
         Command::Schema(args) => schema::run(args),
+        Command::Lab(args) => lab::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Version(args) => version::run(args),
     }
 }

@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use super::{At, string, which_word, wrong_type};
 use crate::key::{Field, Kind};
 use crate::keys;
-use crate::model::{Config, Transport, Upstream};
+use crate::model::{Transport, Upstream};
 use crate::read::{Problems, Reader};
 
 /// An address to listen on, with or without a port.
@@ -48,11 +48,6 @@ pub(crate) enum UpstreamItem {
 }
 
 const DNS_PORT: u16 = 53;
-/// Most questions outstanding at an upstream of which nothing else is known: as many as a resolver of one's own takes with ease.
-const IN_FLIGHT: u32 = 1000;
-/// What Azure's resolver takes from one virtual machine; it drops the rest.
-const AZURE_IN_FLIGHT: u32 = 200;
-const AZURE_RATE: u32 = 1000;
 
 /// Reads text with `parse`, and reports why it cannot be read.
 fn read_text<T>(
@@ -359,8 +354,7 @@ fn upstream(text: &str) -> Result<Upstream, (String, String)> {
     if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::from([255, 255, 255, 255]) {
         return Err((format!("`{text}` is not the address of one server"), String::new()));
     }
-    let (in_flight, rate) = if ip == Config::AZURE_DNS { (AZURE_IN_FLIGHT, AZURE_RATE) } else { (IN_FLIGHT, 0) };
-    Ok(Upstream { address, transport, in_flight, rate })
+    Ok(Upstream::new(address, transport))
 }
 
 /// `10.0.0.4`, `10.0.0.4:53`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:53`.
