@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use config::{Config, Diagnostic, Severity};
 use serde_json::json;
+use zones::record::{self, Problem};
+use zones::store::Store;
 
 /// Check the configuration and everything that it names, and tell all problems.
 ///
@@ -75,9 +77,41 @@ fn problems(args: &CheckArgs) -> (Option<Config>, Vec<Diagnostic>) {
     }
 }
 
-/// What is wrong with the sources of the zones. The one place where `check` meets the records.
-fn in_zones(_config: &Config) -> Vec<Diagnostic> {
-    Vec::new()
+/// What is wrong with the sources of the zones. They are read as at start; nothing of them is kept.
+fn in_zones(config: &Config) -> Vec<Diagnostic> {
+    let (store, _, report) = Store::open(config, config.azure.clone());
+    let mut problems: Vec<Diagnostic> = report.problems.into_iter().map(of_record).collect();
+    // A source that cannot be opened at all has no line of its own: it is told at its `[[zone]]`.
+    let mut without_data: Vec<(u32, &str, Vec<&str>)> = Vec::new();
+    for (zone, status) in config.zones.iter().zip(store.zones()) {
+        let Some((_, why)) = &status.state.error else { continue };
+        if problems.iter().any(|problem| problem.severity == Severity::Error && why.contains(&problem.message)) {
+            continue;
+        }
+        match without_data.iter_mut().find(|(line, other, _)| (*line, *other) == (zone.line, why.as_str())) {
+            Some((_, _, zones)) => zones.push(&zone.name),
+            None => without_data.push((zone.line, why, vec![&zone.name])),
+        }
+    }
+    problems.extend(without_data.into_iter().map(|(line, why, zones)| Diagnostic {
+        file: config.path.clone().unwrap_or_default(),
+        line,
+        column: 1,
+        severity: Severity::Error,
+        message: format!("{} would have no data: {why}", zones.join(", ")),
+        help: String::new(),
+    }));
+    problems
+}
+
+/// A problem with records as a problem with a file.
+fn of_record(problem: Problem) -> Diagnostic {
+    let severity = match problem.severity {
+        record::Severity::Error => Severity::Error,
+        record::Severity::Warning => Severity::Warning,
+    };
+    let (file, message, help) = (problem.file.to_path_buf(), problem.message, problem.help);
+    Diagnostic { file, line: problem.at.line, column: problem.at.column, severity, message, help }
 }
 
 fn summary(config: Option<&Config>, errors: usize, warnings: usize) -> String {
@@ -145,6 +179,27 @@ mod tests {
             "message": "the upstream 192.0.2.53:53 stands here twice", "help": "take one out",
         });
         assert_eq!((status, said), (0, json!({"file": "postern.toml", "errors": 0, "warnings": 1, "problems": [problem]})));
+    }
+
+    #[test]
+    fn the_records_of_the_zones_are_checked_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let zones = directory.path().join("zones");
+        std::fs::create_dir(&zones).unwrap();
+        std::fs::write(zones.join("privatelink.azurehealthcareapis.com.zone"), "contosows-fhir1.fhir 10 IN A 10.20.1.5\n").unwrap();
+        std::fs::write(zones.join("privatelink.dicom.azurehealthcareapis.com.zone"), "contosows-dicom1 10 IN A 10.20.1.300\n").unwrap();
+        let config = directory.path().join("postern.toml");
+        let text = "[[zone]]\npreset = \"azure-health-data-services\"\ndirectory = \"zones\"\n\n[[zone]]\nname = \"a.test\"\nfile = \"none.zone\"\n\n\
+                    [[zone]]\nname = \"b.test\"\ndirectory = \"none\"\n";
+        std::fs::write(&config, text).unwrap();
+        let mut out = Vec::new();
+        assert_eq!(check(&CheckArgs { config: config.clone(), strict: false, format: Format::Human }, &mut out), 1);
+        let said = String::from_utf8(out).unwrap().replace(&format!("{}/", directory.path().display()), "");
+        let lines: Vec<&str> = said.lines().collect();
+        assert!(lines[0].starts_with("zones/privatelink.dicom.azurehealthcareapis.com.zone:1:26: error: "), "{said}");
+        assert!(said.contains("none.zone"), "{said}");
+        assert!(said.contains("postern.toml:9:1: error: b.test would have no data: "), "{said}");
+        assert_eq!(lines.last().copied(), Some("postern.toml: 3 errors (1 network, 6 zones, 1 route)"), "{said}");
     }
 
     #[test]

@@ -44,22 +44,21 @@ pub(super) fn prefixes(lint: &Lint<'_>, problems: &mut Problems<'_>) {
                 let line = problems.line(*other_at);
                 let message = format!("network `{other}` has the prefix {prefix} already, in line {line}");
                 problems.error(at, message, "a client belongs to one network: take the prefix out of one, or write a longer one");
-            } else if let Some(wider) = network
-                .clients
-                .iter()
-                .enumerate()
-                .find(|(other, wider)| *other != index && wider.contains(&prefix) && (**wider != prefix || *other < index))
-            {
-                let message = if *wider.1 == prefix {
-                    format!("the prefix {prefix} stands twice in network `{}`", network.name)
-                } else {
-                    format!("the prefix {prefix} has no effect: {} of the same network holds it", wider.1)
-                };
+            } else if network.clients[..index].contains(&prefix) {
+                problems.warning(at, format!("the prefix {prefix} stands twice in network `{}`", network.name), "take it out");
+            } else if let Some((wider, _)) = around(lint, prefix).filter(|(_, owner)| *owner == network.name) {
+                let message = format!("the prefix {prefix} has no effect: {wider} of the same network holds it");
                 problems.warning(at, message, "take it out");
             }
             seen.push((prefix, &network.name, at));
         }
     }
+}
+
+/// The longest prefix of any network that holds `prefix` and more, with its network.
+fn around<'c>(lint: &Lint<'c>, prefix: IpNet) -> Option<(IpNet, &'c str)> {
+    let all = lint.config.networks.iter().flat_map(|network| network.clients.iter().map(|wider| (*wider, network.name.as_str())));
+    all.filter(|(wider, _)| *wider != prefix && wider.contains(&prefix)).max_by_key(|(wider, _)| wider.prefix_len())
 }
 
 /// Access lists that contradict themselves, and recursion for everybody.
