@@ -12,4 +12,5 @@ pub mod snapshot;
 pub mod source;
 pub mod store;
 pub mod text;
+pub mod watch;
 pub mod zone;

@@ -68,6 +68,7 @@ struct Slot {
 #[derive(Debug)]
 struct Context {
     table: Arc<Table>,
+    poll: Duration,
     settle: Duration,
     clients: Option<Arc<Clients>>,
 }
@@ -75,7 +76,7 @@ struct Context {
 impl Store {
     /// Reads every source once. A bad one is in the report, its zones have no data, and everything else serves.
     pub fn open(config: &Config, table: Arc<Table>) -> (Self, Arc<Snapshot>, Report) {
-        let context = Context { table, settle: config.server.settle, clients: None };
+        let context = Context { table, poll: config.server.poll, settle: config.server.settle, clients: None };
         let current = Arc::new(SnapshotBuilder::new().build());
         let mut store = Self { slots: Vec::new(), units: Vec::new(), networks: Vec::new(), context, current, old: Vec::new() };
         let (snapshot, report) = store.reconfigure(config);
@@ -97,7 +98,7 @@ impl Store {
             report.zones.push(slot.report(Outcome::Removed));
         }
         self.networks = config.networks.clone();
-        self.context.settle = config.server.settle;
+        (self.context.poll, self.context.settle) = (config.server.poll, config.server.settle);
         self.context.clients = lint::networks(config).map(Arc::new);
         self.units = Unit::all(&self.slots, std::mem::take(&mut self.units));
         let read = self.read(Instant::now(), Look::Now);
@@ -129,6 +130,16 @@ impl Store {
     /// Files and directories that the sources consist of, there or not: what to watch.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.units.iter().flat_map(Unit::paths).map(Path::to_path_buf).collect()
+    }
+
+    /// How often to look even when nothing happened.
+    pub fn poll(&self) -> Duration {
+        self.context.poll
+    }
+
+    /// How long a file must stand still before it is read.
+    pub fn settle(&self) -> Duration {
+        self.context.settle
     }
 
     /// Gives up snapshots that nobody else holds. Gives how many others are still held.

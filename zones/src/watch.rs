@@ -1,0 +1,344 @@
+//! A thread that owns the store and looks at the sources when something happened, and now and then in any case.
+//!
+//! ```text
+//! notify (directories) ─┐ "something happened"
+//! poll timer ───────────┼──▶ thread: Store::look_again ─▶ callback: snapshot, report
+//! look now, SIGHUP ─────┘        ▲ again, while a file is still being written
+//! ```
+//! Events only say that it is time to look: what changed, the store finds by itself. So a lost event costs a poll interval, never data,
+//! and nothing grows with the number of events. Watched are directories, never files: a file watch ends with the first rename. Links on
+//! the way are watched where they stand, which is how a Kubernetes ConfigMap is swapped.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use config::model::Format;
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::snapshot::Snapshot;
+use crate::source::{Input, Seen};
+use crate::store::{Look, Report, Store};
+
+/// Least time between looks, however many events come; more where a look takes long: a tenth of a core at most.
+const LEAST: Duration = Duration::from_millis(5);
+const SHARE: u32 = 10;
+/// How soon old snapshots that were still held are tried again.
+const OLD: Duration = Duration::from_secs(1);
+/// Links followed on one path (as the kernel: 40).
+const MOST_LINKS: usize = 40;
+/// Commands that may wait for the thread.
+const COMMANDS: usize = 16;
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A look found something: a new snapshot where [`Report::is_new`], and what to log.
+    Looked(Arc<Snapshot>, Report),
+    /// A file that is watched beside the sources has other content.
+    File(PathBuf),
+}
+
+/// The watching thread. Dropped, it stops.
+#[derive(Debug)]
+pub struct Watch {
+    sender: SyncSender<Message>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Called on the watching thread; it may use the store, for a new configuration.
+pub type Callback = Box<dyn FnMut(&mut Store, Event) + Send>;
+
+enum Message {
+    /// An event came; one such message waits at most.
+    Happened,
+    Do(Box<dyn FnOnce(&mut Looker) + Send>),
+    Stop,
+}
+
+impl Watch {
+    /// Starts watching the sources of `store` and the files `beside` (the configuration), whose content is as it should be by now.
+    pub fn start(store: Store, beside: &[PathBuf], callback: Callback) -> io::Result<Self> {
+        Self::start_with(store, beside, callback, true)
+    }
+
+    /// Looks now, without waiting for files to stand still, and gives what was found; the callback has been called when this returns.
+    /// None: the thread has ended.
+    pub fn look_now(&self) -> Option<Report> {
+        self.run(|watcher| {
+            let (snapshot, report) = watcher.store.look_again(Instant::now(), Look::Now);
+            if !report.is_empty() {
+                (watcher.callback)(&mut watcher.store, Event::Looked(snapshot, report.clone()));
+            }
+            report
+        })
+    }
+
+    /// Does something with the store, on its thread: a new configuration, status. None: the thread has ended.
+    pub fn with_store<R: Send + 'static>(&self, work: impl FnOnce(&mut Store) -> R + Send + 'static) -> Option<R> {
+        self.run(|watcher| work(&mut watcher.store))
+    }
+
+    fn run<R: Send + 'static>(&self, work: impl FnOnce(&mut Looker) -> R + Send + 'static) -> Option<R> {
+        let (reply, answer) = sync_channel(1);
+        let message = Message::Do(Box::new(move |watcher| {
+            let _ = reply.send(work(watcher)); // nobody waits any more: nothing to tell
+        }));
+        self.sender.send(message).ok()?;
+        answer.recv().ok()
+    }
+
+    fn start_with(store: Store, beside: &[PathBuf], callback: Callback, with_events: bool) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(COMMANDS);
+        let interests = Arc::new(Mutex::new(Interests::default()));
+        let happened = Arc::new(AtomicBool::new(false));
+        let notifier = if with_events { notifier(sender.clone(), happened.clone(), interests.clone()) } else { None };
+        let mut beside: Vec<Input> = beside.iter().map(|path| Input::new(path.clone(), Format::Auto, None)).collect();
+        for input in &mut beside {
+            if let Seen::Changed(content) = input.look(Instant::now(), Look::Now, Duration::ZERO) {
+                input.judged(&content, &[]);
+            }
+        }
+        let mut watcher =
+            Looker { store, callback, beside, notifier, interests, watched: HashMap::new(), happened, failed: HashSet::new() };
+        let thread = std::thread::Builder::new().name("postern-watch".into()).spawn(move || watcher.run(&receiver))?;
+        Ok(Self { sender, thread: Some(thread) })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.sender.send(Message::Stop); // it may have ended
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // a panic there was told by its hook
+        }
+    }
+}
+
+/// What the thread owns.
+struct Looker {
+    store: Store,
+    callback: Callback,
+    beside: Vec<Input>,
+    notifier: Option<RecommendedWatcher>,
+    interests: Arc<Mutex<Interests>>,
+    /// Directories that are watched, and which inode each was.
+    watched: HashMap<PathBuf, (u64, u64)>,
+    happened: Arc<AtomicBool>,
+    /// Directories that cannot be watched: said once.
+    failed: HashSet<PathBuf>,
+}
+
+impl Looker {
+    fn run(&mut self, receiver: &Receiver<Message>) {
+        let start = Instant::now();
+        let (mut earliest, mut next_poll) = (start, start);
+        let mut again: Option<Instant> = None;
+        let mut is_due = true; // something may have changed since the store was opened
+        loop {
+            let mut deadline = next_poll.min(again.unwrap_or(next_poll));
+            if is_due {
+                deadline = deadline.min(earliest);
+            }
+            match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Message::Happened) => is_due = true,
+                Ok(Message::Do(work)) => {
+                    work(self);
+                    is_due |= self.watch();
+                }
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            is_due |= self.happened.load(Ordering::Acquire); // where the queue was full, only this tells
+            let now = Instant::now();
+            let is_time = is_due && now >= earliest || now >= next_poll || again.is_some_and(|again| now >= again);
+            if !is_time {
+                continue;
+            }
+            self.happened.store(false, Ordering::Release); // before looking: what happens from here on is told again
+            again = self.look(now).map(|time| now + time);
+            is_due = self.watch();
+            earliest = now + LEAST.max(now.elapsed() * SHARE);
+            next_poll = now + self.store.poll();
+            if self.store.drop_old() > 0 {
+                next_poll = next_poll.min(now + OLD);
+            }
+        }
+    }
+
+    /// Gives when to look again, where something is still being written.
+    fn look(&mut self, now: Instant) -> Option<Duration> {
+        let mut changed = Vec::new();
+        let mut again = None;
+        let settle = self.store.settle();
+        for input in &mut self.beside {
+            match input.look(now, Look::Settled, settle) {
+                Seen::Changed(content) => {
+                    input.judged(&content, &[]);
+                    changed.push(input.path.to_path_buf());
+                }
+                Seen::Waiting(time) => again = Some(again.map_or(time, |other: Duration| other.min(time))),
+                Seen::Same | Seen::Gone | Seen::Unreadable(_) => {} // a configuration that is away goes on as it was
+            }
+        }
+        let (snapshot, report) = self.store.look_again(now, Look::Settled);
+        again = again.into_iter().chain(report.again).min();
+        if !report.is_empty() {
+            (self.callback)(&mut self.store, Event::Looked(snapshot, report));
+        }
+        for path in changed {
+            (self.callback)(&mut self.store, Event::File(path));
+        }
+        again
+    }
+
+    /// Watches what there is to watch by now; true where that is more than before, so that a look is due.
+    fn watch(&mut self) -> bool {
+        let Some(notifier) = &mut self.notifier else { return false };
+        let mut wanted = Interests::default();
+        for path in self.store.paths() {
+            wanted.add(&path);
+        }
+        for input in &self.beside {
+            wanted.add(&input.path);
+        }
+        let inode = |path: &Path| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        // Another directory of the same name is another watch.
+        let stale: Vec<PathBuf> = self
+            .watched
+            .iter()
+            .filter(|(path, known)| !wanted.0.contains_key(*path) || inode(path) != Some(**known))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in stale {
+            self.watched.remove(&path);
+            let _ = notifier.unwatch(&path); // gone with the directory
+        }
+        let mut added = false;
+        for path in wanted.0.keys() {
+            let Some(inode) = inode(path).filter(|_| !self.watched.contains_key(path)) else { continue };
+            match notifier.watch(path, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.watched.insert(path.clone(), inode);
+                    added = true;
+                }
+                Err(error) if self.failed.insert(path.clone()) => {
+                    tracing::warn!(
+                        "{} cannot be watched, changes are found by polling every {:?}: {error}",
+                        path.display(),
+                        self.store.poll()
+                    );
+                }
+                Err(_) => {}
+            }
+        }
+        *self.interests.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
+        added
+    }
+}
+
+/// Directories to watch, and which names in them matter.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Interests(HashMap<PathBuf, Names>);
+
+#[derive(Debug, PartialEq, Eq)]
+enum Names {
+    All,
+    These(HashSet<OsString>),
+}
+
+impl Interests {
+    /// Adds what can change where `path` leads: the directory it is, the one it stands in, and those in which links on the way stand.
+    fn add(&mut self, path: &Path) {
+        let Ok(path) = std::path::absolute(path) else { return };
+        let mut rest: VecDeque<OsString> = VecDeque::new();
+        let mut at = PathBuf::from("/");
+        queue(&path, &mut rest, &mut at);
+        let mut links = 0;
+        while let Some(name) = rest.pop_front() {
+            if name == ".." {
+                at.pop();
+                continue;
+            }
+            let next = at.join(&name);
+            let metadata = fs::symlink_metadata(&next);
+            let is_link = metadata.as_ref().is_ok_and(|metadata| metadata.is_symlink());
+            if is_link || metadata.is_err() || rest.is_empty() {
+                self.name(&at, name);
+            }
+            if is_link {
+                links += 1;
+                let Some(target) = fs::read_link(&next).ok().filter(|_| links <= MOST_LINKS) else { return };
+                queue(&target, &mut rest, &mut at);
+            } else if metadata.is_err() {
+                return; // what comes later is seen when this appears
+            } else {
+                at = next;
+            }
+        }
+        if at.is_dir() {
+            self.0.insert(at, Names::All);
+        }
+    }
+
+    fn name(&mut self, directory: &Path, name: OsString) {
+        match self.0.entry(directory.to_path_buf()).or_insert_with(|| Names::These(HashSet::new())) {
+            Names::All => {}
+            Names::These(names) => drop(names.insert(name)),
+        }
+    }
+
+    /// Whether something at `path` matters.
+    fn concerns(&self, path: &Path) -> bool {
+        let named = path.parent().zip(path.file_name()).and_then(|(parent, name)| Some((self.0.get(parent)?, name)));
+        self.0.contains_key(path)
+            || named
+                .is_some_and(|(names, name)| matches!(names, Names::All) || matches!(names, Names::These(these) if these.contains(name)))
+    }
+}
+
+/// Puts the parts of a path in front of the rest; an absolute one begins at the root.
+fn queue(path: &Path, rest: &mut VecDeque<OsString>, at: &mut PathBuf) {
+    if path.is_absolute() {
+        *at = PathBuf::from("/");
+    }
+    let parts = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    parts.rev().for_each(|part| rest.push_front(part.as_os_str().to_owned()));
+}
+
+fn notifier(sender: SyncSender<Message>, happened: Arc<AtomicBool>, interests: Arc<Mutex<Interests>>) -> Option<RecommendedWatcher> {
+    let handler = move |event: notify::Result<notify::Event>| {
+        let matters = match &event {
+            // Our own reading opens and closes files, too.
+            Ok(event) if matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)) => false,
+            Ok(event) if event.need_rescan() || event.paths.is_empty() => true,
+            Ok(event) => {
+                let interests = interests.lock().unwrap_or_else(PoisonError::into_inner);
+                event.paths.iter().any(|path| interests.concerns(path))
+            }
+            Err(_) => true,
+        };
+        if matters && !happened.swap(true, Ordering::AcqRel) {
+            let _ = sender.try_send(Message::Happened); // a full queue wakes the thread as well
+        }
+    };
+    match notify::recommended_watcher(handler) {
+        Ok(notifier) => Some(notifier),
+        Err(error) => {
+            tracing::warn!("changes of files are found by polling alone: {error}");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! Changes on a real disk, seen in real time. Deadlines are generous; polling is off unless it is what is tested.
+
+use std::sync::mpsc::{Receiver as Inbox, channel};
+
+use config::azure::Table;
+
+use super::*;
+use crate::lookup::Lookup;
+use crate::name::NameBuf;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+struct Site {
+    directory: tempfile::TempDir,
+    watch: Watch,
+    current: Arc<Mutex<Arc<Snapshot>>>,
+    files: Inbox<PathBuf>,
+}
+
+impl Site {
+    fn new(setup: impl FnOnce(&Path)) -> Self {
+        Self::with(setup, "1h", true)
+    }
+
+    fn with(setup: impl FnOnce(&Path), poll: &str, with_events: bool) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        setup(directory.path());
+        let path = directory.path().join("postern.toml");
+        let text = format!(
+            "[server]\npoll = '{poll}'\n[[zone]]\nname = 'contoso.test'\ndirectory = 'zones'\n[[zone]]\nname = 'fabrikam.test'\nfile = 'exports/fabrikam.zone'\n"
+        );
+        fs::write(&path, &text).unwrap();
+        let config = config::parse(&text, &path).unwrap().config;
+        let (store, snapshot, _) = Store::open(&config, Table::shared());
+        let current = Arc::new(Mutex::new(snapshot));
+        let (sender, files) = channel();
+        let shared = current.clone();
+        let callback = move |_: &mut Store, event: Event| match event {
+            Event::Looked(snapshot, _) => *shared.lock().unwrap() = snapshot,
+            Event::File(path) => sender.send(path).unwrap(),
+        };
+        let watch = Watch::start_with(store, &[path], Box::new(callback), with_events).unwrap();
+        Self { directory, watch, current, files }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn ask(&self, name: &str) -> Option<[u8; 4]> {
+        let snapshot = self.current.lock().unwrap().clone();
+        let name = NameBuf::parse(name).unwrap();
+        let hosted = snapshot.network(snapshot.network_of("10.0.0.1".parse().unwrap())).zone_of(&name, 0)?.clone();
+        match hosted.zone()?.lookup(&name, 1) {
+            Lookup::Found { set, .. } => set.rdata().next()?.try_into().ok(),
+            _ => None,
+        }
+    }
+
+    /// Waits until `name` has an address ending so; gives how long it took.
+    fn wait(&self, name: &str, last: u8) -> Duration {
+        let start = Instant::now();
+        while self.ask(name).map(|address| address[3]) != Some(last) {
+            assert!(start.elapsed() < DEADLINE, "{name} is {:?}, not …{last}", self.ask(name));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        start.elapsed()
+    }
+}
+
+fn record(last: u8) -> String {
+    format!("www 60 IN A 10.0.0.{last}\n")
+}
+
+fn plain(directory: &Path) {
+    fs::create_dir(directory.join("zones")).unwrap();
+    fs::create_dir(directory.join("exports")).unwrap();
+    fs::write(directory.join("zones/contoso.test.zone"), record(1)).unwrap();
+    fs::write(directory.join("exports/fabrikam.zone"), record(1)).unwrap();
+}
+
+#[test]
+fn a_file_that_is_written_is_seen() {
+    let site = Site::new(plain);
+    for last in 2..30 {
+        let file =
+            if last % 2 == 0 { ("zones/contoso.test.zone", "www.contoso.test") } else { ("exports/fabrikam.zone", "www.fabrikam.test") };
+        site.write(file.0, &record(last));
+        site.wait(file.1, last);
+    }
+}
+
+#[test]
+fn a_file_that_is_renamed_over_is_seen_again_and_again() {
+    let site = Site::new(plain);
+    for last in 2..10 {
+        for (directory, file, name) in
+            [("zones", "contoso.test.zone", "www.contoso.test"), ("exports", "fabrikam.zone", "www.fabrikam.test")]
+        {
+            site.write(&format!("{directory}/.tmp~"), &record(last));
+            fs::rename(site.path(&format!("{directory}/.tmp~")), site.path(&format!("{directory}/{file}"))).unwrap();
+            site.wait(name, last);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_removed_and_written_anew_is_seen() {
+    let site = Site::new(plain);
+    for last in 2..6 {
+        fs::remove_file(site.path("exports/fabrikam.zone")).unwrap();
+        std::thread::sleep(Duration::from_millis(40));
+        assert!(site.ask("www.fabrikam.test").is_some(), "the last good data stays");
+        site.write("exports/fabrikam.zone", &record(last));
+        site.wait("www.fabrikam.test", last);
+    }
+}
+
+#[test]
+fn a_new_file_in_a_watched_directory_is_seen() {
+    let site = Site::new(plain);
+    site.write("zones/endpoint.hosts", "10.0.0.9 new.contoso.test\n");
+    site.wait("new.contoso.test", 9);
+    assert_eq!(site.ask("www.contoso.test"), Some([10, 0, 0, 1]));
+}
+
+#[test]
+fn a_config_map_that_is_swapped_is_seen() {
+    let version = |directory: &Path, name: &str, last: u8| {
+        fs::create_dir(directory.join("zones").join(name)).unwrap();
+        fs::write(directory.join("zones").join(name).join("contoso.test.zone"), record(last)).unwrap();
+    };
+    let site = Site::new(|directory| {
+        fs::create_dir(directory.join("zones")).unwrap();
+        version(directory, "..1", 1);
+        std::os::unix::fs::symlink("..1", directory.join("zones/..data")).unwrap();
+        std::os::unix::fs::symlink("..data/contoso.test.zone", directory.join("zones/contoso.test.zone")).unwrap();
+    });
+    for last in 2..8 {
+        version(site.directory.path(), &format!("..{last}"), last);
+        std::os::unix::fs::symlink(format!("..{last}"), site.path("zones/..data_tmp")).unwrap();
+        fs::rename(site.path("zones/..data_tmp"), site.path("zones/..data")).unwrap();
+        fs::remove_dir_all(site.path(&format!("zones/..{}", last - 1))).unwrap();
+        site.wait("www.contoso.test", last);
+    }
+}
+
+#[test]
+fn a_directory_that_is_a_link_is_seen_to_turn_and_its_files_to_change() {
+    let site = Site::new(|directory| {
+        for last in [1, 2] {
+            fs::create_dir_all(directory.join(format!("releases/{last}"))).unwrap();
+            fs::write(directory.join(format!("releases/{last}/contoso.test.zone")), record(last)).unwrap();
+        }
+        std::os::unix::fs::symlink("releases/1", directory.join("zones")).unwrap();
+    });
+    std::os::unix::fs::symlink("releases/2", site.path("next")).unwrap();
+    fs::rename(site.path("next"), site.path("zones")).unwrap();
+    site.wait("www.contoso.test", 2);
+    site.write("releases/2/contoso.test.zone", &record(3));
+    site.wait("www.contoso.test", 3);
+}
+
+#[test]
+fn a_directory_that_is_replaced_is_watched_again() {
+    let site = Site::new(plain);
+    for last in [2, 4] {
+        fs::create_dir(site.path("new")).unwrap();
+        site.write("new/contoso.test.zone", &record(last));
+        fs::rename(site.path("zones"), site.path(&format!("old{last}"))).unwrap();
+        fs::rename(site.path("new"), site.path("zones")).unwrap();
+        site.wait("www.contoso.test", last);
+        site.write("zones/contoso.test.zone", &record(last + 1));
+        site.wait("www.contoso.test", last + 1);
+    }
+}
+
+#[test]
+fn a_directory_that_does_not_exist_yet_is_seen_to_come() {
+    let site = Site::new(|_| {});
+    plain(site.directory.path());
+    site.wait("www.contoso.test", 1);
+    site.wait("www.fabrikam.test", 1);
+    site.write("exports/fabrikam.zone", &record(2));
+    site.wait("www.fabrikam.test", 2);
+}
+
+#[test]
+fn without_events_polling_finds_changes() {
+    let site = Site::with(plain, "100ms", false);
+    site.write("zones/contoso.test.zone", &record(2));
+    site.wait("www.contoso.test", 2);
+}
+
+#[test]
+fn who_asks_gets_what_was_found() {
+    let site = Site::with(plain, "1h", false);
+    site.write("zones/contoso.test.zone", &record(2));
+    let report = site.watch.look_now().unwrap();
+    assert!(report.is_new && site.ask("www.contoso.test") == Some([10, 0, 0, 2]));
+    assert!(site.watch.look_now().unwrap().is_empty());
+    assert_eq!(site.watch.with_store(|store| store.zones().count()), Some(2));
+}
+
+#[test]
+fn the_configuration_is_watched_beside_the_sources() {
+    let site = Site::new(plain);
+    let text = fs::read_to_string(site.path("postern.toml")).unwrap();
+    site.write("postern.toml", &text);
+    site.write("postern.toml~", "");
+    assert!(site.files.recv_timeout(Duration::from_millis(200)).is_err(), "its content is the same");
+    site.write("postern.toml", &format!("# changed\n{text}"));
+    assert_eq!(site.files.recv_timeout(DEADLINE).unwrap(), site.path("postern.toml"));
+}
+
+#[test]
+fn a_flood_of_events_is_survived() {
+    let site = Site::new(plain);
+    let end = Instant::now() + Duration::from_millis(500);
+    let mut number = 0;
+    while Instant::now() < end {
+        number += 1;
+        site.write(&format!("zones/noise{}", number % 100), "x");
+    }
+    site.write("zones/contoso.test.zone", &record(7));
+    site.wait("www.contoso.test", 7);
+}
+
+#[test]
+fn only_names_that_matter_wake_the_thread() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(directory.path()).unwrap();
+    plain(&root);
+    fs::create_dir(root.join("real")).unwrap();
+    std::os::unix::fs::symlink("real", root.join("link")).unwrap();
+    let mut interests = Interests::default();
+    for path in ["zones", "exports/fabrikam.zone", "link/inner/file"] {
+        interests.add(&root.join(path));
+    }
+    for (path, concerns) in [
+        ("zones/anything", true),
+        ("zones", true),
+        ("exports/fabrikam.zone", true),
+        ("exports/other", false),
+        ("link", true),
+        ("real/inner", true),
+        ("real/other", false),
+        ("other", false),
+    ] {
+        assert_eq!(interests.concerns(&root.join(path)), concerns, "{path}");
+    }
+}
+
+/// What the promise "visible within 100 ms" rests on; prints the distribution, fails only at the deadline.
+#[test]
+#[ignore = "prints a distribution"]
+fn how_long_a_change_of_a_hundred_records_takes() {
+    let zone = |last: u8| (0..100).map(|number| format!("h{number} 60 IN A 10.0.0.{last}\n")).collect::<String>();
+    let site = Site::new(plain);
+    let mut times: Vec<Duration> = (0..200u32)
+        .map(|round| {
+            site.write("zones/contoso.test.zone", &zone(round as u8));
+            site.wait("h99.contoso.test", round as u8)
+        })
+        .collect();
+    times.sort();
+    println!("p50 {:?}, p90 {:?}, p99 {:?}, most {:?}", times[100], times[180], times[198], times[199]);
+}
