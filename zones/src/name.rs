@@ -49,6 +49,26 @@ impl NameBuf {
     /// Reads an uncompressed name at the start of `wire`, lowering ASCII letters; [`NameBuf::len`] octets were read.
     pub fn read(wire: &[u8]) -> Result<Self, BadName> {
         let mut name = Self::root();
+        name.set(wire)?;
+        Ok(name)
+    }
+
+    /// The same in place, which saves copying the buffer where names are read by the million; after an error the name is the root.
+    pub fn set(&mut self, wire: &[u8]) -> Result<(), BadName> {
+        let measured = self.measure(wire);
+        let (length, labels) = *measured.as_ref().unwrap_or(&(1, 0));
+        let bytes = &mut self.bytes[..length];
+        match measured {
+            Ok(_) => bytes.copy_from_slice(&wire[..length]),
+            Err(_) => (bytes[0], self.starts[0]) = (0, 0),
+        }
+        bytes.make_ascii_lowercase(); // octets of length are below the letters
+        (self.len, self.labels) = (length as u8, labels as u8);
+        measured.map(drop)
+    }
+
+    /// Octets and labels of the name at the start of `wire`, the start of each label noted.
+    fn measure(&mut self, wire: &[u8]) -> Result<(usize, usize), BadName> {
         let mut at = 0usize;
         let mut labels = 0usize;
         loop {
@@ -59,16 +79,9 @@ impl NameBuf {
             if at + 1 + length + usize::from(length > 0) > MAX_NAME {
                 return Err(BadName::Long);
             }
-            name.starts[labels] = at as u8;
-            name.bytes[at] = length as u8;
+            self.starts[labels] = at as u8;
             if length == 0 {
-                name.len = (at + 1) as u8;
-                name.labels = labels as u8;
-                return Ok(name);
-            }
-            let label = wire.get(at + 1..at + 1 + length).ok_or(BadName::Short)?;
-            for (to, from) in name.bytes[at + 1..at + 1 + length].iter_mut().zip(label) {
-                *to = from.to_ascii_lowercase();
+                return Ok((at + 1, labels));
             }
             at += 1 + length;
             labels += 1;

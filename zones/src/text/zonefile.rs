@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::lexer::{CLASS, Class, Form, Lexer, Line, Token};
 use super::names::{Written, read_name, repeats_origin};
-use super::rdata::{Fields, is_meta, mnemonics, read_fields, seconds, type_code_of, type_name};
+use super::rdata::{Fields, decimal, is_meta, mnemonics, read_fields, seconds, type_code_of, type_name};
 use super::report::{Bad, Outcome, Report, Spot, shown};
 use super::{Read, decode};
 use crate::name::{NameBuf, write_name};
@@ -41,7 +41,7 @@ pub fn read_zone_file(
         rdata: Vec::new(),
         name: Vec::new(),
     };
-    let mut scope = Scope { origin: origin.as_wire().to_vec(), default_ttl: None, last_ttl: None, owner: Owner::None };
+    let mut scope = Scope::new(origin.as_wire().to_vec());
     reader.file(text, file, &mut scope);
     let Reader { report, read, .. } = reader;
     report.finish();
@@ -57,18 +57,21 @@ struct Scope {
     default_ttl: Option<u32>,
     /// The last TTL that a record had.
     last_ttl: Option<u32>,
-    owner: Owner,
+    /// Whose records a line that begins with white space has.
+    owner: NameBuf,
+    /// What `owner` is worth.
+    known: Known,
 }
 
-/// Whose records a line that begins with white space has.
-#[derive(Clone)]
-enum Owner {
+/// Whether the last owner is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// It is.
+    Yes,
     /// No record yet.
-    None,
-    /// The last owner could not be read: nothing is said about the lines that lean on it.
-    Bad,
-    /// The last record's.
-    Name(Box<NameBuf>),
+    NotYet,
+    /// It could not be read: nothing is said about the lines that lean on it.
+    Not,
 }
 
 /// One run over a zone file and what it includes.
@@ -92,6 +95,12 @@ struct File<'t> {
     path: &'t Arc<PathBuf>,
     /// The text was made, by a directive that stands there: its own places mean nothing.
     made_at: Option<Position>,
+}
+
+impl Scope {
+    fn new(origin: Vec<u8>) -> Self {
+        Self { origin, default_ttl: None, last_ttl: None, owner: NameBuf::root(), known: Known::NotYet }
+    }
 }
 
 impl File<'_> {
@@ -121,7 +130,10 @@ impl Reader<'_> {
             let outcome = match line {
                 Line::End => Ok(()),
                 Line::Bad(bad) => {
-                    scope.owner = owner_of_bad_line(text, bad.spot, std::mem::replace(&mut scope.owner, Owner::Bad));
+                    // A line that begins with white space leans on the owner before it, and so may the next.
+                    if !matches!(text.get(bad.spot.line_start as usize), Some(b' ' | b'\t')) {
+                        scope.known = Known::Not;
+                    }
                     Err(bad)
                 }
                 Line::Entry { blank } => self.entry(file, &tokens, blank, scope),
@@ -157,28 +169,26 @@ impl Reader<'_> {
         let rest = if blank {
             tokens
         } else {
-            scope.owner = Owner::Bad;
-            scope.owner = Owner::Name(Box::new(self.owner(file, first, scope)?));
+            scope.known = Known::Not;
+            self.owner(file, first, scope)?;
+            scope.known = Known::Yes;
             &tokens[1..]
         };
-        let owner = match &scope.owner {
-            Owner::Name(owner) => (**owner).clone(),
-            Owner::Bad => return Ok(()),
-            Owner::None => {
-                return Err(Bad::new(
-                    first.spot,
-                    "the first record has no owner",
-                    "an owner stands in the first column; `@` is the origin",
-                ));
+        match scope.known {
+            Known::Yes => {}
+            Known::Not => return Ok(()),
+            Known::NotYet => {
+                let help = "an owner stands in the first column; `@` is the origin";
+                return Err(Bad::new(first.spot, "the first record has no owner", help));
             }
-        };
+        }
         let behind = if blank { None } else { Some(first) };
         let record = record_head(file, behind, rest)?;
-        self.record(file, &owner, &record, &rest[record.taken..], scope, first.spot)
+        self.record(file, &record, &rest[record.taken..], scope, first.spot)
     }
 
-    /// One record from its type on.
-    fn record(&mut self, file: File<'_>, owner: &NameBuf, head: &Head, data: &[Token], scope: &mut Scope, at: Spot) -> Outcome<()> {
+    /// One record of the last owner, from its type on.
+    fn record(&mut self, file: File<'_>, head: &Head, data: &[Token], scope: &mut Scope, at: Spot) -> Outcome<()> {
         if head.ttl.is_some() {
             scope.last_ttl = head.ttl;
         }
@@ -194,20 +204,22 @@ impl Reader<'_> {
             scope.default_ttl = minimum.filter(|minimum| *minimum <= MAX_TTL);
         }
         let ttl = head.ttl.or(scope.default_ttl).or(scope.last_ttl);
+        let owner = &scope.owner;
         self.sink.record(RecordRef { owner, rtype: head.rtype, ttl, rdata: &self.rdata, at: file.position(at) });
         self.read.records += 1;
         Ok(())
     }
 
-    fn owner(&mut self, file: File<'_>, token: Token, scope: &Scope) -> Outcome<NameBuf> {
+    /// Makes `token` the last owner.
+    fn owner(&mut self, file: File<'_>, token: Token, scope: &mut Scope) -> Outcome<()> {
         if token.form != Form::Plain {
             return Err(Bad::new(token.spot, "an owner is not a quoted string", "write it without the quotes"));
         }
         let raw = token.raw(file.text);
         self.name.clear();
         let written = read_name(raw, &scope.origin, &mut self.name);
-        let owner = written.and_then(|_| NameBuf::read(&self.name));
-        let owner = owner.map_err(|error| Bad::new(token.spot, format!("`{}` is not a name: {error}", shown(raw)), ""))?;
+        let set = written.and_then(|_| scope.owner.set(&self.name));
+        set.map_err(|error| Bad::new(token.spot, format!("`{}` is not a name: {error}", shown(raw)), ""))?;
         if let Ok(Written::Relative { length }) = written
             && repeats_origin(&self.name[..length], &scope.origin)
         {
@@ -217,7 +229,7 @@ impl Reader<'_> {
             let message = format!("`{}` has characters beyond ASCII", shown(raw));
             self.warn(file, *Bad::new(token.spot, message, "clients ask for the `xn--` form of such a name"));
         }
-        Ok(owner)
+        Ok(())
     }
 
     fn warn_repeated(&mut self, file: File<'_>, token: Token, scope: &Scope) {
@@ -265,34 +277,38 @@ impl Reader<'_> {
         let text = lexer.text;
         let start = lexer.at;
         let mut at = start;
+        // The text of a name is its wire form one octet further on, but for the dots, which become lengths.
         let name = &mut self.name;
         name.clear();
         name.push(0);
         let mut label = 0;
-        loop {
+        let close = |name: &mut Vec<u8>, label: usize, end: usize| {
+            let length = end - label;
+            name.extend_from_slice(&text[start + label..start + end]);
+            name.push(0);
+            name[label] = length as u8;
+            (1..=63).contains(&length)
+        };
+        let end = loop {
             let Some(&byte) = text.get(at) else { return false };
             match CLASS[byte as usize] {
-                Class::Plain if byte < 0x80 => name.push(byte),
+                Class::Plain if byte < 0x80 => {}
                 Class::Dot => {
-                    let length = name.len() - label - 1;
-                    if length == 0 || length > 63 {
+                    if !close(name, label, at - start) {
                         return false;
                     }
-                    name[label] = length as u8;
-                    label = name.len();
-                    name.push(0);
+                    label = at - start + 1;
                 }
-                Class::Space => break,
+                Class::Space => break at - start,
                 _ => return false,
             }
             at += 1;
-        }
-        let last = name.len() - label - 1;
-        if at == start || last > 63 {
+        };
+        if end == 0 || (label < end && !close(name, label, end)) {
             return false;
         }
-        if last > 0 {
-            name[label] = last as u8;
+        if label < end {
+            name.pop();
             let length = name.len();
             name.extend_from_slice(&scope.origin);
             // A hint is due there; the long way gives it.
@@ -338,21 +354,18 @@ impl Reader<'_> {
             Some(b'\r') if text.get(at + 1) == Some(&b'\n') => at += 2,
             _ => return false,
         }
-        let Ok(owner) = NameBuf::read(name) else { return false };
-        if owner.len() != name.len() {
+        if scope.owner.set(name).is_err() || scope.owner.len() != name.len() {
+            // The long way says what is wrong with the name.
             return false;
         }
+        scope.known = Known::Yes;
         if explicit.is_some() {
             scope.last_ttl = explicit;
         }
         let ttl = explicit.or(scope.default_ttl).or(scope.last_ttl);
         let position = Position { line: lexer.line, column: 1 };
-        self.sink.record(RecordRef { owner: &owner, rtype: 1, ttl, rdata: &octets, at: position });
+        self.sink.record(RecordRef { owner: &scope.owner, rtype: 1, ttl, rdata: &octets, at: position });
         self.read.records += 1;
-        match &mut scope.owner {
-            Owner::Name(kept) => **kept = owner,
-            other => *other = Owner::Name(Box::new(owner)),
-        }
         lexer.at = at;
         lexer.line += 1;
         lexer.line_start = at;
@@ -420,14 +433,15 @@ fn unknown_type(token: Token, word: &[u8]) -> Box<Bad> {
 
 /// The class of a mnemonic or of RFC 3597's `CLASSnnn`.
 fn class_code(word: &[u8]) -> Option<u16> {
-    match word.to_ascii_uppercase().as_slice() {
-        b"IN" => Some(1),
-        b"CS" => Some(2),
-        b"CH" => Some(3),
-        b"HS" => Some(4),
-        b"NONE" => Some(254),
-        upper => std::str::from_utf8(upper.strip_prefix(b"CLASS")?).ok()?.parse().ok(),
+    const CLASSES: [(&[u8], u16); 5] = [(b"IN", 1), (b"CS", 2), (b"CH", 3), (b"HS", 4), (b"NONE", 254)];
+    if let Some((_, code)) = CLASSES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)) {
+        return Some(*code);
     }
+    let (class, digits) = word.split_at_checked(5)?;
+    if !class.eq_ignore_ascii_case(b"CLASS") {
+        return None;
+    }
+    decimal(digits).and_then(|code| u16::try_from(code).ok())
 }
 
 fn ttl(text: &[u8], token: Token) -> Outcome<u32> {
@@ -460,12 +474,6 @@ fn only(text: &[u8], word: Token, rest: &[Token], what: &str) -> Outcome<Token> 
             Err(Bad::new(extra.spot, format!("`{}` is more than {directive} takes", shown(extra.raw(text))), "a comment begins with `;`"))
         }
     }
-}
-
-/// Whose records the lines behind a line have that the lexer refused.
-fn owner_of_bad_line(text: &[u8], spot: Spot, before: Owner) -> Owner {
-    // Where the line begins with white space it leans on the owner before it, and so may the next.
-    if matches!(text.get(spot.line_start as usize), Some(b' ' | b'\t')) { before } else { Owner::Bad }
 }
 
 /// `10.20.1.4` at the start of `text`: the octets, and how many characters they take. No leading zeroes: some read them as octal.

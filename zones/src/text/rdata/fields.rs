@@ -414,7 +414,8 @@ pub(super) fn parse<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
 
 /// True for an IP address of either family.
 pub(in super::super) fn is_address(text: &[u8]) -> bool {
-    parse::<std::net::IpAddr>(text).is_some()
+    let digits = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'); // most names are told from these alone
+    text.iter().all(digits) && parse::<std::net::IpAddr>(text).is_some()
 }
 
 /// Digits alone as a number: no sign, no white space.

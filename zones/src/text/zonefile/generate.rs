@@ -3,7 +3,7 @@
 use super::super::lexer::{Form, Lexer, Line, Token};
 use super::super::rdata::decimal;
 use super::super::report::{Bad, Outcome, shown};
-use super::{File, Head, Owner, Reader, Scope, record_head};
+use super::{File, Head, Known, Reader, Scope, record_head};
 
 /// Records that one `$GENERATE` may make.
 const MAX_RECORDS: u64 = 65_536;
@@ -95,10 +95,10 @@ impl Reader<'_> {
     /// One record that was made.
     fn made(&mut self, made: File<'_>, tokens: &[Token], head: &Head, scope: &mut Scope) -> Outcome<()> {
         let Some((token, data)) = tokens.split_first() else { return Ok(()) };
-        let owner = self.owner(made, *token, scope)?;
-        self.record(made, &owner, head, data, scope, token.spot)?;
-        scope.owner = Owner::Name(Box::new(owner));
-        Ok(())
+        scope.known = Known::Not;
+        self.owner(made, *token, scope)?;
+        scope.known = Known::Yes;
+        self.record(made, head, data, scope, token.spot)
     }
 }
 

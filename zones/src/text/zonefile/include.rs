@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::super::lexer::Token;
 use super::super::report::{Bad, Outcome, shown};
 use super::super::{Included, fingerprint};
-use super::{File, Owner, Reader, Scope};
+use super::{File, Reader, Scope};
 
 /// Files inside one another.
 const MAX_DEPTH: usize = 16;
@@ -42,7 +42,7 @@ impl Reader<'_> {
             }
         };
         let (path, bytes) = self.load(file, token)?;
-        let mut inner = Scope { origin, default_ttl: scope.default_ttl, last_ttl: scope.last_ttl, owner: Owner::None };
+        let mut inner = Scope { default_ttl: scope.default_ttl, last_ttl: scope.last_ttl, ..Scope::new(origin) };
         self.file(&bytes, &path, &mut inner);
         self.includes.open.pop();
         self.sink.file(file.path);
