@@ -110,23 +110,31 @@ pub enum Patience {
 
 /// Goes from the question to its answer, or to the next thing that must be asked.
 pub fn walk<'s>(question: &Question, view: &View<'s>, heard: &Heard, patience: Patience) -> Step<'s> {
-    let mut answer = Answer { chain: Chain::new(), end: End::Aliases, name: question.name.clone(), missed: None, stale: false };
+    let mut answer = Answer::new();
+    match walk_into(&mut answer, question, view, heard, patience) {
+        Some(ask) => Step::Ask(ask),
+        None => Step::Answer(answer),
+    }
+}
+
+/// The same into an answer that is used again and again: an answer has 1.2 KB, and moving it costs more than finding it.
+///
+/// `None`: `answer` is the answer.
+pub fn walk_into<'s>(answer: &mut Answer<'s>, question: &Question, view: &View<'s>, heard: &Heard, patience: Patience) -> Option<Ask> {
+    answer.restart(&question.name);
     loop {
         let next = match private_zone(question, view, &answer.name) {
-            Some(hosted) => ask_zone(question, view, hosted, &mut answer),
+            Some(hosted) => ask_zone(question, view, hosted, answer),
             None => Next::Public,
         };
         let next = match next {
-            Next::Public => ask_upstreams_data(question, view, heard, patience, &mut answer),
+            Next::Public => ask_upstreams_data(question, view, heard, patience, answer),
             local => local,
         };
         match next {
             Next::End(end) => answer.end = end,
-            Next::Ask(ask) => return Step::Ask(ask),
-            Next::Follow(hop) if answer.chain.is_full() => {
-                answer.end = End::Failed(Failure::Loop);
-                drop(hop);
-            }
+            Next::Ask(route) => return Some(Ask::new(route, &answer.name, question)),
+            Next::Follow(_) if answer.chain.is_full() => answer.end = End::Failed(Failure::Loop),
             Next::Follow(hop) => {
                 answer.name = hop.target();
                 answer.chain.push(hop);
@@ -134,16 +142,15 @@ pub fn walk<'s>(question: &Question, view: &View<'s>, heard: &Heard, patience: P
             }
             Next::Public => answer.end = End::Failed(Failure::NoRoute),
         }
-        return Step::Answer(answer);
+        return None;
     }
 }
 
 /// One name's outcome.
-#[allow(clippy::large_enum_variant)] // as above
 enum Next<'s> {
     End(End<'s>),
     Follow(Hop<'s>),
-    Ask(Ask),
+    Ask(RouteId),
     Public,
 }
 
@@ -245,15 +252,7 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
         (None, _) if route.to_self => Failure::RouteToSelf,
         (None, Patience::Outage(failure)) => failure,
         (None, Patience::Fresh) if failed_a_moment_ago(question, view, route.id, options, &answer.name) => Failure::CachedFailure,
-        (None, Patience::Fresh) => {
-            return Next::Ask(Ask {
-                route: route.id,
-                name: answer.name.clone(),
-                rtype: question.rtype,
-                dnssec_ok: question.dnssec_ok(),
-                checking_disabled: question.checking_disabled,
-            });
-        }
+        (None, Patience::Fresh) => return Next::Ask(route.id),
     };
     match derived(question, view, &answer.name) {
         Some(target) => {
@@ -337,10 +336,36 @@ impl Answer<'_> {
 }
 
 impl<'s> Answer<'s> {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self { chain: Chain::new(), end: End::Aliases, name: NameBuf::root(), missed: None, stale: false }
+    }
+
+    fn restart(&mut self, name: &NameBuf) {
+        self.chain.clear();
+        self.end = End::Aliases;
+        self.name.clone_from(name);
+        self.missed = None;
+        self.stale = false;
+    }
+
     fn miss(&mut self, zone: Option<&'s Arc<Hosted>>, reason: Reason) {
         if self.missed.is_none() {
             self.missed = Some(Missed { hop: self.chain.len(), zone, reason });
         }
+    }
+}
+
+impl Default for Answer<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Ask {
+    fn new(route: RouteId, name: &NameBuf, question: &Question) -> Self {
+        let (dnssec_ok, checking_disabled) = (question.dnssec_ok(), question.checking_disabled);
+        Self { route, name: name.clone(), rtype: question.rtype, dnssec_ok, checking_disabled }
     }
 }
 

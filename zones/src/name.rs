@@ -12,7 +12,6 @@ pub const MAX_LABELS: usize = 127;
 pub struct WireName(Box<[u8]>);
 
 /// A name on the stack, lower-case wire form, with the start of each label, so that a suffix costs nothing.
-#[derive(Clone)]
 pub struct NameBuf {
     bytes: [u8; MAX_NAME],
     starts: [u8; MAX_LABELS + 1],
@@ -280,6 +279,20 @@ impl fmt::Display for WireName {
 impl fmt::Debug for WireName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_name(&self.0, f)
+    }
+}
+
+impl Clone for NameBuf {
+    fn clone(&self) -> Self {
+        Self { ..*self }
+    }
+
+    /// Copies only the octets that the name has: most names are short, and this is on the hot path.
+    fn clone_from(&mut self, from: &Self) {
+        let (len, labels) = (from.len(), from.labels());
+        self.bytes[..len].copy_from_slice(&from.bytes[..len]);
+        self.starts[..=labels].copy_from_slice(&from.starts[..=labels]);
+        (self.len, self.labels) = (from.len, from.labels);
     }
 }
 
