@@ -13,10 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
-use config::azure::Table;
 use config::model::Fallback;
 use crossbeam_queue::ArrayQueue;
-use zones::name::NameBuf;
 
 use crate::query::Answer;
 use crate::state::View;
@@ -68,7 +66,7 @@ pub enum Action {
 /// Takes note of fallbacks. Shared by all workers; [`Writer`] takes them out at the other end.
 #[derive(Debug)]
 pub struct Recorder {
-    queue: ArrayQueue<Sighting>,
+    queue: ArrayQueue<Box<Sighting>>,
     nothing: Nothing,
     dropped: AtomicU64,
     writer: OnceLock<Thread>,
@@ -123,7 +121,7 @@ impl Recorder {
     #[cold]
     fn note_fallback(&self, question: &Question, client: IpAddr, answer: &Answer, view: &View) {
         let Some(sighting) = Sighting::of(question, client, answer, view, &self.nothing) else { return };
-        if self.queue.push(sighting).is_err() {
+        if self.queue.push(Box::new(sighting)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         // Only the first one after a pause pays for a system call. The fence: what was pushed is seen before `asleep` is read.
@@ -160,19 +158,6 @@ impl Action {
             Self::Stale => "stale",
         }
     }
-}
-
-/// The private-link names that a public name may stand for, most likely first.
-pub fn private_names(table: &Table, name: &NameBuf) -> Vec<NameBuf> {
-    if !is_known_public(table, name) {
-        return Vec::new();
-    }
-    table.private_names(&name.to_string()).iter().filter_map(|name| NameBuf::parse(name).ok()).collect()
-}
-
-/// True where the zone table knows this name as the public name of a private-link service.
-pub fn is_known_public(table: &Table, name: &NameBuf) -> bool {
-    table.knows_public_wire((0..=name.labels()).map(|label| name.suffix(label)))
 }
 
 /// A panic elsewhere leaves counts as they are, which is good enough to go on with.

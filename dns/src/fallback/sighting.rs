@@ -10,10 +10,11 @@ use config::azure::Table;
 use zones::name::NameBuf;
 use zones::snapshot::{Hosted, NetworkId, Snapshot};
 
-use super::{Action, Reason, private_names};
+use super::{Action, Reason};
 use crate::cache::{Age, Entry, What};
 use crate::chain::Hop;
 use crate::ede::{Failure, rcode};
+use crate::private_link::private_names;
 use crate::query::{Answer, End, has_private_data};
 use crate::state::View;
 use crate::wire::question::Question;

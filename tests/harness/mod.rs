@@ -1,0 +1,261 @@
+//! The real program, from outside: started on free ports, asked over UDP and TCP, stopped by its process number.
+#![allow(dead_code)] // each test program uses its part
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{Name, RecordType};
+use tempfile::TempDir;
+
+/// How long anything may take on a busy machine before it counts as never.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running server. Dropped, it is killed.
+pub struct Server {
+    /// Where it listens, UDP and TCP.
+    pub address: SocketAddr,
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    directory: Option<TempDir>,
+    path: PathBuf,
+}
+
+/// The program with arguments, not yet run.
+pub fn postern(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    command.args(arguments).env_remove("POSTERN_LOG").env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    postern(arguments).output().expect("the program runs")
+}
+
+/// Writes files into a directory, with their directories.
+pub fn write_files(directory: &Path, files: &[(&str, &str)]) {
+    for (path, content) in files {
+        let path = directory.join(path);
+        std::fs::create_dir_all(path.parent().expect("a file is in a directory")).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+}
+
+/// Polls until there is a value; panics with `what` when patience is over.
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = look() {
+            return value;
+        }
+        assert!(start.elapsed() < PATIENCE, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+impl Server {
+    /// `serve --lab` on a free port, with its sample files in a directory that goes with the server.
+    pub fn lab() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_path_buf();
+        let command = postern(&["serve", "--lab", "--listen", "127.0.0.1:0", "--directory", path.to_str().unwrap()]);
+        Self::spawn(command, path, Some(directory))
+    }
+
+    /// `serve -c postern.toml` in a new directory with these files. `postern.toml` should listen on `127.0.0.1:0`.
+    pub fn with(files: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        write_files(directory.path(), files);
+        let path = directory.path().to_path_buf();
+        let config = path.join("postern.toml");
+        Self::spawn(postern(&["serve", "-c", config.to_str().unwrap()]), path, Some(directory))
+    }
+
+    /// Any command that serves; `directory` is where its files are.
+    pub fn spawn(mut command: Command, path: PathBuf, directory: Option<TempDir>) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        for stream in [Box::new(child.stdout.take().unwrap()) as Box<dyn Read + Send>, Box::new(child.stderr.take().unwrap())] {
+            let log = log.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    log.lock().unwrap().push(line);
+                }
+            });
+        }
+        let mut server = Self { address: (Ipv4Addr::LOCALHOST, 0).into(), child, log, directory, path };
+        server.address = eventually("the server is ready", || {
+            if let Some(status) = server.child.try_wait().unwrap() {
+                std::thread::sleep(Duration::from_millis(100)); // its last words
+                panic!("the server ended at its start with {status}:\n{}", server.log().join("\n"));
+            }
+            let log = server.log();
+            log.iter().any(|line| line.contains("postern: ready")).then_some(())?;
+            let line = log.iter().find(|line| line.contains("postern: listening"))?;
+            line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
+        });
+        server
+    }
+
+    /// Process number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The directory of its files.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// One of its files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Everything it printed so far, both streams.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits for a line that has all of `words`; gives it.
+    pub fn logged(&self, words: &[&str]) -> String {
+        self.logged_after(0, words)
+    }
+
+    /// The same among the lines from number `from` on.
+    pub fn logged_after(&self, from: usize, words: &[&str]) -> String {
+        let look = || self.log().into_iter().skip(from).find(|line| words.iter().all(|word| line.contains(word)));
+        let start = Instant::now();
+        loop {
+            match look() {
+                Some(line) => return line,
+                None if start.elapsed() > PATIENCE => panic!("no line with {words:?} in:\n{}", self.log().join("\n")),
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+
+    /// Sends a signal: `HUP`, `USR1`, `TERM` …
+    pub fn signal(&self, name: &str) {
+        let done = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid())]).status().unwrap();
+        assert!(done.success());
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let status = eventually("the server ends", || self.child.try_wait().unwrap());
+        std::thread::sleep(Duration::from_millis(50)); // the readers of its streams
+        status
+    }
+
+    /// SIGTERM, and waits for its end.
+    pub fn stop(mut self) -> (ExitStatus, Vec<String>) {
+        self.signal("TERM");
+        let status = self.wait();
+        (status, self.log())
+    }
+
+    /// An answer over UDP.
+    pub fn ask(&self, name: &str, rtype: RecordType) -> Message {
+        ask_udp(self.address, None, &query(name, rtype)).unwrap_or_else(|| panic!("no answer for {name}:\n{}", self.log().join("\n")))
+    }
+
+    /// An answer over UDP to another address of this machine.
+    pub fn ask_from(&self, source: &str, name: &str, rtype: RecordType) -> Message {
+        ask_udp(self.address, Some(source.parse().unwrap()), &query(name, rtype)).expect("an answer")
+    }
+
+    /// An answer over TCP.
+    pub fn ask_tcp(&self, name: &str, rtype: RecordType) -> Message {
+        ask_tcp(self.address, &query(name, rtype)).expect("an answer")
+    }
+
+    /// RDATA of the answer section, as `dig +short` prints it; RCODE alone where it is not NOERROR.
+    pub fn short(&self, name: &str, rtype: RecordType) -> Vec<String> {
+        short(&self.ask(name, rtype))
+    }
+
+    /// Asks until the answer is this.
+    pub fn becomes(&self, name: &str, rtype: RecordType, want: &[&str]) {
+        let start = Instant::now();
+        loop {
+            let got = self.short(name, rtype);
+            if got == want {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{name} {rtype} is {got:?}, not {want:?}:\n{}", self.log().join("\n"));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A question as a stub sends it: RD, EDNS.
+pub fn query(name: &str, rtype: RecordType) -> Message {
+    let mut message = Message::new(rand_id(), MessageType::Query, OpCode::Query);
+    message.metadata.recursion_desired = true;
+    message.add_query(Query::query(Name::from_ascii(format!("{}.", name.trim_end_matches('.'))).unwrap(), rtype));
+    let mut edns = Edns::new();
+    edns.set_max_payload(1232);
+    message.set_edns(edns);
+    message
+}
+
+/// Sends a datagram and waits for its answer; asks again twice, as a stub does.
+pub fn ask_udp(server: SocketAddr, source: Option<IpAddr>, query: &Message) -> Option<Message> {
+    let any = if server.is_ipv4() { "0.0.0.0".parse().unwrap() } else { "::".parse().unwrap() };
+    let socket = UdpSocket::bind((source.unwrap_or(any), 0)).unwrap();
+    socket.connect(server).unwrap();
+    socket.set_read_timeout(Some(PATIENCE / 3)).unwrap();
+    let mut buffer = [0; 65_535];
+    for _ in 0..3 {
+        socket.send(&query.to_vec().unwrap()).ok()?;
+        while let Ok(length) = socket.recv(&mut buffer) {
+            let message = Message::from_vec(&buffer[..length]).expect("a message that can be read");
+            if message.metadata.id == query.metadata.id {
+                return Some(message);
+            }
+        }
+    }
+    None
+}
+
+/// Sends one question over a new connection.
+pub fn ask_tcp(server: SocketAddr, query: &Message) -> Option<Message> {
+    let mut stream = TcpStream::connect_timeout(&server, PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let bytes = query.to_vec().unwrap();
+    stream.write_all(&[&(bytes.len() as u16).to_be_bytes()[..], &bytes].concat()).ok()?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).ok()?;
+    let mut answer = vec![0; u16::from_be_bytes(length).into()];
+    stream.read_exact(&mut answer).ok()?;
+    Some(Message::from_vec(&answer).expect("a message that can be read"))
+}
+
+/// RDATA of the answer section, as `dig +short` prints it; RCODE alone where it is not NOERROR.
+pub fn short(message: &Message) -> Vec<String> {
+    match message.metadata.response_code {
+        ResponseCode::NoError => message.answers.iter().map(|record| record.data.to_string()).collect(),
+        ResponseCode::ServFail => vec!["SERVFAIL".into()],
+        ResponseCode::NXDomain => vec!["NXDOMAIN".into()],
+        ResponseCode::Refused => vec!["REFUSED".into()],
+        other => vec![other.to_string()],
+    }
+}
+
+fn rand_id() -> u16 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(Instant::now()) as u16
+}
