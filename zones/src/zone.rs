@@ -14,6 +14,7 @@ mod apply;
 mod apply_tests;
 mod builder;
 mod log;
+mod problems;
 mod sets;
 mod shard;
 #[cfg(test)]

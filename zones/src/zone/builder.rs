@@ -5,10 +5,12 @@
 //! shards, checks name by name, adds the empty non-terminals, and writes the shards one behind the other.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::log::{Entry, Order, Place, groups, log_of, read_entry, shards_for, write_entry};
+use super::log::{Entry, Order, Place, groups, in_parts, log_of, read_entry, shards_for, write_entry};
+use super::problems::Problems;
 use super::sets::SetWriter;
 use super::shard::{self, Shard, ShardWriter};
 use super::{Counts, Zone, rtype};
@@ -27,8 +29,6 @@ pub(super) const SHARD_NAMES: usize = 512;
 const LOGS: usize = 64;
 /// What a DNS message leaves for one RRset beside header, question and OPT.
 pub(super) const LARGEST_SET: usize = 65_535 - 12 - 259 - 64;
-/// Problems kept of one source; the rest is counted.
-const MAX_PROBLEMS: usize = 100;
 pub(super) const MAX_TTL: u32 = i32::MAX as u32; // RFC 2181 section 8
 const SOA_TTL: u32 = 3600;
 /// Owner of an SOA whose serial never moves: every export of an Azure zone says 1.
@@ -74,13 +74,6 @@ pub struct Built {
     pub skipped: usize,
     /// Where the SOA stands; none: the source has none.
     pub soa: Option<(Arc<PathBuf>, Position)>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Problems {
-    list: Vec<Problem>,
-    errors: usize,
-    left_out: usize,
 }
 
 /// What is known of a name that has names below it.
@@ -212,13 +205,21 @@ impl ZoneBuilder {
 
     /// First walk: each name by itself.
     fn look(&self, order: &Order, problems: &mut Problems) -> Findings {
-        let mut findings = Findings::default();
-        for (number, places) in order.places.iter().enumerate() {
-            for group in groups(&self.logs[number], places) {
-                self.check_name(number, group, &mut findings, problems);
+        let parts = in_parts(self.logs.len(), self.records, |logs| {
+            let (mut findings, mut problems) = (Findings::default(), Problems::default());
+            for number in logs {
+                for group in groups(&self.logs[number], &order.places[number]) {
+                    self.check_name(number, group, &mut findings, &mut problems);
+                }
             }
+            (findings, problems)
+        });
+        let mut all = Findings::default();
+        for (findings, found) in parts {
+            all.merge(findings);
+            problems.merge(found);
         }
-        findings
+        all
     }
 
     /// What may stand together at one name: RFC 1034 section 3.6.2 (CNAME), RFC 6672 section 2.4 (DNAME).
@@ -328,30 +329,43 @@ impl ZoneBuilder {
 
     /// Second walk: writes the shards.
     fn write(&self, order: &Order, findings: &mut Findings, problems: &mut Problems) -> Vec<Arc<Shard>> {
-        let mut shards: Vec<Arc<Shard>> = Vec::with_capacity(order.shards);
-        let mut writer = ShardWriter::default();
-        let mut sets = SetWriter::default();
-        for (number, places) in order.places.iter().enumerate() {
+        let parts = in_parts(self.logs.len(), self.records, |logs| self.write_logs(logs, order, findings));
+        let mut shards = Vec::with_capacity(order.shards);
+        for (part, counts, found) in parts {
+            shards.extend(part);
+            findings.counts.add(&counts);
+            problems.merge(found);
+        }
+        shards
+    }
+
+    fn write_logs(&self, logs: Range<usize>, order: &Order, findings: &Findings) -> (Vec<Arc<Shard>>, Counts, Problems) {
+        let (mut counts, mut problems) = (Counts::default(), Problems::default());
+        let (mut writer, mut sets) = (ShardWriter::default(), SetWriter::default());
+        let shards_a_log = order.shards / self.logs.len(); // both are powers of two
+        let (first_shard, end) = (logs.start * shards_a_log, logs.end * shards_a_log);
+        let mut shards = Vec::with_capacity(end - first_shard);
+        for number in logs {
             let log = &self.logs[number];
-            for group in groups(log, places) {
+            for group in groups(log, &order.places[number]) {
                 let first = read_entry(log, group[0].offset);
-                while shards.len() < shard::shard_of(first.hash, order.shards) {
+                while first_shard + shards.len() < shard::shard_of(first.hash, order.shards) {
                     shards.push(Arc::new(writer.finish()));
                 }
-                let flags = self.flags(log, group, findings, problems);
+                let flags = self.flags(log, group, findings, &mut problems);
                 let parent =
                     if first.owner.is_empty() { findings.apex } else { findings.parents.get(first.owner).copied().unwrap_or_default() };
                 writer.node(first.hash as u32, first.owner, flags | if parent.wild { shard::WILD } else { 0 }, parent.children);
-                findings.counts.nodes += 1;
-                let before = findings.counts.sets;
-                sets.write(self, log, group, &mut writer, &mut findings.counts, problems);
-                findings.counts.names += usize::from(findings.counts.sets > before || first.owner.is_empty());
+                counts.nodes += 1;
+                let before = counts.sets;
+                sets.write(self, log, group, &mut writer, &mut counts, &mut problems);
+                counts.names += usize::from(counts.sets > before || first.owner.is_empty());
             }
         }
-        while shards.len() < order.shards {
+        while first_shard + shards.len() < end {
             shards.push(Arc::new(writer.finish()));
         }
-        shards
+        (shards, counts, problems)
     }
 
     /// Flags of a name as the cuts and DNAMEs at and above it have them.
@@ -481,34 +495,36 @@ impl ZoneBuilder {
     }
 }
 
-impl Problems {
-    fn push(&mut self, problem: Problem) {
-        self.errors += usize::from(problem.severity == Severity::Error);
-        if self.list.len() < MAX_PROBLEMS {
-            self.list.push(problem);
-        } else {
-            self.left_out += 1;
+impl Findings {
+    fn merge(&mut self, other: Findings) {
+        for (owner, parent) in other.parents {
+            self.parents.entry(owner).or_default().add(parent);
         }
+        self.apex.add(other.apex);
+        self.diverts.extend(other.diverts);
+        self.targets.extend(other.targets);
+        self.soa = self.soa.take().or(other.soa); // the apex lies in one log
+        self.counts.add(&other.counts);
     }
+}
 
-    pub(super) fn error(&mut self, builder: &ZoneBuilder, entry: &Entry<'_>, message: String, help: &str) {
-        let file = builder.files[entry.file as usize].clone();
-        self.push(Problem { file, at: entry.at, severity: Severity::Error, message, help: help.into() });
+impl Parent {
+    fn add(&mut self, other: Parent) {
+        self.children += other.children;
+        self.wild |= other.wild;
     }
+}
 
-    pub(super) fn warning(&mut self, builder: &ZoneBuilder, entry: &Entry<'_>, message: String, help: &str) {
-        let file = builder.files[entry.file as usize].clone();
-        self.push(Problem { file, at: entry.at, severity: Severity::Warning, message, help: help.into() });
-    }
-
-    fn into_list(mut self, file: &Arc<PathBuf>) -> Vec<Problem> {
-        self.list.sort_by(|a, b| (&a.file, a.at).cmp(&(&b.file, b.at)));
-        if self.left_out > 0 {
-            let severity = if self.errors > 0 { Severity::Error } else { Severity::Warning };
-            let message = format!("and {} more problems", self.left_out);
-            self.list.push(Problem { file: file.clone(), at: Position::default(), severity, message, help: String::new() });
-        }
-        self.list
+impl Counts {
+    fn add(&mut self, other: &Counts) {
+        self.records += other.records;
+        self.sets += other.sets;
+        self.names += other.names;
+        self.nodes += other.nodes;
+        self.wildcards += other.wildcards;
+        self.cuts += other.cuts;
+        self.dnames += other.dnames;
+        self.depth = self.depth.max(other.depth);
     }
 }
 

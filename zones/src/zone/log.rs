@@ -1,8 +1,14 @@
 //! The log that a builder writes while records come in, and its order afterwards.
 
+use std::num::NonZero;
+use std::ops::Range;
+
 use super::builder::SHARD_NAMES;
 use super::shard;
 use crate::record::Position;
+
+/// Records from which on more than one core is worth starting.
+const MUCH: usize = 50_000;
 
 /// Where a record's log entry is.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +39,8 @@ pub struct Order {
 impl Order {
     pub fn of(logs: &[Vec<u8>], names: usize) -> Self {
         let shards = shards_for(names);
-        Self { shards, places: logs.iter().map(|log| sort(log, shards)).collect() }
+        let parts = in_parts(logs.len(), names, |range| logs[range].iter().map(|log| sort(log, shards)).collect::<Vec<_>>());
+        Self { shards, places: parts.into_iter().flatten().collect() }
     }
 
     pub fn has(&self, logs: &[Vec<u8>], owner: &[u8]) -> bool {
@@ -116,4 +123,29 @@ pub fn read_entry(log: &[u8], offset: u32) -> Entry<'_> {
         owner,
         rdata: &rest[..u16_at(24) as usize],
     }
+}
+
+/// Does work on ranges of `logs`, on every core where there is much to do; gives the results in order.
+pub fn in_parts<R: Send>(logs: usize, records: usize, work: impl Fn(Range<usize>) -> R + Sync) -> Vec<R> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let parts = if records < MUCH { 1 } else { cores.min(logs) };
+    let range = |part: usize| part * logs / parts..(part + 1) * logs / parts;
+    if parts == 1 {
+        return vec![work(0..logs)];
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..parts)
+            .map(|part| {
+                scope.spawn({
+                    let (work, range) = (&work, range(part));
+                    move || work(range)
+                })
+            })
+            .collect();
+        let mut results = vec![work(range(0))];
+        for thread in threads {
+            results.push(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        results
+    })
 }

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::builder::{LARGEST_SET, Problems, ZoneBuilder, same_data};
+use super::builder::{LARGEST_SET, ZoneBuilder, same_data};
 use super::log::{Place, read_entry};
+use super::problems::Problems;
 use super::shard::{self, ShardWriter};
 use super::{Counts, rtype};
 use crate::lint;
