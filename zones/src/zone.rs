@@ -1,6 +1,6 @@
 //! One zone's data, compiled.
 //!
-//! Names are spread over shards by their hash ([`shard`]); a zone is a list of shared shards and a few counters. A lookup hashes the
+//! Names are spread over shards by their hash (`shard`); a zone is a list of shared shards and a few counters. A lookup hashes the
 //! name once and probes once; only a name that does not exist, in a zone that has wildcards, cuts or DNAMEs, costs more. A change
 //! ([`Zone::apply`]) makes anew the shards it touches and shares the rest. [`ZoneBuilder`] makes a zone from records in any order.
 

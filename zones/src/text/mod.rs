@@ -11,6 +11,8 @@
 //! private-link names it may stand for (a DICOM service has two spellings). All records of one written name have the same
 //! [`RecordRef::at`](crate::record::RecordRef::at), so a caller can tell a name of which no record was kept.
 //!
+//! The way back is [`ZoneFileWriter`].
+//!
 //! Nothing here panics on any input, and every reader goes on after an error: it reports up to [`MAX_SHOWN`] errors in one run and counts the rest.
 
 mod azure;
@@ -20,6 +22,7 @@ mod lexer;
 mod names;
 pub mod rdata;
 mod report;
+mod write;
 mod zonefile;
 
 #[cfg(test)]
@@ -38,6 +41,7 @@ use crate::record::{Position, Problem, RecordSink};
 pub use azure::read_azure;
 pub use hosts::read_hosts;
 pub use report::MAX_SHOWN;
+pub use write::{ZoneFileWriter, record_line};
 pub use zonefile::read_zone_file;
 
 /// TTL of records that Azure makes for a private endpoint, seconds: for sources that say none.

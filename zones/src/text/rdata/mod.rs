@@ -17,6 +17,8 @@ use crate::name::NameBuf;
 
 pub use wire::{BadRdata, write_rdata};
 
+pub(super) use wire::write_generic;
+
 pub(super) use fields::{Fields, decimal, is_address, read_fields, seconds, unescape_into};
 
 /// A field of RDATA: how it is written and how it lies on the wire. The text is what messages call it.

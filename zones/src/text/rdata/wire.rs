@@ -35,7 +35,7 @@ pub fn write_rdata(rtype: u16, rdata: &[u8], out: &mut dyn fmt::Write) -> Result
 }
 
 /// Writes octets as `\# length hex` (RFC 3597 section 5).
-pub(super) fn write_generic(rdata: &[u8], out: &mut dyn fmt::Write) -> Result<(), BadRdata> {
+pub(in super::super) fn write_generic(rdata: &[u8], out: &mut dyn fmt::Write) -> Result<(), BadRdata> {
     write!(out, "\\# {}", rdata.len())?;
     if !rdata.is_empty() {
         write!(out, " {}", HEXUPPER.encode(rdata))?;
