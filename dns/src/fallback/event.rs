@@ -71,7 +71,9 @@ pub struct Mend {
 impl Event {
     pub(super) fn of(sighting: &Sighting) -> Self {
         let snapshot = &*sighting.snapshot;
-        let private = name(&sighting.private);
+        let mut chain = names(&sighting.names);
+        let private = chain.get(sighting.private).cloned().unwrap_or(NameBuf::root());
+        chain.truncate(sighting.chain);
         let network = snapshot.network(sighting.network).name.to_string();
         let elsewhere = match sighting.reason {
             Reason::NoRecord | Reason::NoZone => snapshot.elsewhere(&private, sighting.network),
@@ -88,11 +90,11 @@ impl Event {
         Self {
             time: rfc3339(sighting.time.into()),
             client: sighting.client,
-            name: text(&name(&sighting.names)),
+            name: chain.first().map(text).unwrap_or_default(),
             rtype: RecordType::from(sighting.rtype).to_string(),
             reason,
             action: sighting.action,
-            chain: chain(&sighting.names),
+            chain: chain.iter().map(text).collect(),
             public: (!addresses.is_empty()).then(|| addresses.iter().any(|address| is_public(*address))),
             addresses,
             upstream: sighting.upstream.as_deref().map(str::to_owned),
@@ -226,18 +228,14 @@ fn record_in(private: &str, zone: &str) -> Option<String> {
         .then(|| Hosted::new(apex, OnMissing::Public, ZoneState::Unavailable("".into()), Writer::Memory).mending_line(&name, rtype::A))
 }
 
-fn chain(names: &[u8]) -> Vec<String> {
-    let mut rest = names;
+fn names(wire: &[u8]) -> Vec<NameBuf> {
+    let mut rest = wire;
     std::iter::from_fn(|| {
         let name = NameBuf::read(rest).ok()?;
         rest = &rest[name.len()..];
-        Some(text(&name))
+        Some(name)
     })
     .collect()
-}
-
-fn name(wire: &[u8]) -> NameBuf {
-    NameBuf::read(wire).unwrap_or(NameBuf::root()) // written from a NameBuf
 }
 
 fn text(name: &NameBuf) -> String {

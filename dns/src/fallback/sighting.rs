@@ -26,10 +26,13 @@ pub(super) struct Sighting {
     pub client: IpAddr,
     pub network: NetworkId,
     pub rtype: u16,
-    /// The name asked and the name each alias leads to, wire form, one after the other.
+    /// The name asked, the name each alias leads to, and after the chain a private-link name that is not in it: wire form, one after the
+    /// other, in the case in which they came.
     pub names: Vec<u8>,
-    /// The private-link name, wire form.
-    pub private: Box<[u8]>,
+    /// Names in the chain.
+    pub chain: usize,
+    /// Which of the names is the private-link name.
+    pub private: usize,
     pub zone: Option<Arc<Hosted>>,
     pub reason: Reason,
     pub action: Action,
@@ -48,12 +51,16 @@ impl Sighting {
     /// None where the answer is no fallback after all.
     pub fn of(question: &Question, client: IpAddr, answer: &Answer, view: &View, nothing: &Nothing) -> Option<Self> {
         let (action, rcode) = outcome(answer)?;
+        let mut names = Vec::with_capacity(64 * (2 + answer.chain.len()));
+        names.extend_from_slice(question.name.as_wire());
+        answer.chain.iter().filter_map(target).for_each(|name| names.extend_from_slice(name));
+        let chain = 1 + answer.chain.len();
         let (reason, private, zone) = match &answer.missed {
-            Some(missed) => (missed.reason, name_at(question, answer, missed.hop), missed.zone.cloned()),
+            Some(missed) => (missed.reason, missed.hop, missed.zone.cloned()),
             None => {
                 let private = bypassed(question, answer, view, nothing)?;
-                let zone = view.network.zone_of(&private, 0).cloned();
-                (Reason::NoPrivateCname, private, zone)
+                names.extend_from_slice(private.as_wire());
+                (Reason::NoPrivateCname, chain, view.network.zone_of(&private, 0).cloned())
             }
         };
         let end = match &answer.end {
@@ -71,8 +78,9 @@ impl Sighting {
             client: client.to_canonical(),
             network: view.network_id,
             rtype: question.rtype,
-            names: names(question, answer),
-            private: private.as_wire().into(),
+            names,
+            chain,
+            private,
             zone,
             reason,
             action,
@@ -142,24 +150,7 @@ fn bypassed(question: &Question, answer: &Answer, view: &View, nothing: &Nothing
 }
 
 fn passes(question: &Question, answer: &Answer, name: &NameBuf) -> bool {
-    (0..=answer.chain.len()).any(|hop| name_at(question, answer, hop).as_wire() == name.as_wire())
-}
-
-/// The name after `hop` aliases.
-fn name_at(question: &Question, answer: &Answer, hop: usize) -> NameBuf {
-    match hop.checked_sub(1).and_then(|before| answer.chain.get(before)) {
-        Some(hop) => hop.target(),
-        None => question.name.clone(),
-    }
-}
-
-fn names(question: &Question, answer: &Answer) -> Vec<u8> {
-    let mut names = Vec::with_capacity(64 * (1 + answer.chain.len()));
-    names.extend_from_slice(question.name.as_wire());
-    for hop in &answer.chain {
-        names.extend_from_slice(hop.target().as_wire());
-    }
-    names
+    question.name.as_wire() == name.as_wire() || answer.chain.iter().any(|hop| hop.target().as_wire() == name.as_wire())
 }
 
 fn upstream<'a>(hop: &'a Hop) -> Option<&'a Arc<Entry>> {
