@@ -21,11 +21,11 @@ pub struct Snapshot {
     /// Rises by one with each change.
     pub generation: u64,
     networks: Vec<Network>,
-    clients: Clients,
+    clients: Arc<Clients>,
     /// Every hosted zone once, with the networks it is linked to.
     hosted: Vec<Link>,
     /// Places in `hosted` by apex.
-    by_apex: HashMap<WireName, Vec<u32>, Hasher>,
+    by_apex: Arc<HashMap<WireName, Vec<u32>, Hasher>>,
 }
 
 /// Index of a network in a snapshot; the same network keeps its index only within one snapshot.
@@ -85,7 +85,7 @@ pub struct Link {
     /// The zone.
     pub hosted: Arc<Hosted>,
     /// The networks, ascending.
-    pub networks: Vec<NetworkId>,
+    pub networks: Arc<[NetworkId]>,
 }
 
 /// Makes a snapshot from its parts.
@@ -102,7 +102,7 @@ type Hasher = foldhash::fast::FixedState; // only the operator's names are keys
 /// Zones of a network by apex. Networks with the same zones share one.
 #[derive(Debug, Default)]
 struct Index {
-    zones: HashMap<WireName, Arc<Hosted>, Hasher>,
+    zones: HashMap<WireName, (u32, Arc<Hosted>), Hasher>,
     /// Bit n: some apex has n labels. A name is only looked up at those.
     lengths: u128,
 }
@@ -135,12 +135,34 @@ impl Snapshot {
         &self.hosted
     }
 
+    /// The next snapshot: the same networks and links, other data. `hosted` gives each zone as it is from now on, by its place in
+    /// [`Snapshot::hosted`]; only the zones' own tables are made anew.
+    pub fn next(&self, hosted: impl Fn(usize) -> Arc<Hosted>) -> Self {
+        let links = self.hosted.iter().enumerate().map(|(place, link)| Link { hosted: hosted(place), networks: link.networks.clone() });
+        let links: Vec<Link> = links.collect();
+        let mut renewed: Vec<(*const Index, Arc<Index>)> = Vec::new(); // as many as there are different sets of linked zones
+        let networks = self.networks.iter().map(|network| {
+            let old = Arc::as_ptr(&network.zones);
+            let zones = match renewed.iter().find(|(known, _)| *known == old) {
+                Some((_, zones)) => zones.clone(),
+                None => {
+                    let zones = network.zones.renew(&links);
+                    renewed.push((old, zones.clone()));
+                    zones
+                }
+            };
+            Network { name: network.name.clone(), recursion: network.recursion, zones }
+        });
+        let networks = networks.collect();
+        Self { generation: self.generation + 1, networks, clients: self.clients.clone(), hosted: links, by_apex: self.by_apex.clone() }
+    }
+
     /// Another network in which `name` has data (the first by name): for the reason of a fallback. Off the hot path.
     pub fn elsewhere(&self, name: &NameBuf, not: NetworkId) -> Option<Arc<str>> {
         let at = (0..=name.labels()).filter_map(|label| self.by_apex.get(name.suffix(label))).flatten();
         let links = at.map(|&place| &self.hosted[place as usize]);
         let holds = links.filter(|link| link.networks.binary_search_by_key(&not.0, |id| id.0).is_err() && link.hosted.holds(name));
-        holds.flat_map(|link| &link.networks).map(|id| &self.network(*id).name).min().cloned()
+        holds.flat_map(|link| link.networks.iter()).map(|id| &self.network(*id).name).min().cloned()
     }
 }
 
@@ -152,11 +174,12 @@ impl Network {
         (from..=labels)
             .filter(|label| self.zones.lengths & (1 << (labels - label)) != 0)
             .find_map(|label| self.zones.zones.get(name.suffix(label)))
+            .map(|(_, hosted)| hosted)
     }
 
     /// Zones linked to it, in no order.
     pub fn zones(&self) -> impl Iterator<Item = &Arc<Hosted>> {
-        self.zones.zones.values()
+        self.zones.zones.values().map(|(_, hosted)| hosted)
     }
 
     /// Whether a client of this network may have recursion.
@@ -251,7 +274,7 @@ impl SnapshotBuilder {
         if networks.is_empty() && !self.networks.iter().any(|(name, _)| **name == *"default") {
             networks.push(NetworkId(u32::MAX)); // `default`, added when built
         }
-        self.hosted.push(Link { hosted, networks });
+        self.hosted.push(Link { hosted, networks: networks.into() });
         self
     }
 
@@ -270,21 +293,19 @@ impl SnapshotBuilder {
         let mut linked: Vec<Vec<u32>> = vec![Vec::new(); self.networks.len()];
         let mut by_apex: HashMap<WireName, Vec<u32>, Hasher> = HashMap::default();
         for (place, link) in (0..).zip(&mut self.hosted) {
-            for id in &mut link.networks {
-                id.0 = id.0.min(default as u32);
-                linked[id.0 as usize].push(place);
-            }
+            link.networks = link.networks.iter().map(|id| NetworkId(id.0.min(default as u32))).collect();
+            link.networks.iter().for_each(|id| linked[id.0 as usize].push(place));
             by_apex.entry(link.hosted.apex.clone()).or_default().push(place);
         }
         let mut shared: HashMap<Vec<u32>, Arc<Index>> = HashMap::new();
         let networks = self.networks.into_iter().zip(linked).map(|((name, recursion), places)| {
-            let index = || places.iter().map(|place| &self.hosted[*place as usize].hosted).collect::<Index>();
+            let index = || places.iter().map(|place| (*place, &self.hosted[*place as usize].hosted)).collect::<Index>();
             let zones = shared.entry(places.clone()).or_insert_with(|| Arc::new(index())).clone();
             Network { name, recursion, zones }
         });
         let networks = networks.collect();
-        let clients = Clients::new(self.prefixes, NetworkId(default as u32));
-        Snapshot { generation: self.generation, networks, clients, hosted: self.hosted, by_apex }
+        let clients = Arc::new(Clients::new(self.prefixes, NetworkId(default as u32)));
+        Snapshot { generation: self.generation, networks, clients, hosted: self.hosted, by_apex: Arc::new(by_apex) }
     }
 }
 
@@ -299,15 +320,27 @@ impl Hosted {
     }
 }
 
-impl<'h> FromIterator<&'h Arc<Hosted>> for Index {
+impl<'h> FromIterator<(u32, &'h Arc<Hosted>)> for Index {
     /// Of two zones with one apex the first counts; the configuration refuses them.
-    fn from_iter<I: IntoIterator<Item = &'h Arc<Hosted>>>(zones: I) -> Self {
+    fn from_iter<I: IntoIterator<Item = (u32, &'h Arc<Hosted>)>>(zones: I) -> Self {
         let mut index = Self::default();
-        for hosted in zones {
+        for (place, hosted) in zones {
             index.lengths |= 1 << hosted.apex.to_buf().labels();
-            index.zones.entry(hosted.apex.clone()).or_insert_with(|| hosted.clone());
+            index.zones.entry(hosted.apex.clone()).or_insert_with(|| (place, hosted.clone()));
         }
         index
+    }
+}
+
+impl Index {
+    /// The same zones as they are in `links`; itself where none of them changed.
+    fn renew(self: &Arc<Self>, links: &[Link]) -> Arc<Self> {
+        let now = |place: u32| &links[place as usize].hosted;
+        if self.zones.values().all(|(place, hosted)| Arc::ptr_eq(hosted, now(*place))) {
+            return self.clone();
+        }
+        let zones = self.zones.iter().map(|(apex, (place, _))| (apex.clone(), (*place, now(*place).clone()))).collect();
+        Arc::new(Self { zones, lengths: self.lengths })
     }
 }
 
@@ -388,6 +421,53 @@ mod tests {
         assert_eq!(snapshot.elsewhere(&name("only.privatelink.contoso.test"), hub).as_deref(), Some("spoke"));
         assert_eq!(snapshot.elsewhere(&name("only.privatelink.contoso.test"), spoke), None);
         assert_eq!(snapshot.elsewhere(&name("none.privatelink.contoso.test"), hub), None);
+    }
+
+    #[test]
+    fn the_next_snapshot_has_the_same_networks_and_the_new_data() {
+        let old = two_sites();
+        let new = old.next(|place| match place {
+            0 => Arc::new(Hosted::new(
+                old.hosted()[0].hosted.apex.clone(),
+                OnMissing::Public,
+                ZoneState::Serving(Arc::new(zone("privatelink.contoso.test", &[("new", "10.20.0.9")]))),
+                Writer::Memory,
+            )),
+            _ => old.hosted()[place].hosted.clone(),
+        });
+        assert_eq!(new.generation, old.generation + 1);
+        let asked = name("new.privatelink.contoso.test");
+        for (client, holds) in [("10.20.1.1", [false, true]), ("10.30.1.1", [false, false])] {
+            let held = [&old, &new].map(|snapshot| {
+                let network = snapshot.network(snapshot.network_of(client.parse().unwrap()));
+                network.zone_of(&asked, 0).is_some_and(|hosted| hosted.holds(&asked))
+            });
+            assert_eq!(held, holds, "{client}");
+        }
+        assert_eq!(new.elsewhere(&asked, new.network_named("spoke").unwrap()).as_deref(), Some("hub"));
+        let shared = |snapshot: &Snapshot, network: &str| Arc::as_ptr(&snapshot.network(snapshot.network_named(network).unwrap()).zones);
+        assert_eq!(shared(&old, "spoke"), shared(&new, "spoke"), "what did not change is shared");
+    }
+
+    #[test]
+    fn ten_thousand_networks_are_told_apart() {
+        let mut builder = SnapshotBuilder::new();
+        for number in 0..10_000u32 {
+            let prefix = ipnet::Ipv4Net::new((0x0a00_0000 + (number << 8)).into(), 24).unwrap();
+            builder = builder.network(&format!("n{number}"), &[prefix.into()], Recursion::Yes);
+        }
+        let snapshot = builder
+            .zone(zone("contoso.test", &[]), &["n7"], OnMissing::Public)
+            .zone(zone("fabrikam.test", &[]), &[], OnMissing::Public)
+            .build();
+        for number in [0, 7, 8, 9_999u32] {
+            let client = std::net::Ipv4Addr::from(0x0a00_0001 + (number << 8));
+            let network = snapshot.network(snapshot.network_of(client.into()));
+            assert_eq!(&*network.name, format!("n{number}"));
+            assert_eq!(network.zone_of(&name("a.contoso.test"), 0).is_some(), number == 7);
+            assert!(network.zone_of(&name("a.fabrikam.test"), 0).is_some());
+        }
+        assert_eq!(&*snapshot.network(snapshot.network_of("192.0.2.1".parse().unwrap())).name, "default");
     }
 
     #[test]

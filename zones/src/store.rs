@@ -85,7 +85,13 @@ impl Store {
 
     /// Looks at every source and applies what is new as one generation.
     pub fn look_again(&mut self, now: Instant, how: Look) -> (Arc<Snapshot>, Report) {
-        let report = self.read(now, how);
+        let mut report = self.read(now, how);
+        if self.slots.iter().any(|slot| slot.hosted.is_none()) {
+            self.publish(false);
+            report.is_new = true;
+        }
+        report.generation = self.current.generation;
+        self.drop_old();
         (self.current.clone(), report)
     }
 
@@ -101,13 +107,10 @@ impl Store {
         (self.context.poll, self.context.settle) = (config.server.poll, config.server.settle);
         self.context.clients = lint::networks(config).map(Arc::new);
         self.units = Unit::all(&self.slots, std::mem::take(&mut self.units));
-        let read = self.read(Instant::now(), Look::Now);
-        let is_published = read.is_new;
-        report.merge(read);
-        if !is_published {
-            self.publish();
-            (report.generation, report.is_new) = (self.current.generation, true);
-        }
+        report.merge(self.read(Instant::now(), Look::Now));
+        self.publish(true);
+        (report.generation, report.is_new) = (self.current.generation, true);
+        self.drop_old();
         (self.current.clone(), report)
     }
 
@@ -156,27 +159,26 @@ impl Store {
         if report.zones.iter().any(|zone| matches!(zone.outcome, Outcome::Loaded | Outcome::Changed(_))) {
             self.lint(&mut report);
         }
-        if self.slots.iter().any(|slot| slot.hosted.is_none()) {
-            self.publish();
-            report.is_new = true;
-        }
-        report.generation = self.current.generation;
-        self.drop_old();
         report
     }
 
-    fn publish(&mut self) {
-        let mut builder = SnapshotBuilder::new().generation(self.current.generation + 1);
-        for network in &self.networks {
-            builder = builder.network(&network.name, &network.clients, network.recursion);
-        }
-        for slot in &mut self.slots {
-            let hosted = slot.hosted();
-            let names: Vec<&str> = slot.networks.iter().map(String::as_str).collect();
-            builder = builder.hosted(hosted, &names);
-        }
-        let old = std::mem::replace(&mut self.current, Arc::new(builder.build()));
-        self.old.push(old);
+    /// Makes the next snapshot: wholly anew, or, where only data changed, from the last one.
+    fn publish(&mut self, is_anew: bool) {
+        let hosted: Vec<Arc<Hosted>> = self.slots.iter_mut().map(Slot::hosted).collect();
+        let next = if is_anew {
+            let mut builder = SnapshotBuilder::new().generation(self.current.generation + 1);
+            for network in &self.networks {
+                builder = builder.network(&network.name, &network.clients, network.recursion);
+            }
+            for (slot, hosted) in self.slots.iter().zip(hosted) {
+                let names: Vec<&str> = slot.networks.iter().map(String::as_str).collect();
+                builder = builder.hosted(hosted, &names);
+            }
+            builder.build()
+        } else {
+            self.current.next(|place| hosted[place].clone())
+        };
+        self.old.push(std::mem::replace(&mut self.current, Arc::new(next)));
     }
 
     /// Warnings that need more than one zone: names with two spellings, seen by one network, that disagree.

@@ -216,7 +216,7 @@ impl Looker {
         let stale: Vec<PathBuf> = self
             .watched
             .iter()
-            .filter(|(path, known)| !wanted.0.contains_key(*path) || inode(path) != Some(**known))
+            .filter(|(path, known)| !wanted.names.contains_key(*path) || inode(path) != Some(**known))
             .map(|(path, _)| path.clone())
             .collect();
         for path in stale {
@@ -224,7 +224,7 @@ impl Looker {
             let _ = notifier.unwatch(&path); // gone with the directory
         }
         let mut added = false;
-        for path in wanted.0.keys() {
+        for path in wanted.names.keys() {
             let Some(inode) = inode(path).filter(|_| !self.watched.contains_key(path)) else { continue };
             match notifier.watch(path, RecursiveMode::NonRecursive) {
                 Ok(()) => {
@@ -248,7 +248,11 @@ impl Looker {
 
 /// Directories to watch, and which names in them matter.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Interests(HashMap<PathBuf, Names>);
+struct Interests {
+    names: HashMap<PathBuf, Names>,
+    /// Directories on the way that are no links: looked at once, however many paths lead through.
+    plain: HashSet<PathBuf>,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Names {
@@ -270,6 +274,10 @@ impl Interests {
                 continue;
             }
             let next = at.join(&name);
+            if !rest.is_empty() && self.plain.contains(&next) {
+                at = next;
+                continue;
+            }
             let metadata = fs::symlink_metadata(&next);
             let is_link = metadata.as_ref().is_ok_and(|metadata| metadata.is_symlink());
             if is_link || metadata.is_err() || rest.is_empty() {
@@ -282,16 +290,19 @@ impl Interests {
             } else if metadata.is_err() {
                 return; // what comes later is seen when this appears
             } else {
+                if !rest.is_empty() {
+                    self.plain.insert(next.clone());
+                }
                 at = next;
             }
         }
         if at.is_dir() {
-            self.0.insert(at, Names::All);
+            self.names.insert(at, Names::All);
         }
     }
 
     fn name(&mut self, directory: &Path, name: OsString) {
-        match self.0.entry(directory.to_path_buf()).or_insert_with(|| Names::These(HashSet::new())) {
+        match self.names.entry(directory.to_path_buf()).or_insert_with(|| Names::These(HashSet::new())) {
             Names::All => {}
             Names::These(names) => drop(names.insert(name)),
         }
@@ -299,8 +310,8 @@ impl Interests {
 
     /// Whether something at `path` matters.
     fn concerns(&self, path: &Path) -> bool {
-        let named = path.parent().zip(path.file_name()).and_then(|(parent, name)| Some((self.0.get(parent)?, name)));
-        self.0.contains_key(path)
+        let named = path.parent().zip(path.file_name()).and_then(|(parent, name)| Some((self.names.get(parent)?, name)));
+        self.names.contains_key(path)
             || named
                 .is_some_and(|(names, name)| matches!(names, Names::All) || matches!(names, Names::These(these) if these.contains(name)))
     }

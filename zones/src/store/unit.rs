@@ -1,6 +1,6 @@
 //! Zones that have one source: a file, or a directory with a file for each zone and files that are shared.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -129,11 +129,12 @@ impl Unit {
             }
         };
         self.error = None;
-        let known =
-            |inputs: &[Input], own: Option<usize>, path: &Path| inputs.iter().any(|input| input.own == own && **input.path == *path);
+        let known: HashSet<(Option<usize>, Arc<PathBuf>)> = self.inputs.iter().map(|input| (input.own, input.path.clone())).collect();
+        let known = |own: Option<usize>, path: &Path| known.contains(&(own, Arc::new(path.to_path_buf())));
+        let before = self.inputs.len();
         for slot in &self.zones {
             let name = zone_file(&slots[*slot].config.name);
-            if names.contains(&name) && !known(&self.inputs, Some(*slot), &path.join(&name)) {
+            if names.contains(&name) && !known(Some(*slot), &path.join(&name)) {
                 self.inputs.push(Input::new(path.join(name), Format::Zone, Some(*slot)));
             }
         }
@@ -143,11 +144,13 @@ impl Unit {
                 Some("hosts") => Format::Hosts,
                 _ => continue,
             };
-            if !known(&self.inputs, None, &path.join(name)) {
+            if !known(None, &path.join(name)) {
                 self.inputs.push(Input::new(path.join(name), format, None));
             }
         }
-        self.inputs.sort_by(|a, b| (a.own.is_none(), &a.path).cmp(&(b.own.is_none(), &b.path)));
+        if self.inputs.len() > before {
+            self.inputs.sort_by(|a, b| (a.own.is_none(), &a.path).cmp(&(b.own.is_none(), &b.path)));
+        }
     }
 
     fn read(&mut self, slots: &mut [Slot], context: &Context, now: Instant, how: Look, report: &mut Report) {
