@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! the side that is asked      bind_udp ─ Batch: receive → reply in place → send       one call each for up to 64 datagrams
-//! answers that come later     send_to_from                                            from the address that was asked
+//! answers that come later     Outbox, send_to_from                                    from the address that was asked
 //! the side that asks          ClientBatch over connected sockets, Poller              upstreams, load generators
 //! to measure against          mirror                                                  the least a server can do
 //! ```
@@ -15,6 +15,7 @@ mod batch;
 mod bind;
 mod client;
 mod echo;
+mod outbox;
 mod poller;
 
 pub use affinity::{allowed_cpus, pin_thread, wake_on_time};
@@ -22,4 +23,5 @@ pub use batch::{Batch, Datagram, Sent, send_to_from};
 pub use bind::{UdpOptions, bind_udp, overflowed};
 pub use client::ClientBatch;
 pub use echo::mirror;
+pub use outbox::Outbox;
 pub use poller::{Poller, Ready};

@@ -51,6 +51,8 @@ pub(super) struct Exchanges {
     pub(super) by_address: HashMap<(SocketAddr, Transport), UpstreamId>,
     pub(super) routes: HashMap<RouteId, RouteState>,
     pub(super) known: Option<Arc<Routes>>,
+    /// Upstreams that came or went.
+    pub(super) changes: u64,
     pub(super) loops: LoopProbes,
     /// Servers that have room for what waits in their queues, perhaps.
     to_serve: Vec<UpstreamId>,
@@ -126,6 +128,7 @@ impl Exchanges {
             by_address: HashMap::new(),
             routes: HashMap::new(),
             known: None,
+            changes: 0,
             loops: LoopProbes::default(),
             to_serve: Vec::new(),
         }

@@ -5,23 +5,18 @@
 //!                                            ▲                               │
 //! clients ◀── respond ◀── walk again ◀── remember ◀── accept ◀───────────────┘
 //! ```
+//!
+//! [`core`] decides and knows no socket; [`thread`] is the loop around it. In reading order: [`job`], [`core`], `exchange` (one question to
+//! the upstreams of a route), `upstreams` (which of them, and what is learned of them), `loops` (S7), `timers`, [`thread`]; [`routes`]
+//! makes routes from the configuration.
 
 pub mod core;
 mod exchange;
 pub mod job;
 mod loops;
+pub mod thread;
 mod timers;
 mod upstreams;
 
 pub use job::{Job, ReplyTo};
-
-/// Takes questions to the resolver thread. Cheap to clone: one for each worker.
-#[derive(Debug, Clone)]
-pub struct Submitter {}
-
-impl Submitter {
-    /// Hands a question over. Given back where the queue is full: answer it with [`crate::ede::Failure::Busy`].
-    pub fn submit(&self, job: Box<Job>) -> Result<(), Box<Job>> {
-        Err(job)
-    }
-}
+pub use thread::{Resolver, Submitter};

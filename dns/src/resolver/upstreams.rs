@@ -168,6 +168,11 @@ impl Core {
         self.exchanges.servers.iter().map(|(_, server)| server.meter.clone()).collect()
     }
 
+    /// Rises each time an upstream comes or goes.
+    pub fn changes(&self) -> u64 {
+        self.exchanges.changes
+    }
+
     /// Takes over the routes of `state`, if they are new.
     pub(super) fn sync_routes(&mut self, now: Now, state: &State, out: &mut impl Outside) {
         if self.exchanges.known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &state.routes)) {
@@ -232,6 +237,7 @@ impl Core {
         let meter = server.meter.clone();
         let id = UpstreamId(self.exchanges.servers.insert(server) as u32);
         self.exchanges.by_address.insert(key, id);
+        self.exchanges.changes += 1;
         out.open(id, upstream, &meter);
         id
     }
@@ -267,6 +273,7 @@ impl Core {
                 self.timers.cancel(timer);
             }
             self.exchanges.by_address.remove(&(server.upstream.address, server.upstream.transport));
+            self.exchanges.changes += 1;
             out.close(id);
         }
     }

@@ -12,6 +12,8 @@ use config::model::{Transport, Upstream};
 
 pub mod health;
 pub mod message;
+pub mod tcp;
+pub mod udp;
 
 /// An upstream's place in the resolver's table. Reused when an upstream is gone for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,0 +1,376 @@
+//! The resolver's thread: one event loop over the inbox, the upstream sockets and the clock.
+//!
+//! One thread, however many workers: what is under way, the caps of upstreams and their health are one thing each, without a lock, and a
+//! question costs no task. A turn takes what has come, lets the core work, and sends what that brought in batches: questions by one
+//! `sendmmsg` an upstream, answers by one a listener's socket.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use config::model::{Transport, Upstream};
+use crossbeam_queue::ArrayQueue;
+use mio::{Events, Poll, Token, Waker};
+use sockets::{ClientBatch, Outbox};
+use tokio::runtime::Handle;
+
+use super::core::{Core, Counts, Outside};
+use super::job::{Job, ReplyTo};
+use crate::clock::{Clock, Now};
+use crate::fallback::Recorder;
+use crate::query::Answer;
+use crate::state::{State, View};
+use crate::upstream::tcp::{Deliver, Tcp};
+use crate::upstream::udp::Udp;
+use crate::upstream::{AttemptId, Fault, Meter, UpstreamId, UpstreamStatus};
+
+const WAKER: Token = Token(0);
+const FIRST_SOCKET: usize = 1;
+/// Questions that may wait for the thread; the thread is never that far behind unless it is flooded.
+const INBOX: usize = 4096;
+/// Answers over TCP that may wait for the thread.
+const SAID: usize = 4096;
+/// Questions taken in one turn, so that answers are not kept waiting by them.
+const TURN: usize = 256;
+/// Largest answer over UDP that is read: more than we say we take, for servers that do not listen.
+const LARGEST: usize = 4096;
+/// How often the thread looks around when nothing happens: new routes are seen then, if nobody woke it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The resolver: a thread that answers what needs an upstream.
+#[derive(Debug)]
+pub struct Resolver {
+    inbox: Arc<Inbox>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Takes questions to the resolver. Cheap to clone: one for each worker.
+#[derive(Debug, Clone)]
+pub struct Submitter {
+    inbox: Arc<Inbox>,
+}
+
+/// What comes to the thread from others, and what it shows them.
+#[derive(Debug)]
+struct Inbox {
+    jobs: ArrayQueue<Box<Job>>,
+    said: ArrayQueue<(AttemptId, Result<Vec<u8>, Fault>)>,
+    waker: Waker,
+    /// The thread is about to wait, or waits: whoever puts something in must wake it.
+    asleep: AtomicBool,
+    /// Milliseconds the thread may go on for what waits, once it is told to stop; `RUNNING` until then.
+    stop: AtomicU64,
+    pending: AtomicU64,
+    refused: AtomicU64,
+    shown: Mutex<Shown>,
+}
+
+const RUNNING: u64 = u64::MAX;
+
+#[derive(Debug, Default)]
+struct Shown {
+    meters: Vec<Arc<Meter>>,
+    /// Changes of upstreams seen.
+    changes: u64,
+    counts: Counts,
+}
+
+impl Resolver {
+    /// Starts the thread. `pending`: questions that may wait for upstreams. TCP connections run as tasks of `runtime`.
+    pub fn start(
+        state: Arc<ArcSwap<State>>,
+        clock: Clock,
+        pending: usize,
+        runtime: Handle,
+        recorder: Option<Arc<Recorder>>,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let inbox = Arc::new(Inbox {
+            jobs: ArrayQueue::new(INBOX),
+            said: ArrayQueue::new(SAID),
+            waker: Waker::new(poll.registry(), WAKER)?,
+            asleep: AtomicBool::new(false),
+            stop: AtomicU64::new(RUNNING),
+            pending: AtomicU64::new(pending as u64),
+            refused: AtomicU64::new(0),
+            shown: Mutex::default(),
+        });
+        let udp = Udp::new(poll.registry().try_clone()?, FIRST_SOCKET);
+        let tcp = Tcp::new(runtime, inbox.clone());
+        let post = Post { udp, tcp, now: clock.now(), outboxes: HashMap::new(), dirty: Vec::new(), recorder };
+        let work = Loop { inbox: inbox.clone(), state, clock, poll, core: Core::new(clock.now(), pending), post };
+        let thread = std::thread::Builder::new().name("resolver".into()).spawn(move || work.run())?;
+        Ok(Self { inbox, thread: Some(thread) })
+    }
+
+    /// A way in for a worker or listener.
+    pub fn submitter(&self) -> Submitter {
+        Submitter { inbox: self.inbox.clone() }
+    }
+
+    /// Says that the state has changed: new routes are taken over now, not with the next question.
+    pub fn reloaded(&self) {
+        self.inbox.wake();
+    }
+
+    /// Changes how many questions may wait for upstreams.
+    pub fn limit(&self, pending: usize) {
+        self.inbox.pending.store(pending as u64, Ordering::Relaxed);
+    }
+
+    /// All upstreams, as of this moment.
+    pub fn upstreams(&self) -> Vec<UpstreamStatus> {
+        self.inbox.shown().meters.iter().map(|meter| meter.read()).collect()
+    }
+
+    /// Numbers for metrics, at most a second old.
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.inbox.shown().counts;
+        counts.busy += self.inbox.refused.load(Ordering::Relaxed);
+        counts
+    }
+
+    /// Waits at most `drain` for what is under way, answers the rest from what is at hand, and ends the thread.
+    pub fn stop(mut self, drain: Duration) {
+        self.end(drain);
+    }
+
+    fn end(&mut self, drain: Duration) {
+        self.inbox.stop.store(drain.as_millis().min(u128::from(RUNNING - 1)) as u64, Ordering::Release);
+        let _ = self.inbox.waker.wake();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        self.end(Duration::ZERO);
+    }
+}
+
+impl Submitter {
+    /// Hands a question over; it will get exactly one reply. Given back where too many wait: answer it with
+    /// [`Failure::Busy`](crate::ede::Failure::Busy).
+    pub fn submit(&self, job: Box<Job>) -> Result<(), Box<Job>> {
+        match self.inbox.jobs.push(job) {
+            Ok(()) => {
+                self.inbox.wake();
+                Ok(())
+            }
+            Err(job) => {
+                self.inbox.refused.fetch_add(1, Ordering::Relaxed);
+                Err(job)
+            }
+        }
+    }
+}
+
+impl Inbox {
+    /// Only the first one after the thread went to sleep pays for a system call.
+    fn wake(&self) {
+        std::sync::atomic::fence(Ordering::SeqCst); // what was put in is seen before `asleep` is read
+        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel) {
+            let _ = self.waker.wake(); // fails only where the counter is full: it is awake then
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && self.said.is_empty() && self.stop.load(Ordering::Acquire) == RUNNING
+    }
+
+    fn shown(&self) -> std::sync::MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Deliver for Inbox {
+    fn deliver(&self, attempt: AttemptId, said: Result<Vec<u8>, Fault>) {
+        // Full: as if it had been lost on the way.
+        if self.said.push((attempt, said)).is_ok() {
+            self.wake();
+        }
+    }
+}
+
+/// The thread.
+struct Loop {
+    inbox: Arc<Inbox>,
+    state: Arc<ArcSwap<State>>,
+    clock: Clock,
+    poll: Poll,
+    core: Core,
+    post: Post,
+}
+
+impl Loop {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(256);
+        let mut batch = ClientBatch::new(64, LARGEST);
+        let mut lost = Vec::new();
+        let mut end = None;
+        let mut next_show = Now(0);
+        loop {
+            self.wait(&mut events);
+            let now = self.clock.now();
+            self.post.now = now;
+            let state = self.state.load();
+            self.core.limit(self.inbox.pending.load(Ordering::Relaxed) as usize);
+            self.core.sync(now, &state, &mut self.post);
+            for event in events.iter().filter(|event| event.token() != WAKER) {
+                loop {
+                    let received = self.post.udp.receive(event.token(), &mut batch, &mut lost);
+                    for index in 0..received {
+                        if let Some(attempt) = self.post.udp.claim(event.token(), batch.datagram(index)) {
+                            self.core.upstream_said(now, &state, attempt, Ok(batch.datagram(index)), &mut self.post);
+                        }
+                    }
+                    if received < batch.capacity() {
+                        break;
+                    }
+                }
+            }
+            for _ in 0..SAID {
+                let Some((attempt, said)) = self.inbox.said.pop() else { break };
+                self.core.upstream_said(now, &state, attempt, said.as_deref().map_err(|fault| *fault), &mut self.post);
+            }
+            for _ in 0..TURN {
+                let Some(job) = self.inbox.jobs.pop() else { break };
+                self.core.submit(now, &state, job, &mut self.post);
+            }
+            self.core.tick(now, &state, &mut self.post);
+            // Faults bring new questions, which may meet faults; upstreams are finite, and so are attempts.
+            lost.append(&mut self.post.udp.flush());
+            while let Some(attempt) = lost.pop() {
+                self.core.upstream_said(now, &state, attempt, Err(Fault::Unreachable), &mut self.post);
+                if lost.is_empty() {
+                    lost.append(&mut self.post.udp.flush());
+                }
+            }
+            self.post.flush();
+            if now >= next_show || self.core.counts().pending == 0 {
+                next_show = now.plus(LOOK);
+                self.show();
+            }
+            let stop = self.inbox.stop.load(Ordering::Acquire);
+            if stop != RUNNING {
+                let end = *end.get_or_insert(now.plus(Duration::from_millis(stop)));
+                let idle = self.core.counts().pending == 0 && self.inbox.jobs.is_empty();
+                if idle || now >= end {
+                    self.core.drain(now, &state, &mut self.post);
+                    return self.post.flush();
+                }
+            }
+        }
+    }
+
+    /// Waits for an event, something in the inbox, or the next deadline.
+    fn wait(&mut self, events: &mut Events) {
+        let now = self.clock.now();
+        let until = self.core.next_deadline().map_or(LOOK, |at| Duration::from_millis(at.since(now)).min(LOOK));
+        self.inbox.asleep.store(true, Ordering::Relaxed);
+        std::sync::atomic::fence(Ordering::SeqCst); // `asleep` is seen before the inbox is looked at
+        let stopping = self.inbox.stop.load(Ordering::Acquire) != RUNNING;
+        let timeout = match self.inbox.is_empty() {
+            true => until,
+            false if stopping && self.inbox.jobs.is_empty() && self.inbox.said.is_empty() => until.min(Duration::from_millis(5)),
+            false => Duration::ZERO,
+        };
+        if let Err(error) = self.poll.poll(events, Some(timeout))
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            tracing::error!(%error, "waiting for upstreams fails");
+            std::thread::sleep(Duration::from_millis(10)); // not in a tight circle
+        }
+        self.inbox.asleep.store(false, Ordering::Relaxed);
+    }
+
+    fn show(&self) {
+        let mut shown = self.inbox.shown();
+        shown.counts = self.core.counts();
+        if shown.changes != self.core.changes() {
+            shown.changes = self.core.changes();
+            shown.meters = self.core.meters();
+        }
+    }
+}
+
+/// Sockets and queues as the core sees them.
+struct Post {
+    udp: Udp,
+    tcp: Tcp<Inbox>,
+    now: Now,
+    /// Answers by the socket they leave from. Listeners' sockets are few and live as long as the server.
+    outboxes: HashMap<usize, (Arc<UdpSocket>, Outbox)>,
+    dirty: Vec<usize>,
+    recorder: Option<Arc<Recorder>>,
+}
+
+impl Outside for Post {
+    fn open(&mut self, id: UpstreamId, upstream: &Upstream, meter: &Arc<Meter>) {
+        self.udp.open(id, upstream.address, meter);
+        self.tcp.open(id, upstream.address, meter);
+    }
+
+    fn close(&mut self, id: UpstreamId) {
+        self.udp.close(id);
+        self.tcp.close(id);
+    }
+
+    fn send(&mut self, to: UpstreamId, over: Transport, attempt: AttemptId, message: &[u8]) -> Result<(), Fault> {
+        match over {
+            Transport::Udp => self.udp.send(self.now, to, attempt, message),
+            Transport::Tcp => self.tcp.send(to, attempt, message),
+        }
+    }
+
+    fn forget(&mut self, _: UpstreamId, over: Transport, attempt: AttemptId) {
+        if over == Transport::Udp {
+            self.udp.forget(attempt);
+        }
+    }
+
+    fn upstream_at(&self, address: SocketAddr) -> Option<UpstreamId> {
+        self.udp.upstream_at(address)
+    }
+
+    fn reply(&mut self, job: &Job, message: &[u8]) {
+        match &job.reply {
+            ReplyTo::Udp { socket, local } => {
+                let key = Arc::as_ptr(socket) as usize;
+                let (_, outbox) = self.outboxes.entry(key).or_insert_with(|| (socket.clone(), Outbox::new(64)));
+                if outbox.is_empty() {
+                    self.dirty.push(key);
+                }
+                outbox.push(message, job.client, *local);
+            }
+            // No room: the connection takes no answers any more.
+            ReplyTo::Tcp(connection) => drop(connection.try_send(message.to_vec())),
+        }
+    }
+
+    fn note(&mut self, job: &Job, answer: &Answer, view: &View) {
+        if let Some(recorder) = &self.recorder {
+            recorder.note(&job.question, job.client.ip(), answer, view);
+        }
+    }
+}
+
+impl Post {
+    /// Sends all answers to clients over UDP.
+    fn flush(&mut self) {
+        for key in self.dirty.drain(..) {
+            let Some((socket, outbox)) = self.outboxes.get_mut(&key) else { continue };
+            let sent = outbox.send(socket);
+            if sent.lost > 0 {
+                tracing::debug!(lost = sent.lost, error = ?sent.error, "answers could not be sent");
+            }
+        }
+    }
+}
