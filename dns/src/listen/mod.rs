@@ -1,3 +1,136 @@
-//! Listeners: where questions come in and answers leave.
+//! Listeners: where questions come in and answers leave. What they share is [`Service::attend`]: one message, whatever it came over.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+
+use crate::clock::{Clock, Now};
+use crate::counters::{Counters, Event};
+use crate::ede::Failure;
+use crate::fallback::Recorder;
+use crate::manners;
+use crate::query::{Answer, Heard, Patience, walk_into};
+use crate::resolver::{Job, ReplyTo, Submitter};
+use crate::respond::{refuse, respond};
+use crate::state::State;
+use crate::wire::question::{NotAQuestion, understand};
 
 pub mod tcp;
+pub mod udp;
+
+use tcp::{Answered, Answerer};
+
+/// What every listener needs.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// The state of the moment.
+    pub state: Arc<ArcSwap<State>>,
+    /// The clock that states, cache and resolver share.
+    pub clock: Clock,
+    /// Where questions go that need an upstream.
+    pub resolver: Submitter,
+    /// Who takes note of fallbacks.
+    pub recorder: Arc<Recorder>,
+}
+
+/// Octets over a stream at most.
+const STREAM_LIMIT: usize = 65_535;
+
+/// How a message came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// A datagram: the client says how much it takes.
+    Datagram,
+    /// A stream.
+    Stream,
+}
+
+impl Service {
+    /// Answers the message in the first `length` octets of `packet` in place, or hands it on with the `way_back` of its answer.
+    ///
+    /// `answer` is room for what is found, used again for each message of a batch.
+    #[inline]
+    #[allow(clippy::too_many_arguments)] // one message, whole: a struct would be made for this call alone
+    pub fn attend<'s>(
+        &self,
+        state: &'s State,
+        answer: &mut Answer<'s>,
+        now: Now,
+        packet: &mut [u8],
+        length: usize,
+        client: SocketAddr,
+        transport: Transport,
+        counters: &Counters,
+        way_back: impl FnOnce() -> ReplyTo,
+    ) -> Answered {
+        static NOTHING_HEARD: Heard = Heard(Vec::new());
+        let answered = |packet: &[u8], length: usize| {
+            counters.answer(&packet[..length]);
+            Answered::Now(length)
+        };
+        let question = match understand(&packet[..length]) {
+            Ok(question) if client.port() != 0 => question,
+            Err(NotAQuestion::Declined(declined)) if client.port() != 0 && state.access.admits(client.ip()) => {
+                let length = manners::decline(&declined, &state.settings, packet);
+                return answered(packet, length);
+            }
+            _ => {
+                counters.event(Event::Ignored);
+                return Answered::Never;
+            }
+        };
+        let limit = match transport {
+            Transport::Datagram => question.udp_limit(state.settings.udp_size),
+            Transport::Stream => STREAM_LIMIT,
+        };
+        let view = state.view_of(client.ip(), now);
+        if !state.access.admits(client.ip()) {
+            counters.event(Event::Denied);
+            let length = refuse(&question, Failure::Denied, &view, packet, limit);
+            return answered(packet, length);
+        }
+        if manners::is_unusual(&question)
+            && let Some(length) = manners::answer(&question, &view, packet, length, limit)
+        {
+            return answered(packet, length);
+        }
+        if walk_into(answer, &question, &view, &NOTHING_HEARD, Patience::Fresh).is_none() {
+            let length = respond(&question, answer, &view, packet, limit);
+            self.recorder.note(&question, client.ip(), answer, &view);
+            return answered(packet, length);
+        }
+        let Some(job) = Job::new(packet, question, client, way_back(), limit, now) else { return Answered::Never };
+        match self.resolver.submit(job) {
+            Ok(()) => {
+                counters.event(Event::HandedOn);
+                Answered::Later
+            }
+            Err(job) => {
+                counters.event(Event::Busy);
+                let length = refuse(&job.question, Failure::Busy, &view, packet, limit);
+                answered(packet, length)
+            }
+        }
+    }
+}
+
+/// The path for streams.
+#[derive(Debug)]
+pub struct Streams {
+    /// What every listener needs.
+    pub service: Service,
+    /// Shared by all connections.
+    pub counters: Arc<Counters>,
+}
+
+impl Answerer for Streams {
+    fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &mpsc::Sender<Vec<u8>>) -> Answered {
+        let state = self.service.state.load();
+        let mut answer = Answer::new();
+        let now = self.service.clock.now();
+        let way_back = || ReplyTo::Tcp(later.clone());
+        self.service.attend(&state, &mut answer, now, message, length, client, Transport::Stream, &self.counters, way_back)
+    }
+}

@@ -18,6 +18,7 @@ pub mod rtype {
     pub const HINFO: u16 = 13;
     pub const MX: u16 = 15;
     pub const TXT: u16 = 16;
+    pub const SIG: u16 = 24;
     pub const AAAA: u16 = 28;
     pub const SRV: u16 = 33;
     pub const DNAME: u16 = 39;
@@ -26,8 +27,12 @@ pub mod rtype {
     pub const RRSIG: u16 = 46;
     pub const SVCB: u16 = 64;
     pub const HTTPS: u16 = 65;
+    pub const NXNAME: u16 = 128;
+    pub const TKEY: u16 = 249;
     pub const TSIG: u16 = 250;
     pub const IXFR: u16 = 251;
     pub const AXFR: u16 = 252;
+    pub const MAILB: u16 = 253;
+    pub const MAILA: u16 = 254;
     pub const ANY: u16 = 255;
 }

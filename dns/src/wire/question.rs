@@ -1,6 +1,12 @@
 //! Reading a client's question.
+//!
+//! Nothing is allocated and nothing believed: every count is checked against the octets that are there.
 
 use zones::name::NameBuf;
+
+use super::message::flag;
+use super::{HEADER, rtype};
+use crate::ede::{ExtendedError, rcode};
 
 /// A question, understood.
 #[derive(Debug, Clone)]
@@ -26,7 +32,7 @@ pub struct Question {
 }
 
 /// What an OPT record says (RFC 6891).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Edns {
     /// Largest UDP answer the client takes, octets (below 512 counts as 512).
     pub udp_size: u16,
@@ -36,9 +42,251 @@ pub struct Edns {
     pub nsid: bool,
 }
 
+/// Why a message is not a question for the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAQuestion {
+    /// Shorter than a header: nobody to answer to.
+    Short,
+    /// A response: answering it could go on for ever (RFC 1035 section 7.3 drops them, RFC 8906 section 3.1.4 as well).
+    Response,
+    /// It can be answered, though not with what it asks for.
+    Declined(Declined),
+}
+
+/// An answer without data, decided by the form of the message alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Declined {
+    /// RCODE.
+    pub rcode: u16,
+    /// Octets of header and question that can be given back: only the header where the question cannot be read.
+    pub end: usize,
+    /// The OPT record: the answer has one too (RFC 6891 section 6.1.1).
+    pub edns: Option<Edns>,
+    /// What is wrong, for clients that can read it.
+    pub error: ExtendedError,
+}
+
 impl Question {
     /// DO.
     pub fn dnssec_ok(&self) -> bool {
         self.edns.is_some_and(|edns| edns.dnssec_ok)
     }
+
+    /// Octets of an answer that this client takes over UDP, of at most `most` (RFC 6891 section 6.2.3: below 512 counts as 512).
+    #[inline]
+    pub fn udp_limit(&self, most: u16) -> usize {
+        usize::from(self.edns.map_or(512, |edns| edns.udp_size.clamp(512, most.max(512))))
+    }
+}
+
+/// Reads a message from a client.
+///
+/// Where the RFCs leave a choice: octets behind the last record are ignored, as BIND and Unbound do; records in ANSWER or AUTHORITY are an
+/// error, but for the SOA of an IXFR (RFC 1995 section 3); compression in the question is an error, as nothing stands before it to point at.
+#[inline]
+pub fn understand(packet: &[u8]) -> Result<Question, NotAQuestion> {
+    let Some(header) = packet.first_chunk::<HEADER>() else { return Err(NotAQuestion::Short) };
+    let field = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let flags = field(2);
+    if flags & flag::QR != 0 {
+        return Err(NotAQuestion::Response);
+    }
+    if flags & flag::OPCODE != 0 || field(4) != 1 {
+        return Err(decline_other(packet));
+    }
+    let Ok(name) = NameBuf::read(&packet[HEADER..]) else { return Err(decline(Fault::Name, HEADER, None)) };
+    let Some(fixed) = packet.get(HEADER + name.len()..).and_then(|rest| rest.first_chunk::<4>()) else {
+        return Err(decline(Fault::Short, HEADER, None));
+    };
+    let end = HEADER + name.len() + 4;
+    let rtype = u16::from_be_bytes([fixed[0], fixed[1]]);
+    let mut extra = Extra::default();
+    if field(10) != 0 || field(6) != 0 || field(8) != 0 {
+        let (before, additional) = (usize::from(field(6)) + usize::from(field(8)), usize::from(field(10)));
+        if let Err(fault) = extra.read(packet, end, before, additional) {
+            return Err(decline(fault, end, extra.edns));
+        }
+        if field(6) != 0 || field(8) != 0 && rtype != rtype::IXFR {
+            return Err(decline(Fault::Sections, end, extra.edns));
+        }
+    }
+    Ok(Question {
+        name,
+        rtype,
+        class: u16::from_be_bytes([fixed[2], fixed[3]]),
+        end,
+        recursion_desired: flags & flag::RD != 0,
+        checking_disabled: flags & flag::CD != 0,
+        authentic_data: flags & flag::AD != 0,
+        edns: extra.edns,
+        signed: extra.signed,
+    })
+}
+
+/// Where the TSIG record of a message stands, if it has one (the last record, RFC 8945 section 5.1): owner and RDATA.
+pub fn tsig(packet: &[u8], question: &Question) -> Option<(usize, std::ops::Range<usize>)> {
+    let count = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
+    let mut at = question.end;
+    for _ in 0..usize::from(count(6)) + usize::from(count(8)) + usize::from(count(10)) {
+        let record = Fixed::read(packet, at).ok()?;
+        if record.rtype == rtype::TSIG {
+            return Some((at, record.data..record.next));
+        }
+        at = record.next;
+    }
+    None
+}
+
+/// What is wrong with the form of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Opcode,
+    Questions,
+    Name,
+    Short,
+    Sections,
+    OptTwice,
+    OptName,
+    OptOptions,
+    Version,
+    Tsig,
+}
+
+/// What stands behind the question.
+#[derive(Default)]
+struct Extra {
+    edns: Option<Edns>,
+    signed: bool,
+}
+
+/// The fields of one record, its name passed over.
+struct Fixed {
+    rtype: u16,
+    class: u16,
+    ttl: u32,
+    data: usize,
+    next: usize,
+}
+
+impl Extra {
+    /// Walks over `before` records of other sections and `additional` ones. What was understood before a fault is kept.
+    #[inline]
+    fn read(&mut self, packet: &[u8], mut at: usize, before: usize, additional: usize) -> Result<(), Fault> {
+        for _ in 0..before {
+            at = Fixed::read(packet, at)?.next;
+        }
+        for index in 0..additional {
+            let record = Fixed::read(packet, at)?;
+            match record.rtype {
+                rtype::OPT if self.edns.is_some() => return Err(Fault::OptTwice),
+                rtype::OPT => self.read_opt(packet, at, &record)?,
+                // Last, class ANY, TTL 0 (RFC 8945 sections 4.2 and 5.1).
+                rtype::TSIG if index + 1 != additional || record.class != 255 || record.ttl != 0 => return Err(Fault::Tsig),
+                rtype::TSIG => self.signed = true,
+                rtype::SIG => self.signed = true, // SIG(0), RFC 2931
+                _ => {}
+            }
+            at = record.next;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn read_opt(&mut self, packet: &[u8], owner: usize, record: &Fixed) -> Result<(), Fault> {
+        let edns = self.edns.insert(Edns { udp_size: record.class, dnssec_ok: record.ttl & 0x8000 != 0, nsid: false });
+        if packet[owner] != 0 {
+            return Err(Fault::OptName);
+        }
+        // The options of a version that we do not know may have any form.
+        if record.ttl >> 16 & 0xff != 0 {
+            return Err(Fault::Version);
+        }
+        let mut options = &packet[record.data..record.next];
+        while let Some((head, rest)) = options.split_first_chunk::<4>() {
+            let (code, length) = (u16::from_be_bytes([head[0], head[1]]), u16::from_be_bytes([head[2], head[3]]));
+            options = rest.get(usize::from(length)..).ok_or(Fault::OptOptions)?;
+            edns.nsid |= code == 3;
+        }
+        if options.is_empty() { Ok(()) } else { Err(Fault::OptOptions) }
+    }
+}
+
+impl Fixed {
+    #[inline]
+    fn read(packet: &[u8], at: usize) -> Result<Self, Fault> {
+        let data = pass_name(packet, at)? + 10;
+        let fixed = packet.get(data - 10..data).and_then(|fixed| fixed.first_chunk::<10>()).ok_or(Fault::Short)?;
+        let next = data + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+        if next > packet.len() {
+            return Err(Fault::Short);
+        }
+        Ok(Self {
+            rtype: u16::from_be_bytes([fixed[0], fixed[1]]),
+            class: u16::from_be_bytes([fixed[2], fixed[3]]),
+            ttl: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
+            data,
+            next,
+        })
+    }
+}
+
+/// Where the octets after the name at `at` start. Pointers are passed over, not followed.
+#[inline]
+fn pass_name(packet: &[u8], mut at: usize) -> Result<usize, Fault> {
+    let start = at;
+    loop {
+        match *packet.get(at).ok_or(Fault::Short)? {
+            0 => return Ok(at + 1),
+            length @ 1..=63 => at += 1 + usize::from(length),
+            0xc0.. => return if at + 2 <= packet.len() { Ok(at + 2) } else { Err(Fault::Short) },
+            _ => return Err(Fault::Name),
+        }
+        if at - start > zones::name::MAX_NAME {
+            return Err(Fault::Name);
+        }
+    }
+}
+
+/// An opcode other than QUERY, or a number of questions other than one.
+#[cold]
+fn decline_other(packet: &[u8]) -> NotAQuestion {
+    let count = |at: usize| usize::from(u16::from_be_bytes([packet[at], packet[at + 1]]));
+    let questions = count(4);
+    let fault = if packet[2] & 0x78 != 0 { Fault::Opcode } else { Fault::Questions };
+    // As far as the message has the shape of all messages, what the client said in OPT counts. A question given back must be a whole one.
+    let mut end = HEADER;
+    for _ in 0..questions {
+        match pass_name(packet, end) {
+            Ok(name_end) if name_end + 4 <= packet.len() => end = name_end + 4,
+            _ => return decline(fault, HEADER, None),
+        }
+    }
+    let mut extra = Extra::default();
+    let read = extra.read(packet, end, count(6) + count(8), count(10));
+    let whole = questions == 1 && NameBuf::read(&packet[HEADER..]).is_ok();
+    match read {
+        Err(Fault::Version) => decline(Fault::Version, if whole { end } else { HEADER }, extra.edns),
+        _ => decline(fault, if whole { end } else { HEADER }, extra.edns),
+    }
+}
+
+/// RCODE and extended error of a fault.
+#[cold]
+fn decline(fault: Fault, end: usize, edns: Option<Edns>) -> NotAQuestion {
+    use rcode::{BADVERS, FORMERR, NOTIMP};
+    let (rcode, code, text) = match fault {
+        // RFC 8906 section 3.1.4. UPDATE, NOTIFY and STATUS are opcodes like any other that we do not have.
+        Fault::Opcode => (NOTIMP, 21, "opcode not supported"),
+        // RFC 9619 section 4. None at all, with a cookie, asks for a cookie alone (RFC 7873 section 5.4): we have none.
+        Fault::Questions => (FORMERR, 0, "not exactly one question"),
+        Fault::Name => (FORMERR, 0, "bad name"),
+        Fault::Short => (FORMERR, 0, "message ends early"),
+        Fault::Sections => (FORMERR, 0, "records in the answer or authority section of a query"),
+        Fault::OptTwice => (FORMERR, 0, "more than one OPT record"), // RFC 6891 section 6.1.1
+        Fault::OptName => (FORMERR, 0, "OPT record whose owner is not the root"), // RFC 6891 section 6.1.2
+        Fault::OptOptions => (FORMERR, 0, "bad EDNS option"),        // RFC 6891 section 7: with OPT in the answer
+        Fault::Version => (BADVERS, 0, "EDNS version not supported"), // RFC 6891 section 6.1.3
+        Fault::Tsig => (FORMERR, 0, "TSIG record out of place"),
+    };
+    NotAQuestion::Declined(Declined { rcode, end, edns, error: ExtendedError { code, text } })
 }

@@ -1,0 +1,93 @@
+//! UDP workers: threads of their own, each with a socket and buffers; a batch is received by one call and answered by another.
+
+use std::io;
+use std::net::UdpSocket;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sockets::Batch;
+
+use super::tcp::Answered;
+use super::{Service, Transport};
+use crate::counters::{Counters, Event};
+use crate::query::Answer;
+use crate::resolver::ReplyTo;
+
+/// Datagrams a batch: what one worker finds waiting under full load; more would only add to the delay of the first.
+const BATCH: usize = 64;
+/// Octets of a buffer: a question with every option there is, and an answer of 1232 with room to spare.
+const BUFFER: usize = 2048;
+
+/// A running worker.
+#[derive(Debug)]
+pub struct Worker {
+    thread: JoinHandle<()>,
+    /// What it counts.
+    pub counters: Arc<Counters>,
+}
+
+impl Worker {
+    /// Starts a worker on a blocking socket with a read timeout, which is how often it looks at `stop`.
+    pub fn start(name: String, socket: UdpSocket, service: Service, stop: Arc<AtomicBool>) -> io::Result<Self> {
+        let counters = Counters::own();
+        let counted = counters.clone();
+        let thread = std::thread::Builder::new().name(name).spawn(move || work(&Arc::new(socket), &service, &counted, &stop))?;
+        Ok(Self { thread, counters })
+    }
+
+    /// True while the thread runs.
+    pub fn is_running(&self) -> bool {
+        !self.thread.is_finished()
+    }
+
+    /// Waits for its end, after `stop` was set.
+    pub fn join(self) {
+        let _ = self.thread.join(); // a panic was counted and logged where it happened
+    }
+}
+
+fn work(socket: &Arc<UdpSocket>, service: &Service, counters: &Counters, stop: &AtomicBool) {
+    let mut batch = Batch::new(BATCH, BUFFER);
+    let mut states = arc_swap::Cache::new(&*service.state);
+    while !stop.load(Ordering::Relaxed) {
+        let received = match batch.receive(socket, true) {
+            Ok(received) => received,
+            Err(error) => {
+                // An ICMP message of a client that went away is no error of this socket; anything else must not become a busy loop.
+                tracing::warn!(%error, "cannot receive datagrams; trying again");
+                std::thread::sleep(Duration::from_millis(10));
+                0
+            }
+        };
+        let state = states.load();
+        if received == 0 {
+            continue;
+        }
+        let now = service.clock.now();
+        let answer_all = || {
+            let mut answer = Answer::new();
+            for index in 0..received {
+                let datagram = batch.datagram(index);
+                let (peer, local) = (datagram.peer, datagram.local);
+                let way_back = || ReplyTo::Udp { socket: socket.clone(), local };
+                let (buffer, length) = (datagram.buffer, datagram.length);
+                match service.attend(state, &mut answer, now, buffer, length, peer, Transport::Datagram, counters, way_back) {
+                    Answered::Now(length) => batch.reply(index, length),
+                    Answered::Later | Answered::Never => {}
+                }
+            }
+        };
+        // It must not happen; if it does, it costs this batch and not the server.
+        if catch_unwind(AssertUnwindSafe(answer_all)).is_err() {
+            counters.event(Event::Panic);
+            tracing::error!("a question made a worker panic; the rest of its batch is lost, the worker goes on");
+        }
+        let sent = batch.send(socket);
+        if sent.lost > 0 {
+            counters.events(Event::Lost, sent.lost as u64);
+        }
+    }
+}
