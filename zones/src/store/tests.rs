@@ -481,3 +481,103 @@ fn an_export_of_a_zone_is_served_as_it_is() {
     let report = site.look();
     assert_eq!((report.problems.len(), site.a("ws.contoso.test")), (0, "10.20.1.5".into()), "its serial never moves: no warning");
 }
+
+mod against_a_model {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FILES: [&str; 3] = ["zones/contoso.test.zone", "zones/a.hosts", "zones/b.hosts"];
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Good(usize, u8),
+        Bad(usize),
+        Empty(usize),
+        Delete(usize),
+        Reload,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..3usize, 1u8..4).prop_map(|(file, number)| Step::Good(file, number)),
+            2 => (0..3usize).prop_map(Step::Bad),
+            1 => (0..3usize).prop_map(Step::Empty),
+            2 => (0..3usize).prop_map(Step::Delete),
+            1 => Just(Step::Reload),
+        ]
+    }
+
+    type Records = BTreeSet<(String, String)>;
+
+    /// A name of the file's own, and one that all files share.
+    fn content(file: usize, number: u8) -> (String, Records) {
+        let records: Records = [(format!("f{file}"), format!("10.0.{file}.{number}")), ("all".into(), format!("10.0.9.{number}"))].into();
+        let line = |(name, address): &(String, String)| match file {
+            0 => format!("{name} 60 IN A {address}\n"),
+            _ => format!("{address} {name}.contoso.test\n"),
+        };
+        (records.iter().map(line).collect(), records)
+    }
+
+    #[derive(Debug, Clone, Copy, Default, PartialEq)]
+    enum State {
+        #[default]
+        Fine,
+        Bad,
+        Gone,
+    }
+
+    /// Last good records of each file, and how it is now.
+    #[derive(Debug, Default)]
+    struct Model([(Option<Records>, State); 3]);
+
+    impl Model {
+        fn take(&mut self, step: &Step) {
+            match step {
+                Step::Good(file, number) => self.0[*file] = (Some(content(*file, *number).1), State::Fine),
+                Step::Empty(file) => self.0[*file] = (Some(Records::new()), State::Fine),
+                Step::Bad(file) => self.0[*file].1 = State::Bad,
+                Step::Delete(file) => self.0[*file].1 = if self.0[*file].0.is_some() { State::Gone } else { State::Fine },
+                Step::Reload => {}
+            }
+        }
+
+        fn served(&self, name: &str) -> BTreeSet<String> {
+            let good = self.0.iter().filter_map(|(good, _)| good.as_ref()).flatten();
+            good.filter(|(owner, _)| owner == name).map(|(_, address)| address.clone()).collect()
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(150))]
+
+        #[test]
+        fn what_is_served_is_the_last_good_content_of_every_file(steps in prop::collection::vec(step(), 1..25)) {
+            let mut site = Site::new(ONE_ZONE, &[]);
+            let mut model = Model::default();
+            for step in &steps {
+                match step {
+                    Step::Good(file, number) => site.write(FILES[*file], &content(*file, *number).0),
+                    Step::Bad(file) => site.write(FILES[*file], "f 60 IN A\nnonsense\n"),
+                    Step::Empty(file) => site.write(FILES[*file], ""),
+                    Step::Delete(file) => drop(fs::remove_file(site.path(FILES[*file]))),
+                    Step::Reload => drop(site.reconfigure(ONE_ZONE)),
+                }
+                let before = site.store.current().generation;
+                let (snapshot, report) = site.store.look_again(site.now, Look::Now);
+                prop_assert_eq!((report.generation, report.is_new), (snapshot.generation, snapshot.generation > before));
+                model.take(step);
+                for name in ["f0", "f1", "f2", "all"] {
+                    let got = site.a(&format!("{name}.contoso.test"));
+                    let got: BTreeSet<String> = if got == "missing" { BTreeSet::new() } else { got.split(' ').map(String::from).collect() };
+                    prop_assert_eq!(got, model.served(name), "{} after {:?}", name, step);
+                }
+                let is_good = site.store.zones().next().unwrap().state.is_good();
+                prop_assert_eq!(is_good, model.0.iter().all(|(_, state)| *state == State::Fine), "after {:?}", step);
+            }
+        }
+    }
+}
