@@ -14,10 +14,11 @@ pub struct Cli {
 /// The commands, in the order of `--help`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Serve(crate::serve::ServeArgs),
     Check(crate::check::CheckArgs),
     Schema(crate::schema::SchemaArgs),
     Lab(crate::lab::LabArgs),
-    Bench(crate::bench::BenchArgs),
+    Bench(Box<crate::bench::BenchArgs>),
     Version(crate::version::VersionArgs),
 }
 

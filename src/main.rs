@@ -9,17 +9,22 @@ mod bench;
 mod check;
 mod cli;
 mod lab;
+mod logging;
+mod privileges;
 mod schema;
+mod serve;
+mod systemd;
 mod version;
 
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Lab(args) => lab::run(args),
-        Command::Bench(args) => bench::run(args),
+        Command::Bench(args) => bench::run(*args),
         Command::Version(args) => version::run(args),
     }
 }

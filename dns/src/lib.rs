@@ -25,6 +25,7 @@ pub mod query;
 pub mod resolver;
 pub mod respond;
 pub mod route;
+pub mod server;
 pub mod state;
 pub mod upstream;
 pub mod wire;

@@ -14,6 +14,7 @@ pub mod core;
 mod exchange;
 pub mod job;
 mod loops;
+pub mod routes;
 pub mod thread;
 mod timers;
 mod upstreams;

@@ -14,7 +14,7 @@ use crate::name::WireName;
 use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
 use crate::source::{Content, Input, RecordLog, Seen, Sorter, Strays, plain};
 use crate::text;
-use crate::zone::{Built, Foreign, Zone, ZoneBuilder, next_serial, rtype, serial_rose};
+use crate::zone::{Built, Foreign, Zone, ZoneBuilder, next_serial, serial_rose};
 
 /// What looks like a file that is not wholly written yet must stand still this many settle times before it is believed.
 const PATIENCE: u32 = 10;
@@ -160,11 +160,11 @@ impl Unit {
         let with_logs = self.with_logs();
         for index in 0..self.inputs.len() {
             let input = &mut self.inputs[index];
-            if with_logs && input.was_good && input.log.is_none() {
-                // It was alone until now: what its zone serves is what it said.
-                input.log = input.own.and_then(|slot| slots[slot].zone.as_deref()).map(|zone| log_of(zone, &input.path));
+            let lacks_log = with_logs && input.was_good && input.log.is_none();
+            if lacks_log {
+                input.forget(); // it was alone until now
             }
-            let seen = input.look(now, how, context.settle);
+            let seen = input.look(now, if lacks_log { Look::Now } else { how }, context.settle);
             match seen {
                 Seen::Same => input.missing = None,
                 Seen::Waiting(time) => wait(time),
@@ -419,17 +419,6 @@ impl RecordSink for Target {
 
 fn is_of(input: &Input, slot: usize) -> bool {
     input.own.is_none_or(|own| own == slot)
-}
-
-/// The records of a zone, as the file that they came from would give them.
-fn log_of(zone: &Zone, file: &Arc<PathBuf>) -> RecordLog {
-    let mut log = RecordLog::default();
-    log.file(file);
-    for (owner, set) in zone.records().filter(|(_, set)| set.rtype != rtype::SOA || zone.has_own_serial()) {
-        let record = |rdata| RecordRef { owner: &owner, rtype: set.rtype, ttl: Some(set.ttl), rdata, at: Position::default() };
-        set.rdata().for_each(|rdata| log.record(record(rdata)));
-    }
-    log
 }
 
 /// The serial of a zone whose source gives none: when the newest file was changed, and more than before.

@@ -1,0 +1,300 @@
+//! Routes from the configuration: which networks ask which upstreams for which suffix.
+//!
+//! A [`Registry`] lives as long as the server. It gives a list of upstreams with its order and timeout the same [`RouteId`] every time, so
+//! that cache, health and questions in flight go on over a reload that leaves them as they are. Networks that ask the same upstreams in
+//! the same way share a route, and with it a cache of what those say: public data, in which private zones never are.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::model::{Config, Forward, Select, Transport, Upstream, Upstreams};
+use zones::name::WireName;
+use zones::snapshot::Snapshot;
+
+use crate::route::{Plan, Route, RouteId, Routes};
+use crate::upstream::name;
+
+/// Numbers of routes, over all reloads.
+#[derive(Debug)]
+pub struct Registry {
+    known: HashMap<Key, RouteId>,
+    resolv_conf: PathBuf,
+}
+
+/// What makes two routes one.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key {
+    upstreams: Vec<(SocketAddr, Transport)>,
+    by_latency: bool,
+    timeout: Duration,
+}
+
+/// What an operator should know about a route that was made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    /// S7, seen before anything was asked.
+    #[error("the upstream {upstream} of the route for `{zone}` is this server: left out")]
+    ToSelf {
+        /// The upstream.
+        upstream: String,
+        /// The route's suffix.
+        zone: String,
+    },
+    /// No `[[forward]]`, or one that names the system's resolvers, and there are none.
+    #[error("the route for `{zone}` goes to the system's resolvers, and {} names none but this server: nothing is forwarded", file.display())]
+    NoSystemResolver {
+        /// The route's suffix.
+        zone: String,
+        /// `/etc/resolv.conf`.
+        file: PathBuf,
+    },
+    /// The same, because the file cannot be read.
+    #[error("the route for `{zone}` goes to the system's resolvers, but {}: {error}", file.display())]
+    Unreadable {
+        /// The route's suffix.
+        zone: String,
+        /// `/etc/resolv.conf`.
+        file: PathBuf,
+        /// Why.
+        error: String,
+    },
+    /// 65,536 different routes since the start.
+    #[error("the route for `{zone}` is left out: too many changes of routes since the start; start the server anew")]
+    Exhausted {
+        /// The route's suffix.
+        zone: String,
+    },
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::with_resolv_conf("/etc/resolv.conf".into())
+    }
+}
+
+impl Registry {
+    /// A registry that reads the system's resolvers from this file.
+    pub fn with_resolv_conf(resolv_conf: PathBuf) -> Self {
+        Self { known: HashMap::new(), resolv_conf }
+    }
+
+    /// Routes of all networks of a snapshot that was made from the same configuration. `listening`: addresses this server answers at.
+    pub fn routes(&mut self, config: &Config, snapshot: &Snapshot, listening: &[SocketAddr]) -> (Routes, Vec<Warning>) {
+        let mut warnings = Vec::new();
+        let mut routes = Routes::new(snapshot.networks().count());
+        // The shortest suffix of a plan comes first: its names are what loop probes are made of.
+        let mut forwards: Vec<&Forward> = config.forwards.iter().collect();
+        forwards.sort_by_key(|forward| forward.zone.len());
+        for forward in forwards {
+            let Ok(suffix) = WireName::parse(&forward.zone) else { continue }; // checked with the configuration
+            let Some(written) = self.upstreams(forward, listening, &mut warnings) else { continue };
+            let (own, upstreams): (Vec<_>, Vec<_>) = written.into_iter().partition(|upstream| is_own(upstream.address, listening));
+            warnings.extend(own.iter().map(|own| Warning::ToSelf { upstream: name(own), zone: forward.zone.clone() }));
+            let to_self = upstreams.is_empty();
+            let plan = Plan { suffix: suffix.clone(), upstreams, select: forward.select, timeout: forward.timeout };
+            let Some(id) = self.number(&plan) else {
+                warnings.push(Warning::Exhausted { zone: forward.zone.clone() });
+                continue;
+            };
+            for (network, known) in snapshot.networks() {
+                if forward.networks.is_empty() || forward.networks.iter().any(|name| **name == *known.name) {
+                    routes.add(network, &suffix, Route { id, to_self });
+                }
+            }
+            if !to_self {
+                routes.plan(id, Arc::new(plan));
+            }
+        }
+        (routes, warnings)
+    }
+
+    /// Who a forward rule asks; none where it asks the system's resolvers and there are none.
+    fn upstreams(&self, forward: &Forward, listening: &[SocketAddr], warnings: &mut Vec<Warning>) -> Option<Vec<Upstream>> {
+        let (zone, file) = (|| forward.zone.clone(), || self.resolv_conf.clone());
+        match &forward.upstreams {
+            Upstreams::List(upstreams) => Some(upstreams.clone()),
+            Upstreams::System => match system_resolvers(&self.resolv_conf) {
+                Ok(found) => {
+                    // The machine may well use this server itself: no mistake, and no reason to warn.
+                    let others: Vec<SocketAddr> = found.into_iter().filter(|address| !is_own(*address, listening)).collect();
+                    if others.is_empty() {
+                        warnings.push(Warning::NoSystemResolver { zone: zone(), file: file() });
+                        return None;
+                    }
+                    Some(others.into_iter().map(|address| Upstream::new(address, Transport::Udp)).collect())
+                }
+                Err(error) => {
+                    warnings.push(Warning::Unreadable { zone: zone(), file: file(), error: error.to_string() });
+                    None
+                }
+            },
+        }
+    }
+
+    fn number(&mut self, plan: &Plan) -> Option<RouteId> {
+        let upstreams = plan.upstreams.iter().map(|upstream| (upstream.address, upstream.transport)).collect();
+        let key = Key { upstreams, by_latency: plan.select == Select::Latency, timeout: plan.timeout };
+        // Never one number for two routes: the cache goes by it.
+        let next = u16::try_from(self.known.len()).ok();
+        match self.known.get(&key) {
+            Some(id) => Some(*id),
+            None => next.map(|next| *self.known.entry(key).or_insert(RouteId(next))),
+        }
+    }
+}
+
+/// The nameservers of a `resolv.conf`, port 53. Those that need the name of an interface (`fe80::1%eth0`) are left out.
+pub fn system_resolvers(file: &Path) -> io::Result<Vec<SocketAddr>> {
+    let text = std::fs::read_to_string(file)?;
+    let mut found: Vec<SocketAddr> = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        if words.next() != Some("nameserver") {
+            continue;
+        }
+        if let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) {
+            let address = SocketAddr::new(address, 53);
+            if !found.contains(&address) {
+                found.push(address);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// True where what is sent to `address` comes to one of our listeners.
+pub fn is_own(address: SocketAddr, listening: &[SocketAddr]) -> bool {
+    let to = address.ip().to_canonical();
+    listening.iter().any(|ours| {
+        let at = ours.ip().to_canonical();
+        let reaches = match at.is_unspecified() {
+            // An address is this machine's own where a socket can be bound to it.
+            true => at.is_ipv4() == to.is_ipv4() && (to.is_unspecified() || to.is_loopback() || UdpSocket::bind((to, 0)).is_ok()),
+            false => to == at || (to.is_unspecified() && at.is_loopback()),
+        };
+        ours.port() == address.port() && reaches
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use config::model::Recursion;
+    use std::io::Write;
+    use zones::name::NameBuf;
+    use zones::snapshot::{NetworkId, SnapshotBuilder};
+
+    fn forward(zone: &str, networks: &[&str], upstreams: &[&str]) -> Forward {
+        let upstreams = match upstreams {
+            ["system"] => Upstreams::System,
+            list => Upstreams::List(list.iter().map(|address| Upstream::new(address.parse().unwrap(), Transport::Udp)).collect()),
+        };
+        let networks = networks.iter().map(|name| (*name).to_owned()).collect();
+        Forward { zone: zone.into(), networks, upstreams, select: Select::Order, timeout: Duration::from_millis(1500), line: 0 }
+    }
+
+    fn config(forwards: Vec<Forward>) -> Config {
+        let mut config = config::parse("", Path::new("test.toml")).expect("defaults").config;
+        config.forwards = forwards;
+        config
+    }
+
+    fn snapshot() -> Snapshot {
+        let prefix = |text: &str| [text.parse().unwrap()];
+        SnapshotBuilder::new()
+            .network("hub", &prefix("10.20.0.0/16"), Recursion::Yes)
+            .network("spoke", &prefix("10.30.0.0/16"), Recursion::Yes)
+            .build()
+    }
+
+    fn found(routes: &Routes, network: u32, name: &str) -> Option<u16> {
+        routes.find(NetworkId(network), &NameBuf::parse(name).unwrap()).map(|(route, _)| route.id.0)
+    }
+
+    #[test]
+    fn a_route_keeps_its_number_for_as_long_as_its_upstreams_stay_the_same() {
+        let mut registry = Registry::default();
+        let snapshot = snapshot();
+        let mut rules = vec![
+            forward(".", &[], &["192.0.2.1:53"]),
+            forward("corp.test", &["hub"], &["192.0.2.2:53", "192.0.2.3:53"]),
+            forward("lab.test", &["spoke"], &["192.0.2.1:53"]),
+        ];
+        let (routes, warnings) = registry.routes(&config(rules.clone()), &snapshot, &[]);
+        assert_eq!(warnings, []);
+        let first =
+            [(0, "a.test"), (0, "x.corp.test"), (1, "x.corp.test"), (1, "lab.test")].map(|(network, name)| found(&routes, network, name));
+        assert_eq!(first[0], first[2], "a rule for one network is not the other's");
+        assert_eq!(first[0], first[3], "the same upstreams: the same route");
+        assert_ne!(first[0], first[1]);
+        assert_eq!(routes.plans().len(), 2);
+        assert_eq!(routes.plans()[0].1.suffix, WireName::parse(".").unwrap(), "the shortest suffix");
+
+        rules.remove(0);
+        rules.insert(1, forward(".", &[], &["192.0.2.1:53"]));
+        let Upstreams::List(list) = &mut rules[0].upstreams else { panic!() };
+        list[0].in_flight = 7;
+        let (again, _) = registry.routes(&config(rules.clone()), &snapshot, &[]);
+        assert_eq!(found(&again, 0, "a.test"), first[0]);
+        assert_eq!(found(&again, 0, "x.corp.test"), first[1], "limits change nothing of what upstreams say");
+
+        rules[0].select = Select::Latency;
+        let (changed, _) = registry.routes(&config(rules), &snapshot, &[]);
+        assert!(![first[0], first[1]].contains(&found(&changed, 0, "x.corp.test")), "a number is never used twice");
+    }
+
+    #[test]
+    fn upstreams_that_are_this_server_are_left_out_and_a_route_of_nothing_else_is_refused() {
+        let mut registry = Registry::default();
+        let rules = vec![forward(".", &[], &["127.0.0.1:53", "192.0.2.1:53"]), forward("corp.test", &[], &["127.0.0.2:53"])];
+        let (routes, warnings) = registry.routes(&config(rules), &snapshot(), &["0.0.0.0:53".parse().unwrap()]);
+        let to_self = |name: &str| routes.find(NetworkId(0), &NameBuf::parse(name).unwrap()).unwrap().0.to_self;
+        assert!(!to_self("a.test") && to_self("corp.test"));
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert_eq!(routes.plans().iter().map(|(_, plan)| plan.upstreams.len()).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn what_is_ours_is_told_from_what_is_not() {
+        let listening = ["127.0.0.1:5300", "0.0.0.0:53", "[::1]:53"].map(|address| address.parse().unwrap());
+        for (address, own) in [
+            ("127.0.0.1:5300", true),
+            ("127.0.0.1:53", true),
+            ("127.0.0.53:53", true),
+            ("127.0.0.2:5300", false),
+            ("127.0.0.1:54", false),
+            ("0.0.0.0:5300", true),
+            ("[::1]:53", true),
+            ("[::ffff:127.0.0.1]:53", true),
+            ("192.0.2.1:53", false),
+            ("168.63.129.16:53", false),
+            ("[2001:db8::1]:53", false),
+        ] {
+            assert_eq!(is_own(address.parse().unwrap(), &listening), own, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_systems_resolvers_are_asked_but_for_ourselves() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let text = "# one\nnameserver 127.0.0.1\n search contoso.test\nnameserver 192.0.2.53 # two\nnameserver 2001:db8::53\n\
+                    nameserver 192.0.2.53\nnameserver fe80::1%eth0\nnameserver\nnameservers 192.0.2.99\n;nameserver 192.0.2.98\n";
+        file.write_all(text.as_bytes()).unwrap();
+        let mut registry = Registry::with_resolv_conf(file.path().to_owned());
+        let rules = config(vec![forward(".", &[], &["system"])]);
+        let (routes, warnings) = registry.routes(&rules, &snapshot(), &["127.0.0.1:53".parse().unwrap()]);
+        let asked: Vec<String> = routes.plans()[0].1.upstreams.iter().map(|upstream| upstream.address.to_string()).collect();
+        assert_eq!(asked, ["192.0.2.53:53", "[2001:db8::53]:53"]);
+        assert_eq!(warnings, []);
+        std::fs::write(file.path(), "nameserver 127.0.0.1\n").unwrap();
+        let (routes, warnings) = registry.routes(&rules, &snapshot(), &["127.0.0.1:53".parse().unwrap()]);
+        assert!(found(&routes, 0, "a.test").is_none() && matches!(warnings[..], [Warning::NoSystemResolver { .. }]));
+        std::fs::remove_file(file.path()).unwrap();
+        let (_, warnings) = registry.routes(&rules, &snapshot(), &[]);
+        assert!(matches!(warnings[..], [Warning::Unreadable { .. }]));
+    }
+}

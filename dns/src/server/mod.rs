@@ -1,0 +1,240 @@
+//! The server as one thing: sockets, workers, resolver, and the state that they read.
+//!
+//! ```text
+//! bind ─▶ Bound ─ start ─▶ Server ─ publish (zones) ─ reconfigure (routes, access, cache …) ─ stop
+//!                             │
+//!                    ArcSwap<State> ◀── read by UDP workers, TCP, resolver: once a batch, a read, a round
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use config::Config;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use zones::snapshot::Snapshot;
+
+use crate::access::Access;
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::counters::{Counters, Totals, total};
+use crate::fallback::Recorder;
+use crate::listen::tcp::{self, Connections};
+use crate::listen::udp::Worker;
+use crate::listen::{Service, Streams};
+use crate::resolver::routes::Registry;
+use crate::resolver::thread::Resolver;
+use crate::route::Routes;
+use crate::state::{Settings, State};
+
+mod bind;
+
+pub use bind::{BindError, Bound};
+
+/// A server that answers. Dropped without [`Server::stop`], it ends without waiting.
+pub struct Server {
+    assembly: Assembly,
+    addresses: Vec<SocketAddr>,
+    resolver: Resolver,
+    runtime: Runtime,
+    workers: Vec<Worker>,
+    streams: Arc<Counters>,
+    connections: Arc<Connections>,
+    stop_workers: Arc<AtomicBool>,
+    stop_streams: watch::Sender<bool>,
+}
+
+/// Threads for TCP clients and TCP upstreams: their work is small beside that of the UDP workers.
+const STREAM_THREADS: usize = 2;
+
+impl Server {
+    /// Binds UDP for `workers` threads and TCP on each address; port 0 becomes one that is free for both. Nothing is answered yet.
+    pub fn bind(listen: &[SocketAddr], workers: usize) -> Result<Bound, BindError> {
+        Bound::new(listen, workers)
+    }
+
+    /// Starts answering from a configuration and the snapshot that was made with it.
+    pub fn start(config: &Config, bound: Bound, snapshot: Arc<Snapshot>, recorder: Arc<Recorder>) -> io::Result<Self> {
+        let clock = Clock::start();
+        let assembly = Assembly::new(config, snapshot, bound.addresses.clone())?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(STREAM_THREADS);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name("tcp").enable_all().build()?;
+        let state = assembly.state.clone();
+        let resolver = Resolver::start(state.clone(), clock, config.limits.pending, runtime.handle().clone(), Some(recorder.clone()))?;
+        let service = Service { state, clock, resolver: resolver.submitter(), recorder };
+        let stop_workers = Arc::new(AtomicBool::new(false));
+        let mut workers = Vec::new();
+        for (number, socket) in bound.udp.into_iter().flatten().enumerate() {
+            workers.push(Worker::start(format!("udp-{number}"), socket, service.clone(), stop_workers.clone())?);
+        }
+        let (stop_streams, stopped) = watch::channel(false);
+        let (streams, connections) = (Counters::shared(), Arc::new(Connections::default()));
+        let answerer = Arc::new(Streams { service, counters: streams.clone() });
+        for listener in bound.tcp {
+            let _enter = runtime.enter();
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            runtime.spawn(tcp::serve(listener, config.limits.clone(), connections.clone(), answerer.clone(), stopped.clone()));
+        }
+        let addresses = bound.addresses;
+        Ok(Self { assembly, addresses, resolver, runtime, workers, streams, connections, stop_workers, stop_streams })
+    }
+
+    /// The addresses that it listens on, UDP and TCP.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Private zones and networks as served now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.assembly.state.load().snapshot.clone()
+    }
+
+    /// Serves other private zones of the same configuration, from the next batch on.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.assembly.publish(snapshot);
+    }
+
+    /// Serves another configuration, and the snapshot made with it, from the next batch on. Addresses and workers stay as they are.
+    pub fn reconfigure(&mut self, config: &Config, snapshot: Arc<Snapshot>) {
+        self.assembly.reconfigure(config, snapshot);
+        self.resolver.limit(config.limits.pending);
+        self.resolver.reloaded();
+    }
+
+    /// True as long as every thread runs.
+    pub fn is_well(&self) -> bool {
+        self.workers.iter().all(Worker::is_running)
+    }
+
+    /// What all workers and streams have counted.
+    pub fn totals(&self) -> Totals {
+        total(self.workers.iter().map(|worker| &worker.counters).chain([&self.streams]))
+    }
+
+    /// TCP connections, open and refused.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// What asks upstreams.
+    pub fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
+    /// The state of the moment.
+    pub fn state(&self) -> Arc<State> {
+        self.assembly.state.load_full()
+    }
+
+    /// Takes no more questions, answers those under way for at most `drain`, and ends.
+    pub fn stop(self, drain: Duration) {
+        let start = Instant::now();
+        self.stop_workers.store(true, Ordering::Relaxed);
+        let _ = self.stop_streams.send(true);
+        // Sockets of the workers stay open in the jobs that wait, so their answers still leave.
+        self.workers.into_iter().for_each(Worker::join);
+        self.resolver.stop(drain);
+        while self.connections.open() > 0 && start.elapsed() < drain {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.runtime.shutdown_timeout(Duration::from_millis(100));
+    }
+}
+
+/// What makes states.
+#[derive(Debug)]
+struct Assembly {
+    state: Arc<ArcSwap<State>>,
+    config: Config,
+    registry: Registry,
+    own: Vec<SocketAddr>,
+    /// Takes states that were replaced.
+    retired: mpsc::Sender<Arc<State>>,
+}
+
+impl Assembly {
+    fn new(config: &Config, snapshot: Arc<Snapshot>, own: Vec<SocketAddr>) -> io::Result<Self> {
+        let mut registry = Registry::default();
+        let routes = routes(&mut registry, config, &snapshot, &own);
+        let cache = Arc::new(Cache::new(config.cache.size));
+        let state = Arc::new(ArcSwap::from_pointee(state(config, snapshot, routes, cache)));
+        Ok(Self { state, config: config.clone(), registry, own, retired: reaper()? })
+    }
+
+    fn swap(&self, state: State) {
+        let old = self.state.swap(Arc::new(state));
+        let _ = self.retired.send(old); // the reaper goes only when we do
+    }
+
+    /// Other private zones, the same configuration.
+    fn publish(&self, snapshot: Arc<Snapshot>) {
+        let old = self.state.load_full();
+        self.swap(state(&self.config, snapshot, old.routes.clone(), old.cache.clone()));
+    }
+
+    /// Another configuration, and the snapshot made with it: swapped together.
+    fn reconfigure(&mut self, config: &Config, snapshot: Arc<Snapshot>) {
+        let old = self.state.load_full();
+        let routes = routes(&mut self.registry, config, &snapshot, &self.own);
+        let cache = match self.config.cache.size == config.cache.size {
+            true => old.cache.clone(),
+            false => Arc::new(Cache::new(config.cache.size)),
+        };
+        self.config = config.clone();
+        self.swap(state(config, snapshot, routes, cache));
+    }
+}
+
+/// Drops states once no worker has them any more: freeing a large zone takes milliseconds, and whoever lets go last does it.
+fn reaper() -> io::Result<mpsc::Sender<Arc<State>>> {
+    const LOOK: Duration = Duration::from_millis(20);
+    let (retire, retired) = mpsc::channel::<Arc<State>>();
+    std::thread::Builder::new().name("reaper".into()).spawn(move || {
+        let mut waiting: Vec<Arc<State>> = Vec::new();
+        loop {
+            let next = if waiting.is_empty() {
+                retired.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected)
+            } else {
+                retired.recv_timeout(LOOK)
+            };
+            match next {
+                Ok(state) => waiting.push(state),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+            waiting.retain(|state| Arc::strong_count(state) > 1);
+        }
+    })?;
+    Ok(retire)
+}
+
+fn routes(registry: &mut Registry, config: &Config, snapshot: &Snapshot, own: &[SocketAddr]) -> Arc<Routes> {
+    let (routes, warnings) = registry.routes(config, snapshot, own);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Arc::new(routes)
+}
+
+fn state(config: &Config, snapshot: Arc<Snapshot>, routes: Arc<Routes>, cache: Arc<Cache>) -> State {
+    let server = &config.server;
+    State {
+        snapshot,
+        routes,
+        table: config.azure.clone(),
+        cache,
+        access: Access::from(server),
+        settings: Settings {
+            udp_size: server.udp_size,
+            nsid: server.nsid.as_deref().unwrap_or_default().as_bytes().into(),
+            version: server.version.as_deref().map(Into::into),
+            identity: server.identity.as_deref().map(Into::into),
+            cache: config.cache.clone(),
+            deadline: config.limits.query_deadline,
+        },
+    }
+}

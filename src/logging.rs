@@ -1,0 +1,74 @@
+//! The operational log: lines for people or JSON, on standard error.
+
+use std::io::IsTerminal;
+
+use config::model::{Log, LogFormat};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+
+/// Replaces `log.level`, for this run.
+pub const VARIABLE: &str = "POSTERN_LOG";
+
+/// The log, once started: its level can be changed while it runs.
+#[derive(Debug)]
+pub struct Logging {
+    filter: reload::Handle<EnvFilter, Registry>,
+    /// Level and format as last configured.
+    log: Log,
+}
+
+impl Logging {
+    /// Starts the log of the process. Once only.
+    pub fn start(log: &Log) -> Result<Self, String> {
+        let (filter, handle) = reload::Layer::new(filter(log)?);
+        let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+        // The journal has a clock of its own.
+        let in_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+        let lines: Box<dyn Layer<_> + Send + Sync> = match (log.format, in_journal) {
+            (LogFormat::Text, false) => Box::new(lines),
+            (LogFormat::Text, true) => Box::new(lines.without_time()),
+            (LogFormat::Json, _) => Box::new(lines.json().flatten_event(true)),
+        };
+        let started = tracing_subscriber::registry().with(filter).with(lines).try_init();
+        started.map_err(|error| format!("error: cannot start the log: {error}"))?;
+        Ok(Self { filter: handle, log: log.clone() })
+    }
+
+    /// Goes on with another level. The format stays, which is what the message says then.
+    pub fn reconfigure(&mut self, log: &Log) -> Result<(), String> {
+        if log.level != self.log.level {
+            let filter = filter(log)?;
+            self.filter.reload(filter).map_err(|error| format!("cannot change the log level: {error}"))?;
+            self.log.level = log.level.clone();
+        }
+        Ok(())
+    }
+}
+
+/// The level, or what the environment says in its place. The vocabulary's own crates are silent unless they are named: their lines speak
+/// of packets from strangers, and nobody bounds them.
+fn filter(log: &Log) -> Result<EnvFilter, String> {
+    const SILENT: &str = "hickory_proto=off,hickory_net=off,hickory_server=off,hickory_resolver=off";
+    let (level, whose) = match std::env::var(VARIABLE) {
+        Ok(level) if !level.is_empty() => (level, VARIABLE),
+        _ => (log.level.clone(), "log.level"),
+    };
+    EnvFilter::builder().parse(format!("{SILENT},{level}")).map_err(|error| format!("error: {whose} = \"{level}\": {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_a_word_or_a_filter() {
+        let filter = |level: &str| filter(&Log { level: level.into(), format: LogFormat::Text });
+        for level in ["info", "warn,postern_dns=debug", "hickory_proto=trace,info"] {
+            assert!(filter(level).is_ok(), "{level}");
+        }
+        let message = filter("info,postern=loud").unwrap_err();
+        assert!(message.starts_with("error: log.level = \"info,postern=loud\": "), "{message}");
+        assert!(filter("hickory_proto=trace,info").unwrap().to_string().contains("hickory_proto=trace"), "what is named is heard");
+    }
+}

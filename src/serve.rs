@@ -1,0 +1,189 @@
+//! `postern serve`: the order in which a server comes up, and goes.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use clap::Args;
+use config::Config;
+use dns::fallback;
+use dns::server::{Bound, Server};
+use zones::store::Store;
+use zones::watch::Watch;
+
+use crate::logging::Logging;
+use crate::{privileges, systemd};
+
+mod live;
+mod sample;
+mod signals;
+
+use live::Live;
+use sample::Sample;
+use signals::Signal;
+
+/// Serve DNS.
+///
+/// Without -c the configuration is ./postern.toml, or else /etc/postern/postern.toml. It and all files of zones are watched: a good change
+/// is served at once, a bad one changes nothing.
+///
+/// Signals: HUP reads everything again, USR1 reopens the file of the fallback record, TERM and INT stop once what is under way is answered;
+/// a second one stops at once.
+///
+/// POSTERN_LOG replaces `log.level`: error, warn, info, debug, trace, or a filter such as info,postern_dns=debug.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Configuration file.
+    #[arg(short, long, value_name = "FILE", conflicts_with = "lab")]
+    config: Option<PathBuf>,
+    /// Refuse to start when a zone's source is bad, as `server.strict`.
+    #[arg(long)]
+    strict: bool,
+    /// Serve sample zones in front of a simulated public Azure DNS: no configuration, no Internet, no root.
+    #[arg(long)]
+    lab: bool,
+    /// Where the lab's server listens; port 0 takes a free one. Default: 127.0.0.1:5354, or the next free port.
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "lab")]
+    listen: Option<SocketAddr>,
+    /// Directory that the lab's files are written to, over what is there. Default: a new one that goes when the server stops.
+    #[arg(long, value_name = "DIRECTORY", requires = "lab")]
+    directory: Option<PathBuf>,
+}
+
+/// Looked for in this order where no file is named.
+const PLACES: [&str; 2] = ["postern.toml", "/etc/postern/postern.toml"];
+
+/// Serves until a signal says otherwise.
+pub fn run(args: ServeArgs) -> ExitCode {
+    match serve(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &ServeArgs) -> Result<(), String> {
+    let happened = signals::catch()?; // before anybody can know that we run
+    let (config, bound, sample) = match args.lab {
+        true => {
+            let (sample, bound) = Sample::start(args.listen, args.directory.as_deref())?;
+            (sample.config().clone(), bound, Some(sample))
+        }
+        false => {
+            let path = configuration_file(args.config.as_deref())?;
+            let config = load(&path)?;
+            let bound = bind(&config)?;
+            (config, bound, None)
+        }
+    };
+    let logging = Logging::start(&config.log)?;
+    if let Some(user) = privileges::give_up(&config.server)? {
+        tracing::info!(target: "postern", "sockets are bound; now {user}");
+    }
+    let up = Up::start(&config, args.strict || config.server.strict, bound, logging)?;
+    if let Some(sample) = &sample {
+        sample.print(up.listening());
+    }
+    up.wait(&happened);
+    Ok(())
+}
+
+/// A server that is up.
+struct Up {
+    live: Arc<Mutex<Live>>,
+    watch: Watch,
+}
+
+impl Up {
+    fn start(config: &Config, strict: bool, bound: Bound, logging: Logging) -> Result<Self, String> {
+        let recorder = fallback::Recorder::new(&config.fallback);
+        let writer = fallback::Writer::start(recorder.clone(), &config.fallback).map_err(|error| {
+            let file = config.fallback.file.as_deref().unwrap_or(Path::new("")).display();
+            format!("error: cannot write the fallback record to {file}: {error}")
+        })?;
+        let (store, snapshot, report) = Store::open(config, config.azure.clone());
+        report.log();
+        if strict && report.has_errors() {
+            return Err("error: a zone's source is bad, and the server is strict: not started".into());
+        }
+        let server = Server::start(config, bound, snapshot, recorder).map_err(|error| format!("error: cannot start: {error}"))?;
+        for address in server.addresses() {
+            tracing::info!(target: "postern", %address, "listening");
+        }
+        let live = Arc::new(Mutex::new(Live::new(config.clone(), server, writer, logging)));
+        let on_event = live.clone();
+        let beside: Vec<PathBuf> = config.path.iter().chain(&config.server.zone_table).cloned().collect();
+        let watch = Watch::start(store, &beside, Box::new(move |store, event| live::lock(&on_event).on_event(store, event)))
+            .map_err(|error| format!("error: cannot watch for changes: {error}"))?;
+        let now_ready = live.clone();
+        let _ = watch.with_store(move |store| live::lock(&now_ready).ready(store)); // none: it ended, which was said
+        Ok(Self { live, watch })
+    }
+
+    fn listening(&self) -> Option<SocketAddr> {
+        live::lock(&self.live).server().addresses().first().copied()
+    }
+
+    /// Until a signal ends it.
+    fn wait(self, happened: &Receiver<Signal>) {
+        loop {
+            let next = match systemd::watchdog() {
+                Some(period) => happened.recv_timeout(period),
+                None => happened.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match next {
+                Ok(Signal::Reload) => {
+                    let live = self.live.clone();
+                    let _ = self.watch.with_store(move |store| live::lock(&live).reload(store)); // none: it ended, which was said
+                }
+                Ok(Signal::Reopen) => live::lock(&self.live).reopen(),
+                Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return self.stop(),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if live::lock(&self.live).server().is_well() {
+                systemd::alive();
+            }
+        }
+    }
+
+    fn stop(self) {
+        systemd::stopping();
+        let start = Instant::now();
+        drop(self.watch);
+        let Ok(live) = Arc::try_unwrap(self.live) else { return }; // the watch, which held the other, has ended
+        live.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).stop();
+        tracing::info!(target: "postern", took = ?start.elapsed(), "stopped");
+    }
+}
+
+fn configuration_file(named: Option<&Path>) -> Result<PathBuf, String> {
+    if let Some(path) = named {
+        return Ok(path.into());
+    }
+    PLACES.iter().map(PathBuf::from).find(|path| path.exists()).ok_or_else(|| {
+        format!(
+            "error: no configuration: neither {} nor {} is there. help: name one with -c, or try `postern serve --lab`, which needs none",
+            PLACES[0], PLACES[1]
+        )
+    })
+}
+
+/// Prints everything that is wrong, and the warnings.
+fn load(path: &Path) -> Result<Config, String> {
+    let told = |problems: &[config::Diagnostic]| problems.iter().map(|problem| format!("{problem}\n")).collect::<String>();
+    let loaded = config::load(path).map_err(|problems| format!("{}error: not started", told(&problems)))?;
+    eprint!("{}", told(&loaded.warnings));
+    Ok(loaded.config)
+}
+
+fn bind(config: &Config) -> Result<Bound, String> {
+    Server::bind(&config.server.listen, config.server.workers).map_err(|error| {
+        let hint = privileges::hint(error.address, &error.error);
+        format!("error: {error}{}{hint}", if hint.is_empty() { "" } else { " help: " })
+    })
+}

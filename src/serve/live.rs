@@ -1,0 +1,161 @@
+//! The server while it serves: what a change of files or a signal does to it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use config::Config;
+use dns::fallback;
+use dns::server::Server;
+use zones::snapshot::Snapshot;
+use zones::store::{Report, Store};
+use zones::watch::Event;
+
+use crate::logging::Logging;
+use crate::systemd;
+
+/// Everything that a reload touches.
+pub struct Live {
+    /// As it is applied: what needs a restart stands as it was at the start.
+    config: Config,
+    server: Server,
+    writer: fallback::Writer,
+    logging: Logging,
+    /// The last reload was refused, and why.
+    refused: Option<String>,
+    /// Zones whose source is bad: they serve their last good data, or none.
+    bad: Vec<Arc<str>>,
+}
+
+/// A panic while it was held leaves a server that serves.
+pub fn lock(live: &Mutex<Live>) -> MutexGuard<'_, Live> {
+    live.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Live {
+    /// A server that just started.
+    pub fn new(config: Config, server: Server, writer: fallback::Writer, logging: Logging) -> Self {
+        Self { config, server, writer, logging, refused: None, bad: Vec::new() }
+    }
+
+    /// The server.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Says that it answers.
+    pub fn ready(&mut self, store: &Store) {
+        self.see_sources(store);
+        let snapshot = self.server.snapshot();
+        let zones = snapshot.hosted().len();
+        let records: usize = snapshot.hosted().iter().map(|link| link.hosted.records()).sum();
+        tracing::info!(target: "postern", zones, records, generation = snapshot.generation, "ready");
+        systemd::ready(&self.status());
+    }
+
+    /// A source or the configuration file changed.
+    pub fn on_event(&mut self, store: &mut Store, event: Event) {
+        match event {
+            Event::Looked(snapshot, report) => {
+                self.publish(snapshot, &report);
+                self.see_sources(store);
+                systemd::status(&self.status());
+            }
+            Event::File(path) => {
+                tracing::info!(target: "postern", file = %path.display(), "changed");
+                self.reload(store);
+            }
+        }
+    }
+
+    /// Reads the configuration and every source again, and applies what can be applied. With a configuration that has errors nothing
+    /// changes.
+    pub fn reload(&mut self, store: &mut Store) {
+        systemd::reloading();
+        self.refused = self.try_reload(store).err();
+        match &self.refused {
+            None => tracing::info!(target: "postern", generation = self.server.snapshot().generation, "reloaded"),
+            Some(why) => tracing::error!(target: "postern", "reload refused, the old configuration serves on: {why}"),
+        }
+        self.see_sources(store);
+        systemd::ready(&self.status());
+    }
+
+    /// Opens the file of the fallback record anew.
+    pub fn reopen(&self) {
+        self.writer.reopen();
+        tracing::info!(target: "postern", "fallback record reopened");
+    }
+
+    /// Answers what is under way, writes what is noted, ends.
+    pub fn stop(self) {
+        self.server.stop(self.config.server.drain);
+        self.writer.stop();
+    }
+
+    fn try_reload(&mut self, store: &mut Store) -> Result<(), String> {
+        let config = match &self.config.path {
+            Some(path) => {
+                let loaded = config::load(path).map_err(|problems| {
+                    problems.iter().for_each(|problem| tracing::error!(target: "postern", "{problem}"));
+                    let more = if problems.len() == 1 { String::new() } else { format!(" and {} more", problems.len() - 1) };
+                    format!("{}{more}", problems.first().map(ToString::to_string).unwrap_or_default())
+                })?;
+                loaded.warnings.iter().for_each(|warning| tracing::warn!(target: "postern", "{warning}"));
+                loaded.config
+            }
+            None => self.config.clone(),
+        };
+        let config = self.keep_what_needs_a_restart(config);
+        // What can fail comes first, so that a refusal leaves nothing half done.
+        if config.fallback != self.config.fallback {
+            self.writer.reconfigure(&config.fallback).map_err(|error| format!("cannot write the fallback record: {error}"))?;
+        }
+        self.logging.reconfigure(&config.log)?;
+        let (snapshot, report) = store.reconfigure(&config);
+        report.log();
+        self.server.reconfigure(&config, snapshot);
+        self.config = config;
+        Ok(())
+    }
+
+    /// Says what a reload cannot change, and leaves it as it is.
+    fn keep_what_needs_a_restart(&self, mut new: Config) -> Config {
+        let old = &self.config;
+        fn keep<T: PartialEq + Clone>(key: &str, new: &mut T, old: &T) {
+            if new != old {
+                tracing::warn!(target: "postern", "`{key}` changed: it needs a restart, until then it stays as it was");
+                new.clone_from(old);
+            }
+        }
+        keep("server.listen", &mut new.server.listen, &old.server.listen);
+        keep("server.workers", &mut new.server.workers, &old.server.workers);
+        keep("server.user", &mut new.server.user, &old.server.user);
+        keep("server.group", &mut new.server.group, &old.server.group);
+        keep("log.format", &mut new.log.format, &old.log.format);
+        keep("fallback.queue", &mut new.fallback.queue, &old.fallback.queue);
+        new
+    }
+
+    fn publish(&mut self, snapshot: Arc<Snapshot>, report: &Report) {
+        report.log();
+        if report.is_new {
+            self.server.publish(snapshot);
+        }
+    }
+
+    fn see_sources(&mut self, store: &Store) {
+        self.bad = store.zones().filter(|zone| !zone.state.is_good()).map(|zone| zone.name.clone()).collect();
+    }
+
+    /// One line for `systemctl status`.
+    fn status(&self) -> String {
+        let snapshot = self.server.snapshot();
+        let mut status = format!("{} zones, generation {}", snapshot.hosted().len(), snapshot.generation);
+        if !self.bad.is_empty() {
+            status += &format!("; bad sources, last good data serves: {}", self.bad.join(", "));
+        }
+        if let Some(why) = &self.refused {
+            status += &format!("; reload refused: {why}");
+        }
+        status
+    }
+}

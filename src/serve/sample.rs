@@ -1,0 +1,93 @@
+//! `serve --lab`: sample zones, and the public DNS they need, on this machine.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use ::lab::{Lab, Scenario};
+use config::Config;
+use dns::server::{Bound, Server};
+
+/// The lab: files and the simulated public DNS. Dropped, both go, unless somebody named the directory.
+pub struct Sample {
+    sample: ::lab::Sample,
+    public: Lab,
+    temporary: Option<PathBuf>,
+}
+
+/// The first port that is tried, and how many after it. 5353 is left to multicast DNS.
+const FIRST_PORT: u16 = 5354;
+const PORTS: u16 = 50;
+
+impl Sample {
+    /// Starts the simulated DNS, binds the server's sockets, and writes the files that fit both.
+    pub fn start(listen: Option<SocketAddr>, directory: Option<&Path>) -> Result<(Self, Bound), String> {
+        let public = Lab::start(Scenario::azure(), (Ipv4Addr::LOCALHOST, 0).into())
+            .map_err(|error| format!("error: cannot start the simulated public DNS on loopback: {error}"))?;
+        let bound = bind(listen)?;
+        let listen = bound.addresses()[0]; // bound to one address
+        let (directory, temporary) = match directory {
+            Some(directory) => (directory.to_path_buf(), None),
+            None => {
+                let directory = new_directory()?;
+                (directory.clone(), Some(directory))
+            }
+        };
+        let sample = ::lab::sample(&directory, listen, public.address())
+            .map_err(|error| format!("error: cannot write the sample files to {}: {error}", directory.display()))?;
+        Ok((Self { sample, public, temporary }, bound))
+    }
+
+    /// What `serve` is to serve.
+    pub fn config(&self) -> &Config {
+        &self.sample.config
+    }
+
+    /// Says what runs, and what to try.
+    pub fn print(&self, listening: Option<SocketAddr>) {
+        let Some(listening) = listening else { return };
+        let directory = self.sample.directory.display();
+        println!("Postern listens on {listening}, a simulated public Azure DNS on {}.", self.public.address());
+        println!("Sample configuration and zones, watched: {directory}");
+        println!("Lines to try in another terminal; watch this one. Ctrl-C stops.\n");
+        println!("{}", ::lab::tour(listening, &self.sample.directory));
+    }
+}
+
+impl Drop for Sample {
+    fn drop(&mut self) {
+        if let Some(directory) = &self.temporary {
+            let _ = std::fs::remove_dir_all(directory); // in the system's temporary directory, which is cleaned
+        }
+    }
+}
+
+fn bind(listen: Option<SocketAddr>) -> Result<Bound, String> {
+    let tries = match listen {
+        Some(address) => vec![address],
+        None => (FIRST_PORT..FIRST_PORT + PORTS).map(|port| (Ipv4Addr::LOCALHOST, port).into()).collect(),
+    };
+    let mut tries = tries.into_iter().peekable();
+    while let Some(address) = tries.next() {
+        match Server::bind(&[address], 1) {
+            Ok(bound) => return Ok(bound),
+            Err(error) if error.error.kind() == ErrorKind::AddrInUse && tries.peek().is_some() => {}
+            Err(error) => return Err(format!("error: {error}")),
+        }
+    }
+    Err("error: no free port".into())
+}
+
+/// A directory that was not there, so that nobody else's links are followed.
+fn new_directory() -> Result<PathBuf, String> {
+    let parent = std::env::temp_dir();
+    for number in 0.. {
+        let directory = parent.join(format!("postern-lab-{}-{number}", std::process::id()));
+        match std::fs::create_dir(&directory) {
+            Ok(()) => return Ok(directory),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && number < 100 => {}
+            Err(error) => return Err(format!("error: cannot create {}: {error}", directory.display())),
+        }
+    }
+    unreachable!("the loop returns")
+}

@@ -1,0 +1,52 @@
+//! Signals, as messages.
+
+use std::process;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// HUP.
+    Reload,
+    /// USR1.
+    Reopen,
+    /// TERM or INT, the first; the second ends the process at once.
+    Stop,
+}
+
+/// Catches them from here on.
+pub fn catch() -> Result<Receiver<Signal>, String> {
+    let failed = |error: std::io::Error| format!("error: cannot catch signals: {error}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let streams = {
+        let _inside = runtime.enter();
+        let caught = |kind| signal(kind).map_err(failed);
+        [
+            caught(SignalKind::hangup())?,
+            caught(SignalKind::user_defined1())?,
+            caught(SignalKind::terminate())?,
+            caught(SignalKind::interrupt())?,
+        ]
+    };
+    let (sender, receiver) = channel();
+    std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(forward(streams, sender))).map_err(failed)?;
+    Ok(receiver)
+}
+
+async fn forward([mut hangup, mut user, mut terminate, mut interrupt]: [Stream; 4], to: Sender<Signal>) {
+    let mut stopping = false;
+    loop {
+        let (signal, number) = tokio::select! {
+            _ = hangup.recv() => (Signal::Reload, 1),
+            _ = user.recv() => (Signal::Reopen, 10),
+            _ = terminate.recv() => (Signal::Stop, 15),
+            _ = interrupt.recv() => (Signal::Stop, 2),
+        };
+        if signal == Signal::Stop && std::mem::replace(&mut stopping, true) {
+            process::exit(128 + number); // as a shell counts it
+        }
+        let _ = to.send(signal); // nobody listens once the server has stopped
+    }
+}
