@@ -153,6 +153,7 @@ impl Up {
 
     fn stop(self) {
         systemd::stopping();
+        tracing::info!(target: "postern", "stopping");
         let start = Instant::now();
         drop(self.watch);
         let Ok(live) = Arc::try_unwrap(self.live) else { return }; // the watch, which held the other, has ended
