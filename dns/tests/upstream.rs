@@ -1,0 +1,397 @@
+//! The resolver's thread with real sockets, against simulated upstreams that misbehave.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use config::model::{Recursion, Select, Transport, Upstream};
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{Name, RecordType};
+use lab::{Fault, Forgery, Lab, Scenario, TcpFault};
+use postern_dns::cache::Cache;
+use postern_dns::clock::Clock;
+use postern_dns::resolver::{Job, ReplyTo, Resolver};
+use postern_dns::route::{Plan, Route, RouteId, Routes};
+use postern_dns::state::{Settings, State};
+use postern_dns::upstream::{Condition, UpstreamStatus};
+use postern_dns::wire::question::{Edns as QuestionEdns, Question};
+use tokio::sync::mpsc;
+use zones::name::{NameBuf, WireName};
+use zones::snapshot::SnapshotBuilder;
+
+/// Longer than anything takes, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(30);
+const WWW: &str = "www.contoso.test";
+
+/// A resolver and what it needs to live.
+struct Server {
+    resolver: Resolver,
+    clock: Clock,
+    _runtime: tokio::runtime::Runtime,
+}
+
+/// Answers to one client, by the order in which they come.
+struct Client {
+    sender: mpsc::Sender<Vec<u8>>,
+    answers: mpsc::Receiver<Vec<u8>>,
+}
+
+impl Server {
+    /// All names at these upstreams, in this order, each waited for `timeout`.
+    fn start(upstreams: &[(SocketAddr, Transport)], timeout: Duration) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let clock = Clock::start();
+        let state = Arc::new(ArcSwap::from_pointee(state(upstreams, timeout)));
+        let resolver = Resolver::start(state, clock, 20_000, runtime.handle().clone(), None).unwrap();
+        Self { resolver, clock, _runtime: runtime }
+    }
+
+    fn submit(&self, client: &Client, id: u16, name: &str) {
+        let job = job(id, name, "127.0.0.1:9".parse().unwrap(), ReplyTo::Tcp(client.sender.clone()), self.clock);
+        assert!(self.resolver.submitter().submit(job).is_ok());
+    }
+
+    fn ask(&self, name: &str) -> Message {
+        let mut client = Client::new(1);
+        self.submit(&client, 7, name);
+        client.answer()
+    }
+
+    fn status(&self, of: SocketAddr) -> UpstreamStatus {
+        self.until(|upstreams| upstreams.iter().find(|status| status.address == of).cloned())
+    }
+
+    /// Waits until the upstreams show something.
+    fn until<T>(&self, shown: impl Fn(&[UpstreamStatus]) -> Option<T>) -> T {
+        poll(|| shown(&self.resolver.upstreams()))
+    }
+}
+
+impl Client {
+    fn new(most: usize) -> Self {
+        let (sender, answers) = mpsc::channel(most);
+        Self { sender, answers }
+    }
+
+    fn answer(&mut self) -> Message {
+        let octets = poll(|| self.answers.try_recv().ok());
+        Message::from_vec(&octets).unwrap()
+    }
+}
+
+fn poll<T>(mut what: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = what() {
+            return found;
+        }
+        assert!(Instant::now() < end, "waited for {PATIENCE:?} in vain");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn state(upstreams: &[(SocketAddr, Transport)], timeout: Duration) -> State {
+    let snapshot = Arc::new(SnapshotBuilder::new().network("all", &["0.0.0.0/0".parse().unwrap()], Recursion::Yes).build());
+    let mut routes = Routes::new(snapshot.networks().count());
+    let suffix = WireName::parse(".").unwrap();
+    for (network, _) in snapshot.networks() {
+        routes.add(network, &suffix, Route { id: RouteId(0), to_self: false });
+    }
+    let upstream =
+        |(address, transport): &(SocketAddr, Transport)| Upstream { address: *address, transport: *transport, in_flight: 20_000, rate: 0 };
+    let plan = Plan { suffix, upstreams: upstreams.iter().map(upstream).collect(), select: Select::Order, timeout };
+    routes.plan(RouteId(0), Arc::new(plan));
+    let settings = Settings {
+        udp_size: 1232,
+        nsid: Box::default(),
+        version: None,
+        identity: None,
+        cache: config::parse("", "t".as_ref()).unwrap().config.cache,
+        deadline: Duration::from_secs(5),
+    };
+    let table = Arc::new(config::azure::Table::builtin().clone());
+    State { snapshot, routes: Arc::new(routes), table, cache: Arc::new(Cache::new(1 << 20)), access: Default::default(), settings }
+}
+
+fn job(id: u16, name: &str, client: SocketAddr, reply: ReplyTo, clock: Clock) -> Box<Job> {
+    let mut query = Message::new(id, MessageType::Query, OpCode::Query);
+    query.metadata.recursion_desired = true;
+    query.add_query(Query::query(Name::from_ascii(format!("{name}.")).unwrap(), RecordType::A));
+    job_of(&query, client, reply, clock)
+}
+
+/// What a listener makes of a question.
+fn job_of(query: &Message, client: SocketAddr, reply: ReplyTo, clock: Clock) -> Box<Job> {
+    let mut query = query.clone();
+    query.edns = None;
+    let packet = query.to_vec().unwrap();
+    let asked = &query.queries[0];
+    let question = Question {
+        name: NameBuf::parse(&asked.name().to_ascii()).unwrap(),
+        rtype: asked.query_type().into(),
+        class: 1,
+        end: packet.len(),
+        recursion_desired: true,
+        checking_disabled: false,
+        authentic_data: false,
+        edns: Some(QuestionEdns { udp_size: 1232, dnssec_ok: false, nsid: false }),
+        signed: false,
+    };
+    Job::new(&packet, question, client, reply, 1232, clock.now()).unwrap()
+}
+
+fn lab(faults: Vec<Fault>) -> Lab {
+    let mut scenario = Scenario::empty().record("contoso.test. 60 SOA ns.contoso.test. host.contoso.test. 1 2 3 4 5");
+    scenario = scenario.record("www.contoso.test. 60 A 198.51.100.1").record("*.load.contoso.test. 60 A 198.51.100.2");
+    let lab = Lab::start(scenario, "127.0.0.1:0".parse().unwrap()).unwrap();
+    lab.set(faults);
+    lab
+}
+
+fn udp(lab: &Lab) -> (SocketAddr, Transport) {
+    (lab.address(), Transport::Udp)
+}
+
+fn tcp(lab: &Lab) -> (SocketAddr, Transport) {
+    (lab.address(), Transport::Tcp)
+}
+
+fn is_right(message: &Message) -> bool {
+    message.metadata.response_code == ResponseCode::NoError && message.answers.len() == 1
+}
+
+#[test]
+fn a_client_over_udp_is_answered_from_the_socket_that_it_asked() {
+    let lab = lab(vec![]);
+    let server = Server::start(&[udp(&lab)], Duration::from_secs(2));
+    let listener = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    for id in 1..=3 {
+        let reply = ReplyTo::Udp { socket: listener.clone(), local: None };
+        server.resolver.submitter().submit(job(id, WWW, client.local_addr().unwrap(), reply, server.clock)).unwrap();
+        let mut buffer = [0; 1500];
+        let (length, from) = client.recv_from(&mut buffer).unwrap();
+        let message = Message::from_vec(&buffer[..length]).unwrap();
+        assert_eq!((message.metadata.id, from), (id, listener.local_addr().unwrap()));
+        assert!(is_right(&message));
+    }
+    assert_eq!(lab.counters().asked(WWW, RecordType::A), 1, "once, then cached");
+}
+
+#[test]
+fn the_next_upstream_is_asked_whatever_the_first_one_sends() {
+    let tcp_faults = |fault| vec![Fault::everything().tcp(fault)];
+    let cases: Vec<(&str, Transport, Vec<Fault>)> = vec![
+        ("nothing", Transport::Udp, vec![Fault::everything().silent()]),
+        ("SERVFAIL", Transport::Udp, vec![Fault::everything().rcode(ResponseCode::ServFail)]),
+        ("REFUSED", Transport::Udp, vec![Fault::everything().rcode(ResponseCode::Refused)]),
+        ("another ID", Transport::Udp, vec![Fault::everything().forge(Forgery::Id)]),
+        ("another question", Transport::Udp, vec![Fault::everything().forge(Forgery::Question)]),
+        ("garbage", Transport::Udp, vec![Fault::everything().forge(Forgery::Garbage)]),
+        ("half a message", Transport::Udp, vec![Fault::everything().forge(Forgery::Cut)]),
+        ("from another port", Transport::Udp, vec![Fault::everything().forge(Forgery::Source)]),
+        ("truncated, then a reset", Transport::Udp, vec![Fault::everything().truncate().tcp(TcpFault::Reset)]),
+        ("a reset", Transport::Tcp, tcp_faults(TcpFault::Reset)),
+        ("a closed connection", Transport::Tcp, tcp_faults(TcpFault::Close)),
+        ("half an answer", Transport::Tcp, tcp_faults(TcpFault::Half)),
+        ("garbage over TCP", Transport::Tcp, vec![Fault::everything().forge(Forgery::Garbage)]),
+        ("another ID over TCP", Transport::Tcp, vec![Fault::everything().forge(Forgery::Id)]),
+        ("nothing over TCP", Transport::Tcp, vec![Fault::everything().silent()]),
+    ];
+    for (what, transport, faults) in cases {
+        let (bad, good) = (lab(faults), lab(vec![]));
+        let server = Server::start(&[(bad.address(), transport), udp(&good)], Duration::from_millis(400));
+        assert!(is_right(&server.ask(WWW)), "{what}");
+        assert_eq!(good.counters().asked(WWW, RecordType::A), 1, "{what}");
+        assert!(bad.counters().asked(WWW, RecordType::A) >= 1, "{what}");
+    }
+}
+
+#[test]
+fn a_forged_answer_that_comes_first_is_ignored_and_counted() {
+    for forgery in [Forgery::Id, Forgery::Question, Forgery::Source, Forgery::Garbage] {
+        let lab = lab(vec![Fault::everything().forge(forgery).honest_too()]);
+        let server = Server::start(&[udp(&lab)], Duration::from_secs(4));
+        assert!(is_right(&server.ask(WWW)), "{forgery:?}");
+        assert_eq!(lab.counters().asked(WWW, RecordType::A), 1, "no second question: {forgery:?}");
+        // A socket that is connected does not see what comes from elsewhere.
+        let stray = if forgery == Forgery::Source { 0 } else { 1 };
+        assert!(server.status(lab.address()).stray >= stray, "{forgery:?}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_keep_the_letter_case_and_one_that_answers_twice_are_understood() {
+    for fault in [Fault::everything().forge(Forgery::Case), Fault::everything().duplicate(1.0)] {
+        let lab = lab(vec![fault]);
+        let server = Server::start(&[udp(&lab)], Duration::from_secs(4));
+        assert!(is_right(&server.ask(WWW)));
+    }
+}
+
+#[test]
+fn truncation_leads_to_tcp_at_the_same_upstream() {
+    let lab = lab(vec![Fault::everything().truncate()]);
+    let server = Server::start(&[udp(&lab)], Duration::from_secs(4));
+    assert!(is_right(&server.ask(WWW)));
+    let asked = lab.counters().of(WWW, RecordType::A);
+    assert_eq!((asked.udp, asked.tcp), (1, 1));
+    assert_eq!(server.status(lab.address()).truncated, 1);
+}
+
+#[test]
+fn an_upstream_without_edns_is_asked_without() {
+    for edns in [lab::Edns::Formerr, lab::Edns::Badvers, lab::Edns::Ignore] {
+        let lab = lab(vec![Fault::everything().edns(edns)]);
+        let server = Server::start(&[udp(&lab)], Duration::from_secs(4));
+        assert!(is_right(&server.ask(WWW)), "{edns:?}");
+    }
+}
+
+#[test]
+fn many_questions_over_tcp_share_one_connection_and_survive_its_end() {
+    let lab = lab(vec![]);
+    let server = Server::start(&[tcp(&lab)], Duration::from_secs(4));
+    let mut client = Client::new(1000);
+    for round in 0..2 {
+        for id in 0..500 {
+            server.submit(&client, id, &format!("n{round}x{id}.load.contoso.test"));
+        }
+        let mut ids: Vec<u16> =
+            (0..500).map(|_| client.answer()).inspect(|message| assert!(is_right(message))).map(|message| message.metadata.id).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, (0..500).collect::<Vec<u16>>());
+    }
+    assert_eq!(lab.counters().tcp_connections, 1);
+    // The upstream closes once instead of answering: the question is asked again on a new connection.
+    lab.set(vec![Fault::everything().tcp(TcpFault::Close).times(1)]);
+    assert!(is_right(&server.ask("again.load.contoso.test")));
+    assert_eq!(lab.counters().tcp_connections, 2);
+    assert_eq!(server.status(lab.address()).lost, 0);
+}
+
+#[test]
+fn ports_and_ids_are_spread() {
+    let lab = lab(vec![]);
+    let server = Server::start(&[udp(&lab)], Duration::from_secs(4));
+    let mut client = Client::new(1);
+    for id in 0..1000 {
+        server.submit(&client, id, &format!("p{id}.load.contoso.test"));
+        assert!(is_right(&client.answer()));
+    }
+    let counters = lab.counters();
+    assert!(counters.source_ports >= 12, "{} ports", counters.source_ports);
+    assert!(counters.ids > 900, "{} IDs", counters.ids);
+    let arrivals = lab.arrivals();
+    let ports: Vec<u16> = arrivals.iter().map(|arrival| arrival.source.port()).collect();
+    assert!(ports.windows(2).filter(|pair| pair[0] == pair[1]).count() < 300, "hardly ever the same port twice in a row");
+}
+
+#[test]
+fn an_upstream_whose_port_is_closed_costs_no_time() {
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let good = lab(vec![]);
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let server = Server::start(&[(closed, transport), udp(&good)], Duration::from_secs(4));
+        let start = Instant::now();
+        for name in 0..5 {
+            assert!(is_right(&server.ask(&format!("c{name}{transport:?}.load.contoso.test"))));
+        }
+        assert!(start.elapsed() < Duration::from_secs(4), "the timeout was not waited for: {:?}", start.elapsed());
+        assert_eq!(server.status(closed).condition, Condition::Down, "three refusals are enough");
+    }
+}
+
+#[test]
+fn an_outage_ends_when_the_upstream_answers_again() {
+    let lab = lab(vec![Fault::everything().silent()]);
+    let server = Server::start(&[udp(&lab)], Duration::from_millis(100));
+    for name in 0..3 {
+        assert_eq!(server.ask(&format!("d{name}.load.contoso.test")).metadata.response_code, ResponseCode::ServFail);
+    }
+    assert_eq!(server.status(lab.address()).condition, Condition::Down);
+    lab.set(vec![]);
+    let start = Instant::now();
+    poll(|| is_right(&server.ask(&format!("e{:?}.load.contoso.test", start.elapsed().as_nanos()))).then_some(()));
+    assert_eq!(server.status(lab.address()).condition, Condition::Up);
+}
+
+#[test]
+fn twenty_thousand_questions_to_a_silent_upstream_hold_up_nobody_and_end() {
+    let (silent, good) = (lab(vec![Fault::everything().silent()]), lab(vec![]));
+    let server = Server::start(&[udp(&silent)], Duration::from_millis(1500));
+    let other = Server::start(&[udp(&good)], Duration::from_secs(4));
+    let mut client = Client::new(20_000);
+    let submitter = server.resolver.submitter();
+    let before = resident();
+    let mut refused = 0;
+    for id in 0..20_000u16 {
+        let reply = ReplyTo::Tcp(client.sender.clone());
+        let name = format!("q{id}.contoso.test");
+        refused += usize::from(submitter.submit(job(id, &name, "127.0.0.1:9".parse().unwrap(), reply, server.clock)).is_err());
+        if id % 1000 == 0 {
+            assert!(is_right(&other.ask(WWW)));
+        }
+    }
+    let grown = resident().saturating_sub(before);
+    let answers: Vec<Message> = (0..20_000 - refused).map(|_| client.answer()).collect();
+    assert!(answers.iter().all(|answer| answer.metadata.response_code == ResponseCode::ServFail));
+    assert!(client.answers.try_recv().is_err(), "no question is answered twice");
+    assert!(grown < 150 << 20, "{} MiB", grown >> 20);
+    println!("20,000 distinct questions: {} MiB, {refused} refused at the door", grown >> 20);
+}
+
+/// Resident memory of this process, octets.
+fn resident() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+#[test]
+fn s7_a_forward_to_our_own_listener_is_found_and_refused() {
+    let listener = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
+    listener.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let server = Arc::new(Server::start(&[(listener.local_addr().unwrap(), Transport::Udp)], Duration::from_secs(4)));
+    let stop = Arc::new(AtomicBool::new(false));
+    let worker = std::thread::spawn({
+        let (server, listener, stop) = (server.clone(), listener.clone(), stop.clone());
+        move || {
+            let mut buffer = [0; 1500];
+            while !stop.load(Ordering::Relaxed) {
+                let Ok((length, client)) = listener.recv_from(&mut buffer) else { continue };
+                let query = Message::from_vec(&buffer[..length]).unwrap();
+                let reply = ReplyTo::Udp { socket: listener.clone(), local: None };
+                server.resolver.submitter().submit(job_of(&query, client, reply, server.clock)).unwrap();
+            }
+        }
+    });
+    server.until(|upstreams| (upstreams.first()?.condition == Condition::Loop).then_some(()));
+    let start = Instant::now();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut query = Message::new(5, MessageType::Query, OpCode::Query);
+    query.add_query(Query::query(Name::from_ascii("www.contoso.test.").unwrap(), RecordType::A)).set_edns(Edns::new());
+    client.send_to(&query.to_vec().unwrap(), listener.local_addr().unwrap()).unwrap();
+    let mut buffer = [0; 1500];
+    let length = client.recv(&mut buffer).unwrap();
+    assert_eq!(Message::from_vec(&buffer[..length]).unwrap().metadata.response_code, ResponseCode::ServFail);
+    assert!(start.elapsed() < Duration::from_secs(4), "no timeout was waited for");
+    stop.store(true, Ordering::Relaxed);
+    worker.join().unwrap();
+}
+
+#[test]
+fn what_waits_is_answered_when_the_server_stops() {
+    let lab = lab(vec![Fault::everything().silent()]);
+    let server = Server::start(&[udp(&lab)], Duration::from_secs(4));
+    let mut client = Client::new(100);
+    for id in 0..100 {
+        server.submit(&client, id, &format!("s{id}.contoso.test"));
+    }
+    poll(|| (lab.counters().questions() >= 100).then_some(()));
+    server.resolver.stop(Duration::from_millis(50));
+    assert!((0..100).all(|_| client.answer().metadata.response_code == ResponseCode::ServFail));
+}
