@@ -95,9 +95,15 @@ impl Reader<'_> {
             return Err(Bad::new(token.spot, format!("{quoted} includes itself"), ""));
         }
         // The resolved path is what is opened, so that a link turned meanwhile leads nowhere else. A FIFO or a device would never end.
-        let bytes = fs::metadata(&real).and_then(|metadata| match metadata.is_file() {
-            true => fs::read(&real),
-            false => Err(std::io::Error::other("not a file")),
+        let bytes = fs::metadata(&real).and_then(|metadata| {
+            if !metadata.is_file() {
+                return Err(std::io::Error::other("not a file"));
+            }
+            // Offsets are 32 bits wide; looked at here so that nothing of that size is held.
+            if metadata.len() > u64::from(u32::MAX) {
+                return Err(std::io::Error::other("it is larger than 4 GiB"));
+            }
+            fs::read(&real)
         });
         self.read.included.push(Included { path: path.clone(), fingerprint: bytes.as_ref().ok().map(|bytes| fingerprint(bytes)) });
         let bytes = bytes.map_err(unreadable)?;
