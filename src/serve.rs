@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use clap::Args;
 use config::Config;
+use control::Control;
 use dns::fallback;
 use dns::server::{Bound, Server};
 use zones::store::Store;
@@ -17,10 +18,12 @@ use zones::watch::Watch;
 use crate::logging::Logging;
 use crate::{privileges, systemd};
 
+mod host;
 mod live;
 mod sample;
 mod signals;
 
+use host::Host;
 use live::Live;
 use sample::Sample;
 use signals::Signal;
@@ -96,7 +99,8 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
 /// A server that is up.
 struct Up {
     live: Arc<Mutex<Live>>,
-    watch: Watch,
+    watch: Arc<Watch>,
+    control: Arc<Control>,
 }
 
 impl Up {
@@ -111,7 +115,7 @@ impl Up {
         if strict && report.has_errors() {
             return Err("error: a zone's source is bad, and the server is strict: not started".into());
         }
-        let server = Server::start(config, bound, snapshot, recorder).map_err(|error| format!("error: cannot start: {error}"))?;
+        let server = Server::start(config, bound, snapshot, recorder.clone()).map_err(|error| format!("error: cannot start: {error}"))?;
         for address in server.addresses() {
             tracing::info!(target: "postern", %address, "listening");
         }
@@ -120,9 +124,15 @@ impl Up {
         let beside: Vec<PathBuf> = config.path.iter().chain(&config.server.zone_table).cloned().collect();
         let watch = Watch::start(store, &beside, Box::new(move |store, event| live::lock(&on_event).on_event(store, event)))
             .map_err(|error| format!("error: cannot watch for changes: {error}"))?;
+        let watch = Arc::new(watch);
+        let control = {
+            let held = live::lock(&live);
+            let host = Arc::new(Host::new(&live, &watch, held.standing()));
+            Arc::new(Control { editor: watch.editor(), state: held.server().states(), recorder, host })
+        };
         let now_ready = live.clone();
         let _ = watch.with_store(move |store| live::lock(&now_ready).ready(store)); // none: it ended, which was said
-        Ok(Self { live, watch })
+        Ok(Self { live, watch, control })
     }
 
     fn listening(&self) -> Option<SocketAddr> {
@@ -138,8 +148,7 @@ impl Up {
             };
             match next {
                 Ok(Signal::Reload) => {
-                    let live = self.live.clone();
-                    let _ = self.watch.with_store(move |store| live::lock(&live).reload(store)); // none: it ended, which was said
+                    let _ = self.control.host.reload(); // the log says why not
                 }
                 Ok(Signal::Reopen) => live::lock(&self.live).reopen(),
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return self.stop(),
@@ -155,6 +164,7 @@ impl Up {
         systemd::stopping();
         tracing::info!(target: "postern", "stopping");
         let start = Instant::now();
+        drop(self.control);
         drop(self.watch);
         let Ok(live) = Arc::try_unwrap(self.live) else { return }; // the watch, which held the other, has ended
         live.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).stop();

@@ -85,7 +85,7 @@ pub(crate) struct Section {
     pub(crate) form: Form,
     pub(crate) doc: &'static str,
     pub(crate) keys: &'static [&'static dyn AnyKey],
-    /// For a list: the tables that the sample shows, by their keys.
+    /// For a list: the tables that the sample shows, by their keys; `key = value` where a table needs another value than the example.
     pub(crate) shown: &'static [&'static [&'static str]],
     /// Keys of which exactly one must be there.
     pub(crate) one_of: &'static [&'static [&'static str]],

@@ -77,6 +77,9 @@ section! {
     /// How long a stop waits for answers that are under way.
     DRAIN "drain": Millis = Millis { least: 1, most: 5 * MINUTE, zero: "not at all" }, Default { default: r#""5s""# };
 
+    /// Directory for what the server keeps by itself: the journals of zones that an API or a transfer writes.
+    STATE "state": PathText = PathText, Absent { absent: "the one that systemd gives (`StateDirectory=`), else `state` beside this file", example: r#""/var/lib/postern""# };
+
     /// JSON file with rows that extend or replace those of the built-in private-link table.
     ZONE_TABLE "zone-table": PathText = PathText, Absent { absent: "the built-in table alone", example: r#""zone-table.json""# };
 }
@@ -98,12 +101,16 @@ section! {
 }
 
 section! {
-    /// A private zone, served from files of ours, linked to one or more networks. Files are watched.
+    /// A private zone, served from data of ours, linked to one or more networks. It has one writer: files, which are watched, or an API.
     ///
     /// The same name may be given several times with other records, each linked to other networks.
     zone = "zone", List,
-        shown: &[&["preset", "network", "directory", "on-missing", "min-ttl", "max-ttl"], &["name", "network", "file", "format"]],
-        one_of: &[&["preset", "name"], &["directory", "file"]];
+        shown: &[
+            &["preset", "network", "directory", "on-missing", "min-ttl", "max-ttl"],
+            &["name", "network", "file", "format"],
+            &["name = \"corp.contoso.com\"", "network", "api", "hold-deleted"],
+        ],
+        one_of: &[&["preset", "name"], &["directory", "file", "api"]];
 
     /// Several zones at once.
     PRESET "preset": OneOf<Preset> = OneOf { words: &Preset::WORDS }, Absent { absent: "`name` says which zone", example: r#""azure-health-data-services""# };
@@ -115,13 +122,20 @@ section! {
     NETWORK "network": List<NetworkName> = List { of: NetworkName, least: 1 }, Absent { absent: "all networks", example: r#"["hub"]"# };
 
     /// Directory that holds `<zone>.zone`, `<zone>.hosts` and `<zone>.json`, and for a preset any `*.json` and `*.hosts` with names of its zones.
-    DIRECTORY "directory": PathText = PathText, Absent { absent: "`file` says where the records are", example: r#""zones""# };
+    DIRECTORY "directory": PathText = PathText, Absent { absent: "`file` or `api` says where the records are", example: r#""zones""# };
 
     /// File that holds the records: a zone file, a hosts file, or JSON as `az` prints it.
-    FILE "file": PathText = PathText, Absent { absent: "`directory` says where the records are", example: r#""exports/blob.json""# };
+    FILE "file": PathText = PathText, Absent { absent: "`directory` or `api` says where the records are", example: r#""exports/blob.json""# };
 
     /// What is in `file`.
     FORMAT "format": OneOf<Format> = OneOf { words: &Format::WORDS }, Default { default: r#""auto""# };
+
+    /// Its records come through the API or as RFC 2136 updates. They are kept in `server.state`.
+    API "api": Switch = Switch, Absent { absent: "`directory` or `file` says where the records are", example: "true" };
+
+    /// How long a name that was deleted through the API goes on being answered, so that a client that deletes and then adds in two
+    /// calls lets no public answer out in between.
+    HOLD_DELETED "hold-deleted": Millis = Millis { least: 1, most: MINUTE, zero: "not at all" }, Default { default: r#""0s""# };
 
     /// What happens to a name that the zone lacks. A type that a name lacks is always NODATA.
     ON_MISSING "on-missing": OneOf<OnMissing> = OneOf { words: &OnMissing::WORDS }, Default { default: r#""public""# };

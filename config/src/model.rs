@@ -67,6 +67,8 @@ pub struct Server {
     pub udp_size: u16,
     /// How long a stop waits for answers that are under way.
     pub drain: Duration,
+    /// Directory of the journals of zones that an API or a transfer writes.
+    pub state: PathBuf,
     /// Extends or replaces rows of the built-in private-link zone table.
     pub zone_table: Option<PathBuf>,
 }
@@ -108,6 +110,8 @@ pub struct Zone {
     pub min_ttl: u32,
     /// Highest TTL given out, seconds.
     pub max_ttl: u32,
+    /// How long a name deleted through the API goes on being answered.
+    pub hold_deleted: Duration,
     /// Line of the `[[zone]]` in the configuration file, 1-based; 0: none.
     pub line: u32,
 }
@@ -128,6 +132,8 @@ pub enum Source {
         /// Path, resolved against the configuration file's directory.
         path: PathBuf,
     },
+    /// The API and RFC 2136 updates; kept in a journal in [`Server::state`].
+    Api,
 }
 
 /// What a source file holds.

@@ -1,6 +1,6 @@
 //! From what is written to what the server needs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -136,6 +136,7 @@ fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places
 
 fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> (Server, Arc<Table>) {
     use keys::server as key;
+    let directory = problems.directory().to_path_buf();
     let mut read = open(&key::SECTION, document, problems);
     let (listen, allow, deny) = (read.value(&key::LISTEN), read.value(&key::ALLOW), read.value(&key::DENY));
     places.listen = listen.iter().map(|item| item.at).collect();
@@ -172,9 +173,17 @@ fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Plac
         strict: read.value(&key::STRICT),
         udp_size: read.value(&key::UDP_SIZE),
         drain: read.value(&key::DRAIN),
+        state: read.option(&key::STATE).unwrap_or_else(|| usual_state(&directory)),
         zone_table,
     };
     (server, azure.unwrap_or_else(Table::shared))
+}
+
+/// What systemd made for the unit (systemd.exec(5), `StateDirectory=`; the first of several), else a directory beside the file.
+fn usual_state(directory: &Path) -> PathBuf {
+    let given = std::env::var_os("STATE_DIRECTORY").filter(|given| !given.is_empty());
+    let first = given.and_then(|given| std::env::split_paths(&given).next());
+    first.unwrap_or_else(|| directory.join("state"))
 }
 
 fn networks(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Network> {
@@ -237,11 +246,14 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
         let (preset, name) = (read.option(&key::PRESET), read.option(&key::NAME));
         let networks = read.option(&key::NETWORK).unwrap_or_default();
         let (directory, file) = (read.option(&key::DIRECTORY), read.option(&key::FILE));
+        let api = read.option(&key::API);
+        let hold_deleted = read.value(&key::HOLD_DELETED);
         let format = read.value(&key::FORMAT);
         let on_missing = read.value(&key::ON_MISSING);
         let (min_ttl, max_ttl) = (read.value(&key::MIN_TTL), read.value(&key::MAX_TTL));
         let (preset_at, name_at) = (read.place(&key::PRESET), read.place(&key::NAME));
         let (directory_at, file_at, format_at) = (read.place(&key::DIRECTORY), read.place(&key::FILE), read.place(&key::FORMAT));
+        let api_at = read.place(&key::API).filter(|_| api != Some(false));
         let ttl_at = read.place(&key::MIN_TTL).or(read.place(&key::MAX_TTL));
         let problems = read.problems();
         match (preset_at, name_at) {
@@ -255,19 +267,22 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
             }
             _ => {}
         }
-        match (directory_at, file_at) {
-            (Some(at), Some(_)) => problems.error(at, "a zone has one writer: `directory` or `file`, not both", "keep one of them"),
-            (None, None) if !problems.broken => {
+        match (directory_at, file_at, api_at) {
+            (Some(at), Some(_), _) => problems.error(at, "a zone has one writer: `directory` or `file`, not both", "keep one of them"),
+            (Some(_), _, Some(at)) | (_, Some(_), Some(at)) => {
+                problems.error(at, "a zone has one writer: files or the API, not both", "take `api` out, or what names the files");
+            }
+            (None, None, None) if !problems.broken => {
                 problems.error(
                     at,
                     "`[[zone]]` does not say where its records are",
-                    "write `file = \"…\"`, or `directory = \"…\"` for `<zone>.zone` in it",
+                    "write `file = \"…\"`, `directory = \"…\"` for `<zone>.zone` in it, or `api = true`",
                 );
             }
-            (None, Some(at)) if preset_at.is_some() => {
+            (None, Some(at), None) if preset_at.is_some() => {
                 problems.error(at, "a preset is several zones, which one file cannot hold", "write `directory = \"…\"`");
             }
-            (Some(_), None) if let Some(at) = format_at => {
+            (Some(_), None, None) if let Some(at) = format_at => {
                 problems.warning(at, "`format` has no effect with `directory`: there the names of the files tell", "take `format` out");
             }
             _ => {}
@@ -282,6 +297,7 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
         let source = match (file, directory) {
             (Some(path), _) => Source::File { path, format },
             (None, Some(path)) => Source::Directory { path },
+            (None, None) if api == Some(true) => Source::Api,
             (None, None) => continue,
         };
         let names: Vec<String> = match (preset, name) {
@@ -298,7 +314,7 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
         let networks = values(networks);
         for name in names {
             places.zones.push(place.clone());
-            zones.push(Zone { name, networks: networks.clone(), source: source.clone(), on_missing, min_ttl, max_ttl, line });
+            zones.push(Zone { name, networks: networks.clone(), source: source.clone(), on_missing, min_ttl, max_ttl, hold_deleted, line });
         }
     }
     zones

@@ -33,7 +33,11 @@ pub fn sample() -> String {
         for (index, keys) in section.shown.iter().enumerate() {
             text.push_str(if index > 0 { "\n" } else { "" });
             writeln!(text, "#{}", section.header()).ok();
-            for key in keys.iter().filter_map(|name| section.key(name)) {
+            for shown in keys.iter() {
+                let Some(key) = section.key(shown) else {
+                    writeln!(text, "#{shown}").ok();
+                    continue;
+                };
                 if told.contains(&key.name()) {
                     writeln!(text, "#{} = {}", key.name(), key.example()).ok();
                 } else {

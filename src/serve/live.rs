@@ -9,6 +9,7 @@ use zones::snapshot::Snapshot;
 use zones::store::{Report, Store};
 use zones::watch::Event;
 
+use super::host::Standing;
 use crate::logging::Logging;
 use crate::systemd;
 
@@ -23,6 +24,8 @@ pub struct Live {
     refused: Option<String>,
     /// Zones whose source is bad: they serve their last good data, or none.
     bad: Vec<Arc<str>>,
+    /// The same for interfaces.
+    standing: Arc<Standing>,
 }
 
 /// A panic while it was held leaves a server that serves.
@@ -33,7 +36,13 @@ pub fn lock(live: &Mutex<Live>) -> MutexGuard<'_, Live> {
 impl Live {
     /// A server that just started.
     pub fn new(config: Config, server: Server, writer: fallback::Writer, logging: Logging) -> Self {
-        Self { config, server, writer, logging, refused: None, bad: Vec::new() }
+        let standing = Standing::new(&config);
+        Self { config, server, writer, logging, refused: None, bad: Vec::new(), standing }
+    }
+
+    /// How it is doing, for interfaces.
+    pub fn standing(&self) -> Arc<Standing> {
+        self.standing.clone()
     }
 
     /// The server.
@@ -59,16 +68,17 @@ impl Live {
                 self.see_sources(store);
                 systemd::status(&self.status());
             }
+            Event::Edited(snapshot, _) => self.server.publish(snapshot),
             Event::File(path) => {
                 tracing::info!(target: "postern", file = %path.display(), "changed");
-                self.reload(store);
+                let _ = self.reload(store); // the log and the status say why not
             }
         }
     }
 
     /// Reads the configuration and every source again, and applies what can be applied. With a configuration that has errors nothing
     /// changes.
-    pub fn reload(&mut self, store: &mut Store) {
+    pub fn reload(&mut self, store: &mut Store) -> Result<(), String> {
         systemd::reloading();
         self.refused = self.try_reload(store).err();
         match &self.refused {
@@ -77,6 +87,7 @@ impl Live {
         }
         self.see_sources(store);
         systemd::ready(&self.status());
+        self.refused.clone().map_or(Ok(()), Err)
     }
 
     /// Opens the file of the fallback record anew.
@@ -113,6 +124,7 @@ impl Live {
         let (snapshot, report) = store.reconfigure(&config);
         report.log();
         self.server.reconfigure(&config, snapshot);
+        self.standing.configured(&config);
         self.config = config;
         Ok(())
     }
@@ -144,6 +156,8 @@ impl Live {
 
     fn see_sources(&mut self, store: &Store) {
         self.bad = store.zones().filter(|zone| !zone.state.is_good()).map(|zone| zone.name.clone()).collect();
+        let bad = store.zones().filter_map(|zone| Some(format!("zone {}: {}", zone.name, zone.state.error.as_ref()?.1)));
+        self.standing.ails(bad.chain(self.refused.iter().map(|why| format!("reload refused: {why}"))).collect());
     }
 
     /// One line for `systemctl status`.

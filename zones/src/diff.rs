@@ -54,7 +54,16 @@ impl Difference {
         self.added + self.changed + self.removed == 0
     }
 
-    fn note(&mut self, mark: char, owner: &NameBuf, rtype: u16) {
+    /// Counts another difference on top.
+    pub fn add(&mut self, later: &Self) {
+        self.added += later.added;
+        self.changed += later.changed;
+        self.removed += later.removed;
+        self.names.extend(later.names.iter().take(MAX_NAMES.saturating_sub(self.names.len())).cloned());
+    }
+
+    /// Counts an RRset: `+` came, `~` is otherwise, `-` is gone.
+    pub(crate) fn note(&mut self, mark: char, owner: &NameBuf, rtype: u16) {
         *match mark {
             '+' => &mut self.added,
             '~' => &mut self.changed,

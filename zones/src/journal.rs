@@ -65,7 +65,7 @@ pub struct Image {
 /// What a journal held when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Replay {
-    /// The image it starts with.
+    /// The image it starts with; its settings are the latest.
     pub image: Image,
     /// The changes since, oldest first.
     pub changes: Vec<Change>,
@@ -157,11 +157,12 @@ impl Journal {
                     replay.image.records.extend(image.records);
                     image_done = last;
                 }
-                Payload::Changes(more) if image_done => {
+                Payload::Entries(more, settings) if image_done => {
                     replay.changes.extend(more);
+                    replay.image.settings = settings.unwrap_or(replay.image.settings);
                     changes += (FRAME + payload.len()) as u64;
                 }
-                Payload::Changes(_) => return Err(damaged(at)),
+                Payload::Entries(..) => return Err(damaged(at)),
             }
             at += FRAME + payload.len();
         }
@@ -181,7 +182,18 @@ impl Journal {
         write_change(change, &mut self.pending);
     }
 
-    /// Puts every change appended since the last commit on the disk, with one write and one sync. After an error none of them is kept.
+    /// Adds other settings to the next [`Journal::commit`].
+    pub fn append_settings(&mut self, settings: &str) {
+        self.pending.push(SETTINGS);
+        write_text(settings, &mut self.pending);
+    }
+
+    /// Forgets what was appended since the last commit.
+    pub fn discard(&mut self) {
+        self.pending.clear();
+    }
+
+    /// Puts everything appended since the last commit on the disk, with one write and one sync. After an error none of them is kept.
     pub fn commit(&mut self) -> Result<(), JournalError> {
         if self.pending.is_empty() {
             return Ok(());
@@ -199,6 +211,11 @@ impl Journal {
         self.length += octets;
         self.changes += octets;
         Ok(())
+    }
+
+    /// True where what was appended is too much for one frame: only a new image ([`Journal::compact`]) can hold it.
+    pub fn is_overlong(&self) -> bool {
+        self.pending.len() > LONGEST
     }
 
     /// True where the changes outweigh the image, so that writing a new image pays.
@@ -220,13 +237,18 @@ impl Journal {
 }
 
 enum Payload {
-    Image { image: Image, last: bool },
-    Changes(Vec<Change>),
+    Image {
+        image: Image,
+        last: bool,
+    },
+    /// Changes, and the last settings among them.
+    Entries(Vec<Change>, Option<String>),
 }
 
 const IMAGE: u8 = 1;
 const IMAGE_END: u8 = 2;
 const CHANGE: u8 = 3;
+const SETTINGS: u8 = 4;
 
 fn write_frame(out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
@@ -309,22 +331,27 @@ fn any_frame_behind(octets: &[u8]) -> bool {
 
 fn read_payload(payload: &[u8]) -> Option<Payload> {
     let mut octets = Octets(payload);
-    let payload = match octets.number::<1>()? as u8 {
-        kind @ (IMAGE | IMAGE_END) => {
+    let kind = octets.number::<1>()? as u8;
+    let payload = match kind {
+        IMAGE | IMAGE_END => {
             let serial = octets.number::<4>()? as u32;
             let settings = octets.text()?;
             let records = octets.records()?;
             Payload::Image { image: Image { settings, serial, records }, last: kind == IMAGE_END }
         }
-        CHANGE => {
-            let mut changes = vec![octets.change()?];
-            while !octets.0.is_empty() {
-                (octets.number::<1>()? as u8 == CHANGE).then_some(())?;
-                changes.push(octets.change()?);
+        _ => {
+            let (mut changes, mut settings) = (Vec::new(), None);
+            let mut next = Some(kind);
+            while let Some(kind) = next {
+                match kind {
+                    CHANGE => changes.push(octets.change()?),
+                    SETTINGS => settings = Some(octets.text()?),
+                    _ => return None,
+                }
+                next = octets.number::<1>().map(|kind| kind as u8);
             }
-            Payload::Changes(changes)
+            Payload::Entries(changes, settings)
         }
-        _ => return None,
     };
     octets.0.is_empty().then_some(payload)
 }
@@ -427,6 +454,23 @@ mod tests {
         journal.append(&change(11));
         journal.commit().unwrap();
         assert_eq!(Journal::open(&path).unwrap().1.changes, [7, 8, 9, 10, 11].map(change));
+    }
+
+    #[test]
+    fn the_last_settings_count_and_what_was_discarded_does_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("zone.journal");
+        with_changes(&path, 1);
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        journal.append(&change(8));
+        journal.append_settings("one");
+        journal.append_settings("two");
+        journal.commit().unwrap();
+        journal.append_settings("three");
+        journal.discard();
+        journal.commit().unwrap();
+        let (_, replay) = Journal::open(&path).unwrap();
+        assert_eq!((replay.image.settings.as_str(), replay.changes.len(), replay.cut), ("two", 2, 0));
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //! [`Watch`](watch::Watch) says when to look.
 //!
 //! Reading order: [`name`], [`record`], [`lookup`], [`zone`], [`network`], [`snapshot`], then [`source`], [`store`], [`watch`]; beside
-//! them [`text`] reads sources, [`lint`] and [`diff`] judge, [`journal`] keeps what an API wrote.
+//! them [`text`] reads sources, [`lint`] and [`diff`] judge, [`edit`] is how an API changes a zone, [`journal`]
+//! keeps what it wrote.
 //!
 //! ```
 //! use config::model::{OnMissing, Recursion};
@@ -37,6 +38,7 @@
 #![forbid(unsafe_code)]
 
 pub mod diff;
+pub mod edit;
 pub mod journal;
 pub mod lint;
 pub mod lookup;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use config::model::{OnMissing, Recursion};
 use ipnet::IpNet;
 
+use crate::edit::{History, ZoneSettings};
 use crate::lookup::Lookup;
 use crate::name::{NameBuf, WireName, write_name};
 use crate::network::Clients;
@@ -55,6 +56,19 @@ pub struct Hosted {
     pub state: ZoneState,
     /// Where a record would be added.
     pub writer: Writer,
+    /// What an API sees of it, where an API writes it.
+    pub kept: Option<Kept>,
+}
+
+/// A zone as whoever writes it sees it.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// As committed. What is served may still have names that were deleted a moment ago (`hold-deleted`).
+    pub latest: Arc<Zone>,
+    /// Name, networks, policy, and what interfaces keep.
+    pub settings: Arc<ZoneSettings>,
+    /// Recent changes.
+    pub history: Arc<History>,
 }
 
 /// Data of a hosted zone.
@@ -77,6 +91,8 @@ pub enum Writer {
     Hosts(Arc<Path>),
     /// An export of Azure.
     Azure(Arc<Path>),
+    /// An API.
+    Api,
 }
 
 /// A hosted zone and the networks it is linked to.
@@ -225,8 +241,10 @@ impl Hosted {
         match &self.writer {
             Writer::Hosts(_) => format!("<private address> {}", owner.trim_end_matches('.')),
             Writer::Azure(_) => owner,
-            Writer::Memory | Writer::ZoneFile(_) if relative == 0 => format!("@ {DEFAULT_TTL} IN {} <private address>", type_name(rtype)),
-            Writer::Memory | Writer::ZoneFile(_) => {
+            Writer::Memory | Writer::Api | Writer::ZoneFile(_) if relative == 0 => {
+                format!("@ {DEFAULT_TTL} IN {} <private address>", type_name(rtype))
+            }
+            Writer::Memory | Writer::Api | Writer::ZoneFile(_) => {
                 let relative = name.as_wire()[..name.start(relative)].iter().chain(&[0]).copied().collect::<Vec<u8>>();
                 owner.clear();
                 let _ = write_name(&relative, &mut owner);
@@ -240,7 +258,7 @@ impl Writer {
     /// The file, where there is one.
     pub fn file(&self) -> Option<&Arc<Path>> {
         match self {
-            Self::Memory => None,
+            Self::Memory | Self::Api => None,
             Self::ZoneFile(path) | Self::Hosts(path) | Self::Azure(path) => Some(path),
         }
     }
@@ -316,7 +334,7 @@ impl Hosted {
         if name.len() > 1 {
             name.pop();
         }
-        Self { apex, name: name.into(), on_missing, state, writer }
+        Self { apex, name: name.into(), on_missing, state, writer, kept: None }
     }
 }
 

@@ -9,6 +9,9 @@
 //! that it finds as one new generation. The store keeps every snapshot until nobody else holds it, so that the last hold is given up here
 //! and never by a thread that answers.
 
+mod edits;
+mod journals;
+mod owned;
 mod report;
 mod unit;
 
@@ -23,6 +26,7 @@ use config::azure::Table;
 use config::model::{self, Config, Source};
 
 pub use crate::source::Look;
+pub use edits::Committed;
 pub use report::{Outcome, Report, SourceState, ZoneReport, ZoneStatus};
 
 use crate::diff::Difference;
@@ -30,8 +34,9 @@ use crate::lint;
 use crate::name::{NameBuf, WireName};
 use crate::network::Clients;
 use crate::record::{Position, Problem, Severity};
-use crate::snapshot::{Hosted, Snapshot, SnapshotBuilder, Writer, ZoneState};
+use crate::snapshot::{Hosted, Kept, Snapshot, SnapshotBuilder, Writer, ZoneState};
 use crate::zone::Zone;
+use owned::Owned;
 use unit::Unit;
 
 /// Zones, their sources, and the snapshots made of them.
@@ -44,6 +49,8 @@ pub struct Store {
     current: Arc<Snapshot>,
     /// Snapshots that somebody may still hold.
     old: Vec<Arc<Snapshot>>,
+    /// Journals were looked for.
+    is_open: bool,
 }
 
 /// A zone of the configuration.
@@ -60,6 +67,8 @@ struct Slot {
     build_error: Option<String>,
     state: SourceState,
     writer: Writer,
+    /// Where an API writes it: its journal and what is committed.
+    owned: Option<Owned>,
     /// As in the last snapshot; none: something of it changed since.
     hosted: Option<Arc<Hosted>>,
 }
@@ -71,14 +80,18 @@ struct Context {
     poll: Duration,
     settle: Duration,
     clients: Option<Arc<Clients>>,
+    /// Where journals are kept.
+    state: PathBuf,
 }
 
 impl Store {
     /// Reads every source once. A bad one is in the report, its zones have no data, and everything else serves.
     pub fn open(config: &Config, table: Arc<Table>) -> (Self, Arc<Snapshot>, Report) {
-        let context = Context { table, poll: config.server.poll, settle: config.server.settle, clients: None };
+        let state = config.server.state.clone();
+        let context = Context { table, poll: config.server.poll, settle: config.server.settle, clients: None, state };
         let current = Arc::new(SnapshotBuilder::new().build());
-        let mut store = Self { slots: Vec::new(), units: Vec::new(), networks: Vec::new(), context, current, old: Vec::new() };
+        let mut store =
+            Self { slots: Vec::new(), units: Vec::new(), networks: Vec::new(), context, current, old: Vec::new(), is_open: false };
         let (snapshot, report) = store.reconfigure(config);
         (store, snapshot, report)
     }
@@ -100,10 +113,9 @@ impl Store {
         let mut report = Report::default();
         let mut old: Vec<Slot> = std::mem::take(&mut self.slots);
         self.slots = config.zones.iter().filter_map(|zone| Slot::new(zone, &mut old)).collect();
-        for slot in old {
-            report.zones.push(slot.report(Outcome::Removed));
-        }
         self.networks = config.networks.clone();
+        self.keep_made(old, &mut report);
+        self.open_journals(&mut report);
         (self.context.poll, self.context.settle) = (config.server.poll, config.server.settle);
         self.context.clients = lint::networks(config).map(Arc::new);
         self.units = Unit::all(&self.slots, std::mem::take(&mut self.units));
@@ -220,13 +232,17 @@ impl Slot {
             Source::File { path, format: model::Format::Hosts } => Writer::Hosts(path.as_path().into()),
             Source::File { path, format: model::Format::Azure } => Writer::Azure(path.as_path().into()),
             Source::File { path, .. } => Writer::ZoneFile(path.as_path().into()),
+            Source::Api => Writer::Api,
         };
         let before = found.map(|found| old.remove(found));
-        let (zone, state) = before.map(|slot| (slot.zone, slot.state)).unwrap_or_default();
+        let (zone, state, owned) = before.map(|slot| (slot.zone, slot.state, slot.owned)).unwrap_or_default();
+        // Data goes with its writer: what files said is not what an API wrote, and the other way round.
+        let is_continued = owned.is_some() == (config.source == Source::Api);
+        let (zone, state, owned) = if is_continued { (zone, state, owned) } else { Default::default() };
         let networks = config.networks.as_slice().into();
         let reason = "its source was not read yet".into();
         let name = config.name.as_str().into();
-        Some(Self { config: config.clone(), name, apex, networks, zone, reason, build_error: None, state, writer, hosted: None })
+        Some(Self { config: config.clone(), name, apex, networks, zone, reason, build_error: None, state, writer, owned, hosted: None })
     }
 
     /// As it is in a snapshot.
@@ -235,7 +251,11 @@ impl Slot {
             Some(zone) => ZoneState::Serving(zone.clone()),
             None => ZoneState::Unavailable(self.reason.clone()),
         };
-        let new = || Arc::new(Hosted::new(self.apex.clone(), self.config.on_missing, state, self.writer.clone()));
+        let kept = self.owned.as_ref().map(|owned| {
+            let Owned { latest, settings, history, .. } = owned;
+            Kept { latest: latest.clone(), settings: settings.clone(), history: history.clone() }
+        });
+        let new = || Arc::new(Hosted { kept, ..Hosted::new(self.apex.clone(), self.config.on_missing, state, self.writer.clone()) });
         self.hosted.get_or_insert_with(new).clone()
     }
 

@@ -25,9 +25,10 @@ use config::model::Format;
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
+use crate::edit::{Editor, Refusal, Waiting};
 use crate::snapshot::Snapshot;
 use crate::source::{Input, Seen};
-use crate::store::{Look, Report, Store};
+use crate::store::{Committed, Look, Report, Store};
 
 /// Least time between looks, however many events come; more where a look takes long: a tenth of a core at most.
 const LEAST: Duration = Duration::from_millis(5);
@@ -44,6 +45,8 @@ const COMMANDS: usize = 16;
 pub enum Event {
     /// A look found something: a new snapshot where [`Report::is_new`], and what to log.
     Looked(Arc<Snapshot>, Report),
+    /// An API changed zones: a new snapshot, and what changed. Who asked is told once this was handled.
+    Edited(Arc<Snapshot>, Report),
     /// A file that is watched beside the sources has other content.
     File(PathBuf),
 }
@@ -52,15 +55,19 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Watch {
     sender: SyncSender<Message>,
+    waiting: Arc<Waiting>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Called on the watching thread; it may use the store, for a new configuration.
 pub type Callback = Box<dyn FnMut(&mut Store, Event) + Send>;
 
-enum Message {
+/// What wakes the thread.
+pub(crate) enum Message {
     /// An event came; one such message waits at most.
     Happened,
+    /// Edits wait.
+    Edits,
     Do(Box<dyn FnOnce(&mut Looker) + Send>),
     Stop,
 }
@@ -88,6 +95,11 @@ impl Watch {
         self.run(|watcher| work(&mut watcher.store))
     }
 
+    /// Hands edits to the store.
+    pub fn editor(&self) -> Editor {
+        Editor::new(self.waiting.clone(), self.sender.clone())
+    }
+
     fn run<R: Send + 'static>(&self, work: impl FnOnce(&mut Looker) -> R + Send + 'static) -> Option<R> {
         let (reply, answer) = sync_channel(1);
         let message = Message::Do(Box::new(move |watcher| {
@@ -108,10 +120,25 @@ impl Watch {
                 input.judged(&content, &[]);
             }
         }
-        let mut watcher =
-            Looker { store, callback, beside, notifier, interests, watched: HashMap::new(), happened, failed: HashSet::new() };
-        let thread = std::thread::Builder::new().name("postern-watch".into()).spawn(move || watcher.run(&receiver))?;
-        Ok(Self { sender, thread: Some(thread) })
+        let waiting = Arc::new(Waiting::default());
+        let mut watcher = Looker {
+            store,
+            callback,
+            beside,
+            notifier,
+            interests,
+            watched: HashMap::new(),
+            happened,
+            failed: HashSet::new(),
+            waiting: waiting.clone(),
+        };
+        let left = waiting.clone();
+        let thread = std::thread::Builder::new().name("postern-watch".into()).spawn(move || {
+            watcher.run(&receiver);
+            drop(receiver); // from here on whoever hands something over learns that nobody is there
+            left.take().into_iter().for_each(|task| task.refuse(Refusal::Stopped));
+        })?;
+        Ok(Self { sender, waiting, thread: Some(thread) })
     }
 }
 
@@ -125,7 +152,7 @@ impl Drop for Watch {
 }
 
 /// What the thread owns.
-struct Looker {
+pub(crate) struct Looker {
     store: Store,
     callback: Callback,
     beside: Vec<Input>,
@@ -136,6 +163,7 @@ struct Looker {
     happened: Arc<AtomicBool>,
     /// Directories that cannot be watched: said once.
     failed: HashSet<PathBuf>,
+    waiting: Arc<Waiting>,
 }
 
 impl Looker {
@@ -145,12 +173,13 @@ impl Looker {
         let mut again: Option<Instant> = None;
         let mut is_due = true; // something may have changed since the store was opened
         loop {
-            let mut deadline = next_poll.min(again.unwrap_or(next_poll));
+            let mut deadline = next_poll.min(again.unwrap_or(next_poll)).min(self.store.next_release().unwrap_or(next_poll));
             if is_due {
                 deadline = deadline.min(earliest);
             }
             match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Message::Happened) => is_due = true,
+                Ok(Message::Edits) => {} // below, as behind every message
                 Ok(Message::Do(work)) => {
                     work(self);
                     is_due |= self.watch();
@@ -159,6 +188,7 @@ impl Looker {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             is_due |= self.happened.load(Ordering::Acquire); // where the queue was full, only this tells
+            self.edit();
             let now = Instant::now();
             let is_time = is_due && now >= earliest || now >= next_poll || again.is_some_and(|again| now >= again);
             if !is_time {
@@ -173,6 +203,26 @@ impl Looker {
                 next_poll = next_poll.min(now + OLD);
             }
         }
+    }
+
+    /// Does what APIs asked for. While it writes to the disk more comes together, which the next round writes at once.
+    fn edit(&mut self) {
+        let now = Instant::now();
+        if self.store.next_release().is_some_and(|release| release <= now) {
+            let released = self.store.release(now);
+            self.tell(released);
+        }
+        if !self.waiting.is_empty() {
+            let committed = self.store.commit(self.waiting.take(), now);
+            self.tell(committed);
+        }
+    }
+
+    fn tell(&mut self, mut committed: Committed) {
+        if let Some(snapshot) = committed.snapshot.take() {
+            (self.callback)(&mut self.store, Event::Edited(snapshot, std::mem::take(&mut committed.report)));
+        }
+        committed.answer();
     }
 
     /// Gives when to look again, where something is still being written.

@@ -56,6 +56,16 @@ impl OnMissing {
         word("nxdomain", Self::Nxdomain, "NXDOMAIN (Azure: `Default`)"),
         word("servfail", Self::Servfail, "SERVFAIL"),
     ];
+
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|word| word.value == self).map_or("", |word| word.text)
+    }
+
+    /// The policy of a word.
+    pub fn of_word(text: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|word| word.text == text).map(|word| word.value)
+    }
 }
 
 impl Select {

@@ -130,6 +130,11 @@ impl Server {
         self.assembly.state.load_full()
     }
 
+    /// The state of the moment, for those who look again and again.
+    pub fn states(&self) -> Arc<ArcSwap<State>> {
+        self.assembly.state.clone()
+    }
+
     /// Takes no more questions, answers those under way for at most `drain`, and ends.
     pub fn stop(self, drain: Duration) {
         let start = Instant::now();

@@ -59,7 +59,7 @@ impl Unit {
     /// The units of all slots; what is known of the files of `old` ones is kept, but they are read again.
     pub fn all(slots: &[Slot], old: Vec<Unit>) -> Vec<Unit> {
         let mut units: Vec<Unit> = Vec::new();
-        for (index, slot) in slots.iter().enumerate() {
+        for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.config.source != Source::Api) {
             match units.iter_mut().find(|unit| unit.source == slot.config.source) {
                 Some(unit) => unit.zones.push(index),
                 None => units.push(Unit::new(slot.config.source.clone(), index)),
@@ -89,7 +89,7 @@ impl Unit {
     fn new(source: Source, slot: usize) -> Self {
         let inputs = match &source {
             Source::File { path, format } => vec![Input::new(path.clone(), *format, None)],
-            Source::Directory { .. } => Vec::new(),
+            Source::Directory { .. } | Source::Api => Vec::new(),
         };
         Self { source, zones: vec![slot], inputs, error: None, is_fresh: true }
     }
@@ -97,9 +97,10 @@ impl Unit {
     /// Paths to watch, there or not.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         let own = match &self.source {
-            Source::Directory { path } | Source::File { path, .. } => path.as_path(),
+            Source::Directory { path } | Source::File { path, .. } => Some(path.as_path()),
+            Source::Api => None, // no unit has it
         };
-        std::iter::once(own).chain(self.inputs.iter().flat_map(Input::paths))
+        own.into_iter().chain(self.inputs.iter().flat_map(Input::paths))
     }
 
     /// Reads what is new and gives it to the slots.

@@ -37,6 +37,7 @@ impl Site {
         let shared = current.clone();
         let callback = move |_: &mut Store, event: Event| match event {
             Event::Looked(snapshot, _) => *shared.lock().unwrap() = snapshot,
+            Event::Edited(snapshot, _) => *shared.lock().unwrap() = snapshot,
             Event::File(path) => sender.send(path).unwrap(),
         };
         let watch = Watch::start_with(store, &[path], Box::new(callback), with_events).unwrap();

@@ -1,0 +1,63 @@
+//! Everything that changes a running server or looks into it, beside files and signals.
+//!
+//! ```text
+//! HTTP (/v1, PowerDNS) ─┐                        ┌─▶ zones::edit::Editor ─▶ store thread ─▶ journal, snapshot
+//! UPDATE, NOTIFY, AXFR ─┼─▶ Control ─ reads ─────┼─▶ dns::state::State (snapshot, routes, cache)
+//! metrics, health ──────┘                        └─▶ Host: what only the program can do (reload, configuration)
+//! ```
+//! A change has one path, whatever brings it: [`zones::edit`]. Nothing here is on the path of a query.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use config::Config;
+use dns::fallback::Recorder;
+use dns::state::State;
+use zones::edit::{Done, Edit, Editor, Refusal, Task};
+
+/// What every interface works with. Shared by all of them.
+pub struct Control {
+    /// Changes zones.
+    pub editor: Editor,
+    /// What is served now.
+    pub state: Arc<ArcSwap<State>>,
+    /// The fallback ledger.
+    pub recorder: Arc<Recorder>,
+    /// The program.
+    pub host: Arc<dyn Host>,
+}
+
+/// What only the program can do.
+pub trait Host: Send + Sync {
+    /// Reads the configuration and every source again, as SIGHUP does; an error says why nothing changed.
+    fn reload(&self) -> Result<(), String>;
+
+    /// The configuration as it is applied.
+    fn config(&self) -> Arc<Config>;
+
+    /// What is not as it should be: sources that are bad, a configuration that was refused, threads that ended. Empty: all is well.
+    fn ailments(&self) -> Vec<String>;
+}
+
+impl Control {
+    /// Makes a change; back once it is on the disk and served, or refused.
+    pub async fn edit(&self, edit: Edit) -> Result<Done, Refusal> {
+        self.ask(|answer| Task::Edit(edit, answer)).await
+    }
+
+    /// Has the store do something: `task` makes it from the answer's way back.
+    pub async fn ask<T: Send + 'static>(&self, task: impl FnOnce(zones::edit::Answer<T>) -> Task) -> Result<T, Refusal> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        self.editor.submit(task(Box::new(move |result| {
+            let _ = reply.send(result); // nobody waits any more: the change is made all the same
+        })));
+        answer.await.unwrap_or(Err(Refusal::Stopped))
+    }
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,395 @@
+//! Edits on the store's thread: staged zone by zone, one fsync a journal for all that waits, then one new snapshot.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::sync::Arc;
+use std::time::Instant;
+
+use config::model::{self, Source};
+
+use super::owned::{self, Owned};
+use super::{Outcome, Report, Slot, Store};
+use crate::diff::Difference;
+use crate::edit::{Answer, Author, Configure, Done, Edit, NewZone, Refusal, Task, ZoneRef, ZoneSettings};
+use crate::journal;
+use crate::name::NameBuf;
+use crate::snapshot::Snapshot;
+use crate::zone::{Change, Zone};
+
+/// What came of a batch of tasks. The answers are given once the snapshot serves.
+#[derive(Default)]
+pub struct Committed {
+    /// What to serve from now on; none: nothing changed.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// What changed.
+    pub report: Report,
+    generation: u64,
+    answers: Vec<Box<dyn FnOnce(u64) + Send>>,
+}
+
+/// Edits of one zone that are not on the disk yet.
+struct Staged {
+    slot: usize,
+    zone: Arc<Zone>,
+    changes: Vec<Change>,
+    difference: Difference,
+    done: Vec<(Author, Done, Answer<Done>)>,
+}
+
+impl Committed {
+    /// Tells everybody who asked.
+    pub fn answer(self) {
+        let generation = self.generation;
+        self.answers.into_iter().for_each(|answer| answer(generation));
+    }
+}
+
+impl Store {
+    /// Does everything that was asked, in order. Edits that follow each other go to the disk together.
+    pub fn commit(&mut self, tasks: VecDeque<Task>, now: Instant) -> Committed {
+        let mut committed = Committed::default();
+        let mut staged: Vec<Staged> = Vec::new();
+        let mut is_anew = false;
+        for task in tasks {
+            if let Task::Edit(edit, answer) = task {
+                if let Err((answer, refusal)) = self.stage(edit, answer, &mut staged, &mut committed) {
+                    committed.answers.push(Box::new(move |_| answer(Err(refusal))));
+                }
+                continue;
+            }
+            self.flush(&mut staged, &mut committed, now);
+            is_anew = true;
+            match task {
+                Task::Edit(..) => {} // above
+                Task::Create(new, author, answer) => {
+                    let made = self.create(new, &author, &mut committed.report);
+                    committed.answers.push(Box::new(move |generation| answer(made.map(|done| Done { generation, ..done }))));
+                }
+                Task::Remove(zone, author, answer) => {
+                    let removed = self.remove(&zone, &author, &mut committed.report);
+                    committed.answers.push(Box::new(move |_| answer(removed)));
+                }
+                Task::Configure(zone, author, change, answer) => {
+                    let settings = self.configure(&zone, &author, change, &mut committed.report);
+                    committed.answers.push(Box::new(move |_| answer(settings)));
+                }
+            }
+        }
+        self.flush(&mut staged, &mut committed, now);
+        self.publish_changed(is_anew, &mut committed);
+        committed
+    }
+
+    /// Lets held names go whose time is over.
+    pub fn release(&mut self, now: Instant) -> Committed {
+        for slot in &mut self.slots {
+            let Some(owned) = slot.owned.as_mut().filter(|owned| owned.next_release().is_some_and(|until| until <= now)) else { continue };
+            slot.zone = Some(owned.served(now));
+            slot.hosted = None;
+        }
+        let mut committed = Committed::default();
+        self.publish_changed(false, &mut committed);
+        committed
+    }
+
+    /// When [`Store::release`] has something to do.
+    pub fn next_release(&self) -> Option<Instant> {
+        self.slots.iter().filter_map(|slot| slot.owned.as_ref()?.next_release()).min()
+    }
+
+    fn publish_changed(&mut self, is_anew: bool, committed: &mut Committed) {
+        if is_anew || self.slots.iter().any(|slot| slot.hosted.is_none()) {
+            self.publish(is_anew);
+            committed.report.is_new = true;
+            committed.snapshot = Some(self.current.clone());
+        }
+        committed.generation = self.current.generation;
+        committed.report.generation = self.current.generation;
+        self.drop_old();
+    }
+
+    /// Makes the zone as the edit wants it and appends the difference to its journal, not yet on the disk.
+    fn stage(
+        &mut self,
+        edit: Edit,
+        answer: Answer<Done>,
+        staged: &mut Vec<Staged>,
+        committed: &mut Committed,
+    ) -> Result<(), (Answer<Done>, Refusal)> {
+        let place = match self.place_of(&edit.zone) {
+            Ok(place) => place,
+            Err(refusal) => return Err((answer, refusal)),
+        };
+        let slot = &mut self.slots[place];
+        if let Some(refusal) = slot.refuses_edits() {
+            return Err((answer, refusal));
+        }
+        let Some(owned) = &mut slot.owned else { return Err((answer, Refusal::Stopped)) }; // refused above
+        let at = staged.iter().position(|staged| staged.slot == place);
+        let before = at.map_or_else(|| owned.latest.clone(), |at| staged[at].zone.clone());
+        let changes = match (edit.make)(&before) {
+            Ok(changes) => changes,
+            Err(refusal) => return Err((answer, refusal)),
+        };
+        let after = match before.apply(&changes) {
+            Ok(after) => Arc::new(after),
+            Err(refused) => return Err((answer, Refusal::Invalid(refused))),
+        };
+        let warnings = owned::lint_changes(&changes, self.context.clients.as_deref());
+        let (change, difference) = owned::compare(&before, &after, &changes, &edit.author).unzip();
+        let (name, networks) = (slot.name.clone(), slot.networks.clone());
+        let done = |after: Arc<Zone>, change: Option<journal::Change>| Done {
+            name,
+            networks,
+            before: before.clone(),
+            after,
+            difference: difference.clone().unwrap_or_default(),
+            change: change.map(Arc::new),
+            warnings,
+            generation: 0, // known when it is served
+        };
+        let Some(change) = change.filter(|_| !edit.is_dry) else {
+            let after = if difference.is_some() { after } else { before.clone() };
+            let done = done(after, None);
+            committed.answers.push(Box::new(move |generation| answer(Ok(Done { generation, ..done }))));
+            return Ok(());
+        };
+        owned.journal.append(&change);
+        let done = done(after.clone(), Some(change));
+        match at {
+            Some(at) => {
+                let staged = &mut staged[at];
+                staged.zone = after;
+                staged.changes.extend(changes);
+                staged.difference.add(&done.difference);
+                staged.done.push((edit.author, done, answer));
+            }
+            None => {
+                let difference = done.difference.clone();
+                staged.push(Staged { slot: place, zone: after, changes, difference, done: vec![(edit.author, done, answer)] });
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what is staged on the disk; what gets there is served by the next snapshot, the rest is refused.
+    fn flush(&mut self, staged: &mut Vec<Staged>, committed: &mut Committed, now: Instant) {
+        for Staged { slot, zone, changes, difference, done } in staged.drain(..) {
+            let slot = &mut self.slots[slot];
+            let Some(owned) = &mut slot.owned else { continue }; // it was staged because there is one
+            let latest = std::mem::replace(&mut owned.latest, zone.clone());
+            let written = match owned.journal.is_overlong() {
+                true => owned.compact(),
+                false => owned.journal.commit(),
+            };
+            if let Err(error) = written {
+                owned.journal.discard();
+                owned.latest = latest;
+                tracing::error!(zone = &*slot.name, "changes are refused: {error}");
+                for (_, _, answer) in done {
+                    let refusal = Refusal::Journal(error.to_string());
+                    committed.answers.push(Box::new(move |_| answer(Err(refusal))));
+                }
+                continue;
+            }
+            owned.latest = latest;
+            owned.take(zone, &changes, slot.config.hold_deleted, now);
+            if owned.journal.wants_compaction()
+                && let Err(error) = owned.compact()
+            {
+                tracing::error!(zone = &*slot.name, "the journal goes on as it is: {error}");
+            }
+            for (author, done, answer) in done {
+                if let Some(change) = &done.change {
+                    owned.history.push(change.clone());
+                    audit(&author, &slot.name, &slot.networks, done.after.serial(), &done.difference.to_string());
+                }
+                committed.answers.push(Box::new(move |generation| answer(Ok(Done { generation, ..done }))));
+            }
+            slot.zone = Some(owned.served(now));
+            slot.hosted = None;
+            slot.state.changed = Some(std::time::SystemTime::now());
+            let report = slot.report(Outcome::Changed(difference));
+            committed.report.zones.push(report);
+        }
+    }
+
+    fn create(&mut self, new: NewZone, author: &Author, report: &mut Report) -> Result<Done, Refusal> {
+        let NewZone { settings, records } = new;
+        let settings = ZoneSettings { declared: false, ..settings };
+        let slot = self.slot_of(&settings)?;
+        let zone = slot.empty_builder().finish(unix_seconds()).map_err(|_| Refusal::Stopped)?.zone; // no record, no problem
+        let serial = zone.serial();
+        let zone = zone.apply(&records).map_err(Refusal::Invalid)?;
+        let sets_serial = records.iter().any(|change| change.rtype == crate::zone::rtype::SOA);
+        let zone = if sets_serial { zone } else { zone.with_serial(serial) };
+        let path = owned::path_for(&self.context.state, &settings.name);
+        let owned = Owned::create(path, settings, zone).map_err(|error| Refusal::Journal(error.to_string()))?;
+        let warnings = owned::lint_changes(&records, self.context.clients.as_deref());
+        let zone = owned.latest.clone();
+        audit(author, &slot.name, &slot.networks, zone.serial(), "zone created");
+        let difference = Difference::whole(&zone, true);
+        let slot = Slot { owned: Some(owned), zone: Some(zone.clone()), ..slot };
+        report.zones.push(slot.report(Outcome::Loaded));
+        let (name, networks) = (slot.name.clone(), slot.networks.clone());
+        self.slots.push(slot);
+        Ok(Done { name, networks, before: zone.clone(), after: zone, difference, change: None, warnings, generation: 0 })
+    }
+
+    fn remove(&mut self, zone: &ZoneRef, author: &Author, report: &mut Report) -> Result<(), Refusal> {
+        let place = self.place_of(zone)?;
+        let slot = &self.slots[place];
+        let name = slot.name.clone();
+        match &slot.owned {
+            Some(owned) if !owned.settings.declared => {
+                fs::remove_file(&owned.path).map_err(|error| Refusal::Journal(error.to_string()))?;
+            }
+            _ => return Err(Refusal::ReadOnly { name, writer: slot.declared_by() }),
+        }
+        let slot = self.slots.remove(place);
+        audit(author, &name, &slot.networks, slot.zone.as_ref().map_or(0, |zone| zone.serial()), "zone removed");
+        report.zones.push(slot.report(Outcome::Removed));
+        self.units = super::unit::Unit::all(&self.slots, std::mem::take(&mut self.units)); // places moved
+        Ok(())
+    }
+
+    fn configure(&mut self, zone: &ZoneRef, author: &Author, change: Configure, report: &mut Report) -> Result<Arc<ZoneSettings>, Refusal> {
+        let place = self.place_of(zone)?;
+        let name = self.slots[place].name.clone();
+        let writer = self.slots[place].declared_by();
+        let Some(owned) = &self.slots[place].owned else { return Err(Refusal::ReadOnly { name, writer }) };
+        let old = owned.settings.clone();
+        let mut settings = (*old).clone();
+        change(&mut settings)?;
+        settings.name.clone_from(&old.name);
+        settings.declared = old.declared;
+        let moves = settings.networks != old.networks || settings.on_missing != old.on_missing;
+        if moves && old.declared {
+            return Err(Refusal::ReadOnly { name, writer });
+        }
+        if moves {
+            self.check_links(&settings, Some(place))?;
+        }
+        let slot = &mut self.slots[place];
+        let Some(owned) = &mut slot.owned else { return Err(Refusal::Stopped) }; // there was one above
+        owned.journal.append_settings(&serde_json::to_string(&settings).unwrap_or_default());
+        if let Err(error) = owned.journal.commit() {
+            owned.journal.discard();
+            return Err(Refusal::Journal(error.to_string()));
+        }
+        owned.settings = Arc::new(settings);
+        slot.config.networks.clone_from(&owned.settings.networks);
+        slot.config.on_missing = owned.settings.on_missing;
+        slot.networks = owned.settings.networks.as_slice().into();
+        slot.hosted = None;
+        let settings = owned.settings.clone();
+        if *settings != *old {
+            audit(author, &slot.name, &slot.networks, slot.zone.as_ref().map_or(0, |zone| zone.serial()), "settings changed");
+        }
+        report.is_new = true;
+        Ok(settings)
+    }
+
+    /// The slot that somebody names.
+    fn place_of(&self, zone: &ZoneRef) -> Result<usize, Refusal> {
+        let is_meant = |slot: &Slot| {
+            let linked = |network: &String| slot.networks.is_empty() || slot.networks.contains(network);
+            *slot.name == zone.name && zone.network.as_ref().is_none_or(linked)
+        };
+        let mut places = (0..self.slots.len()).filter(|place| is_meant(&self.slots[*place]));
+        let place = places.next().ok_or_else(|| Refusal::NoZone(zone.to_string()))?;
+        let others: Vec<usize> = places.collect();
+        if others.is_empty() {
+            return Ok(place);
+        }
+        let network = |place: &usize| self.slots[*place].networks.first().cloned().unwrap_or_default();
+        Err(Refusal::Ambiguous { name: zone.name.clone(), networks: std::iter::once(&place).chain(&others).map(network).collect() })
+    }
+
+    /// A slot for a zone that an API makes, with no data yet.
+    fn slot_of(&self, settings: &ZoneSettings) -> Result<Slot, Refusal> {
+        let invalid = |message: String| Refusal::Invalid(vec![crate::zone::Refused { change: 0, message }]);
+        let name = NameBuf::parse(&settings.name).map_err(|error| invalid(format!("`{}` is not a name: {error}", settings.name)))?;
+        let text = name.to_string().to_ascii_lowercase();
+        let plain = if text == "." { "." } else { text.trim_end_matches('.') };
+        if plain != settings.name {
+            return Err(invalid(format!("write the zone's name as `{plain}`")));
+        }
+        self.check_links(settings, None)?;
+        Slot::new(&made_zone(settings), &mut Vec::new()).ok_or_else(|| invalid(format!("`{}` is not a name", settings.name)))
+    }
+
+    /// Networks must be there, and none may have the zone twice.
+    pub(super) fn check_links(&self, settings: &ZoneSettings, not: Option<usize>) -> Result<(), Refusal> {
+        if let Some(unknown) = settings.networks.iter().find(|name| !self.networks.iter().any(|network| network.name == **name)) {
+            let message = format!("there is no network `{unknown}`");
+            return Err(Refusal::Invalid(vec![crate::zone::Refused { change: 0, message }]));
+        }
+        let meets = |slot: &Slot| {
+            slot.networks.is_empty() || settings.networks.is_empty() || settings.networks.iter().any(|name| slot.networks.contains(name))
+        };
+        let twice = self.slots.iter().enumerate().find(|(place, slot)| Some(*place) != not && *slot.name == settings.name && meets(slot));
+        twice.map_or(Ok(()), |(_, slot)| {
+            let networks = if slot.networks.is_empty() { "all networks".into() } else { slot.networks.join(", ") };
+            Err(Refusal::Exists(format!("zone {} is hosted already, for {networks}", settings.name)))
+        })
+    }
+}
+
+impl Slot {
+    /// Why its records are not to be changed by an edit; none: they are.
+    fn refuses_edits(&self) -> Option<Refusal> {
+        let name = self.name.clone();
+        match (&self.owned, &self.config.source) {
+            (Some(_), _) => None,
+            (None, Source::Api) => Some(Refusal::Unavailable { name, reason: self.reason.to_string() }),
+            (None, Source::File { path, .. }) => Some(Refusal::ReadOnly { name, writer: format!("file {}", path.display()) }),
+            (None, Source::Directory { path }) => Some(Refusal::ReadOnly { name, writer: format!("files in {}", path.display()) }),
+        }
+    }
+
+    /// What says that the zone is hosted.
+    fn declared_by(&self) -> String {
+        match self.config.line {
+            0 => "the configuration".into(),
+            line => format!("the configuration, line {line}"),
+        }
+    }
+}
+
+impl Owned {
+    /// Begins the journal anew with the zone as it is.
+    fn compact(&mut self) -> Result<(), journal::JournalError> {
+        self.journal.discard();
+        let image = self.image();
+        self.journal.compact(&image)
+    }
+}
+
+/// A zone that an API made, as the configuration would say it.
+pub(super) fn made_zone(settings: &ZoneSettings) -> model::Zone {
+    model::Zone {
+        name: settings.name.clone(),
+        networks: settings.networks.clone(),
+        source: Source::Api,
+        on_missing: settings.on_missing,
+        min_ttl: 0,
+        max_ttl: i32::MAX as u32,
+        hold_deleted: std::time::Duration::ZERO,
+        line: 0,
+    }
+}
+
+/// Who, when, what, from where: one line a change, under a target of its own.
+fn audit(author: &Author, zone: &str, networks: &[String], serial: u32, what: &str) {
+    let from = author.from.map(|from| from.to_string()).unwrap_or_default();
+    tracing::info!(target: "postern::audit", zone, networks = networks.join(","), serial, who = &*author.who, via = author.via.word(), from, "{what}");
+}
+
+/// A serial to begin with.
+pub(super) fn unix_seconds() -> u32 {
+    std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).map_or(1, |since| since.as_secs() as u32).max(1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Which journal belongs to which zone: at the start, and when the configuration changes.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use config::model::Source;
+
+use super::edits::made_zone;
+use super::owned::{self, Found, Owned};
+use super::{Outcome, Report, Slot, Store};
+use crate::edit::ZoneSettings;
+
+impl Store {
+    /// Zones that an API made are hosted under every configuration; the others that are left over are hosted no longer.
+    pub(super) fn keep_made(&mut self, old: Vec<Slot>, report: &mut Report) {
+        for mut slot in old {
+            let settings = slot.owned.as_ref().map(|owned| owned.settings.clone()).filter(|settings| !settings.declared);
+            match settings.map(|settings| self.check_links(&settings, None)) {
+                Some(Ok(())) => {
+                    slot.hosted = None;
+                    self.slots.push(slot);
+                }
+                Some(Err(refusal)) => {
+                    tracing::error!(
+                        zone = &*slot.name,
+                        "the zone that was made through the API is not served, its journal stays: {refusal}"
+                    );
+                    report.zones.push(slot.report(Outcome::Removed));
+                }
+                None => report.zones.push(slot.report(Outcome::Removed)),
+            }
+        }
+    }
+
+    /// Opens or begins the journals of zones that have none open, and hosts zones that an API made in an earlier run.
+    pub(super) fn open_journals(&mut self, report: &mut Report) {
+        let lacks = |slot: &Slot| slot.config.source == Source::Api && slot.owned.is_none();
+        if self.is_open && !self.slots.iter().any(lacks) {
+            return;
+        }
+        let in_use: HashSet<PathBuf> = self.slots.iter().filter_map(|slot| Some(slot.owned.as_ref()?.path.clone())).collect();
+        let (mut found, bad) = owned::find(&self.context.state, &in_use);
+        for place in 0..self.slots.len() {
+            if lacks(&self.slots[place]) {
+                let outcome = self.claim(place, &mut found, &bad);
+                let slot = &mut self.slots[place];
+                slot.hosted = None;
+                let noted = slot.note(outcome.as_ref().err().cloned());
+                report.zones.extend(outcome.is_ok().then(|| slot.report(Outcome::Loaded)));
+                report.zones.extend(noted.map(|outcome| slot.report(outcome)));
+            }
+        }
+        for found in found {
+            if found.settings.declared {
+                let (path, name) = (found.path.display(), &found.settings.name);
+                tracing::warn!("{path}: zone {name} is no longer in the configuration: it is kept and not served");
+            } else if !self.is_open {
+                self.host_found(found, report);
+            }
+        }
+        if !self.is_open {
+            self.host_damaged(&bad, report);
+        }
+        self.is_open = true;
+    }
+
+    /// Gives a zone of the configuration its journal: the one that was its own, or a new one.
+    fn claim(&mut self, place: usize, found: &mut Vec<Found>, bad: &[(PathBuf, String)]) -> Result<(), String> {
+        let slot = &mut self.slots[place];
+        let is_named = |found: &Found| found.settings.name == slot.config.name;
+        let same = found.iter().position(|found| is_named(found) && found.settings.networks == slot.config.networks);
+        let alone = || {
+            let mut named = (0..found.len()).filter(|place| is_named(&found[*place]));
+            named.next().filter(|_| named.next().is_none())
+        };
+        if let Some(at) = same.or_else(alone) {
+            let mut found = found.remove(at);
+            let was = &mut found.settings;
+            (was.declared, was.on_missing) = (true, slot.config.on_missing);
+            was.networks.clone_from(&slot.config.networks);
+            let owned = Owned::open(found, slot)?;
+            (slot.zone, slot.owned) = (Some(owned.latest.clone()), Some(owned));
+            return Ok(());
+        }
+        // An empty zone in place of one that cannot be read would let its names go public.
+        if let Some((_, why)) = bad.iter().find(|(path, _)| owned::is_of(path, &slot.config.name)) {
+            return Err(why.clone());
+        }
+        let settings = ZoneSettings {
+            name: slot.config.name.clone(),
+            networks: slot.config.networks.clone(),
+            on_missing: slot.config.on_missing,
+            declared: true,
+            extra: Default::default(),
+        };
+        let built = slot.empty_builder().finish(super::edits::unix_seconds());
+        let zone = built.map_err(|_| "an empty zone was refused".to_string())?.zone;
+        let path = owned::path_for(&self.context.state, &slot.config.name);
+        let owned = Owned::create(path, settings, zone).map_err(|error| error.to_string())?;
+        (slot.zone, slot.owned) = (Some(owned.latest.clone()), Some(owned));
+        Ok(())
+    }
+
+    /// Hosts a zone that an API made in an earlier run.
+    fn host_found(&mut self, found: Found, report: &mut Report) {
+        let path = found.path.clone();
+        if let Err(refusal) = self.check_networks_loosely(&found.settings) {
+            tracing::error!("{}: not served, and kept: {refusal}", path.display());
+            return;
+        }
+        let Some(mut slot) = Slot::new(&made_zone(&found.settings), &mut Vec::new()) else { return };
+        let opened = Owned::open(found, &slot);
+        let error = opened.as_ref().err().cloned();
+        if let Ok(owned) = opened {
+            (slot.zone, slot.owned) = (Some(owned.latest.clone()), Some(owned));
+            report.zones.push(slot.report(Outcome::Loaded));
+        }
+        if let Some(outcome) = slot.note(error) {
+            report.zones.push(slot.report(outcome));
+        }
+        self.slots.push(slot);
+    }
+
+    /// A journal that cannot be read, of a zone that the configuration does not name: its names answer SERVFAIL in all networks, because
+    /// for which it was is not known, and none of them must go public.
+    fn host_damaged(&mut self, bad: &[(PathBuf, String)], report: &mut Report) {
+        for (path, why) in bad {
+            if self.slots.iter().any(|slot| owned::is_of(path, &slot.config.name)) {
+                continue; // said of that zone
+            }
+            let slot = owned::name_of(path).and_then(|name| {
+                let settings = ZoneSettings {
+                    name,
+                    networks: Vec::new(),
+                    on_missing: config::model::OnMissing::Servfail,
+                    declared: false,
+                    extra: Default::default(),
+                };
+                Slot::new(&made_zone(&settings), &mut Vec::new())
+            });
+            let Some(mut slot) = slot else {
+                tracing::error!("{why}");
+                continue;
+            };
+            if let Some(outcome) = slot.note(Some(why.clone())) {
+                report.zones.push(slot.report(outcome));
+            }
+            self.slots.push(slot);
+        }
+    }
+
+    /// As [`Store::check_links`], but a network that is gone since only means that nobody in it sees the zone.
+    fn check_networks_loosely(&self, settings: &ZoneSettings) -> Result<(), crate::edit::Refusal> {
+        let is_known = |name: &&String| self.networks.iter().any(|network| network.name == **name);
+        let (known, unknown): (Vec<&String>, Vec<&String>) = settings.networks.iter().partition(is_known);
+        for network in unknown {
+            tracing::warn!(zone = settings.name, "linked to network `{network}`, which the configuration does not have");
+        }
+        if known.is_empty() && !settings.networks.is_empty() {
+            return Ok(());
+        }
+        let networks = known.into_iter().cloned().collect();
+        self.check_links(&ZoneSettings { networks, ..settings.clone() }, None)
+    }
+}
