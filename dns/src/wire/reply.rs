@@ -13,7 +13,10 @@ pub struct Reply<'b> {
     packet: &'b mut [u8],
     len: usize,
     end: usize,
+    /// Records end here at the latest.
     limit: usize,
+    /// OPT ends here at the latest.
+    most: usize,
     answers: u16,
     authorities: u16,
     additionals: u16,
@@ -63,8 +66,9 @@ impl<'b> Reply<'b> {
     ///
     /// `reserve`: octets kept free for OPT, which is written last.
     pub fn start(packet: &'b mut [u8], end: usize, limit: usize, reserve: usize) -> Self {
-        let limit = limit.min(packet.len()).saturating_sub(reserve).max(end);
-        Self { packet, len: end, end, limit, answers: 0, authorities: 0, additionals: 0, overflowed: false }
+        let most = limit.min(packet.len());
+        let limit = most.saturating_sub(reserve).max(end);
+        Self { packet, len: end, end, limit, most, answers: 0, authorities: 0, additionals: 0, overflowed: false }
     }
 
     /// Where the next record's owner will stand.
@@ -108,7 +112,7 @@ impl<'b> Reply<'b> {
         }
     }
 
-    /// Writes one record whose owner is the name at offset `owner`; gives the offset of its RDATA.
+    /// Writes one record whose owner is the name at offset `owner`; gives the offset of its RDATA, had there been room for it.
     pub fn record(&mut self, section: Section, owner: usize, rtype: u16, ttl: u32, rdata: &[u8]) -> usize {
         let mut fixed = [0u8; 12];
         fixed[..2].copy_from_slice(&(0xc000 | owner as u16).to_be_bytes());
@@ -116,12 +120,13 @@ impl<'b> Reply<'b> {
         fixed[4..6].copy_from_slice(&1u16.to_be_bytes());
         fixed[6..10].copy_from_slice(&ttl.to_be_bytes());
         fixed[10..].copy_from_slice(&(rdata.len() as u16).to_be_bytes());
+        let start = self.len;
         if self.fits(12 + rdata.len()) {
             self.put(&fixed);
             self.put(rdata);
             self.count(section, 1);
         }
-        self.len - rdata.len()
+        start + 12
     }
 
     /// Writes one record with its owner in full; leaves it out where it does not fit (additional data only).
@@ -146,15 +151,16 @@ impl<'b> Reply<'b> {
     ///
     /// `flags` are QR … CD without RCODE; the client's RD and CD bits are the caller's to keep.
     pub fn finish(self, flags: u16, rcode: u16, opt: Option<Opt<'_>>) -> usize {
-        let Self { packet, mut len, end, mut answers, mut authorities, mut additionals, overflowed, limit } = self;
+        let Self { packet, mut len, end, mut answers, mut authorities, mut additionals, overflowed, most, .. } = self;
         let mut flags = flags | (rcode & flag::RCODE);
         if overflowed {
             (len, answers, authorities, additionals) = (end, 0, 0, 0);
             flags |= flag::TC;
         }
         if let Some(opt) = opt {
-            len = opt.write(packet, len, limit.max(len), rcode);
-            additionals += 1;
+            let before = len;
+            len = opt.write(&mut packet[..most.max(len)], len, rcode);
+            additionals += u16::from(len > before);
         }
         packet[2..4].copy_from_slice(&flags.to_be_bytes());
         let questions = u16::from(end > HEADER);
@@ -206,8 +212,8 @@ impl Opt<'_> {
         OPT_SIZE + if self.nsid.is_empty() { 0 } else { 4 + self.nsid.len() } + errors
     }
 
-    /// Writes it at `at`; leaves out options for which the buffer has no room.
-    fn write(&self, packet: &mut [u8], at: usize, _limit: usize, rcode: u16) -> usize {
+    /// Writes it at `at`, to the end of `packet` at most; leaves out options for which there is no room, the text of an error first.
+    fn write(&self, packet: &mut [u8], at: usize, rcode: u16) -> usize {
         let room = packet.len();
         if at + OPT_SIZE > room {
             return at;
@@ -218,24 +224,83 @@ impl Opt<'_> {
         packet[at + 5] = (rcode >> 4) as u8;
         packet[at + 6] = 0;
         packet[at + 7..at + 9].copy_from_slice(&(u16::from(self.dnssec_ok) << 15).to_be_bytes());
-        let mut len = at + OPT_SIZE;
-        let mut option = |code: u16, head: &[u8], body: &[u8]| {
+        let mut option = |len: usize, code: u16, head: &[u8], body: &[u8]| {
             let size = 4 + head.len() + body.len();
-            if len + size <= room {
-                packet[len..len + 2].copy_from_slice(&code.to_be_bytes());
-                packet[len + 2..len + 4].copy_from_slice(&((size - 4) as u16).to_be_bytes());
-                packet[len + 4..len + 4 + head.len()].copy_from_slice(head);
-                packet[len + 4 + head.len()..len + size].copy_from_slice(body);
-                len += size;
+            if len + size > room {
+                return len;
             }
+            packet[len..len + 2].copy_from_slice(&code.to_be_bytes());
+            packet[len + 2..len + 4].copy_from_slice(&((size - 4) as u16).to_be_bytes());
+            packet[len + 4..len + 4 + head.len()].copy_from_slice(head);
+            packet[len + 4 + head.len()..len + size].copy_from_slice(body);
+            len + size
         };
+        let mut len = at + OPT_SIZE;
         if !self.nsid.is_empty() {
-            option(3, &[], self.nsid);
+            len = option(len, 3, &[], self.nsid);
         }
         for error in self.errors {
-            option(15, &error.code.to_be_bytes(), error.text.as_bytes());
+            let text = if len + 6 + error.text.len() <= room { error.text } else { "" };
+            len = option(len, 15, &error.code.to_be_bytes(), text.as_bytes());
         }
         packet[at + 9..at + 11].copy_from_slice(&((len - at - OPT_SIZE) as u16).to_be_bytes());
         len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ERROR: ExtendedError = ExtendedError { code: 22, text: "no upstream answered" };
+
+    fn opt<'a>(nsid: &'a [u8], errors: &'a [ExtendedError]) -> Opt<'a> {
+        Opt { udp_size: 1232, dnssec_ok: true, nsid, errors }
+    }
+
+    /// A header and a question for the longest name there is.
+    fn longest() -> (Vec<u8>, usize) {
+        let end = HEADER + 255 + 4;
+        let mut packet = vec![0; 2048];
+        packet[HEADER..end].fill(7);
+        (packet, end)
+    }
+
+    #[test]
+    fn no_answer_is_longer_than_the_client_takes_whatever_its_options() {
+        let nsid = [b'n'; 128];
+        for limit in 290..600 {
+            let (mut packet, end) = longest();
+            let opt = opt(&nsid, &[ERROR, ERROR, ERROR]);
+            let length = Reply::start(&mut packet, end, limit, opt.reserve()).finish(flag::QR, 2, Some(opt));
+            assert!(length <= limit, "{length} of {limit}");
+            let rdata = usize::from(u16::from_be_bytes([packet[end + 9], packet[end + 10]]));
+            assert_eq!((packet[11], length), (1, end + OPT_SIZE + rdata));
+        }
+    }
+
+    #[test]
+    fn an_error_without_room_for_its_text_is_a_number() {
+        for (room, want) in [(30, 6 + ERROR.text.len()), (26, 6 + ERROR.text.len()), (25, 6), (6, 6), (5, 0)] {
+            let (mut packet, end) = longest();
+            let limit = end + OPT_SIZE + room;
+            let length = Reply::start(&mut packet, end, limit, 0).finish(flag::QR, 2, Some(opt(&[], &[ERROR])));
+            assert_eq!(length - end - OPT_SIZE, want, "{room}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_leaves_the_question_with_tc() {
+        for limit in [50, 100, 512] {
+            let mut packet = vec![0; 2048];
+            let end = HEADER + 5;
+            let mut reply = Reply::start(&mut packet, end, limit, 0);
+            let mut owner = HEADER;
+            for _ in 0..3 {
+                owner = reply.record(Section::Answer, owner, rtype::CNAME, 60, &[1; 255]);
+            }
+            let length = reply.finish(flag::QR, 0, None);
+            assert_eq!((length, packet[2], &packet[4..12]), (end, 0x82, &[0, 1, 0, 0, 0, 0, 0, 0][..]), "{limit}");
+        }
     }
 }
