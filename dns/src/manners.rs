@@ -10,6 +10,9 @@ use crate::wire::question::{Declined, Question, tsig};
 use crate::wire::reply::{Opt, Reply, Section};
 use crate::wire::{HEADER, rtype};
 
+#[cfg(test)]
+mod tests;
+
 /// Class IN.
 pub const IN: u16 = 1;
 /// Class CHAOS: questions about the server itself (RFC 4892).
@@ -26,7 +29,7 @@ pub fn is_unusual(question: &Question) -> bool {
 /// `packet`: the message in front, room behind.
 #[cold]
 pub fn decline(declined: &Declined, settings: &Settings, packet: &mut [u8]) -> usize {
-    // ID, opcode, RD and CD are the client's (RFC 1035 section 4.1.1, RFC 4035 section 3.1.6); the rest starts anew.
+    // ID, opcode, RD and CD are the client's (RFC 1035 section 4.1.1, RFC 4035 section 3.2.2); the rest starts anew.
     let kept = u16::from_be_bytes([packet[2], packet[3]]) & (flag::OPCODE | flag::RD | flag::CD);
     let errors = [declined.error];
     let opt = declined.edns.map(|edns| Opt {
@@ -52,12 +55,14 @@ pub fn answer(question: &Question, view: &View, packet: &mut [u8], length: usize
     let (rcode, code, text) = match (question.class, question.rtype) {
         // Types that no name can have (RFC 6895 section 3.1); NXNAME only stands in denials (RFC 9824 section 3.5).
         (_, rtype::OPT | rtype::TSIG | rtype::NXNAME) => (FORMERR, 30, "no type to ask for"),
-        (_, rtype::TKEY | rtype::MAILA | rtype::MAILB) => (NOTIMP, 21, "type not supported"),
+        // The meta-types that are left: no zone can hold them, and what they would mean no upstream can say to us (RFC 8906 section 7
+        // leaves NOTIMP to meta-types alone; RFC 6895 section 3.1 has their range).
+        (_, 129..=rtype::TKEY | rtype::MAILA | rtype::MAILB) => (NOTIMP, 21, "type not supported"),
         // Over either transport: AXFR over UDP is not defined (RFC 5936 section 4.2), and to refuse says all that a secondary needs.
         (_, rtype::AXFR | rtype::IXFR) => (REFUSED, 21, "transfers are not served"),
         (IN, _) => return None,
         (CHAOS, _) => return Some(about_the_server(question, view, packet, limit)),
-        // Hesiod, NONE, ANY: we hold nothing in them, and ANY would ask for classes that nobody has (RFC 8906 section 3.1.5).
+        // Hesiod, NONE, ANY: we hold nothing in them. To be silent would be worse (RFC 8906 section 4).
         _ => (REFUSED, 21, "class not supported"),
     };
     Some(refuse(question, view, packet, limit, rcode, &[ExtendedError { code, text }]))

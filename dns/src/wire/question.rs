@@ -8,6 +8,9 @@ use super::message::flag;
 use super::{HEADER, rtype};
 use crate::ede::{ExtendedError, rcode};
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 /// A question, understood.
 #[derive(Debug, Clone)]
 pub struct Question {
@@ -47,7 +50,7 @@ pub struct Edns {
 pub enum NotAQuestion {
     /// Shorter than a header: nobody to answer to.
     Short,
-    /// A response: answering it could go on for ever (RFC 1035 section 7.3 drops them, RFC 8906 section 3.1.4 as well).
+    /// A response: two servers that answered each other's would never end.
     Response,
     /// It can be answered, though not with what it asks for.
     Declined(Declined),
@@ -82,7 +85,8 @@ impl Question {
 /// Reads a message from a client.
 ///
 /// Where the RFCs leave a choice: octets behind the last record are ignored, as BIND and Unbound do; records in ANSWER or AUTHORITY are an
-/// error, but for the SOA of an IXFR (RFC 1995 section 3); compression in the question is an error, as nothing stands before it to point at.
+/// error, but for the SOA of an IXFR (RFC 1995 section 3); compression in the question is an error, as nothing stands before it to point at;
+/// bits and RCODE that mean nothing in a query are passed over (RFC 8906 section 3.1.3).
 #[inline]
 pub fn understand(packet: &[u8]) -> Result<Question, NotAQuestion> {
     let Some(header) = packet.first_chunk::<HEADER>() else { return Err(NotAQuestion::Short) };
@@ -172,8 +176,11 @@ impl Extra {
     /// Walks over `before` records of other sections and `additional` ones. What was understood before a fault is kept.
     #[inline]
     fn read(&mut self, packet: &[u8], mut at: usize, before: usize, additional: usize) -> Result<(), Fault> {
+        let mut misplaced = false;
         for _ in 0..before {
-            at = Fixed::read(packet, at)?.next;
+            let record = Fixed::read(packet, at)?;
+            misplaced |= matches!(record.rtype, rtype::OPT | rtype::TSIG);
+            at = record.next;
         }
         for index in 0..additional {
             let record = Fixed::read(packet, at)?;
@@ -188,7 +195,7 @@ impl Extra {
             }
             at = record.next;
         }
-        Ok(())
+        if misplaced { Err(Fault::Sections) } else { Ok(()) }
     }
 
     #[inline]
