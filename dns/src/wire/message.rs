@@ -85,7 +85,7 @@ impl<'m> Message<'m> {
         let (qtype, class) = (field(at)?, field(at + 2)?);
         at += 4;
         let mut rcode = flags & flag::RCODE;
-        let mut records = Vec::with_capacity(usize::from(answers + authorities.min(16)).min(bytes.len() / 11));
+        let mut records = Vec::with_capacity(usize::from(answers.saturating_add(authorities.min(16))).min(bytes.len() / 11));
         for index in 0..u32::from(answers) + u32::from(authorities) + u32::from(additionals) {
             let (owner, after) = read_name(bytes, at)?;
             let (rtype, record_class) = (field(after)?, field(after + 2)?);
@@ -197,6 +197,103 @@ fn expand(bytes: &[u8], mut at: usize, wire: &mut [u8; MAX_NAME]) -> Result<(usi
                 lowest = at;
             }
             _ => return Err(BadName::Label.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::question::tests::message;
+
+    /// `www.contoso.test IN A`, its CNAME to `web.contoso.test`, and that one's address: the last two with pointers.
+    const QUESTION: &[u8] = b"\x03www\x07contoso\x04test\0\0\x01\0\x01";
+    const ALIAS: &[u8] = b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x06\x03web\xc0\x10";
+    const ADDRESS: &[u8] = b"\xc0\x2e\0\x01\0\x01\0\0\0\x3c\0\x04\xcb\x00\x71\x05";
+
+    fn answer() -> Vec<u8> {
+        message(0x8180, [1, 2, 0, 0], &[QUESTION, ALIAS, ADDRESS])
+    }
+
+    #[test]
+    fn names_are_uncompressed_and_lowered() {
+        let octets = answer();
+        let read = Message::read(&octets).unwrap();
+        let owners: Vec<String> = read.records.iter().map(|record| record.owner.to_string()).collect();
+        assert_eq!(owners, ["www.contoso.test.", "web.contoso.test."]);
+        let mut rdata = Vec::new();
+        read.append_rdata(&read.records[0], &mut rdata).unwrap();
+        assert_eq!(rdata, b"\x03web\x07contoso\x04test\0");
+        assert_eq!(read.raw(&read.records[1]), [203, 0, 113, 5]);
+    }
+
+    #[test]
+    fn counts_are_not_believed() {
+        for counts in [[1, 65_535, 65_535, 65_535], [1, 3, 0, 0], [1, 0, 0, 65_535], [1, 65_535, 0, 0]] {
+            assert_eq!(Message::read(&message(0x8180, counts, &[QUESTION, ALIAS, ADDRESS])).unwrap_err(), BadMessage::Short, "{counts:?}");
+        }
+        for questions in [0, 2, 65_535] {
+            assert_eq!(Message::read(&message(0x8180, [questions, 0, 0, 0], &[QUESTION])).unwrap_err(), BadMessage::Questions);
+        }
+    }
+
+    #[test]
+    fn a_message_cut_at_any_octet_is_refused() {
+        let octets = answer();
+        for length in 0..octets.len() {
+            assert_eq!(Message::read(&octets[..length]).unwrap_err(), BadMessage::Short, "{length} octets");
+        }
+    }
+
+    #[test]
+    fn pointers_end() {
+        for (name, want) in [
+            (&b"\xc0\x0c"[..], BadMessage::Pointer),
+            (b"\xc0\x0e\xc0\x0c", BadMessage::Pointer),
+            (b"\x03www\xc0\x0c", BadMessage::Pointer),
+            (b"\xc0\x20\0", BadMessage::Pointer),
+            (b"\xff\xff", BadMessage::Pointer),
+            (b"\xc0", BadMessage::Short),
+            (b"\x40a\0", BadMessage::Name(BadName::Label)),
+            (&b"\x3faaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".repeat(5), BadMessage::Name(BadName::Long)),
+        ] {
+            assert_eq!(Message::read(&message(0x8180, [1, 0, 0, 0], &[name])).unwrap_err(), want, "{}", name.escape_ascii());
+        }
+        // Each name points to the one before it: as long as they grow, they are read; a thousand steps are too long a name, not a loop.
+        let mut octets = message(0x8180, [1, 0, 0, 0], &[b"\x01a\0"]);
+        for _ in 0..1000 {
+            let back = octets.len() as u16 - if octets.len() == 15 { 3 } else { 4 };
+            octets.extend_from_slice(b"\x01b");
+            octets.extend_from_slice(&(0xc000 | back).to_be_bytes());
+        }
+        assert_eq!(read_name(&octets, 15 + 4 * 100).unwrap().0.labels(), 102);
+        assert_eq!(read_name(&octets, 15 + 4 * 999).unwrap_err(), BadMessage::Name(BadName::Long));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_octets_make_a_panic(
+            changes in prop::collection::vec((0usize..120, any::<u8>()), 1..6),
+            rtype in prop::sample::select(vec![2u8, 5, 6, 12, 14, 15, 17, 18, 21, 26, 28, 33, 35, 36, 39, 64]),
+            more in prop::collection::vec(any::<u8>(), 0..60),
+        ) {
+            let mut octets = [answer(), more].concat();
+            octets[37] = rtype; // of the alias
+            for (at, octet) in changes {
+                let length = octets.len();
+                octets[at % length] = octet;
+            }
+            if let Ok(message) = Message::read(&octets) {
+                for record in &message.records {
+                    let mut rdata = Vec::new();
+                    let _ = message.append_rdata(record, &mut rdata);
+                    prop_assert!(message.raw(record).len() <= octets.len());
+                }
+            }
         }
     }
 }
