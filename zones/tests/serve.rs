@@ -19,11 +19,12 @@ const FHIR: Served = ("contosows-fhir1.fhir.privatelink.azurehealthcareapis.com"
 const DICOM: Served = ("contosows-dicom1.privatelink.dicom.azurehealthcareapis.com", "10.20.1.6");
 const DICOM_TOO: Served = ("contosows-dicom1.dicom.privatelink.azurehealthcareapis.com", "10.20.1.6");
 
-/// Each file, the name it gets, and what is served of it. (`pe_show_static_ip_fragment.json` has addresses and no names: it is refused.)
+/// Each file, the name it gets, and what is served of it.
 const FILES: &[(&str, &str, &[Served])] = &[
     ("arm_private_endpoint.json", "arm.json", &[FHIR]),
     ("dns_zone_group_show.json", "group.json", &[WORKSPACE, FHIR, DICOM]),
     ("nic_show_fragment.json", "nic.json", &[FHIR]),
+    ("pe_show_static_ip_fragment.json", "static.json", &[]), // addresses without names: a warning says so
     ("pe_show_manual.json", "endpoint.json", &[WORKSPACE, FHIR, DICOM, DICOM_TOO]),
     ("portal_host_file.txt", "portal.hosts", &[WORKSPACE, FHIR]),
     ("private_dns_zone_export.txt", "privatelink.azurehealthcareapis.com.zone", &[WORKSPACE, FHIR]),

@@ -295,17 +295,17 @@ impl Walk<'_> {
                 walk.interface_address(item);
             }
         });
-        if self.named() == before {
-            let bad = match asked {
-                Some(at) => no_names(self.lines.spot(at)),
-                None => {
-                    let at = object.get("ipConfigurations").map_or(object.at, |list| list.at);
-                    let help = "the interface of a private endpoint has `privateLinkConnectionProperties.fqdns`";
-                    self.bad(at, "the network interface has no names of a private endpoint", help)
-                }
-            };
-            self.nameless.push(*bad);
+        if self.named() != before {
+            return;
         }
+        if let Some(at) = asked {
+            // Part of an endpoint, cut out by `--query`: it never had names to lose. A whole one that has none is an error.
+            return self.warning(*no_names(self.lines.spot(at)));
+        }
+        let at = object.get("ipConfigurations").map_or(object.at, |list| list.at);
+        let help = "the interface of a private endpoint has `privateLinkConnectionProperties.fqdns`";
+        let bad = self.bad(at, "the network interface has no names of a private endpoint", help);
+        self.nameless.push(*bad);
     }
 
     /// One address of an endpoint's interface, with the public names that lead to it.
@@ -466,7 +466,7 @@ impl Walk<'_> {
 fn no_names(spot: Spot) -> Box<Bad> {
     Bad::new(
         spot,
-        "`ipConfigurations` has addresses but no names",
+        "`ipConfigurations` has addresses but no names: no record comes of it",
         format!(
             "a private endpoint lists there the addresses that were asked for, by member; `customDnsConfigs` has the names, and {BETTER}"
         ),

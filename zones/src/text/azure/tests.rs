@@ -60,7 +60,7 @@ fn the_static_address_example_says_why_it_has_no_names() {
     assert_eq!(
         problems,
         [
-            "x.json:3:5: error: `ipConfigurations` has addresses but no names help: a private endpoint lists there the addresses that were asked for, \
+            "x.json:3:5: warning: `ipConfigurations` has addresses but no names: no record comes of it help: a private endpoint lists there the addresses that were asked for, \
           by member; `customDnsConfigs` has the names, and `az network nic show` of the endpoint's interface has names and addresses in any case"
         ]
     );
@@ -271,6 +271,15 @@ fn each_bad_shape_is_told_with_its_place() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// It may be what a good file was replaced by: the last good records must go on serving.
+#[test]
+fn a_whole_endpoint_with_addresses_and_no_names_is_an_error() {
+    let text = r#"{"customDnsConfigs": [], "ipConfigurations": [{"memberName": "blob", "privateIPAddress": "10.0.0.1"}]}"#;
+    let (lines, problems, _) = azure(text);
+    assert_eq!((lines.len(), problems.len()), (0, 1));
+    assert!(problems[0].starts_with("x.json:1:47: error: `ipConfigurations` has addresses but no names"), "{problems:?}");
 }
 
 #[test]
