@@ -5,7 +5,7 @@ mod harness;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use harness::{PATIENCE, Server, ask_udp, eventually, postern, query, run, write_files};
+use harness::{PATIENCE, Server, Systemd, ask_udp, eventually, postern, query, run, write_files};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType::{self, A, AAAA, HTTPS};
 use lab::{Fault, Lab, Scenario};
@@ -336,34 +336,23 @@ fn log_lines_are_json_where_asked_and_the_environment_sets_the_level() {
 #[test]
 fn systemd_is_told_when_it_is_ready_reloads_and_stops() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("notify");
-    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let systemd = Systemd::listen(directory.path());
     let lab = public(vec![]);
     write_files(directory.path(), &[("postern.toml", &listening(&config(&lab, ""))), (ZONE_FILE, ZONE)]);
     let mut command = postern(&["serve", "-c", directory.path().join("postern.toml").to_str().unwrap()]);
-    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "100000");
+    command.env("NOTIFY_SOCKET", &systemd.socket).env("WATCHDOG_USEC", "100000");
     let mut server = Server::spawn(command, directory.path().into(), None);
-    let until = |want: &str| {
-        let start = Instant::now();
-        let mut buffer = [0; 4096];
-        loop {
-            let length = socket.recv(&mut buffer).unwrap();
-            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-            if text.contains(want) {
-                return text;
-            }
-            assert!(start.elapsed() < PATIENCE, "never told {want}");
-        }
-    };
-    assert!(until("READY=1").contains("STATUS="));
-    until("WATCHDOG=1");
+    let (ready, next) = systemd.told(0, "READY=1");
+    assert!(ready.contains("STATUS="), "{ready}");
+    let (_, next) = systemd.told(next, "WATCHDOG=1");
     server.signal("HUP");
-    assert!(until("RELOADING=1").contains("MONOTONIC_USEC="));
-    until("READY=1");
+    let (reloading, next) = systemd.told(next, "RELOADING=1");
+    assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
+    let (_, next) = systemd.told(next, "READY=1");
     std::fs::write(server.file(ZONE_FILE), "broken\n").unwrap();
-    assert!(until("bad sources").contains("privatelink.azurehealthcareapis.com"));
+    let (bad, next) = systemd.told(next, "bad sources");
+    assert!(bad.contains("privatelink.azurehealthcareapis.com"), "{bad}");
     server.signal("TERM");
-    until("STOPPING=1");
+    systemd.told(next, "STOPPING=1");
     assert_eq!(server.wait().code(), Some(0));
 }

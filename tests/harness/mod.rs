@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -25,9 +26,9 @@ pub struct Server {
     path: PathBuf,
 }
 
-/// The program with arguments, not yet run.
+/// The program with arguments, not yet run. `POSTERN` names another build of it: the slower suites drive the release build.
 pub fn postern(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    let mut command = Command::new(std::env::var_os("POSTERN").unwrap_or_else(|| env!("CARGO_BIN_EXE_postern").into()));
     command.args(arguments).env_remove("POSTERN_LOG").env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
     command
 }
@@ -43,6 +44,56 @@ pub fn write_files(directory: &Path, files: &[(&str, &str)]) {
         let path = directory.join(path);
         std::fs::create_dir_all(path.parent().expect("a file is in a directory")).unwrap();
         std::fs::write(path, content).unwrap();
+    }
+}
+
+/// The value of `key` in a line of the log.
+pub fn field<'l>(line: &'l str, key: &str) -> Option<&'l str> {
+    let (_, value) = line.split_once(&format!(" {key}="))?;
+    value.trim_start_matches('"').split(['"', ' ']).next()
+}
+
+/// What systemd hears from a server whose environment names the socket.
+pub struct Systemd {
+    /// `NOTIFY_SOCKET`.
+    pub socket: PathBuf,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+impl Systemd {
+    /// Listens in a directory; nothing that is told is lost.
+    pub fn listen(directory: &Path) -> Self {
+        let socket = directory.join("notify");
+        let listener = UnixDatagram::bind(&socket).unwrap();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let to = heard.clone();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length) = listener.recv(&mut buffer) {
+                to.lock().unwrap().push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+            }
+        });
+        Self { socket, heard }
+    }
+
+    /// How many messages came.
+    pub fn count(&self) -> usize {
+        self.heard.lock().unwrap().len()
+    }
+
+    /// Waits for a message with `words` among those from number `from` on; gives it and the number of the next.
+    pub fn told(&self, from: usize, words: &str) -> (String, usize) {
+        eventually(&format!("systemd is told {words}"), || {
+            let heard = self.heard.lock().unwrap();
+            let found = heard.iter().enumerate().skip(from).find(|(_, message)| message.contains(words));
+            found.map(|(number, message)| (message.clone(), number + 1))
+        })
+    }
+
+    /// The line that `systemctl status` shows now.
+    pub fn status(&self) -> String {
+        let heard = self.heard.lock().unwrap();
+        heard.iter().rev().find_map(|message| Some(message.split_once("STATUS=")?.1.lines().next()?.to_owned())).unwrap_or_default()
     }
 }
 

@@ -144,28 +144,17 @@ impl Input {
     pub fn look(&mut self, now: Instant, how: Look, settle: Duration) -> Seen {
         let stamp = match Stamp::of(&self.path) {
             Ok(stamp) => stamp,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                self.candidate = None;
-                return Seen::Gone;
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return self.gone(now, how, settle),
             Err(error) => return Seen::Unreadable(plain(&error)),
         };
-        let mut stamps = vec![Some(stamp)];
-        if let Some(known) = &self.known {
-            stamps.extend(known.files[1..].iter().map(|(path, ..)| Stamp::of(path).ok()));
-            let same = known.files.iter().map(|(_, stamp, _)| stamp).eq(&stamps);
-            if same && (!known.racy || self.same_bytes(&stamps)) {
-                self.candidate = None;
-                return Seen::Same;
-            }
+        let stamps = self.stamps(stamp);
+        if let Some(known) = self.known.as_ref().filter(|known| known.has(&stamps))
+            && (!known.racy || self.same_bytes(&stamps))
+        {
+            self.candidate = None;
+            return Seen::Same;
         }
-        let still = match &self.candidate {
-            Some((candidate, since)) if *candidate == stamps => now.saturating_duration_since(*since),
-            _ => {
-                self.candidate = Some((stamps.clone(), now));
-                Duration::ZERO
-            }
-        };
+        let still = self.stood_still(now, &stamps);
         if how == Look::Settled && still < settle {
             return Seen::Waiting(settle - still);
         }
@@ -190,6 +179,40 @@ impl Input {
         Seen::Waiting(settle)
     }
 
+    /// How long it takes until it will have stood still, while it is being written.
+    pub fn settles_in(&mut self, now: Instant, settle: Duration) -> Option<Duration> {
+        let stamps = self.stamps(Stamp::of(&self.path).ok()?);
+        let is_known = self.known.as_ref().is_some_and(|known| known.has(&stamps));
+        let still = if is_known { settle } else { self.stood_still(now, &stamps) };
+        (still < settle).then(|| settle - still)
+    }
+
+    /// There is no such file. An editor may be about to put it back (rename to a backup, write anew), so that is a change like another.
+    fn gone(&mut self, now: Instant, how: Look, settle: Duration) -> Seen {
+        let still = self.stood_still(now, &[None]);
+        match how == Look::Settled && self.was_good && still < settle {
+            true => Seen::Waiting(settle - still),
+            false => Seen::Gone,
+        }
+    }
+
+    /// Stamps of the file, which is given, and of what it includes.
+    fn stamps(&self, own: Stamp) -> Vec<Option<Stamp>> {
+        let included = self.known.iter().flat_map(|known| &known.files[1..]);
+        std::iter::once(Some(own)).chain(included.map(|(path, ..)| Stamp::of(path).ok())).collect()
+    }
+
+    /// How long it has been seen with these stamps.
+    fn stood_still(&mut self, now: Instant, stamps: &[Option<Stamp>]) -> Duration {
+        match &self.candidate {
+            Some((candidate, since)) if candidate == stamps => now.saturating_duration_since(*since),
+            _ => {
+                self.candidate = Some((stamps.to_vec(), now));
+                Duration::ZERO
+            }
+        }
+    }
+
     /// Takes note of judged content and the files that it included.
     pub fn judged(&mut self, content: &Content, included: &[crate::text::Included]) {
         let mut files = vec![(self.path.to_path_buf(), Some(content.stamp), Some(fingerprint(&content.bytes)))];
@@ -209,6 +232,12 @@ impl Input {
             known.racy = is_racy(&known.files);
         }
         same
+    }
+}
+
+impl Known {
+    fn has(&self, stamps: &[Option<Stamp>]) -> bool {
+        self.files.iter().map(|(_, stamp, _)| stamp).eq(stamps)
     }
 }
 
@@ -456,6 +485,44 @@ mod tests {
         assert_eq!((&content.bytes[..], content.still), (&b"one more"[..], SETTLE));
         input.judged(&content, &[]);
         assert!(matches!(input.look(later + SETTLE, Look::Settled, SETTLE), Seen::Same));
+    }
+
+    #[test]
+    fn a_file_that_is_put_back_was_never_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, backup) = (directory.path().join("a.zone"), directory.path().join("a.zone~"));
+        fs::write(&path, "one").unwrap();
+        let mut input = Input::new(path.clone(), Format::Zone, None);
+        let start = Instant::now();
+        let content = changed(input.look(start, Look::Now, SETTLE));
+        input.judged(&content, &[]);
+        input.was_good = true;
+        fs::rename(&path, &backup).unwrap();
+        assert!(matches!(input.look(start, Look::Settled, SETTLE), Seen::Waiting(SETTLE)));
+        fs::write(&path, "two").unwrap();
+        assert!(matches!(input.look(start + SETTLE, Look::Settled, SETTLE), Seen::Waiting(SETTLE)), "it is another file");
+        changed(input.look(start + SETTLE * 2, Look::Settled, SETTLE));
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(input.look(start + SETTLE * 2, Look::Settled, SETTLE), Seen::Waiting(SETTLE)));
+        assert!(matches!(input.look(start + SETTLE * 3, Look::Settled, SETTLE), Seen::Gone));
+        assert!(matches!(input.look(start + SETTLE * 4, Look::Settled, SETTLE), Seen::Gone));
+        assert!(matches!(input.look(start, Look::Now, SETTLE), Seen::Gone));
+    }
+
+    #[test]
+    fn a_file_settles_once_it_has_stood_still() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.zone");
+        let mut input = Input::new(path.clone(), Format::Zone, None);
+        let start = Instant::now();
+        assert_eq!(input.settles_in(start, SETTLE), None, "there is none");
+        fs::write(&path, "one").unwrap();
+        assert_eq!(input.settles_in(start, SETTLE), Some(SETTLE));
+        assert_eq!(input.settles_in(start + SETTLE / 2, SETTLE), Some(SETTLE / 2));
+        assert_eq!(input.settles_in(start + SETTLE, SETTLE), None);
+        let content = changed(input.look(start + SETTLE, Look::Settled, SETTLE));
+        input.judged(&content, &[]);
+        assert_eq!(input.settles_in(start + SETTLE, SETTLE), None, "it is known");
     }
 
     #[test]

@@ -157,6 +157,12 @@ impl Store {
         self.context.settle
     }
 
+    /// How long it takes until every source will have stood still, while some are being written.
+    pub fn settles_in(&mut self, now: Instant) -> Option<Duration> {
+        let settle = self.context.settle;
+        self.units.iter_mut().filter_map(|unit| unit.settles_in(&self.slots, now, settle)).max()
+    }
+
     /// Gives up snapshots that nobody else holds. Gives how many others are still held.
     pub fn drop_old(&mut self) -> usize {
         self.old.retain(|snapshot| Arc::strong_count(snapshot) > 1);

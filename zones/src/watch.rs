@@ -33,6 +33,8 @@ use crate::store::{Committed, Look, Report, Store};
 /// Least time between looks, however many events come; more where a look takes long: a tenth of a core at most.
 const LEAST: Duration = Duration::from_millis(5);
 const SHARE: u32 = 10;
+/// Files that are being written are waited for so many settle times before the others are read without them.
+const PATIENCE: u32 = 10;
 /// How soon old snapshots that were still held are tried again.
 const OLD: Duration = Duration::from_secs(1);
 /// Links followed on one path (as the kernel: 40).
@@ -121,17 +123,9 @@ impl Watch {
             }
         }
         let waiting = Arc::new(Waiting::default());
-        let mut watcher = Looker {
-            store,
-            callback,
-            beside,
-            notifier,
-            interests,
-            watched: HashMap::new(),
-            happened,
-            failed: HashSet::new(),
-            waiting: waiting.clone(),
-        };
+        let (watched, failed) = (HashMap::new(), HashSet::new());
+        let mut watcher =
+            Looker { store, callback, beside, notifier, interests, watched, happened, failed, unsettled: None, waiting: waiting.clone() };
         let left = waiting.clone();
         let thread = std::thread::Builder::new().name("postern-watch".into()).spawn(move || {
             watcher.run(&receiver);
@@ -164,6 +158,8 @@ pub(crate) struct Looker {
     /// Directories that cannot be watched: said once.
     failed: HashSet<PathBuf>,
     waiting: Arc<Waiting>,
+    /// Since when something is being written.
+    unsettled: Option<Instant>,
 }
 
 impl Looker {
@@ -227,16 +223,25 @@ impl Looker {
 
     /// Gives when to look again, where something is still being written.
     fn look(&mut self, now: Instant) -> Option<Duration> {
-        let mut changed = Vec::new();
-        let mut again = None;
         let settle = self.store.settle();
-        for input in &mut self.beside {
+        // What changes together is applied together: nothing is, while something is still being written, unless that goes on and on.
+        let beside = self.beside.iter_mut().filter_map(|input| input.settles_in(now, settle)).max();
+        match beside.max(self.store.settles_in(now)) {
+            None => self.unsettled = None,
+            Some(time) if now < *self.unsettled.get_or_insert(now) + settle * PATIENCE => return Some(time),
+            Some(_) => {}
+        }
+        let mut again = None;
+        for index in 0..self.beside.len() {
+            let input = &mut self.beside[index];
             match input.look(now, Look::Settled, settle) {
+                // Before the sources: who applies a configuration reads them too, so that both are one generation.
                 Seen::Changed(content) => {
                     input.judged(&content, &[]);
-                    changed.push(input.path.to_path_buf());
+                    let path = input.path.to_path_buf();
+                    (self.callback)(&mut self.store, Event::File(path));
                 }
-                Seen::Waiting(time) => again = Some(again.map_or(time, |other: Duration| other.min(time))),
+                Seen::Waiting(time) => again = again.into_iter().chain([time]).min(),
                 Seen::Same | Seen::Gone | Seen::Unreadable(_) => {} // a configuration that is away goes on as it was
             }
         }
@@ -244,9 +249,6 @@ impl Looker {
         again = again.into_iter().chain(report.again).min();
         if !report.is_empty() {
             (self.callback)(&mut self.store, Event::Looked(snapshot, report));
-        }
-        for path in changed {
-            (self.callback)(&mut self.store, Event::File(path));
         }
         again
     }

@@ -103,6 +103,12 @@ impl Unit {
         own.into_iter().chain(self.inputs.iter().flat_map(Input::paths))
     }
 
+    /// How long it takes until its files will have stood still, while some are being written.
+    pub fn settles_in(&mut self, slots: &[Slot], now: Instant, settle: Duration) -> Option<Duration> {
+        self.discover(slots);
+        self.inputs.iter_mut().filter_map(|input| input.settles_in(now, settle)).max()
+    }
+
     /// Reads what is new and gives it to the slots.
     pub fn look(&mut self, slots: &mut [Slot], context: &Context, now: Instant, how: Look, report: &mut Report) {
         self.discover(slots);
