@@ -17,6 +17,7 @@ pub mod chain;
 pub mod clock;
 pub mod counters;
 pub mod ede;
+pub mod explain;
 pub mod fallback;
 pub mod listen;
 pub mod manners;

@@ -155,7 +155,7 @@ enum Next<'s> {
 }
 
 /// The private zone that speaks for `name`: the longest of the network's zones, unless a route has a longer suffix.
-fn private_zone<'s>(question: &Question, view: &View<'s>, name: &NameBuf) -> Option<&'s Arc<Hosted>> {
+pub(crate) fn private_zone<'s>(question: &Question, view: &View<'s>, name: &NameBuf) -> Option<&'s Arc<Hosted>> {
     let hosted = match question.rtype {
         // DS belongs to the parent's side of a cut (RFC 4035 section 3.1.4.1). Where we host only the child, the child denies it: a
         // question for DS never leaves a hosted zone (S4).
@@ -270,7 +270,7 @@ fn failed_a_moment_ago(question: &Question, view: &View, route: RouteId, options
 }
 
 /// The cache's entry for the type asked, or the alias that stands for every type.
-fn cached(question: &Question, view: &View, route: RouteId, options: u8, name: &NameBuf) -> Option<(Arc<Entry>, Age)> {
+pub(crate) fn cached(question: &Question, view: &View, route: RouteId, options: u8, name: &NameBuf) -> Option<(Arc<Entry>, Age)> {
     let look = |rtype| {
         let entry = view.state.cache.get(&Key::new(route, options, rtype, name))?;
         let age = entry.age(view.now);

@@ -12,9 +12,12 @@ use time::macros::format_description;
 use zones::name::{NameBuf, WireName};
 use zones::snapshot::{Hosted, Writer, ZoneState};
 
-use super::sighting::Sighting;
+use super::sighting::{Nothing, Sighting};
 use super::{Action, Reason};
 use crate::cache::Entry;
+use crate::query::Answer;
+use crate::state::View;
+use crate::wire::question::Question;
 use crate::wire::rtype;
 
 /// A fallback, worded. Names are lower case and have no final dot.
@@ -69,6 +72,12 @@ pub struct Mend {
 }
 
 impl Event {
+    /// The record that this answer would leave; none: it is no fallback.
+    pub(crate) fn would_be(question: &Question, client: IpAddr, answer: &Answer<'_>, view: &View<'_>) -> Option<Self> {
+        let falls_back = answer.missed.is_some() || answer.is_known_public();
+        falls_back.then(|| Sighting::of(question, client, answer, view, &Nothing::new())).flatten().map(|sighting| Self::of(&sighting))
+    }
+
     pub(super) fn of(sighting: &Sighting) -> Self {
         let snapshot = &*sighting.snapshot;
         let mut chain = names(&sighting.names);

@@ -1,0 +1,317 @@
+//! Why a question has the answer it has: each name on the way, who speaks for it, what was said, and what the client gets.
+//!
+//! It walks by [`query::walk`](crate::query::walk) like every question, with the state of this moment, and then looks again at each name
+//! that the walk came to. What an upstream would have to be asked is told, not asked.
+
+use std::net::IpAddr;
+
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{Name, Record, RecordType};
+use serde::Serialize;
+use zones::name::NameBuf;
+use zones::snapshot::ZoneState;
+
+use crate::cache::{Age, What};
+use crate::chain::Hop;
+use crate::clock::Now;
+use crate::fallback::Event;
+use crate::query::{self, Answer, End, Heard, Patience, Step};
+use crate::respond::respond;
+use crate::state::{State, View};
+use crate::upstream;
+use crate::wire::question::{Question, understand};
+
+/// Everything about one question. Names are lower case and have no final dot.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The name asked.
+    pub name: String,
+    /// The type asked.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// Who asks.
+    pub client: IpAddr,
+    /// The client's network.
+    pub network: String,
+    /// The client may query at all.
+    pub admitted: bool,
+    /// The client may have recursion.
+    pub recursion: bool,
+    /// Generation of the snapshot that was looked at.
+    pub generation: u64,
+    /// The names that the answer goes over, in order.
+    pub hops: Vec<Stop>,
+    /// What must be asked upstream before there is an answer; none: nothing.
+    pub ask: Option<Asking>,
+    /// What the client gets, where nothing must be asked first.
+    pub answer: Option<Given>,
+    /// The line that would stand in the fallback record, where the answer falls back.
+    pub fallback: Option<Event>,
+}
+
+/// One name on the way.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stop {
+    /// The name.
+    pub name: String,
+    /// The private zone of the client's network that it lies in.
+    pub zone: Option<ZoneStop>,
+    /// The route that would be asked for it.
+    pub route: Option<RouteStop>,
+    /// What the cache holds of it for this question.
+    pub cache: Option<CacheStop>,
+    /// Who said what comes next: `zone`, `upstream`, `zone-table`, or `nobody` where the answer waits for an upstream.
+    pub decided_by: &'static str,
+    /// What was said, in words.
+    pub said: String,
+    /// The name that it leads to.
+    pub leads_to: Option<String>,
+}
+
+/// A private zone on the way.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ZoneStop {
+    /// Apex.
+    pub name: String,
+    /// SOA serial; none: it has no data.
+    pub serial: Option<u32>,
+    /// What happens to a name that it lacks: `public`, `nxdomain` or `servfail`.
+    pub on_missing: &'static str,
+    /// The file its records stand in, where there is one.
+    pub file: Option<String>,
+    /// Why it has no data.
+    pub unavailable: Option<String>,
+    /// A route has a longer suffix than the zone, so that the zone does not speak here.
+    pub passed_over: bool,
+}
+
+/// A route on the way.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RouteStop {
+    /// Its suffix.
+    pub suffix: String,
+    /// Who is asked.
+    pub upstreams: Vec<String>,
+    /// It leads back to this server and is not asked.
+    pub to_self: bool,
+}
+
+/// A cache entry on the way.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CacheStop {
+    /// `set`, `alias`, `no-data`, `nxdomain` or `failure`.
+    pub what: &'static str,
+    /// Seconds that are left of its TTL; 0: it is stale.
+    pub ttl: u32,
+    /// It is past its TTL.
+    pub stale: bool,
+    /// Who said it.
+    pub upstream: String,
+}
+
+/// What must be asked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Asking {
+    /// QNAME.
+    pub name: String,
+    /// QTYPE.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// Who is asked.
+    pub upstreams: Vec<String>,
+}
+
+/// A message as the client gets it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Given {
+    /// RCODE.
+    pub rcode: String,
+    /// AA: all of it is ours.
+    pub authoritative: bool,
+    /// Something in it is past its TTL, or was derived from the zone table.
+    pub stale: bool,
+    /// Records of the answer section, presentation form.
+    pub answer: Vec<String>,
+    /// Records of the authority section.
+    pub authority: Vec<String>,
+    /// Extended errors (RFC 8914): code and text.
+    pub errors: Vec<String>,
+}
+
+/// Why a question cannot be explained.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadQuestion {
+    /// Not a name.
+    #[error("`{0}` is not a domain name")]
+    Name(String),
+    /// Not a type that can be asked for.
+    #[error("`{0}` is not a type that one can ask for")]
+    Type(String),
+}
+
+/// A recursive question with EDNS, as a message: what is explained, and what a resolver can be asked to see it answered.
+pub fn question(name: &str, rtype: &str) -> Result<Vec<u8>, BadQuestion> {
+    let bad = || BadQuestion::Name(name.into());
+    let qname = NameBuf::parse(name).map_err(|_| bad())?;
+    let code = zones::text::rdata::type_code(rtype).filter(|code| !zones::text::rdata::is_meta(*code) || *code == 255);
+    let code = code.ok_or_else(|| BadQuestion::Type(rtype.into()))?;
+    let mut message = Message::new(0, MessageType::Query, OpCode::Query);
+    message.metadata.recursion_desired = true;
+    message.add_query(Query::query(Name::from_ascii(qname.to_string()).map_err(|_| bad())?, RecordType::from(code)));
+    let mut edns = Edns::new();
+    edns.set_max_payload(1232);
+    message.edns = Some(edns);
+    message.to_vec().map_err(|_| bad())
+}
+
+/// Explains what `client` gets for a message of [`question`].
+///
+/// `reply`: what the server answered to this very message, where upstreams were asked meanwhile; shown where the state still lacks data,
+/// as for what must not be cached.
+pub fn explain(message: &[u8], client: IpAddr, state: &State, now: Now, reply: Option<&[u8]>) -> Result<Explanation, BadQuestion> {
+    let question = understand(message).map_err(|_| BadQuestion::Name("?".into()))?;
+    let view = state.view_of(client, now);
+    let nothing_heard = Heard::default();
+    let step = query::walk(&question, &view, &nothing_heard, Patience::Fresh);
+    let (answer, ask) = match step {
+        Step::Answer(answer) => (answer, None),
+        Step::Ask(ask) => {
+            let mut so_far = Answer::new();
+            query::walk_into(&mut so_far, &question, &view, &nothing_heard, Patience::Fresh);
+            (so_far, Some(ask))
+        }
+    };
+    let mut names = vec![question.name.clone()];
+    names.extend(answer.chain.iter().map(Hop::target));
+    let hops = names.iter().enumerate().map(|(index, name)| {
+        let waits = ask.is_some() && index == answer.chain.len();
+        stop(name, answer.chain.get(index), &answer, &question, &view, waits)
+    });
+    let hops = hops.collect();
+    let given = match (&ask, reply) {
+        (Some(_), Some(reply)) => given(reply, false),
+        (Some(_), None) => None,
+        (None, _) => {
+            let mut packet = vec![0; 65_535];
+            packet[..message.len()].copy_from_slice(message);
+            let length = respond(&question, &answer, &view, &mut packet, 65_535);
+            given(&packet[..length], answer.stale)
+        }
+    };
+    let fallback = ask.is_none().then(|| Event::would_be(&question, client, &answer, &view)).flatten();
+    Ok(Explanation {
+        name: text(&question.name),
+        rtype: RecordType::from(question.rtype).to_string(),
+        client,
+        network: view.network.name.to_string(),
+        admitted: state.access.admits(client),
+        recursion: view.recursion,
+        generation: state.snapshot.generation,
+        hops,
+        ask: ask.map(|ask| Asking {
+            name: text(&ask.name),
+            rtype: RecordType::from(ask.rtype).to_string(),
+            upstreams: upstreams(&view, ask.route),
+        }),
+        answer: given,
+        fallback,
+    })
+}
+
+fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Question, view: &View<'_>, waits: bool) -> Stop {
+    let hosted = query::private_zone(question, view, name);
+    let zone = hosted.or_else(|| view.network.zone_of(name, 0)).map(|found| ZoneStop {
+        name: found.name.to_string(),
+        serial: found.serial(),
+        on_missing: found.on_missing.word(),
+        file: found.writer.file().map(|file| file.display().to_string()),
+        unavailable: match &found.state {
+            ZoneState::Unavailable(why) => Some(why.to_string()),
+            ZoneState::Serving(_) => None,
+        },
+        passed_over: hosted.is_none(),
+    });
+    let route = view.state.routes.find(view.network_id, name).map(|(route, suffix)| RouteStop {
+        suffix: text(&NameBuf::read(&name.as_wire()[name.len() - suffix..]).unwrap_or(NameBuf::root())), // a suffix of a name is one
+        upstreams: upstreams(view, route.id),
+        to_self: route.to_self,
+    });
+    let options = u8::from(question.dnssec_ok()) | u8::from(question.checking_disabled) << 1;
+    let route_id = view.state.routes.find(view.network_id, name).map(|(route, _)| route.id);
+    let cached = route_id.and_then(|route| query::cached(question, view, route, options, name));
+    let cache = cached.map(|(entry, age)| CacheStop {
+        what: match entry.what {
+            What::Set => "set",
+            What::Alias => "alias",
+            What::NoData => "no-data",
+            What::NxDomain => "nxdomain",
+            What::Failure => "failure",
+        },
+        ttl: if let Age::Fresh(age) = age { entry.ttl.saturating_sub(age) } else { 0 },
+        stale: !matches!(age, Age::Fresh(_)),
+        upstream: entry.upstream.to_string(),
+    });
+    let (decided_by, said) = match hop {
+        _ if waits => ("nobody", "an upstream must be asked".into()),
+        Some(Hop::Private(_)) => ("zone", "alias of the private zone".into()),
+        Some(Hop::Dname(..)) => ("zone", "DNAME of the private zone".into()),
+        Some(Hop::Upstream(entry)) => ("upstream", format!("alias that {} gave", entry.upstream)),
+        Some(Hop::Derived(_)) => ("zone-table", "no upstream answers: the zone table knows the private name".into()),
+        None => ended(&answer.end),
+    };
+    let leads_to = hop.map(|hop| text(&hop.target()));
+    Stop { name: text(name), zone, route, cache, decided_by, said, leads_to }
+}
+
+fn ended(end: &End<'_>) -> (&'static str, String) {
+    match end {
+        End::Private(set, _) => ("zone", format!("{} records of the private zone", set.count)),
+        End::PrivateNoData(_) => ("zone", "the name is private and lacks this type".into()),
+        End::PrivateNxDomain(_) => ("zone", "the private zone lacks the name, and nobody else is asked".into()),
+        End::Referral(..) => ("zone", "a zone cut of the private zone".into()),
+        End::Upstream(entry) => ("upstream", format!("answer of {}", entry.upstream)),
+        End::Aliases => ("nobody", "where the aliases lead this client has no recursion".into()),
+        End::MinimalAny => ("nobody", "ANY for a name that is not ours".into()),
+        End::Failed(failure) => ("nobody", failure.outcome().1.text.into()),
+    }
+}
+
+fn upstreams(view: &View<'_>, route: crate::route::RouteId) -> Vec<String> {
+    let plan = view.state.routes.plans().iter().find(|(id, _)| *id == route);
+    plan.map_or_else(Vec::new, |(_, plan)| plan.upstreams.iter().map(upstream::name).collect())
+}
+
+/// A message in words; none where it is none.
+fn given(message: &[u8], stale: bool) -> Option<Given> {
+    let message = Message::from_vec(message).ok()?;
+    let lines = |records: &[Record]| records.iter().map(ToString::to_string).collect();
+    let options = message.edns.iter().flat_map(|edns| edns.options().as_ref());
+    let errors = options.filter_map(|(_, option)| {
+        let hickory_proto::rr::rdata::opt::EdnsOption::Unknown(15, data) = option else { return None };
+        let (code, text) = data.split_first_chunk::<2>()?;
+        Some(format!("{} {}", u16::from_be_bytes(*code), String::from_utf8_lossy(text)).trim_end().to_string())
+    });
+    let rcode = match message.metadata.response_code {
+        ResponseCode::NoError => "NOERROR".into(),
+        ResponseCode::NXDomain => "NXDOMAIN".into(),
+        ResponseCode::ServFail => "SERVFAIL".into(),
+        ResponseCode::Refused => "REFUSED".into(),
+        other => format!("{other:?}").to_uppercase(),
+    };
+    Some(Given {
+        rcode,
+        authoritative: message.metadata.authoritative,
+        stale,
+        answer: lines(&message.answers),
+        authority: lines(&message.authorities),
+        errors: errors.collect(),
+    })
+}
+
+fn text(name: &NameBuf) -> String {
+    let mut text = name.to_string();
+    if text.len() > 1 {
+        text.pop();
+    }
+    text
+}

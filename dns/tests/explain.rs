@@ -1,0 +1,79 @@
+//! Why a question has the answer it has.
+
+mod world;
+
+use std::net::IpAddr;
+
+use config::model::OnMissing;
+use hickory_proto::rr::RecordType;
+use postern_dns::explain::{BadQuestion, Explanation, explain, question};
+use world::{HUB, SPOKE, World};
+
+fn explained(world: &World, client: &str, name: &str, rtype: &str) -> Explanation {
+    let client: IpAddr = client.parse().unwrap();
+    explain(&question(name, rtype).unwrap(), client, &world.state(), world.now, None).unwrap()
+}
+
+/// `name: decided_by, said` of each name.
+fn hops(explanation: &Explanation) -> Vec<String> {
+    explanation.hops.iter().map(|hop| format!("{}: {}, {}", hop.name, hop.decided_by, hop.said)).collect()
+}
+
+#[test]
+fn what_must_be_asked_is_told_and_not_asked() {
+    let mut world = World::new();
+    world.private_zone(OnMissing::Public);
+    let said = explained(&world, HUB, "ws-fhir.fhir.azurehealthcareapis.com", "A");
+    assert_eq!(hops(&said), ["ws-fhir.fhir.azurehealthcareapis.com: nobody, an upstream must be asked"]);
+    assert_eq!(said.ask.as_ref().map(|ask| ask.name.as_str()), Some("ws-fhir.fhir.azurehealthcareapis.com"));
+    assert!(said.answer.is_none() && world.asked.is_empty());
+    assert_eq!(said.hops[0].route.as_ref().map(|route| route.suffix.as_str()), Some("."));
+}
+
+#[test]
+fn a_spliced_answer_shows_who_said_what() {
+    let mut world = World::new();
+    world.private_zone(OnMissing::Public);
+    world.ask(HUB, "ws-fhir.fhir.azurehealthcareapis.com", RecordType::A);
+    let said = explained(&world, HUB, "WS-fhir.FHIR.azurehealthcareapis.com.", "A");
+    assert_eq!((said.network.as_str(), said.hops.len(), said.ask.is_none()), ("hub", 2, true));
+    assert_eq!(said.hops[0].decided_by, "upstream");
+    assert_eq!(said.hops[0].cache.as_ref().map(|cache| (cache.what, cache.ttl)), Some(("alias", 30)));
+    assert_eq!(said.hops[0].leads_to.as_deref(), Some("ws-fhir.fhir.privatelink.azurehealthcareapis.com"));
+    let zone = said.hops[1].zone.as_ref().unwrap();
+    assert_eq!((said.hops[1].decided_by, zone.name.as_str(), zone.on_missing), ("zone", "privatelink.azurehealthcareapis.com", "public"));
+    let answer = said.answer.unwrap();
+    assert_eq!((answer.rcode.as_str(), answer.authoritative, answer.answer.len()), ("NOERROR", false, 2));
+    assert!(answer.answer[1].contains(" A 10."), "{:?}", answer.answer);
+    assert!(said.fallback.is_none());
+}
+
+#[test]
+fn a_fallback_says_what_would_mend_it() {
+    let mut world = World::new();
+    world.private_zone(OnMissing::Public);
+    world.ask(HUB, "ws-other.fhir.azurehealthcareapis.com", RecordType::A);
+    let said = explained(&world, HUB, "ws-other.fhir.azurehealthcareapis.com", "A");
+    let fallback = said.fallback.expect("it went public");
+    assert_eq!((fallback.reason.as_str(), fallback.action.as_str()), ("no-record", "public"));
+    assert_eq!(fallback.mend.record.as_deref(), Some("ws-other.fhir 10 IN A <private address>"));
+    assert_eq!(said.answer.unwrap().errors, ["0 no private record: public answer"]);
+}
+
+#[test]
+fn networks_are_told_apart() {
+    let mut world = World::new();
+    world.private_zone(OnMissing::Nxdomain);
+    let said = explained(&world, HUB, "none.privatelink.azurehealthcareapis.com", "A");
+    assert_eq!(said.answer.map(|answer| (answer.rcode, answer.authority.len())), Some(("NXDOMAIN".into(), 1)));
+    assert_eq!(explained(&world, SPOKE, "none.privatelink.azurehealthcareapis.com", "A").network, "spoke");
+}
+
+#[test]
+fn what_is_no_question_is_refused() {
+    assert_eq!(question("a..b", "A"), Err(BadQuestion::Name("a..b".into())));
+    for rtype in ["NONSENSE", "AXFR", "OPT"] {
+        assert_eq!(question("contoso.test", rtype), Err(BadQuestion::Type(rtype.into())));
+    }
+    assert!(question("contoso.test", "TYPE65").is_ok() && question("contoso.test", "ANY").is_ok());
+}
