@@ -62,6 +62,9 @@ pub enum Via {
 /// Gives the RRsets that are to be different, from the zone as it is when its turn comes.
 pub type Make = Box<dyn FnOnce(&Zone) -> Result<Vec<Change>, Refusal> + Send>;
 
+/// The same, and changes what is kept beside the records ([`ZoneSettings::extra`] alone): both go to the disk as one, or neither.
+pub type Amend = Box<dyn FnOnce(&Zone, &mut ZoneSettings) -> Result<Vec<Change>, Refusal> + Send>;
+
 /// One change of one zone.
 pub struct Edit {
     /// The zone.
@@ -189,6 +192,8 @@ pub type Configure = Box<dyn FnOnce(&mut ZoneSettings) -> Result<(), Refusal> + 
 pub enum Task {
     /// Change records.
     Edit(Edit, Answer<Done>),
+    /// Change records and what interfaces keep beside them, as one.
+    Amend(ZoneRef, Author, Amend, Answer<Done>),
     /// Make a zone.
     Create(NewZone, Author, Answer<Done>),
     /// Give a zone up, with its journal. Not one that the configuration names.
@@ -286,7 +291,7 @@ impl Task {
     /// Says that it is not done.
     pub fn refuse(self, refusal: Refusal) {
         match self {
-            Self::Edit(_, answer) | Self::Create(_, _, answer) => answer(Err(refusal)),
+            Self::Edit(_, answer) | Self::Amend(_, _, _, answer) | Self::Create(_, _, answer) => answer(Err(refusal)),
             Self::Remove(_, _, answer) => answer(Err(refusal)),
             Self::Configure(_, _, _, answer) => answer(Err(refusal)),
         }

@@ -10,7 +10,7 @@ use config::model::{self, Source};
 use super::owned::{self, Owned};
 use super::{Outcome, Report, Slot, Store};
 use crate::diff::Difference;
-use crate::edit::{Answer, Author, Configure, Done, Edit, NewZone, Refusal, Task, ZoneRef, ZoneSettings};
+use crate::edit::{Amend, Answer, Author, Configure, Done, Edit, Make, NewZone, Refusal, Task, ZoneRef, ZoneSettings};
 use crate::journal;
 use crate::name::NameBuf;
 use crate::snapshot::Snapshot;
@@ -32,8 +32,24 @@ struct Staged {
     slot: usize,
     zone: Arc<Zone>,
     changes: Vec<Change>,
+    /// What is kept beside the records from now on; none: as it was.
+    settings: Option<Arc<ZoneSettings>>,
     difference: Difference,
     done: Vec<(Author, Done, Answer<Done>)>,
+}
+
+/// What an edit is made by.
+enum Maker {
+    Records(Make),
+    Both(Amend),
+}
+
+/// An edit in either form.
+struct Wanted {
+    zone: ZoneRef,
+    author: Author,
+    maker: Maker,
+    is_dry: bool,
 }
 
 impl Committed {
@@ -51,16 +67,19 @@ impl Store {
         let mut staged: Vec<Staged> = Vec::new();
         let mut is_anew = false;
         for task in tasks {
-            if let Task::Edit(edit, answer) = task {
-                if let Err((answer, refusal)) = self.stage(edit, answer, &mut staged, &mut committed) {
-                    committed.answers.push(Box::new(move |_| answer(Err(refusal))));
+            let task = match Wanted::of(task) {
+                Ok((wanted, answer)) => {
+                    if let Err((answer, refusal)) = self.stage(wanted, answer, &mut staged, &mut committed) {
+                        committed.answers.push(Box::new(move |_| answer(Err(refusal))));
+                    }
+                    continue;
                 }
-                continue;
-            }
+                Err(task) => task,
+            };
             self.flush(&mut staged, &mut committed, now);
             is_anew = true;
             match task {
-                Task::Edit(..) => {} // above
+                Task::Edit(..) | Task::Amend(..) => {} // above
                 Task::Create(new, author, answer) => {
                     let made = self.create(new, &author, &mut committed.report);
                     committed.answers.push(Box::new(move |generation| answer(made.map(|done| Done { generation, ..done }))));
@@ -111,12 +130,12 @@ impl Store {
     /// Makes the zone as the edit wants it and appends the difference to its journal, not yet on the disk.
     fn stage(
         &mut self,
-        edit: Edit,
+        wanted: Wanted,
         answer: Answer<Done>,
         staged: &mut Vec<Staged>,
         committed: &mut Committed,
     ) -> Result<(), (Answer<Done>, Refusal)> {
-        let place = match self.place_of(&edit.zone) {
+        let place = match self.place_of(&wanted.zone) {
             Ok(place) => place,
             Err(refusal) => return Err((answer, refusal)),
         };
@@ -127,8 +146,9 @@ impl Store {
         let Some(owned) = &mut slot.owned else { return Err((answer, Refusal::Stopped)) }; // refused above
         let at = staged.iter().position(|staged| staged.slot == place);
         let before = at.map_or_else(|| owned.latest.clone(), |at| staged[at].zone.clone());
-        let changes = match (edit.make)(&before) {
-            Ok(changes) => changes,
+        let kept = at.and_then(|at| staged[at].settings.as_ref()).unwrap_or(&owned.settings);
+        let (changes, settings) = match wanted.maker.make(&before, kept) {
+            Ok(made) => made,
             Err(refusal) => return Err((answer, refusal)),
         };
         let after = match before.apply(&changes) {
@@ -136,7 +156,7 @@ impl Store {
             Err(refused) => return Err((answer, Refusal::Invalid(refused))),
         };
         let warnings = owned::lint_changes(&changes, self.context.clients.as_deref());
-        let (change, difference) = owned::compare(&before, &after, &changes, &edit.author).unzip();
+        let (change, difference) = owned::compare(&before, &after, &changes, &wanted.author).unzip();
         let (name, networks) = (slot.name.clone(), slot.networks.clone());
         let done = |after: Arc<Zone>, change: Option<journal::Change>| Done {
             name,
@@ -148,25 +168,32 @@ impl Store {
             warnings,
             generation: 0, // known when it is served
         };
-        let Some(change) = change.filter(|_| !edit.is_dry) else {
-            let after = if difference.is_some() { after } else { before.clone() };
+        let after = if difference.is_some() { after } else { before.clone() };
+        if wanted.is_dry || (change.is_none() && settings.is_none()) {
             let done = done(after, None);
             committed.answers.push(Box::new(move |generation| answer(Ok(Done { generation, ..done }))));
             return Ok(());
-        };
-        owned.journal.append(&change);
-        let done = done(after.clone(), Some(change));
+        }
+        if let Some(change) = &change {
+            owned.journal.append(change);
+        }
+        if let Some(settings) = &settings {
+            owned.journal.append_settings(&serde_json::to_string(&**settings).unwrap_or_default()); // text and lists: always JSON
+        }
+        let done = done(after.clone(), change);
         match at {
             Some(at) => {
                 let staged = &mut staged[at];
                 staged.zone = after;
                 staged.changes.extend(changes);
+                staged.settings = settings.or(staged.settings.take());
                 staged.difference.add(&done.difference);
-                staged.done.push((edit.author, done, answer));
+                staged.done.push((wanted.author, done, answer));
             }
             None => {
                 let difference = done.difference.clone();
-                staged.push(Staged { slot: place, zone: after, changes, difference, done: vec![(edit.author, done, answer)] });
+                let done = vec![(wanted.author, done, answer)];
+                staged.push(Staged { slot: place, zone: after, changes, settings, difference, done });
             }
         }
         Ok(())
@@ -174,17 +201,19 @@ impl Store {
 
     /// Puts what is staged on the disk; what gets there is served by the next snapshot, the rest is refused.
     fn flush(&mut self, staged: &mut Vec<Staged>, committed: &mut Committed, now: Instant) {
-        for Staged { slot, zone, changes, difference, done } in staged.drain(..) {
+        for Staged { slot, zone, changes, settings, difference, done } in staged.drain(..) {
             let slot = &mut self.slots[slot];
             let Some(owned) = &mut slot.owned else { continue }; // it was staged because there is one
             let latest = std::mem::replace(&mut owned.latest, zone.clone());
+            let kept = owned.settings.clone();
+            owned.settings = settings.unwrap_or_else(|| kept.clone());
             let written = match owned.journal.is_overlong() {
                 true => owned.compact(),
                 false => owned.journal.commit(),
             };
             if let Err(error) = written {
                 owned.journal.discard();
-                owned.latest = latest;
+                (owned.latest, owned.settings) = (latest, kept);
                 tracing::error!(zone = &*slot.name, "changes are refused: {error}");
                 for (_, _, answer) in done {
                     let refusal = Refusal::Journal(error.to_string());
@@ -200,9 +229,12 @@ impl Store {
                 tracing::error!(zone = &*slot.name, "the journal goes on as it is: {error}");
             }
             for (author, done, answer) in done {
-                if let Some(change) = &done.change {
-                    owned.history.push(change.clone());
-                    audit(&author, &slot.name, &slot.networks, done.after.serial(), &done.difference.to_string());
+                match &done.change {
+                    Some(change) => {
+                        owned.history.push(change.clone());
+                        audit(&author, &slot.name, &slot.networks, done.after.serial(), &done.difference.to_string());
+                    }
+                    None => audit(&author, &slot.name, &slot.networks, done.after.serial(), "settings changed"),
                 }
                 committed.answers.push(Box::new(move |generation| answer(Ok(Done { generation, ..done }))));
             }
@@ -333,6 +365,34 @@ impl Store {
             let networks = if slot.networks.is_empty() { "all networks".into() } else { slot.networks.join(", ") };
             Err(Refusal::Exists(format!("zone {} is hosted already, for {networks}", settings.name)))
         })
+    }
+}
+
+impl Wanted {
+    /// The edit that a task is; else the task.
+    fn of(task: Task) -> Result<(Self, Answer<Done>), Task> {
+        match task {
+            Task::Edit(Edit { zone, author, make, is_dry }, answer) => {
+                Ok((Self { zone, author, maker: Maker::Records(make), is_dry }, answer))
+            }
+            Task::Amend(zone, author, amend, answer) => Ok((Self { zone, author, maker: Maker::Both(amend), is_dry: false }, answer)),
+            other => Err(other),
+        }
+    }
+}
+
+impl Maker {
+    /// The RRsets that are to be different, and the settings where they are.
+    fn make(self, zone: &Zone, kept: &Arc<ZoneSettings>) -> Result<(Vec<Change>, Option<Arc<ZoneSettings>>), Refusal> {
+        match self {
+            Self::Records(make) => Ok((make(zone)?, None)),
+            Self::Both(amend) => {
+                let mut settings = (**kept).clone();
+                let changes = amend(zone, &mut settings)?;
+                let settings = ZoneSettings { extra: settings.extra, ..(**kept).clone() };
+                Ok((changes, (settings != **kept).then(|| Arc::new(settings))))
+            }
+        }
     }
 }
 

@@ -311,3 +311,51 @@ fn a_change_too_large_for_one_frame_is_kept_as_a_new_image() {
     assert_eq!(store.current().hosted()[0].hosted.records(), 80_002);
     store.look_again(Instant::now(), Look::Now);
 }
+
+/// Counts in `extra.seen` how often this was done, and makes the address of `ws` that number.
+fn count(refuse: bool) -> Amend {
+    Box::new(move |_, settings| {
+        let seen = settings.extra.get("seen").and_then(serde_json::Value::as_u64).unwrap_or(0) + 1;
+        settings.extra.insert("seen".into(), seen.into());
+        settings.networks.push("nowhere".into());
+        match refuse {
+            true => Err(Refusal::Busy),
+            false => Ok(vec![change(&format!("ws A 10 10.0.0.{seen}"))]),
+        }
+    })
+}
+
+#[test]
+fn records_and_what_is_kept_beside_them_change_as_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path(), ONE);
+    let task = |answer| Task::Amend(ZoneRef::parse(ZONE), author(), count(false), answer);
+    let answers = Arc::new(Mutex::new(Vec::new()));
+    let tasks = (0..3).map(|_| {
+        let answers = answers.clone();
+        task(Box::new(move |done: Result<Done, Refusal>| answers.lock().unwrap().push(done.map(|done| done.difference.to_string()))))
+    });
+    store.commit(tasks.collect(), Instant::now()).answer();
+    assert_eq!(answers.lock().unwrap().iter().filter(|answer| answer.is_ok()).count(), 3, "{answers:?}");
+    let refused = run(&mut store, |answer| Task::Amend(ZoneRef::parse(ZONE), author(), count(true), answer));
+    assert_eq!(refused.unwrap_err(), Refusal::Busy);
+    for restart in [false, true] {
+        if restart {
+            drop(store);
+            store = open(directory.path(), ONE).0;
+        }
+        let hosted = store.current().hosted()[0].hosted.clone();
+        let settings = hosted.kept.as_ref().unwrap().settings.clone();
+        assert_eq!((settings.extra.get("seen"), settings.networks.len()), (Some(&3.into()), 0), "each sees what the one before made");
+        assert_eq!(served(&store, "ws"), [[10, 0, 0, 3]]);
+    }
+    let beside: Amend = Box::new(|_, settings| {
+        settings.extra.insert("note".into(), "x".into());
+        Ok(Vec::new())
+    });
+    let before = store.current().hosted()[0].hosted.serial();
+    let done = run(&mut store, |answer| Task::Amend(ZoneRef::parse(ZONE), author(), beside, answer)).unwrap();
+    let hosted = store.current().hosted()[0].hosted.clone();
+    assert_eq!((done.change, hosted.serial()), (None, before), "no record is different");
+    assert_eq!(hosted.kept.as_ref().unwrap().settings.extra.get("note"), Some(&"x".into()));
+}
