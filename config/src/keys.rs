@@ -5,8 +5,8 @@
 
 use crate::key::{Absent, Default, Form, Required, Section, section};
 use crate::kind::{
-    Address, Domain, Format, Level, List, LogFormat, Millis, NetworkName, Number, OnMissing, OneOf, PathText, Prefix, Preset, Recursion,
-    Repeat, Seconds, Select, Size, Switch, Text, UpstreamList,
+    Address, Domain, Format, Level, List, LogFormat, Millis, NetworkName, Number, OnMissing, OneOf, PathText, Peer, Prefix, Preset,
+    Recursion, Repeat, Seconds, Select, ServerAddress, Size, Switch, Text, UpstreamList,
 };
 
 /// The sections in the order in which one reads them.
@@ -101,16 +101,17 @@ section! {
 }
 
 section! {
-    /// A private zone, served from data of ours, linked to one or more networks. It has one writer: files, which are watched, or an API.
+    /// A private zone, served from data of ours, linked to one or more networks. It has one writer: files, which are watched, an API, or another server.
     ///
     /// The same name may be given several times with other records, each linked to other networks.
     zone = "zone", List,
         shown: &[
             &["preset", "network", "directory", "on-missing", "min-ttl", "max-ttl"],
             &["name", "network", "file", "format"],
-            &["name = \"corp.contoso.com\"", "network", "api", "hold-deleted"],
+            &["name = \"corp.contoso.com\"", "network", "api", "hold-deleted", "transfer-to", "notify"],
+            &["name = \"ad.contoso.com\"", "network", "primaries", "transfer-key"],
         ],
-        one_of: &[&["preset", "name"], &["directory", "file", "api"]];
+        one_of: &[&["preset", "name"], &["directory", "file", "api", "primaries"]];
 
     /// Several zones at once.
     PRESET "preset": OneOf<Preset> = OneOf { words: &Preset::WORDS }, Absent { absent: "`name` says which zone", example: r#""azure-health-data-services""# };
@@ -122,16 +123,28 @@ section! {
     NETWORK "network": List<NetworkName> = List { of: NetworkName, least: 1 }, Absent { absent: "all networks", example: r#"["hub"]"# };
 
     /// Directory that holds `<zone>.zone`, `<zone>.hosts` and `<zone>.json`, and for a preset any `*.json` and `*.hosts` with names of its zones.
-    DIRECTORY "directory": PathText = PathText, Absent { absent: "`file` or `api` says where the records are", example: r#""zones""# };
+    DIRECTORY "directory": PathText = PathText, Absent { absent: "`file`, `api` or `primaries` says where the records are", example: r#""zones""# };
 
     /// File that holds the records: a zone file, a hosts file, or JSON as `az` prints it.
-    FILE "file": PathText = PathText, Absent { absent: "`directory` or `api` says where the records are", example: r#""exports/blob.json""# };
+    FILE "file": PathText = PathText, Absent { absent: "`directory`, `api` or `primaries` says where the records are", example: r#""exports/blob.json""# };
 
     /// What is in `file`.
     FORMAT "format": OneOf<Format> = OneOf { words: &Format::WORDS }, Default { default: r#""auto""# };
 
     /// Its records come through the API or as RFC 2136 updates. They are kept in `server.state`.
-    API "api": Switch = Switch, Absent { absent: "`directory` or `file` says where the records are", example: "true" };
+    API "api": Switch = Switch, Absent { absent: "`directory`, `file` or `primaries` says where the records are", example: "true" };
+
+    /// Servers that the zone is transferred from (AXFR and IXFR, RFC 5936 and 1995), asked in this order; their NOTIFY is heeded. What was transferred is kept in `server.state`.
+    PRIMARIES "primaries": List<ServerAddress> = List { of: ServerAddress, least: 1 }, Absent { absent: "`directory`, `file` or `api` says where the records are", example: r#"["10.20.0.10"]"# };
+
+    /// Who may have the zone transferred. A key is one of `[[key]]`.
+    TRANSFER_TO "transfer-to": List<Peer> = List { of: Peer, least: 0 }, Default { default: "[]" };
+
+    /// Servers that are told when the zone changes (NOTIFY, RFC 1996).
+    NOTIFY "notify": List<ServerAddress> = List { of: ServerAddress, least: 0 }, Default { default: "[]" };
+
+    /// Key that signs what is asked of `primaries` and told to `notify`: one of `[[key]]`.
+    TRANSFER_KEY "transfer-key": Domain = Domain, Absent { absent: "not signed", example: r#""secondaries""# };
 
     /// How long a name that was deleted through the API goes on being answered, so that a client that deletes and then adds in two
     /// calls lets no public answer out in between.

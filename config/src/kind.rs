@@ -8,7 +8,9 @@ use crate::diagnostic::did_you_mean;
 use crate::key::{Field, Kind};
 use crate::read::Problems;
 
-pub(crate) use network::{Address, Domain, Level, NetworkName, PathText, Prefix, UpstreamAddress, UpstreamItem, UpstreamList};
+pub(crate) use network::{
+    Address, Domain, Level, NetworkName, PathText, Peer, Prefix, ServerAddress, UpstreamAddress, UpstreamItem, UpstreamList,
+};
 pub(crate) use quantity::{Millis, Number, Seconds, Size, write_millis};
 pub(crate) use word::{Format, LogFormat, OnMissing, OneOf, Preset, Recursion, Repeat, Select, Word};
 

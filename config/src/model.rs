@@ -112,6 +112,12 @@ pub struct Zone {
     pub max_ttl: u32,
     /// How long a name deleted through the API goes on being answered.
     pub hold_deleted: Duration,
+    /// Who may have it transferred.
+    pub transfer_to: Vec<Peer>,
+    /// Who is told when it changes.
+    pub notify: Vec<SocketAddr>,
+    /// Name of the key that signs what goes to primaries and `notify`, lower case, no final dot.
+    pub transfer_key: Option<String>,
     /// Line of the `[[zone]]` in the configuration file, 1-based; 0: none.
     pub line: u32,
 }
@@ -134,6 +140,20 @@ pub enum Source {
     },
     /// The API and RFC 2136 updates; kept in a journal in [`Server::state`].
     Api,
+    /// Transfers from other servers; kept like the above.
+    Transfer {
+        /// Asked in this order.
+        primaries: Vec<SocketAddr>,
+    },
+}
+
+/// Who may have a zone transferred.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// Clients with such an address.
+    Prefix(IpNet),
+    /// Whoever signs with the key of this name (lower case, no final dot).
+    Key(String),
 }
 
 /// What a source file holds.

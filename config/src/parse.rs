@@ -248,12 +248,16 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
         let (directory, file) = (read.option(&key::DIRECTORY), read.option(&key::FILE));
         let api = read.option(&key::API);
         let hold_deleted = read.value(&key::HOLD_DELETED);
+        let primaries = read.option(&key::PRIMARIES);
+        let (transfer_to, notify) = (values(read.value(&key::TRANSFER_TO)), values(read.value(&key::NOTIFY)));
+        let transfer_key = read.option(&key::TRANSFER_KEY);
         let format = read.value(&key::FORMAT);
         let on_missing = read.value(&key::ON_MISSING);
         let (min_ttl, max_ttl) = (read.value(&key::MIN_TTL), read.value(&key::MAX_TTL));
         let (preset_at, name_at) = (read.place(&key::PRESET), read.place(&key::NAME));
         let (directory_at, file_at, format_at) = (read.place(&key::DIRECTORY), read.place(&key::FILE), read.place(&key::FORMAT));
         let api_at = read.place(&key::API).filter(|_| api != Some(false));
+        let primaries_at = read.place(&key::PRIMARIES);
         let ttl_at = read.place(&key::MIN_TTL).or(read.place(&key::MAX_TTL));
         let problems = read.problems();
         match (preset_at, name_at) {
@@ -267,16 +271,27 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
             }
             _ => {}
         }
-        match (directory_at, file_at, api_at) {
+        let files_at = directory_at.or(file_at);
+        match (directory_at, file_at, api_at.or(primaries_at)) {
             (Some(at), Some(_), _) => problems.error(at, "a zone has one writer: `directory` or `file`, not both", "keep one of them"),
-            (Some(_), _, Some(at)) | (_, Some(_), Some(at)) => {
+            (_, _, Some(at)) if api_at.is_some() && files_at.is_some() => {
                 problems.error(at, "a zone has one writer: files or the API, not both", "take `api` out, or what names the files");
+            }
+            (_, _, Some(_)) if let Some(at) = primaries_at.filter(|_| files_at.or(api_at).is_some()) => {
+                problems.error(at, "a zone has one writer: what is transferred from another server has no other", "keep `primaries` alone");
+            }
+            (None, None, Some(_)) if let Some(at) = primaries_at.and(preset_at) => {
+                problems.error(
+                    at,
+                    "a preset is several zones, which are not transferred as one",
+                    "write a `[[zone]]` with `name` for each",
+                );
             }
             (None, None, None) if !problems.broken => {
                 problems.error(
                     at,
                     "`[[zone]]` does not say where its records are",
-                    "write `file = \"…\"`, `directory = \"…\"` for `<zone>.zone` in it, or `api = true`",
+                    "write `file = \"…\"`, `directory = \"…\"` for `<zone>.zone` in it, `api = true`, or `primaries = […]`",
                 );
             }
             (None, Some(at), None) if preset_at.is_some() => {
@@ -298,6 +313,7 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
             (Some(path), _) => Source::File { path, format },
             (None, Some(path)) => Source::Directory { path },
             (None, None) if api == Some(true) => Source::Api,
+            (None, None) if primaries.is_some() => Source::Transfer { primaries: values(primaries.unwrap_or_default()) },
             (None, None) => continue,
         };
         let names: Vec<String> = match (preset, name) {
@@ -314,7 +330,19 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
         let networks = values(networks);
         for name in names {
             places.zones.push(place.clone());
-            zones.push(Zone { name, networks: networks.clone(), source: source.clone(), on_missing, min_ttl, max_ttl, hold_deleted, line });
+            zones.push(Zone {
+                name,
+                networks: networks.clone(),
+                source: source.clone(),
+                on_missing,
+                min_ttl,
+                max_ttl,
+                hold_deleted,
+                transfer_to: transfer_to.clone(),
+                notify: notify.clone(),
+                transfer_key: transfer_key.clone(),
+                line,
+            });
         }
     }
     zones

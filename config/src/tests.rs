@@ -77,7 +77,7 @@ fn the_sample_with_its_unset_keys_set_is_clean() {
     std::fs::write(&file, sample_with_all_set()).unwrap();
     let loaded = load(&file).unwrap();
     assert_eq!(loaded.warnings, []);
-    assert_eq!(loaded.config.zones.len(), 6);
+    assert_eq!(loaded.config.zones.len(), 7);
     assert_eq!(loaded.config.zones[5].source, Source::Api);
     assert_eq!(
         loaded.config.zones[4].source,

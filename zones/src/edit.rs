@@ -23,6 +23,9 @@ use crate::diff::Difference;
 use crate::journal;
 use crate::zone::{Change, Refused, Zone};
 
+/// Key of [`ZoneSettings::extra`] under which a transfer keeps when it last heard that the zone is as its primary has it.
+pub const TRANSFERRED: &str = "transferred";
+
 /// Edits that may wait: one more is refused.
 pub const MOST_WAITING: usize = 10_000;
 
@@ -200,6 +203,9 @@ pub enum Task {
     Remove(ZoneRef, Author, Answer<()>),
     /// Change what is kept beside the records.
     Configure(ZoneRef, Author, Configure, Answer<Arc<ZoneSettings>>),
+    /// Answer no more from a zone whose primaries were silent for too long (RFC 1035 section 3.3.13, EXPIRE), for this reason, until it is
+    /// transferred again.
+    Expire(ZoneRef, String, Answer<()>),
 }
 
 /// Recent changes of a zone, for incremental transfers and for those who ask what happened. Bounded.
@@ -292,7 +298,7 @@ impl Task {
     pub fn refuse(self, refusal: Refusal) {
         match self {
             Self::Edit(_, answer) | Self::Amend(_, _, _, answer) | Self::Create(_, _, answer) => answer(Err(refusal)),
-            Self::Remove(_, _, answer) => answer(Err(refusal)),
+            Self::Remove(_, _, answer) | Self::Expire(_, _, answer) => answer(Err(refusal)),
             Self::Configure(_, _, _, answer) => answer(Err(refusal)),
         }
     }

@@ -93,6 +93,8 @@ pub enum Writer {
     Azure(Arc<Path>),
     /// An API.
     Api,
+    /// The server that it is transferred from.
+    Primary,
 }
 
 /// A hosted zone and the networks it is linked to.
@@ -241,10 +243,10 @@ impl Hosted {
         match &self.writer {
             Writer::Hosts(_) => format!("<private address> {}", owner.trim_end_matches('.')),
             Writer::Azure(_) => owner,
-            Writer::Memory | Writer::Api | Writer::ZoneFile(_) if relative == 0 => {
+            Writer::Memory | Writer::Api | Writer::Primary | Writer::ZoneFile(_) if relative == 0 => {
                 format!("@ {DEFAULT_TTL} IN {} <private address>", type_name(rtype))
             }
-            Writer::Memory | Writer::Api | Writer::ZoneFile(_) => {
+            Writer::Memory | Writer::Api | Writer::Primary | Writer::ZoneFile(_) => {
                 let relative = name.as_wire()[..name.start(relative)].iter().chain(&[0]).copied().collect::<Vec<u8>>();
                 owner.clear();
                 let _ = write_name(&relative, &mut owner);
@@ -258,7 +260,7 @@ impl Writer {
     /// The file, where there is one.
     pub fn file(&self) -> Option<&Arc<Path>> {
         match self {
-            Self::Memory | Self::Api => None,
+            Self::Memory | Self::Api | Self::Primary => None,
             Self::ZoneFile(path) | Self::Hosts(path) | Self::Azure(path) => Some(path),
         }
     }

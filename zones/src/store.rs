@@ -239,11 +239,12 @@ impl Slot {
             Source::File { path, format: model::Format::Azure } => Writer::Azure(path.as_path().into()),
             Source::File { path, .. } => Writer::ZoneFile(path.as_path().into()),
             Source::Api => Writer::Api,
+            Source::Transfer { .. } => Writer::Primary,
         };
         let before = found.map(|found| old.remove(found));
         let (zone, state, owned) = before.map(|slot| (slot.zone, slot.state, slot.owned)).unwrap_or_default();
         // Data goes with its writer: what files said is not what an API wrote, and the other way round.
-        let is_continued = owned.is_some() == (config.source == Source::Api);
+        let is_continued = owned.is_some() == unit::is_owned(&config.source);
         let (zone, state, owned) = if is_continued { (zone, state, owned) } else { Default::default() };
         let networks = config.networks.as_slice().into();
         let reason = "its source was not read yet".into();

@@ -130,6 +130,22 @@ impl Zone {
         u32::from_be_bytes([self.soa[at], self.soa[at + 1], self.soa[at + 2], self.soa[at + 3]])
     }
 
+    /// SOA EXPIRE: seconds that a secondary answers without hearing from its primary.
+    pub fn expire(&self) -> u32 {
+        self.timer(12)
+    }
+
+    /// SOA REFRESH and RETRY: how often a secondary asks its primary, and how soon again when that failed; seconds.
+    pub fn refresh_and_retry(&self) -> (u32, u32) {
+        (self.timer(4), self.timer(8))
+    }
+
+    /// A number of the SOA, so many octets behind its serial.
+    fn timer(&self, behind: usize) -> u32 {
+        let at = self.soa.len() - 20 + behind;
+        u32::from_be_bytes([self.soa[at], self.soa[at + 1], self.soa[at + 2], self.soa[at + 3]])
+    }
+
     /// True where the source gives the serial; else the store moves it on with each change.
     pub fn has_own_serial(&self) -> bool {
         self.own_serial

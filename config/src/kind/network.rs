@@ -11,14 +11,20 @@ use toml::de::DeValue;
 use super::{At, string, which_word, wrong_type};
 use crate::key::{Field, Kind};
 use crate::keys;
-use crate::model::{Transport, Upstream};
+use crate::model::{self, Transport, Upstream};
 use crate::read::{Problems, Reader};
 
 /// An address to listen on, with or without a port.
 pub(crate) struct Address;
 
+/// Address of another server, with or without a port.
+pub(crate) struct ServerAddress;
+
 /// Client prefix: `10.20.0.0/16`, or one address.
 pub(crate) struct Prefix;
+
+/// Who may have a zone transferred: a prefix, or `key:NAME`.
+pub(crate) struct Peer;
 
 /// Name of a zone or of a route: lower case, no final dot.
 pub(crate) struct Domain;
@@ -79,6 +85,50 @@ impl Kind for Address {
 
     fn shape(&self) -> String {
         "an address with or without a port".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string"})
+    }
+}
+
+impl Kind for ServerAddress {
+    type Out = SocketAddr;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<SocketAddr> {
+        read_text(self, value, field, problems, |text| {
+            let address = socket_address(text).filter(|address| !address.ip().is_unspecified() && address.port() != 0);
+            address.ok_or_else(|| (format!("`{text}` is not the address of a server"), String::new()))
+        })
+    }
+
+    fn shape(&self) -> String {
+        "an address with or without a port (53)".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string"})
+    }
+}
+
+impl Kind for Peer {
+    type Out = model::Peer;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<model::Peer> {
+        match value.get_ref().as_str().and_then(|text| text.strip_prefix("key:")) {
+            Some(name) => match domain(name) {
+                Ok(name) => Some(model::Peer::Key(name)),
+                Err((message, help)) => {
+                    problems.error(value.span().start, message, help);
+                    None
+                }
+            },
+            None => Prefix.read(value, field, problems).map(model::Peer::Prefix),
+        }
+    }
+
+    fn shape(&self) -> String {
+        "a prefix such as `10.20.0.0/16`, one address, or `key:` and the name of a key".into()
     }
 
     fn schema(&self) -> Value {

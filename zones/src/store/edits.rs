@@ -10,7 +10,7 @@ use config::model::{self, Source};
 use super::owned::{self, Owned};
 use super::{Outcome, Report, Slot, Store};
 use crate::diff::Difference;
-use crate::edit::{Amend, Answer, Author, Configure, Done, Edit, Make, NewZone, Refusal, Task, ZoneRef, ZoneSettings};
+use crate::edit::{Amend, Answer, Author, Configure, Done, Edit, Make, NewZone, Refusal, Task, Via, ZoneRef, ZoneSettings};
 use crate::journal;
 use crate::name::NameBuf;
 use crate::snapshot::Snapshot;
@@ -88,6 +88,10 @@ impl Store {
                     let removed = self.remove(&zone, &author, &mut committed.report);
                     committed.answers.push(Box::new(move |_| answer(removed)));
                 }
+                Task::Expire(zone, reason, answer) => {
+                    let expired = self.expire(&zone, reason, &mut committed.report);
+                    committed.answers.push(Box::new(move |_| answer(expired)));
+                }
                 Task::Configure(zone, author, change, answer) => {
                     let settings = self.configure(&zone, &author, change, &mut committed.report);
                     committed.answers.push(Box::new(move |_| answer(settings)));
@@ -140,7 +144,7 @@ impl Store {
             Err(refusal) => return Err((answer, refusal)),
         };
         let slot = &mut self.slots[place];
-        if let Some(refusal) = slot.refuses_edits() {
+        if let Some(refusal) = slot.refuses_edits(wanted.author.via) {
             return Err((answer, refusal));
         }
         let Some(owned) = &mut slot.owned else { return Err((answer, Refusal::Stopped)) }; // refused above
@@ -240,6 +244,7 @@ impl Store {
             }
             slot.zone = Some(owned.served(now));
             slot.hosted = None;
+            slot.note(None);
             slot.state.changed = Some(std::time::SystemTime::now());
             let report = slot.report(Outcome::Changed(difference));
             committed.report.zones.push(report);
@@ -322,6 +327,18 @@ impl Store {
         Ok(settings)
     }
 
+    /// Takes the data of a zone away from clients; what was committed stays, so that a transfer goes on from there.
+    fn expire(&mut self, zone: &ZoneRef, reason: String, report: &mut Report) -> Result<(), Refusal> {
+        let place = self.place_of(zone)?;
+        let slot = &mut self.slots[place];
+        slot.zone = None;
+        slot.hosted = None;
+        if let Some(outcome) = slot.note(Some(reason)) {
+            report.zones.push(slot.report(outcome));
+        }
+        Ok(())
+    }
+
     /// The slot that somebody names.
     fn place_of(&self, zone: &ZoneRef) -> Result<usize, Refusal> {
         let is_meant = |slot: &Slot| {
@@ -398,11 +415,15 @@ impl Maker {
 
 impl Slot {
     /// Why its records are not to be changed by an edit; none: they are.
-    fn refuses_edits(&self) -> Option<Refusal> {
+    fn refuses_edits(&self, via: Via) -> Option<Refusal> {
         let name = self.name.clone();
         match (&self.owned, &self.config.source) {
+            (_, Source::Transfer { primaries }) if via != Via::Transfer => {
+                let primaries = primaries.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                Some(Refusal::ReadOnly { name, writer: format!("its primary {primaries}") })
+            }
             (Some(_), _) => None,
-            (None, Source::Api) => Some(Refusal::Unavailable { name, reason: self.reason.to_string() }),
+            (None, Source::Api | Source::Transfer { .. }) => Some(Refusal::Unavailable { name, reason: self.reason.to_string() }),
             (None, Source::File { path, .. }) => Some(Refusal::ReadOnly { name, writer: format!("file {}", path.display()) }),
             (None, Source::Directory { path }) => Some(Refusal::ReadOnly { name, writer: format!("files in {}", path.display()) }),
         }
@@ -436,6 +457,9 @@ pub(super) fn made_zone(settings: &ZoneSettings) -> model::Zone {
         min_ttl: 0,
         max_ttl: i32::MAX as u32,
         hold_deleted: std::time::Duration::ZERO,
+        transfer_to: Vec::new(),
+        notify: Vec::new(),
+        transfer_key: None,
         line: 0,
     }
 }

@@ -7,8 +7,9 @@ use config::model::Source;
 
 use super::edits::made_zone;
 use super::owned::{self, Found, Owned};
+use super::unit::is_owned;
 use super::{Outcome, Report, Slot, Store};
-use crate::edit::ZoneSettings;
+use crate::edit::{TRANSFERRED, ZoneSettings};
 
 impl Store {
     /// Zones that an API made are hosted under every configuration; the others that are left over are hosted no longer.
@@ -34,7 +35,7 @@ impl Store {
 
     /// Opens or begins the journals of zones that have none open, and hosts zones that an API made in an earlier run.
     pub(super) fn open_journals(&mut self, report: &mut Report) {
-        let lacks = |slot: &Slot| slot.config.source == Source::Api && slot.owned.is_none();
+        let lacks = |slot: &Slot| is_owned(&slot.config.source) && slot.owned.is_none();
         if self.is_open && !self.slots.iter().any(lacks) {
             return;
         }
@@ -79,8 +80,7 @@ impl Store {
             (was.declared, was.on_missing) = (true, slot.config.on_missing);
             was.networks.clone_from(&slot.config.networks);
             let owned = Owned::open(found, slot)?;
-            (slot.zone, slot.owned) = (Some(owned.latest.clone()), Some(owned));
-            return Ok(());
+            return slot.adopt(owned);
         }
         // An empty zone in place of one that cannot be read would let its names go public.
         if let Some((_, why)) = bad.iter().find(|(path, _)| owned::is_of(path, &slot.config.name)) {
@@ -97,8 +97,7 @@ impl Store {
         let zone = built.map_err(|_| "an empty zone was refused".to_string())?.zone;
         let path = owned::path_for(&self.context.state, &slot.config.name);
         let owned = Owned::create(path, settings, zone).map_err(|error| error.to_string())?;
-        (slot.zone, slot.owned) = (Some(owned.latest.clone()), Some(owned));
-        Ok(())
+        slot.adopt(owned)
     }
 
     /// Hosts a zone that an API made in an earlier run.
@@ -161,5 +160,23 @@ impl Store {
         }
         let networks = known.into_iter().cloned().collect();
         self.check_links(&ZoneSettings { networks, ..settings.clone() }, None)
+    }
+}
+
+impl Slot {
+    /// Takes a journal that is its own. A zone that was never transferred is not empty: it has no data, and its names must not go public.
+    fn adopt(&mut self, owned: Owned) -> Result<(), String> {
+        let why = match (&self.config.source, owned.settings.extra.get(TRANSFERRED).and_then(|at| at.as_u64())) {
+            (Source::Transfer { .. }, None) => Some("it was not transferred from its primary yet"),
+            (Source::Transfer { .. }, Some(at)) => {
+                let age = u64::from(super::edits::unix_seconds()).saturating_sub(at);
+                (age > u64::from(owned.latest.expire()))
+                    .then_some("it was not heard from its primary for longer than its SOA allows (EXPIRE)")
+            }
+            _ => None,
+        };
+        self.zone = why.is_none().then(|| owned.latest.clone());
+        self.owned = Some(owned);
+        why.map_or(Ok(()), |why| Err(why.into()))
     }
 }

@@ -50,6 +50,11 @@ struct Made {
     result: Result<(Built, Option<Difference>), Vec<Problem>>,
 }
 
+/// True where the zone's records are in a journal of ours and in no file.
+pub fn is_owned(source: &Source) -> bool {
+    matches!(source, Source::Api | Source::Transfer { .. })
+}
+
 /// The file of a zone in a directory.
 pub fn zone_file(name: &str) -> String {
     if name == "." { "root.zone".into() } else { format!("{name}.zone") }
@@ -59,7 +64,7 @@ impl Unit {
     /// The units of all slots; what is known of the files of `old` ones is kept, but they are read again.
     pub fn all(slots: &[Slot], old: Vec<Unit>) -> Vec<Unit> {
         let mut units: Vec<Unit> = Vec::new();
-        for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.config.source != Source::Api) {
+        for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| !is_owned(&slot.config.source)) {
             match units.iter_mut().find(|unit| unit.source == slot.config.source) {
                 Some(unit) => unit.zones.push(index),
                 None => units.push(Unit::new(slot.config.source.clone(), index)),
@@ -89,7 +94,7 @@ impl Unit {
     fn new(source: Source, slot: usize) -> Self {
         let inputs = match &source {
             Source::File { path, format } => vec![Input::new(path.clone(), *format, None)],
-            Source::Directory { .. } | Source::Api => Vec::new(),
+            Source::Directory { .. } | Source::Api | Source::Transfer { .. } => Vec::new(),
         };
         Self { source, zones: vec![slot], inputs, error: None, is_fresh: true }
     }
@@ -98,7 +103,7 @@ impl Unit {
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         let own = match &self.source {
             Source::Directory { path } | Source::File { path, .. } => Some(path.as_path()),
-            Source::Api => None, // no unit has it
+            Source::Api | Source::Transfer { .. } => None, // no unit has them
         };
         own.into_iter().chain(self.inputs.iter().flat_map(Input::paths))
     }

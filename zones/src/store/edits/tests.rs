@@ -359,3 +359,38 @@ fn records_and_what_is_kept_beside_them_change_as_one() {
     assert_eq!((done.change, hosted.serial()), (None, before), "no record is different");
     assert_eq!(hosted.kept.as_ref().unwrap().settings.extra.get("note"), Some(&"x".into()));
 }
+
+const SECONDARY: &str = "[[zone]]\nname = \"privatelink.contoso.test\"\nprimaries = [\"10.20.0.10\"]\n";
+
+/// What a transfer does: records, and that it was heard just now.
+fn transferred(store: &mut Store, changes: &[&str], at: u32) -> Result<Done, Refusal> {
+    let changes: Vec<Change> = changes.iter().map(|text| change(text)).collect();
+    let amend: Amend = Box::new(move |_, settings| {
+        settings.extra.insert(crate::edit::TRANSFERRED.into(), at.into());
+        Ok(changes)
+    });
+    let author = Author { via: Via::Transfer, ..author() };
+    run(store, |answer| Task::Amend(ZoneRef::parse(ZONE), author, amend, answer))
+}
+
+#[test]
+fn a_transferred_zone_has_no_data_until_it_was_transferred_and_none_when_it_expired() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, report) = open(directory.path(), SECONDARY);
+    assert!(report.has_errors() && store.current().hosted()[0].hosted.zone().is_none(), "its names must not go public");
+    assert!(matches!(commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])), Err(Refusal::ReadOnly { .. })));
+    transferred(&mut store, &["ws A 10 10.20.1.4"], unix_seconds()).unwrap();
+    assert_eq!(served(&store, "ws"), [[10, 20, 1, 4]]);
+    assert!(store.zones().next().unwrap().state.is_good());
+    run(&mut store, |answer| Task::Expire(ZoneRef::parse(ZONE), "silent".into(), answer)).unwrap();
+    assert!(store.current().hosted()[0].hosted.zone().is_none());
+    let done = transferred(&mut store, &[], unix_seconds() + 1).unwrap();
+    assert_eq!((done.change, served(&store, "ws")), (None, vec![vec![10, 20, 1, 4]]), "the primary is back, and nothing changed");
+    drop(store);
+    let (mut store, report) = open(directory.path(), SECONDARY);
+    assert_eq!((report.has_errors(), served(&store, "ws")), (false, vec![vec![10, 20, 1, 4]]), "the copy that was kept");
+    transferred(&mut store, &[], 1).unwrap();
+    drop(store);
+    let (store, _) = open(directory.path(), SECONDARY);
+    assert!(store.current().hosted()[0].hosted.zone().is_none(), "too old");
+}
