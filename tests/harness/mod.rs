@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{Name, RecordType};
 use tempfile::TempDir;
 
@@ -158,6 +159,13 @@ impl Server {
         self.child.id()
     }
 
+    /// Its memory: VmRSS, octets.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("the line that says so");
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+    }
+
     /// The directory of its files.
     pub fn path(&self) -> &Path {
         &self.path
@@ -303,6 +311,17 @@ pub fn short(message: &Message) -> Vec<String> {
         ResponseCode::NXDomain => vec!["NXDOMAIN".into()],
         ResponseCode::Refused => vec!["REFUSED".into()],
         other => vec![other.to_string()],
+    }
+}
+
+/// INFO-CODE and EXTRA-TEXT of an extended error (RFC 8914).
+pub fn extended_error(message: &Message) -> Option<(u16, String)> {
+    match message.edns.as_ref()?.option(EdnsCode::Unknown(15))? {
+        EdnsOption::Unknown(_, octets) => {
+            let (code, text) = octets.split_first_chunk()?;
+            Some((u16::from_be_bytes(*code), String::from_utf8_lossy(text).into_owned()))
+        }
+        _ => None,
     }
 }
 
