@@ -77,6 +77,15 @@ struct Shared {
     over: AtomicBool,
 }
 
+/// Dropped, also by a panic, it ends the clients.
+struct Over<'s>(&'s AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Shared {
     /// The version of an answer, which is whole and of one version.
     fn check(&self, question: usize, floor: u32, answer: &[u8]) {
@@ -207,6 +216,7 @@ fn reloads_under_load_lose_no_question_and_mix_no_answer() {
     let start = Instant::now();
     let reloads = reloads();
     std::thread::scope(|scope| {
+        let over = Over(&shared.over);
         let mut clients: Vec<_> = (0..UDP_CLIENTS).map(|_| scope.spawn(|| ask_over_udp(&shared))).collect();
         clients.push(scope.spawn(|| ask_over_tcp(&shared)));
         for number in 1..=reloads {
@@ -221,7 +231,7 @@ fn reloads_under_load_lose_no_question_and_mix_no_answer() {
             });
             fs::remove_dir_all(volume.join(format!("..{}", number - 1))).unwrap();
         }
-        shared.over.store(true, Ordering::Relaxed);
+        drop(over);
     });
     let (answers, took) = (shared.answers.into_inner(), start.elapsed());
     println!(
