@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-#[path = "../../src/bench.rs"]
+#[path = "../../src/bench/mod.rs"]
 mod command;
 
 #[derive(Debug, Parser)]

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use postern_bench::load::{self, Arrivals, Load, Plan, Transport};
 use postern_bench::message::{QueryForm, name_to_wire};
-use postern_bench::mirror::Mirror;
 use postern_bench::questions::{Kind, Questions};
 use postern_bench::report::{Report, Run, to_html, to_text};
+use postern_bench::responder::Responder;
 
 fn questions() -> Arc<Questions> {
     let mut questions = Questions::in_turn("test");
@@ -56,7 +56,7 @@ fn server(answer: impl Fn(u64, &mut [u8]) -> bool + Send + 'static) -> (SocketAd
 
 #[test]
 fn a_closed_loop_against_the_mirror_loses_nothing_and_is_reported() {
-    let mirror = Mirror::start("127.0.0.1:0".parse().unwrap(), 1, &[]).unwrap();
+    let mirror = Responder::mirror("127.0.0.1:0".parse().unwrap(), 1, &[]).unwrap();
     let plan = Plan { load: Load::Closed { window: 20 }, ..short(mirror.address()) };
     let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
     assert!(outcome.tally.answered > 100, "{:?}", outcome.tally.answered);
@@ -73,7 +73,7 @@ fn a_closed_loop_against_the_mirror_loses_nothing_and_is_reported() {
 
 #[test]
 fn an_open_loop_sends_what_was_due_and_no_more() {
-    let mirror = Mirror::start("127.0.0.1:0".parse().unwrap(), 1, &[]).unwrap();
+    let mirror = Responder::mirror("127.0.0.1:0".parse().unwrap(), 1, &[]).unwrap();
     for arrivals in [Arrivals::Even, Arrivals::Poisson] {
         let plan = Plan { load: Load::Open { rate: 2000.0, arrivals }, ..short(mirror.address()) };
         let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
@@ -86,7 +86,7 @@ fn an_open_loop_sends_what_was_due_and_no_more() {
 
 #[test]
 fn a_count_of_queries_ends_the_run() {
-    let mirror = Mirror::start("127.0.0.1:0".parse().unwrap(), 1, &[]).unwrap();
+    let mirror = Responder::mirror("127.0.0.1:0".parse().unwrap(), 1, &[]).unwrap();
     for load in [Load::Closed { window: 7 }, Load::Open { rate: 5000.0, arrivals: Arrivals::Even }] {
         let plan = Plan { load, queries: Some(333), duration: Duration::from_secs(60), ..short(mirror.address()) };
         let outcome = load::run(&plan, &questions(), |_| ()).unwrap();

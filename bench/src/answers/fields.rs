@@ -1,0 +1,285 @@
+//! An answer as fields, and what differs between two.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use hickory_proto::op::Message;
+use hickory_proto::rr::{Record, RecordType};
+use hickory_proto::serialize::binary::BinDecodable;
+use serde::{Deserialize, Serialize};
+
+use crate::message::{Response, rcode_to_text};
+
+/// What can differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Field {
+    /// Whether there is an answer at all, and whether it can be read.
+    Response,
+    /// RCODE of the header.
+    Rcode,
+    /// Authoritative answer.
+    Aa,
+    /// Truncated.
+    Tc,
+    /// Recursion desired, as sent back.
+    Rd,
+    /// Recursion available.
+    Ra,
+    /// Authentic data.
+    Ad,
+    /// Checking disabled, as sent back.
+    Cd,
+    /// Records of the answer section, as a set, without TTLs.
+    Answer,
+    /// Their TTLs.
+    AnswerTtl,
+    /// The order of aliases in the answer section.
+    AliasOrder,
+    /// Records of the authority section, as a set, without TTLs.
+    Authority,
+    /// Their TTLs.
+    AuthorityTtl,
+    /// Records of the additional section but OPT, as a set, without TTLs.
+    Additional,
+    /// Their TTLs.
+    AdditionalTtl,
+    /// Whether there is an OPT record.
+    Edns,
+}
+
+impl Field {
+    const ALL: [(Field, &'static str); 16] = [
+        (Field::Response, "response"),
+        (Field::Rcode, "rcode"),
+        (Field::Aa, "aa"),
+        (Field::Tc, "tc"),
+        (Field::Rd, "rd"),
+        (Field::Ra, "ra"),
+        (Field::Ad, "ad"),
+        (Field::Cd, "cd"),
+        (Field::Answer, "answer"),
+        (Field::AnswerTtl, "answer-ttl"),
+        (Field::AliasOrder, "alias-order"),
+        (Field::Authority, "authority"),
+        (Field::AuthorityTtl, "authority-ttl"),
+        (Field::Additional, "additional"),
+        (Field::AdditionalTtl, "additional-ttl"),
+        (Field::Edns, "edns"),
+    ];
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(Self::ALL.iter().find(|(field, _)| field == self).map_or("", |(_, text)| text))
+    }
+}
+
+impl FromStr for Field {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = || Self::ALL.map(|(_, name)| name).join(", ");
+        Self::ALL.iter().find(|(_, name)| *name == text).map(|(field, _)| *field).ok_or_else(|| format!("fields are {}", names()))
+    }
+}
+
+/// A record: owner in lower case, class, type and RDATA as text, and its TTL.
+pub type Line = (String, u32);
+
+/// One answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// "answered", "none" or "unreadable".
+    pub response: String,
+    /// RCODE as people write it.
+    pub rcode: String,
+    /// Flags that are set: aa, tc, rd, ra, ad, cd.
+    pub flags: BTreeSet<String>,
+    /// The answer section in its order.
+    pub answer: Vec<Line>,
+    /// The authority section.
+    pub authority: Vec<Line>,
+    /// The additional section without OPT.
+    pub additional: Vec<Line>,
+    /// Whether there is an OPT record.
+    pub edns: bool,
+}
+
+impl Answer {
+    /// No answer came.
+    pub fn none() -> Self {
+        Self { response: "none".into(), ..Self::default() }
+    }
+
+    /// Reads a message.
+    pub fn read(octets: &[u8]) -> Self {
+        let (Some(head), Ok(message)) = (Response::read(octets), Message::from_bytes(octets)) else {
+            return Self { response: "unreadable".into(), ..Self::default() };
+        };
+        let bits = [("aa", 2, 0x04), ("tc", 2, 0x02), ("rd", 2, 0x01), ("ra", 3, 0x80), ("ad", 3, 0x20), ("cd", 3, 0x10)];
+        let lines = |records: &[Record]| records.iter().filter(|record| record.record_type() != RecordType::OPT).map(line).collect();
+        Self {
+            response: "answered".into(),
+            rcode: rcode_to_text(head.rcode()),
+            flags: bits.iter().filter(|(_, octet, bit)| octets[*octet] & bit != 0).map(|(name, ..)| (*name).to_string()).collect(),
+            answer: lines(&message.answers),
+            authority: lines(&message.authorities),
+            additional: lines(&message.additionals),
+            edns: message.edns.is_some(),
+        }
+    }
+}
+
+fn line(record: &Record) -> Line {
+    let owner = record.name.to_lowercase();
+    (format!("{owner} {} {} {}", record.dns_class, record.record_type(), record.data), record.ttl)
+}
+
+/// What an answer must be; a field that is `None` may be anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// Name and type, such as `www.contoso.example. A`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
+    /// "answered" or "none".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<String>,
+    /// RCODE as people write it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rcode: Option<String>,
+    /// Flags that are set; those that are not named are clear.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flags: Option<BTreeSet<String>>,
+    /// Records with TTLs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Vec<Line>>,
+    /// Records with TTLs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authority: Option<Vec<Line>>,
+    /// Records with TTLs, without OPT.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub additional: Option<Vec<Line>>,
+    /// Whether there is an OPT record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edns: Option<bool>,
+}
+
+impl Expected {
+    /// Exactly this answer.
+    pub fn all_of(answer: Answer) -> Self {
+        Self {
+            question: None,
+            response: Some(answer.response),
+            rcode: Some(answer.rcode),
+            flags: Some(answer.flags),
+            answer: Some(answer.answer),
+            authority: Some(answer.authority),
+            additional: Some(answer.additional),
+            edns: Some(answer.edns),
+        }
+    }
+}
+
+/// What is not told apart.
+#[derive(Debug, Clone, Default)]
+pub struct Tolerance {
+    /// Fields that are not looked at.
+    pub ignored: BTreeSet<Field>,
+    /// Seconds that TTLs may differ: two caches were filled at two moments.
+    pub ttl: u32,
+}
+
+/// A field that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Which.
+    pub field: Field,
+    /// Its shape here and there: differences of one shape have one reason.
+    pub shape: (String, String),
+    /// What stands in it here and there.
+    pub values: (String, String),
+}
+
+/// Everything that differs. Where one side has no answer, or another RCODE or TC, only that is told: the rest follows from it.
+pub fn differences(ours: &Answer, theirs: &Expected, tolerance: &Tolerance) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let mut note = |field: Field, ours: (String, String), theirs: (String, String)| {
+        if ours.0 != theirs.0 || ours.1 != theirs.1 {
+            found.push(Difference { field, shape: (ours.0, theirs.0), values: (ours.1, theirs.1) });
+        }
+    };
+    let both = |text: &str| (text.to_string(), text.to_string());
+    if let Some(response) = &theirs.response {
+        note(Field::Response, both(&ours.response), both(response));
+    }
+    let mut decided = ours.response != "answered" || theirs.response.as_ref().is_some_and(|response| response != "answered");
+    if let (Some(rcode), false) = (&theirs.rcode, decided) {
+        note(Field::Rcode, both(&ours.rcode), both(rcode));
+        decided |= *rcode != ours.rcode;
+    }
+    if let (Some(flags), false) = (&theirs.flags, decided) {
+        let state = |flags: &BTreeSet<String>, flag: &str| both(if flags.contains(flag) { "set" } else { "clear" });
+        for (field, flag) in
+            [(Field::Aa, "aa"), (Field::Tc, "tc"), (Field::Rd, "rd"), (Field::Ra, "ra"), (Field::Ad, "ad"), (Field::Cd, "cd")]
+        {
+            note(field, state(&ours.flags, flag), state(flags, flag));
+        }
+        decided |= ours.flags.contains("tc") != flags.contains("tc");
+    }
+    if !decided {
+        let sections = [
+            (Field::Answer, Field::AnswerTtl, &ours.answer, &theirs.answer),
+            (Field::Authority, Field::AuthorityTtl, &ours.authority, &theirs.authority),
+            (Field::Additional, Field::AdditionalTtl, &ours.additional, &theirs.additional),
+        ];
+        for (records, ttls, ours, theirs) in sections {
+            let Some(theirs) = theirs else { continue };
+            let (one, other) = (as_set(ours), as_set(theirs));
+            if one.keys().ne(other.keys()) || ours.len() != theirs.len() {
+                note(records, (shape(ours), show(ours)), (shape(theirs), show(theirs)));
+            } else if one.iter().zip(&other).any(|((_, one), (_, other))| one.abs_diff(*other) > tolerance.ttl) {
+                let types = shape(ours);
+                note(ttls, (types.clone(), show(ours)), (types, show(theirs)));
+            } else if records == Field::Answer && aliases(ours) != aliases(theirs) {
+                note(Field::AliasOrder, (shape(ours), show(ours)), (shape(theirs), show(theirs)));
+            }
+        }
+        if let Some(edns) = theirs.edns {
+            note(Field::Edns, both(if ours.edns { "OPT" } else { "none" }), both(if edns { "OPT" } else { "none" }));
+        }
+    }
+    found.retain(|difference| !tolerance.ignored.contains(&difference.field));
+    found
+}
+
+fn as_set(lines: &[Line]) -> BTreeMap<&str, u32> {
+    lines.iter().map(|(text, ttl)| (text.as_str(), *ttl)).collect()
+}
+
+/// Aliases in their order: the one set of records whose order clients rely on (RFC 1034 section 3.6.2, as stub resolvers read it).
+fn aliases(lines: &[Line]) -> Vec<&str> {
+    lines.iter().map(|(text, _)| text.as_str()).filter(|text| record_type(text) == "CNAME").collect()
+}
+
+/// The types with their counts: `CNAME 2, A 1`.
+fn shape(lines: &[Line]) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (text, _) in lines {
+        *counts.entry(record_type(text)).or_default() += 1;
+    }
+    let words: Vec<String> = counts.iter().map(|(rtype, count)| format!("{rtype} {count}")).collect();
+    if words.is_empty() { "empty".into() } else { words.join(", ") }
+}
+
+/// The type of a line `owner class type rdata`.
+fn record_type(text: &str) -> &str {
+    text.split(' ').nth(2).unwrap_or_default()
+}
+
+fn show(lines: &[Line]) -> String {
+    let words: Vec<String> = lines.iter().map(|(text, ttl)| format!("{text} [{ttl}]")).collect();
+    if words.is_empty() { "(empty)".into() } else { words.join("; ") }
+}

@@ -1,0 +1,129 @@
+//! `postern bench answers`: are the answers of a server those of another one, or those that were written down?
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bench::answers::{self, Field, Group, Inquiry, Oracle, Tolerance, Verdict};
+use clap::{ArgGroup, Args};
+
+use super::questions::{QuestionArgs, read_questions};
+use super::screen::Screen;
+use super::words::{duration, target};
+use super::{Over, refuse_strangers};
+
+/// Compare answers field by field: RCODE, flags, each section as a set, TTLs
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("oracle").args(["against", "expect", "save"]).required(true))]
+pub struct AnswersArgs {
+    /// The server: address, or address:port (port 53 if none)
+    #[arg(value_parser = target)]
+    target: SocketAddr,
+    /// The server that is right, asked at the same time
+    #[arg(long, value_parser = target, value_name = "TARGET")]
+    against: Option<SocketAddr>,
+    /// A file that is right: a line of JSON a question, as --save writes it; fields that a line leaves out may be anything
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
+    /// Write the answers to a file, for --expect
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// How many questions; as many as there are if not said
+    #[arg(long)]
+    count: Option<u64>,
+    /// Transport
+    #[arg(long, value_enum, default_value_t = Over::Udp)]
+    over: Over,
+    /// Threads, each with one question under way
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+    /// How long an answer is waited for, three times
+    #[arg(long, value_parser = duration, default_value = "2s")]
+    timeout: Duration,
+    /// Fields that may differ, such as ra,additional
+    #[arg(long, value_delimiter = ',')]
+    ignore: Vec<Field>,
+    /// Seconds that TTLs may differ: two caches were filled at two moments
+    #[arg(long, default_value_t = 0)]
+    ttl_slack: u32,
+    /// Allow servers that are not on this machine
+    #[arg(long)]
+    allow_remote: bool,
+    #[command(flatten)]
+    questions: QuestionArgs,
+    /// Write the differences as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// No progress, no text
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Asks; true where nothing differs.
+pub fn run(args: &AnswersArgs) -> Result<bool, String> {
+    refuse_strangers([Some(args.target), args.against].into_iter().flatten(), args.allow_remote)?;
+    let questions = read_questions(&args.questions)?;
+    if questions.is_empty() {
+        return Err("there are no questions to ask".into());
+    }
+    let inquiry = Inquiry {
+        target: args.target,
+        transport: args.over.into(),
+        count: args.count.unwrap_or(questions.len() as u64),
+        threads: usize::from(args.threads),
+        timeout: args.timeout.max(Duration::from_millis(1)),
+        seed: args.questions.seed,
+        tolerance: Tolerance { ignored: args.ignore.iter().copied().collect(), ttl: args.ttl_slack },
+    };
+    let screen = Screen::new(args.quiet);
+    let progress = |done: u64| screen.show(&format!("{done} of {} asked", inquiry.count));
+    let named = |path: &PathBuf, error: String| format!("{}: {error}", path.display());
+    if let Some(path) = &args.save {
+        let mut out = BufWriter::new(File::create(path).map_err(|error| named(path, error.to_string()))?);
+        let lines = answers::write_down(&inquiry, &questions, &mut out, progress).map_err(|error| error.to_string())?;
+        out.flush().map_err(|error| named(path, error.to_string()))?;
+        screen.clear();
+        if !args.quiet {
+            println!("{lines} answers of {} written to {}", args.target, path.display());
+        }
+        return Ok(true);
+    }
+    let oracle = match (&args.against, &args.expect) {
+        (Some(address), _) => Oracle::Server(*address),
+        (None, Some(path)) => {
+            let file = File::open(path).map_err(|error| named(path, error.to_string()))?;
+            Oracle::Written(answers::read_down(BufReader::new(file)).map_err(|error| format!("{}:{error}", path.display()))?)
+        }
+        (None, None) => return Err("compare with what? give --against or --expect".into()),
+    };
+    let verdict = answers::compare(&inquiry, &questions, &oracle, progress).map_err(|error| error.to_string())?;
+    screen.clear();
+    if !args.quiet {
+        print!("{}", text(&verdict));
+    }
+    if let Some(path) = &args.json {
+        let json = verdict.to_json().map_err(|error| error.to_string())?;
+        std::fs::write(path, json).map_err(|error| named(path, error.to_string()))?;
+    }
+    if verdict.unknown == verdict.asked {
+        return Err("the file knows none of the questions".into());
+    }
+    Ok(verdict.groups.is_empty())
+}
+
+fn text(verdict: &Verdict) -> String {
+    let mut out = format!("{} questions, {} answers equal", verdict.asked, verdict.equal);
+    if verdict.unknown > 0 {
+        out += &format!(", {} questions that the file does not know", verdict.unknown);
+    }
+    out.push('\n');
+    for Group { field, ours, theirs, count, examples } in &verdict.groups {
+        out += &format!("\n{count} × {field}: {ours} against {theirs}\n");
+        for example in examples {
+            out += &format!("    {}\n        {}\n        {}\n", example.question, example.ours, example.theirs);
+        }
+    }
+    out
+}

@@ -1,0 +1,326 @@
+//! `postern bench`: load for a DNS server, and what came of it.
+
+mod answers;
+mod questions;
+mod screen;
+mod servers;
+mod words;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bench::load::{self, Arrivals, Load, Moment, Outcome, Plan, Transport};
+use bench::objective::Conditions;
+use bench::report::{Report, Run, progress_line, to_html, to_text};
+use bench::{compare, search};
+use clap::{Args, Subcommand, ValueEnum};
+
+use questions::{QuestionArgs, read_questions};
+use screen::Screen;
+use words::{Steps, duration, rate, share, steps, target};
+
+/// Load a DNS server and measure what it does.
+///
+/// Without --rate a window of queries is kept under way (closed loop): what can the server do? With --rate queries leave on time whatever comes back (open
+/// loop): how long do clients wait? Each report says when this program, not the server, was the limit.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    load: LoadArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Send queries back with QR set: the least a server can do, the unit of cost
+    Mirror(servers::ResponderArgs),
+    /// Answer every question from nothing, faster than forwarders that are measured can ask
+    Upstream(servers::UpstreamArgs),
+    /// Compare answers with those of another server, or with those that were written down
+    Answers(Box<answers::AnswersArgs>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Over {
+    Udp,
+    Tcp,
+}
+
+impl From<Over> for Transport {
+    fn from(over: Over) -> Self {
+        match over {
+            Over::Udp => Transport::Udp,
+            Over::Tcp => Transport::Tcp,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+struct LoadArgs {
+    /// The server: address, or address:port (port 53 if none)
+    #[arg(required = true, value_parser = target)]
+    target: Option<SocketAddr>,
+    /// Transport
+    #[arg(long, value_enum, default_value_t = Over::Udp, help_heading = "Load")]
+    over: Over,
+    /// Open loop: so many queries a second, such as 50k
+    #[arg(long, value_parser = rate, conflicts_with_all = ["window", "steps", "objective"], help_heading = "Load")]
+    rate: Option<f64>,
+    /// Open loop: spread queries at random (Poisson) instead of evenly
+    #[arg(long, help_heading = "Load")]
+    poisson: bool,
+    /// Closed loop: so many queries under way
+    #[arg(long, help_heading = "Load", conflicts_with_all = ["steps", "objective"])]
+    window: Option<usize>,
+    /// Open loop at several rates in turn: 10k,20k,50k or 10k..100k/10k
+    #[arg(long, value_parser = steps, help_heading = "Load", conflicts_with = "objective")]
+    steps: Option<Steps>,
+    /// Search the highest rate that meets an objective, such as 'p99<1ms,loss<0.01%'
+    #[arg(long, help_heading = "Load")]
+    objective: Option<Conditions>,
+    /// Where the search begins
+    #[arg(long, value_parser = rate, default_value = "10k", help_heading = "Load")]
+    start: f64,
+    /// How close the search comes to the highest rate
+    #[arg(long, value_parser = share, default_value = "2%", help_heading = "Load")]
+    precision: f64,
+    /// How long is measured, each run
+    #[arg(long, value_parser = duration, default_value = "10s", help_heading = "Load")]
+    duration: Duration,
+    /// Measuring ends after so many queries
+    #[arg(long, help_heading = "Load")]
+    queries: Option<u64>,
+    /// Load before measuring
+    #[arg(long, value_parser = duration, default_value = "1s", help_heading = "Load")]
+    warmup: Duration,
+    /// When a query is given up; what comes later is counted as late
+    #[arg(long, value_parser = duration, default_value = "2s", help_heading = "Load")]
+    timeout: Duration,
+    /// Allow a server that is not on this machine: this program floods
+    #[arg(long, help_heading = "Load")]
+    allow_remote: bool,
+
+    #[command(flatten)]
+    questions: QuestionArgs,
+
+    /// Threads that make load
+    #[arg(long, default_value_t = 1, help_heading = "Generator")]
+    threads: usize,
+    /// Source ports, or connections
+    #[arg(long, default_value_t = 16, help_heading = "Generator")]
+    ports: usize,
+    /// Most queries a system call
+    #[arg(long, default_value_t = 32, help_heading = "Generator")]
+    batch: usize,
+    /// Cores to run on, such as 1,3
+    #[arg(long, value_delimiter = ',', help_heading = "Generator")]
+    cpus: Vec<usize>,
+
+    /// Process of the server: its CPU time and memory, with its children's, go into the report
+    #[arg(long, help_heading = "Servers")]
+    pid: Option<u32>,
+    /// A second server, loaded in turn with the first
+    #[arg(long, value_parser = target, value_name = "TARGET", help_heading = "Servers", conflicts_with_all = ["steps", "objective"])]
+    versus: Option<SocketAddr>,
+    /// Process of the second server
+    #[arg(long, requires = "versus", help_heading = "Servers")]
+    versus_pid: Option<u32>,
+    /// How often each of two servers is loaded
+    #[arg(long, default_value_t = 5, help_heading = "Servers")]
+    rounds: usize,
+
+    /// Fail (exit code 1) when any of these is true, such as 'p99>2ms,servfail>0%'
+    #[arg(long, help_heading = "Output")]
+    fail: Option<Conditions>,
+    /// Write the report as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    json: Option<PathBuf>,
+    /// Write the report as one HTML page
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    html: Option<PathBuf>,
+    /// No progress, no text
+    #[arg(long, short, help_heading = "Output")]
+    quiet: bool,
+}
+
+/// Runs the subcommand: 0 when all went well, 1 when a condition of --fail holds or no rate meets the objective, 2 when the run could not be made.
+pub fn run(args: BenchArgs) -> ExitCode {
+    let result = match args.command {
+        Some(Command::Mirror(mirror)) => servers::run_mirror(&mirror).map(|()| true),
+        Some(Command::Upstream(upstream)) => servers::run_upstream(&upstream).map(|()| true),
+        Some(Command::Answers(answers)) => answers::run(&answers),
+        None => run_load(&args.load),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run_load(args: &LoadArgs) -> Result<bool, String> {
+    let plan = plan(args)?;
+    let questions = Arc::new(read_questions(&args.questions)?);
+    let pids: Vec<u32> = args.pid.into_iter().chain(args.versus_pid).collect();
+    let mut report = Report::new(&questions, &pids);
+    let screen = Screen::new(args.quiet);
+    let progress = |plan: &Plan| {
+        let plan = plan.clone();
+        move |moment: &Moment| screen.show(&progress_line(&plan, moment))
+    };
+    let mut runs = Vec::new();
+    let mut outcomes = Vec::new();
+    let mut keep = |label: String, outcome: &Outcome| {
+        runs.push(Run::new(label, outcome));
+        outcomes.push(outcome.clone());
+    };
+    let rate_label = |rate: f64| format!("{rate:.0} a second");
+    let told = |error: load::RunError| error.to_string();
+    let mut met = true;
+    if let Some(other) = args.versus {
+        let second = Plan { target: other, pid: args.versus_pid, ..plan.clone() };
+        let each = |round: usize, which: usize, outcome: &Outcome| keep(format!("round {}, server {}", round + 1, which + 1), outcome);
+        report.comparison = Some(compare::versus([&plan, &second], &questions, args.rounds, each, progress(&plan)).map_err(told)?);
+    } else if let Some(objective) = &args.objective {
+        let each = |outcome: &Outcome, step: &search::Step| {
+            screen.line(&format!(
+                "{:>10.0} a second: {}",
+                step.rate,
+                if step.met { "met".to_string() } else { format!("missed {}", step.missed.join(", ")) }
+            ));
+            keep(rate_label(step.rate), outcome);
+        };
+        let found = search::highest(&plan, &questions, args.start, args.precision, objective, each, progress(&plan)).map_err(told)?;
+        met = found.highest.is_some();
+        report.search = Some(found);
+    } else if let Some(rates) = &args.steps {
+        let each = |outcome: &Outcome, step: &search::Step| keep(rate_label(step.rate), outcome);
+        report.search = Some(search::steps(&plan, &questions, &rates.0, None, each, progress(&plan)).map_err(told)?);
+    } else {
+        keep("run".to_string(), &load::run(&plan, &questions, progress(&plan)).map_err(told)?);
+    }
+    screen.clear();
+    report.runs = runs;
+    for outcome in &outcomes {
+        for condition in args.fail.iter().flat_map(|conditions| conditions.held(outcome)) {
+            report.failures.push(format!("{}: {}", outcome.plan.target, condition.explain(outcome)));
+        }
+    }
+    write_reports(args, &report)?;
+    let silent = outcomes.iter().all(|outcome| outcome.tally.answered == 0);
+    if silent {
+        return Err(format!("{} answered nothing: is a DNS server listening there?", plan.target));
+    }
+    Ok(report.failures.is_empty() && met)
+}
+
+fn write_reports(args: &LoadArgs, report: &Report) -> Result<(), String> {
+    if !args.quiet {
+        print!("{}", to_text(report));
+    }
+    let write = |path: &PathBuf, text: String| fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()));
+    if let Some(path) = &args.json {
+        write(path, report.to_json().map_err(|error| error.to_string())?)?;
+    }
+    if let Some(path) = &args.html {
+        write(path, to_html(report))?;
+    }
+    Ok(())
+}
+
+/// Nobody is flooded who did not agree.
+fn refuse_strangers(mut targets: impl Iterator<Item = SocketAddr>, allowed: bool) -> Result<(), String> {
+    match targets.find(|address| !allowed && !address.ip().is_loopback()) {
+        Some(address) => Err(format!(
+            "{address} is not on this machine, and this program floods\nhelp: if the server is yours to flood, add --allow-remote"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn plan(args: &LoadArgs) -> Result<Plan, String> {
+    let target = args.target.ok_or("which server? give its address")?;
+    refuse_strangers([Some(target), args.versus].into_iter().flatten(), args.allow_remote)?;
+    let arrivals = if args.poisson { Arrivals::Poisson } else { Arrivals::Even };
+    let load = match args.rate {
+        Some(rate) => Load::Open { rate, arrivals },
+        // Searches and steps put their own rate in and keep the arrivals.
+        None if args.objective.is_some() || args.steps.is_some() => Load::Open { rate: args.start, arrivals },
+        None => Load::Closed { window: args.window.unwrap_or(100) },
+    };
+    Ok(Plan {
+        target,
+        transport: args.over.into(),
+        load,
+        duration: args.duration,
+        warmup: args.warmup,
+        timeout: args.timeout,
+        queries: args.queries,
+        threads: args.threads,
+        ports: args.ports.max(args.threads),
+        batch: args.batch,
+        cpus: args.cpus.clone(),
+        seed: args.questions.seed,
+        pid: args.pid,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Alone {
+        #[command(flatten)]
+        bench: BenchArgs,
+    }
+
+    fn read(line: &str) -> Result<BenchArgs, clap::Error> {
+        clap::Parser::try_parse_from(line.split_whitespace()).map(|alone: Alone| alone.bench)
+    }
+
+    #[test]
+    fn command_lines_are_taken_or_refused() {
+        use clap::CommandFactory;
+        Alone::command().debug_assert();
+        for line in [
+            "bench 127.0.0.1 --ask www.contoso.example/AAAA --rate 50k --poisson",
+            "bench 127.0.0.1:5353 --names n.txt --nxdomain 10% --nodata 0.1 --steps 10k..50k/10k",
+            "bench 127.0.0.1 --zone z --objective p99<1ms,loss<0.01% --fail p99>2ms",
+            "bench 127.0.0.1 --query-file q --versus [::1]:54 --rounds 3",
+            "bench mirror --listen 127.0.0.1:0 --cpus 0,1",
+            "bench upstream --alias www.contoso.example=edge.fabrikam.example --ttl 60",
+            "bench answers 127.0.0.1:5301 --against 127.0.0.1:5302 --query-file q --ignore ra,additional --ttl-slack 1",
+        ] {
+            assert!(read(line).is_ok(), "{line}: {}", read(line).unwrap_err());
+        }
+        for line in [
+            "bench",
+            "bench 127.0.0.1 --rate 1k --window 5",
+            "bench 127.0.0.1 --fail p99>2",
+            "bench 127.0.0.1 --rate fast",
+            "bench answers 127.0.0.1 --ask a",
+        ] {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_server_elsewhere_is_loaded_only_when_that_is_allowed() {
+        let refused = read("bench 192.0.2.1 --ask a.example").unwrap();
+        assert!(plan(&refused.load).unwrap_err().contains("--allow-remote"));
+        let refused = read("bench 127.0.0.1 --ask a.example --versus 192.0.2.1").unwrap();
+        assert!(plan(&refused.load).is_err());
+        let allowed = read("bench 192.0.2.1 --ask a.example --allow-remote").unwrap();
+        assert_eq!(plan(&allowed.load).unwrap().target, "192.0.2.1:53".parse().unwrap());
+    }
+}

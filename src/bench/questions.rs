@@ -1,0 +1,105 @@
+//! What is asked, as the command line says it.
+
+use std::path::PathBuf;
+
+use bench::message::{self, QueryForm};
+use bench::questions::{Questions, generate, pcap, queryfile};
+use clap::Args;
+
+use super::words::share;
+
+/// Where questions come from.
+#[derive(Debug, Args)]
+pub struct QuestionArgs {
+    /// Questions from a dnsperf query file
+    #[arg(long, value_name = "FILE", help_heading = "Questions", conflicts_with_all = ["pcap", "names", "zone"])]
+    query_file: Option<PathBuf>,
+    /// Questions from a capture (pcap, pcapng)
+    #[arg(long, value_name = "FILE", help_heading = "Questions", conflicts_with_all = ["names", "zone"])]
+    pcap: Option<PathBuf>,
+    /// Destination port of queries in the capture
+    #[arg(long, default_value_t = 53, help_heading = "Questions")]
+    pcap_port: u16,
+    /// Questions made from a list of names, one a line, each optionally with its type
+    #[arg(long, value_name = "FILE", help_heading = "Questions", conflicts_with = "zone")]
+    names: Option<PathBuf>,
+    /// Questions made from the names and types of a zone file
+    #[arg(long, value_name = "FILE", help_heading = "Questions")]
+    zone: Option<PathBuf>,
+    /// What relative names of the zone file end in
+    #[arg(long, help_heading = "Questions")]
+    origin: Option<String>,
+    /// A single question, such as www.contoso.example or www.contoso.example/AAAA (may be given again)
+    #[arg(long, value_name = "NAME", help_heading = "Questions", conflicts_with_all = ["query_file", "pcap", "names", "zone"])]
+    ask: Vec<String>,
+    /// Types to ask of names whose types are not known
+    #[arg(long, value_delimiter = ',', default_value = "A", help_heading = "Questions")]
+    types: Vec<String>,
+    /// Popularity of names: Zipf's exponent, 0 for each alike
+    #[arg(long, default_value_t = 0.0, help_heading = "Questions")]
+    zipf: f64,
+    /// Of the questions that exist: how many ask known names; the rest ask fresh names below them, which no cache has
+    #[arg(long, value_parser = share, default_value = "100%", help_heading = "Questions")]
+    hit_ratio: f64,
+    /// Share of questions for names that do not exist
+    #[arg(long, value_parser = share, default_value = "0%", help_heading = "Questions")]
+    nxdomain: f64,
+    /// Share of questions for types that the name lacks
+    #[arg(long, value_parser = share, default_value = "0%", help_heading = "Questions")]
+    nodata: f64,
+    /// Share of questions for fresh names that do not exist
+    #[arg(long, value_parser = share, default_value = "0%", help_heading = "Questions")]
+    random_subdomain: f64,
+    /// Names of the public share, one a line
+    #[arg(long, value_name = "FILE", requires = "public", help_heading = "Questions")]
+    public_names: Option<PathBuf>,
+    /// Share of questions for public names
+    #[arg(long, value_parser = share, default_value = "0%", help_heading = "Questions")]
+    public: f64,
+    /// Questions and arrivals follow from it
+    #[arg(long, default_value_t = 1, help_heading = "Questions")]
+    pub seed: u64,
+    /// Send queries without EDNS
+    #[arg(long, help_heading = "Questions")]
+    no_edns: bool,
+    /// Ask for DNSSEC records (DO)
+    #[arg(long, help_heading = "Questions", conflicts_with = "no_edns")]
+    dnssec: bool,
+    /// Send queries with RD clear
+    #[arg(long, help_heading = "Questions")]
+    no_recursion: bool,
+}
+
+/// Builds every question before the run.
+pub fn read_questions(args: &QuestionArgs) -> Result<Questions, String> {
+    let form = QueryForm { recursion: !args.no_recursion, edns: !args.no_edns, dnssec: args.dnssec };
+    if let Some(path) = &args.query_file {
+        return queryfile::read(path, form).map_err(|error| error.to_string());
+    }
+    if let Some(path) = &args.pcap {
+        return pcap::read(path, args.pcap_port).map_err(|error| error.to_string());
+    }
+    let types: Vec<u16> =
+        args.types.iter().map(|text| message::type_to_number(text).map_err(|error| error.to_string())).collect::<Result<_, _>>()?;
+    if !args.ask.is_empty() {
+        let text: String = args.ask.iter().map(|ask| ask.replacen('/', " ", 1) + if ask.contains('/') { "\n" } else { " A\n" }).collect();
+        return queryfile::parse(&text, "--ask", form).map_err(|error| error.to_string());
+    }
+    let (names, source) = match (&args.names, &args.zone) {
+        (Some(path), _) => (generate::read_names(path), format!("names of {}", path.display())),
+        (None, Some(path)) => (generate::read_zone(path, args.origin.as_deref()), format!("zone file {}", path.display())),
+        (None, None) => return Err("what shall be asked? give --ask, --query-file, --pcap, --names or --zone".to_string()),
+    };
+    let names = names.map_err(|error| error.to_string())?;
+    let public = args.public_names.as_ref().map(|path| generate::read_names(path)).transpose().map_err(|error| error.to_string())?;
+    let mix = generate::Mix {
+        types,
+        zipf: args.zipf,
+        hit_ratio: args.hit_ratio,
+        nxdomain: args.nxdomain,
+        nodata: args.nodata,
+        random_subdomain: args.random_subdomain,
+        public: args.public,
+    };
+    generate::mix(&names, public.as_ref(), &mix, form, args.seed, &source).map_err(|error| error.to_string())
+}

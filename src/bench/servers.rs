@@ -1,0 +1,68 @@
+//! `postern bench mirror` and `postern bench upstream`: something that answers, to measure against and to forward to.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bench::responder::Responder;
+use bench::upstream::Rules;
+use clap::Args;
+
+use super::words::duration;
+
+/// How a responder runs.
+#[derive(Debug, Args)]
+pub struct ResponderArgs {
+    /// Address and port to listen on
+    #[arg(long, default_value = "127.0.0.1:5300")]
+    listen: SocketAddr,
+    /// Threads, each with a socket of its own
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Cores to run on, such as 0,2
+    #[arg(long, value_delimiter = ',')]
+    cpus: Vec<usize>,
+    /// Stop after this long
+    #[arg(long, value_parser = duration)]
+    duration: Option<Duration>,
+}
+
+/// An upstream with its rules.
+#[derive(Debug, Args)]
+pub struct UpstreamArgs {
+    #[command(flatten)]
+    responder: ResponderArgs,
+    /// Names below one suffix are aliases of the same labels below another, such as www.contoso.example=edge.fabrikam.example (may be given again)
+    #[arg(long, value_name = "FROM=TO")]
+    alias: Vec<String>,
+    /// TTL of every record, seconds
+    #[arg(long, default_value_t = 3600)]
+    ttl: u32,
+}
+
+/// Sends queries back until it is ended.
+pub fn run_mirror(args: &ResponderArgs) -> Result<(), String> {
+    run("mirror", args, Responder::mirror(args.listen, args.threads, &args.cpus))
+}
+
+/// Answers queries until it is ended.
+pub fn run_upstream(args: &UpstreamArgs) -> Result<(), String> {
+    let mut rules = Rules::new(args.ttl);
+    for alias in &args.alias {
+        let (from, to) = alias.split_once('=').ok_or_else(|| format!("`{alias}`: write an alias as FROM=TO"))?;
+        rules.alias(from, to).map_err(|error| error.to_string())?;
+    }
+    let responder = &args.responder;
+    let serve = move |socket: &_, stop: &_| rules.serve(socket, stop);
+    run("upstream", responder, Responder::start(responder.listen, responder.threads, &responder.cpus, serve))
+}
+
+fn run(what: &str, args: &ResponderArgs, started: io::Result<Responder>) -> Result<(), String> {
+    let responder = started.map_err(|error| format!("{}: {error}", args.listen))?;
+    println!("{what} on {}, process {}", responder.address(), std::process::id());
+    let Some(duration) = args.duration else { return responder.wait().map_err(|error| error.to_string()) };
+    std::thread::sleep(duration);
+    let answered = responder.stop().map_err(|error| error.to_string())?;
+    println!("{answered} queries answered");
+    Ok(())
+}
