@@ -168,6 +168,7 @@ def load(context):
     tables["change"].unfair = ["Postern watches its files; the others are told by a signal, at once."]
     tables["during"].unfair = ["The load has a core of its own that the server may use too."]
     zone = Zone(context.place("zone-load"), "load.contoso.example", count)
+    names = write_names(context.place("names") / "load", [zone.owner(number) for number in range(0, count, max(1, count // NAMES))])
     for peer in context.able("load"):
         if reason := peer.cannot.get("load"):
             tables["time"].note(peer.name, reason)
@@ -181,7 +182,7 @@ def load(context):
                 tables["time"].add(peer.name, time.monotonic() - begin)
                 time.sleep(2)
                 tables["rest"].add(peer.name, memory(one.pid) / 2**20)
-                reload_once(context, one, zone, turn, tables)
+                reload_once(context, one, zone, names, turn, tables)
             except DidNotStart as error:
                 context.say(str(error))
                 tables["time"].note(peer.name, f"no right answer in {context.patience} s")
@@ -190,9 +191,9 @@ def load(context):
     return list(tables.values())
 
 
-def reload_once(context, one, zone, turn, tables):
+def reload_once(context, one, zone, names, turn, tables):
     """Changes one record in the file, once for time and memory, once more under questions for latency."""
-    name, questions = one.peer.name, ["--zone", str(zone.file), "--rate", "10k", "--poisson"]
+    name, questions = one.peer.name, ["--names", str(names), "--rate", "10k", "--poisson"]
     address = f"192.0.2.{1 + turn}"
     zone.prepare({zone.last: address})
     with MemoryWatch(one.pid) as watch:

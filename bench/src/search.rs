@@ -91,12 +91,18 @@ pub fn highest(
         let outcome = load::run(&at(plan, rate), questions, &mut progress)?;
         let step = Step::of(rate, &outcome, Some(objective));
         each(&outcome, &step);
-        search.generator_was_the_limit = step.generator_limited && !step.met;
         hunt.take(rate, step.met);
         search.steps.push(step);
     }
     search.highest = hunt.found();
+    search.generator_was_the_limit = ended_by_the_generator(&search.steps);
     Ok(search)
+}
+
+/// Whether the lowest rate that missed the objective did so while the generator fell behind: a better generator might have met it.
+fn ended_by_the_generator(steps: &[Step]) -> bool {
+    let missed = steps.iter().filter(|step| !step.met);
+    missed.min_by(|one, other| one.rate.total_cmp(&other.rate)).is_some_and(|step| step.generator_limited)
 }
 
 fn at(plan: &Plan, rate: f64) -> Plan {
@@ -212,6 +218,31 @@ mod tests {
         // The seventh try is met although the rate is beyond what can be done.
         let (found, _) = hunt(50_000.0, |rate, tries| rate <= 100_000.0 || tries == 2);
         assert!(found.unwrap() <= 100_000.0, "{found:?}");
+    }
+
+    #[test]
+    fn a_search_that_the_generator_ended_is_known_for_it() {
+        let step = |rate: f64, met: bool, generator_limited: bool| Step {
+            rate,
+            answered: rate,
+            met,
+            missed: Vec::new(),
+            p50: 0.0,
+            p99: 0.0,
+            p99_9: 0.0,
+            loss: 0.0,
+            server_cpu: None,
+            generator_limited,
+        };
+        // The last run confirms a rate that was met; what ended the search is the lowest that was missed.
+        assert!(ended_by_the_generator(&[
+            step(2e3, false, false),
+            step(1e3, true, false),
+            step(1.5e3, false, true),
+            step(1e3, true, false)
+        ]));
+        assert!(!ended_by_the_generator(&[step(2e3, false, true), step(1e3, true, true), step(1.5e3, false, false)]));
+        assert!(!ended_by_the_generator(&[step(1e3, true, true)]));
     }
 
     #[test]

@@ -65,16 +65,24 @@ fn write_summary(out: &mut String, report: &Report) -> std::fmt::Result {
         )?;
     }
     out.push_str("</tbody></table>");
-    for run in &report.runs {
-        for limit in &run.generator_limits {
-            write!(
-                out,
-                "<p class=\"bad\">{}: the generator was a bottleneck, this is not the server's limit: {}.</p>",
-                escape(&run.label),
-                escape(limit)
-            )?;
-        }
+    write_limits(out, report)
+}
+
+/// A search has many runs: more than two lines of warnings are folded under one that says how many.
+fn write_limits(out: &mut String, report: &Report) -> std::fmt::Result {
+    const WHAT: &str = "the generator was a bottleneck, this is not the server's limit";
+    let limits: Vec<String> = report
+        .runs
+        .iter()
+        .flat_map(|run| run.generator_limits.iter().map(move |limit| escape(&format!("{}: {limit}", run.label))))
+        .collect();
+    if limits.len() <= 2 {
+        return limits.iter().try_for_each(|limit| write!(out, "<p class=\"bad\">{WHAT}. {limit}.</p>"));
     }
+    let limited = report.runs.iter().filter(|run| !run.generator_limits.is_empty()).count();
+    write!(out, "<details><summary class=\"bad\">In {limited} of {} runs {WHAT}.</summary><ul>", report.runs.len())?;
+    limits.iter().try_for_each(|limit| write!(out, "<li>{limit}"))?;
+    out.push_str("</ul></details>");
     Ok(())
 }
 
@@ -105,7 +113,7 @@ fn write_search(out: &mut String, report: &Report) -> std::fmt::Result {
     out.push_str(&plot.to_svg());
     out.push_str("<table><thead><tr><th>rate<th>answers/s<th>p50<th>p99<th>p99.9<th>loss<th>objective</thead><tbody>");
     for step in &search.steps {
-        let met = if step.met { "met".to_string() } else { step.missed.join(", ") };
+        let met = if step.met { "met".to_string() } else { format!("missed {}", step.missed.join(", ")) };
         let behind = if step.generator_limited { " (the generator fell behind)" } else { "" };
         write!(
             out,
@@ -200,9 +208,9 @@ fn write_series(out: &mut String, run: &Run) {
     let line = |name, colour, of: &dyn Fn(&super::SecondReport) -> f64| Line {
         name,
         colour,
-        points: run.series.iter().map(|second| (f64::from(second.second), of(second))).collect(),
+        points: whole_seconds(run).map(|second| (f64::from(second.second), of(second))).collect(),
     };
-    let seconds = (Scale::Linear, "second");
+    let seconds = (Scale::Counted, "second");
     let mut rates = vec![line("sent", 0, &|second| second.sent as f64), line("answered", 1, &|second| second.answered as f64)];
     let names: Vec<&str> = run.by_rcode.iter().map(|part| part.name.as_str()).collect();
     for (index, name) in names.iter().copied().enumerate().filter(|_| names.len() > 1) {
@@ -245,8 +253,14 @@ fn write_series(out: &mut String, run: &Run) {
     }
 }
 
+/// The seconds in which queries were sent from beginning to end: what comes behind are stragglers, and would look like a breakdown.
+fn whole_seconds(run: &Run) -> impl Iterator<Item = &super::SecondReport> {
+    let end = run.plan.warmup.as_secs_f64() + run.elapsed;
+    run.series.iter().filter(move |second| f64::from(second.second) + 1.0 <= end + 0.01)
+}
+
 fn server_line(run: &Run, of: impl Fn(&super::SecondReport) -> Option<f64>) -> Vec<Line<'static>> {
-    let points = run.series.iter().filter_map(|second| Some((f64::from(second.second), of(second)?))).collect();
+    let points = whole_seconds(run).filter_map(|second| Some((f64::from(second.second), of(second)?))).collect();
     vec![Line { name: "server", colour: 0, points }]
 }
 
@@ -274,7 +288,7 @@ fn write_environment(out: &mut String, report: &Report) -> std::fmt::Result {
     out.push_str("<h2>Environment</h2><dl>");
     let mut rows = vec![
         ("program".to_string(), format!("postern bench {}, report version {}", e.version, report.version)),
-        ("started".to_string(), format!("{} s after 1970-01-01 UTC", e.started)),
+        ("started".to_string(), moment(e.started)),
         (
             "processor".to_string(),
             format!(
@@ -307,6 +321,13 @@ fn write_environment(out: &mut String, report: &Report) -> std::fmt::Result {
     }
     out.push_str("</dl>");
     Ok(())
+}
+
+/// A time in seconds since 1970 as RFC 3339 has it.
+fn moment(seconds: u64) -> String {
+    use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+    let moment = i64::try_from(seconds).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_else(|| format!("{seconds} s after 1970-01-01 UTC"))
 }
 
 fn load(run: &Run) -> String {

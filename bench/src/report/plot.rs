@@ -14,6 +14,8 @@ pub(super) struct Line<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scale {
     Linear,
+    /// As `Linear`, with ticks at whole numbers alone: seconds that are counted.
+    Counted,
     Logarithmic,
 }
 
@@ -116,14 +118,14 @@ struct Axis {
 
 impl Axis {
     fn over(scale: Scale, values: impl Iterator<Item = f64>, from_zero: bool) -> Option<Self> {
-        let values: Vec<f64> = values.filter(|value| value.is_finite() && (scale == Scale::Linear || *value > 0.0)).collect();
+        let values: Vec<f64> = values.filter(|value| value.is_finite() && (scale != Scale::Logarithmic || *value > 0.0)).collect();
         if values.is_empty() {
             return None;
         }
         let low = values.iter().copied().fold(f64::INFINITY, f64::min);
         let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         Some(match scale {
-            Scale::Linear => {
+            Scale::Linear | Scale::Counted => {
                 let low = if from_zero { low.min(0.0) } else { low };
                 Self { scale, low, high: if high > low { high } else { low + 1.0 } }
             }
@@ -138,7 +140,7 @@ impl Axis {
     /// Where a value lies, from 0 to 1.
     fn place(&self, value: f64) -> f64 {
         let part = match self.scale {
-            Scale::Linear => (value - self.low) / (self.high - self.low),
+            Scale::Linear | Scale::Counted => (value - self.low) / (self.high - self.low),
             Scale::Logarithmic => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
         };
         part.clamp(0.0, 1.0)
@@ -150,10 +152,11 @@ impl Axis {
                 let (from, to) = (self.low.log10().ceil() as i32, self.high.log10().floor() as i32);
                 (from..=to).map(|power| 10f64.powi(power)).collect()
             }
-            Scale::Linear => {
+            Scale::Linear | Scale::Counted => {
                 let rough = (self.high - self.low) / 6.0;
                 let power = 10f64.powf(rough.log10().floor());
                 let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|step| *step >= rough).unwrap_or(rough);
+                let step = if self.scale == Scale::Counted { step.max(1.0) } else { step };
                 let first = (self.low / step).ceil() as i64;
                 (first..).map(|count| count as f64 * step).take_while(|tick| *tick <= self.high + step * 1e-9).take(20).collect()
             }
@@ -169,6 +172,7 @@ mod tests {
     fn ticks_are_round_numbers_inside_the_axis() {
         let linear = Axis { scale: Scale::Linear, low: 0.0, high: 130_000.0 };
         assert_eq!(linear.ticks(), [0.0, 50_000.0, 100_000.0]);
+        assert_eq!(Axis { scale: Scale::Counted, low: 0.0, high: 2.0 }.ticks(), [0.0, 1.0, 2.0]);
         let logarithmic = Axis::over(Scale::Logarithmic, [35.0, 2_500.0].into_iter(), true).unwrap();
         assert_eq!(logarithmic.ticks(), [10.0, 100.0, 1_000.0, 10_000.0]);
         assert!((logarithmic.place(100.0) - 1.0 / 3.0).abs() < 1e-9);
