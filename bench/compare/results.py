@@ -8,6 +8,12 @@ class Series:
 
     values: list = dataclasses.field(default_factory=list)
     note: str = ""
+    lost: float = 0                                             # the largest part of the queries of one round that was lost
+
+    @property
+    def remarks(self):
+        lost = f"lost up to {100 * self.lost:.2g} % in a round" if self.lost else ""
+        return "; ".join(part for part in (self.note, lost) if part)
 
     @property
     def median(self):
@@ -40,6 +46,10 @@ class Table:
         if text not in series.note:
             series.note = f"{series.note}; {text}".strip("; ")
 
+    def lose(self, name, part):
+        series = self.series.setdefault(name, Series())
+        series.lost = max(series.lost, part)
+
     def ratios(self, name):
         """Ratio of medians, lowest and highest ratio of one round; None where either has no number."""
         ours, base = self.series[name], self.series.get(self.baseline)
@@ -61,7 +71,7 @@ class Table:
             if self.baseline:
                 found = self.ratios(name)
                 cells.append("–" if found is None else f"{found[0]:.2f} ({found[1]:.2f}–{found[2]:.2f})")
-            lines.append(f"| {' | '.join([*cells, series.note])} |")
+            lines.append(f"| {' | '.join([*cells, series.remarks])} |")
         if goal:
             lines.append(f"\n{goal.strip()}")
         if self.unfair:
@@ -72,7 +82,7 @@ class Table:
         servers = {}
         for name, series in self.series.items():
             ratio = self.ratios(name) if self.baseline else None
-            servers[name] = {"values": series.values, "median": series.median, "note": series.note}
+            servers[name] = {"values": series.values, "median": series.median, "note": series.note, "lost": series.lost}
             if ratio:
                 servers[name] |= {"ratio": ratio[0], "ratio_lowest": ratio[1], "ratio_highest": ratio[2]}
         return {"key": self.key, "title": self.title, "unit": self.unit, "baseline": self.baseline, "goal": self.goal, "servers": servers, "unfair": self.unfair}

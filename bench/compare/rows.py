@@ -67,8 +67,7 @@ def judge(table, one, run):
     counts = run["counts"]
     if one.peer.name != "mirror" and counts["unpromised"] > counts["answered"] / 1000:
         table.note(one.peer.name, f"{100 * counts['unpromised'] / counts['answered']:.1f} % of the answers are wrong")
-    if run["loss"] > 0.001:
-        table.note(one.peer.name, f"lost {100 * run['loss']:.1f} %")
+    table.lose(one.peer.name, run["loss"])
 
 
 def right(zone, number=7):
@@ -218,8 +217,7 @@ def reload_once(context, one, zone, names, turn, tables):
         if report:
             run = report["runs"][0]
             tables[key].add(name, run["latency"]["p99.9"] / 1000)
-            if run["loss"] > 0:
-                tables[key].note(name, f"lost {100 * run['loss']:.2f} %")
+            tables[key].lose(name, run["loss"])
     one.wait_until(zone.owner(zone.last), address, context.patience)
 
 
@@ -347,7 +345,7 @@ def latency(context):
                     highest[one.peer.name].append(run["rate"])
             half = {name: statistics.median(rates) / 2 for name, rates in highest.items()}
             lowest = min(half.values())
-            quantiles = {q: Table(f"latency-{key}-{q}", f"Latency {q}, {title}, open loop (Poisson) at half of the highest rate", "µs", "Postern", digits=0) for q in ("p50", "p99", "p99.9")}
+            quantiles = {q: Table(f"latency-{key}-{q}", f"Latency {q}, {title}, open loop (Poisson) at half of the highest rate", "µs", names[1], digits=0) for q in ("p50", "p99", "p99.9")}
             for turn in range(context.rounds):
                 for one in served:
                     name = one.peer.name
@@ -360,8 +358,7 @@ def latency(context):
                         for quantile, table in quantiles.items():
                             table.add(label, run["latency"][quantile])
                             table.note(label, f"{rate:,.0f} a second")
-                            if run["loss"] > 0:
-                                table.note(label, f"lost {100 * run['loss']:.3f} %")
+                            table.lose(label, run["loss"])
             quantiles["p50"].unfair = ["Highest rate: closed loop, so that of the load if the load was slower than the server."]
             tables += quantiles.values()
     return tables

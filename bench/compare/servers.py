@@ -16,6 +16,7 @@ class Work:
     threads: int = 1
     cpus: tuple = ()
     cache_mib: int = 64
+    recursion: bool = True
     on_missing: str = "nxdomain"                                # Postern alone has a choice
 
 
@@ -63,6 +64,7 @@ class Peer:
             "cache_mib": work.cache_mib,
             "half_cache_mib": max(1, work.cache_mib // 2),
             "on_missing": work.on_missing,
+            "recursion": str(work.recursion).lower(),
             "names": 100_000,
             "forward": self.forward(work.upstream) if work.upstream else "",
         }
@@ -106,6 +108,8 @@ class Served:
 
     def end(self):
         self.running.end()
+
+    close = end
 
 
 NO_FORWARD = "does not forward"

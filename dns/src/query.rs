@@ -329,9 +329,15 @@ fn redirected(name: &NameBuf, owner: usize, set: &RrSet) -> Option<NameBuf> {
 
 impl Answer<'_> {
     /// True where all of it is a private zone's own: AA is set on such an answer alone (S2).
+    ///
+    /// AA speaks for the first owner name (RFC 1035 section 4.1.1): aliases of ours that lead out of the zone, or to a cut, are ours too.
     pub fn is_ours_alone(&self) -> bool {
         self.chain.iter().all(|hop| matches!(hop, Hop::Private(_) | Hop::Dname(..)))
-            && matches!(self.end, End::Private(..) | End::PrivateNoData(_) | End::PrivateNxDomain(_))
+            && match self.end {
+                End::Private(..) | End::PrivateNoData(_) | End::PrivateNxDomain(_) => true,
+                End::Aliases | End::Referral(..) => !self.chain.is_empty(),
+                _ => false,
+            }
     }
 }
 

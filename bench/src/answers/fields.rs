@@ -85,7 +85,7 @@ impl FromStr for Field {
     }
 }
 
-/// A record: owner in lower case, class, type and RDATA as text, and its TTL.
+/// A record: owner, class, type and RDATA as text, names in lower case, and its TTL.
 pub type Line = (String, u32);
 
 /// One answer.
@@ -134,7 +134,13 @@ impl Answer {
 
 fn line(record: &Record) -> Line {
     let owner = record.name.to_lowercase();
-    (format!("{owner} {} {} {}", record.dns_class, record.record_type(), record.data), record.ttl)
+    let rtype = record.record_type();
+    let mut data = record.data.to_string();
+    if matches!(rtype, RecordType::CNAME | RecordType::NS | RecordType::PTR | RecordType::MX | RecordType::SRV | RecordType::SOA) {
+        // Names are equal whatever their letters' case (RFC 4343 section 3), and compression lends them the case of the question.
+        data.make_ascii_lowercase();
+    }
+    (format!("{owner} {} {rtype} {data}", record.dns_class), record.ttl)
 }
 
 /// What an answer must be; a field that is `None` may be anything.
