@@ -115,7 +115,8 @@ impl Up {
         if strict && report.has_errors() {
             return Err("error: a zone's source is bad, and the server is strict: not started".into());
         }
-        let server = Server::start(config, bound, snapshot, recorder.clone()).map_err(|error| format!("error: cannot start: {error}"))?;
+        let server =
+            Server::start(config, bound, snapshot, recorder.clone(), None).map_err(|error| format!("error: cannot start: {error}"))?;
         for address in server.addresses() {
             tracing::info!(target: "postern", %address, "listening");
         }

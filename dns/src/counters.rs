@@ -12,6 +12,8 @@ pub struct Counters {
     answered: [AtomicU64; RCODES],
     handed_on: AtomicU64,
     busy: AtomicU64,
+    handed_over: AtomicU64,
+    handler_busy: AtomicU64,
     denied: AtomicU64,
     ignored: AtomicU64,
     truncated: AtomicU64,
@@ -29,6 +31,10 @@ pub enum Event {
     HandedOn,
     /// The resolver had no room for one.
     Busy,
+    /// A message that is not the path's was handed to its handler.
+    HandedOver,
+    /// The handler had no room for one.
+    HandlerBusy,
     /// A client that may not query.
     Denied,
     /// A message that is not answered: a response, too short, from port 0.
@@ -50,6 +56,10 @@ pub struct Totals {
     pub handed_on: u64,
     /// Questions that the resolver had no room for.
     pub busy: u64,
+    /// Messages handed to the handler: UPDATE, NOTIFY, transfers, signed ones.
+    pub handed_over: u64,
+    /// Messages that the handler had no room for.
+    pub handler_busy: u64,
     /// Questions of clients that may not query.
     pub denied: u64,
     /// Messages that are not answered.
@@ -93,6 +103,8 @@ impl Counters {
         let counter = match event {
             Event::HandedOn => &self.handed_on,
             Event::Busy => &self.busy,
+            Event::HandedOver => &self.handed_over,
+            Event::HandlerBusy => &self.handler_busy,
             Event::Denied => &self.denied,
             Event::Ignored => &self.ignored,
             Event::Truncated => &self.truncated,
@@ -123,6 +135,8 @@ pub fn total<'c>(workers: impl IntoIterator<Item = &'c Arc<Counters>>) -> Totals
         for (sum, counter) in [
             (&mut totals.handed_on, &worker.handed_on),
             (&mut totals.busy, &worker.busy),
+            (&mut totals.handed_over, &worker.handed_over),
+            (&mut totals.handler_busy, &worker.handler_busy),
             (&mut totals.denied, &worker.denied),
             (&mut totals.ignored, &worker.ignored),
             (&mut totals.truncated, &worker.truncated),

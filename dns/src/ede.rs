@@ -81,3 +81,5 @@ pub const DERIVED: ExtendedError = ExtendedError { code: 3, text: "upstreams do 
 pub const FELL_BACK: ExtendedError = ExtendedError { code: 0, text: "no private record: public answer" };
 /// The zone's policy for a name it lacks is NXDOMAIN.
 pub const MISSING: ExtendedError = ExtendedError { code: 0, text: "no private record for this name" };
+/// A handler of other messages has no room for one more.
+pub const HANDLER_BUSY: ExtendedError = ExtendedError { code: 14, text: "too many messages wait; try again" };

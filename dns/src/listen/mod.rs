@@ -3,23 +3,23 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
-
 use crate::clock::{Clock, Now};
 use crate::counters::{Counters, Event};
-use crate::ede::Failure;
+use crate::ede::{self, Failure, rcode};
 use crate::fallback::Recorder;
 use crate::manners;
 use crate::query::{Answer, Heard, Patience, walk_into};
 use crate::resolver::{Job, ReplyTo, Submitter};
 use crate::respond::{refuse, respond};
 use crate::state::State;
-use crate::wire::question::{NotAQuestion, understand};
+use crate::wire::question::{Declined, NotAQuestion, tsig, understand};
+use arc_swap::ArcSwap;
 
+pub mod handler;
 pub mod tcp;
 pub mod udp;
 
+use handler::{Handler, Later, Request, hand_over, kind_of_opcode, kind_of_question};
 use tcp::{Answered, Answerer};
 
 /// What every listener needs.
@@ -33,6 +33,8 @@ pub struct Service {
     pub resolver: Submitter,
     /// Who takes note of fallbacks.
     pub recorder: Arc<Recorder>,
+    /// Who takes what is not the path's, if there is somebody.
+    pub handler: Option<Arc<dyn Handler>>,
 }
 
 /// Octets over a stream at most.
@@ -72,7 +74,15 @@ impl Service {
         };
         let question = match understand(&packet[..length]) {
             Ok(question) if client.port() != 0 => question,
-            Err(NotAQuestion::Declined(declined)) if client.port() != 0 && state.access.admits(client.ip()) => {
+            Err(NotAQuestion::Declined(mut declined)) if client.port() != 0 && state.access.admits(client.ip()) => {
+                let kind = (declined.rcode == rcode::NOTIMP).then(|| kind_of_opcode(packet)).flatten();
+                if let Some((handler, kind)) = self.taker(kind) {
+                    let request = Request::new(kind, &packet[..length], client, transport, now, way_back());
+                    if hand_over(handler, request, counters) {
+                        return Answered::Later;
+                    }
+                    declined = Declined { rcode: rcode::SERVFAIL, error: ede::HANDLER_BUSY, ..declined };
+                }
                 let length = manners::decline(&declined, &state.settings, packet);
                 return answered(packet, length);
             }
@@ -91,10 +101,20 @@ impl Service {
             let length = refuse(&question, Failure::Denied, &view, packet, limit);
             return answered(packet, length);
         }
-        if manners::is_unusual(&question)
-            && let Some(length) = manners::answer(&question, &view, packet, length, limit)
-        {
-            return answered(packet, length);
+        if manners::is_unusual(&question) {
+            let kind = kind_of_question(&question, || tsig(&packet[..length], &question).is_some());
+            if let Some((handler, kind)) = self.taker(kind) {
+                let request = Request::new(kind, &packet[..length], client, transport, now, way_back());
+                if hand_over(handler, request, counters) {
+                    return Answered::Later;
+                }
+                let declined = Declined { rcode: rcode::SERVFAIL, end: question.end, edns: question.edns, error: ede::HANDLER_BUSY };
+                let length = manners::decline(&declined, &state.settings, packet);
+                return answered(packet, length);
+            }
+            if let Some(length) = manners::answer(&question, &view, packet, length, limit) {
+                return answered(packet, length);
+            }
         }
         if walk_into(answer, &question, &view, &NOTHING_HEARD, Patience::Fresh).is_none() {
             let length = respond(&question, answer, &view, packet, limit);
@@ -126,7 +146,7 @@ pub struct Streams {
 }
 
 impl Answerer for Streams {
-    fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &mpsc::Sender<Vec<u8>>) -> Answered {
+    fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &Later) -> Answered {
         let state = self.service.state.load();
         let mut answer = Answer::new();
         let now = self.service.clock.now();

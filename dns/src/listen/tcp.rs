@@ -2,8 +2,8 @@
 //! others in whatever order their answers come.
 //!
 //! A connection is one task with one buffer. Questions that need an upstream are handed on with the connection's channel; while as many
-//! of them wait as the limits allow, nothing more is read. Nothing a client does makes it hold more than one question read in part,
-//! one buffer of answers, and that many waiting questions.
+//! of them wait as the limits allow, nothing more is read. An answer of several messages comes in parts, of which few wait at a time.
+//! Nothing a client does makes it hold more than one question read in part, one buffer of answers, and that many waiting questions.
 
 use std::cell::RefCell;
 use std::io;
@@ -15,17 +15,18 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use config::model::Limits;
 
+use super::handler::Later;
 use crate::wire::HEADER;
 
 /// What a stream needs of the path.
 pub trait Answerer: Send + Sync + 'static {
     /// Answers the question in the first `length` octets of `message`, in place; the buffer has room for the largest answer there is.
-    fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &mpsc::Sender<Vec<u8>>) -> Answered;
+    fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &Later) -> Answered;
 }
 
 /// What became of a question.
@@ -106,16 +107,17 @@ where
 {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let pipeline = limits.tcp_pipeline.max(1);
-    let (later, mut answers) = mpsc::channel::<Vec<u8>>(pipeline);
+    let (later, mut coming) = Later::of_connection(pipeline);
     let mut input: Vec<u8> = Vec::with_capacity(512);
     let mut output: Vec<u8> = Vec::new();
     let mut waiting = 0usize;
     let mut open = true;
     let mut stopping = false;
     let mut idle = Instant::now() + limits.tcp_idle;
-    while open || waiting > 0 {
+    // Parts may stand in their channel when the end of their answer has been seen in the other.
+    while open || waiting > 0 || !coming.parts.is_empty() {
         let reading = open && !stopping && waiting < pipeline;
-        if stopping && waiting == 0 {
+        if stopping && waiting == 0 && coming.parts.is_empty() {
             break;
         }
         tokio::select! {
@@ -127,12 +129,16 @@ where
                     idle = Instant::now() + limits.tcp_idle;
                 }
             }
-            Some(answer) = answers.recv(), if waiting > 0 => {
+            Some(part) = coming.parts.recv() => {
+                put_frame(&mut output, &part);
+                idle = Instant::now() + limits.tcp_idle;
+            }
+            Some(answer) = coming.ends.recv(), if waiting > 0 => {
                 let mut next = Some(answer);
                 while let Some(answer) = next {
                     waiting -= 1;
                     put_frame(&mut output, &answer);
-                    next = if output.len() < WRITE { answers.try_recv().ok() } else { None };
+                    next = if output.len() < WRITE { coming.ends.try_recv().ok() } else { None };
                 }
                 // Questions that were read already, but not taken because too many waited.
                 let taken = answer_all(&mut input, &mut output, client, answerer, &later, pipeline - waiting)?;
@@ -167,7 +173,7 @@ fn answer_all(
     output: &mut Vec<u8>,
     client: SocketAddr,
     answerer: &impl Answerer,
-    later: &mpsc::Sender<Vec<u8>>,
+    later: &Later,
     room: usize,
 ) -> io::Result<Taken> {
     let mut taken = Taken::default();
@@ -203,7 +209,11 @@ async fn read_some(reader: &mut (impl AsyncRead + Unpin), input: &mut Vec<u8>) -
     reader.take(room as u64).read_buf(input).await
 }
 
+/// A message without octets is none: the end of an answer that came in parts, or of a question that gets none.
 fn put_frame(output: &mut Vec<u8>, message: &[u8]) {
+    if message.is_empty() {
+        return;
+    }
     output.extend_from_slice(&(message.len() as u16).to_be_bytes());
     output.extend_from_slice(message);
 }
@@ -254,9 +264,13 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Transport;
+    use super::super::handler::{Kind, Request};
     use super::*;
+    use crate::clock::Now;
+    use crate::resolver::ReplyTo;
 
-    type Waiting = (Vec<u8>, mpsc::Sender<Vec<u8>>);
+    type Waiting = (Vec<u8>, Later);
 
     /// Echoes with QR set; questions that start with `L` wait until the test sends an answer.
     #[derive(Default)]
@@ -265,7 +279,7 @@ mod tests {
     }
 
     impl Answerer for Echo {
-        fn answer(&self, message: &mut [u8], length: usize, _: SocketAddr, later: &mpsc::Sender<Vec<u8>>) -> Answered {
+        fn answer(&self, message: &mut [u8], length: usize, _: SocketAddr, later: &Later) -> Answered {
             message[2] |= 0x80;
             match message[0] {
                 b'L' => {
@@ -346,7 +360,7 @@ mod tests {
         assert_eq!(read_frame(&mut session.client).await.len(), 13);
         assert_eq!(read_frame(&mut session.client).await.len(), 14);
         let (message, later) = session.echo.later.lock().unwrap().pop().unwrap();
-        later.try_send(message).unwrap();
+        later.answer(&message);
         assert_eq!(read_frame(&mut session.client).await.len(), 20);
     }
 
@@ -366,9 +380,73 @@ mod tests {
                 assert_eq!(waiting.len(), want, "four wait, the fifth is taken when one was answered");
                 waiting[want - 4].clone()
             };
-            later.try_send(message).unwrap();
+            later.answer(&message);
             read_frame(&mut session.client).await;
         }
+    }
+
+    /// The request that waits longest, as a handler has it.
+    async fn request(session: &Session) -> Box<Request> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while session.echo.later.lock().unwrap().is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let (message, later) = session.echo.later.lock().unwrap().remove(0);
+        let client = "10.20.0.7:5353".parse().unwrap();
+        Request::new(Kind::Transfer, &message, client, Transport::Stream, Now(0), ReplyTo::Tcp(later))
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_many_messages_comes_whole_and_in_order_and_then_the_next_question_is_taken() {
+        let mut session = session();
+        let octets: Vec<u8> = (0..5).flat_map(|index| question(b'L', 20 + index)).collect();
+        session.client.write_all(&octets).await.unwrap();
+        session.client.shutdown().await.unwrap();
+        for _ in 0..5 {
+            let request = request(&session).await;
+            let sending = tokio::spawn(async move {
+                for part in 0..100u8 {
+                    request.send(vec![part; 1000 + usize::from(part)]).await.unwrap();
+                }
+            });
+            for part in 0..100u8 {
+                assert_eq!(read_frame(&mut session.client).await, vec![part; 1000 + usize::from(part)]);
+            }
+            sending.await.unwrap();
+        }
+        assert_eq!(session.client.read(&mut [0; 1]).await.unwrap(), 0, "nothing waits any more");
+        session.task.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_holds_back_who_sends_and_is_given_up() {
+        let (client, server) = tokio::io::duplex(1000);
+        let echo = Arc::new(Echo::default());
+        let (stop, stopped) = watch::channel(false);
+        let answerer = echo.clone();
+        let task = tokio::spawn(async move { converse(server, "10.20.0.7:5353".parse().unwrap(), &limits(), &*answerer, stopped).await });
+        let mut session = Session { client, echo, stop, task };
+        session.client.write_all(&question(b'L', 20)).await.unwrap();
+        let request = request(&session).await;
+        let mut sent = 0;
+        while request.send(vec![1; 60_000]).await.is_ok() {
+            sent += 1;
+        }
+        assert!(sent <= 4, "one in the buffer, one on its way, two in the channel: {sent}");
+        assert_eq!(session.task.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(session.stop);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_dropped_lets_the_connection_go_on() {
+        let mut session = session();
+        let octets: Vec<u8> = (0..12).flat_map(|index| question(b'L', 20 + index)).collect();
+        session.client.write_all(&octets).await.unwrap();
+        for _ in 0..12 {
+            drop(request(&session).await); // four may wait
+        }
+        session.client.write_all(&question(3, 33)).await.unwrap();
+        assert_eq!(read_frame(&mut session.client).await.len(), 33);
     }
 
     #[tokio::test]
@@ -381,7 +459,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let (message, later) = session.echo.later.lock().unwrap().pop().unwrap();
-        later.try_send(message).unwrap();
+        later.answer(&message);
         assert_eq!(read_frame(&mut session.client).await.len(), 20);
         assert_eq!(session.client.read(&mut [0; 1]).await.unwrap(), 0);
         session.task.await.unwrap().unwrap();
@@ -407,7 +485,7 @@ mod tests {
         }
         session.stop.send(true).unwrap();
         let (message, later) = session.echo.later.lock().unwrap().pop().unwrap();
-        later.try_send(message).unwrap();
+        later.answer(&message);
         assert_eq!(read_frame(&mut session.client).await.len(), 20);
         assert_eq!(session.client.read(&mut [0; 1]).await.unwrap(), 0);
     }

@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
-use tokio::sync::mpsc;
 use zones::name::MAX_NAME;
 
 use crate::clock::Now;
+use crate::listen::handler::Later;
 use crate::wire::HEADER;
 use crate::wire::question::Question;
 
@@ -41,8 +41,8 @@ pub enum ReplyTo {
         /// The address it was sent to: the answer must come from there. None where the socket is bound to one address.
         local: Option<IpAddr>,
     },
-    /// To the connection's task, which puts the length in front. An answer that finds no room means that the client went away.
-    Tcp(mpsc::Sender<Vec<u8>>),
+    /// To the connection's task, which puts the length in front.
+    Tcp(Later),
 }
 
 impl Job {

@@ -350,8 +350,7 @@ impl Outside for Post {
                 }
                 outbox.push(message, job.client, *local);
             }
-            // No room: the connection takes no answers any more.
-            ReplyTo::Tcp(connection) => drop(connection.try_send(message.to_vec())),
+            ReplyTo::Tcp(connection) => connection.answer(message),
         }
     }
 

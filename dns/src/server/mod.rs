@@ -23,6 +23,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::counters::{Counters, Totals, total};
 use crate::fallback::Recorder;
+use crate::listen::handler::Handler;
 use crate::listen::tcp::{self, Connections};
 use crate::listen::udp::Worker;
 use crate::listen::{Service, Streams};
@@ -58,14 +59,22 @@ impl Server {
     }
 
     /// Starts answering from a configuration and the snapshot that was made with it.
-    pub fn start(config: &Config, bound: Bound, snapshot: Arc<Snapshot>, recorder: Arc<Recorder>) -> io::Result<Self> {
+    ///
+    /// `handler` takes what is not the path's; without one there is no UPDATE, no NOTIFY, no transfer and no TSIG.
+    pub fn start(
+        config: &Config,
+        bound: Bound,
+        snapshot: Arc<Snapshot>,
+        recorder: Arc<Recorder>,
+        handler: Option<Arc<dyn Handler>>,
+    ) -> io::Result<Self> {
         let clock = Clock::start();
         let assembly = Assembly::new(config, snapshot, bound.addresses.clone())?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(STREAM_THREADS);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name("tcp").enable_all().build()?;
         let state = assembly.state.clone();
         let resolver = Resolver::start(state.clone(), clock, config.limits.pending, runtime.handle().clone(), Some(recorder.clone()))?;
-        let service = Service { state, clock, resolver: resolver.submitter(), recorder };
+        let service = Service { state, clock, resolver: resolver.submitter(), recorder, handler };
         let stop_workers = Arc::new(AtomicBool::new(false));
         let mut workers = Vec::new();
         for (number, socket) in bound.udp.into_iter().flatten().enumerate() {

@@ -11,6 +11,7 @@ use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode}
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use postern_dns::cache::Cache;
 use postern_dns::clock::Now;
+use postern_dns::listen::handler::Later;
 use postern_dns::query::Answer;
 use postern_dns::resolver::core::{Core, Outside};
 use postern_dns::resolver::{Job, ReplyTo};
@@ -295,7 +296,7 @@ pub fn job(client: SocketAddr, name: &str, rtype: RecordType, now: Now, change: 
         signed: false,
     };
     change(&mut question);
-    let reply = ReplyTo::Tcp(tokio::sync::mpsc::channel(1).0);
+    let reply = ReplyTo::Tcp(Later::alone(tokio::sync::mpsc::channel(1).0));
     let packet = ArrayVec::try_from(&packet[..question.end]).unwrap();
     Box::new(Job { packet, question, client, reply, limit: 1232, received: now })
 }

@@ -1,0 +1,187 @@
+//! Messages that are not the path's: UPDATE, NOTIFY, transfers, and whatever is signed with TSIG. They go to a [`Handler`] off the hot
+//! path, whole, with the way back of their answers.
+//!
+//! The path loses nothing by it: only branches that ordinary questions never take look for a handler.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use sockets::Outbox;
+use tokio::sync::mpsc;
+
+use super::{Service, Transport};
+use crate::clock::Now;
+use crate::counters::{Counters, Event};
+use crate::resolver::ReplyTo;
+use crate::wire::question::Question;
+use crate::wire::rtype;
+
+/// Takes messages that are not the path's.
+pub trait Handler: Send + Sync + fmt::Debug {
+    /// True where it takes messages of this kind; else they are answered as by a server that has no such thing. Asked by workers: it must
+    /// not wait.
+    fn wants(&self, kind: Kind) -> bool;
+
+    /// Takes one, without waiting; gives it back where too many wait already.
+    fn take(&self, request: Box<Request>) -> Result<(), Box<Request>>;
+}
+
+/// What a message is, as far as its form tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Opcode UPDATE (RFC 2136), signed or not.
+    Update,
+    /// Opcode NOTIFY (RFC 1996), signed or not.
+    Notify,
+    /// A question for AXFR (RFC 5936) or IXFR (RFC 1995), signed or not.
+    Transfer,
+    /// Any other question with a TSIG record (RFC 8945).
+    Signed,
+}
+
+/// A message with the way back of its answers. Dropped without one, nothing is answered and nobody waits.
+pub struct Request {
+    /// What it is.
+    pub kind: Kind,
+    /// The message.
+    pub packet: Vec<u8>,
+    /// Who sent it: its port is not 0, and it may query.
+    pub client: SocketAddr,
+    /// What it came over.
+    pub transport: Transport,
+    /// When it came.
+    pub received: Now,
+    /// None: answered.
+    reply: Option<ReplyTo>,
+}
+
+/// The client takes no answers any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the client went away")]
+pub struct Gone;
+
+/// Where a connection takes answers that come later.
+#[derive(Debug, Clone)]
+pub struct Later {
+    /// The one answer, or the end of several: a message without octets. There is room for one of each question that waits.
+    ends: mpsc::Sender<Vec<u8>>,
+    /// Answers of which more follow. Little room: whoever sends them waits for the client.
+    parts: mpsc::Sender<Vec<u8>>,
+}
+
+/// The other side of [`Later`].
+#[derive(Debug)]
+pub(super) struct Coming {
+    /// Each means that one question waits no more.
+    pub ends: mpsc::Receiver<Vec<u8>>,
+    /// Answers of which more follow.
+    pub parts: mpsc::Receiver<Vec<u8>>,
+}
+
+/// Parts that may wait for a connection, of 64 KiB each at most.
+const PARTS: usize = 2;
+
+impl Request {
+    /// A message as it came in.
+    pub fn new(kind: Kind, packet: &[u8], client: SocketAddr, transport: Transport, received: Now, reply: ReplyTo) -> Box<Self> {
+        Box::new(Self { kind, packet: packet.to_vec(), client, transport, received, reply: Some(reply) })
+    }
+
+    /// Sends the one answer there is.
+    pub fn answer(mut self, message: &[u8]) {
+        match self.reply.take() {
+            Some(ReplyTo::Tcp(connection)) => connection.answer(message),
+            Some(ReplyTo::Udp { socket, local }) => {
+                let mut outbox = Outbox::new(1);
+                outbox.push(message, self.client, local);
+                outbox.send(&socket); // lost: as any datagram may be
+            }
+            None => {}
+        }
+    }
+
+    /// Sends one of several answers, once the connection has room for it. The last one was the last when the request is dropped.
+    ///
+    /// For streams: over UDP there is only one answer.
+    pub async fn send(&self, message: Vec<u8>) -> Result<(), Gone> {
+        match &self.reply {
+            Some(ReplyTo::Tcp(connection)) => connection.parts.send(message).await.map_err(|_| Gone),
+            _ => Err(Gone),
+        }
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if let Some(ReplyTo::Tcp(connection)) = self.reply.take() {
+            connection.answer(&[]);
+        }
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let octets = self.packet.len();
+        f.debug_struct("Request").field("kind", &self.kind).field("octets", &octets).field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+impl Later {
+    /// For a connection on which so many questions may wait.
+    pub(super) fn of_connection(waiting: usize) -> (Self, Coming) {
+        let (ends, ended) = mpsc::channel(waiting);
+        let (parts, coming) = mpsc::channel(PARTS);
+        (Self { ends, parts }, Coming { ends: ended, parts: coming })
+    }
+
+    /// For somebody who asks for himself: as many answers as asked for fit into the channel.
+    pub fn alone(answers: mpsc::Sender<Vec<u8>>) -> Self {
+        Self { ends: answers, parts: mpsc::channel(1).0 }
+    }
+
+    /// Hands an answer over. One that finds no room means that the client went away.
+    pub fn answer(&self, message: &[u8]) {
+        let _ = self.ends.try_send(message.to_vec());
+    }
+}
+
+impl Service {
+    /// Who takes messages of this kind, if somebody does.
+    #[cold]
+    pub(super) fn taker(&self, kind: Option<Kind>) -> Option<(&dyn Handler, Kind)> {
+        let kind = kind?;
+        self.handler.as_deref().filter(|handler| handler.wants(kind)).map(|handler| (handler, kind))
+    }
+}
+
+/// Hands a message over; false: too many wait already.
+#[cold]
+pub(super) fn hand_over(handler: &dyn Handler, request: Box<Request>, counters: &Counters) -> bool {
+    let taken = handler.take(request);
+    counters.event(if taken.is_ok() { Event::HandedOver } else { Event::HandlerBusy });
+    match taken {
+        Ok(()) => true,
+        Err(mut request) => {
+            request.reply = None; // whoever asked answers
+            false
+        }
+    }
+}
+
+/// What a message is whose opcode is not QUERY, by its header.
+pub(super) fn kind_of_opcode(packet: &[u8]) -> Option<Kind> {
+    match packet.get(2)? >> 3 & 0xf {
+        4 => Some(Kind::Notify),
+        5 => Some(Kind::Update),
+        _ => None,
+    }
+}
+
+/// What an unusual question is. SIG(0) alone makes none ours: nobody has its key, and the path knows what it must not do with one.
+pub(super) fn kind_of_question(question: &Question, has_tsig: impl FnOnce() -> bool) -> Option<Kind> {
+    match question.rtype {
+        rtype::AXFR | rtype::IXFR => Some(Kind::Transfer),
+        _ if question.signed && has_tsig() => Some(Kind::Signed),
+        _ => None,
+    }
+}
