@@ -8,6 +8,8 @@
 //! A change has one path, whatever brings it: [`zones::edit`]. Nothing here is on the path of a query.
 #![forbid(unsafe_code)]
 
+pub mod transfer;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;

@@ -276,15 +276,22 @@ fn a_zone_without_data_is_servfail_and_others_go_on() {
 #[test]
 fn without_recursion_only_our_own_data_is_given() {
     let mut world = World::new();
-    let records =
-        [("a", "A", "10.40.1.1"), ("out", "CNAME", "www.contoso.test."), ("below", "CNAME", "www.branch.privatelink.test."), ("branch", "NS", "ns.test.")];
+    let records = [
+        ("a", "A", "10.40.1.1"),
+        ("out", "CNAME", "www.contoso.test."),
+        ("below", "CNAME", "www.branch.privatelink.test."),
+        ("branch", "NS", "ns.test."),
+    ];
     world.host("privatelink.test", &["closed"], OnMissing::Public, &records);
     for (name, want) in [
         ("www.contoso.test", "REFUSED"),
         ("a.privatelink.test", "NOERROR aa; a.privatelink.test. 10 A 10.40.1.1"),
         // AA speaks for the first owner name, wherever the alias leads (RFC 1035 section 4.1.1).
         ("out.privatelink.test", "NOERROR aa; out.privatelink.test. 10 CNAME www.contoso.test."),
-        ("below.privatelink.test", "NOERROR aa; below.privatelink.test. 10 CNAME www.branch.privatelink.test.; +branch.privatelink.test. 10 NS"),
+        (
+            "below.privatelink.test",
+            "NOERROR aa; below.privatelink.test. 10 CNAME www.branch.privatelink.test.; +branch.privatelink.test. 10 NS",
+        ),
         ("www.branch.privatelink.test", "NOERROR; +branch.privatelink.test. 10 NS"),
         ("none.privatelink.test", "NXDOMAIN aa; +privatelink.test. 10 SOA"),
     ] {

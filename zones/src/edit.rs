@@ -324,7 +324,8 @@ impl History {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).changes.iter().rev().take(most).cloned().collect()
     }
 
-    pub(crate) fn push(&self, change: Arc<journal::Change>) {
+    /// Adds the newest change. One that does not go on from the last leaves only itself.
+    pub fn push(&self, change: Arc<journal::Change>) {
         let size = |change: &journal::Change| change.removed.len() + change.added.len();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         // What does not go on from the last one leads nowhere.

@@ -58,6 +58,8 @@ pub struct Hosted {
     pub writer: Writer,
     /// What an API sees of it, where an API writes it.
     pub kept: Option<Kept>,
+    /// Line of the `[[zone]]` that declares it; 0: made through an API, or by a test.
+    pub line: u32,
 }
 
 /// A zone as whoever writes it sees it.
@@ -336,7 +338,7 @@ impl Hosted {
         if name.len() > 1 {
             name.pop();
         }
-        Self { apex, name: name.into(), on_missing, state, writer, kept: None }
+        Self { apex, name: name.into(), on_missing, state, writer, kept: None, line: 0 }
     }
 }
 

@@ -262,7 +262,8 @@ impl Slot {
             let Owned { latest, settings, history, .. } = owned;
             Kept { latest: latest.clone(), settings: settings.clone(), history: history.clone() }
         });
-        let new = || Arc::new(Hosted { kept, ..Hosted::new(self.apex.clone(), self.config.on_missing, state, self.writer.clone()) });
+        let line = self.config.line;
+        let new = || Arc::new(Hosted { kept, line, ..Hosted::new(self.apex.clone(), self.config.on_missing, state, self.writer.clone()) });
         self.hosted.get_or_insert_with(new).clone()
     }
 

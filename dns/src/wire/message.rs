@@ -74,16 +74,27 @@ pub mod flag {
 impl<'m> Message<'m> {
     /// Reads header, question and records. Additional records are looked at only for OPT's extended RCODE.
     pub fn read(bytes: &'m [u8]) -> Result<Self, BadMessage> {
+        Self::read_with(bytes, false)
+    }
+
+    /// The same for any message of a transfer: all but the first may lack the question (RFC 5936 section 2.2.1), which is then `. TYPE0 IN`.
+    pub fn read_part(bytes: &'m [u8]) -> Result<Self, BadMessage> {
+        Self::read_with(bytes, true)
+    }
+
+    fn read_with(bytes: &'m [u8], may_lack_question: bool) -> Result<Self, BadMessage> {
         let word = |at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
         let field = |at| word(at).ok_or(BadMessage::Short);
         let flags = field(2)?;
-        if field(4)? != 1 {
-            return Err(BadMessage::Questions);
-        }
         let (answers, authorities, additionals) = (field(6)?, field(8)?, field(10)?);
-        let (name, mut at) = read_name(bytes, HEADER)?;
-        let (qtype, class) = (field(at)?, field(at + 2)?);
-        at += 4;
+        let (name, qtype, class, mut at) = match field(4)? {
+            1 => {
+                let (name, at) = read_name(bytes, HEADER)?;
+                (name, field(at)?, field(at + 2)?, at + 4)
+            }
+            0 if may_lack_question => (NameBuf::root(), 0, 1, HEADER),
+            _ => return Err(BadMessage::Questions),
+        };
         let mut rcode = flags & flag::RCODE;
         let mut records = Vec::with_capacity(usize::from(answers.saturating_add(authorities.min(16))).min(bytes.len() / 11));
         for index in 0..u32::from(answers) + u32::from(authorities) + u32::from(additionals) {
