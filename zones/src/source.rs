@@ -213,6 +213,18 @@ impl Input {
         }
     }
 
+    /// True where new content looks as if more of it were to come: the file was written over with less than it had, or ends within a line.
+    ///
+    /// Another file in its place (a rename, a link that turns) is whole, however small.
+    pub fn looks_cut(&self, content: &Content) -> bool {
+        let is_less = |before: Stamp| {
+            let in_place = (before.device, before.inode) == (content.stamp.device, content.stamp.inode);
+            in_place && content.stamp.size < before.size
+        };
+        let before = self.known.as_ref().and_then(|known| known.files[0].1);
+        before.is_some_and(is_less) || !content.bytes.ends_with(b"\n")
+    }
+
     /// Takes note of judged content and the files that it included.
     pub fn judged(&mut self, content: &Content, included: &[crate::text::Included]) {
         let mut files = vec![(self.path.to_path_buf(), Some(content.stamp), Some(fingerprint(&content.bytes)))];
@@ -523,6 +535,32 @@ mod tests {
         let content = changed(input.look(start + SETTLE, Look::Settled, SETTLE));
         input.judged(&content, &[]);
         assert_eq!(input.settles_in(start + SETTLE, SETTLE), None, "it is known");
+    }
+
+    #[test]
+    fn less_than_before_and_half_a_line_look_cut() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("postern.toml");
+        let mut input = Input::new(path.clone(), Format::Auto, None);
+        for (text, is_cut) in [
+            ("", true),
+            ("a = 1\n", false),
+            ("a = 1\nb = 2\n", false),
+            ("a = 1\n", true),
+            ("a = 1\nb", true),
+            ("", true),
+            ("a = 1\n", false),
+        ] {
+            fs::write(&path, text).unwrap();
+            let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+            assert_eq!(input.looks_cut(&content), is_cut, "{text:?}");
+            input.judged(&content, &[]);
+        }
+        let other = directory.path().join("other.toml");
+        fs::write(&other, "\n").unwrap();
+        fs::rename(&other, &path).unwrap();
+        let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+        assert!(!input.looks_cut(&content), "another file");
     }
 
     #[test]

@@ -235,6 +235,10 @@ impl Looker {
         for index in 0..self.beside.len() {
             let input = &mut self.beside[index];
             match input.look(now, Look::Settled, settle) {
+                // Half a configuration may be a good one, without the zones that are still to come.
+                Seen::Changed(content) if input.looks_cut(&content) && content.still < settle * PATIENCE => {
+                    again = again.into_iter().chain([settle * PATIENCE - content.still]).min();
+                }
                 // Before the sources: who applies a configuration reads them too, so that both are one generation.
                 Seen::Changed(content) => {
                     input.judged(&content, &[]);
