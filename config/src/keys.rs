@@ -5,16 +5,17 @@
 
 use crate::key::{Absent, Default, Form, Required, Section, section};
 use crate::kind::{
-    Address, Domain, Format, Level, List, LogFormat, Millis, NetworkName, Number, OnMissing, OneOf, PathText, Peer, Prefix, Preset,
-    Recursion, Repeat, Seconds, Select, ServerAddress, Size, Switch, Text, UpstreamList,
+    Action, Address, Algorithm, Base64, Domain, Format, Level, List, LogFormat, Millis, NamePattern, NetworkName, Number, OnMissing, OneOf,
+    PathText, Peer, Prefix, Preset, RecordType, Recursion, Repeat, Seconds, Select, ServerAddress, Size, Switch, Text, UpstreamList, ZoneName,
 };
 
 /// The sections in the order in which one reads them.
-pub(crate) static SECTIONS: [&Section; 8] = [
+pub(crate) static SECTIONS: [&Section; 9] = [
     &server::SECTION,
     &network::SECTION,
     &zone::SECTION,
     &forward::SECTION,
+    &key::SECTION,
     &cache::SECTION,
     &limits::SECTION,
     &log::SECTION,
@@ -194,6 +195,52 @@ section! {
 
     /// Most questions a second.
     RATE "rate": Number<u32> = Number { least: 1, most: 10_000_000, zero: "no bound" }, Absent { absent: "no bound; 1000 for 168.63.129.16, which drops more", example: "1000" };
+}
+
+section! {
+    /// A TSIG key (RFC 8945), or clients that need none, and what it is good for: updates (RFC 2136), transfers, notifications, questions.
+    ///
+    /// Keys are read with this file: after another secret was written to `secret-file`, reload.
+    key = "key", List,
+        shown: &[
+            &["name", "algorithm", "secret", "allow-md5", "allow", "zones", "names", "types", "clients"],
+            &["name = \"acme.contoso.com\"", "secret-file", "allow = [\"update\"]"],
+            &["name = \"dhcp\"", "unsigned", "clients", "allow = [\"update\"]"],
+        ],
+        one_of: &[&["secret", "secret-file", "unsigned"]];
+
+    /// Its name, as clients write it; for an `unsigned` one, as logs show it.
+    NAME "name": Domain = Domain, Required { example: r#""terraform.contoso.com""# };
+
+    /// Its hash. `"hmac-md5"` only where `allow-md5` is set.
+    ALGORITHM "algorithm": OneOf<Algorithm> = OneOf { words: &Algorithm::WORDS }, Absent { absent: "the one that `secret-file` names, else `\"hmac-sha256\"`", example: r#""hmac-sha256""# };
+
+    /// What both sides know, in Base64. Better kept in `secret-file`.
+    SECRET "secret": Base64 = Base64, Absent { absent: "`secret-file` has it", example: r#""bm90IGEgc2VjcmV0IHRvIGtlZXAsIGJ1dCBvbmUgdG8gc2hvdw==""# };
+
+    /// File with the secret in Base64 alone, or with `key "name" { algorithm …; secret "…"; };` as `tsig-keygen` prints it.
+    SECRET_FILE "secret-file": PathText = PathText, Absent { absent: "`secret` has it", example: r#""acme.key""# };
+
+    /// No signature is asked for: whoever sends from one of `clients` may. Over UDP an address can be forged.
+    UNSIGNED "unsigned": Switch = Switch, Absent { absent: "messages must be signed", example: "true" };
+
+    /// Take messages that are signed with HMAC-MD5 and this secret too, for clients that know nothing better.
+    ALLOW_MD5 "allow-md5": Switch = Switch, Default { default: "false" };
+
+    /// What it may be used for.
+    ALLOW "allow": List<OneOf<Action>> = List { of: OneOf { words: &Action::WORDS }, least: 1 }, Required { example: r#"["update", "transfer"]"# };
+
+    /// Zones that it is good for: `"name"`, or `"name@network"` where several zones have one name.
+    ZONES "zones": List<ZoneName> = List { of: ZoneName, least: 1 }, Absent { absent: "all zones", example: r#"["corp.contoso.com"]"# };
+
+    /// Names that it may change. `*` as first or last label is any labels, between others it is one: `"_acme-challenge.*"`, `"*.lab.contoso.com"`.
+    NAMES "names": List<NamePattern> = List { of: NamePattern, least: 1 }, Absent { absent: "all names", example: r#"["_acme-challenge.*"]"# };
+
+    /// Types that it may change.
+    TYPES "types": List<RecordType> = List { of: RecordType, least: 1 }, Absent { absent: "all types", example: r#"["TXT"]"# };
+
+    /// Clients that may use it.
+    CLIENTS "clients": List<Prefix> = List { of: Prefix, least: 1 }, Absent { absent: "all clients; `unsigned` needs some", example: r#"["10.20.0.5"]"# };
 }
 
 section! {

@@ -12,10 +12,12 @@ pub(crate) use network::{
     Address, Domain, Level, NetworkName, PathText, Peer, Prefix, ServerAddress, UpstreamAddress, UpstreamItem, UpstreamList,
 };
 pub(crate) use quantity::{Millis, Number, Seconds, Size, write_millis};
+pub(crate) use tsig::{Action, Algorithm, Base64, NamePattern, RecordType, ZoneName, secret};
 pub(crate) use word::{Format, LogFormat, OnMissing, OneOf, Preset, Recursion, Repeat, Select, Word};
 
 mod network;
 mod quantity;
+mod tsig;
 mod word;
 
 /// A value with its place in the file, a byte offset.

@@ -11,6 +11,10 @@ use ipnet::IpNet;
 
 use crate::azure::Table;
 
+mod key;
+
+pub use key::{Action, Algorithm, Key, NamePattern, Proof, Secret, ZoneName};
+
 /// Everything `postern serve` needs, from one file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -24,6 +28,8 @@ pub struct Config {
     pub zones: Vec<Zone>,
     /// Forward rules in file order; with none given, one for `.` with [`Upstreams::System`].
     pub forwards: Vec<Forward>,
+    /// TSIG keys, and clients that need none, in file order.
+    pub keys: Vec<Key>,
     /// The cache of upstream data.
     pub cache: Cache,
     /// Bounds on what strangers can make the server hold.

@@ -16,6 +16,8 @@ use crate::model::{Cache, Config, Fallback, Forward, Limits, Log, Network, Recur
 use crate::read::{Problems, Reader};
 use crate::syntax;
 
+mod tsig;
+
 /// A configuration that can be served, and what its writer may want to know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
@@ -127,11 +129,12 @@ fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places
     let networks = networks(document, problems, &mut places);
     let zones = zones(document, problems, &mut places);
     let forwards = forwards(document, problems, &mut places);
+    let keys = tsig::keys(document, &networks, problems);
     let cache = cache(document, problems, &mut places);
     let limits = limits(document, problems, &mut places);
     let log = log(document, problems);
     let fallback = fallback(document, problems, &mut places);
-    (Config { path: None, server, networks, zones, forwards, cache, limits, log, fallback, azure }, places)
+    (Config { path: None, server, networks, zones, forwards, keys, cache, limits, log, fallback, azure }, places)
 }
 
 fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> (Server, Arc<Table>) {

@@ -73,6 +73,9 @@ fn the_sample_says_the_defaults_and_is_clean() {
 fn the_sample_with_its_unset_keys_set_is_clean() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("zone-table.json"), "[]").unwrap();
+    let secret = directory.path().join("acme.key");
+    std::fs::write(&secret, "c2VjcmV0").unwrap();
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let file = directory.path().join("postern.toml");
     std::fs::write(&file, sample_with_all_set()).unwrap();
     let loaded = load(&file).unwrap();
@@ -125,6 +128,9 @@ fn the_schema_takes_the_sample_and_refuses_what_the_parser_refuses() {
         json!({"forward": [{"zone": ".", "upstreams": [{"rate": 3}]}]}),
         json!({"network": [{"name": "Hub", "clients": ["10.0.0.0/8"]}]}),
         json!({"network": [{"name": "hub", "recursion": "maybe"}]}),
+        json!({"key": [{"name": "k", "allow": ["update"]}]}),
+        json!({"key": [{"name": "k", "allow": ["all"], "secret": "c2VjcmV0"}]}),
+        json!({"key": [{"name": "k", "allow": ["update"], "secret": "c2VjcmV0", "unsigned": true}]}),
         json!({"cache": {"size": "64MB/s"}}),
         json!({"fallback": {"repeat": "every now and then"}}),
     ] {

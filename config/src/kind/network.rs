@@ -56,7 +56,7 @@ pub(crate) enum UpstreamItem {
 const DNS_PORT: u16 = 53;
 
 /// Reads text with `parse`, and reports why it cannot be read.
-fn read_text<T>(
+pub(super) fn read_text<T>(
     kind: &impl Kind,
     value: &Spanned<DeValue<'_>>,
     field: Field<'_>,
@@ -330,7 +330,7 @@ impl Kind for UpstreamAddress {
 }
 
 /// A domain name in lower case and without its final dot; `.` is the root. Otherwise what is wrong and how to mend it.
-fn domain(text: &str) -> Result<String, (String, String)> {
+pub(super) fn domain(text: &str) -> Result<String, (String, String)> {
     let wrong = |why: &str, help: String| Err((format!("`{text}` is not a domain name: {why}"), help));
     if text == "." {
         return Ok(text.into());

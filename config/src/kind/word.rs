@@ -37,7 +37,7 @@ pub(crate) struct Recursion;
 /// `"all"`, `"first"` or `"every 5m"`.
 pub(crate) struct Repeat;
 
-const fn word<T>(text: &'static str, value: T, about: &'static str) -> Word<T> {
+pub(super) const fn word<T>(text: &'static str, value: T, about: &'static str) -> Word<T> {
     Word { text, value, about }
 }
 

@@ -1,0 +1,189 @@
+//! What a `[[key]]` says: hashes, secrets, what it is good for.
+
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::network::{domain, read_text};
+use super::word::word;
+use super::{NetworkName, Word};
+use crate::key::{Field, Kind};
+use crate::model;
+pub(crate) use crate::model::{Action, Algorithm};
+use crate::read::Problems;
+
+/// A secret in Base64.
+pub(crate) struct Base64;
+
+/// `name` or `name@network`.
+pub(crate) struct ZoneName;
+
+/// A name whose labels may be `*`.
+pub(crate) struct NamePattern;
+
+/// A type's mnemonic, or `TYPE` and a number (RFC 3597 section 5).
+pub(crate) struct RecordType;
+
+impl Algorithm {
+    pub(crate) const WORDS: [Word<Self>; 6] = [
+        word("hmac-sha256", Self::Sha256, "RFC 8945 asks for it"),
+        word("hmac-sha384", Self::Sha384, "longer"),
+        word("hmac-sha512", Self::Sha512, "longer still"),
+        word("hmac-sha224", Self::Sha224, "shorter"),
+        word("hmac-sha1", Self::Sha1, "for old clients"),
+        word("hmac-md5", Self::Md5, "for very old clients; only with `allow-md5`"),
+    ];
+
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|word| word.value == self).map_or("", |word| word.text)
+    }
+
+    /// The hash of a word, letter case aside; that of MD5 has two names (RFC 8945 section 6).
+    pub fn of_word(text: &str) -> Option<Self> {
+        let text = text.trim_end_matches('.');
+        let known = Self::WORDS.iter().find(|word| word.text.eq_ignore_ascii_case(text)).map(|word| word.value);
+        known.or_else(|| text.eq_ignore_ascii_case("hmac-md5.sig-alg.reg.int").then_some(Self::Md5))
+    }
+}
+
+impl Action {
+    pub(crate) const WORDS: [Word<Self>; 4] = [
+        word("update", Self::Update, "changes of records (RFC 2136)"),
+        word("transfer", Self::Transfer, "AXFR and IXFR"),
+        word("notify", Self::Notify, "telling that a zone changed (RFC 1996)"),
+        word("query", Self::Query, "ordinary questions"),
+    ];
+}
+
+/// The octets of a secret, or what is wrong.
+pub(crate) fn secret(text: &str) -> Result<model::Secret, (String, String)> {
+    const MOST: usize = 1024;
+    let text: String = text.split_ascii_whitespace().collect();
+    let help = || "`tsig-keygen` makes one".to_string();
+    match BASE64.decode(text.as_bytes()) {
+        Ok(octets) if octets.is_empty() => Err(("the secret is empty".into(), help())),
+        Ok(octets) if octets.len() > MOST => Err((format!("the secret has {} octets; {MOST} are more than enough", octets.len()), help())),
+        Ok(octets) => Ok(model::Secret::new(octets)),
+        Err(_) => Err(("the secret is not Base64".into(), help())), // nothing of it is shown
+    }
+}
+
+impl Kind for Base64 {
+    type Out = model::Secret;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<model::Secret> {
+        read_text(self, value, field, problems, secret)
+    }
+
+    fn shape(&self) -> String {
+        "text in Base64".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "minLength": 1})
+    }
+}
+
+impl Kind for ZoneName {
+    type Out = model::ZoneName;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<model::ZoneName> {
+        read_text(self, value, field, problems, |text| {
+            let (name, network) = text.split_once('@').map_or((text, None), |(name, network)| (name, Some(network.to_string())));
+            Ok(model::ZoneName { name: domain(name)?, network })
+        })
+    }
+
+    fn shape(&self) -> String {
+        format!("a domain name, or one with `@` and {}", NetworkName.shape())
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "minLength": 1})
+    }
+}
+
+impl Kind for NamePattern {
+    type Out = model::NamePattern;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<model::NamePattern> {
+        read_text(self, value, field, problems, |text| {
+            let labels: Vec<&str> = text.split('.').map(|label| if label == "*" { "any" } else { label }).collect();
+            if let Some(label) = labels.iter().find(|label| label.contains('*')) {
+                return Err((format!("`{text}`: `*` stands for whole labels, not for a part of `{label}`"), String::new()));
+            }
+            domain(&labels.join("."))?;
+            Ok(model::NamePattern::new(&text.trim_end_matches('.').to_ascii_lowercase()))
+        })
+    }
+
+    fn shape(&self) -> String {
+        "a domain name in which labels may be `*`".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "minLength": 1})
+    }
+}
+
+impl Kind for RecordType {
+    type Out = u16;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<u16> {
+        read_text(self, value, field, problems, |text| {
+            let upper = text.to_ascii_uppercase();
+            let known = TYPES.iter().find(|(name, _)| *name == upper).map(|(_, number)| *number);
+            let number = known.or_else(|| upper.strip_prefix("TYPE")?.parse().ok());
+            number.ok_or_else(|| {
+                let help = crate::diagnostic::did_you_mean(&upper, TYPES.iter().map(|(name, _)| *name));
+                let help =
+                    help.map_or("any type can be written as `TYPE` and its number".into(), |meant| format!("did you mean `{meant}`?"));
+                (format!("`{text}` is no record type"), help)
+            })
+        })
+    }
+
+    fn shape(&self) -> String {
+        "a record type such as `TXT`, or `TYPE` and its number".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "minLength": 1})
+    }
+}
+
+/// Types that people write in zones.
+const TYPES: [(&str, u16); 30] = [
+    ("A", 1),
+    ("NS", 2),
+    ("CNAME", 5),
+    ("SOA", 6),
+    ("PTR", 12),
+    ("HINFO", 13),
+    ("MX", 15),
+    ("TXT", 16),
+    ("RP", 17),
+    ("AFSDB", 18),
+    ("AAAA", 28),
+    ("LOC", 29),
+    ("SRV", 33),
+    ("NAPTR", 35),
+    ("KX", 36),
+    ("CERT", 37),
+    ("DNAME", 39),
+    ("DS", 43),
+    ("SSHFP", 44),
+    ("IPSECKEY", 45),
+    ("DHCID", 49),
+    ("TLSA", 52),
+    ("SMIMEA", 53),
+    ("CDS", 59),
+    ("OPENPGPKEY", 61),
+    ("SVCB", 64),
+    ("HTTPS", 65),
+    ("SPF", 99),
+    ("URI", 256),
+    ("CAA", 257),
+];

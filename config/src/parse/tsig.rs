@@ -1,0 +1,183 @@
+//! `[[key]]`, and the files that secrets are kept in.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use toml::de::DeTable;
+
+use super::values;
+use crate::diagnostic::did_you_mean;
+use crate::keys::key;
+use crate::kind;
+use crate::model::{Algorithm, Key, Network, Proof, Secret};
+use crate::read::{Problems, Reader};
+
+/// The keys, in file order.
+pub(super) fn keys(document: &DeTable<'_>, networks: &[Network], problems: &mut Problems<'_>) -> Vec<Key> {
+    let mut keys: Vec<Key> = Vec::new();
+    for (at, table) in problems.tables(document, &key::SECTION) {
+        let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
+        let name = read.required(&key::NAME);
+        let (algorithm, secret, file) = (read.option(&key::ALGORITHM), read.option(&key::SECRET), read.option(&key::SECRET_FILE));
+        let (allow_md5, allow) = (read.value(&key::ALLOW_MD5), read.required(&key::ALLOW));
+        let (zones, names) = (read.option(&key::ZONES).unwrap_or_default(), read.option(&key::NAMES).unwrap_or_default());
+        let (types, clients) = (read.option(&key::TYPES).unwrap_or_default(), read.option(&key::CLIENTS).unwrap_or_default());
+        let unsigned = read.option(&key::UNSIGNED);
+        let name_at = read.place(&key::NAME).unwrap_or(at);
+        let (secret_at, file_at) = (read.place(&key::SECRET), read.place(&key::SECRET_FILE));
+        let unsigned_at = read.place(&key::UNSIGNED).filter(|_| unsigned != Some(false));
+        let algorithm_at = read.place(&key::ALGORITHM).or(file_at).unwrap_or(at);
+        let problems = read.problems();
+        for zone in &zones {
+            let Some(network) = &zone.value.network else { continue };
+            let known = networks.iter().map(|network| network.name.as_str());
+            if !known.clone().any(|known| known == network) {
+                let help = did_you_mean(network, known).map_or(String::new(), |meant| format!("did you mean `{meant}`?"));
+                problems.error(zone.at, format!("there is no network `{network}`"), help);
+            }
+        }
+        let Some(name) = name else { continue };
+        if let Some(other) = keys.iter().find(|other| other.name == name) {
+            problems.error(name_at, format!("key `{name}` is already there, in line {}", other.line), "give it another name");
+        }
+        let proof = match (secret_at, file_at, unsigned_at) {
+            (Some(at), Some(_), _) | (Some(at), _, Some(_)) | (_, Some(at), Some(_)) => {
+                problems.error(at, "a key has one of `secret`, `secret-file` and `unsigned`", "keep one of them");
+                continue;
+            }
+            (None, None, None) => {
+                let help = "write `secret-file = \"…\"`, `secret = \"…\"`, or `unsigned = true` with `clients`";
+                if !problems.broken {
+                    problems.error(at, format!("key `{name}` has no secret"), help);
+                }
+                continue;
+            }
+            (None, None, Some(at)) if clients.is_empty() => {
+                problems.error(at, format!("`unsigned`: anybody could use `{name}`"), "name the `clients` that may");
+                continue;
+            }
+            (None, None, Some(_)) => Proof::Address,
+            _ => {
+                let read = match (&file, file_at) {
+                    (Some(path), Some(at)) => from_file(path, &name, at, problems),
+                    _ => secret.map(|secret| (None, secret)),
+                };
+                let Some((named, secret)) = read else { continue };
+                let algorithm = match (algorithm, named) {
+                    (Some(algorithm), Some(named)) if algorithm != named => {
+                        let message = format!("`algorithm` is {}, and its file says {}", algorithm.word(), named.word());
+                        problems.error(algorithm_at, message, "take `algorithm` out");
+                        algorithm
+                    }
+                    (Some(algorithm), _) | (None, Some(algorithm)) => algorithm,
+                    (None, None) => Algorithm::Sha256,
+                };
+                if algorithm == Algorithm::Md5 && !allow_md5 {
+                    let help = "make a new key with hmac-sha256, or write `allow-md5 = true`";
+                    problems.error(algorithm_at, "HMAC-MD5 is not secure enough to be taken unasked", help);
+                }
+                Proof::Tsig { algorithm, allow_md5, secret }
+            }
+        };
+        let Some(allow) = allow else { continue };
+        let (allow, zones, names) = (values(allow), values(zones), values(names));
+        let line = problems.line(at);
+        keys.push(Key { name, proof, allow, zones, names, types: values(types), clients: values(clients), line });
+    }
+    keys
+}
+
+/// The secret in a file, and its hash where the file names one.
+fn from_file(path: &Path, name: &str, at: usize, problems: &mut Problems<'_>) -> Option<(Option<Algorithm>, Secret)> {
+    const LARGEST: u64 = 64 << 10;
+    let shown = path.display();
+    let text = match std::fs::metadata(path) {
+        Ok(data) if data.len() > LARGEST => Err("it is too large for a secret".to_string()),
+        Ok(data) => {
+            if data.permissions().mode() & 0o004 != 0 {
+                problems.warning(at, format!("everybody on this machine can read {shown}"), format!("chmod o= {shown}"));
+            }
+            std::fs::read_to_string(path).map_err(|error| error.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    let read = text.and_then(|text| read_key(&text, name));
+    read.map_err(|why| problems.error(at, format!("cannot take the secret from {shown}: {why}"), "")).ok()
+}
+
+/// Base64 alone, or `key "name" { algorithm …; secret "…"; };`, of which there may be several.
+fn read_key(text: &str, name: &str) -> Result<(Option<Algorithm>, Secret), String> {
+    let lines = text.lines().map(|line| line.split("//").next().filter(|_| !line.trim_start().starts_with('#')).unwrap_or(""));
+    let plain: String = lines.flat_map(|line| [line, "\n"]).collect();
+    let words = words(&plain);
+    if !words.iter().any(|word| *word == "{") {
+        // What stands behind `//` may be a part of the secret.
+        return kind::secret(text).map(|secret| (None, secret)).map_err(|(why, _)| why);
+    }
+    let mut others = Vec::new();
+    for (start, word) in words.iter().enumerate().filter(|(_, word)| **word == "key") {
+        let Some(&[found, "{"]) = words.get(start + 1..start + 3) else { return Err(format!("`{word}` without a name and `{{`")) };
+        let body = &words[start + 3..];
+        let body = &body[..body.iter().position(|word| *word == "}").ok_or("`}` is missing")?];
+        if !found.trim_end_matches('.').eq_ignore_ascii_case(name) {
+            others.push(found);
+            continue;
+        }
+        let value = |wanted: &str| body.windows(3).find(|words| words[0] == wanted && words[2] == ";").map(|words| words[1]);
+        let algorithm = value("algorithm").ok_or("it names no `algorithm`")?;
+        let algorithm = Algorithm::of_word(algorithm).ok_or_else(|| format!("`{algorithm}` is no algorithm"))?;
+        let secret = kind::secret(value("secret").ok_or("it has no `secret`")?).map_err(|(why, _)| why)?;
+        return Ok((Some(algorithm), secret));
+    }
+    Err(format!("it has no key `{name}`, but {}", others.join(", ")))
+}
+
+/// Words, quoted or not, and the marks between them.
+fn words(text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let (word, after) = match first {
+            '"' => rest[1..].split_once('"').unwrap_or((&rest[1..], "")),
+            '{' | '}' | ';' => rest.split_at(1),
+            _ => rest.split_at(rest.find(|c: char| c.is_whitespace() || "{};\"".contains(c)).unwrap_or(rest.len())),
+        };
+        words.push(word);
+        rest = after.trim_start();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_key_files_as_bind_writes_them() {
+        let tsig_keygen = "key \"acme\" {\n\talgorithm hmac-sha256;\n\tsecret \"c2VjcmV0\";\n};\n";
+        let several = format!("# keys\n// more\nkey other {{ algorithm hmac-md5; secret c2VjcmV0; }};\n{tsig_keygen}");
+        let upper = tsig_keygen.replace("acme", "ACME.").replace("hmac-sha256", "HMAC-MD5.SIG-ALG.REG.INT.");
+        for (text, want) in [
+            ("c2VjcmV0\n", Ok(None)),
+            ("c2Vj\ncmV0", Ok(None)),
+            (tsig_keygen, Ok(Some(Algorithm::Sha256))),
+            (&several, Ok(Some(Algorithm::Sha256))),
+            (&upper, Ok(Some(Algorithm::Md5))),
+            ("", Err("the secret is empty")),
+            ("no secret!", Err("the secret is not Base64")),
+            ("key b { algorithm hmac-sha256; secret c2VjcmV0; };", Err("it has no key `acme`, but b")),
+            ("key acme { secret c2VjcmV0; };", Err("it names no `algorithm`")),
+            ("key acme { algorithm rot13; secret c2VjcmV0; };", Err("`rot13` is no algorithm")),
+            ("key acme { algorithm hmac-sha1; };", Err("it has no `secret`")),
+            ("key acme { algorithm hmac-sha1; secret", Err("`}` is missing")),
+            ("key { acme", Err("`key` without a name and `{`")),
+        ] {
+            let read = read_key(text, "acme").map(|(algorithm, secret)| {
+                assert_eq!(secret.as_octets(), b"secret", "{text}");
+                algorithm
+            });
+            assert_eq!(read, want.map_err(String::from), "{text}");
+        }
+        assert_eq!(read_key("Pz8/Lz8v/y//", "acme").unwrap().1.as_octets().len(), 9, "// in Base64 is no comment");
+    }
+}
