@@ -12,14 +12,16 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use config::model::OnMissing;
 use serde::{Deserialize, Serialize};
 
 use crate::diff::Difference;
+use crate::histogram::Histogram;
 use crate::journal;
 use crate::zone::{Change, Refused, Zone};
 
@@ -232,6 +234,18 @@ pub struct Editor {
 pub struct Waiting {
     tasks: Mutex<VecDeque<Task>>,
     count: AtomicUsize,
+    meter: Arc<Meter>,
+}
+
+/// What the store counts of edits.
+#[derive(Debug, Default)]
+pub struct Meter {
+    /// How long it took to put edits of one zone on the disk.
+    pub commits: Histogram,
+    /// Commits that failed.
+    pub failures: AtomicU64,
+    /// Edits on the disk.
+    pub edits: AtomicU64,
 }
 
 impl Editor {
@@ -259,6 +273,16 @@ impl Editor {
         answer.recv().unwrap_or(Err(Refusal::Stopped))
     }
 
+    /// Tasks that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.count.load(Ordering::Relaxed)
+    }
+
+    /// What the store counts of edits.
+    pub fn meter(&self) -> &Meter {
+        &self.waiting.meter
+    }
+
     /// Hands a task over; what does not fit is refused at once.
     pub fn submit(&self, task: Task) {
         if self.waiting.count.fetch_add(1, Ordering::AcqRel) >= MOST_WAITING {
@@ -273,7 +297,22 @@ impl Editor {
     }
 }
 
+impl Meter {
+    pub(crate) fn committed(&self, took: Duration, edits: usize, is_ok: bool) {
+        self.commits.add(took, 1);
+        match is_ok {
+            true => self.edits.fetch_add(edits as u64, Ordering::Relaxed),
+            false => self.failures.fetch_add(1, Ordering::Relaxed),
+        };
+    }
+}
+
 impl Waiting {
+    /// For a store that counts there.
+    pub(crate) fn new(meter: Arc<Meter>) -> Self {
+        Self { meter, ..Self::default() }
+    }
+
     /// Everything that waits, in order.
     pub(crate) fn take(&self) -> VecDeque<Task> {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));

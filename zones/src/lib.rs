@@ -11,7 +11,7 @@
 //!
 //! Reading order: [`name`], [`record`], [`lookup`], [`zone`], [`network`], [`snapshot`], then [`source`], [`store`], [`watch`]; beside
 //! them [`text`] reads sources, [`lint`] and [`diff`] judge, [`edit`] is how an API changes a zone, [`journal`]
-//! keeps what it wrote.
+//! keeps what it wrote, [`histogram`] counts how long things take.
 //!
 //! ```
 //! use config::model::{OnMissing, Recursion};
@@ -39,6 +39,7 @@
 
 pub mod diff;
 pub mod edit;
+pub mod histogram;
 pub mod journal;
 pub mod lint;
 pub mod lookup;

@@ -13,6 +13,7 @@ use crate::edit::{History, ZoneSettings};
 use crate::lookup::Lookup;
 use crate::name::{NameBuf, WireName, write_name};
 use crate::network::Clients;
+use crate::store::Shown;
 use crate::text::rdata::type_name;
 use crate::zone::{DEFAULT_TTL, Zone, rtype};
 
@@ -60,6 +61,8 @@ pub struct Hosted {
     pub kept: Option<Kept>,
     /// Line of the `[[zone]]` that declares it; 0: made through an API, or by a test.
     pub line: u32,
+    /// How its source is doing: of this moment, not of the snapshot's.
+    pub source: Arc<Shown>,
 }
 
 /// A zone as whoever writes it sees it.
@@ -259,6 +262,18 @@ impl Hosted {
 }
 
 impl Writer {
+    /// Its kind in a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::ZoneFile(_) => "zone-file",
+            Self::Hosts(_) => "hosts",
+            Self::Azure(_) => "azure",
+            Self::Api => "api",
+            Self::Primary => "primary",
+        }
+    }
+
     /// The file, where there is one.
     pub fn file(&self) -> Option<&Arc<Path>> {
         match self {
@@ -338,7 +353,7 @@ impl Hosted {
         if name.len() > 1 {
             name.pop();
         }
-        Self { apex, name: name.into(), on_missing, state, writer, kept: None, line: 0 }
+        Self { apex, name: name.into(), on_missing, state, writer, kept: None, line: 0, source: Arc::default() }
     }
 }
 

@@ -27,9 +27,10 @@ use config::model::{self, Config, Source};
 
 pub use crate::source::Look;
 pub use edits::Committed;
-pub use report::{Outcome, Report, SourceState, ZoneReport, ZoneStatus};
+pub use report::{Outcome, Report, Shown, SourceState, ZoneReport, ZoneStatus};
 
 use crate::diff::Difference;
+use crate::edit::Meter;
 use crate::lint;
 use crate::name::{NameBuf, WireName};
 use crate::network::Clients;
@@ -51,6 +52,8 @@ pub struct Store {
     old: Vec<Arc<Snapshot>>,
     /// Journals were looked for.
     is_open: bool,
+    /// What it counts of edits.
+    meter: Arc<Meter>,
 }
 
 /// A zone of the configuration.
@@ -66,6 +69,8 @@ struct Slot {
     /// Why the records of its sources do not make a zone.
     build_error: Option<String>,
     state: SourceState,
+    /// The same for others.
+    shown: Arc<Shown>,
     writer: Writer,
     /// Where an API writes it: its journal and what is committed.
     owned: Option<Owned>,
@@ -90,8 +95,16 @@ impl Store {
         let state = config.server.state.clone();
         let context = Context { table, poll: config.server.poll, settle: config.server.settle, clients: None, state };
         let current = Arc::new(SnapshotBuilder::new().build());
-        let mut store =
-            Self { slots: Vec::new(), units: Vec::new(), networks: Vec::new(), context, current, old: Vec::new(), is_open: false };
+        let mut store = Self {
+            slots: Vec::new(),
+            units: Vec::new(),
+            networks: Vec::new(),
+            context,
+            current,
+            old: Vec::new(),
+            is_open: false,
+            meter: Arc::default(),
+        };
         let (snapshot, report) = store.reconfigure(config);
         (store, snapshot, report)
     }
@@ -124,6 +137,11 @@ impl Store {
         (report.generation, report.is_new) = (self.current.generation, true);
         self.drop_old();
         (self.current.clone(), report)
+    }
+
+    /// What it counts of edits.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.meter
     }
 
     /// The snapshot that serves.
@@ -242,18 +260,34 @@ impl Slot {
             Source::Transfer { .. } => Writer::Primary,
         };
         let before = found.map(|found| old.remove(found));
-        let (zone, state, owned) = before.map(|slot| (slot.zone, slot.state, slot.owned)).unwrap_or_default();
+        let (zone, state, owned, shown) = before.map(|slot| (slot.zone, slot.state, slot.owned, slot.shown)).unwrap_or_default();
         // Data goes with its writer: what files said is not what an API wrote, and the other way round.
         let is_continued = owned.is_some() == unit::is_owned(&config.source);
-        let (zone, state, owned) = if is_continued { (zone, state, owned) } else { Default::default() };
+        let (zone, state, owned, shown) = if is_continued { (zone, state, owned, shown) } else { Default::default() };
         let networks = config.networks.as_slice().into();
         let reason = "its source was not read yet".into();
         let name = config.name.as_str().into();
-        Some(Self { config: config.clone(), name, apex, networks, zone, reason, build_error: None, state, writer, owned, hosted: None })
+        Some(Self {
+            config: config.clone(),
+            name,
+            apex,
+            networks,
+            zone,
+            reason,
+            build_error: None,
+            state,
+            shown,
+            writer,
+            owned,
+            hosted: None,
+        })
     }
 
     /// As it is in a snapshot.
     fn hosted(&mut self) -> Arc<Hosted> {
+        if let Some(hosted) = &self.hosted {
+            return hosted.clone();
+        }
         let state = match &self.zone {
             Some(zone) => ZoneState::Serving(zone.clone()),
             None => ZoneState::Unavailable(self.reason.clone()),
@@ -262,9 +296,10 @@ impl Slot {
             let Owned { latest, settings, history, .. } = owned;
             Kept { latest: latest.clone(), settings: settings.clone(), history: history.clone() }
         });
-        let line = self.config.line;
-        let new = || Arc::new(Hosted { kept, line, ..Hosted::new(self.apex.clone(), self.config.on_missing, state, self.writer.clone()) });
-        self.hosted.get_or_insert_with(new).clone()
+        self.shown.show_journal(self.owned.as_ref().map_or(0, |owned| owned.journal.length()));
+        let (line, source) = (self.config.line, self.shown.clone());
+        let hosted = Hosted::new(self.apex.clone(), self.config.on_missing, state, self.writer.clone());
+        self.hosted.insert(Arc::new(Hosted { kept, line, source, ..hosted })).clone()
     }
 
     fn report(&self, outcome: Outcome) -> ZoneReport {
@@ -290,6 +325,12 @@ impl Slot {
 
     /// Notes how its source is doing; gives what to report when that changed.
     fn note(&mut self, error: Option<String>) -> Option<Outcome> {
+        let outcome = self.judge(error);
+        self.shown.show(&self.state);
+        outcome
+    }
+
+    fn judge(&mut self, error: Option<String>) -> Option<Outcome> {
         let was = self.state.error.take();
         match (was, error) {
             (Some((since, before)), Some(why)) if before == why => {

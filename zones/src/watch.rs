@@ -102,6 +102,11 @@ impl Watch {
         Editor::new(self.waiting.clone(), self.sender.clone())
     }
 
+    /// True while its thread runs.
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     fn run<R: Send + 'static>(&self, work: impl FnOnce(&mut Looker) -> R + Send + 'static) -> Option<R> {
         let (reply, answer) = sync_channel(1);
         let message = Message::Do(Box::new(move |watcher| {
@@ -122,7 +127,7 @@ impl Watch {
                 input.judged(&content, &[]);
             }
         }
-        let waiting = Arc::new(Waiting::default());
+        let waiting = Arc::new(Waiting::new(store.meter().clone()));
         let (watched, failed) = (HashMap::new(), HashSet::new());
         let mut watcher =
             Looker { store, callback, beside, notifier, interests, watched, happened, failed, unsettled: None, waiting: waiting.clone() };

@@ -211,10 +211,12 @@ impl Store {
             let latest = std::mem::replace(&mut owned.latest, zone.clone());
             let kept = owned.settings.clone();
             owned.settings = settings.unwrap_or_else(|| kept.clone());
+            let start = Instant::now();
             let written = match owned.journal.is_overlong() {
                 true => owned.compact(),
                 false => owned.journal.commit(),
             };
+            self.meter.committed(start.elapsed(), done.len(), written.is_ok());
             if let Err(error) = written {
                 owned.journal.discard();
                 (owned.latest, owned.settings) = (latest, kept);
@@ -244,8 +246,8 @@ impl Store {
             }
             slot.zone = Some(owned.served(now));
             slot.hosted = None;
-            slot.note(None);
             slot.state.changed = Some(std::time::SystemTime::now());
+            slot.note(None);
             let report = slot.report(Outcome::Changed(difference));
             committed.report.zones.push(report);
         }

@@ -1,6 +1,7 @@
 //! What a look at the sources brought.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::diff::Difference;
@@ -62,6 +63,13 @@ pub struct SourceState {
     pub changed: Option<SystemTime>,
 }
 
+/// A [`SourceState`] as others see it while the store is at work: a zone that is being read keeps nobody waiting.
+#[derive(Debug, Default)]
+pub struct Shown {
+    state: Mutex<SourceState>,
+    journal: AtomicU64,
+}
+
 /// One zone of a store, for status and metrics.
 #[derive(Debug, Clone)]
 pub struct ZoneStatus<'s> {
@@ -120,6 +128,26 @@ impl Report {
                 Outcome::Removed => tracing::info!(zone = name, networks, generation, "zone removed"),
             }
         }
+    }
+}
+
+impl Shown {
+    /// How the source is doing.
+    pub fn state(&self) -> SourceState {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Octets of its journal; 0: it has none.
+    pub fn journal(&self) -> u64 {
+        self.journal.load(Relaxed)
+    }
+
+    pub(super) fn show(&self, state: &SourceState) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone_from(state);
+    }
+
+    pub(super) fn show_journal(&self, octets: u64) {
+        self.journal.store(octets, Relaxed);
     }
 }
 
