@@ -18,9 +18,11 @@ use crate::route::RouteId;
 #[derive(Debug)]
 pub struct Cache {
     store: Option<Entries>,
+    size: u64,
+    evicted: Arc<AtomicU64>,
 }
 
-type Entries = Store<Box<[u8]>, Arc<Entry>, Weight, Keyed>;
+type Entries = Store<Box<[u8]>, Arc<Entry>, Weight, Keyed, Evictions>;
 
 /// One thing an upstream said about one name.
 #[derive(Debug)]
@@ -107,8 +109,10 @@ impl Cache {
     pub fn new(size: u64) -> Self {
         const TYPICAL: u64 = 400; // bytes an entry with one CNAME or address takes, key included
         let keys = Keyed { a: rand::random(), b: rand::random() };
-        let store = (size > 0).then(|| Store::with((size / TYPICAL).max(64) as usize, size, Weight, keys, Default::default()));
-        Self { store }
+        let evicted = Arc::new(AtomicU64::new(0));
+        let evictions = Evictions(evicted.clone());
+        let store = (size > 0).then(|| Store::with((size / TYPICAL).max(64) as usize, size, Weight, keys, evictions));
+        Self { store, size, evicted }
     }
 
     /// What is known, however old; the caller looks at [`Entry::age`].
@@ -145,6 +149,16 @@ impl Cache {
     /// True where nothing is held.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Entries that had to make room for others.
+    pub fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that may be held.
+    pub fn size(&self) -> u64 {
+        self.size
     }
 
     /// Bytes accounted for.
@@ -190,6 +204,25 @@ impl quick_cache::Weighter<Box<[u8]>, Arc<Entry>> for Weight {
     fn weight(&self, key: &Box<[u8]>, entry: &Arc<Entry>) -> u64 {
         const TABLE: usize = 96; // slot, hash table, ghost entries and allocator rounding
         (key.len() + size_of::<Entry>() + entry.wire.len() + entry.authority.len() + TABLE) as u64
+    }
+}
+
+/// Counts entries that make room for others: on the thread that inserts, which is the resolver's.
+#[derive(Debug, Clone)]
+struct Evictions(Arc<AtomicU64>);
+
+impl quick_cache::Lifecycle<Box<[u8]>, Arc<Entry>> for Evictions {
+    /// What goes is dropped once the shard is unlocked.
+    type RequestState = [Option<(Box<[u8]>, Arc<Entry>)>; 2];
+
+    fn before_evict(&self, _: &mut Self::RequestState, _: &Box<[u8]>, _: &mut Arc<Entry>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn on_evict(&self, state: &mut Self::RequestState, key: Box<[u8]>, entry: Arc<Entry>) {
+        if let Some(place) = state.iter_mut().find(|place| place.is_none()) {
+            *place = Some((key, entry));
+        }
     }
 }
 

@@ -32,6 +32,11 @@ impl Clock {
 
     /// The present.
     pub fn now(&self) -> Now {
-        Now(1_000_000 + self.start.elapsed().as_millis() as u64)
+        self.at(Instant::now())
+    }
+
+    /// A moment of the real clock.
+    pub fn at(&self, instant: Instant) -> Now {
+        Now(1_000_000 + instant.duration_since(self.start).as_millis() as u64)
     }
 }

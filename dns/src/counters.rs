@@ -1,16 +1,27 @@
 //! Counters of one worker: written by it alone, summed when somebody reads.
+//!
+//! An answer costs one increment: its type, where it came from and its RCODE are one place in a table, from which the sums by each of
+//! them are made when they are read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use zones::histogram::{Distribution, Histogram};
+
+use crate::chain::Hop;
+use crate::ede::Failure;
+use crate::query::{Answer, End};
+
 /// Numbers of one worker, on cache lines of their own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(128))]
 pub struct Counters {
     /// More than one thread counts here.
     shared: bool,
-    answered: [AtomicU64; RCODES],
-    handed_on: AtomicU64,
+    /// By kind and RCODE. A kind's RCODEs are two cache lines.
+    answered: [[AtomicU64; RCODES]; KINDS],
+    /// By type.
+    handed_on: [AtomicU64; TYPES],
     busy: AtomicU64,
     handed_over: AtomicU64,
     handler_busy: AtomicU64,
@@ -19,17 +30,71 @@ pub struct Counters {
     truncated: AtomicU64,
     lost: AtomicU64,
     panics: AtomicU64,
+    /// From a question's coming in to its answer's leaving.
+    pub durations: Histogram,
 }
 
 /// RCODEs that fit a header; BADVERS counts as its lower bits say, 0, and is told apart by nobody here.
-const RCODES: usize = 16;
+pub const RCODES: usize = 16;
+const SOURCES: usize = 8;
+/// Types that are told apart, and the rest.
+pub const TYPES: usize = 16;
+const KINDS: usize = TYPES * SOURCES;
+
+/// The types that are told apart, as labels.
+pub const TYPE_NAMES: [&str; TYPES] =
+    ["other", "A", "NS", "CNAME", "SOA", "PTR", "MX", "TXT", "AAAA", "SRV", "DS", "DNSKEY", "SVCB", "HTTPS", "ANY", "transfer"];
+
+/// RCODEs as labels; unassigned ones are numbers, as they can only be an upstream's.
+pub const RCODE_NAMES: [&str; RCODES] = [
+    "NOERROR",
+    "FORMERR",
+    "SERVFAIL",
+    "NXDOMAIN",
+    "NOTIMP",
+    "REFUSED",
+    "YXDOMAIN",
+    "YXRRSET",
+    "NXRRSET",
+    "NOTAUTH",
+    "NOTZONE",
+    "DSOTYPENI",
+    "12",
+    "13",
+    "14",
+    "15",
+];
+
+/// Where an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Source {
+    /// Private zones alone.
+    Private,
+    /// What upstreams said before.
+    Cache,
+    /// Public aliases and a private zone, or the other way round.
+    Spliced,
+    /// What an upstream said to this question.
+    Upstream,
+    /// Something in it is past its TTL, or was derived (S6).
+    Stale,
+    /// No data: what is said of the server itself, or of a message that is no ordinary question.
+    Server,
+    /// The client may not ask this, or not here.
+    Refused,
+    /// No answer could be found.
+    Failed,
+}
+
+/// What is counted of an answer beside its RCODE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind(u8);
 
 /// What a worker counts beside answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// A question that needs an upstream was handed to the resolver.
-    HandedOn,
-    /// The resolver had no room for one.
+    /// The resolver had no room for a question.
     Busy,
     /// A message that is not the path's was handed to its handler.
     HandedOver,
@@ -48,12 +113,11 @@ pub enum Event {
 }
 
 /// Sums over workers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Totals {
-    /// Answers made at once, by RCODE.
-    pub answered: [u64; RCODES],
-    /// Questions handed to the resolver.
-    pub handed_on: u64,
+    answered: Vec<[u64; RCODES]>,
+    /// Questions handed to the resolver, by type.
+    pub handed_on: [u64; TYPES],
     /// Questions that the resolver had no room for.
     pub busy: u64,
     /// Messages handed to the handler: UPDATE, NOTIFY, transfers, signed ones.
@@ -70,6 +134,8 @@ pub struct Totals {
     pub lost: u64,
     /// Panics caught.
     pub panics: u64,
+    /// From a question's coming in to its answer's leaving.
+    pub durations: Distribution,
 }
 
 impl Counters {
@@ -83,13 +149,18 @@ impl Counters {
         Arc::new(Self { shared: true, ..Self::default() })
     }
 
-    /// Counts an answer by what stands in its header.
+    /// Counts an answer: its kind, and what stands in its header.
     #[inline]
-    pub fn answer(&self, message: &[u8]) {
-        self.add(&self.answered[usize::from(message[3] & 0xf)], 1);
+    pub fn answer(&self, kind: Kind, message: &[u8]) {
+        self.add(&self.answered[usize::from(kind.0)][usize::from(message[3] & 0xf)], 1);
         if message[2] & 0x02 != 0 {
             self.event(Event::Truncated);
         }
+    }
+
+    /// Counts a question that needs an upstream and was handed to the resolver.
+    pub fn hand_on(&self, rtype: u16) {
+        self.add(&self.handed_on[type_class(rtype)], 1);
     }
 
     /// Counts an event.
@@ -101,7 +172,6 @@ impl Counters {
     /// Counts an event several times.
     pub fn events(&self, event: Event, times: u64) {
         let counter = match event {
-            Event::HandedOn => &self.handed_on,
             Event::Busy => &self.busy,
             Event::HandedOver => &self.handed_over,
             Event::HandlerBusy => &self.handler_busy,
@@ -125,26 +195,206 @@ impl Counters {
     }
 }
 
-/// Sums what workers have counted.
-pub fn total<'c>(workers: impl IntoIterator<Item = &'c Arc<Counters>>) -> Totals {
-    let mut totals = Totals::default();
-    for worker in workers {
-        for (sum, counter) in totals.answered.iter_mut().zip(&worker.answered) {
-            *sum += counter.load(Relaxed);
-        }
-        for (sum, counter) in [
-            (&mut totals.handed_on, &worker.handed_on),
-            (&mut totals.busy, &worker.busy),
-            (&mut totals.handed_over, &worker.handed_over),
-            (&mut totals.handler_busy, &worker.handler_busy),
-            (&mut totals.denied, &worker.denied),
-            (&mut totals.ignored, &worker.ignored),
-            (&mut totals.truncated, &worker.truncated),
-            (&mut totals.lost, &worker.lost),
-            (&mut totals.panics, &worker.panics),
-        ] {
-            *sum += counter.load(Relaxed);
+impl Default for Counters {
+    fn default() -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            shared: false,
+            answered: std::array::from_fn(|_| std::array::from_fn(|_| zero())),
+            handed_on: std::array::from_fn(|_| zero()),
+            busy: zero(),
+            handed_over: zero(),
+            handler_busy: zero(),
+            denied: zero(),
+            ignored: zero(),
+            truncated: zero(),
+            lost: zero(),
+            panics: zero(),
+            durations: Histogram::default(),
         }
     }
-    totals
+}
+
+impl Kind {
+    /// Of an answer to a question of this type.
+    #[inline]
+    pub fn new(rtype: u16, source: Source) -> Self {
+        Self((type_class(rtype) * SOURCES) as u8 | source as u8)
+    }
+}
+
+impl Source {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; SOURCES] =
+        [Self::Private, Self::Cache, Self::Spliced, Self::Upstream, Self::Stale, Self::Server, Self::Refused, Self::Failed];
+
+    /// Of an answer of the path; `asked`: upstreams were asked for it.
+    #[inline]
+    pub fn of(answer: &Answer, asked: bool) -> Self {
+        if answer.stale {
+            return Self::Stale;
+        }
+        let is_ours = |hop: &Hop| matches!(hop, Hop::Private(_) | Hop::Dname(..));
+        let ends_at_home = match &answer.end {
+            End::Private(..) | End::PrivateNoData(_) | End::PrivateNxDomain(_) | End::Referral(..) => true,
+            End::Upstream(_) => false,
+            End::Aliases => answer.chain.last().is_some_and(is_ours),
+            End::MinimalAny => return Self::Server,
+            End::Failed(Failure::Denied | Failure::NoRecursion | Failure::NotAuthoritative | Failure::NoRoute) => return Self::Refused,
+            End::Failed(_) => return Self::Failed,
+        };
+        match (answer.chain.iter().all(|hop| is_ours(hop) == ends_at_home), ends_at_home, asked) {
+            (true, true, _) => Self::Private,
+            (true, false, false) => Self::Cache,
+            (true, false, true) => Self::Upstream,
+            (false, ..) => Self::Spliced,
+        }
+    }
+
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Cache => "cache",
+            Self::Spliced => "spliced",
+            Self::Upstream => "upstream",
+            Self::Stale => "stale",
+            Self::Server => "server",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Totals {
+    /// What workers have counted.
+    pub fn of<'c>(workers: impl IntoIterator<Item = &'c Arc<Counters>>) -> Self {
+        let mut totals = Self::default();
+        for worker in workers {
+            for (sums, counters) in totals.answered.iter_mut().zip(&worker.answered) {
+                add_all(sums, counters);
+            }
+            add_all(&mut totals.handed_on, &worker.handed_on);
+            for (sum, counter) in [
+                (&mut totals.busy, &worker.busy),
+                (&mut totals.handed_over, &worker.handed_over),
+                (&mut totals.handler_busy, &worker.handler_busy),
+                (&mut totals.denied, &worker.denied),
+                (&mut totals.ignored, &worker.ignored),
+                (&mut totals.truncated, &worker.truncated),
+                (&mut totals.lost, &worker.lost),
+                (&mut totals.panics, &worker.panics),
+            ] {
+                *sum += counter.load(Relaxed);
+            }
+            totals.durations.add(&worker.durations.read());
+        }
+        totals
+    }
+
+    /// Answers, by type, source and RCODE: each sum that is not zero.
+    pub fn answers(&self) -> impl Iterator<Item = (usize, Source, usize, u64)> {
+        let of_kind = |(kind, rcodes): (usize, &[u64; RCODES])| {
+            let (rtype, source) = (kind / SOURCES, Source::ALL[kind % SOURCES]);
+            rcodes.iter().copied().enumerate().map(move |(rcode, count)| (rtype, source, rcode, count)).collect::<Vec<_>>()
+        };
+        self.answered.iter().enumerate().flat_map(of_kind).filter(|(.., count)| *count > 0)
+    }
+
+    /// Answers by RCODE.
+    pub fn by_rcode(&self) -> [u64; RCODES] {
+        let mut sums = [0; RCODES];
+        self.answers().for_each(|(_, _, rcode, count)| sums[rcode] += count);
+        sums
+    }
+
+    /// Answers by source, in the order of [`Source::ALL`].
+    pub fn by_source(&self) -> [u64; SOURCES] {
+        let mut sums = [0; SOURCES];
+        self.answers().for_each(|(_, source, _, count)| sums[source as usize] += count);
+        sums
+    }
+
+    /// Questions by type, in the order of [`TYPE_NAMES`]: answered at once, or handed on.
+    pub fn questions_by_type(&self) -> [u64; TYPES] {
+        let mut sums = self.handed_on;
+        self.answers().for_each(|(rtype, _, _, count)| sums[rtype] += count);
+        sums
+    }
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        Self {
+            answered: vec![[0; RCODES]; KINDS],
+            handed_on: [0; TYPES],
+            busy: 0,
+            handed_over: 0,
+            handler_busy: 0,
+            denied: 0,
+            ignored: 0,
+            truncated: 0,
+            lost: 0,
+            panics: 0,
+            durations: Distribution::default(),
+        }
+    }
+}
+
+fn add_all<const N: usize>(sums: &mut [u64; N], counters: &[AtomicU64; N]) {
+    sums.iter_mut().zip(counters).for_each(|(sum, counter)| *sum += counter.load(Relaxed));
+}
+
+/// Place of a type in [`TYPE_NAMES`].
+#[inline]
+fn type_class(rtype: u16) -> usize {
+    const CLASSES: [u8; 256] = {
+        let mut classes = [0; 256];
+        let known = [(1, 1), (2, 2), (5, 3), (6, 4), (12, 5), (15, 6), (16, 7), (28, 8), (33, 9), (43, 10), (48, 11), (64, 12), (65, 13)];
+        let mut at = 0;
+        while at < known.len() {
+            classes[known[at].0] = known[at].1;
+            at += 1;
+        }
+        classes[255] = 14;
+        (classes[251], classes[252]) = (15, 15);
+        classes
+    };
+    usize::from(CLASSES.get(usize::from(rtype)).copied().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::RecordType;
+
+    use super::*;
+
+    #[test]
+    fn types_have_the_names_of_the_registry() {
+        for rtype in 0..=300 {
+            let name = TYPE_NAMES[type_class(rtype)];
+            match name {
+                "other" => assert!(!TYPE_NAMES.contains(&RecordType::from(rtype).to_string().as_str()), "{rtype}"),
+                "transfer" => assert!(matches!(RecordType::from(rtype), RecordType::AXFR | RecordType::IXFR)),
+                name => assert_eq!(RecordType::from(rtype).to_string(), name),
+            }
+        }
+    }
+
+    #[test]
+    fn sums_are_those_of_all_workers_by_type_source_and_rcode() {
+        let (own, shared) = (Counters::own(), Counters::shared());
+        own.answer(Kind::new(1, Source::Private), &[0, 0, 0x84, 0]);
+        own.answer(Kind::new(1, Source::Private), &[0, 0, 0x86, 3]);
+        shared.answer(Kind::new(28, Source::Failed), &[0, 0, 0x80, 2]);
+        shared.hand_on(28);
+        shared.events(Event::Lost, 3);
+        let totals = Totals::of([&own, &shared]);
+        assert_eq!(
+            totals.answers().collect::<Vec<_>>(),
+            [(1, Source::Private, 0, 1), (1, Source::Private, 3, 1), (8, Source::Failed, 2, 1)]
+        );
+        assert_eq!((totals.by_source()[0], totals.by_rcode()[3], totals.truncated, totals.lost), (2, 1, 1, 3));
+        assert_eq!((totals.questions_by_type()[1], totals.questions_by_type()[8]), (2, 2));
+    }
 }

@@ -123,7 +123,7 @@ fn a_handler_gets_whole_messages_of_each_kind_and_its_answer_goes_back() {
         assert_eq!(ask(address, transport, &message(0, 1, &[b"\0\0\x29\x04\xd0\0\x01\0\0\0\0".as_slice(), &[]].concat()))[3] & 0xf, 0);
     }
     assert!(echo.seen.lock().unwrap().is_empty());
-    let totals = running.totals();
+    let totals = running.gauges().totals();
     assert_eq!((totals.handed_over, totals.handler_busy), (10, 0));
 }
 
@@ -152,5 +152,5 @@ fn a_handler_without_room_means_servfail() {
             assert_eq!(answer[12..], packet[12..24], "{what}: the question alone");
         }
     }
-    assert_eq!(running.totals().handler_busy, 10);
+    assert_eq!(running.gauges().totals().handler_busy, 10);
 }

@@ -66,7 +66,7 @@ impl Server {
 
     /// Waits until the upstreams show something.
     fn until<T>(&self, shown: impl Fn(&[UpstreamStatus]) -> Option<T>) -> T {
-        poll(|| shown(&self.resolver.upstreams()))
+        poll(|| shown(&self.resolver.gauges().upstreams()))
     }
 }
 

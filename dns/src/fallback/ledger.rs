@@ -43,6 +43,8 @@ pub struct Counted {
     pub action: Action,
     /// How many.
     pub count: u64,
+    /// The last time.
+    pub last_seen: SystemTime,
 }
 
 /// The table: when it is full, what was not seen for the longest time goes.
@@ -61,11 +63,15 @@ struct Entry {
     turn: u64,
 }
 
-/// Zones and networks are the operator's, but a zone that nobody hosts is named by a stranger: so this is bounded too.
+/// Zones and networks are the operator's, but a zone that nobody hosts is named by a stranger: of these there is a bound.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    counts: HashMap<(Arc<str>, Arc<str>, Reason, Action), u64>,
+    counts: HashMap<CountKey, (u64, SystemTime)>,
+    strange: usize,
 }
+
+/// Zone, network, reason, action.
+type CountKey = (Arc<str>, Arc<str>, Reason, Action);
 
 impl Ledger {
     pub fn new(bound: usize) -> Self {
@@ -121,26 +127,34 @@ impl Ledger {
 }
 
 impl Counts {
-    const BOUND: usize = 10_000;
+    /// Counts of zones that are not hosted: each is a time series for whoever scrapes.
+    const BOUND: usize = 1_000;
 
-    pub fn count(&mut self, event: &Event) {
-        let mut key: (Arc<str>, Arc<str>, _, _) = (event.zone.as_str().into(), event.network.as_str().into(), event.reason, event.action);
-        if self.counts.len() >= Self::BOUND && !self.counts.contains_key(&key) {
-            key.0 = "".into();
+    pub fn count(&mut self, event: &Event, time: SystemTime) {
+        let mut key: CountKey = (event.zone.as_str().into(), event.network.as_str().into(), event.reason, event.action);
+        let is_strange = matches!(event.reason, Reason::NoZone | Reason::OtherNetwork);
+        if is_strange && !self.counts.contains_key(&key) {
+            match self.strange < Self::BOUND {
+                true => self.strange += 1,
+                false => key.0 = "".into(),
+            }
         }
-        *self.counts.entry(key).or_default() += 1;
+        let (count, last_seen) = self.counts.entry(key).or_insert((0, time));
+        *count += 1;
+        *last_seen = time;
     }
 
     pub fn list(&self) -> Vec<Counted> {
         let mut list: Vec<Counted> = self
             .counts
             .iter()
-            .map(|((zone, network, reason, action), count)| Counted {
+            .map(|((zone, network, reason, action), (count, last_seen))| Counted {
                 zone: zone.clone(),
                 network: network.clone(),
                 reason: *reason,
                 action: *action,
                 count: *count,
+                last_seen: *last_seen,
             })
             .collect();
         list.sort_by(|a, b| (&a.zone, &a.network, a.reason, a.action).cmp(&(&b.zone, &b.network, b.reason, b.action)));
@@ -188,14 +202,17 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_bounded_and_lose_nothing() {
+    fn counts_of_zones_that_nobody_hosts_are_bounded_and_lose_nothing() {
         let mut counts = Counts::default();
         let many = Counts::BOUND as u64 + 50;
+        let time = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         for zone in 0..many {
-            counts.count(&Event { zone: format!("z{zone}"), ..event("hub", "a") });
+            counts.count(&Event { zone: format!("z{zone}"), reason: Reason::NoZone, ..event("hub", "a") }, time(zone));
+            counts.count(&Event { zone: format!("ours{}", zone % 9), ..event("hub", "a") }, time(zone));
         }
         let list = counts.list();
-        assert!(list.len() <= Counts::BOUND + 1);
-        assert_eq!(list.iter().map(|counted| counted.count).sum::<u64>(), many);
+        assert_eq!(list.len(), Counts::BOUND + 1 + 9, "what does not fit is counted without its zone");
+        assert_eq!(list.iter().map(|counted| counted.count).sum::<u64>(), 2 * many);
+        assert_eq!((list[0].zone.as_ref(), list[0].count, list[0].last_seen), ("", 50, time(many - 1)));
     }
 }

@@ -18,6 +18,7 @@ use crossbeam_queue::ArrayQueue;
 
 use crate::query::Answer;
 use crate::state::View;
+use crate::vital::Vital;
 use crate::wire::question::Question;
 
 pub mod event;
@@ -70,6 +71,7 @@ pub struct Recorder {
     nothing: Nothing,
     dropped: AtomicU64,
     writer: OnceLock<Thread>,
+    vital: OnceLock<Vital>,
     /// The writer sleeps: it wants to be woken.
     asleep: AtomicBool,
     ledger: Mutex<Ledger>,
@@ -84,6 +86,7 @@ impl Recorder {
             nothing: Nothing::new(),
             dropped: AtomicU64::new(0),
             writer: OnceLock::new(),
+            vital: OnceLock::new(),
             asleep: AtomicBool::new(false),
             ledger: Mutex::new(Ledger::new(settings.ledger)),
             counts: Mutex::new(Counts::default()),
@@ -106,6 +109,16 @@ impl Recorder {
     /// Fallbacks that wait for the writer.
     pub fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    /// How many may.
+    pub fn room(&self) -> usize {
+        self.queue.capacity()
+    }
+
+    /// Whether the writer runs; none before it was started.
+    pub fn vital(&self) -> Option<&Vital> {
+        self.vital.get()
     }
 
     /// What the ledger knows, the most recently seen first.

@@ -11,6 +11,7 @@ use config::model::Fallback;
 use super::output::Output;
 use super::repeat::Folding;
 use super::{Event, Recorder, lock};
+use crate::vital::Vital;
 
 /// The writer of a [`Recorder`]. Dropped or stopped, it writes what waits and ends.
 #[derive(Debug)]
@@ -48,7 +49,12 @@ impl Writer {
             dropped: Complaint::default(),
             failed: Complaint::default(),
         };
-        let thread = std::thread::Builder::new().name("fallback".into()).spawn(move || work.run())?;
+        let (vital, alive) = Vital::new("fallback");
+        let thread = std::thread::Builder::new().name("fallback".into()).spawn(move || {
+            let _alive = alive;
+            work.run();
+        })?;
+        let _ = recorder.vital.set(vital);
         let _ = recorder.writer.set(thread.thread().clone()); // set once: one writer a recorder
         Ok(Self { recorder, commands, stopping, thread: Some(thread) })
     }
@@ -144,7 +150,7 @@ impl Work {
             any = true;
             let mut event = Event::of(&sighting);
             lock(&self.recorder.ledger).see(&event, sighting.time);
-            lock(&self.recorder.counts).count(&event);
+            lock(&self.recorder.counts).count(&event, sighting.time);
             if let Some(folded) = self.folding.fold(&event, Instant::now()) {
                 event.folded = folded;
                 let result = self.output.write(&event);

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::clock::{Clock, Now};
-use crate::counters::{Counters, Event};
+use crate::counters::{Counters, Event, Kind, Source};
 use crate::ede::{self, Failure, rcode};
 use crate::fallback::Recorder;
 use crate::manners;
@@ -68,8 +69,8 @@ impl Service {
         way_back: impl FnOnce() -> ReplyTo,
     ) -> Answered {
         static NOTHING_HEARD: Heard = Heard(Vec::new());
-        let answered = |packet: &[u8], length: usize| {
-            counters.answer(&packet[..length]);
+        let answered = |packet: &[u8], length: usize, kind: Kind| {
+            counters.answer(kind, &packet[..length]);
             Answered::Now(length)
         };
         let question = match understand(&packet[..length]) {
@@ -84,7 +85,7 @@ impl Service {
                     declined = Declined { rcode: rcode::SERVFAIL, error: ede::HANDLER_BUSY, ..declined };
                 }
                 let length = manners::decline(&declined, &state.settings, packet);
-                return answered(packet, length);
+                return answered(packet, length, Kind::new(0, Source::Server));
             }
             _ => {
                 counters.event(Event::Ignored);
@@ -99,7 +100,7 @@ impl Service {
         if !state.access.admits(client.ip()) {
             counters.event(Event::Denied);
             let length = refuse(&question, Failure::Denied, &view, packet, limit);
-            return answered(packet, length);
+            return answered(packet, length, Kind::new(question.rtype, Source::Refused));
         }
         if manners::is_unusual(&question) {
             let kind = kind_of_question(&question, || tsig(&packet[..length], &question).is_some());
@@ -110,27 +111,28 @@ impl Service {
                 }
                 let declined = Declined { rcode: rcode::SERVFAIL, end: question.end, edns: question.edns, error: ede::HANDLER_BUSY };
                 let length = manners::decline(&declined, &state.settings, packet);
-                return answered(packet, length);
+                return answered(packet, length, Kind::new(question.rtype, Source::Server));
             }
             if let Some(length) = manners::answer(&question, &view, packet, length, limit) {
-                return answered(packet, length);
+                return answered(packet, length, Kind::new(question.rtype, Source::Server));
             }
         }
         if walk_into(answer, &question, &view, &NOTHING_HEARD, Patience::Fresh).is_none() {
             let length = respond(&question, answer, &view, packet, limit);
             self.recorder.note(&question, client.ip(), answer, &view);
-            return answered(packet, length);
+            return answered(packet, length, Kind::new(question.rtype, Source::of(answer, false)));
         }
         let Some(job) = Job::new(packet, question, client, way_back(), limit, now) else { return Answered::Never };
+        let rtype = job.question.rtype;
         match self.resolver.submit(job) {
             Ok(()) => {
-                counters.event(Event::HandedOn);
+                counters.hand_on(rtype);
                 Answered::Later
             }
             Err(job) => {
                 counters.event(Event::Busy);
                 let length = refuse(&job.question, Failure::Busy, &view, packet, limit);
-                answered(packet, length)
+                answered(packet, length, Kind::new(rtype, Source::Failed))
             }
         }
     }
@@ -141,7 +143,7 @@ impl Service {
 pub struct Streams {
     /// What every listener needs.
     pub service: Service,
-    /// Shared by all connections.
+    /// Shared by all connections of a listener.
     pub counters: Arc<Counters>,
 }
 
@@ -149,8 +151,13 @@ impl Answerer for Streams {
     fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &Later) -> Answered {
         let state = self.service.state.load();
         let mut answer = Answer::new();
-        let now = self.service.clock.now();
+        let start = Instant::now();
+        let now = self.service.clock.at(start);
         let way_back = || ReplyTo::Tcp(later.clone());
-        self.service.attend(&state, &mut answer, now, message, length, client, Transport::Stream, &self.counters, way_back)
+        let answered = self.service.attend(&state, &mut answer, now, message, length, client, Transport::Stream, &self.counters, way_back);
+        if let Answered::Now(_) = answered {
+            self.counters.durations.add(start.elapsed(), 1);
+        }
+        answered
     }
 }

@@ -263,7 +263,10 @@ impl Core {
                     let server = route.members[usize::from(member)].server;
                     let until = now.plus(route.plan.timeout).min(going.deadline);
                     going.queued = Some((member, self.timers.set(until, Due::Queued(exchange))));
-                    servers[server.0 as usize].queue.push_back((exchange, going.hash));
+                    let waits_at = &mut servers[server.0 as usize];
+                    waits_at.queue.push_back((exchange, going.hash));
+                    waits_at.meter.delayed.fetch_add(1, Relaxed);
+                    waits_at.show();
                     to_serve.push(server);
                     return;
                 }
@@ -357,6 +360,10 @@ impl Core {
     /// Takes what an upstream said to an attempt.
     pub(super) fn attempt_said(&mut self, now: Now, state: &State, id: AttemptId, said: Result<&[u8], Fault>, out: &mut impl Outside) {
         let Some(attempt) = self.exchanges.attempts.get(id.place as usize).filter(|attempt| attempt.serial == id.serial) else { return };
+        if let Ok(octets) = said {
+            let after = Duration::from_millis(now.since(attempt.sent));
+            self.exchanges.servers[attempt.server.0 as usize].meter.said(octets, after);
+        }
         match (attempt.purpose, said) {
             (Purpose::Question { exchange, member }, Ok(octets)) => {
                 self.answered(now, state, id.place, (exchange, member), octets, out);

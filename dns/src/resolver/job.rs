@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrayvec::ArrayVec;
 use zones::name::MAX_NAME;
@@ -29,6 +30,8 @@ pub struct Job {
     pub limit: usize,
     /// When the question came in: its deadline counts from here.
     pub received: Now,
+    /// When it was handed over, for the measure of how long it took; none: nobody measures.
+    pub handed_over: Option<Instant>,
 }
 
 /// The way back to a client.
@@ -49,6 +52,6 @@ impl Job {
     /// A job from a message of which the first `question.end` octets are header and question; none if they cannot be.
     pub fn new(message: &[u8], question: Question, client: SocketAddr, reply: ReplyTo, limit: usize, received: Now) -> Option<Box<Self>> {
         let packet = ArrayVec::try_from(message.get(..question.end)?).ok()?;
-        Some(Box::new(Self { packet, question, client, reply, limit, received }))
+        Some(Box::new(Self { packet, question, client, reply, limit, received, handed_over: None }))
     }
 }

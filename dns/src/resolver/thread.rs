@@ -10,7 +10,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use config::model::{Transport, Upstream};
@@ -22,12 +22,14 @@ use tokio::runtime::Handle;
 use super::core::{Core, Counts, Outside};
 use super::job::{Job, ReplyTo};
 use crate::clock::{Clock, Now};
+use crate::counters::{Counters, Event, Kind};
 use crate::fallback::Recorder;
 use crate::query::Answer;
 use crate::state::{State, View};
 use crate::upstream::tcp::{Deliver, Tcp};
 use crate::upstream::udp::Udp;
 use crate::upstream::{AttemptId, Fault, Meter, UpstreamId, UpstreamStatus};
+use crate::vital::Vital;
 
 const WAKER: Token = Token(0);
 const FIRST_SOCKET: usize = 1;
@@ -47,6 +49,15 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Resolver {
     inbox: Arc<Inbox>,
     thread: Option<JoinHandle<()>>,
+    vital: Vital,
+}
+
+/// What the resolver counts and shows. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Gauges {
+    inbox: Arc<Inbox>,
+    /// Whether the thread runs.
+    pub vital: Vital,
 }
 
 /// Takes questions to the resolver. Cheap to clone: one for each worker.
@@ -68,6 +79,8 @@ struct Inbox {
     pending: AtomicU64,
     refused: AtomicU64,
     shown: Mutex<Shown>,
+    /// Answers to clients, by the transport and the family of their addresses: see [`place`].
+    counters: [Arc<Counters>; 4],
 }
 
 const RUNNING: u64 = u64::MAX;
@@ -99,13 +112,27 @@ impl Resolver {
             pending: AtomicU64::new(pending as u64),
             refused: AtomicU64::new(0),
             shown: Mutex::default(),
+            counters: std::array::from_fn(|_| Counters::own()),
         });
         let udp = Udp::new(poll.registry().try_clone()?, FIRST_SOCKET);
         let tcp = Tcp::new(runtime, inbox.clone());
-        let post = Post { udp, tcp, now: clock.now(), outboxes: HashMap::new(), dirty: Vec::new(), recorder };
+        let post = Post {
+            udp,
+            tcp,
+            now: clock.now(),
+            outboxes: HashMap::new(),
+            dirty: Vec::new(),
+            recorder,
+            counters: inbox.counters.clone(),
+            timed: Vec::new(),
+        };
+        let (vital, alive) = Vital::new("resolver");
         let work = Loop { inbox: inbox.clone(), state, clock, poll, core: Core::new(clock.now(), pending), post };
-        let thread = std::thread::Builder::new().name("resolver".into()).spawn(move || work.run())?;
-        Ok(Self { inbox, thread: Some(thread) })
+        let thread = std::thread::Builder::new().name("resolver".into()).spawn(move || {
+            let _alive = alive;
+            work.run();
+        })?;
+        Ok(Self { inbox, thread: Some(thread), vital })
     }
 
     /// A way in for a worker or listener.
@@ -123,16 +150,9 @@ impl Resolver {
         self.inbox.pending.store(pending as u64, Ordering::Relaxed);
     }
 
-    /// All upstreams, as of this moment.
-    pub fn upstreams(&self) -> Vec<UpstreamStatus> {
-        self.inbox.shown().meters.iter().map(|meter| meter.read()).collect()
-    }
-
-    /// Numbers for metrics, at most a second old.
-    pub fn counts(&self) -> Counts {
-        let mut counts = self.inbox.shown().counts;
-        counts.busy += self.inbox.refused.load(Ordering::Relaxed);
-        counts
+    /// What it counts and shows.
+    pub fn gauges(&self) -> Gauges {
+        Gauges { inbox: self.inbox.clone(), vital: self.vital.clone() }
     }
 
     /// Waits at most `drain` for what is under way, answers the rest from what is at hand, and ends the thread.
@@ -155,10 +175,40 @@ impl Drop for Resolver {
     }
 }
 
+impl Gauges {
+    /// All upstreams, as of this moment.
+    pub fn upstreams(&self) -> Vec<UpstreamStatus> {
+        self.inbox.shown().meters.iter().map(|meter| meter.read()).collect()
+    }
+
+    /// Numbers for metrics, at most a second old.
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.inbox.shown().counts;
+        counts.busy += self.inbox.refused.load(Ordering::Relaxed);
+        counts
+    }
+
+    /// Questions that wait for the thread, and how many may.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.inbox.jobs.len(), INBOX)
+    }
+
+    /// Counters of answers to clients over a stream or not, over IPv6 or not.
+    pub fn answers(&self, is_stream: bool, is_v6: bool) -> &Arc<Counters> {
+        &self.inbox.counters[place(is_stream, is_v6)]
+    }
+}
+
+/// Where answers are counted.
+fn place(is_stream: bool, is_v6: bool) -> usize {
+    usize::from(is_stream) << 1 | usize::from(is_v6)
+}
+
 impl Submitter {
     /// Hands a question over; it will get exactly one reply. Given back where too many wait: answer it with
     /// [`Failure::Busy`](crate::ede::Failure::Busy).
-    pub fn submit(&self, job: Box<Job>) -> Result<(), Box<Job>> {
+    pub fn submit(&self, mut job: Box<Job>) -> Result<(), Box<Job>> {
+        job.handed_over = Some(Instant::now());
         match self.inbox.jobs.push(job) {
             Ok(()) => {
                 self.inbox.wake();
@@ -310,6 +360,9 @@ struct Post {
     outboxes: HashMap<usize, (Arc<UdpSocket>, Outbox)>,
     dirty: Vec<usize>,
     recorder: Option<Arc<Recorder>>,
+    counters: [Arc<Counters>; 4],
+    /// Answers of this turn: when their questions were handed over, and where they count.
+    timed: Vec<(Instant, usize)>,
 }
 
 impl Outside for Post {
@@ -340,7 +393,10 @@ impl Outside for Post {
         self.udp.upstream_at(address)
     }
 
-    fn reply(&mut self, job: &Job, message: &[u8]) {
+    fn reply(&mut self, job: &Job, kind: Kind, message: &[u8]) {
+        let place = place(matches!(job.reply, ReplyTo::Tcp(_)), job.client.is_ipv6());
+        self.counters[place].answer(kind, message);
+        self.timed.extend(job.handed_over.map(|since| (since, place)));
         match &job.reply {
             ReplyTo::Udp { socket, local } => {
                 let key = Arc::as_ptr(socket) as usize;
@@ -362,13 +418,21 @@ impl Outside for Post {
 }
 
 impl Post {
-    /// Sends all answers to clients over UDP.
+    /// Sends all answers to clients over UDP; by then those over streams are on their way.
     fn flush(&mut self) {
         for key in self.dirty.drain(..) {
             let Some((socket, outbox)) = self.outboxes.get_mut(&key) else { continue };
             let sent = outbox.send(socket);
             if sent.lost > 0 {
                 tracing::debug!(lost = sent.lost, error = ?sent.error, "answers could not be sent");
+                let is_v6 = socket.local_addr().is_ok_and(|address| address.is_ipv6());
+                self.counters[place(false, is_v6)].events(Event::Lost, sent.lost as u64);
+            }
+        }
+        if !self.timed.is_empty() {
+            let now = Instant::now();
+            for (since, place) in self.timed.drain(..) {
+                self.counters[place].durations.add(now.duration_since(since), 1);
             }
         }
     }

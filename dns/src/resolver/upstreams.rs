@@ -153,6 +153,7 @@ impl Server {
     /// Shows its state in its meter.
     pub(super) fn show(&self) {
         self.meter.in_flight.store(self.health.in_flight(), Relaxed);
+        self.meter.queued.store(self.queue.len() as u32, Relaxed);
     }
 
     pub(super) fn show_condition(&self, looped: bool) {

@@ -21,7 +21,7 @@ use zones::snapshot::Snapshot;
 use crate::access::Access;
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::counters::{Counters, Totals, total};
+use crate::counters::Counters;
 use crate::fallback::Recorder;
 use crate::listen::handler::Handler;
 use crate::listen::tcp::{self, Connections};
@@ -31,10 +31,13 @@ use crate::resolver::routes::Registry;
 use crate::resolver::thread::Resolver;
 use crate::route::Routes;
 use crate::state::{Settings, State};
+use crate::vital::Vital;
 
 mod bind;
+mod gauges;
 
 pub use bind::{BindError, Bound};
+pub use gauges::{Gauges, Listener};
 
 /// A server that answers. Dropped without [`Server::stop`], it ends without waiting.
 pub struct Server {
@@ -43,8 +46,8 @@ pub struct Server {
     resolver: Resolver,
     runtime: Runtime,
     workers: Vec<Worker>,
-    streams: Arc<Counters>,
     connections: Arc<Connections>,
+    gauges: Gauges,
     stop_workers: Arc<AtomicBool>,
     stop_streams: watch::Sender<bool>,
 }
@@ -76,20 +79,34 @@ impl Server {
         let resolver = Resolver::start(state.clone(), clock, config.limits.pending, runtime.handle().clone(), Some(recorder.clone()))?;
         let service = Service { state, clock, resolver: resolver.submitter(), recorder, handler };
         let stop_workers = Arc::new(AtomicBool::new(false));
-        let mut workers = Vec::new();
-        for (number, socket) in bound.udp.into_iter().flatten().enumerate() {
-            workers.push(Worker::start(format!("udp-{number}"), socket, service.clone(), stop_workers.clone())?);
+        let (mut workers, mut listeners, mut vitals) = (Vec::new(), Vec::new(), vec![resolver.gauges().vital]);
+        for (address, sockets) in bound.addresses.iter().zip(bound.udp) {
+            for socket in sockets {
+                let worker = Worker::start(format!("udp-{}", workers.len()), socket, service.clone(), stop_workers.clone())?;
+                listeners.push(Listener { is_stream: false, is_v6: address.is_ipv6(), counters: worker.counters.clone() });
+                vitals.push(worker.vital.clone());
+                workers.push(worker);
+            }
         }
         let (stop_streams, stopped) = watch::channel(false);
-        let (streams, connections) = (Counters::shared(), Arc::new(Connections::default()));
-        let answerer = Arc::new(Streams { service, counters: streams.clone() });
-        for listener in bound.tcp {
+        let connections = Arc::new(Connections::default());
+        for (address, listener) in bound.addresses.iter().zip(bound.tcp) {
             let _enter = runtime.enter();
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            runtime.spawn(tcp::serve(listener, config.limits.clone(), connections.clone(), answerer.clone(), stopped.clone()));
+            let counters = Counters::shared();
+            listeners.push(Listener { is_stream: true, is_v6: address.is_ipv6(), counters: counters.clone() });
+            let answerer = Arc::new(Streams { service: service.clone(), counters });
+            let (vital, alive) = Vital::new(&format!("tcp {address}"));
+            vitals.push(vital);
+            let accepting = tcp::serve(listener, config.limits.clone(), connections.clone(), answerer, stopped.clone());
+            runtime.spawn(async move {
+                let _alive = alive;
+                accepting.await;
+            });
         }
+        let gauges = Gauges::new(listeners, vitals, connections.clone(), resolver.gauges());
         let addresses = bound.addresses;
-        Ok(Self { assembly, addresses, resolver, runtime, workers, streams, connections, stop_workers, stop_streams })
+        Ok(Self { assembly, addresses, resolver, runtime, workers, connections, gauges, stop_workers, stop_streams })
     }
 
     /// The addresses that it listens on, UDP and TCP.
@@ -116,22 +133,12 @@ impl Server {
 
     /// True as long as every thread runs.
     pub fn is_well(&self) -> bool {
-        self.workers.iter().all(Worker::is_running)
+        self.gauges.ended().next().is_none()
     }
 
-    /// What all workers and streams have counted.
-    pub fn totals(&self) -> Totals {
-        total(self.workers.iter().map(|worker| &worker.counters).chain([&self.streams]))
-    }
-
-    /// TCP connections, open and refused.
-    pub fn connections(&self) -> &Connections {
-        &self.connections
-    }
-
-    /// What asks upstreams.
-    pub fn resolver(&self) -> &Resolver {
-        &self.resolver
+    /// What is counted, by all of its parts.
+    pub fn gauges(&self) -> &Gauges {
+        &self.gauges
     }
 
     /// The state of the moment.

@@ -7,8 +7,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use config::model::{Transport, Upstream};
+use zones::histogram::{Distribution, Histogram};
+
+use crate::counters::RCODES;
 
 pub mod health;
 pub mod message;
@@ -82,6 +86,14 @@ pub struct UpstreamStatus {
     pub stray: u64,
     /// Questions asked again over TCP because the answer was truncated.
     pub truncated: u64,
+    /// Questions that had to wait because its limits (`in-flight`, `rate`) were reached.
+    pub delayed: u64,
+    /// Questions that wait for that reason now; some may be over already.
+    pub queued: u32,
+    /// Messages that answered a question of ours, by RCODE.
+    pub rcodes: [u64; RCODES],
+    /// Round-trip times of these; counted in whole milliseconds.
+    pub round_trips: Distribution,
 }
 
 /// The numbers behind an [`UpstreamStatus`]: written by the resolver, read by anyone.
@@ -100,6 +112,10 @@ pub struct Meter {
     pub lost: AtomicU64,
     pub stray: AtomicU64,
     pub truncated: AtomicU64,
+    pub delayed: AtomicU64,
+    pub queued: AtomicU32,
+    pub rcodes: [AtomicU64; RCODES],
+    pub round_trips: Histogram,
 }
 
 impl Meter {
@@ -118,7 +134,19 @@ impl Meter {
             lost: AtomicU64::new(0),
             stray: AtomicU64::new(0),
             truncated: AtomicU64::new(0),
+            delayed: AtomicU64::new(0),
+            queued: AtomicU32::new(0),
+            rcodes: std::array::from_fn(|_| AtomicU64::new(0)),
+            round_trips: Histogram::default(),
         }
+    }
+
+    /// A message came that answers a question of ours, so long after it was sent.
+    pub fn said(&self, message: &[u8], after: Duration) {
+        if let Some(flags) = message.get(3) {
+            self.rcodes[usize::from(flags & 0xf)].fetch_add(1, Relaxed);
+        }
+        self.round_trips.add(after, 1);
     }
 
     /// The numbers of this moment.
@@ -137,6 +165,10 @@ impl Meter {
             lost: self.lost.load(Relaxed),
             stray: self.stray.load(Relaxed),
             truncated: self.truncated.load(Relaxed),
+            delayed: self.delayed.load(Relaxed),
+            queued: self.queued.load(Relaxed),
+            rcodes: std::array::from_fn(|rcode| self.rcodes[rcode].load(Relaxed)),
+            round_trips: self.round_trips.read(),
         }
     }
 }

@@ -11,6 +11,7 @@ use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode}
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use postern_dns::cache::Cache;
 use postern_dns::clock::Now;
+use postern_dns::counters::Kind;
 use postern_dns::listen::handler::Later;
 use postern_dns::query::Answer;
 use postern_dns::resolver::core::{Core, Outside};
@@ -91,7 +92,7 @@ impl Outside for Recorded {
         self.own.get(&address).copied()
     }
 
-    fn reply(&mut self, job: &Job, message: &[u8]) {
+    fn reply(&mut self, job: &Job, _: Kind, message: &[u8]) {
         self.replies.push((job.client, Message::from_vec(message).expect("a message every client can read")));
     }
 
@@ -298,7 +299,7 @@ pub fn job(client: SocketAddr, name: &str, rtype: RecordType, now: Now, change: 
     change(&mut question);
     let reply = ReplyTo::Tcp(Later::alone(tokio::sync::mpsc::channel(1).0));
     let packet = ArrayVec::try_from(&packet[..question.end]).unwrap();
-    Box::new(Job { packet, question, client, reply, limit: 1232, received: now })
+    Box::new(Job { packet, question, client, reply, limit: 1232, received: now, handed_over: None })
 }
 
 fn render(message: &Message) -> String {
