@@ -569,11 +569,15 @@ impl Core {
 
     /// A question was not answered in time, or not delivered.
     fn question_lost(&mut self, now: Now, state: &State, place: u32, fault: Option<Fault>, out: &mut impl Outside) {
-        let Purpose::Question { exchange, member } = self.exchanges.attempts[place as usize].purpose else { return };
+        let Attempt { purpose, serial, .. } = self.exchanges.attempts[place as usize];
+        let Purpose::Question { exchange, member } = purpose else { return };
         if fault != Some(Fault::Exhausted) {
             self.lost(now, state, place, out);
         }
-        // Going down empties the server's queue, which may end other exchanges, but not this one: it is not in a queue.
+        // Going down empties the server's queue, which may end exchanges: this one too, where it waits there for another turn.
+        if self.exchanges.attempts.get(place as usize).is_none_or(|attempt| attempt.serial != serial) {
+            return;
+        }
         let going = &mut self.exchanges.list[exchange as usize];
         going.tried |= 1 << member;
         if going.failure != Some(Failure::UpstreamFailed) {
