@@ -5,7 +5,7 @@
 //! probe is repeated every minute until it no longer comes back. A name under the route's own suffix is asked for, because an upstream
 //! may well forward everything else to us and still be the right one for its own zones.
 //!
-//! A question from an address of our own upstream sockets has gone in the shortest circle, and needs no probe.
+//! A question over UDP from an address of our own upstream sockets has gone in the shortest circle, and needs no probe.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use zones::name::NameBuf;
 
 use super::core::{Core, Due, Outside};
 use super::exchange::{Purpose, Send};
-use super::job::Job;
+use super::job::{Job, ReplyTo};
 use super::timers::TimerId;
 use crate::clock::Now;
 use crate::query::Ask;
@@ -76,7 +76,9 @@ impl Core {
             self.mark(now, state, route, member, out);
             return true;
         }
-        let Some(server) = out.upstream_at(job.client) else { return false };
+        // Ports of TCP are others: a client on this machine may well come from one that has our socket's number.
+        let own = if matches!(job.reply, ReplyTo::Udp { .. }) { out.upstream_at(job.client) } else { None };
+        let Some(server) = own else { return false };
         for (route, member) in self.members_at(server) {
             self.mark(now, state, route, member, out);
         }

@@ -1,5 +1,10 @@
 //! Loops: of aliases, and of forwards that lead back to us (S7).
 
+use std::net::UdpSocket;
+use std::sync::Arc;
+
+use postern_dns::resolver::ReplyTo;
+
 use crate::*;
 
 fn probe(script: &Script, route: &str) -> Sent {
@@ -111,11 +116,26 @@ fn s7_a_question_from_our_own_upstream_socket_is_a_loop() {
     let id = *script.out.upstreams.keys().next().unwrap();
     script.out.own.insert(own.parse().unwrap(), id);
     let client = script.ask(HUB, "www.contoso.test");
-    let job = job(own.parse().unwrap(), "www.contoso.test", RecordType::A, script.now, |_| {});
+    let mut job = job(own.parse().unwrap(), "www.contoso.test", RecordType::A, script.now, |_| {});
+    job.reply = ReplyTo::Udp { socket: Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap()), local: None };
     script.core.submit(script.now, &script.state, job, &mut script.out);
     let replies = script.replies();
     assert_eq!(replies, [(client, "ServFail/0".to_owned()), (own.parse().unwrap(), "ServFail/0".to_owned())]);
     assert_eq!((script.core.counts().pending, script.core.counts().loops), (0, 1));
+}
+
+/// Seen: a thousand TCP connections of a client on the same machine, and its upstream was not asked for a minute and a half.
+#[test]
+fn a_client_over_tcp_with_the_port_number_of_our_own_upstream_socket_is_no_loop() {
+    let mut script = Script::new(SIMPLE);
+    let own = "10.20.0.9:34567";
+    let id = *script.out.upstreams.keys().next().unwrap();
+    script.out.own.insert(own.parse().unwrap(), id);
+    let job = job(own.parse().unwrap(), "www.contoso.test", RecordType::A, script.now, |_| {});
+    assert!(matches!(job.reply, ReplyTo::Tcp(_)));
+    script.core.submit(script.now, &script.state, job, &mut script.out);
+    assert_eq!(script.sent(), ["192.0.2.1 www.contoso.test. A"]);
+    assert_eq!((script.replies().len(), script.core.counts().loops), (0, 0));
 }
 
 #[test]
