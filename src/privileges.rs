@@ -44,6 +44,16 @@ pub fn give_up(server: &Server) -> Result<Option<String>, String> {
     Ok(Some(format!("{}:{}", user.map_or_else(|| uid.to_string(), |user| user.name), group)))
 }
 
+/// The user and group that files made before are to belong to; none: those that we are.
+pub fn owner(server: &Server) -> Result<Option<(u32, u32)>, String> {
+    let user = server.user.as_deref().map(find_user).transpose()?;
+    let group = server.group.as_deref().map(find_group).transpose()?;
+    let own = user.as_ref().map_or_else(unistd::getegid, |user| user.gid);
+    let uid = user.map_or_else(unistd::geteuid, |user| user.uid);
+    let is_other = server.user.is_some() || server.group.is_some();
+    Ok(is_other.then(|| (uid.as_raw(), group.unwrap_or(own).as_raw())))
+}
+
 /// What to do about an address that cannot be bound, where there is something to say.
 pub fn hint(address: SocketAddr, error: &io::Error) -> String {
     match error.kind() {

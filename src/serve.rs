@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use clap::Args;
 use config::Config;
-use control::Control;
+use control::{Control, http};
 use dns::fallback;
 use dns::server::{Bound, Server};
 use zones::store::Store;
@@ -85,10 +85,11 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
         }
     };
     let logging = Logging::start(&config.log)?;
+    let api = http::bind(&config.api, privileges::owner(&config.server)?).map_err(|error| format!("error: {error} (`api`)"))?;
     if let Some(user) = privileges::give_up(&config.server)? {
         tracing::info!(target: "postern", "sockets are bound; now {user}");
     }
-    let up = Up::start(&config, args.strict || config.server.strict, bound, logging)?;
+    let up = Up::start(&config, args.strict || config.server.strict, bound, api, logging)?;
     if let Some(sample) = &sample {
         sample.print(up.listening());
     }
@@ -104,7 +105,7 @@ struct Up {
 }
 
 impl Up {
-    fn start(config: &Config, strict: bool, bound: Bound, logging: Logging) -> Result<Self, String> {
+    fn start(config: &Config, strict: bool, bound: Bound, api: http::Bound, logging: Logging) -> Result<Self, String> {
         let recorder = fallback::Recorder::new(&config.fallback);
         let writer = fallback::Writer::start(recorder.clone(), &config.fallback).map_err(|error| {
             let file = config.fallback.file.as_deref().unwrap_or(Path::new("")).display();
@@ -122,7 +123,9 @@ impl Up {
         }
         let live = Arc::new(Mutex::new(Live::new(config.clone(), server, writer, logging)));
         let on_event = live.clone();
-        let beside: Vec<PathBuf> = config.path.iter().chain(&config.server.zone_table).cloned().collect();
+        let files = [&config.path, &config.server.zone_table, &config.api.key_file, &config.api.certificate];
+        let files = files.into_iter().chain([&config.api.private_key, &config.api.client_ca]);
+        let beside: Vec<PathBuf> = files.flatten().cloned().collect();
         let watch = Watch::start(store, &beside, Box::new(move |store, event| live::lock(&on_event).on_event(store, event)))
             .map_err(|error| format!("error: cannot watch for changes: {error}"))?;
         let watch = Arc::new(watch);
@@ -131,6 +134,14 @@ impl Up {
             let host = Arc::new(Host::new(&live, &watch, held.standing()));
             Arc::new(Control { editor: watch.editor(), state: held.server().states(), recorder, host })
         };
+        let http = http::start(&config.api, api, control.clone()).map_err(|error| format!("error: {error}"))?;
+        for address in http.addresses() {
+            tracing::info!(target: "postern", %address, "the API listens");
+        }
+        if let Some(socket) = http.socket() {
+            tracing::info!(target: "postern", socket = %socket.display(), "the API listens");
+        }
+        live::lock(&live).set_api(http);
         let now_ready = live.clone();
         let _ = watch.with_store(move |store| live::lock(&now_ready).ready(store)); // none: it ended, which was said
         Ok(Self { live, watch, control })
@@ -165,6 +176,10 @@ impl Up {
         systemd::stopping();
         tracing::info!(target: "postern", "stopping");
         let start = Instant::now();
+        let api = live::lock(&self.live).take_api();
+        if let Some((api, drain)) = api {
+            api.stop(drain); // first: what it has under way needs the store
+        }
         drop(self.control);
         drop(self.watch);
         let Ok(live) = Arc::try_unwrap(self.live) else { return }; // the watch, which held the other, has ended

@@ -6,11 +6,12 @@
 use crate::key::{Absent, Default, Form, Required, Section, section};
 use crate::kind::{
     Action, Address, Algorithm, Base64, Domain, Format, Level, List, LogFormat, Millis, NamePattern, NetworkName, Number, OnMissing, OneOf,
-    PathText, Peer, Prefix, Preset, RecordType, Recursion, Repeat, Seconds, Select, ServerAddress, Size, Switch, Text, UpstreamList, ZoneName,
+    OneOrMore, PathOrNot, PathText, Peer, Prefix, Preset, RecordType, Recursion, Repeat, Seconds, Select, ServerAddress, Size, Switch,
+    Text, UpstreamList, ZoneName,
 };
 
 /// The sections in the order in which one reads them.
-pub(crate) static SECTIONS: [&Section; 9] = [
+pub(crate) static SECTIONS: [&Section; 10] = [
     &server::SECTION,
     &network::SECTION,
     &zone::SECTION,
@@ -20,16 +21,15 @@ pub(crate) static SECTIONS: [&Section; 9] = [
     &limits::SECTION,
     &log::SECTION,
     &fallback::SECTION,
+    &api::SECTION,
 ];
-
-/// Sections of later versions: refused with these words, never ignored.
-pub(crate) static PLANNED: [(&str, &str); 1] = [("api", "the HTTP API")];
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 
 section! {
@@ -37,7 +37,7 @@ section! {
     server = "server", Table, shown: &[], one_of: &[];
 
     /// Addresses that are listened on, UDP and TCP. Without a port: 53. Port 0 takes any free port.
-    LISTEN "listen": List<Address> = List { of: Address, least: 1 }, Default { default: r#"["0.0.0.0:53", "[::]:53"]"# };
+    LISTEN "listen": List<Address> = List { of: Address { port: 53 }, least: 1 }, Default { default: r#"["0.0.0.0:53", "[::]:53"]"# };
 
     /// UDP worker threads for each address.
     WORKERS "workers": Number<usize> = Number { least: 1, most: 256, zero: "" }, Absent { absent: "one for each processor core", example: "2" };
@@ -333,4 +333,36 @@ section! {
 
     /// Events that may wait for the writer. More are dropped and counted.
     QUEUE "queue": Number<usize> = Number { least: 16, most: 10_000_000, zero: "" }, Default { default: "10000" };
+}
+
+section! {
+    /// The HTTP API: `/v1`, and what speaks HTTP beside it. Over its socket whoever may open the socket's file may do everything.
+    api = "api", Table, shown: &[], one_of: &[];
+
+    /// Addresses that are listened on, TCP. Without a port: 8053. Any other than a loopback address needs a `key-file`.
+    LISTEN "listen": OneOrMore<Address> = OneOrMore { of: Address { port: 8053 } }, Absent { absent: "the socket alone", example: r#""127.0.0.1:8053""# };
+
+    /// UNIX socket, mode 0660. `false`: none.
+    SOCKET "socket": PathOrNot = PathOrNot, Absent { absent: "`postern.sock` in the directory that systemd gives (`RuntimeDirectory=`), else in `server.state`", example: r#""/run/postern/postern.sock""# };
+
+    /// Keys of those who come over TCP, one a line, hashed; `postern key` makes them. Read again when it changes.
+    KEY_FILE "key-file": PathText = PathText, Absent { absent: "whoever reaches a loopback address may do everything", example: r#""api.key""# };
+
+    /// Certificate of the server and those above it, PEM: TLS. Read again when it changes.
+    CERTIFICATE "certificate": PathText = PathText, Absent { absent: "no TLS", example: r#""api.crt""# };
+
+    /// Private key of `certificate`, PEM.
+    PRIVATE_KEY "private-key": PathText = PathText, Absent { absent: "no TLS", example: r#""api.pem""# };
+
+    /// Authorities, PEM: who comes over TLS must show a certificate of theirs, beside the key.
+    CLIENT_CA "client-ca": PathText = PathText, Absent { absent: "no certificate is asked for", example: r#""clients.crt""# };
+
+    /// Largest body of a request.
+    MAX_BODY "max-body": Size = Size { least: KIB, most: GIB, zero: "" }, Default { default: r#""64MiB""# };
+
+    /// Most requests a second of one client address, and as many at once. The socket has no bound.
+    RATE "rate": Number<u32> = Number { least: 1, most: 1_000_000, zero: "no bound" }, Default { default: "1000" };
+
+    /// Connections, in all.
+    CONNECTIONS "connections": Number<usize> = Number { least: 1, most: 100_000, zero: "" }, Default { default: "500" };
 }

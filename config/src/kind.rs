@@ -9,7 +9,7 @@ use crate::key::{Field, Kind};
 use crate::read::Problems;
 
 pub(crate) use network::{
-    Address, Domain, Level, NetworkName, PathText, Peer, Prefix, ServerAddress, UpstreamAddress, UpstreamItem, UpstreamList,
+    Address, Domain, Level, NetworkName, PathOrNot, PathText, Peer, Prefix, ServerAddress, UpstreamAddress, UpstreamItem, UpstreamList,
 };
 pub(crate) use quantity::{Millis, Number, Seconds, Size, write_millis};
 pub(crate) use tsig::{Action, Algorithm, Base64, NamePattern, RecordType, ZoneName, secret};
@@ -45,6 +45,11 @@ pub(crate) struct List<K> {
     pub(crate) of: K,
     /// Fewest items: 0 or 1.
     pub(crate) least: usize,
+}
+
+/// A value of a kind, or a list of them.
+pub(crate) struct OneOrMore<K> {
+    pub(crate) of: K,
 }
 
 /// Reports that a value has the wrong type.
@@ -168,6 +173,26 @@ impl<K: Kind> Kind for List<K> {
 
     fn schema(&self) -> Value {
         json!({"type": "array", "items": self.of.schema(), "minItems": self.least})
+    }
+}
+
+impl<K: Kind> Kind for OneOrMore<K> {
+    type Out = Vec<At<K::Out>>;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Self::Out> {
+        let read = |item, problems: &mut Problems<'_>| Some(At { value: self.of.read(item, field, problems)?, at: item.span().start });
+        match value.get_ref() {
+            DeValue::Array(items) => Some(items.iter().filter_map(|item| read(item, problems)).collect()),
+            _ => Some(read(value, problems).into_iter().collect()),
+        }
+    }
+
+    fn shape(&self) -> String {
+        format!("{}, or a list of them", self.of.shape())
+    }
+
+    fn schema(&self) -> Value {
+        json!({"anyOf": [self.of.schema(), {"type": "array", "items": self.of.schema()}]})
     }
 }
 

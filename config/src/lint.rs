@@ -7,6 +7,7 @@ use crate::model::{Config, Network, Recursion};
 use crate::parse::Places;
 use crate::read::Problems;
 
+mod api;
 mod azure;
 mod networks;
 mod routes;
@@ -28,6 +29,7 @@ pub(crate) fn check(config: &Config, places: &Places, problems: &mut Problems<'_
     routes::without_effect(&lint, problems);
     routes::limits_of_azure(&lint, problems);
     settings::without_effect(&lint, problems);
+    api::keys_and_certificates(&lint, problems);
 }
 
 /// A configuration with its places.

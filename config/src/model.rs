@@ -38,6 +38,8 @@ pub struct Config {
     pub log: Log,
     /// The fallback record.
     pub fallback: Fallback,
+    /// The HTTP API.
+    pub api: Api,
     /// The private-link table, with the rows of `server.zone-table`.
     pub azure: Arc<Table>,
 }
@@ -318,6 +320,31 @@ pub struct Fallback {
     pub ledger: usize,
     /// Events that may wait for the writer; more are counted as dropped.
     pub queue: usize,
+}
+
+/// `[api]`: the HTTP API.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Api {
+    /// Addresses for TCP; empty: none.
+    pub listen: Vec<SocketAddr>,
+    /// UNIX socket; none: none is wanted.
+    pub socket: Option<PathBuf>,
+    /// The file says where `socket` is: a server that cannot make it there does not start.
+    pub socket_is_named: bool,
+    /// Hashed keys of those who come over TCP; none: over a loopback address everybody may do everything.
+    pub key_file: Option<PathBuf>,
+    /// Certificate chain, PEM; none: no TLS.
+    pub certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub private_key: Option<PathBuf>,
+    /// Authorities of the certificates that clients must show, PEM; none: they need none.
+    pub client_ca: Option<PathBuf>,
+    /// Largest body of a request, bytes.
+    pub max_body: u64,
+    /// Most requests a second of one client address; 0: no bound.
+    pub rate: u32,
+    /// Connections, in all.
+    pub connections: usize,
 }
 
 /// Which repetitions of the same fallback are written.

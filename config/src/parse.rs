@@ -12,7 +12,7 @@ use crate::key::{AnyKey, Section};
 use crate::keys;
 use crate::kind::{At, UpstreamItem};
 use crate::lint;
-use crate::model::{Cache, Config, Fallback, Forward, Limits, Log, Network, Recursion, Select, Server, Source, Upstreams, Zone};
+use crate::model::{Api, Cache, Config, Fallback, Forward, Limits, Log, Network, Recursion, Select, Server, Source, Upstreams, Zone};
 use crate::read::{Problems, Reader};
 use crate::syntax;
 
@@ -73,6 +73,7 @@ pub(crate) struct Places {
     pub(crate) forwards: Vec<ForwardPlaces>,
     /// Keys of `[cache]`, `[limits]` and `[fallback]` that differ from their defaults, with their section.
     pub(crate) changed: Vec<(&'static str, &'static str, usize)>,
+    pub(crate) api: ApiPlaces,
     /// A route was left out because it could not be read: nothing can be said of what no route covers.
     pub(crate) routes_missing: bool,
 }
@@ -102,6 +103,16 @@ pub(crate) struct ForwardPlaces {
     pub(crate) upstreams: Vec<usize>,
     pub(crate) select: Option<usize>,
     pub(crate) timeout: usize,
+}
+
+/// Places of `[api]`.
+#[derive(Debug, Default)]
+pub(crate) struct ApiPlaces {
+    pub(crate) listen: Vec<usize>,
+    pub(crate) key_file: Option<usize>,
+    pub(crate) certificate: Option<usize>,
+    pub(crate) private_key: Option<usize>,
+    pub(crate) client_ca: Option<usize>,
 }
 
 fn read_text(path: &Path) -> Result<String, Box<Diagnostic>> {
@@ -134,7 +145,8 @@ fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places
     let limits = limits(document, problems, &mut places);
     let log = log(document, problems);
     let fallback = fallback(document, problems, &mut places);
-    (Config { path: None, server, networks, zones, forwards, keys, cache, limits, log, fallback, azure }, places)
+    let api = api(document, &server.state, problems, &mut places);
+    (Config { path: None, server, networks, zones, forwards, keys, cache, limits, log, fallback, api, azure }, places)
 }
 
 fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> (Server, Arc<Table>) {
@@ -454,6 +466,38 @@ fn fallback(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Pl
     };
     changed(&key::SECTION, document, places);
     fallback
+}
+
+fn api(document: &DeTable<'_>, state: &Path, problems: &mut Problems<'_>, places: &mut Places) -> Api {
+    use keys::api as key;
+    let mut read = open(&key::SECTION, document, problems);
+    let (listen, socket) = (read.option(&key::LISTEN).unwrap_or_default(), read.option(&key::SOCKET));
+    places.api = ApiPlaces {
+        listen: listen.iter().map(|item| item.at).collect(),
+        key_file: read.place(&key::KEY_FILE),
+        certificate: read.place(&key::CERTIFICATE),
+        private_key: read.place(&key::PRIVATE_KEY),
+        client_ca: read.place(&key::CLIENT_CA),
+    };
+    Api {
+        listen: values(listen),
+        socket_is_named: socket.is_some(),
+        socket: socket.unwrap_or_else(|| Some(usual_socket(state))),
+        key_file: read.option(&key::KEY_FILE),
+        certificate: read.option(&key::CERTIFICATE),
+        private_key: read.option(&key::PRIVATE_KEY),
+        client_ca: read.option(&key::CLIENT_CA),
+        max_body: read.value(&key::MAX_BODY),
+        rate: read.value(&key::RATE),
+        connections: read.value(&key::CONNECTIONS),
+    }
+}
+
+/// In the directory that systemd made for the unit's sockets (systemd.exec(5), `RuntimeDirectory=`), else among the state.
+fn usual_socket(state: &Path) -> PathBuf {
+    let given = std::env::var_os("RUNTIME_DIRECTORY").filter(|given| !given.is_empty());
+    let first = given.and_then(|given| std::env::split_paths(&given).next());
+    first.as_deref().unwrap_or(state).join("postern.sock")
 }
 
 fn open<'r, 'a>(section: &'static Section, document: &'r DeTable<'r>, problems: &'r mut Problems<'a>) -> Reader<'r, 'a> {

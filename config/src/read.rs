@@ -78,10 +78,6 @@ impl<'a> Problems<'a> {
             if keys::SECTIONS.iter().any(|section| section.name == name) {
                 continue;
             }
-            if let Some((_, what)) = keys::PLANNED.iter().find(|(planned, _)| *planned == name) {
-                self.error(at, format!("`[{name}]`: this version does not have {what} yet"), "take the section out");
-                continue;
-            }
             let tables = |items: &DeArray<'_>| items.iter().any(|item| item.get_ref().is_table());
             let section = value.get_ref().is_table() || value.get_ref().as_array().is_some_and(tables);
             let what = if section { "section" } else { "key" };

@@ -8,7 +8,9 @@
 //! A change has one path, whatever brings it: [`zones::edit`]. Nothing here is on the path of a query.
 #![forbid(unsafe_code)]
 
+pub mod http;
 pub mod transfer;
+mod v1;
 
 use std::sync::Arc;
 

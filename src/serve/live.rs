@@ -1,8 +1,10 @@
 //! The server while it serves: what a change of files or a signal does to it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use config::Config;
+use control::http::Http;
 use dns::fallback;
 use dns::server::Server;
 use zones::snapshot::Snapshot;
@@ -20,6 +22,8 @@ pub struct Live {
     server: Server,
     writer: fallback::Writer,
     logging: Logging,
+    /// From the moment on at which it serves.
+    api: Option<Http>,
     /// The last reload was refused, and why.
     refused: Option<String>,
     /// Zones whose source is bad: they serve their last good data, or none.
@@ -37,7 +41,7 @@ impl Live {
     /// A server that just started.
     pub fn new(config: Config, server: Server, writer: fallback::Writer, logging: Logging) -> Self {
         let standing = Standing::new(&config);
-        Self { config, server, writer, logging, refused: None, bad: Vec::new(), standing }
+        Self { config, server, writer, logging, api: None, refused: None, bad: Vec::new(), standing }
     }
 
     /// How it is doing, for interfaces.
@@ -48,6 +52,16 @@ impl Live {
     /// The server.
     pub fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// The API serves.
+    pub fn set_api(&mut self, api: Http) {
+        self.api = Some(api);
+    }
+
+    /// Answers the requests that are under way, and takes no more.
+    pub fn take_api(&mut self) -> Option<(Http, Duration)> {
+        self.api.take().map(|api| (api, self.config.server.drain))
     }
 
     /// Says that it answers.
@@ -121,6 +135,9 @@ impl Live {
             self.writer.reconfigure(&config.fallback).map_err(|error| format!("cannot write the fallback record: {error}"))?;
         }
         self.logging.reconfigure(&config.log)?;
+        if let Some(api) = &self.api {
+            api.reconfigure(&config.api)?;
+        }
         let (snapshot, report) = store.reconfigure(&config);
         report.log();
         self.server.reconfigure(&config, snapshot);
@@ -142,6 +159,9 @@ impl Live {
         keep("server.workers", &mut new.server.workers, &old.server.workers);
         keep("server.user", &mut new.server.user, &old.server.user);
         keep("server.group", &mut new.server.group, &old.server.group);
+        keep("api.listen", &mut new.api.listen, &old.api.listen);
+        keep("api.socket", &mut new.api.socket, &old.api.socket);
+        keep("api.connections", &mut new.api.connections, &old.api.connections);
         keep("log.format", &mut new.log.format, &old.log.format);
         keep("fallback.queue", &mut new.fallback.queue, &old.fallback.queue);
         new

@@ -15,7 +15,10 @@ use crate::model::{self, Transport, Upstream};
 use crate::read::{Problems, Reader};
 
 /// An address to listen on, with or without a port.
-pub(crate) struct Address;
+pub(crate) struct Address {
+    /// Its port where none is written.
+    pub(crate) port: u16,
+}
 
 /// Address of another server, with or without a port.
 pub(crate) struct ServerAddress;
@@ -34,6 +37,9 @@ pub(crate) struct NetworkName;
 
 /// A path, taken from the directory of the configuration file.
 pub(crate) struct PathText;
+
+/// A path, or `false`.
+pub(crate) struct PathOrNot;
 
 /// A log filter.
 pub(crate) struct Level;
@@ -79,7 +85,7 @@ impl Kind for Address {
 
     fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<SocketAddr> {
         read_text(self, value, field, problems, |text| {
-            socket_address(text).ok_or_else(|| (format!("`{text}` is not an address to listen on"), String::new()))
+            socket_address(text, self.port).ok_or_else(|| (format!("`{text}` is not an address to listen on"), String::new()))
         })
     }
 
@@ -97,7 +103,7 @@ impl Kind for ServerAddress {
 
     fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<SocketAddr> {
         read_text(self, value, field, problems, |text| {
-            let address = socket_address(text).filter(|address| !address.ip().is_unspecified() && address.port() != 0);
+            let address = socket_address(text, DNS_PORT).filter(|address| !address.ip().is_unspecified() && address.port() != 0);
             address.ok_or_else(|| (format!("`{text}` is not the address of a server"), String::new()))
         })
     }
@@ -228,6 +234,29 @@ impl Kind for PathText {
 
     fn schema(&self) -> Value {
         json!({"type": "string", "minLength": 1})
+    }
+}
+
+impl Kind for PathOrNot {
+    type Out = Option<PathBuf>;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Option<PathBuf>> {
+        match value.get_ref() {
+            DeValue::Boolean(false) => Some(None),
+            DeValue::String(_) => PathText.read(value, field, problems).map(Some),
+            _ => {
+                wrong_type(&self.shape(), value, field, problems);
+                None
+            }
+        }
+    }
+
+    fn shape(&self) -> String {
+        "a path, taken from the directory of this file, or `false`".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"anyOf": [PathText.schema(), {"const": false}]})
     }
 }
 
@@ -374,7 +403,7 @@ fn upstream(text: &str) -> Result<Upstream, (String, String)> {
                 _ => "QUIC",
             };
             let place = place.split('/').next().unwrap_or(place);
-            let plain = socket_address(place).map_or("168.63.129.16".into(), |address| address.ip().to_string());
+            let plain = socket_address(place, DNS_PORT).map_or("168.63.129.16".into(), |address| address.ip().to_string());
             return Err((
                 format!("`{text}`: this version does not speak DNS over {name} to upstreams yet"),
                 format!("write `udp://` or `tcp://`, such as `tcp://{plain}`"),
@@ -387,7 +416,7 @@ fn upstream(text: &str) -> Result<Upstream, (String, String)> {
             ));
         }
     };
-    let Some(address) = socket_address(place) else {
+    let Some(address) = socket_address(place, DNS_PORT) else {
         let help = if place.contains(|c: char| c.is_ascii_alphabetic()) && !place.contains("::") {
             "write its address: a name would have to be resolved by the server that is being set up".into()
         } else if place.matches(':').count() > 1 && !place.starts_with('[') {
@@ -408,8 +437,8 @@ fn upstream(text: &str) -> Result<Upstream, (String, String)> {
 }
 
 /// `10.0.0.4`, `10.0.0.4:53`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:53`.
-fn socket_address(text: &str) -> Option<SocketAddr> {
+fn socket_address(text: &str, port: u16) -> Option<SocketAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let address = text.parse::<IpAddr>().ok().or_else(|| bare?.parse::<IpAddr>().ok().filter(IpAddr::is_ipv6));
-    address.map(|address| SocketAddr::new(address, DNS_PORT)).or_else(|| text.parse().ok())
+    address.map(|address| SocketAddr::new(address, port)).or_else(|| text.parse().ok())
 }

@@ -1,0 +1,37 @@
+//! Who may reach the API, and with what.
+
+use super::Lint;
+use crate::read::Problems;
+
+/// Addresses that anybody may reach need keys, and should have TLS.
+pub(super) fn keys_and_certificates(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    let (api, places) = (&lint.config.api, &lint.places.api);
+    for (index, (address, &at)) in api.listen.iter().zip(&places.listen).enumerate() {
+        if address.port() != 0 && api.listen[..index].contains(address) {
+            problems.error(at, format!("{address} is listened on already"), "take it out");
+        } else if !address.ip().is_loopback() && places.key_file.is_none() {
+            let message = format!("{address} is no loopback address: whoever reaches it could change records");
+            problems.error(at, message, "add `key-file = \"api.key\"`, with lines that `postern key` makes");
+        } else if !address.ip().is_loopback() && places.certificate.is_none() {
+            let message = format!("keys and records cross the network to {address} in the clear");
+            problems.warning(at, message, "add `certificate` and `private-key`, or listen on a loopback address behind a proxy with TLS");
+        }
+    }
+    let pairs = [
+        (places.certificate, places.private_key, "certificate", "private-key"),
+        (places.private_key, places.certificate, "private-key", "certificate"),
+        (places.client_ca, places.certificate, "client-ca", "certificate"),
+    ];
+    for (at, needs, key, needed) in pairs {
+        if let (Some(at), None) = (at, needs) {
+            problems.error(at, format!("`{key}` needs `{needed}`"), format!("add `{needed}`, or take `{key}` out"));
+        }
+    }
+    if api.listen.is_empty() && places.listen.is_empty() {
+        for (key, at) in [("key-file", places.key_file), ("certificate", places.certificate)] {
+            if let Some(at) = at {
+                problems.warning(at, format!("`{key}` has no effect: there is no `listen`"), "add `listen = \"127.0.0.1:8053\"`");
+            }
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Sockets, connections, and what a reload may change of them.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use config::model::Api;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Runtime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tower_service::Service;
+
+use super::keys::Keys;
+use super::rate::Rate;
+use super::{Shared, tls};
+use crate::Control;
+
+/// Sockets that are bound and not yet served: before privileges are given up.
+#[derive(Debug, Default)]
+pub struct Bound {
+    tcp: Vec<(SocketAddr, TcpListener)>,
+    socket: Option<(PathBuf, UnixListener)>,
+}
+
+/// Something that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {place}: {error}")]
+pub struct BindError {
+    /// The address, or the path of the socket.
+    pub place: String,
+    /// Why.
+    pub error: io::Error,
+}
+
+/// A listener that serves. Dropped without [`Http::stop`], it ends without waiting.
+#[derive(Debug)]
+pub struct Http {
+    runtime: Runtime,
+    settings: Arc<Settings>,
+    addresses: Vec<SocketAddr>,
+    socket: Option<(PathBuf, u64)>,
+    stop: watch::Sender<bool>,
+    connections: Arc<Semaphore>,
+    most: usize,
+}
+
+/// Ends when the listener stops: for handlers that would go on for ever. Among the extensions of every request.
+#[derive(Debug, Clone)]
+pub struct Stopping(watch::Receiver<bool>);
+
+/// What a reload may change.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    now: ArcSwap<Now>,
+    pub(super) rate: Rate,
+}
+
+/// The settings of the moment.
+#[derive(Debug)]
+pub(super) struct Now {
+    /// None: no keys are needed.
+    pub keys: Option<Keys>,
+    pub rate: u32,
+    pub max_body: u64,
+    tls: Option<Arc<ServerConfig>>,
+}
+
+/// Where a request comes from. Among the extensions of every request.
+#[derive(Debug, Clone)]
+pub(super) enum Peer {
+    /// Over the UNIX socket.
+    Local {
+        /// Who, by name where the system knows one.
+        user: Arc<str>,
+    },
+    /// Over TCP.
+    Remote {
+        /// From where.
+        address: IpAddr,
+    },
+}
+
+/// Time for the head of a request, and for a TLS handshake.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// Time for a body.
+pub(super) const BODY_TIME: Duration = Duration::from_secs(60);
+/// After an error of accept (no file descriptors, mostly).
+const PAUSE: Duration = Duration::from_millis(50);
+/// Threads: a change waits for the disk, not for them.
+const THREADS: usize = 2;
+
+/// Binds what `[api]` names. `owner`: the user and group that the socket is to belong to.
+pub fn bind(api: &Api, owner: Option<(u32, u32)>) -> Result<Bound, BindError> {
+    let mut bound = Bound::default();
+    for address in &api.listen {
+        let failed = |error| BindError { place: address.to_string(), error };
+        let listener = TcpListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        bound.tcp.push((listener.local_addr().map_err(failed)?, listener));
+    }
+    if let Some(path) = &api.socket {
+        match bind_socket(path, owner) {
+            Ok(listener) => bound.socket = Some((path.clone(), listener)),
+            Err(error) if api.socket_is_named => return Err(BindError { place: path.display().to_string(), error }),
+            // Nobody asked for it, and the server is as good without.
+            Err(error) => tracing::info!(target: "postern", socket = %path.display(), "no socket for the API: {error}"),
+        }
+    }
+    Ok(bound)
+}
+
+fn bind_socket(path: &Path, owner: Option<(u32, u32)>) -> io::Result<UnixListener> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    // What a server left that was killed is taken away; what another one serves is not, nor what is no socket.
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
+        match UnixStream::connect(path) {
+            Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server has it")),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)?,
+            Err(error) => return Err(error),
+        }
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+    if let Some((user, group)) = owner {
+        std::os::unix::fs::chown(path, Some(user), Some(group))?;
+    }
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Starts serving.
+pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<Http, String> {
+    let settings = Arc::new(Settings { now: ArcSwap::from_pointee(Now::read(api)?), rate: Rate::default() });
+    let failed = |error: io::Error| format!("cannot start the API: {error}");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("api").enable_all().build();
+    let runtime = runtime.map_err(failed)?;
+    let (stop, stopping) = watch::channel(false);
+    let connections = Arc::new(Semaphore::new(api.connections));
+    let router = super::router(Shared { control, settings: settings.clone() });
+    let serve = Serve { router, settings: settings.clone(), connections: connections.clone(), stopping: Stopping(stopping) };
+    let _enter = runtime.enter();
+    let mut addresses = Vec::new();
+    for (address, listener) in bound.tcp {
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+        runtime.spawn(serve.clone().accept_tcp(listener));
+        addresses.push(address);
+    }
+    let mut socket = None;
+    if let Some((path, listener)) = bound.socket {
+        let listener = tokio::net::UnixListener::from_std(listener).map_err(failed)?;
+        runtime.spawn(serve.clone().accept_socket(listener));
+        let inode = fs::symlink_metadata(&path).map(|metadata| metadata.ino()).map_err(failed)?;
+        socket = Some((path, inode));
+    }
+    drop(_enter);
+    Ok(Http { runtime, settings, addresses, socket, stop, connections, most: api.connections })
+}
+
+impl Http {
+    /// The addresses that it listens on.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The path of its socket.
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_ref().map(|(path, _)| path.as_path())
+    }
+
+    /// Takes keys, certificates and bounds anew; where one cannot be read nothing changes.
+    pub fn reconfigure(&self, api: &Api) -> Result<(), String> {
+        self.settings.now.store(Arc::new(Now::read(api)?));
+        Ok(())
+    }
+
+    /// Takes no more requests, answers those under way for at most `drain`, and ends.
+    pub fn stop(self, drain: Duration) {
+        if let Some((path, inode)) = &self.socket
+            && fs::symlink_metadata(path).is_ok_and(|metadata| metadata.ino() == *inode)
+        {
+            let _ = fs::remove_file(path); // where the directory is not ours, the next start does it
+        }
+        let _ = self.stop.send(true); // nobody listens where nothing is bound
+        let idle = self.connections.acquire_many(u32::try_from(self.most).unwrap_or(u32::MAX));
+        let _ = self.runtime.block_on(async { tokio::time::timeout(drain, idle).await }); // what is under way then is cut off
+        self.runtime.shutdown_timeout(Duration::from_millis(100));
+    }
+}
+
+impl Stopping {
+    /// Waits until the listener stops.
+    pub async fn wait(&mut self) {
+        let _ = self.0.wait_for(|is_stopping| *is_stopping).await; // gone: it has stopped
+    }
+}
+
+impl Settings {
+    pub(super) fn now(&self) -> Arc<Now> {
+        self.now.load_full()
+    }
+}
+
+impl Now {
+    fn read(api: &Api) -> Result<Self, String> {
+        let keys = match &api.key_file {
+            Some(path) => Some(Keys::read(path)?),
+            None => None,
+        };
+        Ok(Self { keys, rate: api.rate, max_body: api.max_body, tls: tls::read(api)? })
+    }
+}
+
+/// What serves connections.
+#[derive(Clone)]
+struct Serve {
+    router: Router,
+    settings: Arc<Settings>,
+    connections: Arc<Semaphore>,
+    stopping: Stopping,
+}
+
+impl Serve {
+    async fn accept_tcp(mut self, listener: tokio::net::TcpListener) {
+        while let Some(permit) = self.permit().await {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.stopping.wait() => return,
+            };
+            let Ok((stream, peer)) = accepted else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            let _ = stream.set_nodelay(true); // slower without, not wrong
+            let (serve, peer) = (self.clone(), Peer::Remote { address: peer.ip().to_canonical() });
+            let tls = self.settings.now().tls.clone();
+            tokio::spawn(async move {
+                match tls {
+                    None => serve.connection(stream, peer, permit).await,
+                    Some(config) => {
+                        let handshake = TlsAcceptor::from(config).accept(stream);
+                        match tokio::time::timeout(HEAD_TIME, handshake).await {
+                            Ok(Ok(stream)) => serve.connection(stream, peer, permit).await,
+                            Ok(Err(error)) => tracing::debug!(?peer, "no TLS: {error}"),
+                            Err(_) => {}
+                        }
+                    }
+                }
+            });
+        }
+    }
+
+    async fn accept_socket(mut self, listener: tokio::net::UnixListener) {
+        while let Some(permit) = self.permit().await {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.stopping.wait() => return,
+            };
+            let Ok((stream, _)) = accepted else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            let serve = self.clone();
+            tokio::spawn(async move {
+                let user = stream.peer_cred().map(|peer| peer.uid());
+                // Names may be asked of the network (NSS).
+                let user = tokio::task::spawn_blocking(|| user.map_or_else(|_| "local".into(), user_name)).await;
+                let peer = Peer::Local { user: user.unwrap_or_else(|_| "local".into()) };
+                serve.connection(stream, peer, permit).await;
+            });
+        }
+    }
+
+    /// Leave to take one more connection; none: it stops.
+    async fn permit(&mut self) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            permit = self.connections.clone().acquire_owned() => permit.ok(),
+            () = self.stopping.wait() => None,
+        }
+    }
+
+    /// Serves a connection until either side has enough. The permit goes with it.
+    async fn connection<S: AsyncRead + AsyncWrite + Unpin>(mut self, stream: S, peer: Peer, _permit: OwnedSemaphorePermit) {
+        let (router, stopping) = (self.router, self.stopping.clone());
+        let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(peer.clone());
+            request.extensions_mut().insert(stopping.clone());
+            router.clone().call(request)
+        });
+        let mut http = hyper::server::conn::http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(64 << 10);
+        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stopping.wait() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!("connection to the API: {error}");
+        }
+    }
+}
+
+fn user_name(uid: u32) -> Arc<str> {
+    let known = nix::unistd::User::from_uid(uid.into()).ok().flatten();
+    known.map_or_else(|| format!("uid {uid}").into(), |user| user.name.into())
+}

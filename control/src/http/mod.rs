@@ -1,0 +1,57 @@
+//! The HTTP listener: every interface that speaks HTTP is a router merged here.
+//!
+//! ```text
+//! bind ─▶ Bound ─ start ─▶ Http ─ reconfigure (keys, certificates, bounds) ─ stop
+//!
+//! connection (TLS, UNIX socket) ─ rate ─ who asks (Caller) ─ router ─ Problem where it is refused
+//! ```
+//! A router takes [`Shared`] for its state ([`std::sync::Arc<Control>`] and [`Settings`] come out of it), [`Caller`] for who asks, and answers with
+//! [`Problem`] where it refuses. Who has no valid key is told so by the `Caller` extractor; a handler without it is open to everybody.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRef;
+
+use crate::Control;
+
+mod caller;
+mod extract;
+mod keys;
+mod listen;
+mod problem;
+mod rate;
+mod tls;
+
+pub use caller::{Caller, Identity, Rights};
+pub use extract::{Body, Path, Query, read, read_json};
+pub use keys::{NewKey, check as check_keys};
+pub use listen::{BindError, Bound, Http, Stopping, bind, start};
+pub use problem::{Fault, Problem};
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The server.
+    pub control: Arc<Control>,
+    /// What a reload may change.
+    pub(crate) settings: Arc<listen::Settings>,
+}
+
+impl FromRef<Shared> for Arc<Control> {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.control.clone()
+    }
+}
+
+/// Every interface on one listener: one line each.
+fn routes() -> Router<Shared> {
+    Router::new().merge(crate::v1::routes())
+}
+
+/// The routes behind what holds for all of them.
+fn router(shared: Shared) -> Router {
+    let identify = axum::middleware::from_fn_with_state(shared.clone(), caller::identify);
+    let bound = axum::middleware::from_fn_with_state(shared.clone(), rate::bound);
+    routes().layer(axum::middleware::map_response(problem::fill_in)).layer(identify).layer(bound).with_state(shared)
+}
