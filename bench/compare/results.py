@@ -6,13 +6,17 @@ import dataclasses, statistics
 class Series:
     """One quantity of one server, a value a round; or why there is none."""
 
-    values: list = dataclasses.field(default_factory=list)
+    rounds: dict = dataclasses.field(default_factory=dict)      # value by round; one that could not be measured is not there
     note: str = ""
     lost: float = 0                                             # the largest part of the queries of one round that was lost
 
     @property
+    def values(self):
+        return list(self.rounds.values())
+
+    @property
     def remarks(self):
-        lost = f"lost up to {100 * self.lost:.2g} % in a round" if self.lost else ""
+        lost = f"lost up to {100 * self.lost:.2f} % in a round" if self.lost >= 0.0001 else ""
         return "; ".join(part for part in (self.note, lost) if part)
 
     @property
@@ -34,12 +38,13 @@ class Table:
     unit: str
     baseline: str = ""                                          # name of the server that is 1.00
     digits: int = 2
-    goal: str = ""                                              # what Postern is to reach
+    target: float = None                                        # what Postern is to stay at or below: the ratio where there is one, else the value
     series: dict = dataclasses.field(default_factory=dict)      # by server
     unfair: list = dataclasses.field(default_factory=list)
 
-    def add(self, name, value):
-        self.series.setdefault(name, Series()).values.append(value)
+    def add(self, name, value, turn=None):
+        rounds = self.series.setdefault(name, Series()).rounds
+        rounds[len(rounds) if turn is None else turn] = value
 
     def note(self, name, text):
         series = self.series.setdefault(name, Series())
@@ -55,15 +60,19 @@ class Table:
         ours, base = self.series[name], self.series.get(self.baseline)
         if not ours.values or base is None or not base.values or not base.median:
             return None
-        rounds = [one / other for one, other in zip(ours.values, base.values) if other]
-        return ours.median / base.median, min(rounds), max(rounds)
+        rounds = [value / base.rounds[turn] for turn, value in ours.rounds.items() if base.rounds.get(turn)]
+        return (ours.median / base.median, min(rounds), max(rounds)) if rounds else None
+
+    @property
+    def goal(self):
+        what = f"× {self.baseline}" if self.baseline else self.unit
+        return f"Postern ≤ {self.target:g} {what}"
 
     def markdown(self):
         head = ["server", f"{self.unit}, median (spread)"]
         if self.baseline:
             head.append(f"ratio to {self.baseline} (spread of rounds)")
         head.append("remarks")
-        goal = f" Goal: {self.goal}." if self.goal else ""
         lines = [f"#### {self.title}\n", f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 2) + "---|"]
         for name, series in sorted(self.series.items(), key=lambda item: (item[1].median is None, item[1].median or 0)):
             value = "–" if series.median is None else f"{series.median:.{self.digits}f}{series.spread(self.digits)}"
@@ -72,8 +81,8 @@ class Table:
                 found = self.ratios(name)
                 cells.append("–" if found is None else f"{found[0]:.2f} ({found[1]:.2f}–{found[2]:.2f})")
             lines.append(f"| {' | '.join([*cells, series.remarks])} |")
-        if goal:
-            lines.append(f"\n{goal.strip()}")
+        if self.target is not None:
+            lines.append(f"\nTarget: {self.goal}.")
         if self.unfair:
             lines.append("\nUnfair: " + " ".join(self.unfair))
         return "\n".join(lines) + "\n"
@@ -85,4 +94,21 @@ class Table:
             servers[name] = {"values": series.values, "median": series.median, "note": series.note, "lost": series.lost}
             if ratio:
                 servers[name] |= {"ratio": ratio[0], "ratio_lowest": ratio[1], "ratio_highest": ratio[2]}
-        return {"key": self.key, "title": self.title, "unit": self.unit, "baseline": self.baseline, "goal": self.goal, "servers": servers, "unfair": self.unfair}
+        return {"key": self.key, "title": self.title, "unit": self.unit, "baseline": self.baseline, "target": self.target, "servers": servers, "unfair": self.unfair}
+
+
+def summary(tables):
+    """Each row with a target: what Postern came to, and the best of the others."""
+    lines = ["#### All targets in this run\n", "| work | target | Postern (spread) | met | best of the others |", "|---|---|---:|---|---|"]
+    for table in tables:
+        if table.target is None:
+            continue
+        found = {name: (table.ratios(name) or (None,) * 3) if table.baseline else (series.median, min(series.values, default=None), max(series.values, default=None)) for name, series in table.series.items()}
+        show = lambda number: "–" if number is None else f"{number:.{table.digits}f}"
+        ours = found.get("Postern", (None,) * 3)
+        others = [(numbers[0], name) for name, numbers in found.items() if numbers[0] is not None and not name.startswith("Postern") and name != "mirror"]
+        best = f"{min(others)[1]} {show(min(others)[0])}" if others else "–"
+        value = "–" if ours[0] is None else f"{show(ours[0])} ({show(ours[1])}–{show(ours[2])})"
+        met = table.series["Postern"].note or "–" if ours[0] is None else "yes" if ours[0] <= table.target else "no"
+        lines.append(f"| {table.title} | {table.goal.removeprefix('Postern ')} | {value} | {met} | {best} |")
+    return "\n".join(lines) + "\n"

@@ -30,7 +30,9 @@ def started(context, key, work, table, check=None):
             try:
                 one = peer.start(work, context.place(f"{key}-{peer.name}"))
                 stack.callback(one.end)
-                one.wait_until_up()
+                if peer.name == "mirror" or not work.zones:
+                    # A resolver that has zones alone would ask the Internet for any other name; the check waits for the zone.
+                    one.wait_until_up()
                 if peer.name != "mirror" and check and (problem := check(one)):
                     table.note(peer.name, problem)
                     continue
@@ -47,19 +49,24 @@ def measure_cpu(context, served, table, questions):
         for one in served[turn % len(served) :] + served[: turn % len(served)]:
             run = undisturbed(context, one, [*questions, "--seed", str(turn + 1), "--window", str(context.window)])
             if run is None:
-                table.note(one.peer.name, "answered nothing")
+                table.note(one.peer.name, f"round {turn + 1} lost most of its queries and is left out")
                 continue
-            table.add(one.peer.name, run["server"]["cpu_per_query"])
+            table.add(one.peer.name, run["server"]["cpu_per_query"], turn)
             judge(table, one, run)
 
 
 def undisturbed(context, one, arguments):
-    """A closed loop, done again (twice at most) where queries were lost: other traffic of the machine fills the queue that loopback shares. The run."""
+    """A closed loop, done again (twice at most) where queries were lost: other traffic of the machine fills the queue that loopback shares.
+    The run that lost least, or None where even that lost half: what it says of the server is nothing."""
+    best = None
     for _ in range(3):
         report = context.bench(one, [*arguments, "--timeout", "500ms"])
-        if report and report["runs"][0]["loss"] < 0.0001:
+        run = report and report["runs"][0]
+        if run and (best is None or run["loss"] < best["loss"]):
+            best = run
+        if best and best["loss"] < 0.0001:
             break
-    return report and report["runs"][0]
+    return best if best and best["loss"] < 0.5 else None
 
 
 def judge(table, one, run):
@@ -80,7 +87,7 @@ def right(zone, number=7):
 
 
 def private(context):
-    table = Table("private", "Private answer: 80 % data, 10 % NODATA, 10 % NXDOMAIN, 10,000 names", CPU, "mirror", goal="Postern ≤ 1.08", unfair=list(SHARED))
+    table = Table("private", "Private answer: 80 % data, 10 % NODATA, 10 % NXDOMAIN, 10,000 names", CPU, "mirror", target=1.08, unfair=list(SHARED))
     table.unfair += ["Postern writes a line of its log for every NXDOMAIN of a private zone (who asked, and the record that would mend it); with `repeat = \"every 5m\"` one for each name in five minutes. Nobody else keeps such a record."]
     table.unfair += ["Recursor, Unbound and dnsmasq are resolvers: a zone of their own is not what they were made for."]
     zone = Zone(context.place("zone-private"), PRIVATE_ZONE, NAMES)
@@ -90,7 +97,7 @@ def private(context):
 
 
 def cached(context):
-    table = Table("cached", "Cached public answer with one CNAME, 10,000 names", CPU, "mirror", goal="Postern ≤ 1.15", unfair=[*SHARED, DNSDIST])
+    table = Table("cached", "Cached public answer with one CNAME, 10,000 names", CPU, "mirror", target=1.15, unfair=[*SHARED, DNSDIST])
     table.unfair += ["dnsmasq's cache is meant for thousands of names, not for tens of thousands of entries: every name is two."]
     names = write_names(context.place("names") / "cached", [f"w{number}.{ALIASES[0][0]}" for number in range(NAMES)])
     with contextlib.ExitStack() as stack:
@@ -112,7 +119,7 @@ def warmed(context, names):
 
 
 def spliced(context):
-    table = Table("spliced", "Cached answer spliced into a private zone, 10,000 names", CPU, "mirror", goal="Postern ≤ 1.15", unfair=list(SHARED))
+    table = Table("spliced", "Cached answer spliced into a private zone, 10,000 names", CPU, "mirror", target=1.15, unfair=list(SHARED))
     zone = Zone(context.place("zone-spliced"), PRIVATE_ZONE, NAMES, "w{}.fhir")
     names = write_names(context.place("names") / "spliced", [f"w{number}.{ALIASES[1][0]}" for number in range(NAMES)])
     warm = warmed(context, names)
@@ -135,7 +142,7 @@ def spliced(context):
 
 
 def uncached(context):
-    table = Table("uncached", "Uncached forward over UDP (the floor is 2)", CPU, "mirror", goal="Postern ≤ 2.6", unfair=[*SHARED, DNSDIST])
+    table = Table("uncached", "Uncached forward over UDP (the floor is 2)", CPU, "mirror", target=2.6, unfair=[*SHARED, DNSDIST])
     table.unfair += ["Load and upstream share a core; what the upstream needs a question is in the first remark."]
     names = write_names(context.place("names") / "uncached", [f"s{number}.fabrikam.example" for number in range(1000)])
     with contextlib.ExitStack() as stack:
@@ -155,9 +162,9 @@ def load(context):
     count = context.records
     title = f"{count:,} A records"
     tables = {
-        "time": Table("load", f"{title}: from start to the first right answer", "s", "Knot DNS", goal="Postern ≤ 0.7 × Knot"),
-        "rest": Table("memory", f"{title}: memory at rest", "MiB", digits=0, goal="Postern ≤ 150 MiB"),
-        "reloading": Table("memory-reloading", f"{title}: most memory while one record changes in the file", "MiB", digits=0, goal="Postern ≤ 300 MiB"),
+        "time": Table("load", f"{title}: from start to the first right answer", "s", "Knot DNS", target=0.7),
+        "rest": Table("memory", f"{title}: memory at rest", "MB", digits=0, target=150),
+        "reloading": Table("memory-reloading", f"{title}: most memory while one record changes in the file", "MB", digits=0, target=300),
         "change": Table("reload", f"{title}: from the changed file to the first right answer", "s", "Knot DNS"),
         "before": Table("latency-before", f"{title}: query latency p99.9 before, 10,000 questions a second", "ms", digits=2),
         "during": Table("latency-reloading", f"{title}: query latency p99.9 while it reads the changed file", "ms", digits=2),
@@ -180,11 +187,11 @@ def load(context):
                 one.wait_until(zone.owner(zone.last), zone.address(zone.last), context.patience)
                 tables["time"].add(peer.name, time.monotonic() - begin)
                 time.sleep(2)
-                tables["rest"].add(peer.name, memory(one.pid) / 2**20)
+                tables["rest"].add(peer.name, memory(one.pid) / 1e6)
                 reload_once(context, one, zone, names, turn, tables)
             except DidNotStart as error:
                 context.say(str(error))
-                tables["time"].note(peer.name, f"no right answer in {context.patience} s")
+                tables["time"].note(peer.name, f"a round without the right answer in {context.patience} s")
             finally:
                 one.end()
     return list(tables.values())
@@ -202,7 +209,7 @@ def reload_once(context, one, zone, names, turn, tables):
         one.wait_until(zone.owner(zone.last), address, context.patience)
         tables["change"].add(name, time.monotonic() - begin)
         time.sleep(1)
-    tables["reloading"].add(name, watch.most / 2**20)
+    tables["reloading"].add(name, watch.most / 1e6)
     before = context.bench(one, questions, cpus=context.load_cpus)
     address = f"198.51.100.{1 + turn}"
     zone.prepare({zone.last: address})
@@ -218,12 +225,15 @@ def reload_once(context, one, zone, names, turn, tables):
             run = report["runs"][0]
             tables[key].add(name, run["latency"]["p99.9"] / 1000)
             tables[key].lose(name, run["loss"])
-    one.wait_until(zone.owner(zone.last), address, context.patience)
+    try:
+        one.wait_until(zone.owner(zone.last), address, context.patience)
+    except DidNotStart:
+        tables["change"].note(name, "a change under questions was not served")
 
 
 def record(context):
     """One record through the server's own interface; a peer has a method `update` if it has one."""
-    table = Table("record", f"One record of {context.records:,} changed through the server's own interface, to the first right answer", "ms", digits=2, goal="Postern ≤ 1 ms")
+    table = Table("record", f"One record of {context.records:,} changed through the server's own interface, to the first right answer", "ms", digits=2, target=1)
     table.unfair = ["BIND and Knot take RFC 2136 updates and write a journal before they answer."]
     zone = Zone(context.place("zone-record"), "load.contoso.example", context.records)
     zone.updated = True
@@ -254,7 +264,7 @@ def record(context):
 
 
 def file(context):
-    table = Table("file", "A file of 100 records changed, to the first right answer", "ms", digits=1, goal="Postern ≤ 100 ms")
+    table = Table("file", "A file of 100 records changed, to the first right answer", "ms", digits=1, target=100)
     table.unfair = ["Only Postern watches its files; the others are told by a signal (Recursor: a command) right after the change. Postern waits until the file is still (20 ms by default)."]
     for peer in context.able("file"):
         if reason := peer.cannot.get("file"):
@@ -284,7 +294,7 @@ def file(context):
 
 
 def reloads(context):
-    lost = Table("reloads", f"Queries lost during {context.reloads} reloads, one every 100 ms, under full load", "lost", digits=0, goal="Postern 0")
+    lost = Table("reloads", f"Queries lost during {context.reloads} reloads, one every 100 ms, under full load", "lost", digits=0, target=0)
     tail = Table("reloads-latency", "Latency p99.9 meanwhile", "ms", digits=2)
     lost.unfair = ["Postern watches; the others are told by a signal. A server that is still reading joins several changes in one."]
     for peer in context.able("reloads"):
@@ -335,15 +345,20 @@ def latency(context):
             for peer in peers:
                 one = peer.start(work, context.place(f"latency-{key}-{peer.name}"))
                 stack.callback(one.end)
-                one.wait_until_up()
-                right(zone)(one) if key == "private" else warmed(context, listed)(one)
+                if key == "private":
+                    right(zone)(one)
+                else:
+                    one.wait_until_up()
+                    warmed(context, listed)(one)
                 served.append(one)
             highest = {one.peer.name: [] for one in served}
             for turn in range(context.rounds):
                 for one in served:
                     run = undisturbed(context, one, [*questions, "--window", str(context.window), "--seed", str(turn + 1)])
-                    highest[one.peer.name].append(run["rate"])
-            half = {name: statistics.median(rates) / 2 for name, rates in highest.items()}
+                    if run:
+                        highest[one.peer.name].append(run["rate"])
+            served = [one for one in served if highest[one.peer.name]]
+            half = {one.peer.name: statistics.median(highest[one.peer.name]) / 2 for one in served}
             lowest = min(half.values())
             quantiles = {q: Table(f"latency-{key}-{q}", f"Latency {q}, {title}, open loop (Poisson) at half of the highest rate", "µs", names[1], digits=0) for q in ("p50", "p99", "p99.9")}
             for turn in range(context.rounds):

@@ -212,3 +212,19 @@ fn plans_out_of_bounds_are_refused() {
     }
     assert!(load::run(&plan, &Arc::new(Questions::in_turn("nothing")), |_| ()).is_err());
 }
+
+#[test]
+fn a_server_that_limits_the_rate_is_told_from_a_slow_one() {
+    // Every second query is dropped, of the others every second is answered empty with TC: RRL with its usual slip.
+    let (address, stop) = server(|count, packet| {
+        packet[2] |= if count % 4 == 0 { 0x02 } else { 0 };
+        count % 2 == 0
+    });
+    let plan = Plan { load: Load::Closed { window: 20 }, timeout: Duration::from_millis(100), ..short(address) };
+    let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
+    assert!(outcome.rate_limit().unwrap().contains("rate limit"), "{:?}", outcome.tally.truncated);
+    let mut report = Report::new(&questions(), &[]);
+    report.runs.push(Run::new("limited", &outcome));
+    assert!(to_text(&report).contains("RRL") && to_html(&report).contains("RRL"));
+    stop.store(true, Ordering::Relaxed);
+}

@@ -227,6 +227,19 @@ impl Outcome {
         lost as f64 / self.asked().max(1) as f64
     }
 
+    /// Says where the server, rather than being slow, seems to have limited how often it answers.
+    pub fn rate_limit(&self) -> Option<String> {
+        // Rate limits by source (RRL) drop some answers and send others empty with TC, so that real clients come again over TCP.
+        let truncated = self.tally.truncated as f64 / self.tally.answered.max(1) as f64;
+        (self.plan.transport == Transport::Udp && truncated > 0.05 && self.loss() > 0.05).then(|| {
+            format!(
+                "{:.0} % of the queries were lost and {:.0} % of the answers truncated: this looks like a rate limit of the server (RRL), not like its speed",
+                self.loss() * 100.0,
+                truncated * 100.0
+            )
+        })
+    }
+
     /// Says where the generator, not the server, may have been the limit.
     pub fn generator_limits(&self) -> Vec<String> {
         let mut limits = Vec::new();
@@ -371,7 +384,8 @@ fn work(plan: &Plan, questions: &Questions, index: usize, epoch: Instant, second
     let after = process::thread_times();
     // Stragglers are waited for without work: they do not belong into the denominator.
     let elapsed = end.saturating_duration_since(start.0).as_secs_f64().max(1e-9);
-    let share = |after: Duration, before: Duration| after.saturating_sub(before).as_secs_f64() / elapsed;
+    // Waiting may go on behind the end of sending, and is no more than all of the time.
+    let share = |after: Duration, before: Duration| (after.saturating_sub(before).as_secs_f64() / elapsed).min(1.0);
     Ok(Done { tally, busy: share(after.running, start.1.running), waited: share(after.waiting, start.1.waiting), end })
 }
 

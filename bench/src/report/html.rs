@@ -65,6 +65,11 @@ fn write_summary(out: &mut String, report: &Report) -> std::fmt::Result {
         )?;
     }
     out.push_str("</tbody></table>");
+    for run in &report.runs {
+        if let Some(limit) = &run.rate_limit {
+            write!(out, "<p class=\"bad\">{}: {}.</p>", escape(&run.label), escape(limit))?;
+        }
+    }
     write_limits(out, report)
 }
 

@@ -86,6 +86,8 @@ pub struct Run {
     pub generator: Effort,
     /// Where the generator, not the server, may have been the limit.
     pub generator_limits: Vec<String>,
+    /// Where the server seems to have limited how often it answers.
+    pub rate_limit: Option<String>,
     /// What the server needed, if its process was named.
     pub server: Option<ServerUse>,
 }
@@ -247,6 +249,7 @@ impl Run {
             series: outcome.series.iter().map(|moment| SecondReport::of(moment, outcome)).collect(),
             generator: outcome.effort,
             generator_limits: outcome.generator_limits(),
+            rate_limit: outcome.rate_limit(),
             server: outcome.server.clone(),
         }
     }

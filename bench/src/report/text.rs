@@ -125,6 +125,9 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
     for (count, what) in odd.iter().filter(|(count, _)| *count > 0) {
         writeln!(out, "           {count} {what}")?;
     }
+    if let Some(limit) = &run.rate_limit {
+        writeln!(out, "WARNING    {limit}")?;
+    }
     writeln!(out, "             share        p50        p90        p99      p99.9     p99.99        max")?;
     let mut line = |name: &str, share: f64, latency: &Latency| {
         let cells = [latency.p50, latency.p90, latency.p99, latency.p99_9, latency.p99_99, latency.max].map(micros);
