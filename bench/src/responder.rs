@@ -23,7 +23,7 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Starts `threads` that each run `serve` on a socket of its own (`SO_REUSEPORT`) until the flag is set; port 0 picks one.
+    /// Starts `threads` that each run `serve` on a socket of its own (`SO_REUSEPORT` if they are several) until the flag is set; port 0 picks one.
     ///
     /// `serve` gives how many datagrams it answered. The sockets block for at most a tenth of a second.
     pub fn start<S>(listen: SocketAddr, threads: usize, cpus: &[usize], serve: S) -> io::Result<Self>
@@ -31,7 +31,9 @@ impl Responder {
         S: Fn(&UdpSocket, &AtomicBool) -> io::Result<u64> + Send + Clone + 'static,
     {
         let mut responder = Self { address: listen, stop: Arc::default(), threads: Vec::new() };
-        let options = UdpOptions { receive_buffer: RECEIVE_BUFFER, read_timeout: Some(LOOK), ..UdpOptions::default() };
+        // Shared only among our own threads: the system may give one free port to two programs that both share theirs.
+        let reuse_port = threads > 1;
+        let options = UdpOptions { reuse_port, receive_buffer: RECEIVE_BUFFER, read_timeout: Some(LOOK), ..UdpOptions::default() };
         for index in 0..threads.max(1) {
             let socket = bind_udp(responder.address, &options)?;
             responder.address = socket.local_addr()?;

@@ -76,11 +76,8 @@ fn write_summary(out: &mut String, report: &Report) -> std::fmt::Result {
 /// A search has many runs: more than two lines of warnings are folded under one that says how many.
 fn write_limits(out: &mut String, report: &Report) -> std::fmt::Result {
     const WHAT: &str = "the generator was a bottleneck, this is not the server's limit";
-    let limits: Vec<(String, String)> = report
-        .runs
-        .iter()
-        .flat_map(|run| run.generator_limits.iter().map(move |limit| (escape(&run.label), escape(limit))))
-        .collect();
+    let limits: Vec<(String, String)> =
+        report.runs.iter().flat_map(|run| run.generator_limits.iter().map(move |limit| (escape(&run.label), escape(limit)))).collect();
     if limits.len() <= 2 {
         return limits.iter().try_for_each(|(label, limit)| write!(out, "<p class=\"bad\">{label}: {WHAT}: {limit}.</p>"));
     }
