@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use clap::Args;
 use config::Config;
+use control::messages::{Inbox, Messages};
 use control::{Control, http};
 use dns::fallback;
 use dns::server::{Bound, Server};
@@ -102,6 +103,7 @@ struct Up {
     live: Arc<Mutex<Live>>,
     watch: Arc<Watch>,
     control: Arc<Control>,
+    messages: Messages,
 }
 
 impl Up {
@@ -116,12 +118,13 @@ impl Up {
         if strict && report.has_errors() {
             return Err("error: a zone's source is bad, and the server is strict: not started".into());
         }
-        let server =
-            Server::start(config, bound, snapshot, recorder.clone(), None).map_err(|error| format!("error: cannot start: {error}"))?;
+        let (inbox, waiting) = Inbox::new(config);
+        let server = Server::start(config, bound, snapshot, recorder.clone(), Some(inbox.clone()))
+            .map_err(|error| format!("error: cannot start: {error}"))?;
         for address in server.addresses() {
             tracing::info!(target: "postern", %address, "listening");
         }
-        let live = Arc::new(Mutex::new(Live::new(config.clone(), server, writer, logging)));
+        let live = Arc::new(Mutex::new(Live::new(config.clone(), server, writer, logging, inbox.clone())));
         let on_event = live.clone();
         let files = [&config.path, &config.server.zone_table, &config.api.key_file, &config.api.certificate];
         let files = files.into_iter().chain([&config.api.private_key, &config.api.client_ca]);
@@ -129,10 +132,11 @@ impl Up {
         let watch = Watch::start(store, &beside, Box::new(move |store, event| live::lock(&on_event).on_event(store, event)))
             .map_err(|error| format!("error: cannot watch for changes: {error}"))?;
         let watch = Arc::new(watch);
-        let control = {
+        let (control, streams) = {
             let held = live::lock(&live);
             let host = Arc::new(Host::new(&live, &watch, held.standing()));
-            Arc::new(Control { editor: watch.editor(), state: held.server().states(), recorder, host })
+            let control = Control { editor: watch.editor(), state: held.server().states(), recorder, host };
+            (Arc::new(control), held.server().streams())
         };
         let http = http::start(&config.api, api, control.clone()).map_err(|error| format!("error: {error}"))?;
         for address in http.addresses() {
@@ -142,9 +146,11 @@ impl Up {
             tracing::info!(target: "postern", socket = %socket.display(), "the API listens");
         }
         live::lock(&live).set_api(http);
+        let messages = Messages::start(control.clone(), inbox, waiting, streams)
+            .map_err(|error| format!("error: cannot answer updates and signed messages: {error}"))?;
         let now_ready = live.clone();
         let _ = watch.with_store(move |store| live::lock(&now_ready).ready(store)); // none: it ended, which was said
-        Ok(Self { live, watch, control })
+        Ok(Self { live, watch, control, messages })
     }
 
     fn listening(&self) -> Option<SocketAddr> {
@@ -180,6 +186,7 @@ impl Up {
         if let Some((api, drain)) = api {
             api.stop(drain); // first: what it has under way needs the store
         }
+        self.messages.stop();
         drop(self.control);
         drop(self.watch);
         let Ok(live) = Arc::try_unwrap(self.live) else { return }; // the watch, which held the other, has ended

@@ -9,7 +9,10 @@
 #![forbid(unsafe_code)]
 
 pub mod http;
+pub mod messages;
 pub mod transfer;
+pub mod tsig;
+pub mod update;
 mod v1;
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use config::Config;
 use control::http::Http;
+use control::messages::Inbox;
 use dns::fallback;
 use dns::server::Server;
 use zones::snapshot::Snapshot;
@@ -24,6 +25,8 @@ pub struct Live {
     logging: Logging,
     /// From the moment on at which it serves.
     api: Option<Http>,
+    /// Has the keys of the configuration.
+    inbox: Arc<Inbox>,
     /// The last reload was refused, and why.
     refused: Option<String>,
     /// Zones whose source is bad: they serve their last good data, or none.
@@ -39,9 +42,9 @@ pub fn lock(live: &Mutex<Live>) -> MutexGuard<'_, Live> {
 
 impl Live {
     /// A server that just started.
-    pub fn new(config: Config, server: Server, writer: fallback::Writer, logging: Logging) -> Self {
+    pub fn new(config: Config, server: Server, writer: fallback::Writer, logging: Logging, inbox: Arc<Inbox>) -> Self {
         let standing = Standing::new(&config);
-        Self { config, server, writer, logging, api: None, refused: None, bad: Vec::new(), standing }
+        Self { config, server, writer, logging, api: None, inbox, refused: None, bad: Vec::new(), standing }
     }
 
     /// How it is doing, for interfaces.
@@ -141,6 +144,7 @@ impl Live {
         let (snapshot, report) = store.reconfigure(&config);
         report.log();
         self.server.reconfigure(&config, snapshot);
+        self.inbox.configure(&config);
         self.standing.configured(&config);
         self.config = config;
         Ok(())

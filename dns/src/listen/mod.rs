@@ -12,9 +12,10 @@ use crate::manners;
 use crate::query::{Answer, Heard, Patience, walk_into};
 use crate::resolver::{Job, ReplyTo, Submitter};
 use crate::respond::{refuse, respond};
-use crate::state::State;
-use crate::wire::question::{Declined, NotAQuestion, tsig, understand};
+use crate::state::{State, View};
+use crate::wire::question::{Declined, NotAQuestion, Question, tsig, understand};
 use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
 
 pub mod handler;
 pub mod tcp;
@@ -68,7 +69,6 @@ impl Service {
         counters: &Counters,
         way_back: impl FnOnce() -> ReplyTo,
     ) -> Answered {
-        static NOTHING_HEARD: Heard = Heard(Vec::new());
         let answered = |packet: &[u8], length: usize, kind: Kind| {
             counters.answer(kind, &packet[..length]);
             Answered::Now(length)
@@ -117,9 +117,32 @@ impl Service {
                 return answered(packet, length, Kind::new(question.rtype, Source::Server));
             }
         }
-        if walk_into(answer, &question, &view, &NOTHING_HEARD, Patience::Fresh).is_none() {
-            let length = respond(&question, answer, &view, packet, limit);
-            self.recorder.note(&question, client.ip(), answer, &view);
+        self.walk(answer, question, &view, now, packet, client, limit, counters, way_back)
+    }
+
+    /// Answers a question by the path, or hands it to the resolver.
+    #[inline]
+    #[allow(clippy::too_many_arguments)] // as above
+    fn walk<'s>(
+        &self,
+        answer: &mut Answer<'s>,
+        question: Question,
+        view: &View<'s>,
+        now: Now,
+        packet: &mut [u8],
+        client: SocketAddr,
+        limit: usize,
+        counters: &Counters,
+        way_back: impl FnOnce() -> ReplyTo,
+    ) -> Answered {
+        static NOTHING_HEARD: Heard = Heard(Vec::new());
+        let answered = |packet: &[u8], length: usize, kind: Kind| {
+            counters.answer(kind, &packet[..length]);
+            Answered::Now(length)
+        };
+        if walk_into(answer, &question, view, &NOTHING_HEARD, Patience::Fresh).is_none() {
+            let length = respond(&question, answer, view, packet, limit);
+            self.recorder.note(&question, client.ip(), answer, view);
             return answered(packet, length, Kind::new(question.rtype, Source::of(answer, false)));
         }
         let Some(job) = Job::new(packet, question, client, way_back(), limit, now) else { return Answered::Never };
@@ -131,7 +154,7 @@ impl Service {
             }
             Err(job) => {
                 counters.event(Event::Busy);
-                let length = refuse(&job.question, Failure::Busy, &view, packet, limit);
+                let length = refuse(&job.question, Failure::Busy, view, packet, limit);
                 answered(packet, length, Kind::new(rtype, Source::Failed))
             }
         }
@@ -159,5 +182,48 @@ impl Answerer for Streams {
             self.counters.durations.add(start.elapsed(), 1);
         }
         answered
+    }
+}
+
+impl Streams {
+    /// Answers a message whose signature was checked and taken off, as the path does, but never by a fallback (S4). The answer leaves
+    /// `reserve` octets for a signature of its own.
+    ///
+    /// `packet`: the message of `length` octets in front, room for the largest there is.
+    pub fn attend_signed(
+        &self,
+        packet: &mut [u8],
+        length: usize,
+        client: SocketAddr,
+        transport: Transport,
+        reserve: usize,
+        later: mpsc::Sender<Vec<u8>>,
+    ) -> Answered {
+        let state = self.service.state.load();
+        let answered = |packet: &[u8], length: usize, rtype| {
+            self.counters.answer(Kind::new(rtype, Source::Server), &packet[..length]);
+            Answered::Now(length)
+        };
+        let mut question = match understand(&packet[..length]) {
+            Ok(question) => question,
+            Err(NotAQuestion::Declined(declined)) => {
+                let length = manners::decline(&declined, &state.settings, packet);
+                return answered(packet, length, 0);
+            }
+            Err(_) => return Answered::Never,
+        };
+        question.signed = true;
+        let limit = match transport {
+            Transport::Datagram => question.udp_limit(state.settings.udp_size),
+            Transport::Stream => STREAM_LIMIT,
+        };
+        let limit = limit.saturating_sub(reserve).max(question.end); // header and question always fit
+        let now = self.service.clock.now();
+        let view = state.view_of(client.ip(), now);
+        if let Some(length) = manners::answer(&question, &view, packet, length, limit) {
+            return answered(packet, length, question.rtype);
+        }
+        let way_back = || ReplyTo::Tcp(Later::alone(later));
+        self.service.walk(&mut Answer::new(), question, &view, now, packet, client, limit, &self.counters, way_back)
     }
 }

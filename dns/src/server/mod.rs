@@ -46,6 +46,7 @@ pub struct Server {
     resolver: Resolver,
     runtime: Runtime,
     workers: Vec<Worker>,
+    streams: Arc<Streams>,
     connections: Arc<Connections>,
     gauges: Gauges,
     stop_workers: Arc<AtomicBool>,
@@ -90,6 +91,7 @@ impl Server {
         }
         let (stop_streams, stopped) = watch::channel(false);
         let connections = Arc::new(Connections::default());
+        let streams = Arc::new(Streams { service: service.clone(), counters: Counters::shared() });
         for (address, listener) in bound.addresses.iter().zip(bound.tcp) {
             let _enter = runtime.enter();
             let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -106,7 +108,7 @@ impl Server {
         }
         let gauges = Gauges::new(listeners, vitals, connections.clone(), resolver.gauges());
         let addresses = bound.addresses;
-        Ok(Self { assembly, addresses, resolver, runtime, workers, connections, gauges, stop_workers, stop_streams })
+        Ok(Self { assembly, addresses, resolver, runtime, workers, streams, connections, gauges, stop_workers, stop_streams })
     }
 
     /// The addresses that it listens on, UDP and TCP.
@@ -134,6 +136,11 @@ impl Server {
     /// True as long as every thread runs.
     pub fn is_well(&self) -> bool {
         self.gauges.ended().next().is_none()
+    }
+
+    /// The path as streams have it, for those who answer on their own.
+    pub fn streams(&self) -> Arc<Streams> {
+        self.streams.clone()
     }
 
     /// What is counted, by all of its parts.

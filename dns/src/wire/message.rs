@@ -31,6 +31,8 @@ pub struct Record {
     pub answer: bool,
     /// TYPE.
     pub rtype: u16,
+    /// CLASS: that of the question, unless records of every class were read.
+    pub class: u16,
     /// Seconds; values with the top bit set count as 0 (RFC 2181 section 8).
     pub ttl: u32,
     start: usize,
@@ -74,15 +76,20 @@ pub mod flag {
 impl<'m> Message<'m> {
     /// Reads header, question and records. Additional records are looked at only for OPT's extended RCODE.
     pub fn read(bytes: &'m [u8]) -> Result<Self, BadMessage> {
-        Self::read_with(bytes, false)
+        Self::read_as(bytes, false, false)
     }
 
     /// The same for any message of a transfer: all but the first may lack the question (RFC 5936 section 2.2.1), which is then `. TYPE0 IN`.
     pub fn read_part(bytes: &'m [u8]) -> Result<Self, BadMessage> {
-        Self::read_with(bytes, true)
+        Self::read_as(bytes, true, false)
     }
 
-    fn read_with(bytes: &'m [u8], may_lack_question: bool) -> Result<Self, BadMessage> {
+    /// The same with records of every class: an UPDATE says by it what is meant (RFC 2136 section 2.3).
+    pub fn read_update(bytes: &'m [u8]) -> Result<Self, BadMessage> {
+        Self::read_as(bytes, false, true)
+    }
+
+    fn read_as(bytes: &'m [u8], may_lack_question: bool, every_class: bool) -> Result<Self, BadMessage> {
         let word = |at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
         let field = |at| word(at).ok_or(BadMessage::Short);
         let flags = field(2)?;
@@ -112,9 +119,9 @@ impl<'m> Message<'m> {
                 if rtype == rtype::OPT {
                     rcode |= ((ttl >> 24) as u16) << 4;
                 }
-            } else if record_class == class {
+            } else if every_class || record_class == class {
                 let ttl = if ttl > i32::MAX as u32 { 0 } else { ttl };
-                records.push(Record { owner, answer, rtype, ttl, start, end });
+                records.push(Record { owner, answer, rtype, class: record_class, ttl, start, end });
             }
         }
         Ok(Self { bytes, flags, rcode, name, rtype: qtype, class, records })

@@ -1,0 +1,253 @@
+//! DNS messages that are not the path's: their signatures, and who answers them.
+//!
+//! ```text
+//! listeners ─▶ Inbox (bounded) ─▶ TSIG ─┬─ UPDATE ─▶ update
+//!                                       ├─ questions ─▶ the path, without fallback
+//!                                       └─ answers are signed on their way back
+//! ```
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use config::Config;
+use config::model::Action;
+use dns::ede::rcode;
+use dns::listen::Streams;
+use dns::listen::handler::{Handler, Kind, Request};
+use dns::listen::tcp::Answered;
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::Control;
+use crate::tsig::{self, Key, Keyring, Signer};
+use crate::update;
+
+mod reply;
+
+pub use reply::reply;
+
+/// Messages that may wait: one more is SERVFAIL. Of 64 KiB each at most, and few are.
+const WAITING: usize = 512;
+/// Messages that are answered at a time.
+const AT_A_TIME: usize = 256;
+/// Threads that answer them.
+const THREADS: usize = 2;
+
+/// Takes messages from the listeners.
+#[derive(Debug)]
+pub struct Inbox {
+    queue: mpsc::Sender<Box<Request>>,
+    keyring: ArcSwap<Keyring>,
+    has_keys: AtomicBool,
+    can_sign: AtomicBool,
+    udp_size: AtomicU64,
+}
+
+/// The other side of an [`Inbox`].
+#[derive(Debug)]
+pub struct Waiting(mpsc::Receiver<Box<Request>>);
+
+/// Answers messages, on threads of their own.
+pub struct Messages {
+    runtime: Runtime,
+}
+
+/// Who sent a message.
+#[derive(Debug)]
+pub struct Sender {
+    /// The keys that are the client's: the one it signed with, or those it needs no signature for.
+    pub keys: Vec<Arc<Key>>,
+    /// Signs the answer.
+    pub signer: Option<Signer>,
+}
+
+/// What answering takes.
+struct Desk {
+    control: Arc<Control>,
+    inbox: Arc<Inbox>,
+    streams: Arc<Streams>,
+    /// Second in which a hint was logged last.
+    hinted: AtomicU64,
+}
+
+impl Inbox {
+    /// With the keys of a configuration.
+    pub fn new(config: &Config) -> (Arc<Self>, Waiting) {
+        let (queue, waiting) = mpsc::channel(WAITING);
+        let inbox = Self {
+            queue,
+            keyring: ArcSwap::default(),
+            has_keys: AtomicBool::new(false),
+            can_sign: AtomicBool::new(false),
+            udp_size: AtomicU64::new(0),
+        };
+        inbox.configure(config);
+        (Arc::new(inbox), Waiting(waiting))
+    }
+
+    /// Takes over the keys of another configuration.
+    pub fn configure(&self, config: &Config) {
+        let keyring = Keyring::new(config);
+        self.has_keys.store(keyring.allows(Action::Update), Relaxed);
+        self.can_sign.store(keyring.can_sign(), Relaxed);
+        self.udp_size.store(config.server.udp_size.into(), Relaxed);
+        self.keyring.store(Arc::new(keyring));
+    }
+
+    /// The keys of the moment.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        self.keyring.load_full()
+    }
+
+    fn udp_size(&self) -> u16 {
+        self.udp_size.load(Relaxed) as u16
+    }
+}
+
+impl Handler for Inbox {
+    fn wants(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Update => self.has_keys.load(Relaxed) || self.can_sign.load(Relaxed),
+            Kind::Notify | Kind::Transfer | Kind::Signed => self.can_sign.load(Relaxed),
+        }
+    }
+
+    fn take(&self, request: Box<Request>) -> Result<(), Box<Request>> {
+        self.queue.try_send(request).map_err(|error| error.into_inner())
+    }
+}
+
+impl Messages {
+    /// Starts answering.
+    pub fn start(control: Arc<Control>, inbox: Arc<Inbox>, waiting: Waiting, streams: Arc<Streams>) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("messages").enable_all().build()?;
+        let desk = Arc::new(Desk { control, inbox, streams, hinted: AtomicU64::new(0) });
+        runtime.spawn(serve(desk, waiting.0));
+        Ok(Self { runtime })
+    }
+
+    /// Ends; what is under way is not answered.
+    pub fn stop(self) {
+        self.runtime.shutdown_timeout(Duration::from_millis(100));
+    }
+}
+
+async fn serve(desk: Arc<Desk>, mut waiting: mpsc::Receiver<Box<Request>>) {
+    let places = Arc::new(Semaphore::new(AT_A_TIME));
+    while let Some(request) = waiting.recv().await {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let desk = desk.clone();
+        tokio::spawn(async move {
+            desk.answer(request).await;
+            drop(place);
+        });
+    }
+}
+
+impl Desk {
+    async fn answer(&self, mut request: Box<Request>) {
+        let (client, udp_size) = (request.client.ip(), self.inbox.udp_size());
+        let keyring = self.inbox.keyring();
+        let record = match tsig::find(&request.packet) {
+            Ok(record) => record,
+            Err(_) => {
+                let answer = reply(&request.packet, rcode::FORMERR, None, udp_size);
+                return request.answer(&answer);
+            }
+        };
+        let Some(record) = record else {
+            let keys = keyring.unsigned(client).cloned().collect();
+            return self.dispatch(request, Sender { keys, signer: None }).await;
+        };
+        match keyring.verify(&request.packet, &record, client, now()) {
+            Ok(verified) => {
+                request.packet = verified.message;
+                self.dispatch(request, Sender { keys: vec![verified.key], signer: Some(verified.signer) }).await
+            }
+            Err(rejected) => {
+                if let Some(hint) = &rejected.hint {
+                    self.hint(hint, client);
+                }
+                // A TSIG record that is none is FORMERR (RFC 8945 section 5.2.2.1), all else NOTAUTH (section 5.3.2).
+                let code = rejected.error.map_or(rcode::FORMERR, |_| rcode::NOTAUTH);
+                let mut answer = reply(&request.packet, code, None, udp_size);
+                rejected.put_on(&mut answer);
+                request.answer(&answer)
+            }
+        }
+    }
+
+    async fn dispatch(&self, request: Box<Request>, sender: Sender) {
+        match request.kind {
+            Kind::Update => self.update(request, sender).await,
+            Kind::Signed | Kind::Transfer | Kind::Notify => self.question(request, sender).await,
+        }
+    }
+
+    async fn update(&self, request: Box<Request>, mut sender: Sender) {
+        let client = request.client.ip();
+        let who = sender.keys.first().map(|key| key.policy.name.clone()).unwrap_or_default();
+        let is_signed = sender.signer.is_some();
+        let told = update::answer(&self.control, &request.packet, sender.keys, client).await;
+        if let Some((_, why)) = &told.error {
+            // Strangers must not fill the log.
+            match is_signed {
+                true => tracing::info!(target: "postern::update", %client, key = who, rcode = told.rcode, "update refused: {why}"),
+                false => tracing::debug!(target: "postern::update", %client, rcode = told.rcode, "update refused: {why}"),
+            }
+        }
+        let error = told.error.as_ref().map(|(code, text)| (*code, text.as_str()));
+        let mut answer = reply(&request.packet, told.rcode, error, self.inbox.udp_size());
+        if let Some(signer) = &mut sender.signer {
+            signer.sign(&mut answer, now());
+        }
+        request.answer(&answer);
+    }
+
+    /// A question whose signature is right, answered by the path.
+    async fn question(&self, request: Box<Request>, mut sender: Sender) {
+        const LARGEST: usize = 65_535;
+        let (later, mut coming) = mpsc::channel(1);
+        let length = request.packet.len();
+        let mut buffer = vec![0; LARGEST];
+        buffer[..length].copy_from_slice(&request.packet);
+        let reserve = sender.signer.as_ref().map_or(0, Signer::reserve);
+        let mut answer = match self.streams.attend_signed(&mut buffer, length, request.client, request.transport, reserve, later) {
+            Answered::Now(length) => {
+                buffer.truncate(length);
+                buffer
+            }
+            Answered::Later => match coming.recv().await {
+                Some(answer) => answer,
+                None => return,
+            },
+            Answered::Never => return,
+        };
+        if let Some(signer) = &mut sender.signer {
+            signer.sign(&mut answer, now());
+        }
+        request.answer(&answer);
+    }
+
+    /// At most one hint a second.
+    fn hint(&self, hint: &str, client: std::net::IpAddr) {
+        let second = now();
+        if self.hinted.swap(second, Relaxed) != second {
+            tracing::warn!(target: "postern::tsig", %client, "{hint}");
+        }
+    }
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl std::fmt::Debug for Messages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Messages").finish_non_exhaustive()
+    }
+}
