@@ -170,7 +170,7 @@ fn who_may_change_what_is_the_keys_policy() {
         (Some(format!("hmac-md5:old:{SECRET}")), host, "NOERROR"),
         (Some(format!("hmac-md5:all:{SECRET}")), host, "BADKEY"),
         (Some(format!("hmac-sha256:nobody:{SECRET}")), host, "BADKEY"),
-        (Some(format!("hmac-sha256:all:{}", SECRET.replace('c', "d"))), host, "BADSIG"),
+        (Some(format!("hmac-sha256:all:{}", SECRET.replacen('c', "d", 1))), host, "BADSIG"),
         (None, host, "REFUSED"),
     ] {
         assert_eq!(try_with(who.as_deref(), commands), want, "{who:?} {commands}");

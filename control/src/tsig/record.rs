@@ -115,7 +115,7 @@ impl Record {
         message.extend_from_slice(&self.error.to_be_bytes());
         message.extend_from_slice(&(self.other.len() as u16).to_be_bytes());
         message.extend_from_slice(&self.other);
-        let additionals = u16::from_be_bytes([message[10], message[11]]) + 1;
+        let additionals = u16::from_be_bytes([message[10], message[11]]).wrapping_add(1);
         message[10..12].copy_from_slice(&additionals.to_be_bytes());
     }
 
