@@ -38,6 +38,7 @@ mod syntax;
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::Config;
 pub use parse::{Loaded, load, parse};
+pub use preset::preset_zones;
 pub use sample::{reference, sample};
 pub use schema::json_schema;
 

@@ -2,6 +2,11 @@
 
 use crate::kind::{Preset, Word};
 
+/// The zones of a preset, by its word; none: there is no such preset.
+pub fn preset_zones(word: &str) -> Option<&'static [&'static str]> {
+    Preset::WORDS.iter().find(|known| known.text == word).map(|known| known.value.zones())
+}
+
 impl Preset {
     /// What one writes, and what it stands for.
     pub(crate) const WORDS: [Word<Self>; 2] = [

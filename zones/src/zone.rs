@@ -179,6 +179,25 @@ impl Zone {
         std::iter::once((apex, self.soa())).chain(self.shards.iter().flat_map(|shard| self.records_of(shard)))
     }
 
+    /// Every RRset of the names that follow `owner` in the order of [`Zone::records`], which holds as long as [`Zone::layout`] does:
+    /// changes of other names in between neither hide a name nor show one twice.
+    pub fn records_after<'z>(&'z self, owner: &NameBuf) -> impl Iterator<Item = (NameBuf, RrSet<'z>)> + use<'z> {
+        let owner: Box<[u8]> = self.relative(owner, 0).into();
+        let hash = shard::hash(&owner);
+        let place = shard::shard_of(hash, self.shards.len());
+        let here = self.shards[place].nodes().filter(move |(low, node)| (*low, node.owner()) > (hash as u32, &owner));
+        let later = self.shards[place + 1..].iter().flat_map(|shard| shard.nodes());
+        here.chain(later).flat_map(move |(_, node)| {
+            let owner = self.absolute(node.owner());
+            node.sets().map(move |set| (owner.clone(), set))
+        })
+    }
+
+    /// What the order of its records depends on: it changes when the zone has grown much.
+    pub fn layout(&self) -> usize {
+        self.shards.len()
+    }
+
     /// Every RRset of a shard with its owner.
     pub(crate) fn records_of<'z>(&'z self, shard: &'z Shard) -> impl Iterator<Item = (NameBuf, RrSet<'z>)> {
         shard.nodes().flat_map(move |(_, node)| {

@@ -1,22 +1,55 @@
 //! `/v1`: zones and records as Postern has them.
 //!
 //! A route and its description are one thing ([`utoipa_axum::routes`]): what is served is what `/v1/openapi.json` says.
+//!
+//! * [`zones`]: which zones there are; made, set, given up; what happened to them
+//! * [`rrsets`]: the records, RRset by RRset or many at once
+//! * [`files`]: records from and to files
+//! * [`server`]: networks, reload
+//! * [`records`], [`change`]: how records are written in JSON, and what came of a change
 
-use axum::extract::State;
-use axum::{Json, Router};
-use serde::Serialize;
 use std::sync::Arc;
+
+use axum::{Json, Router};
+use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
-use utoipa::{OpenApi, ToSchema};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::Control;
-use crate::http::{Caller, Problem, Shared};
+use crate::http::{Problem, Shared};
 
+mod change;
+mod files;
+mod records;
+mod rrsets;
+mod server;
+mod zones;
+
+/// The document without its paths.
 #[derive(OpenApi)]
-#[openapi(info(title = "Postern", description = "Zones and records of a Postern server."))]
+#[openapi(
+    info(
+        title = "Postern",
+        description = "Zones and records of a Postern server.\n\nNames are given absolute, with the final dot. They are taken with it \
+                       or without: a name without it that does not lie in the zone is relative to the zone, `@` is the zone itself. \
+                       RDATA is in presentation format (RFC 1035 section 5.1), and names in it are absolute.\n\nA zone is named \
+                       `name`, or `name@network` where several have one name. Errors are those of RFC 9457."
+    ),
+    modifiers(&Keys),
+    security((), ("bearer" = []), ("key" = []))
+)]
 struct Api;
+
+struct Keys;
+
+impl utoipa::Modify for Keys {
+    fn modify(&self, document: &mut Document) {
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+        components.add_security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key"))));
+    }
+}
 
 /// The routes, and the document that describes them.
 pub(crate) fn routes() -> Router<Shared> {
@@ -27,20 +60,81 @@ pub(crate) fn routes() -> Router<Shared> {
 
 /// Every route with its description.
 fn described() -> (Router<Shared>, Document) {
-    OpenApiRouter::with_openapi(Api::openapi()).routes(routes!(networks)).split_for_parts()
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(zones::list, zones::create))
+        .routes(routes!(zones::show, zones::set, zones::remove))
+        .routes(routes!(zones::history))
+        .routes(routes!(rrsets::list, rrsets::change))
+        .routes(routes!(rrsets::show, rrsets::put, rrsets::patch, rrsets::remove))
+        .routes(routes!(files::import))
+        .routes(routes!(files::export))
+        .routes(routes!(server::networks))
+        .routes(routes!(server::reload))
+        .split_for_parts()
 }
 
-/// A network.
-#[derive(Debug, Serialize, ToSchema)]
-struct Network {
-    /// Its name; `default` is everybody else.
-    name: String,
+/// The ways in which every request may be refused.
+#[derive(utoipa::IntoResponses)]
+#[allow(dead_code)] // read by the description alone
+pub(crate) enum Refusals {
+    /// It cannot be read.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Unreadable(#[to_schema] Problem),
+    /// No key, or none that is known.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unknown(#[to_schema] Problem),
+    /// The key does not reach so far.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(#[to_schema] Problem),
+    /// There is no such thing.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Missing(#[to_schema] Problem),
+    /// It took too long.
+    #[response(status = 408, content_type = "application/problem+json")]
+    Slow(#[to_schema] Problem),
+    /// Something else writes the zone, the zone exists, or its name alone does not say which one is meant.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(#[to_schema] Problem),
+    /// What `If-Match` or `If-None-Match` asks for is not so.
+    #[response(status = 412, content_type = "application/problem+json")]
+    Precondition(#[to_schema] Problem),
+    /// The body is longer than `api.max-body`.
+    #[response(status = 413, content_type = "application/problem+json")]
+    Large(#[to_schema] Problem),
+    /// The body is of a kind that is not taken.
+    #[response(status = 415, content_type = "application/problem+json")]
+    Kind(#[to_schema] Problem),
+    /// It breaks a rule of zones; each thing that is wrong is listed.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Invalid(#[to_schema] Problem),
+    /// More than `api.rate` requests a second.
+    #[response(status = 429, content_type = "application/problem+json")]
+    Often(#[to_schema] Problem),
 }
 
-/// The networks of the configuration.
-#[utoipa::path(get, path = "/v1/networks", responses((status = 200, body = [Network]), (status = 401, body = Problem), (status = 403, body = Problem)))]
-async fn networks(caller: Caller, State(control): State<Arc<Control>>) -> Result<Json<Vec<Network>>, Problem> {
-    caller.must_see_all()?;
-    let state = control.state.load();
-    Ok(Json(state.snapshot.networks().map(|(_, network)| Network { name: network.name.to_string() }).collect()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_has_words_and_an_id_of_its_own() {
+        let (_, document) = described();
+        let document = serde_json::to_value(document).unwrap();
+        assert_eq!(document["openapi"], "3.1.0");
+        let mut ids = Vec::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                assert!(operation["summary"].as_str().is_some_and(|words| words.ends_with('.')), "{method} {path}");
+                ids.push(operation["operationId"].as_str().unwrap().to_owned());
+                for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+                    let parameters = operation["parameters"].as_array().unwrap();
+                    assert!(parameters.iter().any(|parameter| parameter["name"] == name), "{method} {path}");
+                }
+            }
+        }
+        let all = ids.len();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), all);
+    }
 }

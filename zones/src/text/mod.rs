@@ -41,7 +41,7 @@ use crate::record::{Position, Problem, RecordSink};
 pub use azure::read_azure;
 pub use hosts::read_hosts;
 pub use report::MAX_SHOWN;
-pub use write::{ZoneFileWriter, record_line};
+pub use write::{ZoneFileWriter, data_text, record_line};
 pub use zonefile::read_zone_file;
 
 /// TTL of records that Azure makes for a private endpoint, seconds: for sources that say none.

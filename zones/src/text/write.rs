@@ -53,14 +53,19 @@ impl<'o, W: Write> ZoneFileWriter<'o, W> {
     }
 }
 
-/// One record as a line of its own, its owner absolute, without line end: for messages and interfaces.
-pub fn record_line(owner: &NameBuf, ttl: u32, rtype: u16, rdata: &[u8]) -> String {
+/// RDATA in presentation format, names in it absolute; octet by octet (RFC 3597) where it is not of its type.
+pub fn data_text(rtype: u16, rdata: &[u8]) -> String {
     let mut data = String::new();
     if write_rdata(rtype, rdata, &mut data).is_err() {
         data.clear();
         let _ = write_generic(rdata, &mut data); // a string takes everything
     }
-    format!("{owner} {ttl} IN {} {data}", type_name(rtype))
+    data
+}
+
+/// One record as a line of its own, its owner absolute, without line end: for messages and interfaces.
+pub fn record_line(owner: &NameBuf, ttl: u32, rtype: u16, rdata: &[u8]) -> String {
+    format!("{owner} {ttl} IN {} {}", type_name(rtype), data_text(rtype, rdata))
 }
 
 /// `@`, a name relative to `origin`, or an absolute one.

@@ -1,0 +1,201 @@
+//! A change from its request to what is told of it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Json;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use zones::edit::{Done, Edit, Refusal, Via, ZoneRef};
+use zones::name::WireName;
+use zones::zone::{Change, Zone, rtype};
+
+use super::records::{RrSet, find, zone_etag};
+use crate::Control;
+use crate::http::{Caller, Fault, Problem};
+
+/// Whether a change is made.
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Dry {
+    /// Only say what would happen.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What a change did, or would do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Changed {
+    /// The zone, absolute.
+    zone: String,
+    /// Nothing was changed: this is what would happen.
+    dry_run: bool,
+    /// Serial before.
+    serial_before: u32,
+    /// Serial now; the same where nothing differs.
+    serial: u32,
+    /// Generation of the data that serves it.
+    generation: u64,
+    /// RRsets that are new.
+    added: usize,
+    /// RRsets that are otherwise.
+    changed: usize,
+    /// RRsets that are gone.
+    removed: usize,
+    /// The first 1,000 of them.
+    rrsets: Vec<ChangedSet>,
+    /// What was probably not meant, and what was left out.
+    warnings: Vec<String>,
+}
+
+/// An RRset that is different.
+#[derive(Debug, Serialize, ToSchema)]
+struct ChangedSet {
+    /// As it was; null: it was not there.
+    before: Option<RrSet>,
+    /// As it is; null: it is gone.
+    after: Option<RrSet>,
+}
+
+/// RRsets that are told of one change.
+const MOST_TOLD: usize = 1_000;
+
+/// Names of the RRsets that a change touched, from the thread that made it.
+type Touched = Arc<Mutex<Vec<(WireName, u16)>>>;
+
+/// What is asked of a zone before it is changed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Conditions {
+    matches: Option<String>,
+    none_matches: Option<String>,
+}
+
+impl Conditions {
+    /// `If-Match` and `If-None-Match` (RFC 9110 section 13.1).
+    pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let text = |name: HeaderName| -> Result<Option<String>, Problem> {
+            let Some(value) = headers.get(&name) else { return Ok(None) };
+            let bad = |_| Problem::new(axum::http::StatusCode::BAD_REQUEST, format!("`{name}` cannot be read"));
+            value.to_str().map(|text| Some(text.to_owned())).map_err(bad)
+        };
+        Ok(Self { matches: text(header::IF_MATCH)?, none_matches: text(header::IF_NONE_MATCH)? })
+    }
+
+    /// Refuses unless they hold of what has this tag; none: it does not exist.
+    pub fn hold(&self, what: &str, etag: Option<&str>) -> Result<(), Refusal> {
+        let has = |list: &str, tag: &str| list.split(',').map(str::trim).any(|one| one == "*" || one == tag);
+        let is = |tag: Option<&str>| tag.map_or_else(|| "is not there".into(), |tag| format!("is {tag}"));
+        let rcode = if etag.is_some() { 7 } else { 8 }; // YXRRSET, NXRRSET (RFC 2136 section 2.2)
+        if let Some(list) = &self.matches
+            && !etag.is_some_and(|tag| has(list, tag))
+        {
+            return Err(Refusal::Precondition { message: format!("`If-Match: {list}`: {what} {}", is(etag)), rcode });
+        }
+        if let Some(list) = &self.none_matches
+            && etag.is_some_and(|tag| has(list, tag))
+        {
+            return Err(Refusal::Precondition { message: format!("`If-None-Match: {list}`: {what} {}", is(etag)), rcode });
+        }
+        Ok(())
+    }
+}
+
+/// The answer to a change: what it did, and the zone's new tag.
+pub(super) type Answer = ([(HeaderName, HeaderValue); 1], Json<Changed>);
+
+/// Makes a change of a zone. Of what is refused, `pointers` says where in the body each change stands; without one it is the body.
+pub(super) async fn make(
+    control: &Control,
+    caller: &Caller,
+    zone: &str,
+    dry: Dry,
+    pointers: Vec<String>,
+    notes: Vec<String>,
+    make: impl FnOnce(&Zone) -> Result<Vec<Change>, Refusal> + Send + 'static,
+) -> Result<Answer, Problem> {
+    let touched = Touched::default();
+    let told = touched.clone();
+    let edit = Edit {
+        zone: ZoneRef::parse(zone),
+        author: caller.author(Via::Api),
+        make: Box::new(move |zone| {
+            let changes = make(zone)?;
+            let names = changes.iter().map(|change| (change.owner.clone(), change.rtype)).collect();
+            *told.lock().unwrap_or_else(PoisonError::into_inner) = names;
+            Ok(changes)
+        }),
+        is_dry: dry.dry_run,
+    };
+    let done = control.edit(edit).await.map_err(|refusal| placed(refusal, &pointers))?;
+    let touched = std::mem::take(&mut *touched.lock().unwrap_or_else(PoisonError::into_inner));
+    let tag = HeaderValue::from_str(&zone_etag(&done.after)).unwrap_or(HeaderValue::from_static("")); // a number in quotes
+    Ok(([(header::ETAG, tag)], Json(Changed::of(&done, touched, dry, notes))))
+}
+
+/// The problem of a refusal, with each change at its place in the body.
+fn placed(refusal: Refusal, pointers: &[String]) -> Problem {
+    let Refusal::Invalid(refused) = refusal else { return refusal.into() };
+    let pointer = |change: usize| pointers.get(change).cloned().unwrap_or_default();
+    Problem::invalid(refused.into_iter().map(|refused| Fault { pointer: pointer(refused.change), detail: refused.message }).collect())
+}
+
+impl Changed {
+    fn of(done: &Done, touched: Vec<(WireName, u16)>, dry: Dry, notes: Vec<String>) -> Self {
+        let mut names: BTreeSet<(WireName, u16)> = touched.into_iter().collect();
+        if done.before.soa() != done.after.soa() && !done.before.soa().same_data(&done.after.soa()) {
+            names.insert((done.after.apex().clone(), rtype::SOA));
+        }
+        let set = |zone: &Zone, owner: &WireName, rtype: u16| {
+            let owner = owner.to_buf();
+            find(zone, &owner, rtype).map(|set| RrSet::of(&owner, &set))
+        };
+        let differs = |(owner, rtype): &(WireName, u16)| {
+            let owner = owner.to_buf();
+            match (find(&done.before, &owner, *rtype), find(&done.after, &owner, *rtype)) {
+                (Some(before), Some(after)) => !before.same_data(&after),
+                (before, after) => before.is_some() != after.is_some(),
+            }
+        };
+        let told = names.iter().filter(|name| differs(name)).take(MOST_TOLD);
+        let rrsets =
+            told.map(|(owner, rtype)| ChangedSet { before: set(&done.before, owner, *rtype), after: set(&done.after, owner, *rtype) });
+        Self {
+            zone: done.after.apex().to_string(),
+            dry_run: dry.dry_run,
+            serial_before: done.before.serial(),
+            serial: done.after.serial(),
+            generation: done.generation,
+            added: done.difference.added,
+            changed: done.difference.changed,
+            removed: done.difference.removed,
+            rrsets: rrsets.collect(),
+            warnings: done.warnings.iter().cloned().chain(notes).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_hold_of_tags_as_rfc_9110_has_them() {
+        let of = |name: &str, value: &str| {
+            let name: HeaderName = name.parse().unwrap();
+            Conditions::of(&[(name, value.parse().unwrap())].into_iter().collect()).unwrap()
+        };
+        for (name, value, tag, good) in [
+            ("if-match", "\"a\"", Some("\"a\""), true),
+            ("if-match", "\"b\", \"a\"", Some("\"a\""), true),
+            ("if-match", "\"b\"", Some("\"a\""), false),
+            ("if-match", "*", Some("\"a\""), true),
+            ("if-match", "*", None, false),
+            ("if-none-match", "*", None, true),
+            ("if-none-match", "*", Some("\"a\""), false),
+            ("if-none-match", "\"b\"", Some("\"a\""), true),
+        ] {
+            assert_eq!(of(name, value).hold("it", tag).is_ok(), good, "{name}: {value} of {tag:?}");
+        }
+    }
+}

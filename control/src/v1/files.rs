@@ -1,0 +1,284 @@
+//! Records from and to files.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use config::model::Format;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use zones::name::{NameBuf, WireName};
+use zones::record::{Position, Problem as Wrong, RecordRef, RecordSink, Severity};
+use zones::snapshot::{Link, Snapshot};
+use zones::text;
+use zones::zone::{Change, DEFAULT_TTL, Zone, next_serial, rtype, serial_rose};
+
+use super::Refusals;
+use super::change::{self, Answer, Changed, Conditions, Dry};
+use super::records::{changeable, data, hosted, zone_etag};
+use crate::Control;
+use crate::http::{Caller, Fault, Path, Problem, Query, Shared, read};
+
+/// How a file goes into a zone.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct How {
+    /// What happens to what the file does not have.
+    #[serde(default)]
+    #[param(inline)]
+    mode: Mode,
+    /// What the file is; absent: told from its first bytes.
+    #[serde(default)]
+    #[param(inline)]
+    format: FileFormat,
+    /// Only say what would happen.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What happens to what a file does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    /// It stays. An RRset of the file takes the place of the zone's.
+    #[default]
+    Merge,
+    /// It goes, but for the SOA and the NS records of the zone itself.
+    Replace,
+}
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum FileFormat {
+    /// Told from its first bytes.
+    #[default]
+    Auto,
+    /// A zone file.
+    Zone,
+    /// A hosts file.
+    Hosts,
+    /// JSON of Azure in any of its shapes.
+    Azure,
+}
+
+/// Problems that are told of one file.
+const MOST_TOLD: usize = 1_000;
+
+/// Reads a zone file, a hosts file or Azure's JSON into a zone, whole or not at all.
+#[utoipa::path(post, path = "/v1/zones/{zone}/import", operation_id = "import", tag = "records",
+    request_body(content = String, content_type = "text/plain", description = "The file as it is."),
+    params(("zone" = String, Path, description = "The zone."), How,
+        ("If-Match" = Option<String>, Header, description = "Tag that the zone must have.")),
+    responses((status = 200, body = Changed), Refusals))]
+pub(super) async fn import(
+    caller: Caller,
+    State(shared): State<Shared>,
+    Path(zone): Path<String>,
+    Query(how): Query<How>,
+    request: Request,
+) -> Result<Answer, Problem> {
+    let control = &shared.control;
+    let (link, state) = {
+        let state = control.state.load_full();
+        (changeable(&state.snapshot, &caller, &zone)?.clone(), state)
+    };
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if !kind.is_empty() && !kind.starts_with("text/") && !matches!(kind.as_str(), "application/json" | "application/octet-stream") {
+        let detail = "send the file as `text/plain`, `text/dns`, `application/json` or `application/octet-stream`";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    }
+    let conditions = Conditions::of(request.headers())?;
+    let bytes = read(request, &shared).await?;
+    let format = match how.format {
+        FileFormat::Auto => Format::Auto,
+        FileFormat::Zone => Format::Zone,
+        FileFormat::Hosts => Format::Hosts,
+        FileFormat::Azure => Format::Azure,
+    };
+    let reading = tokio::task::spawn_blocking(move || File::read(&bytes, format, &state, &link)).await;
+    let file = reading.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the file cannot be read"))??;
+    let (notes, pointers) = (file.notes, file.places);
+    let (sets, soa) = (file.sets, file.soa);
+    change::make(control, &caller, &zone, Dry { dry_run: how.dry_run }, pointers, notes, move |zone| {
+        conditions.hold("the zone", Some(&zone_etag(zone)))?;
+        Ok(match how.mode {
+            Mode::Merge => sets,
+            Mode::Replace => replace(zone, sets, soa),
+        })
+    })
+    .await
+}
+
+/// Records of a file, by RRset.
+#[derive(Default)]
+struct File {
+    sets: Vec<Change>,
+    /// `line:column` of the first record of each set.
+    places: Vec<String>,
+    /// RDATA and TTL of the SOA.
+    soa: Option<(Box<[u8]>, u32)>,
+    notes: Vec<String>,
+}
+
+impl File {
+    /// Reads a file for a zone. Names that belong to another zone are left out, and told of.
+    fn read(bytes: &[u8], format: Format, state: &dns::state::State, link: &Link) -> Result<Self, Problem> {
+        let name = Arc::new(PathBuf::from("body"));
+        let format = if format == Format::Auto { text::detect(&name, bytes) } else { format };
+        let apex = link.hosted.apex.to_buf();
+        let mut sink =
+            Sink { apex: &apex, snapshot: &state.snapshot, link, file: Self::default(), by_name: HashMap::new(), left_out: Vec::new() };
+        let mut problems: Vec<Wrong> = Vec::new();
+        text::read(format, bytes, &name, &apex, None, &state.table, &mut sink, &mut problems);
+        let Sink { mut file, left_out, .. } = sink;
+        let mut faults: Vec<Fault> = Vec::new();
+        for problem in problems.into_iter().take(MOST_TOLD) {
+            let help = if problem.help.is_empty() { String::new() } else { format!(" ({})", problem.help) };
+            let place = format_place(problem.at);
+            match problem.severity {
+                Severity::Error => faults.push(Fault { pointer: place, detail: format!("{}{help}", problem.message) }),
+                Severity::Warning => file.notes.push(format!("{place}: {}{help}", problem.message)),
+            }
+        }
+        if format == Format::Zone {
+            // A zone file is one zone's: a name outside it is a mistake. The others are lists of whatever there is.
+            let out = left_out.iter().take(MOST_TOLD);
+            faults.extend(
+                out.map(|(at, name)| Fault { pointer: format_place(*at), detail: format!("{name} does not lie in the zone {apex}") }),
+            );
+        } else if let Some((_, first)) = left_out.first() {
+            file.notes.push(format!("{} records of other zones were left out, the first is {first}", left_out.len()));
+        }
+        if faults.is_empty() { Ok(file) } else { Err(Problem::invalid(faults)) }
+    }
+}
+
+fn format_place(at: Position) -> String {
+    format!("{}:{}", at.line, at.column)
+}
+
+/// Gathers records into RRsets.
+struct Sink<'s> {
+    apex: &'s NameBuf,
+    snapshot: &'s Snapshot,
+    link: &'s Link,
+    file: File,
+    by_name: HashMap<(WireName, u16), usize>,
+    left_out: Vec<(Position, NameBuf)>,
+}
+
+impl RecordSink for Sink<'_> {
+    fn record(&mut self, record: RecordRef<'_>) {
+        let RecordRef { owner, rtype, ttl, rdata, at } = record;
+        let is_here = owner.is_under(self.apex.as_wire()) && !self.has_longer_zone(owner);
+        let ttl = ttl.unwrap_or(DEFAULT_TTL);
+        if !is_here {
+            self.left_out.push((at, owner.clone()));
+        } else if rtype == rtype::SOA && *owner == *self.apex {
+            self.file.soa = Some((rdata.into(), ttl));
+        } else {
+            let next = self.file.sets.len();
+            match *self.by_name.entry((owner.to_wire_name(), rtype)).or_insert(next) {
+                place if place == next => {
+                    self.file.sets.push(Change::set(owner, rtype, ttl, [rdata.into()]));
+                    self.file.places.push(format_place(at));
+                }
+                place => {
+                    let set = &mut self.file.sets[place];
+                    set.ttl = set.ttl.min(ttl); // RFC 2181 section 5.2: one TTL a set
+                    set.rdata.push(rdata.into());
+                }
+            }
+        }
+    }
+}
+
+impl Sink<'_> {
+    /// True where another zone of the same network is nearer to the name.
+    fn has_longer_zone(&self, owner: &NameBuf) -> bool {
+        let network = self.link.networks.first().map(|id| self.snapshot.network(*id));
+        let nearest = network.and_then(|network| network.zone_of(owner, 0));
+        nearest.is_some_and(|nearest| nearest.apex != self.link.hosted.apex)
+    }
+}
+
+/// What makes a zone hold the sets of a file and no others, but for its SOA and its own NS where the file has none.
+fn replace(zone: &Zone, mut sets: Vec<Change>, soa: Option<(Box<[u8]>, u32)>) -> Vec<Change> {
+    let apex = zone.apex().to_buf();
+    let kept: std::collections::HashSet<(WireName, u16)> = sets.iter().map(|set| (set.owner.clone(), set.rtype)).collect();
+    for (owner, set) in zone.records() {
+        let is_own = owner == apex && matches!(set.rtype, rtype::SOA | rtype::NS);
+        if !is_own && !kept.contains(&(owner.to_wire_name(), set.rtype)) {
+            sets.push(Change::set(&owner, set.rtype, 0, []));
+        }
+    }
+    if let Some((mut rdata, ttl)) = soa
+        && let Some(at) = rdata.len().checked_sub(20)
+    {
+        // The serial goes on from ours, whatever the file says: it must never fall.
+        let given = u32::from_be_bytes([rdata[at], rdata[at + 1], rdata[at + 2], rdata[at + 3]]);
+        let serial = if serial_rose(zone.serial(), given) { given } else { next_serial(zone.serial()) };
+        rdata[at..at + 4].copy_from_slice(&serial.to_be_bytes());
+        let old = zone.soa();
+        let is_same = old.ttl == ttl && old.rdata().next().is_some_and(|old| old[..at] == rdata[..at] && old[at + 4..] == rdata[at + 4..]);
+        if !is_same || serial == given {
+            sets.push(Change::set(&apex, rtype::SOA, ttl, [rdata]));
+        }
+    }
+    sets
+}
+
+/// Writes a zone as a zone file.
+#[utoipa::path(get, path = "/v1/zones/{zone}/export", operation_id = "export", tag = "records",
+    params(("zone" = String, Path, description = "The zone.")),
+    responses((status = 200, body = String, content_type = "text/dns"), Refusals))]
+pub(super) async fn export(caller: Caller, State(control): State<Arc<Control>>, Path(zone): Path<String>) -> Result<Response, Problem> {
+    let state = control.state.load_full();
+    let zone = data(&hosted(&state.snapshot, &caller, &zone)?.hosted)?.clone();
+    let tag = zone_etag(&zone);
+    let writing = tokio::task::spawn_blocking(move || write(&zone)).await;
+    let text = writing.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"))?;
+    let kind = HeaderValue::from_static("text/dns; charset=utf-8"); // RFC 4027
+    Ok(([(header::CONTENT_TYPE, kind)], [(header::ETAG, tag)], text).into_response())
+}
+
+/// The SOA first, then names in canonical order (RFC 4034 section 6.1), the zone itself before them.
+pub(crate) fn write(zone: &Zone) -> String {
+    let apex = zone.apex().to_buf();
+    let mut sets: Vec<(Vec<u8>, NameBuf, zones::lookup::RrSet<'_>)> =
+        zone.records().skip(1).map(|(owner, set)| (canonical(&owner), owner, set)).collect();
+    sets.sort_by(|one, other| (&one.0, one.2.rtype).cmp(&(&other.0, other.2.rtype)));
+    let mut out = String::new();
+    let Ok(mut writer) = text::ZoneFileWriter::new(&mut out, &apex) else { return out }; // a string takes everything
+    let soa = zone.soa();
+    let all = std::iter::once((&apex, &soa)).chain(sets.iter().map(|(_, owner, set)| (owner, set)));
+    for (owner, set) in all {
+        for rdata in set.rdata() {
+            let _ = writer.record(owner, set.ttl, set.rtype, rdata); // a string takes everything
+        }
+    }
+    out
+}
+
+/// Labels from the root down, each ended by what sorts before every octet.
+fn canonical(name: &NameBuf) -> Vec<u8> {
+    let mut key = Vec::with_capacity(name.len());
+    for label in (0..name.labels()).rev() {
+        let start = name.start(label);
+        let length = usize::from(name.as_wire()[start]);
+        for octet in &name.as_wire()[start + 1..=start + length] {
+            // 0 and 1 are escaped, so that an end is less than everything.
+            if *octet < 2 {
+                key.push(1);
+            }
+            key.push(*octet);
+        }
+        key.push(0);
+    }
+    key
+}

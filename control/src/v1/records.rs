@@ -1,0 +1,191 @@
+//! How names and records are written in JSON, and which zone a path means.
+
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use zones::edit::ZoneRef;
+use zones::lookup::RrSet as Stored;
+use zones::name::NameBuf;
+use zones::snapshot::{Hosted, Link, Snapshot};
+use zones::text::data_text;
+use zones::text::rdata::{read_rdata, type_code, type_name};
+use zones::zone::Zone;
+
+use crate::http::{Caller, Fault, Problem};
+
+/// An RRset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(super) struct RrSet {
+    /// Owner, absolute.
+    #[schema(examples("www.contoso.test."))]
+    pub name: String,
+    /// Type.
+    #[serde(rename = "type")]
+    #[schema(examples("A"))]
+    pub rtype: String,
+    /// TTL, seconds.
+    pub ttl: u32,
+    /// RDATA of each record, in presentation format.
+    #[schema(examples(json!(["10.0.0.4"])))]
+    pub records: Vec<String>,
+}
+
+impl RrSet {
+    /// As a zone has it.
+    pub fn of(owner: &NameBuf, set: &Stored<'_>) -> Self {
+        let records = set.rdata().map(|rdata| data_text(set.rtype, rdata)).collect();
+        Self { name: owner.to_string(), rtype: type_name(set.rtype).into_owned(), ttl: set.ttl, records }
+    }
+}
+
+/// An RRset's entity tag: the same for the same TTL and records in whatever order.
+pub(super) fn etag(set: &Stored<'_>) -> String {
+    let mut records: Vec<&[u8]> = set.rdata().collect();
+    records.sort_unstable();
+    let mut octets = set.ttl.to_be_bytes().to_vec();
+    for rdata in records {
+        octets.extend((rdata.len() as u16).to_be_bytes());
+        octets.extend(rdata);
+    }
+    let hash = digest(&SHA256, &octets);
+    format!("\"{}\"", data_encoding::HEXLOWER.encode(&hash.as_ref()[..12])) // 96 bits: no two sets of one name meet
+}
+
+/// A zone's entity tag.
+pub(super) fn zone_etag(zone: &Zone) -> String {
+    format!("\"{}\"", zone.serial())
+}
+
+/// The RRset of a name and type.
+pub(super) fn find<'z>(zone: &'z Zone, owner: &NameBuf, rtype: u16) -> Option<Stored<'z>> {
+    zone.at(owner).find(|set| set.rtype == rtype)
+}
+
+/// An owner as somebody writes it: absolute with the final dot or inside the zone, else relative to it.
+pub(super) fn owner(text: &str, apex: &NameBuf) -> Result<NameBuf, String> {
+    let wrong = |error: zones::name::BadName| format!("`{text}` is not a name: {error}");
+    if text == "@" {
+        return Ok(apex.clone());
+    }
+    if text.is_empty() {
+        return Err("a name is empty: the zone itself is `@`".into());
+    }
+    let name = NameBuf::parse(text).map_err(wrong)?;
+    if text.ends_with('.') && !text.ends_with("\\.") || name.is_under(apex.as_wire()) {
+        return match name.is_under(apex.as_wire()) {
+            true => Ok(name),
+            false => Err(format!("{name} does not lie in the zone {apex}")),
+        };
+    }
+    NameBuf::parse(&format!("{text}.{apex}")).map_err(wrong)
+}
+
+/// A type as somebody writes it.
+pub(super) fn rtype(text: &str) -> Result<u16, String> {
+    let code = type_code(text).ok_or_else(|| format!("`{text}` is not a type of records"))?;
+    match zones::text::rdata::is_meta(code) {
+        true => Err(format!("{text} is not a type of zone data")),
+        false => Ok(code),
+    }
+}
+
+/// RDATA of an RRset; what is wrong is told with its pointer below `pointer`.
+pub(super) fn rdata(rtype: u16, records: &[String], pointer: &str, faults: &mut Vec<Fault>) -> Vec<Box<[u8]>> {
+    let mut read = Vec::with_capacity(records.len());
+    for (index, text) in records.iter().enumerate() {
+        match read_rdata(rtype, text, &NameBuf::root()) {
+            Ok(rdata) => read.push(rdata.into_boxed_slice()),
+            Err(error) => {
+                let detail = format!("{} `{text}`: {error}", type_name(rtype));
+                faults.push(Fault { pointer: format!("{pointer}/{index}"), detail });
+            }
+        }
+    }
+    read
+}
+
+/// The zone that a path means, if the caller may see it.
+pub(super) fn hosted<'s>(snapshot: &'s Snapshot, caller: &Caller, path: &str) -> Result<&'s Link, Problem> {
+    let link = named(snapshot, &ZoneRef::parse(path))?;
+    match caller.may_see(&link.hosted.name, &network_names(snapshot, link)) {
+        true => Ok(link),
+        false => Err(beyond(caller, &link.hosted)),
+    }
+}
+
+/// The zone that a path means, if the caller may change its records.
+pub(super) fn changeable<'s>(snapshot: &'s Snapshot, caller: &Caller, path: &str) -> Result<&'s Link, Problem> {
+    let link = named(snapshot, &ZoneRef::parse(path))?;
+    match caller.may_change(&link.hosted.name, &network_names(snapshot, link)) {
+        true => Ok(link),
+        false => Err(beyond(caller, &link.hosted)),
+    }
+}
+
+fn beyond(caller: &Caller, hosted: &Hosted) -> Problem {
+    Problem::forbidden(format!("the key `{}` does not reach to zone {}", caller.who, hosted.name))
+}
+
+fn named<'s>(snapshot: &'s Snapshot, zone: &ZoneRef) -> Result<&'s Link, Problem> {
+    let linked = |link: &&Link| zone.network.as_ref().is_none_or(|network| network_names(snapshot, link).contains(&network.as_str()));
+    let mut links = snapshot.hosted().iter().filter(|link| *link.hosted.name == *zone.name).filter(linked);
+    let Some(link) = links.next() else { return Err(zones::edit::Refusal::NoZone(zone.to_string()).into()) };
+    let others: Vec<&Link> = links.collect();
+    if others.is_empty() {
+        return Ok(link);
+    }
+    let network = |link: &Link| network_names(snapshot, link).first().map(|name| name.to_string()).unwrap_or_default();
+    let networks = std::iter::once(link).chain(others).map(network).collect();
+    Err(zones::edit::Refusal::Ambiguous { name: zone.name.clone(), networks }.into())
+}
+
+/// Names of the networks that a zone is linked to.
+pub(super) fn network_names<'s>(snapshot: &'s Snapshot, link: &Link) -> Vec<&'s str> {
+    link.networks.iter().map(|id| &*snapshot.network(*id).name).collect()
+}
+
+/// A zone's data as whoever writes it sees it.
+pub(super) fn data(hosted: &Hosted) -> Result<&std::sync::Arc<Zone>, Problem> {
+    let kept = hosted.kept.as_ref().map(|kept| &kept.latest);
+    kept.or(hosted.zone()).ok_or_else(|| {
+        let reason = match &hosted.state {
+            zones::snapshot::ZoneState::Unavailable(reason) => reason.to_string(),
+            zones::snapshot::ZoneState::Serving(_) => String::new(),
+        };
+        Problem::new(axum::http::StatusCode::CONFLICT, format!("zone {} has no data: {reason}", hosted.name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_are_taken_absolute_and_relative() {
+        let apex = NameBuf::parse("contoso.test").unwrap();
+        for (text, want) in [
+            ("@", Ok("contoso.test.")),
+            ("www", Ok("www.contoso.test.")),
+            ("a.b", Ok("a.b.contoso.test.")),
+            ("www.contoso.test", Ok("www.contoso.test.")),
+            ("WWW.Contoso.Test.", Ok("www.contoso.test.")),
+            ("contoso.test", Ok("contoso.test.")),
+            ("*.apps", Ok("*.apps.contoso.test.")),
+            ("www.fabrikam.test.", Err("does not lie in the zone")),
+            ("", Err("empty")),
+            ("a..b", Err("is not a name")),
+        ] {
+            match (owner(text, &apex), want) {
+                (Ok(got), Ok(want)) => assert_eq!(got.to_string(), want, "{text}"),
+                (Err(got), Err(want)) => assert!(got.contains(want), "{text}: {got}"),
+                (got, want) => panic!("{text}: {got:?}, not {want:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn types_of_messages_are_no_types_of_data() {
+        assert_eq!((rtype("a"), rtype("TYPE65280")), (Ok(1), Ok(65280)));
+        assert!(rtype("ANY").is_err() && rtype("AXFR").is_err() && rtype("nonsense").is_err());
+    }
+}

@@ -1,0 +1,63 @@
+//! What concerns the server as a whole.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Refusals;
+use crate::Control;
+use crate::http::{Caller, Problem};
+
+/// A network.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Network {
+    /// Its name; `default` is everybody else.
+    name: String,
+    /// Client prefixes that belong to it.
+    clients: Vec<String>,
+    /// Zones linked to it.
+    zones: Vec<String>,
+}
+
+/// What a reload came to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Reloaded {
+    /// Generation of the data that is served.
+    generation: u64,
+    /// What is not as it should be, all the same.
+    ailments: Vec<String>,
+}
+
+/// Lists the networks.
+#[utoipa::path(get, path = "/v1/networks", operation_id = "list_networks", tag = "server", responses((status = 200, body = [Network]), Refusals))]
+pub(super) async fn networks(caller: Caller, State(control): State<Arc<Control>>) -> Result<Json<Vec<Network>>, Problem> {
+    caller.must_see_all()?;
+    let (state, config) = (control.state.load_full(), control.host.config());
+    let network = |network: &zones::snapshot::Network| {
+        let mut zones: Vec<String> = network.zones().map(|hosted| hosted.apex.to_string()).collect();
+        zones.sort();
+        let declared = config.networks.iter().find(|declared| declared.name == *network.name);
+        let clients = declared.map_or(Vec::new(), |declared| declared.clients.iter().map(ToString::to_string).collect());
+        Network { name: network.name.to_string(), clients, zones }
+    };
+    Ok(Json(state.snapshot.networks().map(|(_, one)| network(one)).collect()))
+}
+
+/// Reads the configuration and every source again.
+#[utoipa::path(post, path = "/v1/reload", operation_id = "reload", tag = "server", responses((status = 200, body = Reloaded), Refusals))]
+pub(super) async fn reload(caller: Caller, State(control): State<Arc<Control>>) -> Result<Json<Reloaded>, Problem> {
+    caller.must_be_admin()?;
+    let host = control.host.clone();
+    let reloaded = tokio::task::spawn_blocking(move || host.reload()).await;
+    let stopped = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
+    reloaded.map_err(stopped)?.map_err(|why| {
+        let (kind, title) = ("urn:postern:problem:reload-refused", "The old configuration serves on");
+        Problem::of_kind(StatusCode::UNPROCESSABLE_ENTITY, kind, title, why)
+    })?;
+    let generation = control.state.load().snapshot.generation;
+    Ok(Json(Reloaded { generation, ailments: control.host.ailments() }))
+}

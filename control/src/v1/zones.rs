@@ -1,0 +1,396 @@
+//! `/v1/zones`: which zones there are; made, set, given up; what happened to them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use config::model::{OnMissing, Source};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use zones::edit::{NewZone as Made, Refusal, Task, Via, ZoneRef, ZoneSettings};
+use zones::name::NameBuf;
+use zones::snapshot::{Link, Snapshot, Writer, ZoneState};
+use zones::zone::{Change, DEFAULT_TTL};
+
+use super::Refusals;
+use super::change::Conditions;
+use super::records::{data, hosted, network_names, owner, rdata, rtype, zone_etag};
+use crate::Control;
+use crate::http::{Body, Caller, Fault, Path, Problem, Query};
+
+/// A zone.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Zone {
+    /// What a path names it by: its name, or `name@network` where several zones have the name.
+    id: String,
+    /// Name, absolute.
+    name: String,
+    /// Networks it is linked to.
+    networks: Vec<String>,
+    /// What happens to a name that it lacks: `public`, `nxdomain` or `servfail`.
+    on_missing: &'static str,
+    /// What writes it.
+    writer: ZoneWriter,
+    /// SOA serial; null: it has no data.
+    serial: Option<u32>,
+    /// Records.
+    records: usize,
+    /// RRsets.
+    rrsets: usize,
+    /// Why it has no data; null: it has.
+    unavailable: Option<String>,
+}
+
+/// What writes a zone.
+#[derive(Debug, Serialize, ToSchema)]
+struct ZoneWriter {
+    /// `api`, `file` or `none`.
+    kind: &'static str,
+    /// The file.
+    file: Option<String>,
+    /// Line of the configuration that declares the zone; null: it was made through the API.
+    line: Option<u32>,
+}
+
+/// Zones.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Zones {
+    /// In the order of their names.
+    zones: Vec<Zone>,
+    /// Cursor of the next page; null: this is the last one.
+    next: Option<String>,
+}
+
+/// Which zones are listed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// Where the last page ended.
+    cursor: Option<String>,
+    /// How many.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<usize>,
+}
+
+/// A zone to be made, or the zones of a preset.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewZone {
+    /// Name of the zone.
+    name: Option<String>,
+    /// Several zones at once: `azure-health-data-services` or `azure-health-data-services-usgov`.
+    preset: Option<String>,
+    /// Networks that it is linked to; none: all.
+    #[serde(default)]
+    networks: Vec<String>,
+    /// What happens to a name that it lacks: `public` (the default), `nxdomain` or `servfail`.
+    on_missing: Option<String>,
+    /// Its first records.
+    #[serde(default)]
+    rrsets: Vec<NewSet>,
+}
+
+/// An RRset of a new zone.
+#[derive(Debug, Deserialize, ToSchema)]
+struct NewSet {
+    /// Owner.
+    name: String,
+    /// Type.
+    #[serde(rename = "type")]
+    rtype: String,
+    /// TTL, seconds; absent: 10.
+    #[schema(maximum = 2_147_483_647)]
+    ttl: Option<u32>,
+    /// RDATA of each record.
+    records: Vec<String>,
+}
+
+/// What is to be different in a zone's settings.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    /// Networks that it is linked to; none: all.
+    networks: Option<Vec<String>>,
+    /// What happens to a name that it lacks: `public`, `nxdomain` or `servfail`.
+    on_missing: Option<String>,
+}
+
+/// Changes of a zone, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct History {
+    /// Each with what it took out and put in.
+    changes: Vec<PastChange>,
+}
+
+/// A change that was made.
+#[derive(Debug, Serialize, ToSchema)]
+struct PastChange {
+    /// Serial before.
+    from: u32,
+    /// Serial after.
+    to: u32,
+    /// When (RFC 3339).
+    at: String,
+    /// Who, which way, where from.
+    by: String,
+    /// Records taken out.
+    removed: Vec<String>,
+    /// Records put in.
+    added: Vec<String>,
+}
+
+/// How much of the past.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct HowMany {
+    /// How many changes.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<usize>,
+}
+
+const USUAL_PAGE: usize = 100;
+const LARGEST_PAGE: usize = 1_000;
+
+impl Zone {
+    fn of(control: &Control, snapshot: &Snapshot, link: &Link) -> Self {
+        let hosted = &link.hosted;
+        let name = &hosted.name;
+        let is_alone = snapshot.hosted().iter().filter(|other| other.hosted.name == *name).count() == 1;
+        let networks: Vec<String> = network_names(snapshot, link).into_iter().map(Into::into).collect();
+        let id = if is_alone { name.to_string() } else { format!("{name}@{}", networks.first().map_or("", String::as_str)) };
+        let config = control.host.config();
+        let declared = config.zones.iter().find(|zone| {
+            *zone.name == **name && (zone.networks.is_empty() || networks.iter().any(|network| zone.networks.contains(network)))
+        });
+        let file = match (&hosted.writer, declared.map(|zone| &zone.source)) {
+            (writer, _) if writer.file().is_some() => writer.file().map(|file| file.display().to_string()),
+            (_, Some(Source::File { path, .. } | Source::Directory { path })) => Some(path.display().to_string()),
+            _ => None,
+        };
+        let kind = match &hosted.writer {
+            Writer::Api => "api",
+            _ if file.is_some() => "file",
+            _ => "none",
+        };
+        let zone = data(hosted).ok();
+        Self {
+            id,
+            name: hosted.apex.to_string(),
+            networks,
+            on_missing: hosted.on_missing.word(),
+            writer: ZoneWriter { kind, file, line: declared.map(|zone| zone.line).filter(|line| *line > 0) },
+            serial: zone.map(|zone| zone.serial()),
+            records: zone.map_or(0, |zone| zone.counts().records),
+            rrsets: zone.map_or(0, |zone| zone.counts().sets),
+            unavailable: match &hosted.state {
+                ZoneState::Unavailable(reason) => Some(reason.to_string()),
+                ZoneState::Serving(_) => None,
+            },
+        }
+    }
+}
+
+/// Lists the zones that the caller may see.
+#[utoipa::path(get, path = "/v1/zones", operation_id = "list_zones", tag = "zones", params(Page),
+    responses((status = 200, body = Zones), Refusals))]
+pub(super) async fn list(caller: Caller, State(control): State<Arc<Control>>, Query(page): Query<Page>) -> Json<Zones> {
+    let state = control.state.load_full();
+    let snapshot = &state.snapshot;
+    let seen = snapshot.hosted().iter().filter(|link| caller.may_see(&link.hosted.name, &network_names(snapshot, link)));
+    let mut keyed: Vec<(String, &Link)> = seen.map(|link| (key(snapshot, link), link)).collect();
+    keyed.sort_by(|one, other| one.0.cmp(&other.0));
+    let start = page.cursor.map_or(0, |cursor| keyed.partition_point(|(key, _)| *key <= cursor));
+    let limit = page.limit.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE);
+    let shown = &keyed[start..keyed.len().min(start.saturating_add(limit))];
+    let next = (start + shown.len() < keyed.len()).then(|| shown.last().map(|(key, _)| key.clone())).flatten();
+    Json(Zones { zones: shown.iter().map(|(_, link)| Zone::of(&control, snapshot, link)).collect(), next })
+}
+
+/// What zones are sorted by: unique, and the same from one snapshot to the next.
+fn key(snapshot: &Snapshot, link: &Link) -> String {
+    format!("{}@{}", link.hosted.name, network_names(snapshot, link).first().unwrap_or(&""))
+}
+
+/// Shows a zone.
+#[utoipa::path(get, path = "/v1/zones/{zone}", operation_id = "show_zone", tag = "zones",
+    params(("zone" = String, Path, description = "The zone.")), responses((status = 200, body = Zone), Refusals))]
+pub(super) async fn show(caller: Caller, State(control): State<Arc<Control>>, Path(zone): Path<String>) -> Result<Response, Problem> {
+    let state = control.state.load_full();
+    let link = hosted(&state.snapshot, &caller, &zone)?;
+    let body = Json(Zone::of(&control, &state.snapshot, link));
+    Ok(match data(&link.hosted) {
+        Ok(zone) => ([(header::ETAG, zone_etag(zone))], body).into_response(),
+        Err(_) => body.into_response(),
+    })
+}
+
+/// Makes a zone, or the zones of a preset: all of them or none.
+#[utoipa::path(post, path = "/v1/zones", operation_id = "create_zone", tag = "zones", request_body = NewZone,
+    responses((status = 201, body = Zones, headers(("Location" = String))), Refusals))]
+pub(super) async fn create(caller: Caller, State(control): State<Arc<Control>>, Body(new): Body<NewZone>) -> Result<Response, Problem> {
+    caller.must_be_admin()?;
+    let mut faults = Vec::new();
+    let on_missing = policy(new.on_missing.as_deref(), &mut faults).unwrap_or(OnMissing::Public);
+    let names: Vec<String> = match (&new.name, &new.preset) {
+        (Some(name), None) => vec![ZoneRef { network: None, ..ZoneRef::parse(name) }.name],
+        (None, Some(preset)) => match config::preset_zones(preset) {
+            Some(zones) => zones.iter().map(|zone| zone.to_string()).collect(),
+            None => return Err(invalid("/preset", format!("there is no preset `{preset}`"))),
+        },
+        _ => return Err(invalid("", "a zone has a `name` or a `preset`, one of them".into())),
+    };
+    if new.preset.is_some() && !new.rrsets.is_empty() {
+        return Err(invalid("/rrsets", "a preset is several zones: put records into each afterwards".into()));
+    }
+    let mut records = Vec::new();
+    if let [name] = &names[..] {
+        let apex = NameBuf::parse(name).map_err(|error| invalid("/name", format!("`{name}` is not a name: {error}")))?;
+        records = first_records(&new.rrsets, &apex, &mut faults);
+    }
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults));
+    }
+    let mut made: Vec<ZoneRef> = Vec::new();
+    for name in names {
+        let settings =
+            ZoneSettings { name, networks: new.networks.clone(), on_missing, declared: false, extra: serde_json::Map::default() };
+        let zone = ZoneRef { name: settings.name.clone(), network: settings.networks.first().cloned() };
+        let create = Made { settings, records: std::mem::take(&mut records) };
+        let author = caller.author(Via::Api);
+        if let Err(refusal) = control.ask(|answer| Task::Create(create, author, answer)).await {
+            for zone in made {
+                // It was made a moment ago and has nothing in it: that it cannot be taken away again is worth no second refusal.
+                let author = caller.author(Via::Api);
+                let _ = control.ask(|answer| Task::Remove(zone, author, answer)).await;
+            }
+            return Err(refusal.into());
+        }
+        made.push(zone);
+    }
+    let state = control.state.load_full();
+    let zones: Vec<Zone> = made
+        .iter()
+        .filter_map(|zone| hosted(&state.snapshot, &caller, &zone.to_string()).ok())
+        .map(|link| Zone::of(&control, &state.snapshot, link))
+        .collect();
+    let location = zones.first().and_then(|zone| HeaderValue::from_str(&format!("/v1/zones/{}", zone.id)).ok());
+    let mut response = (StatusCode::CREATED, Json(Zones { zones, next: None })).into_response();
+    location.map(|location| response.headers_mut().insert(header::LOCATION, location));
+    Ok(response)
+}
+
+fn first_records(sets: &[NewSet], apex: &NameBuf, faults: &mut Vec<Fault>) -> Vec<Change> {
+    let mut changes = Vec::with_capacity(sets.len());
+    for (index, set) in sets.iter().enumerate() {
+        let at = format!("/rrsets/{index}");
+        let name = owner(&set.name, apex).map_err(|detail| faults.push(Fault { pointer: format!("{at}/name"), detail }));
+        let rtype = rtype(&set.rtype).map_err(|detail| faults.push(Fault { pointer: format!("{at}/type"), detail }));
+        let (Ok(name), Ok(rtype)) = (name, rtype) else { continue };
+        let records = rdata(rtype, &set.records, &format!("{at}/records"), faults);
+        changes.push(Change::set(&name, rtype, set.ttl.unwrap_or(DEFAULT_TTL), records));
+    }
+    changes
+}
+
+/// Changes the settings of a zone that an API made.
+#[utoipa::path(patch, path = "/v1/zones/{zone}", operation_id = "set_zone", tag = "zones", request_body = Settings,
+    params(("zone" = String, Path, description = "The zone.")), responses((status = 200, body = Zone), Refusals))]
+pub(super) async fn set(
+    caller: Caller,
+    State(control): State<Arc<Control>>,
+    Path(zone): Path<String>,
+    Body(new): Body<Settings>,
+) -> Result<Json<Zone>, Problem> {
+    caller.must_be_admin()?;
+    let mut faults = Vec::new();
+    let on_missing = policy(new.on_missing.as_deref(), &mut faults);
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults));
+    }
+    let author = caller.author(Via::Api);
+    let change = Box::new(move |settings: &mut ZoneSettings| -> Result<(), Refusal> {
+        settings.networks = new.networks.unwrap_or(std::mem::take(&mut settings.networks));
+        settings.on_missing = on_missing.unwrap_or(settings.on_missing);
+        Ok(())
+    });
+    let named = ZoneRef::parse(&zone);
+    let settings = control.ask(|answer| Task::Configure(named, author, change, answer)).await?;
+    let state = control.state.load_full();
+    let now = ZoneRef { name: settings.name.clone(), network: settings.networks.first().cloned() };
+    Ok(Json(Zone::of(&control, &state.snapshot, hosted(&state.snapshot, &caller, &now.to_string())?)))
+}
+
+/// Gives a zone up that an API made, with its records.
+#[utoipa::path(delete, path = "/v1/zones/{zone}", operation_id = "delete_zone", tag = "zones",
+    params(("zone" = String, Path, description = "The zone."),
+        ("If-Match" = Option<String>, Header, description = "Tag that the zone must have.")),
+    responses((status = 204), Refusals))]
+pub(super) async fn remove(
+    caller: Caller,
+    State(control): State<Arc<Control>>,
+    Path(zone): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    caller.must_be_admin()?;
+    {
+        let state = control.state.load_full();
+        let tag = data(&hosted(&state.snapshot, &caller, &zone)?.hosted).ok().map(|zone| zone_etag(zone));
+        Conditions::of(&headers)?.hold("the zone", tag.as_deref())?;
+    }
+    let author = caller.author(Via::Api);
+    let zone = ZoneRef::parse(&zone);
+    control.ask(|answer| Task::Remove(zone, author, answer)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Tells the newest changes of a zone that an API writes, since the server started.
+#[utoipa::path(get, path = "/v1/zones/{zone}/history", operation_id = "zone_history", tag = "zones",
+    params(("zone" = String, Path, description = "The zone."), HowMany), responses((status = 200, body = History), Refusals))]
+pub(super) async fn history(
+    caller: Caller,
+    State(control): State<Arc<Control>>,
+    Path(zone): Path<String>,
+    Query(how_many): Query<HowMany>,
+) -> Result<Json<History>, Problem> {
+    let state = control.state.load_full();
+    let link = hosted(&state.snapshot, &caller, &zone)?;
+    let Some(kept) = &link.hosted.kept else {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            format!("zone {} is not written by an API: its source has its history", link.hosted.name),
+        ));
+    };
+    let line = |record: &zones::journal::Record| zones::text::record_line(&record.owner.to_buf(), record.ttl, record.rtype, &record.rdata);
+    let changes = kept.history.newest(how_many.limit.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE));
+    let told = changes.iter().map(|change| PastChange {
+        from: change.from,
+        to: change.to,
+        at: rfc3339(change.at),
+        by: change.by.clone(),
+        removed: change.removed.iter().map(line).collect(),
+        added: change.added.iter().map(line).collect(),
+    });
+    Ok(Json(History { changes: told.collect() }))
+}
+
+/// Milliseconds since the UNIX epoch as people write them.
+fn rfc3339(at: u64) -> String {
+    let time = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(at) * 1_000_000).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    time.format(&time::format_description::well_known::Rfc3339).unwrap_or_default() // every such time can be written
+}
+
+fn policy(word: Option<&str>, faults: &mut Vec<Fault>) -> Option<OnMissing> {
+    let word = word?;
+    let policy = OnMissing::of_word(word);
+    if policy.is_none() {
+        let detail = format!("`{word}` is no policy: public, nxdomain or servfail");
+        faults.push(Fault { pointer: "/on_missing".into(), detail });
+    }
+    policy
+}
+
+fn invalid(pointer: &str, detail: String) -> Problem {
+    Problem::invalid(vec![Fault { pointer: pointer.into(), detail }])
+}
