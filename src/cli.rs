@@ -16,6 +16,8 @@ pub struct Cli {
 pub enum Command {
     Serve(crate::serve::ServeArgs),
     Check(crate::check::CheckArgs),
+    Records(crate::records::RecordsArgs),
+    Key(crate::key::KeyArgs),
     Schema(crate::schema::SchemaArgs),
     Lab(crate::lab::LabArgs),
     Bench(Box<crate::bench::BenchArgs>),

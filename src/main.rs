@@ -8,9 +8,12 @@ use clap::Parser;
 mod bench;
 mod check;
 mod cli;
+mod client;
+mod key;
 mod lab;
 mod logging;
 mod privileges;
+mod records;
 mod schema;
 mod serve;
 mod systemd;
@@ -22,6 +25,8 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(args),
+        Command::Records(args) => records::run(args),
+        Command::Key(args) => key::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Lab(args) => lab::run(args),
         Command::Bench(args) => bench::run(*args),

@@ -58,7 +58,7 @@ pub struct ServeArgs {
 }
 
 /// Looked for in this order where no file is named.
-const PLACES: [&str; 2] = ["postern.toml", "/etc/postern/postern.toml"];
+pub const PLACES: [&str; 2] = ["postern.toml", "/etc/postern/postern.toml"];
 
 /// Serves until a signal says otherwise.
 pub fn run(args: ServeArgs) -> ExitCode {

@@ -1,6 +1,8 @@
 //! The real program, from outside: started on free ports, asked over UDP and TCP, stopped by its process number.
 #![allow(dead_code)] // each test program uses its part
 
+pub mod http;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
@@ -197,6 +199,22 @@ impl Server {
                 None => std::thread::sleep(Duration::from_millis(10)),
             }
         }
+    }
+
+    /// Its API over TCP, with a key.
+    pub fn api(&self, key: Option<&str>) -> http::Http {
+        http::Http::tcp(self.api_address(), key)
+    }
+
+    /// Where its API listens on TCP.
+    pub fn api_address(&self) -> SocketAddr {
+        let line = self.logged(&["the API listens", "address="]);
+        line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse().ok()).expect("an address")
+    }
+
+    /// Its API over its socket.
+    pub fn local_api(&self) -> http::Http {
+        http::Http::socket(&self.file("state/postern.sock"))
     }
 
     /// Sends a signal: `HUP`, `USR1`, `TERM` …

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Json;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use zones::edit::{Done, Edit, Refusal, Via, ZoneRef};
 use zones::name::WireName;
 use zones::zone::{Change, Zone, rtype};
@@ -16,7 +16,7 @@ use crate::Control;
 use crate::http::{Caller, Fault, Problem};
 
 /// Whether a change is made.
-#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Dry {
     /// Only say what would happen.

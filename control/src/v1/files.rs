@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use config::model::Format;
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use zones::name::{NameBuf, WireName};
 use zones::record::{Position, Problem as Wrong, RecordRef, RecordSink, Severity};
 use zones::snapshot::{Link, Snapshot};
@@ -23,7 +23,7 @@ use crate::Control;
 use crate::http::{Caller, Fault, Path, Problem, Query, Shared, read};
 
 /// How a file goes into a zone.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct How {
     /// What happens to what the file does not have.

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use zones::name::NameBuf;
 use zones::zone::{Change, DEFAULT_TTL, Zone};
 
@@ -19,7 +19,7 @@ use crate::Control;
 use crate::http::{Body, Caller, Fault, Path, Problem, Query};
 
 /// Which RRsets are listed.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Filter {
     /// Of this name alone.

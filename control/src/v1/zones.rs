@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use config::model::{OnMissing, Source};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use zones::edit::{NewZone as Made, Refusal, Task, Via, ZoneRef, ZoneSettings};
 use zones::name::NameBuf;
 use zones::snapshot::{Link, Snapshot, Writer, ZoneState};
@@ -64,7 +64,7 @@ pub(super) struct Zones {
 }
 
 /// Which zones are listed.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Page {
     /// Where the last page ended.
@@ -142,7 +142,7 @@ struct PastChange {
 }
 
 /// How much of the past.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct HowMany {
     /// How many changes.

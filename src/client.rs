@@ -1,0 +1,247 @@
+//! The API of a running server, as the commands reach it: its UNIX socket, or a URL and a key.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{Method, Request, Uri, header};
+use hyper_util::rt::TokioIo;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+/// Which server is asked, and how.
+#[derive(Debug, Clone, Args)]
+pub struct ClientArgs {
+    /// UNIX socket of the server. Default: the one that the configuration names, else /run/postern/postern.sock.
+    #[arg(long, value_name = "PATH", global = true, conflicts_with = "url")]
+    socket: Option<PathBuf>,
+    /// Ask over TCP: http://127.0.0.1:8053 or https://dns.contoso.com:8053.
+    #[arg(long, value_name = "URL", global = true)]
+    url: Option<Uri>,
+    /// File with the key to send, as `postern key` printed it.
+    #[arg(long, value_name = "FILE", global = true, requires = "url")]
+    key_file: Option<PathBuf>,
+    /// Authorities to trust for https, PEM. Default: those of the system.
+    #[arg(long, value_name = "FILE", global = true, requires = "url")]
+    ca: Option<PathBuf>,
+    /// Configuration that says where the socket is. Default: ./postern.toml, or else /etc/postern/postern.toml.
+    #[arg(short, long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// How results are printed.
+    #[arg(short, long, value_enum, default_value = "table", global = true)]
+    pub output: Output,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// As the API gives them.
+    Json,
+}
+
+/// A server's API.
+pub struct Client {
+    place: Place,
+    key: Option<String>,
+    runtime: tokio::runtime::Runtime,
+}
+
+enum Place {
+    Socket(PathBuf),
+    Tcp { host: String, port: u16, tls: Option<Arc<ClientConfig>> },
+}
+
+/// What the server answered: 2xx.
+pub struct Answer {
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Longer than any change takes; an import of a million records may take this long.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Where the unit's `RuntimeDirectory=` puts it.
+const USUAL_SOCKET: &str = "/run/postern/postern.sock";
+/// What may stand in a path as it is; `@` parts a zone from its network.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
+
+/// A part of a path, whatever stands in it.
+pub fn part(text: &str) -> String {
+    // A path of dots alone would be taken as a step up.
+    if text.bytes().all(|octet| octet == b'.') { text.replace('.', "%2E") } else { utf8_percent_encode(text, PLAIN).to_string() }
+}
+
+impl Client {
+    /// The server that the arguments mean.
+    pub fn new(args: &ClientArgs) -> Result<Self, String> {
+        let place = match &args.url {
+            Some(url) => of_url(url, args.ca.as_deref())?,
+            None => Place::Socket(args.socket.clone().map_or_else(|| socket(args.config.as_deref()), Ok)?),
+        };
+        let key = args.key_file.as_deref().map(read_key).transpose()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        Ok(Self { place, key, runtime: runtime.map_err(|error| format!("error: {error}"))? })
+    }
+
+    /// The JSON behind a path.
+    pub fn get(&self, path: &str) -> Result<Value, String> {
+        json(&self.send(Method::GET, path, None)?)
+    }
+
+    /// Sends JSON and gives the JSON that comes back; null where nothing does.
+    pub fn change(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, String> {
+        let body = body.map(|body| ("application/json", body.to_string().into_bytes()));
+        json(&self.send(method, path, body)?)
+    }
+
+    /// Sends anything. What is no success is an error in the server's words.
+    pub fn send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Answer, String> {
+        let patient = async { tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await };
+        self.runtime.block_on(patient).unwrap_or_else(|_| Err(format!("error: no answer within {PATIENCE:?}")))
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Answer, String> {
+        match &self.place {
+            Place::Socket(path_of_socket) => {
+                let stream = UnixStream::connect(path_of_socket).await.map_err(|error| {
+                    let path = path_of_socket.display();
+                    format!("error: no server at {path}: {error}. help: name its socket with --socket, its configuration with -c, or its URL with --url")
+                })?;
+                self.ask(stream, "localhost", method, path, body).await
+            }
+            Place::Tcp { host, port, tls } => {
+                let cannot = |error: std::io::Error| format!("error: no server at {host}:{port}: {error}");
+                let stream = TcpStream::connect((host.trim_matches(['[', ']']), *port)).await.map_err(cannot)?;
+                let authority = format!("{host}:{port}");
+                match tls {
+                    None => self.ask(stream, &authority, method, path, body).await,
+                    Some(config) => {
+                        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_string())
+                            .map_err(|error| format!("error: {host}: {error}"))?;
+                        let stream = TlsConnector::from(config.clone()).connect(name, stream).await.map_err(cannot)?;
+                        self.ask(stream, &authority, method, path, body).await
+                    }
+                }
+            }
+        }
+    }
+
+    async fn ask<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        stream: S,
+        host: &str,
+        method: Method,
+        path: &str,
+        body: Option<(&str, Vec<u8>)>,
+    ) -> Result<Answer, String> {
+        let failed = |error: hyper::Error| format!("error: the server broke off: {error}");
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        tokio::spawn(async move {
+            let _ = connection.await; // the request gets the error
+        });
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, host);
+        if let Some(key) = &self.key {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        }
+        let content = match body {
+            Some((kind, body)) => {
+                request = request.header(header::CONTENT_TYPE, kind);
+                Full::<Bytes>::from(body)
+            }
+            None => Full::default(),
+        };
+        let request = request.body(content).map_err(|error| format!("error: {error}"))?;
+        let answer = sender.send_request(request).await.map_err(failed)?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await.map_err(failed)?.to_bytes();
+        if status.is_success() { Ok(Answer { body }) } else { Err(refusal(status, &body)) }
+    }
+}
+
+/// What a refusal says, each fault on a line of its own.
+fn refusal(status: hyper::StatusCode, body: &[u8]) -> String {
+    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+    let detail = problem["detail"].as_str().unwrap_or_else(|| status.canonical_reason().unwrap_or("refused"));
+    let faults: Vec<&Value> = problem["errors"].as_array().into_iter().flatten().collect();
+    if faults.is_empty() {
+        return format!("error: {detail}");
+    }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let lines = faults.iter().map(|fault| match text(&fault["pointer"]) {
+        pointer if pointer.is_empty() => format!("error: {}", text(&fault["detail"])),
+        pointer => format!("{pointer}: error: {}", text(&fault["detail"])),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn json(answer: &Answer) -> Result<Value, String> {
+    if answer.body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&answer.body).map_err(|error| format!("error: the server's answer is not JSON: {error}"))
+}
+
+/// The socket of the configuration, else where the unit puts it.
+fn socket(config: Option<&Path>) -> Result<PathBuf, String> {
+    let found = crate::serve::PLACES.iter().map(PathBuf::from).find(|path| path.exists());
+    let usual = PathBuf::from(USUAL_SOCKET);
+    let Some(path) = config.map(Path::to_path_buf).or(found) else { return Ok(usual) };
+    let loaded = config::load(&path).map_err(|problems| {
+        let first = problems.first().map(ToString::to_string).unwrap_or_default();
+        format!("{first}\nerror: the configuration does not say where the socket is. help: name it with --socket")
+    })?;
+    let api = loaded.config.api;
+    // The unit's directory is told to the server alone.
+    match api.socket {
+        Some(socket) if api.socket_is_named || socket.exists() || !usual.exists() => Ok(socket),
+        Some(_) => Ok(usual),
+        None => Err(format!("error: {} has no socket for the API (`api.socket = false`). help: name its URL with --url", path.display())),
+    }
+}
+
+fn of_url(url: &Uri, ca: Option<&Path>) -> Result<Place, String> {
+    let host = url.host().ok_or_else(|| format!("error: `{url}` names no host"))?.to_owned();
+    match url.scheme_str() {
+        Some("http") => Ok(Place::Tcp { host, port: url.port_u16().unwrap_or(80), tls: None }),
+        Some("https") => Ok(Place::Tcp { host, port: url.port_u16().unwrap_or(443), tls: Some(trust(ca)?) }),
+        _ => Err(format!("error: `{url}` begins neither with http:// nor with https://")),
+    }
+}
+
+fn trust(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        Some(path) => {
+            let cannot = |error: String| format!("error: {}: {error}", path.display());
+            let certificates = CertificateDer::pem_file_iter(path).map_err(|error| cannot(error.to_string()))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|error| cannot(error.to_string()))?;
+                roots.add(certificate).map_err(|error| cannot(error.to_string()))?;
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| format!("error: {error}"))?;
+    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// The first line that is neither empty nor a comment.
+fn read_key(path: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("error: {}: {error}", path.display()))?;
+    let key = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+    key.map(Into::into).ok_or_else(|| format!("error: {}: there is no key in it", path.display()))
+}

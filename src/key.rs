@@ -1,0 +1,34 @@
+//! `postern key`: a key for the API.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use control::http::NewKey;
+
+/// Make a key for the API.
+///
+/// The line goes into the file that `api.key-file` names; the server reads it again when it changes. The key itself is shown this once, and
+/// nowhere kept: clients send it as `Authorization: Bearer …` or `X-API-Key: …`.
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    /// Name of the key, as the audit shows it.
+    name: String,
+    /// How far it reaches: read, admin, or records=ZONE,… with `ZONE@network` for one of several of a name and `*` for all.
+    #[arg(long, default_value = "read")]
+    scope: String,
+}
+
+/// Prints a key and its line.
+pub fn run(args: KeyArgs) -> ExitCode {
+    match NewKey::make(&args.name, &args.scope) {
+        Ok(key) => {
+            eprintln!("# The key, shown this once; below it the line for `api.key-file`.");
+            println!("{}\n{}", key.secret, key.line);
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

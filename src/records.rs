@@ -1,0 +1,244 @@
+//! `postern records`: zones and records of a running server, through its API.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+use hyper::Method;
+use serde_json::{Value, json};
+
+use crate::client::{Client, ClientArgs, Output, part};
+
+mod print;
+
+use print::{print_changed, print_sets, print_zones};
+
+/// Look at and change records of a running server.
+///
+/// The server is asked over its UNIX socket, or over TCP with --url and --key-file. A zone is named by its name, or name@network where
+/// several zones have one name; a record's name may be relative to it, and `@` is the zone itself.
+#[derive(Debug, Args)]
+pub struct RecordsArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the zones, or the records of one.
+    List {
+        /// The zone; none: the zones are listed.
+        zone: Option<String>,
+        /// Of this type alone.
+        #[arg(long = "type", value_name = "TYPE")]
+        rtype: Option<String>,
+    },
+    /// Show the records of a name.
+    Get {
+        /// The zone.
+        zone: String,
+        /// The name.
+        name: String,
+        /// The type; none: all of them.
+        rtype: Option<String>,
+    },
+    /// Make an RRset what is given, whatever it was.
+    Set {
+        /// The zone.
+        zone: String,
+        /// The name.
+        name: String,
+        /// The type.
+        rtype: String,
+        /// RDATA of each record, each one argument.
+        #[arg(required = true, value_name = "RDATA")]
+        records: Vec<String>,
+        /// TTL, seconds. Default: the one that it has, else 10.
+        #[arg(long)]
+        ttl: Option<u32>,
+        /// Only say what would happen.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take an RRset away, or all of a name.
+    Delete {
+        /// The zone.
+        zone: String,
+        /// The name.
+        name: String,
+        /// The type; none: all of them.
+        rtype: Option<String>,
+        /// Only say what would happen.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Say what is to be different for a zone to hold what a file has.
+    Diff {
+        #[command(flatten)]
+        file: FileArgs,
+        /// Leave aside what the zone has and the file has not.
+        #[arg(long)]
+        merge: bool,
+    },
+    /// Put the records of a file into a zone: a zone file, a hosts file, or JSON of Azure.
+    Import {
+        #[command(flatten)]
+        file: FileArgs,
+        /// Take away what the zone has and the file has not.
+        #[arg(long)]
+        replace: bool,
+        /// Only say what would happen.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Write a zone as a zone file.
+    Export {
+        /// The zone.
+        zone: String,
+        /// Where to. Default: standard output.
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct FileArgs {
+    /// The file; `-`: standard input.
+    file: PathBuf,
+    /// The zone; none: every zone that the API writes gets what lies in it.
+    zone: Option<String>,
+    /// What the file is.
+    #[arg(long, value_enum, default_value = "auto")]
+    format: FileFormat,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FileFormat {
+    /// Told from its first bytes.
+    Auto,
+    /// A zone file.
+    Zone,
+    /// A hosts file.
+    Hosts,
+    /// JSON of Azure.
+    Azure,
+}
+
+/// Does what is asked.
+pub fn run(args: RecordsArgs) -> ExitCode {
+    match Client::new(&args.client).and_then(|client| do_it(&client, args.client.output, args.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn do_it(client: &Client, output: Output, command: Command) -> Result<(), String> {
+    match command {
+        Command::List { zone: None, .. } => print_zones(output, &zones(client)?),
+        Command::List { zone: Some(zone), rtype } => {
+            let filter = rtype.map_or(String::new(), |rtype| format!("type={}", part(&rtype)));
+            print_sets(output, &pages(client, &format!("/v1/zones/{}/rrsets", part(&zone)), &filter, "rrsets")?)
+        }
+        Command::Get { zone, name, rtype: None } => {
+            let sets = pages(client, &format!("/v1/zones/{}/rrsets", part(&zone)), &format!("name={}", part(&name)), "rrsets")?;
+            if sets.is_empty() {
+                return Err(format!("error: {name} has no records in {zone}"));
+            }
+            print_sets(output, &sets)
+        }
+        Command::Get { zone, name, rtype: Some(rtype) } => print_sets(output, &[client.get(&rrset(&zone, &name, &rtype))?]),
+        Command::Set { zone, name, rtype, records, ttl, dry_run } => {
+            let body = json!({"ttl": ttl, "records": records});
+            let path = format!("{}?dry_run={dry_run}", rrset(&zone, &name, &rtype));
+            print_changed(output, &[client.change(Method::PUT, &path, Some(&body))?])
+        }
+        Command::Delete { zone, name, rtype: Some(rtype), dry_run } => {
+            let path = format!("{}?dry_run={dry_run}", rrset(&zone, &name, &rtype));
+            print_changed(output, &[client.change(Method::DELETE, &path, None)?])
+        }
+        Command::Delete { zone, name, rtype: None, dry_run } => {
+            let path = format!("/v1/zones/{}/rrsets", part(&zone));
+            let sets = pages(client, &path, &format!("name={}", part(&name)), "rrsets")?;
+            let sets: Vec<Value> =
+                sets.iter().filter(|set| set["type"] != "SOA").map(|set| json!({"name": set["name"], "type": set["type"]})).collect();
+            if sets.is_empty() {
+                return Err(format!("error: {name} has no records in {zone}"));
+            }
+            let path = format!("{path}?dry_run={dry_run}");
+            print_changed(output, &[client.change(Method::PATCH, &path, Some(&json!({"rrsets": sets})))?])
+        }
+        Command::Diff { file, merge } => print_changed(output, &import(client, &file, !merge, true)?),
+        Command::Import { file, replace, dry_run } => print_changed(output, &import(client, &file, replace, dry_run)?),
+        Command::Export { zone, file } => {
+            let answer = client.send(Method::GET, &format!("/v1/zones/{}/export", part(&zone)), None)?;
+            match file {
+                Some(file) => std::fs::write(&file, &answer.body).map_err(|error| format!("error: {}: {error}", file.display())),
+                None => print::write(&answer.body),
+            }
+        }
+    }
+}
+
+fn rrset(zone: &str, name: &str, rtype: &str) -> String {
+    format!("/v1/zones/{}/rrsets/{}/{}", part(zone), part(name), part(rtype))
+}
+
+fn zones(client: &Client) -> Result<Vec<Value>, String> {
+    pages(client, "/v1/zones", "", "zones")
+}
+
+/// Every item of a list, page by page.
+fn pages(client: &Client, path: &str, filter: &str, items: &str) -> Result<Vec<Value>, String> {
+    let mut all = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let mut page = client.get(&format!("{path}?{filter}{cursor}"))?;
+        if let Value::Array(more) = page[items].take() {
+            all.extend(more);
+        }
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={}", part(next)),
+            None => return Ok(all),
+        }
+    }
+}
+
+/// Puts a file into the zone that is named, or into every zone that the API writes.
+fn import(client: &Client, args: &FileArgs, replace: bool, dry_run: bool) -> Result<Vec<Value>, String> {
+    let content = match args.file.to_str() {
+        Some("-") => print::read_input()?,
+        _ => std::fs::read(&args.file).map_err(|error| format!("error: {}: {error}", args.file.display()))?,
+    };
+    let zones = match &args.zone {
+        Some(zone) => vec![zone.clone()],
+        None => {
+            if replace {
+                return Err("error: to replace what a zone holds, say which zone".into());
+            }
+            let zones = zones(client)?.into_iter().filter(|zone| zone["writer"]["kind"] == "api");
+            zones.filter_map(|zone| zone["id"].as_str().map(Into::into)).collect()
+        }
+    };
+    if zones.is_empty() {
+        return Err("error: the API writes no zone. help: make one with POST /v1/zones, or declare it with `api = true`".into());
+    }
+    let mode = if replace { "replace" } else { "merge" };
+    let format = match args.format {
+        FileFormat::Auto => "auto",
+        FileFormat::Zone => "zone",
+        FileFormat::Hosts => "hosts",
+        FileFormat::Azure => "azure",
+    };
+    let send = |zone: &String| {
+        let path = format!("/v1/zones/{}/import?mode={mode}&format={format}&dry_run={dry_run}", part(zone));
+        let answer = client.send(Method::POST, &path, Some(("text/plain", content.clone())));
+        let answer = answer
+            .map_err(|message| message.lines().map(|line| format!("{}:{line}", args.file.display())).collect::<Vec<_>>().join("\n"))?;
+        serde_json::from_slice(&answer.body).map_err(|error| format!("error: the server's answer is not JSON: {error}"))
+    };
+    zones.iter().map(send).collect()
+}
