@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-/// Print what a configuration file may say: a JSON Schema for editors, a commented sample, or a reference.
+/// Print what a configuration file may say: a JSON Schema for editors, a commented sample, or a reference; or the table of metrics.
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
     /// What is printed.
@@ -22,6 +22,8 @@ enum Format {
     Toml,
     /// A reference with one table a section.
     Markdown,
+    /// Every metric: name, kind, labels, meaning.
+    Metrics,
 }
 
 /// Prints it to standard output.
@@ -30,6 +32,7 @@ pub fn run(args: SchemaArgs) -> ExitCode {
         Format::Json => format!("{:#}\n", config::json_schema()),
         Format::Toml => config::sample(),
         Format::Markdown => config::reference(),
+        Format::Metrics => control::metrics::table::markdown(),
     };
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,6 +10,7 @@ use std::time::Instant;
 use clap::Args;
 use config::Config;
 use control::messages::{Inbox, Messages};
+use control::metrics::{self, Metrics};
 use control::{Control, http};
 use dns::fallback;
 use dns::server::{Bound, Server};
@@ -24,7 +25,7 @@ mod live;
 mod sample;
 mod signals;
 
-use host::Host;
+use host::{Host, Standing};
 use live::Live;
 use sample::Sample;
 use signals::Signal;
@@ -73,16 +74,16 @@ pub fn run(args: ServeArgs) -> ExitCode {
 
 fn serve(args: &ServeArgs) -> Result<(), String> {
     let happened = signals::catch()?; // before anybody can know that we run
-    let (config, bound, sample) = match args.lab {
+    let (config, bound, metrics, sample) = match args.lab {
         true => {
             let (sample, bound) = Sample::start(args.listen, args.directory.as_deref())?;
-            (sample.config().clone(), bound, Some(sample))
+            (sample.config().clone(), bound, None, Some(sample))
         }
         false => {
             let path = configuration_file(args.config.as_deref())?;
             let config = load(&path)?;
-            let bound = bind(&config)?;
-            (config, bound, None)
+            let (bound, metrics) = bind(&config)?;
+            (config, bound, metrics, None)
         }
     };
     let logging = Logging::start(&config.log)?;
@@ -90,7 +91,7 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
     if let Some(user) = privileges::give_up(&config.server)? {
         tracing::info!(target: "postern", "sockets are bound; now {user}");
     }
-    let up = Up::start(&config, args.strict || config.server.strict, bound, api, logging)?;
+    let up = Up::start(&config, args.strict || config.server.strict, bound, Listeners { api, metrics }, logging)?;
     if let Some(sample) = &sample {
         sample.print(up.listening());
     }
@@ -104,10 +105,19 @@ struct Up {
     watch: Arc<Watch>,
     control: Arc<Control>,
     messages: Messages,
+    standing: Arc<Standing>,
+    /// Serves metrics and probes until the process ends.
+    metrics: Option<Metrics>,
+}
+
+/// Listeners that are bound and not served yet, beside those for DNS.
+struct Listeners {
+    api: http::Bound,
+    metrics: Option<metrics::Bound>,
 }
 
 impl Up {
-    fn start(config: &Config, strict: bool, bound: Bound, api: http::Bound, logging: Logging) -> Result<Self, String> {
+    fn start(config: &Config, strict: bool, bound: Bound, listeners: Listeners, logging: Logging) -> Result<Self, String> {
         let recorder = fallback::Recorder::new(&config.fallback);
         let writer = fallback::Writer::start(recorder.clone(), &config.fallback).map_err(|error| {
             let file = config.fallback.file.as_deref().unwrap_or(Path::new("")).display();
@@ -132,13 +142,14 @@ impl Up {
         let watch = Watch::start(store, &beside, Box::new(move |store, event| live::lock(&on_event).on_event(store, event)))
             .map_err(|error| format!("error: cannot watch for changes: {error}"))?;
         let watch = Arc::new(watch);
-        let (control, streams) = {
+        let (control, standing, streams) = {
             let held = live::lock(&live);
-            let host = Arc::new(Host::new(&live, &watch, held.standing()));
-            let control = Control { editor: watch.editor(), state: held.server().states(), recorder, host };
-            (Arc::new(control), held.server().streams())
+            let standing = held.standing();
+            let host = Arc::new(Host::new(&live, &watch, standing.clone()));
+            let (state, gauges) = (held.server().states(), held.server().gauges().clone());
+            (Arc::new(Control { editor: watch.editor(), state, recorder, gauges, host }), standing, held.server().streams())
         };
-        let http = http::start(&config.api, api, control.clone()).map_err(|error| format!("error: {error}"))?;
+        let http = http::start(&config.api, listeners.api, control.clone()).map_err(|error| format!("error: {error}"))?;
         for address in http.addresses() {
             tracing::info!(target: "postern", %address, "the API listens");
         }
@@ -146,11 +157,16 @@ impl Up {
             tracing::info!(target: "postern", socket = %socket.display(), "the API listens");
         }
         live::lock(&live).set_api(http);
+        let metrics = listeners.metrics.map(|bound| metrics::start(bound, control.clone())).transpose();
+        let metrics = metrics.map_err(|error| format!("error: cannot start the listener of metrics: {error}"))?;
+        if let Some(metrics) = &metrics {
+            tracing::info!(target: "postern", address = %metrics.address(), "metrics");
+        }
         let messages = Messages::start(control.clone(), inbox, waiting, streams)
             .map_err(|error| format!("error: cannot answer updates and signed messages: {error}"))?;
         let now_ready = live.clone();
         let _ = watch.with_store(move |store| live::lock(&now_ready).ready(store)); // none: it ended, which was said
-        Ok(Self { live, watch, control, messages })
+        Ok(Self { live, watch, control, messages, standing, metrics })
     }
 
     fn listening(&self) -> Option<SocketAddr> {
@@ -180,6 +196,12 @@ impl Up {
 
     fn stop(self) {
         systemd::stopping();
+        self.standing.stopping();
+        let lame_duck = self.control.host.config().server.lame_duck;
+        if !lame_duck.is_zero() {
+            tracing::info!(target: "postern", "not ready from now on; answering for another {lame_duck:?}");
+            std::thread::sleep(lame_duck);
+        }
         tracing::info!(target: "postern", "stopping");
         let start = Instant::now();
         let api = live::lock(&self.live).take_api();
@@ -191,6 +213,7 @@ impl Up {
         drop(self.watch);
         let Ok(live) = Arc::try_unwrap(self.live) else { return }; // the watch, which held the other, has ended
         live.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).stop();
+        drop(self.metrics);
         tracing::info!(target: "postern", took = ?start.elapsed(), "stopped");
     }
 }
@@ -215,9 +238,11 @@ fn load(path: &Path) -> Result<Config, String> {
     Ok(loaded.config)
 }
 
-fn bind(config: &Config) -> Result<Bound, String> {
-    Server::bind(&config.server.listen, config.server.workers).map_err(|error| {
+fn bind(config: &Config) -> Result<(Bound, Option<metrics::Bound>), String> {
+    let bound = Server::bind(&config.server.listen, config.server.workers).map_err(|error| {
         let hint = privileges::hint(error.address, &error.error);
         format!("error: {error}{}{hint}", if hint.is_empty() { "" } else { " help: " })
-    })
+    })?;
+    let metrics = |address| metrics::bind(address).map_err(|error| format!("error: cannot listen on {address} for metrics: {error}"));
+    Ok((bound, config.metrics.listen.map(metrics).transpose()?))
 }

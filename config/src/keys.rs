@@ -11,7 +11,7 @@ use crate::kind::{
 };
 
 /// The sections in the order in which one reads them.
-pub(crate) static SECTIONS: [&Section; 10] = [
+pub(crate) static SECTIONS: [&Section; 11] = [
     &server::SECTION,
     &network::SECTION,
     &zone::SECTION,
@@ -22,6 +22,7 @@ pub(crate) static SECTIONS: [&Section; 10] = [
     &log::SECTION,
     &fallback::SECTION,
     &api::SECTION,
+    &metrics::SECTION,
 ];
 
 const MINUTE: u64 = 60_000;
@@ -77,6 +78,9 @@ section! {
 
     /// How long a stop waits for answers that are under way.
     DRAIN "drain": Millis = Millis { least: 1, most: 5 * MINUTE, zero: "not at all" }, Default { default: r#""5s""# };
+
+    /// How long a stop goes on answering before it begins: `/ready` says no at once, so that whoever sends questions here finds another.
+    LAME_DUCK "lame-duck": Millis = Millis { least: 1, most: 5 * MINUTE, zero: "not at all" }, Default { default: r#""0s""# };
 
     /// Directory for what the server keeps by itself: the journals of zones that an API or a transfer writes.
     STATE "state": PathText = PathText, Absent { absent: "the one that systemd gives (`StateDirectory=`), else `state` beside this file", example: r#""/var/lib/postern""# };
@@ -365,4 +369,12 @@ section! {
 
     /// Connections, in all.
     CONNECTIONS "connections": Number<usize> = Number { least: 1, most: 100_000, zero: "" }, Default { default: "500" };
+}
+
+section! {
+    /// Metrics for Prometheus (`/metrics`) and pages for probes (`/health`, `/ready`), without keys: they say nothing of who asked for what.
+    metrics = "metrics", Table, shown: &[], one_of: &[];
+
+    /// Address that is listened on, TCP. Without a port: 9153.
+    LISTEN "listen": Address = Address { port: 9153 }, Absent { absent: "the API's listener alone has these pages", example: r#""127.0.0.1:9153""# };
 }

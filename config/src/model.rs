@@ -40,6 +40,8 @@ pub struct Config {
     pub fallback: Fallback,
     /// The HTTP API.
     pub api: Api,
+    /// Metrics and probes.
+    pub metrics: Metrics,
     /// The private-link table, with the rows of `server.zone-table`.
     pub azure: Arc<Table>,
 }
@@ -75,6 +77,8 @@ pub struct Server {
     pub udp_size: u16,
     /// How long a stop waits for answers that are under way.
     pub drain: Duration,
+    /// How long a stop goes on answering before it begins, while `/ready` says no.
+    pub lame_duck: Duration,
     /// Directory of the journals of zones that an API or a transfer writes.
     pub state: PathBuf,
     /// Extends or replaces rows of the built-in private-link zone table.
@@ -345,6 +349,13 @@ pub struct Api {
     pub rate: u32,
     /// Connections, in all.
     pub connections: usize,
+}
+
+/// `[metrics]`: metrics and probes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metrics {
+    /// Address for TCP; none: the API's listener alone.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Which repetitions of the same fallback are written.

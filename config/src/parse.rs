@@ -12,7 +12,9 @@ use crate::key::{AnyKey, Section};
 use crate::keys;
 use crate::kind::{At, UpstreamItem};
 use crate::lint;
-use crate::model::{Api, Cache, Config, Fallback, Forward, Limits, Log, Network, Recursion, Select, Server, Source, Upstreams, Zone};
+use crate::model::{
+    Api, Cache, Config, Fallback, Forward, Limits, Log, Metrics, Network, Recursion, Select, Server, Source, Upstreams, Zone,
+};
 use crate::read::{Problems, Reader};
 use crate::syntax;
 
@@ -146,7 +148,8 @@ fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places
     let log = log(document, problems);
     let fallback = fallback(document, problems, &mut places);
     let api = api(document, &server.state, problems, &mut places);
-    (Config { path: None, server, networks, zones, forwards, keys, cache, limits, log, fallback, api, azure }, places)
+    let metrics = metrics(document, problems);
+    (Config { path: None, server, networks, zones, forwards, keys, cache, limits, log, fallback, api, metrics, azure }, places)
 }
 
 fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> (Server, Arc<Table>) {
@@ -188,6 +191,7 @@ fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Plac
         strict: read.value(&key::STRICT),
         udp_size: read.value(&key::UDP_SIZE),
         drain: read.value(&key::DRAIN),
+        lame_duck: read.value(&key::LAME_DUCK),
         state: read.option(&key::STATE).unwrap_or_else(|| usual_state(&directory)),
         zone_table,
     };
@@ -498,6 +502,11 @@ fn usual_socket(state: &Path) -> PathBuf {
     let given = std::env::var_os("RUNTIME_DIRECTORY").filter(|given| !given.is_empty());
     let first = given.and_then(|given| std::env::split_paths(&given).next());
     first.as_deref().unwrap_or(state).join("postern.sock")
+}
+
+fn metrics(document: &DeTable<'_>, problems: &mut Problems<'_>) -> Metrics {
+    use keys::metrics as key;
+    Metrics { listen: open(&key::SECTION, document, problems).option(&key::LISTEN) }
 }
 
 fn open<'r, 'a>(section: &'static Section, document: &'r DeTable<'r>, problems: &'r mut Problems<'a>) -> Reader<'r, 'a> {

@@ -8,18 +8,22 @@
 //! A change has one path, whatever brings it: [`zones::edit`]. Nothing here is on the path of a query.
 #![forbid(unsafe_code)]
 
+pub mod health;
 pub mod http;
 pub mod messages;
+pub mod metrics;
 pub mod transfer;
 pub mod tsig;
 pub mod update;
 mod v1;
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use config::Config;
 use dns::fallback::Recorder;
+use dns::server::Gauges;
 use dns::state::State;
 use zones::edit::{Done, Edit, Editor, Refusal, Task};
 
@@ -31,6 +35,8 @@ pub struct Control {
     pub state: Arc<ArcSwap<State>>,
     /// The fallback ledger.
     pub recorder: Arc<Recorder>,
+    /// What the server counts.
+    pub gauges: Gauges,
     /// The program.
     pub host: Arc<dyn Host>,
 }
@@ -43,8 +49,31 @@ pub trait Host: Send + Sync {
     /// The configuration as it is applied.
     fn config(&self) -> Arc<Config>;
 
-    /// What is not as it should be: sources that are bad, a configuration that was refused, threads that ended. Empty: all is well.
-    fn ailments(&self) -> Vec<String>;
+    /// What came of reloads so far.
+    fn reloads(&self) -> Reloads;
+
+    /// True from the moment on in which a stop was asked for.
+    fn is_stopping(&self) -> bool;
+
+    /// True while changes of sources are seen and edits are made.
+    fn is_watching(&self) -> bool;
+}
+
+/// What came of reloads.
+#[derive(Debug, Clone)]
+pub struct Reloads {
+    /// When the server started.
+    pub started: SystemTime,
+    /// Reloads that were applied.
+    pub applied: u64,
+    /// Reloads that were refused.
+    pub refused: u64,
+    /// Why the last one was; none: it was applied.
+    pub refusal: Option<String>,
+    /// When a configuration was last applied: at the start, at first.
+    pub last_applied: SystemTime,
+    /// How long the last one took.
+    pub took: Duration,
 }
 
 impl Control {

@@ -1,9 +1,12 @@
 //! What interfaces may ask of the program: a reload, the configuration, how it is doing.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use config::Config;
+use control::Reloads;
 use zones::watch::Watch;
 
 use super::live::{self, Live};
@@ -12,7 +15,8 @@ use super::live::{self, Live};
 #[derive(Debug)]
 pub struct Standing {
     config: ArcSwap<Config>,
-    ailments: Mutex<Vec<String>>,
+    reloads: Mutex<Reloads>,
+    is_stopping: AtomicBool,
 }
 
 /// The program as interfaces see it. It holds nothing that a stop waits for.
@@ -25,7 +29,9 @@ pub struct Host {
 impl Standing {
     /// At the start.
     pub fn new(config: &Config) -> Arc<Self> {
-        Arc::new(Self { config: ArcSwap::from_pointee(config.clone()), ailments: Mutex::default() })
+        let now = SystemTime::now();
+        let reloads = Reloads { started: now, applied: 0, refused: 0, refusal: None, last_applied: now, took: Duration::ZERO };
+        Arc::new(Self { config: ArcSwap::from_pointee(config.clone()), reloads: Mutex::new(reloads), is_stopping: AtomicBool::new(false) })
     }
 
     /// Another configuration is applied.
@@ -33,9 +39,23 @@ impl Standing {
         self.config.store(Arc::new(config.clone()));
     }
 
-    /// What is not as it should be.
-    pub fn ails(&self, ailments: Vec<String>) {
-        *self.ailments.lock().unwrap_or_else(PoisonError::into_inner) = ailments;
+    /// A reload ended, after so long.
+    pub fn reloaded(&self, refusal: Option<&str>, took: Duration) {
+        let mut reloads = self.reloads();
+        match refusal {
+            None => (reloads.applied, reloads.last_applied) = (reloads.applied + 1, SystemTime::now()),
+            Some(_) => reloads.refused += 1,
+        }
+        (reloads.refusal, reloads.took) = (refusal.map(str::to_owned), took);
+    }
+
+    /// A stop was asked for.
+    pub fn stopping(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn reloads(&self) -> MutexGuard<'_, Reloads> {
+        self.reloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,7 +77,15 @@ impl control::Host for Host {
         self.standing.config.load_full()
     }
 
-    fn ailments(&self) -> Vec<String> {
-        self.standing.ailments.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn reloads(&self) -> Reloads {
+        self.standing.reloads().clone()
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.standing.is_stopping.load(Ordering::Relaxed)
+    }
+
+    fn is_watching(&self) -> bool {
+        self.watch.upgrade().is_some_and(|watch| watch.is_running())
     }
 }

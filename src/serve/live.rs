@@ -1,7 +1,7 @@
 //! The server while it serves: what a change of files or a signal does to it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use config::Config;
 use control::http::Http;
@@ -97,7 +97,9 @@ impl Live {
     /// changes.
     pub fn reload(&mut self, store: &mut Store) -> Result<(), String> {
         systemd::reloading();
+        let start = Instant::now();
         self.refused = self.try_reload(store).err();
+        self.standing.reloaded(self.refused.as_deref(), start.elapsed());
         match &self.refused {
             None => tracing::info!(target: "postern", generation = self.server.snapshot().generation, "reloaded"),
             Some(why) => tracing::error!(target: "postern", "reload refused, the old configuration serves on: {why}"),
@@ -166,6 +168,7 @@ impl Live {
         keep("api.listen", &mut new.api.listen, &old.api.listen);
         keep("api.socket", &mut new.api.socket, &old.api.socket);
         keep("api.connections", &mut new.api.connections, &old.api.connections);
+        keep("metrics.listen", &mut new.metrics.listen, &old.metrics.listen);
         keep("log.format", &mut new.log.format, &old.log.format);
         keep("fallback.queue", &mut new.fallback.queue, &old.fallback.queue);
         new
@@ -180,8 +183,6 @@ impl Live {
 
     fn see_sources(&mut self, store: &Store) {
         self.bad = store.zones().filter(|zone| !zone.state.is_good()).map(|zone| zone.name.clone()).collect();
-        let bad = store.zones().filter_map(|zone| Some(format!("zone {}: {}", zone.name, zone.state.error.as_ref()?.1)));
-        self.standing.ails(bad.chain(self.refused.iter().map(|why| format!("reload refused: {why}"))).collect());
     }
 
     /// One line for `systemctl status`.

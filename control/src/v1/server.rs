@@ -59,5 +59,6 @@ pub(super) async fn reload(caller: Caller, State(control): State<Arc<Control>>) 
         Problem::of_kind(StatusCode::UNPROCESSABLE_ENTITY, kind, title, why)
     })?;
     let generation = control.state.load().snapshot.generation;
-    Ok(Json(Reloaded { generation, ailments: control.host.ailments() }))
+    let ailments = control.health().lines().map(str::to_owned).collect();
+    Ok(Json(Reloaded { generation, ailments }))
 }

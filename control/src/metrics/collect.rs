@@ -1,0 +1,222 @@
+//! From what the parts of the server count to the page.
+
+use dns::counters::{RCODE_NAMES, RCODES, Source, TYPE_NAMES, Totals};
+use dns::upstream::{Condition, UpstreamStatus};
+use zones::snapshot::{Link, Snapshot};
+
+use super::page::Page;
+use super::table::*;
+use super::{process, seconds};
+use crate::Control;
+
+/// The page as of this moment. It waits for nobody.
+pub fn page(control: &Control) -> String {
+    let mut page = Page::default();
+    let state = control.state.load();
+    add_server(&mut page, control, &state.snapshot);
+    add_dns(&mut page, control);
+    add_fallbacks(&mut page, control);
+    add_cache(&mut page, &state.cache);
+    add_resolver(&mut page, control);
+    add_upstreams(&mut page, &control.gauges.resolver().upstreams());
+    add_zones(&mut page, &state.snapshot);
+    add_reloads(&mut page, control);
+    add_edits(&mut page, control);
+    process::add(&mut page, control.host.reloads().started);
+    page.into_text()
+}
+
+fn add_server(page: &mut Page, control: &Control, snapshot: &Snapshot) {
+    let health = control.health();
+    page.add(&BUILD_INFO, [env!("CARGO_PKG_VERSION")], 1u64);
+    page.add(&READY, [], health.failing.is_empty());
+    page.add(&DEGRADED, [], health.degraded.len());
+    page.add(&THREADS_ENDED, [], health.ended);
+    page.add(&GENERATION, [], snapshot.generation);
+}
+
+/// Sums of one transport: what its listeners did by themselves, and what the resolver answered for them; by family.
+struct Transport {
+    proto: &'static str,
+    families: Vec<(&'static str, Totals, Totals)>,
+}
+
+fn add_dns(page: &mut Page, control: &Control) {
+    let gauges = &control.gauges;
+    let transport = |(is_stream, proto)| {
+        let families = [(false, "ipv4"), (true, "ipv6")].into_iter().filter(|(is_v6, _)| gauges.listens(is_stream, *is_v6));
+        let sums = |(is_v6, family)| (family, gauges.listeners(is_stream, is_v6), gauges.resolved(is_stream, is_v6));
+        Transport { proto, families: families.map(sums).collect() }
+    };
+    let transports = [(false, "udp"), (true, "tcp")].map(transport);
+    let families = || transports.iter().flat_map(|of| of.families.iter().map(|(family, own, resolved)| (of.proto, *family, own, resolved)));
+    for (proto, family, own, _) in families() {
+        for (rtype, count) in TYPE_NAMES.iter().zip(own.questions_by_type()) {
+            page.add(&REQUESTS, [proto, family, rtype], count);
+        }
+    }
+    for (proto, family, own, resolved) in families() {
+        let counts = own.by_rcode().into_iter().zip(resolved.by_rcode());
+        for (rcode, (own, resolved)) in RCODE_NAMES.iter().zip(counts) {
+            page.add(&RESPONSES, [proto, family, rcode], own + resolved);
+        }
+    }
+    for of in &transports {
+        for (place, source) in Source::ALL.into_iter().enumerate() {
+            let count: u64 = of.families.iter().map(|(_, own, resolved)| own.by_source()[place] + resolved.by_source()[place]).sum();
+            page.add(&ANSWERS, [of.proto, source.as_str()], count);
+        }
+    }
+    for of in &transports {
+        let (mut memory, mut upstream) = (Totals::default(), Totals::default());
+        for (_, own, resolved) in &of.families {
+            memory.durations.add(&own.durations);
+            upstream.durations.add(&resolved.durations);
+        }
+        page.histogram(&DURATION, [of.proto, "memory"], &memory.durations);
+        page.histogram(&DURATION, [of.proto, "upstream"], &upstream.durations);
+    }
+    let sum = |of: &Transport, what: fn(&Totals) -> u64| of.families.iter().map(|(_, own, resolved)| what(own) + what(resolved)).sum::<u64>();
+    for (metric, what) in [
+        (&TRUNCATED, (|totals| totals.truncated) as fn(&Totals) -> u64),
+        (&DENIED, |totals| totals.denied),
+        (&IGNORED, |totals| totals.ignored),
+        (&LOST, |totals| totals.lost),
+    ] {
+        transports.iter().for_each(|of| page.add(metric, [of.proto], sum(of, what)));
+    }
+    page.add(&HANDED_OVER, [], gauges.totals().handed_over);
+    page.add(&HANDLER_BUSY, [], gauges.totals().handler_busy);
+    page.add(&PANICS, [], transports.iter().map(|of| sum(of, |totals| totals.panics)).sum::<u64>());
+    let connections = gauges.connections();
+    page.add(&TCP_CONNECTIONS, [], connections.open());
+    page.add(&TCP_CONNECTIONS_LIMIT, [], control.host.config().limits.tcp_connections);
+    page.add(&TCP_REFUSED, [], connections.refused());
+    let at_once = |source: Source| families().map(|(_, _, own, _)| own.by_source()[source as usize]).sum::<u64>();
+    page.add(&CACHE_HITS, [], at_once(Source::Cache) + at_once(Source::Spliced) + at_once(Source::Stale));
+    page.add(&CACHE_MISSES, [], families().map(|(_, _, own, _)| own.handed_on.iter().sum::<u64>()).sum::<u64>());
+}
+
+fn add_fallbacks(page: &mut Page, control: &Control) {
+    let counts = control.recorder.counts();
+    for counted in &counts {
+        page.add(&FALLBACKS, [&counted.zone, &counted.network, counted.reason.as_str(), counted.action.as_str()], counted.count);
+    }
+    // Sorted by zone and network: those of one stand together.
+    for same in counts.chunk_by(|one, other| (&one.zone, &one.network) == (&other.zone, &other.network)) {
+        let last = same.iter().map(|counted| counted.last_seen).max();
+        last.into_iter().for_each(|last| page.add(&FALLBACK_LAST, [&same[0].zone, &same[0].network], seconds(last)));
+    }
+    page.add(&FALLBACK_DROPPED, [], control.recorder.dropped());
+    page.add(&FALLBACK_QUEUE, [], control.recorder.waiting());
+    page.add(&FALLBACK_QUEUE_LIMIT, [], control.recorder.room());
+}
+
+fn add_cache(page: &mut Page, cache: &dns::cache::Cache) {
+    page.add(&CACHE_ENTRIES, [], cache.len());
+    page.add(&CACHE_BYTES, [], cache.weight());
+    page.add(&CACHE_LIMIT, [], cache.size());
+    page.add(&CACHE_EVICTIONS, [], cache.evicted());
+}
+
+fn add_resolver(page: &mut Page, control: &Control) {
+    let resolver = control.gauges.resolver();
+    let counts = resolver.counts();
+    let (waiting, room) = resolver.waiting();
+    page.add(&RESOLVER_PENDING, [], counts.pending);
+    page.add(&RESOLVER_PENDING_LIMIT, [], control.host.config().limits.pending);
+    page.add(&RESOLVER_EXCHANGES, [], counts.exchanges);
+    page.add(&RESOLVER_QUEUE, [], waiting);
+    page.add(&RESOLVER_QUEUE_LIMIT, [], room);
+    page.add(&RESOLVER_JOINED, [], counts.joined);
+    page.add(&RESOLVER_REFUSED, [], counts.busy);
+    page.add(&RESOLVER_FAILED, [], counts.failed);
+    page.add(&RESOLVER_LOOPS, [], counts.loops);
+}
+
+fn add_upstreams(page: &mut Page, upstreams: &[UpstreamStatus]) {
+    for upstream in upstreams {
+        page.add(&UPSTREAM_UP, [&upstream.name], upstream.condition == Condition::Up);
+    }
+    for upstream in upstreams {
+        for condition in [Condition::Up, Condition::Poor, Condition::Down, Condition::Loop] {
+            page.add(&UPSTREAM_CONDITION, [&upstream.name, &condition.to_string()], upstream.condition == condition);
+        }
+    }
+    for upstream in upstreams {
+        let micros = upstream.round_trip.into_iter();
+        micros.for_each(|micros| page.add(&UPSTREAM_ROUND_TRIP, [&upstream.name], f64::from(micros) / 1e6));
+    }
+    for upstream in upstreams {
+        page.histogram(&UPSTREAM_DURATION, [&upstream.name], &upstream.round_trips);
+    }
+    for (metric, what) in [
+        (&UPSTREAM_IN_FLIGHT, (|of| of.in_flight.into()) as fn(&UpstreamStatus) -> u64),
+        (&UPSTREAM_QUEUED, |of| of.queued.into()),
+        (&UPSTREAM_DELAYED, |of| of.delayed),
+        (&UPSTREAM_REQUESTS, |of| of.asked),
+        (&UPSTREAM_FAILURES, |of| of.failed),
+        (&UPSTREAM_TIMEOUTS, |of| of.lost),
+        (&UPSTREAM_TRUNCATED, |of| of.truncated),
+        (&UPSTREAM_STRAY, |of| of.stray),
+    ] {
+        upstreams.iter().for_each(|upstream| page.add(metric, [&upstream.name], what(upstream)));
+    }
+    const USUAL: usize = 6; // NOERROR to REFUSED: there from the start, so that the first of them is a rise
+    for upstream in upstreams {
+        for rcode in (0..RCODES).filter(|rcode| *rcode < USUAL || upstream.rcodes[*rcode] > 0) {
+            page.add(&UPSTREAM_RESPONSES, [&upstream.name, RCODE_NAMES[rcode]], upstream.rcodes[rcode]);
+        }
+    }
+}
+
+fn add_zones(page: &mut Page, snapshot: &Snapshot) {
+    let networks: Vec<String> = snapshot.hosted().iter().map(|link| networks(snapshot, link)).collect();
+    let zones = || snapshot.hosted().iter().map(|link| &link.hosted).zip(networks.iter().map(String::as_str));
+    for (hosted, network) in zones() {
+        page.add(&ZONE_INFO, [&hosted.name, network, hosted.writer.word(), hosted.on_missing.word()], 1u64);
+    }
+    for (hosted, network) in zones() {
+        hosted.serial().into_iter().for_each(|serial| page.add(&ZONE_SERIAL, [&hosted.name, network], serial));
+    }
+    zones().for_each(|(hosted, network)| page.add(&ZONE_RECORDS, [&hosted.name, network], hosted.records()));
+    zones().for_each(|(hosted, network)| page.add(&ZONE_HAS_DATA, [&hosted.name, network], hosted.zone().is_some()));
+    let states: Vec<_> = zones().map(|(hosted, network)| (&hosted.name, network, hosted.source.state(), hosted.source.journal())).collect();
+    states.iter().for_each(|(name, network, state, _)| page.add(&ZONE_SOURCE_GOOD, [name, network], state.is_good()));
+    for (name, network, state, _) in &states {
+        state.last_success.into_iter().for_each(|time| page.add(&ZONE_SOURCE_SUCCESS, [name, network], seconds(time)));
+    }
+    for (name, network, state, _) in &states {
+        state.changed.into_iter().for_each(|time| page.add(&ZONE_SOURCE_CHANGED, [name, network], seconds(time)));
+    }
+    for (name, network, _, journal) in states.iter().filter(|(.., journal)| *journal > 0) {
+        page.add(&ZONE_JOURNAL, [name, network], *journal);
+    }
+}
+
+/// The networks of a zone as a label: their names, or `all`.
+fn networks(snapshot: &Snapshot, link: &Link) -> String {
+    if link.networks.len() == snapshot.networks().count() {
+        return "all".into();
+    }
+    link.networks.iter().map(|id| &*snapshot.network(*id).name).collect::<Vec<_>>().join(",")
+}
+
+fn add_reloads(page: &mut Page, control: &Control) {
+    let reloads = control.host.reloads();
+    page.add(&RELOADS, ["applied"], reloads.applied);
+    page.add(&RELOADS, ["refused"], reloads.refused);
+    page.add(&RELOAD_SUCCESSFUL, [], reloads.refusal.is_none());
+    page.add(&RELOAD_SUCCESS, [], seconds(reloads.last_applied));
+    page.add(&RELOAD_DURATION, [], reloads.took.as_secs_f64());
+}
+
+fn add_edits(page: &mut Page, control: &Control) {
+    use std::sync::atomic::Ordering::Relaxed;
+    let meter = control.editor.meter();
+    page.add(&EDITS, [], meter.edits.load(Relaxed));
+    page.add(&EDIT_FAILURES, [], meter.failures.load(Relaxed));
+    page.add(&EDIT_QUEUE, [], control.editor.waiting());
+    page.add(&EDIT_QUEUE_LIMIT, [], zones::edit::MOST_WAITING);
+    page.histogram(&JOURNAL_COMMIT, [], &meter.commits.read());
+}

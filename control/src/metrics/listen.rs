@@ -1,0 +1,97 @@
+//! A listener for scrapes and probes alone: no keys, no TLS, nothing that can be changed. Bounded all the same.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use tower_service::Service;
+
+use crate::Control;
+
+/// A socket that is bound and not yet served: before privileges are given up.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// The listener, serving. Dropped, it ends.
+#[derive(Debug)]
+pub struct Metrics {
+    runtime: Option<Runtime>,
+    address: SocketAddr,
+}
+
+/// Connections at once: a few scrapers, a few probes, and some that hang.
+const CONNECTIONS: usize = 64;
+/// Time for the head of a request.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// A connection that is kept alive ends with the next answer after so long, and is cut off when that does not come: nobody keeps a place.
+const CONNECTION_TIME: Duration = Duration::from_secs(300);
+const LAST_ANSWER: Duration = Duration::from_secs(20);
+/// After an error of accept (no file descriptors, mostly).
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Binds `metrics.listen`.
+pub fn bind(address: SocketAddr) -> io::Result<Bound> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    Ok(Bound { listener, address })
+}
+
+/// Starts serving.
+pub fn start(bound: Bound, control: Arc<Control>) -> io::Result<Metrics> {
+    let Bound { listener, address } = bound;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("metrics").enable_all().build()?;
+    let _enter = runtime.enter();
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let router = super::routes().with_state(control);
+    runtime.spawn(accept(listener, router));
+    drop(_enter);
+    Ok(Metrics { runtime: Some(runtime), address })
+}
+
+impl Metrics {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Metrics {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background(); // whoever scrapes at this moment comes again
+        }
+    }
+}
+
+async fn accept(listener: tokio::net::TcpListener, router: Router) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    while let Ok(permit) = room.clone().acquire_owned().await {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        let router = router.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| router.clone().call(request));
+            let mut http = hyper::server::conn::http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(16 << 10);
+            let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
+            // A client that breaks off is no event.
+            if tokio::time::timeout(CONNECTION_TIME, connection.as_mut()).await.is_err() {
+                connection.as_mut().graceful_shutdown();
+                let _ = tokio::time::timeout(LAST_ANSWER, connection).await;
+            }
+            drop(permit);
+        });
+    }
+}
