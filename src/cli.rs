@@ -21,6 +21,7 @@ pub enum Command {
     Schema(crate::schema::SchemaArgs),
     Lab(crate::lab::LabArgs),
     Bench(Box<crate::bench::BenchArgs>),
+    Healthcheck(crate::healthcheck::HealthcheckArgs),
     Version(crate::version::VersionArgs),
 }
 

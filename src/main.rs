@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod cli;
 mod client;
+mod healthcheck;
 mod key;
 mod lab;
 mod logging;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Schema(args) => schema::run(args),
         Command::Lab(args) => lab::run(args),
         Command::Bench(args) => bench::run(*args),
+        Command::Healthcheck(args) => healthcheck::run(args),
         Command::Version(args) => version::run(args),
     }
 }

@@ -218,7 +218,8 @@ impl Up {
     }
 }
 
-fn configuration_file(named: Option<&Path>) -> Result<PathBuf, String> {
+/// The file that is named, or else the first of the usual places where there is one.
+pub fn configuration_file(named: Option<&Path>) -> Result<PathBuf, String> {
     if let Some(path) = named {
         return Ok(path.into());
     }

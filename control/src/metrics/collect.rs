@@ -9,6 +9,9 @@ use super::table::*;
 use super::{process, seconds};
 use crate::Control;
 
+/// NOERROR to REFUSED: there from the start, so that the first of them is a rise; the others once there are any.
+const USUAL: usize = 6;
+
 /// The page as of this moment. It waits for nobody.
 pub fn page(control: &Control) -> String {
     let mut page = Page::default();
@@ -56,9 +59,9 @@ fn add_dns(page: &mut Page, control: &Control) {
         }
     }
     for (proto, family, own, resolved) in families() {
-        let counts = own.by_rcode().into_iter().zip(resolved.by_rcode());
-        for (rcode, (own, resolved)) in RCODE_NAMES.iter().zip(counts) {
-            page.add(&RESPONSES, [proto, family, rcode], own + resolved);
+        let (own, resolved) = (own.by_rcode(), resolved.by_rcode());
+        for rcode in (0..RCODES).filter(|rcode| *rcode < USUAL || own[*rcode] + resolved[*rcode] > 0) {
+            page.add(&RESPONSES, [proto, family, RCODE_NAMES[rcode]], own[rcode] + resolved[rcode]);
         }
     }
     for of in &transports {
@@ -76,7 +79,8 @@ fn add_dns(page: &mut Page, control: &Control) {
         page.histogram(&DURATION, [of.proto, "memory"], &memory.durations);
         page.histogram(&DURATION, [of.proto, "upstream"], &upstream.durations);
     }
-    let sum = |of: &Transport, what: fn(&Totals) -> u64| of.families.iter().map(|(_, own, resolved)| what(own) + what(resolved)).sum::<u64>();
+    let sum =
+        |of: &Transport, what: fn(&Totals) -> u64| of.families.iter().map(|(_, own, resolved)| what(own) + what(resolved)).sum::<u64>();
     for (metric, what) in [
         (&TRUNCATED, (|totals| totals.truncated) as fn(&Totals) -> u64),
         (&DENIED, |totals| totals.denied),
@@ -162,7 +166,6 @@ fn add_upstreams(page: &mut Page, upstreams: &[UpstreamStatus]) {
     ] {
         upstreams.iter().for_each(|upstream| page.add(metric, [&upstream.name], what(upstream)));
     }
-    const USUAL: usize = 6; // NOERROR to REFUSED: there from the start, so that the first of them is a rise
     for upstream in upstreams {
         for rcode in (0..RCODES).filter(|rcode| *rcode < USUAL || upstream.rcodes[*rcode] > 0) {
             page.add(&UPSTREAM_RESPONSES, [&upstream.name, RCODE_NAMES[rcode]], upstream.rcodes[rcode]);
