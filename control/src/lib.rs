@@ -12,6 +12,7 @@ pub mod health;
 pub mod http;
 pub mod messages;
 pub mod metrics;
+mod powerdns;
 pub mod transfer;
 pub mod tsig;
 pub mod update;

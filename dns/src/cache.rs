@@ -141,6 +141,18 @@ impl Cache {
         }
     }
 
+    /// Forgets everything at and below a name; gives how many entries that were. Walks the whole cache: for operators, not for queries.
+    pub fn forget_below(&self, name: &NameBuf) -> usize {
+        let Some(store) = &self.store else { return 0 };
+        let forgotten = std::sync::atomic::AtomicUsize::new(0);
+        store.retain(|key, _| {
+            let is_below = key.get(5..).and_then(|owner| NameBuf::read(owner).ok()).is_some_and(|owner| owner.is_under(name.as_wire()));
+            forgotten.fetch_add(usize::from(is_below), Ordering::Relaxed);
+            !is_below
+        });
+        forgotten.into_inner()
+    }
+
     /// Entries held.
     pub fn len(&self) -> usize {
         self.store.as_ref().map_or(0, Store::len)

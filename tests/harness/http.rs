@@ -21,6 +21,7 @@ pub struct Reply {
     pub status: u16,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
+    /// What is no text in it is replaced.
     pub body: String,
 }
 
@@ -71,10 +72,31 @@ impl Http {
                 None => break,
             }
         }
-        let length = headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, length)| length.parse().unwrap());
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).ok()?;
-        Some(Reply { status, headers, body: String::from_utf8(body).unwrap() })
+        let header = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let body = match header("transfer-encoding") {
+            Some(_) => self.chunks()?,
+            None => self.octets(header("content-length").map_or(0, |length| length.parse().unwrap()))?,
+        };
+        Some(Reply { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+    }
+
+    fn octets(&mut self, length: usize) -> Option<Vec<u8>> {
+        let mut octets = vec![0; length];
+        self.stream.read_exact(&mut octets).ok()?;
+        Some(octets)
+    }
+
+    /// A body whose length was not known when it began.
+    fn chunks(&mut self) -> Option<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let length = usize::from_str_radix(&self.line()?, 16).ok()?;
+            body.extend(self.octets(length)?);
+            self.line()?;
+            if length == 0 {
+                return Some(body);
+            }
+        }
     }
 
     fn line(&mut self) -> Option<String> {

@@ -1,0 +1,254 @@
+//! RRsets on their way from a request into a zone.
+//!
+//! A draft is the zone as the request wants it, RRset by RRset: what one operation leaves is what the next one sees. It ends as the changes
+//! of one edit, and as what is kept beside the records.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use zones::name::NameBuf;
+use zones::text::rdata::{is_meta, type_code, type_name};
+use zones::zone::{Change, Zone, rtype};
+
+use super::content::{self, Content};
+use super::fault::Fault;
+use super::read::Object;
+use super::settings::{Beside, Comment, Settings, set_key};
+
+/// One record of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub content: Content,
+    /// Not served.
+    pub disabled: bool,
+}
+
+/// An RRset of a request.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Set {
+    pub ttl: u32,
+    pub records: Vec<Record>,
+    pub comments: Vec<Comment>,
+}
+
+/// Owner and type.
+pub type Key = (NameKey, u16);
+
+/// A name that can be sorted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NameKey(Box<[u8]>);
+
+/// A zone as a request wants it: the sets that it touches.
+#[derive(Debug)]
+pub struct Draft<'z> {
+    zone: Option<&'z Zone>,
+    settings: &'z Settings,
+    sets: BTreeMap<Key, Set>,
+}
+
+impl NameKey {
+    pub fn of(name: &NameBuf) -> Self {
+        Self(name.as_wire().into())
+    }
+
+    pub fn name(&self) -> NameBuf {
+        NameBuf::read(&self.0).unwrap_or(NameBuf::root()) // it was made from one
+    }
+}
+
+impl<'z> Draft<'z> {
+    /// A draft on top of a zone; none: of a new one.
+    pub fn new(zone: Option<&'z Zone>, settings: &'z Settings) -> Self {
+        Self { zone, settings, sets: BTreeMap::new() }
+    }
+
+    /// An RRset as it is by now.
+    pub fn set(&mut self, owner: &NameBuf, rtype: u16) -> &mut Set {
+        let (zone, settings) = (self.zone, self.settings);
+        self.sets.entry((NameKey::of(owner), rtype)).or_insert_with(|| stored(zone, settings, owner, rtype))
+    }
+
+    /// Every type that a name has, or has something beside.
+    pub fn types_at(&self, owner: &NameBuf) -> Vec<u16> {
+        let mut types: Vec<u16> = self.zone.into_iter().flat_map(|zone| zone.at(owner)).map(|set| set.rtype).collect();
+        let prefix = format!("{owner} ");
+        types.extend(self.settings.beside.keys().filter_map(|key| type_code(key.strip_prefix(&prefix)?)));
+        types.extend(self.sets.keys().filter(|(name, _)| name.name() == *owner).map(|(_, rtype)| *rtype));
+        types.sort_unstable();
+        types.dedup();
+        types
+    }
+
+    /// Empties every RRset of the zone that was not touched, but the SOA: the draft is all that the zone holds.
+    pub fn only(&mut self) {
+        let stored = self.zone.into_iter().flat_map(Zone::records).map(|(owner, set)| (owner, set.rtype));
+        let beside = self.settings.beside.keys().filter_map(|key| {
+            let (owner, kind) = key.rsplit_once(' ')?;
+            Some((NameBuf::parse(owner).ok()?, type_code(kind)?))
+        });
+        let all: Vec<(NameBuf, u16)> = stored.chain(beside).filter(|(_, rtype)| *rtype != rtype::SOA).collect();
+        for (owner, rtype) in all {
+            self.sets.entry((NameKey::of(&owner), rtype)).or_default();
+        }
+    }
+
+    /// The changes that lead there, and what is kept beside them. `beside_what`: how PowerDNS calls the other RRset of a conflict.
+    pub fn finish(self, beside_what: &str) -> Result<(Vec<Change>, Settings), Fault> {
+        let mut settings = self.settings.clone();
+        let mut changes = Vec::with_capacity(self.sets.len());
+        for ((owner, rtype), set) in &self.sets {
+            let name = owner.name();
+            self.check(&name, *rtype, set, beside_what)?;
+            let served = set.records.iter().filter(|record| !record.disabled).map(|record| record.content.rdata.clone());
+            let change = Change { owner: name.to_wire_name(), rtype: *rtype, ttl: set.ttl, rdata: served.collect() };
+            let (key, beside) = (set_key(&name, *rtype), set.beside(*rtype));
+            if settings.beside.contains_key(&key) || beside != Beside::default() {
+                settings.beside.insert(key, beside);
+            }
+            // A set that is not there and is not to be is no change.
+            if !change.rdata.is_empty() || self.zone.is_some_and(|zone| zone.at(&name).any(|set| set.rtype == *rtype)) {
+                changes.push(change);
+            }
+        }
+        Ok((changes, settings))
+    }
+
+    fn check(&self, name: &NameBuf, rtype: u16, set: &Set, beside_what: &str) -> Result<(), Fault> {
+        let kind = type_name(rtype);
+        for (at, record) in set.records.iter().enumerate() {
+            if set.records[..at].iter().any(|earlier| earlier.content.rdata == record.content.rdata) {
+                let content = record.text(rtype);
+                return Err(Fault::invalid(format!("Duplicate record in RRset {name} IN {kind} with content \"{content}\"")));
+            }
+        }
+        if set.records.len() > 1 && matches!(rtype, rtype::CNAME | rtype::SOA | rtype::DNAME) {
+            return Err(Fault::invalid(format!("RRset {name} IN {kind} has more than one record")));
+        }
+        if rtype == rtype::SOA && !set.is_served() {
+            return Err(Fault::invalid(format!("RRset {name} IN SOA: a zone keeps its SOA")));
+        }
+        let is_there = |other: &u16| match self.sets.get(&(NameKey::of(name), *other)) {
+            Some(set) => set.is_served(),
+            None => self.zone.is_some_and(|zone| zone.at(name).any(|set| set.rtype == *other)),
+        };
+        let alone = |rtype: u16| rtype == rtype::CNAME;
+        let may_stand_beside = |rtype: u16| matches!(rtype, rtype::KEY | rtype::RRSIG | rtype::NSEC);
+        let is_conflict =
+            |other: u16| other != rtype && (alone(rtype) && !may_stand_beside(other) || alone(other) && !may_stand_beside(rtype));
+        if set.is_served() && self.types_of(name).filter(is_there).any(is_conflict) {
+            return Err(Fault::invalid(format!("RRset {name} IN {kind}: Conflicts with {beside_what} RRset")));
+        }
+        Ok(())
+    }
+
+    /// Types at a name that are served or touched.
+    fn types_of(&self, name: &NameBuf) -> impl Iterator<Item = u16> {
+        let key = NameKey::of(name);
+        let touched = self.sets.range((key.clone(), 0)..=(key, u16::MAX)).map(|((_, rtype), _)| *rtype);
+        self.zone.into_iter().flat_map(|zone| zone.at(name)).map(|set| set.rtype).chain(touched)
+    }
+}
+
+impl Set {
+    fn is_served(&self) -> bool {
+        self.records.iter().any(|record| !record.disabled)
+    }
+
+    /// What is kept of it beside the served records.
+    fn beside(&self, rtype: u16) -> Beside {
+        let disabled = self.records.iter().filter(|record| record.disabled).map(|record| record.text(rtype));
+        let written = self.records.iter().filter(|record| !record.disabled).filter_map(|record| record.content.written.clone());
+        let disabled: Vec<String> = disabled.collect();
+        let ttl = if self.is_served() || disabled.is_empty() { 0 } else { self.ttl };
+        Beside { comments: self.comments.clone(), ttl, disabled, written: written.collect() }
+    }
+}
+
+impl Record {
+    /// Its content as it goes out.
+    pub fn text(&self, rtype: u16) -> String {
+        self.content.written.clone().unwrap_or_else(|| content::write(rtype, &self.content.rdata))
+    }
+}
+
+/// An RRset as it is stored.
+pub fn stored(zone: Option<&Zone>, settings: &Settings, owner: &NameBuf, rtype: u16) -> Set {
+    let served = zone.and_then(|zone| zone.at(owner).find(|set| set.rtype == rtype));
+    let nothing = Beside::default();
+    let beside = settings.beside(owner, rtype).unwrap_or(&nothing);
+    let records = served.iter().flat_map(|set| set.rdata()).map(|rdata| {
+        let text = beside.text(rtype, rdata);
+        let written = (!beside.written.is_empty() && text != content::write(rtype, rdata)).then_some(text);
+        Record { content: Content { rdata: rdata.into(), written }, disabled: false }
+    });
+    let disabled = beside.disabled.iter().filter_map(|text| Some(Record { content: content::read(rtype, text).ok()?, disabled: true }));
+    let records = records.chain(disabled).collect();
+    Set { ttl: served.map_or(beside.ttl, |set| set.ttl), records, comments: beside.comments.clone() }
+}
+
+/// Owner and type of an RRset in a request.
+pub fn read_key(rrset: Object<'_>, apex: &NameBuf) -> Result<(NameBuf, u16), Fault> {
+    let owner = read_owner(rrset.text("name")?)?;
+    let kind = rrset.text("type")?;
+    let named = type_code(kind).filter(|rtype| !is_meta(*rtype) || *rtype == rtype::ANY);
+    let Some(rtype) = named else {
+        let help = if kind.eq_ignore_ascii_case("ALIAS") { "; ALIAS is not served here, A and AAAA are" } else { "" };
+        return Err(Fault::invalid(format!("RRset {owner} IN {}: unknown type given{help}", kind.to_ascii_uppercase())));
+    };
+    if !owner.is_under(apex.as_wire()) {
+        return Err(Fault::invalid(format!("RRset {owner} IN {}: Name is out of zone", type_name(rtype))));
+    }
+    Ok((owner, rtype))
+}
+
+/// An owner: absolute, and of the characters that PowerDNS takes.
+pub fn read_owner(text: &str) -> Result<NameBuf, Fault> {
+    let owner = read_absolute(text)?;
+    let plain = text.strip_prefix("*.").unwrap_or(text);
+    check_characters(plain, &owner)?;
+    Ok(owner)
+}
+
+/// A name with its final dot.
+pub fn read_absolute(text: &str) -> Result<NameBuf, Fault> {
+    if !text.ends_with('.') {
+        return Err(Fault::invalid(format!("DNS Name '{text}' is not canonical")));
+    }
+    NameBuf::parse(text).map_err(|_| Fault::invalid(format!("Unable to parse DNS Name '{text}'")))
+}
+
+/// Letters, digits and `-_./` alone.
+pub fn check_characters(text: &str, name: &NameBuf) -> Result<(), Fault> {
+    match text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_./".contains(&octet)) {
+        true => Ok(()),
+        false => Err(Fault::invalid(format!("Name '{name}' contains unsupported characters"))),
+    }
+}
+
+/// The records of an RRset in a request; none: it says nothing of them.
+pub fn read_records(rrset: Object<'_>, owner: &NameBuf, rtype: u16, apex: &NameBuf) -> Result<Option<Vec<Record>>, Fault> {
+    let Some(list) = rrset.list("records") else { return Ok(None) };
+    let read = |value: &Value| {
+        let record = Object::of(value);
+        let text = record.text("content")?;
+        let disabled = record.flag("disabled")?;
+        let kind = type_name(rtype);
+        let content = content::read(rtype, text).map_err(|wrong| Fault::invalid(format!("Record {owner}/{kind} '{text}': {wrong}")))?;
+        if rtype == rtype::SOA && owner != apex {
+            return Err(Fault::invalid(format!("Record {owner} IN SOA is only allowed at apex")));
+        }
+        Ok(Record { content, disabled })
+    };
+    list.iter().map(read).collect::<Result<_, _>>().map(Some)
+}
+
+/// The comments of an RRset in a request; none: it says nothing of them.
+pub fn read_comments(rrset: Object<'_>, now: u64) -> Result<Option<Vec<Comment>>, Fault> {
+    let Some(list) = rrset.list("comments") else { return Ok(None) };
+    let read = |value: &Value| {
+        let comment = Object::of(value);
+        let modified_at = comment.value("modified_at").and_then(Value::as_u64).unwrap_or(now);
+        Ok(Comment { account: comment.text("account")?.into(), content: comment.text("content")?.into(), modified_at })
+    };
+    list.iter().map(read).collect::<Result<_, _>>().map(Some)
+}

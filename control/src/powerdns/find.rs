@@ -1,0 +1,145 @@
+//! Zones as this interface shows them: which one an id means, and what is read of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use config::model::Source;
+use zones::edit::{TRANSFERRED, ZoneRef};
+use zones::name::NameBuf;
+use zones::snapshot::{Hosted, Link, Snapshot, Writer, ZoneState};
+use zones::zone::Zone;
+
+use super::fault::Fault;
+use super::id;
+use super::settings::Settings;
+use crate::Control;
+use crate::http::Caller;
+
+/// A hosted zone.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub hosted: Arc<Hosted>,
+    /// Networks it is linked to, by name; empty: all.
+    pub networks: Vec<String>,
+    /// Where it is transferred from.
+    pub primaries: Vec<String>,
+    /// Several zones have its name: only with a network is it meant.
+    is_one_of_several: bool,
+}
+
+/// Every zone that the caller may see.
+pub fn all(control: &Control, caller: &Caller) -> Vec<Found> {
+    let snapshot = &control.state.load().snapshot;
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    snapshot.hosted().iter().for_each(|link| *count.entry(&link.hosted.name).or_default() += 1);
+    let found = snapshot.hosted().iter().map(|link| Found::new(control, snapshot, link, count[&*link.hosted.name] > 1));
+    found.filter(|found| found.may_be_seen(caller)).collect()
+}
+
+/// The zone that an id means; one that the caller may not see is not there.
+pub fn find(control: &Control, id: &str, caller: &Caller) -> Result<Found, Fault> {
+    let snapshot = &control.state.load().snapshot;
+    let wanted = id::read(id)?;
+    let named: Vec<&Link> = snapshot.hosted().iter().filter(|link| *link.hosted.name == wanted.name).collect();
+    let is_one_of_several = named.len() > 1;
+    let found = named.into_iter().map(|link| Found::new(control, snapshot, link, is_one_of_several));
+    let is_meant =
+        |found: &Found| wanted.network.as_ref().is_none_or(|network| found.networks.is_empty() || found.networks.contains(network));
+    let mut found: Vec<Found> = found.filter(|found| is_meant(found) && found.may_be_seen(caller)).collect();
+    match (found.pop(), found.is_empty()) {
+        (None, _) => Err(Fault::no_zone(&wanted.to_string())),
+        (Some(one), true) => Ok(one),
+        (Some(last), false) => {
+            let ids: Vec<String> = found.iter().chain([&last]).map(Found::id).collect();
+            Err(Fault::invalid(format!("Several zones are called '{}.': say which by its id, {}", wanted.name, ids.join(" or "))))
+        }
+    }
+}
+
+impl Found {
+    fn new(control: &Control, snapshot: &Snapshot, link: &Link, is_one_of_several: bool) -> Self {
+        let networks = match &link.hosted.kept {
+            Some(kept) => kept.settings.networks.clone(),
+            None => link.networks.iter().map(|id| snapshot.network(*id).name.to_string()).collect(),
+        };
+        let primaries = if link.hosted.writer == Writer::Primary { primaries(control, &link.hosted.name, &networks) } else { Vec::new() };
+        Self { hosted: link.hosted.clone(), networks, primaries, is_one_of_several }
+    }
+
+    /// Its id: the name alone where that is enough.
+    pub fn id(&self) -> String {
+        let network = self.networks.first().filter(|_| self.is_one_of_several);
+        id::write(&self.hosted.name, network.map(String::as_str))
+    }
+
+    /// Its name with the final dot.
+    pub fn name(&self) -> String {
+        self.hosted.apex.to_string()
+    }
+
+    /// Its apex.
+    pub fn apex(&self) -> NameBuf {
+        self.hosted.apex.to_buf()
+    }
+
+    /// As an edit names it.
+    pub fn as_ref(&self) -> ZoneRef {
+        ZoneRef { name: self.hosted.name.to_string(), network: self.networks.first().filter(|_| self.is_one_of_several).cloned() }
+    }
+
+    /// The records as they were committed last; none: there is no good data.
+    pub fn zone(&self) -> Option<Arc<Zone>> {
+        let served = self.hosted.zone()?;
+        Some(self.hosted.kept.as_ref().map_or(served, |kept| &kept.latest).clone())
+    }
+
+    /// The records, or why there are none: an empty list would have clients fill it again.
+    pub fn data(&self) -> Result<Arc<Zone>, Fault> {
+        self.zone().ok_or_else(|| {
+            let reason = match &self.hosted.state {
+                ZoneState::Unavailable(reason) => reason,
+                ZoneState::Serving(_) => "no data",
+            };
+            let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
+            Fault { status, message: format!("Zone '{}' has no data: {reason}", self.name()) }
+        })
+    }
+
+    /// What is kept beside the records.
+    pub fn settings(&self) -> Settings {
+        self.hosted.kept.as_ref().map_or_else(Settings::default, |kept| Settings::of(&kept.settings))
+    }
+
+    /// True where another server writes it.
+    pub fn is_secondary(&self) -> bool {
+        self.hosted.writer == Writer::Primary
+    }
+
+    /// When a secondary zone was last as its primary has it, seconds since 1970; 0: never, or it is none.
+    pub fn last_check(&self) -> u64 {
+        let at = self.hosted.kept.as_ref().and_then(|kept| kept.settings.extra.get(TRANSFERRED)?.as_u64());
+        at.unwrap_or(0)
+    }
+
+    fn may_be_seen(&self, caller: &Caller) -> bool {
+        caller.may_see(&self.hosted.name, &self.networks)
+    }
+
+    /// Refuses whoever may not change its records.
+    pub fn must_be_changeable(&self, caller: &Caller) -> Result<(), Fault> {
+        match caller.may_change(&self.hosted.name, &self.networks) {
+            true => Ok(()),
+            false => Err(Fault::forbidden(format!("the key `{}` may not change zone '{}'", caller.who, self.name()))),
+        }
+    }
+}
+
+/// Where the configuration says that a zone is transferred from.
+fn primaries(control: &Control, name: &str, networks: &[String]) -> Vec<String> {
+    let config = control.host.config();
+    let zone = config.zones.iter().find(|zone| zone.name == name && zone.networks == networks);
+    match zone.map(|zone| &zone.source) {
+        Some(Source::Transfer { primaries }) => primaries.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    }
+}

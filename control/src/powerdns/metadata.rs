@@ -1,0 +1,129 @@
+//! Metadata of zones: lists of text by kind. Those that PowerDNS knows and nothing here obeys are refused, `X-` ones are the client's own.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use zones::edit::{Amend, Task};
+
+use super::fault::Fault;
+use super::find;
+use super::read::Object;
+use super::settings::Settings;
+use super::{Asked, Json, ZoneId, ZoneIdAnd, create, zones::author};
+use crate::Control;
+use crate::http::Caller;
+
+/// It is not a list but a setting of the zone.
+const SOA_EDIT_API: &str = "SOA-EDIT-API";
+
+/// `GET /zones/{id}/metadata`.
+pub async fn list(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
+    let settings = find::find(&control, &id, &caller)?.settings();
+    let mut all = settings.metadata.clone();
+    all.extend(settings.soa_edit_api.map(|rule| (SOA_EDIT_API.to_owned(), vec![rule])));
+    let all: Vec<Value> = all.iter().map(|(kind, values)| entry(kind, values)).collect();
+    Ok(super::json(StatusCode::OK, Value::from(all).to_string()))
+}
+
+/// `POST /zones/{id}/metadata`: adds to what is there.
+pub async fn add(
+    Asked(caller): Asked,
+    State(control): State<Arc<Control>>,
+    ZoneId(id): ZoneId,
+    Json(body): Json,
+) -> Result<Response, Fault> {
+    let kind = Object::of(&body).may_text("kind").ok_or_else(|| Fault::invalid("kind is not specified or not a string"))?;
+    let values = values(&body)?;
+    change(&control, &caller, &id, kind, move |old| old.iter().cloned().chain(values).collect(), StatusCode::CREATED).await
+}
+
+/// `GET /zones/{id}/metadata/{kind}`.
+pub async fn get(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneIdAnd(id, kind): ZoneIdAnd) -> Result<Response, Fault> {
+    let settings = find::find(&control, &id, &caller)?.settings();
+    check_kind(&kind)?;
+    Ok(super::json(StatusCode::OK, entry(&kind, &of(&settings, &kind)).to_string()))
+}
+
+/// `PUT /zones/{id}/metadata/{kind}`: in place of what is there.
+pub async fn set(
+    Asked(caller): Asked,
+    State(control): State<Arc<Control>>,
+    ZoneIdAnd(id, kind): ZoneIdAnd,
+    Json(body): Json,
+) -> Result<Response, Fault> {
+    let values = values(&body)?;
+    change(&control, &caller, &id, &kind, move |_| values, StatusCode::OK).await
+}
+
+/// `DELETE /zones/{id}/metadata/{kind}`.
+pub async fn remove(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneIdAnd(id, kind): ZoneIdAnd) -> Result<Response, Fault> {
+    change(&control, &caller, &id, &kind, |_| Vec::new(), StatusCode::NO_CONTENT).await
+}
+
+async fn change(
+    control: &Control,
+    caller: &Caller,
+    id: &str,
+    kind: &str,
+    make: impl FnOnce(&[String]) -> Vec<String> + Send + 'static,
+    status: StatusCode,
+) -> Result<Response, Fault> {
+    let found = find::find(control, id, caller)?;
+    found.must_be_changeable(caller)?;
+    check_kind(kind)?;
+    let of_kind = kind.to_owned();
+    let amend: Amend = Box::new(move |_, kept| {
+        let mut settings = Settings::of(kept);
+        let values = make(&of(&settings, &of_kind));
+        check_values(&of_kind, &values)?;
+        match (&*of_kind, values.is_empty()) {
+            (SOA_EDIT_API, _) => settings.soa_edit_api = values.into_iter().next(),
+            (_, true) => drop(settings.metadata.remove(&of_kind)),
+            (_, false) => drop(settings.metadata.insert(of_kind, values)),
+        }
+        settings.keep(kept)?;
+        Ok(Vec::new())
+    });
+    let author = author(caller);
+    control.ask(|answer| Task::Amend(found.as_ref(), author, amend, answer)).await?;
+    if status == StatusCode::NO_CONTENT {
+        return Ok(status.into_response());
+    }
+    let settings = find::find(control, id, caller)?.settings();
+    Ok(super::json(status, entry(kind, &of(&settings, kind)).to_string()))
+}
+
+fn of(settings: &Settings, kind: &str) -> Vec<String> {
+    match kind {
+        SOA_EDIT_API => settings.soa_edit_api.iter().cloned().collect(),
+        _ => settings.metadata.get(kind).cloned().unwrap_or_default(),
+    }
+}
+
+fn entry(kind: &str, values: &[String]) -> Value {
+    json!({ "kind": kind, "metadata": values, "type": "Metadata" })
+}
+
+fn values(body: &Value) -> Result<Vec<String>, Fault> {
+    let values = Object::of(body).texts("metadata", "metadata must be strings")?;
+    let values = values.ok_or_else(|| Fault::invalid("metadata is not specified or not an array"))?;
+    Ok(values.into_iter().map(str::to_owned).collect())
+}
+
+fn check_kind(kind: &str) -> Result<(), Fault> {
+    match kind.starts_with("X-") || kind == SOA_EDIT_API {
+        true => Ok(()),
+        false => Err(Fault::invalid(format!("Unsupported metadata kind '{kind}'"))),
+    }
+}
+
+fn check_values(kind: &str, values: &[String]) -> Result<(), Fault> {
+    match (kind, values) {
+        (SOA_EDIT_API, [] | [_]) => values.iter().try_for_each(|word| create::check_rule(word)),
+        (SOA_EDIT_API, _) => Err(Fault::invalid("SOA-EDIT-API has one value")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,162 @@
+//! PATCH: REPLACE, DELETE, EXTEND and PRUNE of RRsets, one after the other, all of them or none (rule 6).
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use zones::name::NameBuf;
+use zones::text::rdata::type_name;
+use zones::zone::{Change, Zone, rtype};
+
+use super::draft::{self, Draft, Record};
+use super::fault::Fault;
+use super::read::Object;
+use super::serial::Rule;
+use super::settings::{Comment, Settings};
+
+/// One operation.
+#[derive(Debug)]
+struct Operation {
+    owner: NameBuf,
+    rtype: u16,
+    what: What,
+}
+
+/// What is to be done to an RRset.
+#[derive(Debug)]
+enum What {
+    /// These records, these comments, or both, from now on.
+    Replace { records: Option<(u32, Vec<Record>)>, comments: Option<Vec<Comment>> },
+    /// No records and no comments.
+    Delete,
+    /// One record more, unless it is there.
+    Extend(u32, Record),
+    /// One record less, if it is there.
+    Prune(Record),
+}
+
+/// The operations of a request, read and checked as far as that goes without the zone.
+#[derive(Debug)]
+pub struct Patch(Vec<Operation>);
+
+impl Patch {
+    /// Reads the body of a PATCH of a zone.
+    pub fn read(body: &Value, apex: &NameBuf, now: OffsetDateTime) -> Result<Self, Fault> {
+        let rrsets = Object::of(body).list("rrsets").ok_or_else(|| Fault::invalid("No rrsets given in update request"))?;
+        let mut seen = HashSet::new();
+        let mut operations = Vec::with_capacity(rrsets.len());
+        for rrset in rrsets {
+            let rrset = Object::of(rrset);
+            let word = rrset.text("changetype")?.to_ascii_uppercase();
+            let (owner, rtype) = draft::read_key(rrset, apex)?;
+            let kind = type_name(rtype);
+            if matches!(&*word, "REPLACE" | "DELETE") && !seen.insert((word.clone(), owner.to_string(), rtype)) {
+                return Err(Fault::invalid(format!("Duplicate RRset {owner} IN {kind} with changetype: {word}")));
+            }
+            let unknown_type = || Fault::invalid(format!("RRset {owner} IN {kind}: unknown type given"));
+            let what = match &*word {
+                "DELETE" => What::Delete,
+                _ if rtype == rtype::ANY => return Err(unknown_type()),
+                "REPLACE" => Self::read_replace(rrset, &owner, rtype, apex, now)?,
+                "EXTEND" | "PRUNE" => {
+                    let records = draft::read_records(rrset, &owner, rtype, apex)?;
+                    let mut records = records.ok_or_else(|| Fault::invalid("No record provided for PRUNE or EXTEND operation"))?;
+                    let (Some(record), true) = (records.pop(), records.is_empty()) else {
+                        return Err(Fault::invalid("Exactly one record should be provided for PRUNE or EXTEND operation"));
+                    };
+                    if word == "EXTEND" { What::Extend(rrset.ttl()?, record) } else { What::Prune(record) }
+                }
+                _ => return Err(Fault::invalid("Changetype not understood")),
+            };
+            operations.push(Operation { owner, rtype, what });
+        }
+        Ok(Self(operations))
+    }
+
+    fn read_replace(rrset: Object<'_>, owner: &NameBuf, rtype: u16, apex: &NameBuf, now: OffsetDateTime) -> Result<What, Fault> {
+        let has_records = rrset.list("records").is_some();
+        let ttl = if has_records { rrset.ttl()? } else { 0 };
+        let records = draft::read_records(rrset, owner, rtype, apex)?.map(|records| (ttl, records));
+        let comments = draft::read_comments(rrset, now.unix_timestamp().unsigned_abs())?;
+        if records.is_none() && comments.is_none() {
+            return Err(Fault::invalid(format!("No change for RRset {owner} IN {}", type_name(rtype))));
+        }
+        Ok(What::Replace { records, comments })
+    }
+
+    /// What it changes of a zone, and what is kept beside the records then.
+    pub fn apply(self, zone: &Zone, settings: &Settings, now: OffsetDateTime) -> Result<(Vec<Change>, Settings), Fault> {
+        let mut draft = Draft::new(Some(zone), settings);
+        for Operation { owner, rtype, what } in self.0 {
+            match what {
+                What::Replace { records, comments } => {
+                    let set = draft.set(&owner, rtype);
+                    if let Some((ttl, records)) = records {
+                        (set.ttl, set.records) = (ttl, records);
+                    }
+                    set.comments = comments.unwrap_or(std::mem::take(&mut set.comments));
+                }
+                What::Delete if rtype == rtype::ANY => {
+                    let types = draft.types_at(&owner).into_iter().filter(|rtype| *rtype != rtype::SOA);
+                    types.for_each(|rtype| *draft.set(&owner, rtype) = Default::default());
+                }
+                What::Delete => *draft.set(&owner, rtype) = Default::default(),
+                What::Extend(ttl, record) => {
+                    let set = draft.set(&owner, rtype);
+                    if !set.records.iter().any(|known| known.content.rdata == record.content.rdata) {
+                        set.ttl = ttl;
+                        set.records.push(record);
+                    }
+                }
+                What::Prune(record) => draft.set(&owner, rtype).records.retain(|known| known.content.rdata != record.content.rdata),
+            }
+        }
+        let (changes, settings) = draft.finish("pre-existing")?;
+        Ok((settle(zone, changes, settings.rule(), now)?, settings))
+    }
+}
+
+/// The changes with the serial that they lead to: it moves as SOA-EDIT-API says, where anything is different.
+pub fn settle(zone: &Zone, mut changes: Vec<Change>, rule: Rule, now: OffsetDateTime) -> Result<Vec<Change>, Fault> {
+    let soa = changes.iter().position(|change| change.rtype == rtype::SOA).map(|at| changes.remove(at));
+    let after = zone.apply(&changes).map_err(|refused| worded(&changes, &refused))?;
+    let is_changed = after.serial() != zone.serial();
+    let old = zone.soa();
+    let Some(mut rdata) = soa.as_ref().map_or_else(|| old.rdata().next().map(Into::into), |soa| soa.rdata.first().cloned()) else {
+        return Ok(changes); // a zone has an SOA
+    };
+    let ttl = soa.as_ref().map_or(old.ttl, |soa| soa.ttl);
+    let given = soa.as_ref().map(|_| serial_of(&rdata));
+    let is_other = soa.is_some() && {
+        let mut same_serial = rdata.clone();
+        set_serial(&mut same_serial, zone.serial());
+        ttl != old.ttl || old.rdata().next() != Some(&*same_serial)
+    };
+    let is_later = given.is_some_and(|given| zones::zone::serial_rose(zone.serial(), given));
+    if is_changed || is_other || is_later {
+        set_serial(&mut rdata, rule.next(zone.serial(), given, now));
+        changes.push(Change { owner: zone.apex().clone(), rtype: rtype::SOA, ttl, rdata: vec![rdata] });
+    }
+    Ok(changes)
+}
+
+/// The first refusal as PowerDNS would begin it.
+pub fn worded(changes: &[Change], refused: &[zones::zone::Refused]) -> Fault {
+    let Some(refused) = refused.first() else { return Fault::invalid("the zone cannot be changed so") };
+    match changes.get(refused.change) {
+        Some(change) => Fault::invalid(format!("RRset {} IN {}: {}", change.owner, type_name(change.rtype), refused.message)),
+        None => Fault::invalid(&refused.message),
+    }
+}
+
+/// The serial in the RDATA of an SOA: its last twenty octets are five numbers.
+pub fn serial_of(soa: &[u8]) -> u32 {
+    soa.last_chunk::<20>().map_or(0, |numbers| u32::from_be_bytes([numbers[0], numbers[1], numbers[2], numbers[3]]))
+}
+
+/// Puts another serial into the RDATA of an SOA.
+pub fn set_serial(soa: &mut [u8], serial: u32) {
+    if let Some(numbers) = soa.last_chunk_mut::<20>() {
+        numbers[..4].copy_from_slice(&serial.to_be_bytes());
+    }
+}

@@ -1,0 +1,185 @@
+//! What this interface keeps of a zone beside its records: `powerdns` in [`ZoneSettings::extra`], in the zone's journal.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use zones::edit::ZoneSettings;
+use zones::name::NameBuf;
+use zones::text::rdata::type_name;
+
+use super::content::{self, Content};
+use super::fault::Fault;
+use super::serial::Rule;
+
+/// Under which it is kept.
+const KEY: &str = "powerdns";
+/// Most text kept beside the records of one zone, octets: it is journalled whole when a part of it changes.
+const MOST: usize = 1 << 20;
+
+/// Everything kept of a zone.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Native or Master; a label, for who is notified does not depend on it.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub kind: Kind,
+    /// Whose the zone is: a label.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub account: String,
+    /// How the serial moves, in the client's own letters; none: by one.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub soa_edit_api: Option<String>,
+    /// How a signed zone's serial is shown; no zone is signed here, so a label.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub soa_edit: String,
+    /// Whether a signed zone is rectified after a change; likewise.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub api_rectify: bool,
+    /// By kind.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub metadata: BTreeMap<String, Vec<String>>,
+    /// By owner and type ([`set_key`]).
+    #[serde(skip_serializing_if = "is_usual")]
+    pub beside: BTreeMap<String, Beside>,
+}
+
+/// Kind of a zone whose records an API writes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// Secondaries, if any, are not told of changes.
+    #[default]
+    Native,
+    /// Secondaries are.
+    Master,
+}
+
+/// What is kept of an RRset beside the records that are served.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Beside {
+    /// For people.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub comments: Vec<Comment>,
+    /// Content of records that are not served.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub disabled: Vec<String>,
+    /// TTL of a set of which no record is served.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub ttl: u32,
+    /// Content of records in a writing that is not ours.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub written: Vec<String>,
+}
+
+/// A note to an RRset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comment {
+    /// Whose it is.
+    pub account: String,
+    /// What it says.
+    pub content: String,
+    /// Seconds since 1970.
+    pub modified_at: u64,
+}
+
+impl Settings {
+    /// What is kept of a zone.
+    pub fn of(settings: &ZoneSettings) -> Self {
+        let kept = settings.extra.get(KEY).cloned().unwrap_or_default();
+        serde_json::from_value(kept).unwrap_or_default() // nothing else writes there
+    }
+
+    /// Keeps it.
+    pub fn keep(mut self, settings: &mut ZoneSettings) -> Result<(), Fault> {
+        self.beside.retain(|_, beside| !beside.is_empty());
+        if self == Self::default() {
+            settings.extra.remove(KEY);
+            return Ok(());
+        }
+        let value = serde_json::to_value(&self).map_err(|error| Fault::invalid(error.to_string()))?;
+        if value.to_string().len() > MOST {
+            return Err(Fault::invalid(format!("more than {MOST} octets of comments, metadata and disabled records in one zone")));
+        }
+        settings.extra.insert(KEY.into(), value);
+        Ok(())
+    }
+
+    /// How the serial moves.
+    pub fn rule(&self) -> Rule {
+        self.soa_edit_api.as_deref().and_then(Rule::of).unwrap_or(Rule::Increase)
+    }
+
+    /// What is kept beside an RRset.
+    pub fn beside(&self, owner: &NameBuf, rtype: u16) -> Option<&Beside> {
+        match self.beside.is_empty() {
+            true => None, // the key would cost an allocation for each set of a large zone
+            false => self.beside.get(&set_key(owner, rtype)),
+        }
+    }
+}
+
+impl Beside {
+    fn is_empty(&self) -> bool {
+        self.comments.is_empty() && self.disabled.is_empty() && self.written.is_empty()
+    }
+
+    /// The text of a record: as it was written, where that is kept.
+    pub fn text(&self, rtype: u16, rdata: &[u8]) -> String {
+        let is_it = |text: &&String| content::read(rtype, text).is_ok_and(|content: Content| *content.rdata == *rdata);
+        self.written.iter().find(is_it).cloned().unwrap_or_else(|| content::write(rtype, rdata))
+    }
+}
+
+impl Kind {
+    /// As it is spelled in answers (rule 3).
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Native => "Native",
+            Self::Master => "Master",
+        }
+    }
+
+    /// From a request, in any letter case, by its old name or its new one.
+    pub fn read(word: &str) -> Result<Self, Fault> {
+        match word.to_ascii_lowercase().as_str() {
+            "native" => Ok(Self::Native),
+            "master" | "primary" => Ok(Self::Master),
+            "slave" | "secondary" => Err(Fault::invalid("Secondary zones are made in the configuration file, with their primaries")),
+            "producer" | "consumer" => Err(Fault::invalid("Catalog zones are not made here")),
+            _ => Err(Fault::invalid(format!("'{word}' is no kind of a zone: Native or Master"))),
+        }
+    }
+}
+
+/// `www.contoso.test. A`: what stands beside an RRset is kept under this.
+pub fn set_key(owner: &NameBuf, rtype: u16) -> String {
+    format!("{owner} {}", type_name(rtype))
+}
+
+fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rule_3_kinds_are_read_in_any_case_and_given_as_native_or_master() {
+        for (word, kind) in [("native", "Native"), ("NATIVE", "Native"), ("Master", "Master"), ("master", "Master"), ("primary", "Master")]
+        {
+            assert_eq!(Kind::read(word).map(Kind::word), Ok(kind), "{word}");
+        }
+        for word in ["Slave", "secondary", "Producer", "consumer", "forwarded", ""] {
+            assert!(Kind::read(word).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_is_usual_takes_no_room() {
+        let settings = Settings { account: "ops".into(), ..Settings::default() };
+        assert_eq!(serde_json::to_string(&settings).unwrap(), r#"{"account":"ops"}"#);
+        let read: Settings = serde_json::from_str(r#"{"account":"ops","kind":"Master"}"#).unwrap();
+        assert_eq!((read.kind, read.rule()), (Kind::Master, Rule::Increase));
+    }
+}

@@ -1,0 +1,216 @@
+//! Zones: list, make, read, change, give up, export.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ::zones::edit::{Author, Task, Via};
+use ::zones::text::rdata::type_code;
+use ::zones::zone::rtype;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::answer::{self, Detail, Summary, Wanted};
+use super::create;
+use super::draft::{self, Draft};
+use super::fault::Fault;
+use super::find::{self, Found};
+use super::patch::{self, Patch};
+use super::read::{self, Object};
+use super::settings::Settings;
+use super::{Asked, Json, Parameters, ZoneId};
+use crate::Control;
+use crate::http::Caller;
+
+/// RRsets from which on JSON is made on a thread of its own, so that no other request waits for it.
+const MANY: usize = 2_000;
+
+/// `GET /zones[?zone=][&dnssec=false]`.
+pub async fn list(
+    Asked(caller): Asked,
+    State(control): State<Arc<Control>>,
+    Parameters(parameters): Parameters,
+) -> Result<Response, Fault> {
+    let with_dnssec = read::switch(parameters.get("dnssec").map(String::as_str), "dnssec", true)?;
+    let only = parameters.get("zone").map(|name| draft::read_absolute(name)).transpose()?;
+    let mut found = find::all(&control, &caller);
+    found.retain(|found| only.as_ref().is_none_or(|only| found.apex() == *only));
+    let summaries: Vec<Summary> = found.iter().map(|found| Summary::new(found, &found.settings(), with_dnssec)).collect();
+    Ok(super::json(StatusCode::OK, serde_json::to_string(&summaries).unwrap_or_default())) // text and numbers: always JSON
+}
+
+/// `POST /zones[?rrsets=false]`.
+pub async fn create(
+    Asked(caller): Asked,
+    State(control): State<Arc<Control>>,
+    Parameters(parameters): Parameters,
+    Json(body): Json,
+) -> Result<Response, Fault> {
+    super::must_be_admin(&caller)?;
+    let with_rrsets = read::switch(parameters.get("rrsets").map(String::as_str), "rrsets", true)?;
+    let zone = create::read(&body, OffsetDateTime::now_utc())?;
+    let author = author(&caller);
+    let network = zone.settings.networks.first().map_or(String::new(), |network| format!("@{network}"));
+    let named = format!("{}.{network}", zone.settings.name);
+    control.ask(|answer| Task::Create(zone, author, answer)).await?;
+    let found = find::find(&control, &named, &caller)?;
+    detail(StatusCode::CREATED, found, with_rrsets.then(Wanted::default)).await
+}
+
+/// `GET /zones/{id}[?rrsets=][&rrset_name=][&rrset_type=][&include_disabled=]`.
+pub async fn get(
+    Asked(caller): Asked,
+    State(control): State<Arc<Control>>,
+    ZoneId(id): ZoneId,
+    Parameters(parameters): Parameters,
+) -> Result<Response, Fault> {
+    let found = find::find(&control, &id, &caller)?;
+    let parameter = |name: &str| parameters.get(name).map(String::as_str);
+    let with_rrsets = read::switch(parameter("rrsets"), "rrsets", true)?;
+    let name = match parameter("rrset_name") {
+        Some(name) => Some(draft::read_absolute(&format!("{}.", name.trim_end_matches('.')))?), // the dot may be missing here
+        None => None,
+    };
+    // PowerDNS looks at the type only where it looks at a name.
+    let rtype = name.as_ref().and(parameter("rrset_type")).map(|kind| type_code(kind).unwrap_or(0));
+    let without_disabled = !read::switch(parameter("include_disabled"), "include_disabled", true)?;
+    detail(StatusCode::OK, found, with_rrsets.then_some(Wanted { name, rtype, without_disabled })).await
+}
+
+/// `PATCH /zones/{id}`.
+pub async fn patch(
+    Asked(caller): Asked,
+    State(control): State<Arc<Control>>,
+    ZoneId(id): ZoneId,
+    Json(body): Json,
+) -> Result<Response, Fault> {
+    let found = find::find(&control, &id, &caller)?;
+    found.must_be_changeable(&caller)?;
+    let now = OffsetDateTime::now_utc();
+    let patch = Patch::read(&body, &found.apex(), now)?;
+    let amend: ::zones::edit::Amend = Box::new(move |zone, kept| {
+        let (changes, settings) = patch.apply(zone, &Settings::of(kept), now)?;
+        settings.keep(kept)?;
+        Ok(changes)
+    });
+    let author = author(&caller);
+    let done = control.ask(|answer| Task::Amend(found.as_ref(), author, amend, answer)).await?;
+    let serials = [("x-pdns-old-serial", done.before.serial().to_string()), ("x-pdns-new-serial", done.after.serial().to_string())];
+    Ok((StatusCode::NO_CONTENT, axum::response::AppendHeaders(serials)).into_response())
+}
+
+/// `PUT /zones/{id}`: settings, and all records where `rrsets` is given.
+pub async fn put(
+    Asked(caller): Asked,
+    State(control): State<Arc<Control>>,
+    ZoneId(id): ZoneId,
+    Json(body): Json,
+) -> Result<Response, Fault> {
+    let found = find::find(&control, &id, &caller)?;
+    found.must_be_changeable(&caller)?;
+    let (apex, now) = (found.apex(), OffsetDateTime::now_utc());
+    let amend: ::zones::edit::Amend = Box::new(move |zone, kept| {
+        let body = Object::of(&body);
+        let mut settings = Settings::of(kept);
+        create::change_settings(&mut settings, body)?;
+        let Some(rrsets) = body.list("rrsets") else {
+            settings.keep(kept)?;
+            return Ok(Vec::new());
+        };
+        let mut draft = Draft::new(Some(zone), &settings);
+        draft.only();
+        *draft.set(&apex, rtype::SOA) = draft::Set::default();
+        rrsets.iter().try_for_each(|rrset| create::add_set(&mut draft, Object::of(rrset), &apex, now))?;
+        if draft.set(&apex, rtype::SOA).records.is_empty() {
+            return Err(Fault::invalid("Must give SOA record for zone when replacing all RR sets").into());
+        }
+        let (changes, settings) = draft.finish("another")?;
+        let changes = patch::settle(zone, changes, settings.rule(), now)?;
+        settings.keep(kept)?;
+        Ok(changes)
+    });
+    let author = author(&caller);
+    control.ask(|answer| Task::Amend(found.as_ref(), author, amend, answer)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `DELETE /zones/{id}`.
+pub async fn remove(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
+    super::must_be_admin(&caller)?;
+    let found = find::find(&control, &id, &caller)?;
+    let author = author(&caller);
+    control.ask(|answer| Task::Remove(found.as_ref(), author, answer)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `GET /zones/{id}/export`: text, or JSON where that is asked for.
+pub async fn export(
+    Asked(caller): Asked,
+    State(control): State<Arc<Control>>,
+    ZoneId(id): ZoneId,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let found = find::find(&control, &id, &caller)?;
+    let zone = found.data()?;
+    let text = aside(zone.counts().sets, move || answer::export(&zone, &found.settings())).await?;
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    Ok(match accept.contains("application/json") {
+        true => super::json(StatusCode::OK, json!({ "zone": text }).to_string()),
+        false => ([(header::CONTENT_TYPE, "text/plain; charset=us-ascii")], text).into_response(),
+    })
+}
+
+/// `PUT /zones/{id}/rectify`: there is nothing to rectify in a zone that is not signed.
+pub async fn rectify(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
+    find::find(&control, &id, &caller)?.must_be_changeable(&caller)?;
+    Ok(super::json(StatusCode::OK, json!({ "result": "Rectified" }).to_string()))
+}
+
+/// `GET /zones/{id}/cryptokeys`: none, for no zone is signed.
+pub async fn cryptokeys(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
+    find::find(&control, &id, &caller)?;
+    Ok(super::json(StatusCode::OK, "[]".into()))
+}
+
+/// `PUT /zones/{id}/notify`.
+pub async fn notify(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
+    find::find(&control, &id, &caller)?.must_be_changeable(&caller)?;
+    Ok(super::json(StatusCode::OK, json!({ "result": "Notification queued" }).to_string()))
+}
+
+/// `PUT /zones/{id}/axfr-retrieve`.
+pub async fn retrieve(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
+    let found = find::find(&control, &id, &caller)?;
+    found.must_be_changeable(&caller)?;
+    Err(Fault::invalid(format!("Domain '{}' is not a slave domain (or has no master defined)", found.name())))
+}
+
+/// A zone with the RRsets that are wanted; none: without.
+async fn detail(status: StatusCode, found: Found, wanted: Option<Wanted>) -> Result<Response, Fault> {
+    let settings = found.settings();
+    let head = Detail::new(&found, &settings);
+    let Some(wanted) = wanted else { return Ok(super::json(status, head.to_json(None))) };
+    let zone = found.data()?;
+    let sets = if wanted.name.is_some() { 1 } else { zone.counts().sets };
+    let json = aside(sets, move || head.to_json(Some((&zone, &settings, &wanted)))).await?;
+    Ok(super::json(status, json))
+}
+
+/// Makes something of so many RRsets, on a thread of its own where they are many.
+async fn aside(sets: usize, make: impl FnOnce() -> String + Send + 'static) -> Result<String, Fault> {
+    if sets < MANY {
+        return Ok(make());
+    }
+    let failed = |_| Fault { status: StatusCode::INTERNAL_SERVER_ERROR, message: "the answer could not be made".into() };
+    tokio::task::spawn_blocking(make).await.map_err(failed)
+}
+
+/// Who changes.
+pub fn author(caller: &Caller) -> Author {
+    caller.author(Via::PowerDns)
+}
+
+/// Parameters behind the question mark; the first of each name counts.
+pub type Pairs = HashMap<String, String>;
