@@ -11,6 +11,7 @@ use clap::Args;
 use config::Config;
 use control::messages::{Inbox, Messages};
 use control::metrics::{self, Metrics};
+use control::transfer::Transfers;
 use control::{Control, http};
 use dns::fallback;
 use dns::server::{Bound, Server};
@@ -147,7 +148,11 @@ impl Up {
             let standing = held.standing();
             let host = Arc::new(Host::new(&live, &watch, standing.clone()));
             let (state, gauges) = (held.server().states(), held.server().gauges().clone());
-            (Arc::new(Control { editor: watch.editor(), state, recorder, gauges, host }), standing, held.server().streams())
+            (
+                Arc::new(Control { editor: watch.editor(), state, recorder, gauges, transfers: Transfers::new(), host }),
+                standing,
+                held.server().streams(),
+            )
         };
         let http = http::start(&config.api, listeners.api, control.clone()).map_err(|error| format!("error: {error}"))?;
         for address in http.addresses() {

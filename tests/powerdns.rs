@@ -252,10 +252,7 @@ fn rule_6_extend_and_prune_see_what_went_before_in_the_same_request() {
     assert_eq!(got, ["10.0.0.2", "10.0.0.3"]);
     let mut none = change("EXTEND", "10.0.0.1");
     none["records"] = json!([]);
-    assert_eq!(
-        patch(&api, json!([none])).ok(422)["error"],
-        "Exactly one record should be provided for PRUNE or EXTEND operation"
-    );
+    assert_eq!(patch(&api, json!([none])).ok(422)["error"], "Exactly one record should be provided for PRUNE or EXTEND operation");
 }
 
 #[test]
@@ -554,8 +551,7 @@ fn a_zone_of_many_records_is_read_and_exported_whole() {
     let (server, api) = server();
     let mut text = String::from("@ 60 IN SOA ns1 hostmaster 7 1 2 3 4\n");
     (0..5_000).for_each(|number| writeln!(text, "h{number} 60 IN A 10.1.{}.{}", number / 250, number % 250).unwrap());
-    let zone =
-        api.ask("POST", ZONES, json!({ "name": "many.test.", "kind": "Native", "nameservers": [], "zone": text })).ok(201);
+    let zone = api.ask("POST", ZONES, json!({ "name": "many.test.", "kind": "Native", "nameservers": [], "zone": text })).ok(201);
     assert_eq!(zone["rrsets"].as_array().unwrap().len(), 5_001);
     let export = api.ask("GET", &format!("{ZONES}/many.test./export"), Value::Null).body;
     assert!(export.starts_with("many.test.\t60\tIN\tSOA\tns1.many.test. hostmaster.many.test. "), "{}", &export[..80]);

@@ -38,6 +38,8 @@ pub struct Control {
     pub recorder: Arc<Recorder>,
     /// What the server counts.
     pub gauges: Gauges,
+    /// Zones that come from other servers, and who is told when ours change.
+    pub transfers: Arc<transfer::Transfers>,
     /// The program.
     pub host: Arc<dyn Host>,
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! listeners ─▶ Inbox (bounded) ─▶ TSIG ─┬─ UPDATE ─▶ update
+//!                                       ├─ AXFR, IXFR, NOTIFY ─▶ transfer
 //!                                       ├─ questions ─▶ the path, without fallback
 //!                                       └─ answers are signed on their way back
 //! ```
@@ -13,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use config::Config;
-use config::model::Action;
+use config::model::{Action, Source};
 use dns::ede::rcode;
 use dns::listen::Streams;
 use dns::listen::handler::{Handler, Kind, Request};
@@ -23,7 +24,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::Control;
 use crate::tsig::{self, Key, Keyring, Signer};
-use crate::update;
+use crate::{transfer, update};
 
 mod reply;
 
@@ -43,6 +44,7 @@ pub struct Inbox {
     keyring: ArcSwap<Keyring>,
     has_keys: AtomicBool,
     can_sign: AtomicBool,
+    has_primaries: AtomicBool,
     udp_size: AtomicU64,
 }
 
@@ -82,6 +84,7 @@ impl Inbox {
             keyring: ArcSwap::default(),
             has_keys: AtomicBool::new(false),
             can_sign: AtomicBool::new(false),
+            has_primaries: AtomicBool::new(false),
             udp_size: AtomicU64::new(0),
         };
         inbox.configure(config);
@@ -93,6 +96,8 @@ impl Inbox {
         let keyring = Keyring::new(config);
         self.has_keys.store(keyring.allows(Action::Update), Relaxed);
         self.can_sign.store(keyring.can_sign(), Relaxed);
+        let is_transferred = |zone: &config::model::Zone| matches!(zone.source, Source::Transfer { .. });
+        self.has_primaries.store(config.zones.iter().any(is_transferred), Relaxed);
         self.udp_size.store(config.server.udp_size.into(), Relaxed);
         self.keyring.store(Arc::new(keyring));
     }
@@ -111,7 +116,9 @@ impl Handler for Inbox {
     fn wants(&self, kind: Kind) -> bool {
         match kind {
             Kind::Update => self.has_keys.load(Relaxed) || self.can_sign.load(Relaxed),
-            Kind::Notify | Kind::Transfer | Kind::Signed => self.can_sign.load(Relaxed),
+            Kind::Signed => self.can_sign.load(Relaxed),
+            Kind::Notify => self.has_primaries.load(Relaxed) || self.can_sign.load(Relaxed),
+            Kind::Transfer => true, // zones that an API made say for themselves who may have them
         }
     }
 
@@ -124,7 +131,8 @@ impl Messages {
     /// Starts answering.
     pub fn start(control: Arc<Control>, inbox: Arc<Inbox>, waiting: Waiting, streams: Arc<Streams>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("messages").enable_all().build()?;
-        let desk = Arc::new(Desk { control, inbox, streams, hinted: AtomicU64::new(0) });
+        let desk = Arc::new(Desk { control: control.clone(), inbox, streams, hinted: AtomicU64::new(0) });
+        runtime.spawn(control.transfers.clone().run(control));
         runtime.spawn(serve(desk, waiting.0));
         Ok(Self { runtime })
     }
@@ -183,8 +191,24 @@ impl Desk {
     async fn dispatch(&self, request: Box<Request>, sender: Sender) {
         match request.kind {
             Kind::Update => self.update(request, sender).await,
-            Kind::Signed | Kind::Transfer | Kind::Notify => self.question(request, sender).await,
+            Kind::Signed => self.question(request, sender).await,
+            Kind::Transfer => transfer::serve::serve(request, sender, &self.control, self.inbox.udp_size()).await,
+            Kind::Notify => self.notify(request, sender),
         }
+    }
+
+    /// NOTIFY from a primary (RFC 1996 section 3.11): answered at once, the zone is asked for after.
+    fn notify(&self, request: Box<Request>, mut sender: Sender) {
+        let named = dns::wire::message::read_name(&request.packet, dns::wire::HEADER);
+        let is_heeded = named.is_ok_and(|(apex, _)| self.control.transfers.notified(apex.as_wire(), request.client.ip(), &sender.keys));
+        let mut answer = match is_heeded {
+            true => reply(&request.packet, rcode::NOERROR, None, self.inbox.udp_size()),
+            false => reply(&request.packet, rcode::NOTAUTH, Some((20, "not a zone that is transferred from there")), self.inbox.udp_size()),
+        };
+        if let Some(signer) = &mut sender.signer {
+            signer.sign(&mut answer, now());
+        }
+        request.answer(&answer);
     }
 
     async fn update(&self, request: Box<Request>, mut sender: Sender) {

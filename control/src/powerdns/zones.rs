@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ::zones::edit::{Author, Task, Via};
+use ::zones::edit::{Author, Task, Via, ZoneRef};
 use ::zones::text::rdata::type_code;
 use ::zones::zone::rtype;
 use axum::extract::State;
@@ -176,7 +176,9 @@ pub async fn cryptokeys(Asked(caller): Asked, State(control): State<Arc<Control>
 
 /// `PUT /zones/{id}/notify`.
 pub async fn notify(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
-    find::find(&control, &id, &caller)?.must_be_changeable(&caller)?;
+    let found = find::find(&control, &id, &caller)?;
+    found.must_be_changeable(&caller)?;
+    control.transfers.tell(ZoneRef::parse(&found.name()));
     Ok(super::json(StatusCode::OK, json!({ "result": "Notification queued" }).to_string()))
 }
 
@@ -184,6 +186,12 @@ pub async fn notify(Asked(caller): Asked, State(control): State<Arc<Control>>, Z
 pub async fn retrieve(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
     let found = find::find(&control, &id, &caller)?;
     found.must_be_changeable(&caller)?;
+    if control.transfers.retrieve(ZoneRef::parse(&found.name()).name.as_str()) {
+        return Ok(super::json(
+            StatusCode::OK,
+            json!({ "result": format!("Added retrieval request for '{}' from its primary", found.name()) }).to_string(),
+        ));
+    }
     Err(Fault::invalid(format!("Domain '{}' is not a slave domain (or has no master defined)", found.name())))
 }
 

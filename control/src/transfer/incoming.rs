@@ -273,7 +273,8 @@ fn serial_of(soa: &Record) -> u32 {
     soa.rdata.len().checked_sub(20).and_then(|at| soa.rdata[at..].first_chunk()).map_or(0, |serial| u32::from_be_bytes(*serial))
 }
 
-fn rcode_name(rcode: u16) -> String {
+/// RCODE in words.
+pub(super) fn rcode_name(rcode: u16) -> String {
     match rcode {
         1 => "FORMERR".into(),
         2 => "SERVFAIL".into(),

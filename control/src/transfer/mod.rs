@@ -1,11 +1,199 @@
 //! Zones from server to server: AXFR and IXFR (RFC 5936, RFC 1995), NOTIFY (RFC 1996).
 //!
 //! ```text
-//! secondary ── AXFR, IXFR ──▶ outgoing ── zone, history
+//! secondary ── AXFR, IXFR ──▶ serve ─ outgoing ── zone, history
 //! primary ◀── SOA, IXFR, AXFR ── secondary ─ incoming ─▶ zones::edit (as any other change)
-//!         ──── NOTIFY ────▶ secondary        notify ──── NOTIFY ────▶ secondaries of ours
+//!         ──── NOTIFY ────▶ Transfers        notify ──── NOTIFY ────▶ secondaries of ours
 //! ```
-//! [`outgoing`] and [`incoming`] do no I/O.
+//! [`outgoing`] and [`incoming`] do no I/O. [`Transfers`] has one task that sees what changed: the configuration, and serials.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use config::Config;
+use config::model::{self, Source};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use zones::edit::ZoneRef;
+use zones::name::WireName;
+use zones::snapshot::{Hosted, NetworkId};
+
+use crate::Control;
+use crate::tsig::{Key, Keyring};
 
 pub mod incoming;
+mod notify;
 pub mod outgoing;
+mod secondary;
+pub mod serve;
+
+use secondary::Wanted;
+
+/// How often it is looked whether something changed: a burst of changes is told as one.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Everything that is transferred, and everybody who is told.
+pub struct Transfers {
+    secondaries: Mutex<Vec<Kept>>,
+    /// Zones whose secondaries are to be told although nothing changed.
+    tell: Mutex<Vec<ZoneRef>>,
+}
+
+/// A zone that a task keeps.
+struct Kept {
+    wanted: Wanted,
+    told: Arc<Notify>,
+    task: AbortHandle,
+}
+
+impl Transfers {
+    /// Nothing yet.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { secondaries: Mutex::default(), tell: Mutex::default() })
+    }
+
+    /// Keeps zones and tells secondaries until it is dropped.
+    pub async fn run(self: Arc<Self>, control: Arc<Control>) {
+        let mut config: Option<Arc<Config>> = None;
+        let mut generation = None;
+        let mut serials: HashMap<(Arc<str>, Arc<[NetworkId]>), u32> = HashMap::new();
+        let mut tick = tokio::time::interval(LOOK);
+        loop {
+            tick.tick().await;
+            let now = control.host.config();
+            if !config.as_ref().is_some_and(|before| Arc::ptr_eq(before, &now)) {
+                self.reconcile(&now, &control);
+                config = Some(now.clone());
+            }
+            let asked = std::mem::take(&mut *self.tell.lock().unwrap_or_else(PoisonError::into_inner));
+            let state = control.state.load_full();
+            if asked.is_empty() && generation == Some(state.snapshot.generation) {
+                continue;
+            }
+            generation = Some(state.snapshot.generation);
+            let keyring = Keyring::new(&now);
+            for link in state.snapshot.hosted() {
+                let hosted = &link.hosted;
+                let Some(zone) = hosted.zone() else { continue };
+                let before = serials.insert((hosted.name.clone(), link.networks.clone()), zone.serial());
+                let is_asked = asked.iter().any(|asked| asked.name == *hosted.name);
+                if before == Some(zone.serial()) && !is_asked {
+                    continue;
+                }
+                let policy = Policy::of(hosted, &now);
+                let key = policy.key.as_ref().and_then(|name| keyring.key(name));
+                for target in policy.notify {
+                    tokio::spawn(notify::tell(target, zone.clone(), key.clone()));
+                }
+            }
+        }
+    }
+
+    /// Tells the secondaries of a zone, although nothing changed.
+    pub fn tell(&self, zone: ZoneRef) {
+        self.tell.lock().unwrap_or_else(PoisonError::into_inner).push(zone);
+    }
+
+    /// Has a zone asked for at once; false: it is none that is transferred.
+    pub fn retrieve(&self, zone: &str) -> bool {
+        let kept = self.secondaries.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = kept.iter().filter(|kept| kept.wanted.zone.name == zone);
+        named.map(|kept| kept.told.notify_one()).count() > 0
+    }
+
+    /// A NOTIFY came: true where it is one that is heeded.
+    pub fn notified(&self, apex: &[u8], client: IpAddr, keys: &[Arc<Key>]) -> bool {
+        let kept = self.secondaries.lock().unwrap_or_else(PoisonError::into_inner);
+        let heeding = kept.iter().filter(|kept| kept.wanted.heeds(apex, client, keys));
+        heeding.map(|kept| kept.told.notify_one()).count() > 0
+    }
+
+    /// Ends tasks of zones that are transferred no longer, or otherwise, and starts those of new ones.
+    fn reconcile(&self, config: &Config, control: &Arc<Control>) {
+        let keyring = Keyring::new(config);
+        let wanted: Vec<Wanted> = config.zones.iter().filter_map(|zone| Wanted::of(zone, &keyring)).collect();
+        let mut kept = self.secondaries.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|kept| {
+            let stays = wanted.iter().any(|wanted| wanted.is_as(&kept.wanted));
+            if !stays {
+                kept.task.abort();
+            }
+            stays
+        });
+        for wanted in wanted {
+            if kept.iter().any(|kept| kept.wanted.is_as(&wanted)) {
+                continue;
+            }
+            let told = Arc::new(Notify::new());
+            let task = tokio::spawn(secondary::keep(wanted.clone(), control.clone(), told.clone())).abort_handle();
+            kept.push(Kept { wanted, told, task });
+        }
+    }
+}
+
+impl Drop for Transfers {
+    fn drop(&mut self) {
+        self.secondaries.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|kept| kept.task.abort());
+    }
+}
+
+impl Wanted {
+    fn of(zone: &model::Zone, keyring: &Keyring) -> Option<Self> {
+        let Source::Transfer { primaries } = &zone.source else { return None };
+        let named = ZoneRef { name: zone.name.clone(), network: zone.networks.first().cloned() };
+        let key = zone.transfer_key.as_ref().and_then(|name| keyring.key(name));
+        Some(Self { zone: named, apex: WireName::parse(&zone.name).ok()?, primaries: primaries.clone(), key })
+    }
+
+    fn is_as(&self, other: &Self) -> bool {
+        let key = |wanted: &Self| wanted.key.as_ref().map(|key| key.policy.clone());
+        (&self.zone, &self.primaries) == (&other.zone, &other.primaries) && key(self) == key(other)
+    }
+}
+
+/// Who may have a zone, and who is told.
+#[derive(Debug, Default)]
+pub struct Policy {
+    /// Who may have it transferred.
+    pub transfer_to: Vec<model::Peer>,
+    /// Who is told when it changes.
+    pub notify: Vec<SocketAddr>,
+    /// Name of the key that signs what we send.
+    pub key: Option<String>,
+}
+
+impl Policy {
+    /// What the configuration says of a zone; of one that was made through the API, what was kept with it: the metadata that PowerDNS has
+    /// for this.
+    pub fn of(hosted: &Hosted, config: &Config) -> Self {
+        let declared = config.zones.iter().find(|zone| zone.line == hosted.line && *zone.name == *hosted.name && zone.line > 0);
+        let mut policy = declared.map_or_else(Self::default, |zone| Self {
+            transfer_to: zone.transfer_to.clone(),
+            notify: zone.notify.clone(),
+            key: zone.transfer_key.clone(),
+        });
+        let metadata = hosted.kept.as_ref().and_then(|kept| kept.settings.extra.get("powerdns")?.get("metadata").cloned());
+        let words = |kind: &str| -> Vec<String> {
+            let words = metadata.as_ref().and_then(|metadata| metadata.get(kind)?.as_array().cloned()).unwrap_or_default();
+            words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+        };
+        let prefix = |text: String| text.parse().or_else(|_| text.parse::<IpAddr>().map(Into::into)).ok();
+        policy.transfer_to.extend(words("ALLOW-AXFR-FROM").into_iter().filter_map(prefix).map(model::Peer::Prefix));
+        let address = |text: String| text.parse().or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53))).ok();
+        policy.notify.extend(words("ALSO-NOTIFY").into_iter().filter_map(address));
+        policy
+    }
+}
+
+/// The zone that an edit would mean, as it is hosted now.
+pub(crate) fn hosted(control: &Control, zone: &ZoneRef) -> Option<Arc<Hosted>> {
+    let state = control.state.load();
+    let snapshot = &state.snapshot;
+    let is_linked = |link: &&zones::snapshot::Link| {
+        let network = zone.network.as_ref().and_then(|name| snapshot.network_named(name));
+        zone.network.is_none() || network.is_some_and(|network| link.networks.contains(&network))
+    };
+    snapshot.hosted().iter().filter(|link| *link.hosted.name == *zone.name).find(is_linked).map(|link| link.hosted.clone())
+}

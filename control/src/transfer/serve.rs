@@ -1,0 +1,161 @@
+//! Giving zones to those who may have them: AXFR over streams, IXFR over both.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use config::model::{Action, Peer};
+use dns::listen::Transport;
+use dns::listen::handler::Request;
+use dns::wire::message::Message;
+use dns::wire::rtype as wire;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use zones::snapshot::Hosted;
+use zones::zone::{Zone, rtype};
+
+use super::Policy;
+use super::outgoing::{self, Asked, Increment};
+use super::secondary::unix_seconds;
+use crate::Control;
+use crate::messages::{Sender, reply};
+use crate::tsig::{Key, Signer};
+
+/// Transfers that run at once: each holds a thread while its client reads.
+const MOST: usize = 32;
+/// Octets of an IXFR over UDP that fit every path (RFC 9715); where it is more, the SOA alone says "ask over TCP" (RFC 1995 section 4).
+const DATAGRAM: usize = 1232;
+
+static RUNNING: Semaphore = Semaphore::const_new(MOST);
+
+/// Why a zone is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// RCODE.
+    pub rcode: u16,
+    /// For the log.
+    pub why: &'static str,
+}
+
+/// Extended error "Prohibited" (RFC 8914 section 4.19).
+const PROHIBITED: u16 = 18;
+
+/// Answers a question for a transfer; the request bears no TSIG record any more.
+pub async fn serve(request: Box<Request>, sender: Sender, control: &Control, udp_size: u16) {
+    let Sender { keys, signer } = sender;
+    match find(&request, &keys, control) {
+        Ok((asked, zone, hosted, since)) => give(request, asked, zone, hosted, since, signer).await,
+        Err(refused) => {
+            // Strangers must not fill the log.
+            match signer.is_some() {
+                true => tracing::info!(target: "postern::transfer", client = %request.client, "transfer refused: {}", refused.why),
+                false => tracing::debug!(target: "postern::transfer", client = %request.client, "transfer refused: {}", refused.why),
+            }
+            let mut answer = reply(&request.packet, refused.rcode, Some((PROHIBITED, refused.why)), udp_size);
+            if let Some(mut signer) = signer {
+                signer.sign(&mut answer, unix_seconds());
+            }
+            request.answer(&answer);
+        }
+    }
+}
+
+type Found = (Asked, Arc<Zone>, Arc<Hosted>, Option<u32>);
+
+fn find(request: &Request, keys: &[Arc<Key>], control: &Control) -> Result<Found, Refused> {
+    use dns::ede::rcode::{FORMERR, NOTAUTH, REFUSED, SERVFAIL};
+    let message = &request.packet[..];
+    let refuse = |rcode, why| Refused { rcode, why };
+    let read = Message::read(message).map_err(|_| refuse(FORMERR, "the message makes no sense"))?;
+    let asked = Asked { id: [message[0], message[1]], apex: message[12..12 + read.name.len()].into(), rtype: read.rtype };
+    let state = control.state.load();
+    let client = request.client.ip().to_canonical();
+    let network = state.snapshot.network(state.snapshot.network_of(client));
+    let hosted = network.zone_of(&read.name, 0).filter(|hosted| hosted.apex.as_wire() == read.name.as_wire());
+    let hosted = hosted.ok_or(refuse(NOTAUTH, "not a zone of this server for this client"))?;
+    let config = control.host.config();
+    let policy = Policy::of(hosted, &config);
+    let is_peer = policy.transfer_to.iter().any(|peer| match peer {
+        Peer::Prefix(prefix) => prefix.contains(&client),
+        Peer::Key(name) => keys.iter().any(|key| key.policy.name == *name),
+    });
+    if !is_peer && !keys.iter().any(|key| key.allows(Action::Transfer) && key.covers(&hosted.name, &[&network.name])) {
+        return Err(refuse(REFUSED, "this client may not have the zone: see `transfer-to`"));
+    }
+    // What is committed: a name that is held a moment longer is none.
+    let zone = hosted.kept.as_ref().map(|kept| &kept.latest).filter(|_| hosted.zone().is_some()).or(hosted.zone());
+    let zone = zone.ok_or(refuse(SERVFAIL, "the zone has no data"))?;
+    if request.transport == Transport::Datagram && asked.rtype != wire::IXFR {
+        return Err(refuse(FORMERR, "AXFR over UDP is not defined"));
+    }
+    let since = match asked.rtype == wire::IXFR {
+        true => Some(serial_of(&read).ok_or(refuse(FORMERR, "IXFR without the serial that the client has"))?),
+        false => None,
+    };
+    Ok((asked, zone.clone(), hosted.clone(), since))
+}
+
+/// The serial in the authority section of an IXFR.
+fn serial_of(message: &Message<'_>) -> Option<u32> {
+    let soa = message.records.iter().find(|record| !record.answer && record.rtype == rtype::SOA)?;
+    let mut rdata = Vec::new();
+    message.append_rdata(soa, &mut rdata).ok()?;
+    let at = rdata.len().checked_sub(20)?;
+    rdata[at..].first_chunk().map(|serial| u32::from_be_bytes(*serial))
+}
+
+async fn give(request: Box<Request>, asked: Asked, zone: Arc<Zone>, hosted: Arc<Hosted>, since: Option<u32>, mut signer: Option<Signer>) {
+    let history = hosted.kept.as_ref().map(|kept| kept.history.clone());
+    let increment = since.map_or(Increment::Whole, |serial| outgoing::increment(&zone, serial, history.as_deref()));
+    let client = request.client;
+    let how = match &increment {
+        Increment::UpToDate => "nothing newer",
+        Increment::Changes(_) => "changes",
+        Increment::Whole => "whole",
+    };
+    tracing::info!(target: "postern::transfer", zone = &*hosted.name, %client, serial = zone.serial(), since, how, "transfer");
+    if request.transport == Transport::Datagram || increment == Increment::UpToDate {
+        let mut message = one_datagram(&zone, &asked, &increment);
+        if let Some(signer) = &mut signer {
+            signer.sign(&mut message, unix_seconds());
+        }
+        return request.answer(&message);
+    }
+    let Ok(_place) = RUNNING.acquire().await else { return }; // it is never closed
+    let runtime = Handle::current();
+    // Making messages takes time, and sending them waits for the client: a thread of its own.
+    let sending = tokio::task::spawn_blocking(move || {
+        let send = |mut message: Vec<u8>| {
+            if let Some(signer) = &mut signer {
+                signer.sign(&mut message, unix_seconds());
+            }
+            match runtime.block_on(request.send(message)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        };
+        match &increment {
+            Increment::Changes(changes) => outgoing::changes(&zone, changes, &asked, send),
+            Increment::Whole | Increment::UpToDate => outgoing::whole(&zone, &asked, send),
+        }
+    });
+    if let Ok(ControlFlow::Break(())) = sending.await {
+        tracing::info!(target: "postern::transfer", zone = &*hosted.name, %client, "the client of a transfer went away");
+    }
+}
+
+/// What can be said in one datagram.
+fn one_datagram(zone: &Zone, asked: &Asked, increment: &Increment) -> Vec<u8> {
+    let mut messages = Vec::new();
+    let collect = |message: Vec<u8>| {
+        messages.push(message);
+        if messages.len() > 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let _ = match increment {
+        Increment::Changes(changes) => outgoing::changes(zone, changes, asked, collect),
+        Increment::Whole | Increment::UpToDate => ControlFlow::Break(()),
+    };
+    match messages.len() == 1 && messages[0].len() <= DATAGRAM {
+        true => messages.remove(0),
+        false => outgoing::soa_alone(zone, asked),
+    }
+}
