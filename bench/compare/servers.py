@@ -1,5 +1,5 @@
 """The servers that are compared: what each is given, how it is started, how it is told that its data has changed."""
-import dataclasses, os, pathlib, shutil, signal, string, subprocess, sys
+import dataclasses, http.client, json, os, pathlib, shutil, signal, string, subprocess, sys
 
 import asking
 from running import DidNotStart, Running, free_port
@@ -51,6 +51,13 @@ class Peer:
         """The part of the configuration that forwards."""
         return ""
 
+    def interface(self, work):
+        """The part of the configuration that lets records be changed, where it is not beside the zone."""
+        return ""
+
+    def fill(self, served, zone):
+        """Puts the records into a zone that is not read from its file."""
+
     def start(self, work, directory):
         """Starts it and returns what runs; it need not answer yet."""
         directory.mkdir(parents=True)
@@ -66,6 +73,7 @@ class Peer:
             "on_missing": work.on_missing,
             "recursion": str(work.recursion).lower(),
             "names": 100_000,
+            "api": self.interface(work),
             "forward": self.forward(work.upstream) if work.upstream else "",
         }
         zones = self.between_zones.join(string.Template(self.zone(zone, directory)).substitute(values) for zone in work.zones)
@@ -237,7 +245,31 @@ class Postern(Peer):
         return [self.program, "serve", "-c", str(config)]
 
     def zone(self, zone, directory):
-        return f'[[zone]]\nname       = "{zone.name}"\nnetwork    = ["here"]\nfile       = "{zone.file}"\non-missing = "$on_missing"'
+        source = "api        = true" if zone.updated else f'file       = "{zone.file}"'
+        return f'[[zone]]\nname       = "{zone.name}"\nnetwork    = ["here"]\n{source}\non-missing = "$on_missing"'
+
+    def interface(self, work):
+        if not any(zone.updated for zone in work.zones):
+            return "[api]\nsocket = false"
+        self.api = free_port()
+        return f'[api]\nlisten = "127.0.0.1:{self.api}"\nsocket = false'
+
+    def fill(self, served, zone):
+        served.wait_until_up()
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.api, timeout=120)
+        self.call("POST", f"/v1/zones/{zone.name}/import?mode=replace", zone.file.read_bytes(), "text/plain")
+
+    def update(self, served, zone, name, address):
+        """Over a connection that is open, as clients keep it."""
+        self.call("PUT", f"/v1/zones/{zone}/rrsets/{name}/A", json.dumps({"ttl": 60, "records": [address]}), "application/json")
+        return 0
+
+    def call(self, method, path, body, kind):
+        self.connection.request(method, path, body, {"Content-Type": kind})
+        answer = self.connection.getresponse()
+        text = answer.read()
+        if answer.status >= 300:
+            raise DidNotStart(f"{method} {path}: {answer.status} {text[:300]}")
 
     def forward(self, port):
         return f'[[forward]]\nzone      = "."\nupstreams = [{{ address = "127.0.0.1:{port}", in-flight = 10000 }}]'
