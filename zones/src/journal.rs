@@ -6,10 +6,16 @@
 //! Numbers are big-endian. What is committed at once is one frame, and a frame is either whole and right, or the journal ends before it:
 //! what a crash left half written at the end was never acknowledged, and is cut off when the journal is opened. A frame that is wrong
 //! with right ones behind it is damage, not a crash, and refused. [`Journal::commit`] gives back only after the data is on the disk.
+//!
+//! A new image of a large zone takes a second to write. [`Journal::compact_aside`] has it written on a thread of its own, while changes go
+//! on to the old file; [`Journal::settle`] then puts those behind the new image and the new file in place of the old one.
 
+use std::borrow::Borrow;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use crate::name::{NameBuf, WireName};
 
@@ -83,6 +89,17 @@ pub struct Journal {
     /// Octets of them that are changes.
     changes: u64,
     pending: Vec<u8>,
+    /// A new image on its way.
+    aside: Option<Aside>,
+}
+
+/// A new image that is being written.
+#[derive(Debug)]
+struct Aside {
+    /// Octets of the journal that are in the image; what follows them is to be put behind it.
+    since: u64,
+    /// Gives the file, which ends behind the image, and its length.
+    thread: JoinHandle<io::Result<(File, u64)>>,
 }
 
 /// Why a journal cannot be used.
@@ -116,14 +133,10 @@ impl Journal {
     /// Starts a journal with `image`, in place of a file that may be there; it is on the disk when this gives back.
     pub fn create(path: &Path, image: &Image) -> Result<Self, JournalError> {
         let failed = |error| JournalError::Io { path: path.to_owned(), error };
-        let fresh = path.with_extension("new");
-        let mut octets = MAGIC.to_vec();
-        write_image(image, &mut octets);
-        let mut file = File::create(&fresh).map_err(failed)?;
-        file.write_all(&octets).and_then(|()| file.sync_all()).map_err(failed)?;
-        fs::rename(&fresh, path).map_err(failed)?;
+        let (file, length) = write_fresh(path, &image.settings, image.serial, &image.records).map_err(failed)?;
+        fs::rename(fresh(path), path).map_err(failed)?;
         sync_directory(path).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), file, length: octets.len() as u64, changes: 0, pending: Vec::new() })
+        Ok(Self { path: path.to_owned(), file, length, changes: 0, pending: Vec::new(), aside: None })
     }
 
     /// Opens a journal and reads all it holds; what a crash left half written is cut off.
@@ -174,7 +187,7 @@ impl Journal {
             file.set_len(at as u64).and_then(|()| file.sync_all()).map_err(failed)?;
         }
         file.seek(SeekFrom::Start(at as u64)).map_err(failed)?;
-        Ok((Self { path: path.to_owned(), file, length: at as u64, changes, pending: Vec::new() }, replay))
+        Ok((Self { path: path.to_owned(), file, length: at as u64, changes, pending: Vec::new(), aside: None }, replay))
     }
 
     /// Adds a change to the next [`Journal::commit`].
@@ -221,11 +234,47 @@ impl Journal {
     /// True where the changes outweigh the image, so that writing a new image pays.
     pub fn wants_compaction(&self) -> bool {
         const LEAST: u64 = 4 << 20;
-        self.changes > LEAST && self.changes > self.length - self.changes
+        self.aside.is_none() && self.changes > LEAST && self.changes > self.length - self.changes
+    }
+
+    /// Begins to write a new image on a thread of its own: `write` does it, by [`write_fresh`], and writes all that is committed by now.
+    pub(crate) fn compact_aside(
+        &mut self,
+        write: impl FnOnce(&Path) -> io::Result<(File, u64)> + Send + 'static,
+    ) -> Result<(), JournalError> {
+        self.abandon();
+        let path = self.path.clone();
+        let thread = std::thread::Builder::new().name("postern-journal".into()).spawn(move || write(&path));
+        let thread = thread.map_err(|error| JournalError::Io { path: self.path.clone(), error })?;
+        self.aside = Some(Aside { since: self.length, thread });
+        Ok(())
+    }
+
+    /// Goes on behind the new image, where one is ready; on an error the old journal goes on.
+    pub fn settle(&mut self) -> Result<(), JournalError> {
+        let Some(aside) = self.aside.take_if(|aside| aside.thread.is_finished()) else { return Ok(()) };
+        let failed = |error| JournalError::Io { path: self.path.clone(), error };
+        let written = aside.thread.join().unwrap_or_else(|_| Err(io::Error::other("writing the new image panicked")));
+        let (mut file, image) = written.map_err(failed)?;
+        let mut later = vec![0; (self.length - aside.since) as usize];
+        self.file.read_exact_at(&mut later, aside.since).map_err(failed)?;
+        file.write_all(&later).and_then(|()| file.sync_data()).map_err(failed)?;
+        fs::rename(fresh(&self.path), &self.path).map_err(failed)?;
+        self.file = file;
+        (self.length, self.changes) = (image + later.len() as u64, later.len() as u64);
+        sync_directory(&self.path).map_err(failed)
+    }
+
+    /// Waits for an image that is being written, and forgets it: two must never be written to one file.
+    fn abandon(&mut self) {
+        if let Some(aside) = self.aside.take() {
+            let _ = aside.thread.join(); // what it wrote is written over
+        }
     }
 
     /// Replaces image and changes by one new image, atomically; on an error the old journal goes on.
     pub fn compact(&mut self, image: &Image) -> Result<(), JournalError> {
+        self.abandon();
         *self = Self::create(&self.path, image)?;
         Ok(())
     }
@@ -234,6 +283,34 @@ impl Journal {
     pub fn length(&self) -> u64 {
         self.length
     }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+/// Where a new journal is written until it is whole.
+fn fresh(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
+/// A file beside the journal with an image in it, on the disk; and its length.
+pub(crate) fn write_fresh<R: Borrow<Record>>(
+    path: &Path,
+    settings: &str,
+    serial: u32,
+    records: impl IntoIterator<Item = R>,
+) -> io::Result<(File, u64)> {
+    // Read, too: what follows the image is read back when the next one is settled.
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(fresh(path))?;
+    let mut out = BufWriter::with_capacity(PART, file);
+    out.write_all(MAGIC)?;
+    let length = MAGIC.len() as u64 + write_image(settings, serial, records, &mut out)?;
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
+    Ok((file, length))
 }
 
 enum Payload {
@@ -260,22 +337,29 @@ fn write_frame(out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>)) {
     out[start + 4..start + 8].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// An image as parts of about a mebibyte, so that no frame needs more memory than that to be checked.
-fn write_image(image: &Image, out: &mut Vec<u8>) {
-    let mut records = image.records.iter().peekable();
-    let mut settings = image.settings.as_str();
+/// An image as parts of about a mebibyte, so that no frame needs more memory than that to be written or checked. Gives its octets.
+fn write_image<R: Borrow<Record>>(
+    mut settings: &str,
+    serial: u32,
+    records: impl IntoIterator<Item = R>,
+    out: &mut impl Write,
+) -> io::Result<u64> {
+    let mut records = records.into_iter().peekable();
+    let mut part = Vec::with_capacity(PART + (PART >> 2));
+    let mut length = 0;
     loop {
-        write_frame(out, |out| {
+        part.clear();
+        write_frame(&mut part, |out| {
             let kind = out.len();
             out.push(IMAGE_END);
-            out.extend_from_slice(&image.serial.to_be_bytes());
+            out.extend_from_slice(&serial.to_be_bytes());
             write_text(std::mem::take(&mut settings), out);
             let count = out.len();
             out.extend_from_slice(&[0; 4]);
             let mut written = 0u32;
             while out.len() - count < PART {
                 let Some(record) = records.next() else { break };
-                write_record(record, out);
+                write_record(record.borrow(), out);
                 written += 1;
             }
             out[count..count + 4].copy_from_slice(&written.to_be_bytes());
@@ -283,8 +367,10 @@ fn write_image(image: &Image, out: &mut Vec<u8>) {
                 out[kind] = IMAGE;
             }
         });
+        out.write_all(&part)?;
+        length += part.len() as u64;
         if records.peek().is_none() {
-            return;
+            return Ok(length);
         }
     }
 }
@@ -454,6 +540,48 @@ mod tests {
         journal.append(&change(11));
         journal.commit().unwrap();
         assert_eq!(Journal::open(&path).unwrap().1.changes, [7, 8, 9, 10, 11].map(change));
+    }
+
+    #[test]
+    fn changes_go_on_while_a_new_image_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("zone.journal");
+        with_changes(&path, 2);
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        let (go, gone) = std::sync::mpsc::channel();
+        let begin = move |journal: &mut Journal, image: Image| {
+            let write = move |path: &Path| {
+                gone.recv().map_err(io::Error::other)?;
+                write_fresh(path, &image.settings, image.serial, &image.records)
+            };
+            journal.compact_aside(write).unwrap();
+        };
+        begin(&mut journal, Image { serial: 9, ..image(5_000) });
+        journal.append(&change(9));
+        journal.commit().unwrap();
+        journal.settle().unwrap();
+        assert_eq!(Journal::open(&path).unwrap().1.image, image(3), "it is not ready");
+        go.send(()).unwrap();
+        while !journal.aside.as_ref().unwrap().thread.is_finished() {
+            std::thread::yield_now();
+        }
+        journal.append(&change(10));
+        journal.commit().unwrap();
+        journal.settle().unwrap();
+        journal.append(&change(11));
+        journal.commit().unwrap();
+        let (reopened, replay) = Journal::open(&path).unwrap();
+        assert_eq!(replay, Replay { image: Image { serial: 9, ..image(5_000) }, changes: [9, 10, 11].map(change).into(), cut: 0 });
+        assert_eq!((reopened.length, reopened.changes), (journal.length, journal.changes));
+        // One that cannot be written leaves the journal as it is.
+        journal.compact_aside(|_| Err(io::Error::other("no space"))).unwrap();
+        while !journal.aside.as_ref().unwrap().thread.is_finished() {
+            std::thread::yield_now();
+        }
+        assert!(journal.settle().unwrap_err().to_string().contains("no space"));
+        journal.append(&change(12));
+        journal.commit().unwrap();
+        assert_eq!(Journal::open(&path).unwrap().1.changes.len(), 4);
     }
 
     #[test]

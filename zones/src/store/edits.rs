@@ -229,9 +229,7 @@ impl Store {
             }
             owned.latest = latest;
             owned.take(zone, &changes, slot.config.hold_deleted, now);
-            if owned.journal.wants_compaction()
-                && let Err(error) = owned.compact()
-            {
+            if let Err(error) = owned.journal.settle().and_then(|()| owned.compact_aside()) {
                 tracing::error!(zone = &*slot.name, "the journal goes on as it is: {error}");
             }
             for (author, done, answer) in done {
@@ -441,6 +439,15 @@ impl Slot {
 }
 
 impl Owned {
+    /// Begins the journal anew with the zone as it is, on a thread of its own, where that pays.
+    fn compact_aside(&mut self) -> Result<(), journal::JournalError> {
+        if !self.journal.wants_compaction() {
+            return Ok(());
+        }
+        let (settings, serial, zone) = (self.image_settings(), self.latest.serial(), self.latest.clone());
+        self.journal.compact_aside(move |path| journal::write_fresh(path, &settings, serial, owned::records(&zone)))
+    }
+
     /// Begins the journal anew with the zone as it is.
     fn compact(&mut self) -> Result<(), journal::JournalError> {
         self.journal.discard();

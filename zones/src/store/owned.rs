@@ -197,6 +197,11 @@ impl Owned {
         }
     }
 
+    /// The settings as an image has them.
+    pub fn image_settings(&self) -> String {
+        as_text(&self.settings)
+    }
+
     /// The image of the zone as committed.
     pub fn image(&self) -> Image {
         image(&self.settings, &self.latest)
@@ -205,8 +210,17 @@ impl Owned {
 
 /// Everything to begin a journal with.
 fn image(settings: &ZoneSettings, zone: &Zone) -> Image {
-    let records = zone.records().flat_map(|(owner, set)| records_of(&owner.to_wire_name(), set)).collect();
-    Image { settings: serde_json::to_string(settings).unwrap_or_default(), serial: zone.serial(), records } // text and lists: always JSON
+    let records = records(zone).collect();
+    Image { settings: as_text(settings), serial: zone.serial(), records }
+}
+
+/// Every record of a zone.
+pub fn records(zone: &Zone) -> impl Iterator<Item = Record> + use<'_> {
+    zone.records().flat_map(|(owner, set)| records_of(&owner.to_wire_name(), set))
+}
+
+fn as_text(settings: &ZoneSettings) -> String {
+    serde_json::to_string(settings).unwrap_or_default() // text and lists: always JSON
 }
 
 fn records_of<'z>(owner: &WireName, set: RrSet<'z>) -> impl Iterator<Item = Record> + use<'z> {
