@@ -71,7 +71,7 @@ const MOST_TOLD: usize = 1_000;
 /// Reads a zone file, a hosts file or Azure's JSON into a zone, whole or not at all.
 #[utoipa::path(post, path = "/v1/zones/{zone}/import", operation_id = "import", tag = "records",
     request_body(content = String, content_type = "text/plain", description = "The file as it is."),
-    params(("zone" = String, Path, description = "The zone."), How,
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), How,
         ("If-Match" = Option<String>, Header, description = "Tag that the zone must have.")),
     responses((status = 200, body = Changed), Refusals))]
 pub(super) async fn import(
@@ -235,7 +235,7 @@ fn replace(zone: &Zone, mut sets: Vec<Change>, soa: Option<(Box<[u8]>, u32)>) ->
 
 /// Writes a zone as a zone file.
 #[utoipa::path(get, path = "/v1/zones/{zone}/export", operation_id = "export", tag = "records",
-    params(("zone" = String, Path, description = "The zone.")),
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test")),
     responses((status = 200, body = String, content_type = "text/dns"), Refusals))]
 pub(super) async fn export(caller: Caller, State(control): State<Arc<Control>>, Path(zone): Path<String>) -> Result<Response, Problem> {
     let state = control.state.load_full();

@@ -17,7 +17,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::http::{Problem, Shared};
+use crate::http::{Fault, Problem, Shared};
 
 mod change;
 mod files;
@@ -36,6 +36,7 @@ mod zones;
                        RDATA is in presentation format (RFC 1035 section 5.1), and names in it are absolute.\n\nA zone is named \
                        `name`, or `name@network` where several have one name. Errors are those of RFC 9457."
     ),
+    components(schemas(Fault)),
     modifiers(&Keys),
     security((), ("bearer" = []), ("key" = []))
 )]
@@ -115,6 +116,22 @@ pub(crate) enum Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_the_document_refers_to_is_in_it() {
+        fn references<'v>(value: &'v serde_json::Value, found: &mut Vec<&'v str>) {
+            found.extend(value["$ref"].as_str());
+            value.as_object().into_iter().flatten().for_each(|(_, value)| references(value, found));
+            value.as_array().into_iter().flatten().for_each(|value| references(value, found));
+        }
+        let document = serde_json::to_value(described().1).unwrap();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(found.len() > 50);
+        for reference in found {
+            assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+        }
+    }
 
     #[test]
     fn every_operation_has_words_and_an_id_of_its_own() {

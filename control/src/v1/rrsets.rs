@@ -98,7 +98,7 @@ const LARGEST_PAGE: usize = 10_000;
 
 /// Lists the RRsets of a zone.
 #[utoipa::path(get, path = "/v1/zones/{zone}/rrsets", operation_id = "list_rrsets", tag = "records",
-    params(("zone" = String, Path, description = "The zone."), Filter), responses((status = 200, body = RrSets), Refusals))]
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), Filter), responses((status = 200, body = RrSets), Refusals))]
 pub(super) async fn list(
     caller: Caller,
     State(control): State<Arc<Control>>,
@@ -172,8 +172,8 @@ fn read_cursor(zone: &Zone, cursor: &str) -> Result<NameBuf, Problem> {
 
 /// Shows an RRset.
 #[utoipa::path(get, path = "/v1/zones/{zone}/rrsets/{name}/{type}", operation_id = "show_rrset", tag = "records",
-    params(("zone" = String, Path, description = "The zone."), ("name" = String, Path, description = "Owner."),
-        ("type" = String, Path, description = "Type.")),
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), ("name" = String, Path, description = "Owner.", example = "www"),
+        ("type" = String, Path, description = "Type.", example = "A")),
     responses((status = 200, body = RrSet, headers(("ETag" = String))), Refusals))]
 pub(super) async fn show(
     caller: Caller,
@@ -189,8 +189,8 @@ pub(super) async fn show(
 
 /// Makes an RRset what the body says.
 #[utoipa::path(put, path = "/v1/zones/{zone}/rrsets/{name}/{type}", operation_id = "put_rrset", tag = "records", request_body = NewSet,
-    params(("zone" = String, Path, description = "The zone."), ("name" = String, Path, description = "Owner."),
-        ("type" = String, Path, description = "Type."), Dry,
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), ("name" = String, Path, description = "Owner.", example = "www"),
+        ("type" = String, Path, description = "Type.", example = "A"), Dry,
         ("If-Match" = Option<String>, Header, description = "Tag that the RRset must have."),
         ("If-None-Match" = Option<String>, Header, description = "`*`: the RRset must not be there.")),
     responses((status = 200, body = Changed), Refusals))]
@@ -223,8 +223,8 @@ pub(super) async fn put(
 
 /// Puts records into an RRset, takes some out, sets its TTL.
 #[utoipa::path(patch, path = "/v1/zones/{zone}/rrsets/{name}/{type}", operation_id = "patch_rrset", tag = "records", request_body = Patch,
-    params(("zone" = String, Path, description = "The zone."), ("name" = String, Path, description = "Owner."),
-        ("type" = String, Path, description = "Type."), Dry,
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), ("name" = String, Path, description = "Owner.", example = "www"),
+        ("type" = String, Path, description = "Type.", example = "A"), Dry,
         ("If-Match" = Option<String>, Header, description = "Tag that the RRset must have.")),
     responses((status = 200, body = Changed), Refusals))]
 pub(super) async fn patch(
@@ -256,8 +256,8 @@ pub(super) async fn patch(
 
 /// Takes an RRset away.
 #[utoipa::path(delete, path = "/v1/zones/{zone}/rrsets/{name}/{type}", operation_id = "delete_rrset", tag = "records",
-    params(("zone" = String, Path, description = "The zone."), ("name" = String, Path, description = "Owner."),
-        ("type" = String, Path, description = "Type."), Dry,
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), ("name" = String, Path, description = "Owner.", example = "www"),
+        ("type" = String, Path, description = "Type.", example = "A"), Dry,
         ("If-Match" = Option<String>, Header, description = "Tag that the RRset must have.")),
     responses((status = 200, body = Changed), Refusals))]
 pub(super) async fn remove(
@@ -283,7 +283,7 @@ pub(super) async fn remove(
 
 /// Changes many RRsets at once: all of them, or none.
 #[utoipa::path(patch, path = "/v1/zones/{zone}/rrsets", operation_id = "change_rrsets", tag = "records", request_body = Batch,
-    params(("zone" = String, Path, description = "The zone."), Dry,
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), Dry,
         ("If-Match" = Option<String>, Header, description = "Tag that the zone must have.")),
     responses((status = 200, body = Changed), Refusals))]
 pub(super) async fn change(

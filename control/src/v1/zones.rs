@@ -215,7 +215,7 @@ fn key(snapshot: &Snapshot, link: &Link) -> String {
 
 /// Shows a zone.
 #[utoipa::path(get, path = "/v1/zones/{zone}", operation_id = "show_zone", tag = "zones",
-    params(("zone" = String, Path, description = "The zone.")), responses((status = 200, body = Zone), Refusals))]
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test")), responses((status = 200, body = Zone), Refusals))]
 pub(super) async fn show(caller: Caller, State(control): State<Arc<Control>>, Path(zone): Path<String>) -> Result<Response, Problem> {
     let state = control.state.load_full();
     let link = hosted(&state.snapshot, &caller, &zone)?;
@@ -296,7 +296,7 @@ fn first_records(sets: &[NewSet], apex: &NameBuf, faults: &mut Vec<Fault>) -> Ve
 
 /// Changes the settings of a zone that an API made.
 #[utoipa::path(patch, path = "/v1/zones/{zone}", operation_id = "set_zone", tag = "zones", request_body = Settings,
-    params(("zone" = String, Path, description = "The zone.")), responses((status = 200, body = Zone), Refusals))]
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test")), responses((status = 200, body = Zone), Refusals))]
 pub(super) async fn set(
     caller: Caller,
     State(control): State<Arc<Control>>,
@@ -324,7 +324,7 @@ pub(super) async fn set(
 
 /// Gives a zone up that an API made, with its records.
 #[utoipa::path(delete, path = "/v1/zones/{zone}", operation_id = "delete_zone", tag = "zones",
-    params(("zone" = String, Path, description = "The zone."),
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"),
         ("If-Match" = Option<String>, Header, description = "Tag that the zone must have.")),
     responses((status = 204), Refusals))]
 pub(super) async fn remove(
@@ -347,7 +347,7 @@ pub(super) async fn remove(
 
 /// Tells the newest changes of a zone that an API writes, since the server started.
 #[utoipa::path(get, path = "/v1/zones/{zone}/history", operation_id = "zone_history", tag = "zones",
-    params(("zone" = String, Path, description = "The zone."), HowMany), responses((status = 200, body = History), Refusals))]
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), HowMany), responses((status = 200, body = History), Refusals))]
 pub(super) async fn history(
     caller: Caller,
     State(control): State<Arc<Control>>,
