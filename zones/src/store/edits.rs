@@ -67,19 +67,19 @@ impl Store {
         let mut staged: Vec<Staged> = Vec::new();
         let mut is_anew = false;
         for task in tasks {
-            let task = match Wanted::of(task) {
-                Ok((wanted, answer)) => {
-                    if let Err((answer, refusal)) = self.stage(wanted, answer, &mut staged, &mut committed) {
-                        committed.answers.push(Box::new(move |_| answer(Err(refusal))));
-                    }
-                    continue;
-                }
-                Err(task) => task,
-            };
-            self.flush(&mut staged, &mut committed, now);
-            is_anew = true;
+            if !matches!(task, Task::Edit(..) | Task::Amend(..)) {
+                self.flush(&mut staged, &mut committed, now);
+                is_anew = true;
+            }
             match task {
-                Task::Edit(..) | Task::Amend(..) => {} // above
+                Task::Edit(Edit { zone, author, make, is_dry }, answer) => {
+                    let wanted = Wanted { zone, author, maker: Maker::Records(make), is_dry };
+                    self.stage_or_refuse(wanted, answer, &mut staged, &mut committed);
+                }
+                Task::Amend(zone, author, amend, answer) => {
+                    let wanted = Wanted { zone, author, maker: Maker::Both(amend), is_dry: false };
+                    self.stage_or_refuse(wanted, answer, &mut staged, &mut committed);
+                }
                 Task::Create(new, author, answer) => {
                     let made = self.create(new, &author, &mut committed.report);
                     committed.answers.push(Box::new(move |generation| answer(made.map(|done| Done { generation, ..done }))));
@@ -129,6 +129,12 @@ impl Store {
         committed.generation = self.current.generation;
         committed.report.generation = self.current.generation;
         self.drop_old();
+    }
+
+    fn stage_or_refuse(&mut self, wanted: Wanted, answer: Answer<Done>, staged: &mut Vec<Staged>, committed: &mut Committed) {
+        if let Err((answer, refusal)) = self.stage(wanted, answer, staged, committed) {
+            committed.answers.push(Box::new(move |_| answer(Err(refusal))));
+        }
     }
 
     /// Makes the zone as the edit wants it and appends the difference to its journal, not yet on the disk.
@@ -382,19 +388,6 @@ impl Store {
             let networks = if slot.networks.is_empty() { "all networks".into() } else { slot.networks.join(", ") };
             Err(Refusal::Exists(format!("zone {} is hosted already, for {networks}", settings.name)))
         })
-    }
-}
-
-impl Wanted {
-    /// The edit that a task is; else the task.
-    fn of(task: Task) -> Result<(Self, Answer<Done>), Task> {
-        match task {
-            Task::Edit(Edit { zone, author, make, is_dry }, answer) => {
-                Ok((Self { zone, author, maker: Maker::Records(make), is_dry }, answer))
-            }
-            Task::Amend(zone, author, amend, answer) => Ok((Self { zone, author, maker: Maker::Both(amend), is_dry: false }, answer)),
-            other => Err(other),
-        }
     }
 }
 
