@@ -530,7 +530,7 @@ fn what_dnscontrol_sends_is_answered() {
 
 #[test]
 fn what_powerdns_admin_reads_is_there() {
-    let (_server, api) = contoso();
+    let (server, api) = contoso();
     let statistics = api.get("/api/v1/servers/localhost/statistics");
     assert!(
         statistics
@@ -539,6 +539,13 @@ fn what_powerdns_admin_reads_is_there() {
             .iter()
             .any(|item| item["name"] == "uptime" && item["type"] == "StatisticItem" && item["value"].is_string())
     );
+    let answers = |server: &Server| {
+        server.ask("contoso.test", RecordType::SOA);
+        let counted = api.get("/api/v1/servers/localhost/statistics?statistic=udp-answers");
+        counted[0]["value"].as_str().unwrap().parse::<u64>().unwrap()
+    };
+    let before = answers(&server);
+    harness::eventually("an answer is counted", || (answers(&server) > before).then_some(()));
     assert!(api.get("/api/v1/servers/localhost/config").as_array().unwrap().iter().all(|item| item["type"] == "ConfigSetting"));
     assert_eq!(api.get("/api"), json!([{ "url": "/api/v1", "version": 1 }]));
     assert_eq!(api.get(&format!("{ZONES}/contoso.test?rrsets=false")).get("rrsets"), None);

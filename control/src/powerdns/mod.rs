@@ -70,7 +70,6 @@ const SERVER: &str = "/api/v1/servers/localhost";
 
 /// The routes, for the listener.
 pub(crate) fn routes() -> Router<Shared> {
-    server::started();
     let zone = Router::new()
         .route("/", get(zones::get).patch(zones::patch).put(zones::put).delete(zones::remove))
         .route("/notify", put(zones::notify))

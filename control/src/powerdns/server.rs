@@ -1,11 +1,11 @@
 //! The server itself: what it is, how it is set, what it counts, and its cache.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use dns::counters::Totals;
 use serde_json::{Value, json};
 
 use super::fault::Fault;
@@ -86,27 +86,41 @@ pub async fn statistics(
 }
 
 fn numbers(control: &Control) -> Vec<(&'static str, u64)> {
-    let state = control.state.load();
+    let (state, gauges) = (control.state.load(), &control.gauges);
+    // Answers, at once and by the resolver, by transport and family: UDP over IPv4, over IPv6, TCP likewise.
+    let answers = |is_stream: bool, is_v6: bool| -> u64 {
+        [gauges.listeners(is_stream, is_v6), gauges.resolved(is_stream, is_v6)].iter().flat_map(Totals::by_rcode).sum()
+    };
+    let [udp4, udp6, tcp4, tcp6] = [(false, false), (false, true), (true, false), (true, true)].map(|(stream, v6)| answers(stream, v6));
+    let mut by_rcode = gauges.totals().by_rcode();
+    for (is_stream, is_v6) in [(false, false), (false, true), (true, false), (true, true)] {
+        by_rcode.iter_mut().zip(gauges.resolved(is_stream, is_v6).by_rcode()).for_each(|(sum, count)| *sum += count);
+    }
+    let [noerror, _, servfail, nxdomain, ..] = by_rcode;
+    let uptime = control.host.reloads().started.elapsed().unwrap_or_default();
     vec![
         ("fd-usage", std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)),
+        ("noerror-packets", noerror),
+        ("nxdomain-packets", nxdomain),
         ("query-cache-size", state.cache.len() as u64),
         ("real-memory-usage", resident()),
-        ("uptime", started().elapsed().as_secs()),
+        ("servfail-packets", servfail),
+        ("tcp-answers", tcp4 + tcp6),
+        ("tcp4-answers", tcp4),
+        ("tcp6-answers", tcp6),
+        ("udp-answers", udp4 + udp6),
+        ("udp4-answers", udp4),
+        ("udp6-answers", udp6),
+        ("uptime", uptime.as_secs()),
         ("zone-cache-size", state.snapshot.hosted().len() as u64),
     ]
 }
 
-/// When the routes were made: with the server.
-pub fn started() -> Instant {
-    static STARTED: OnceLock<Instant> = OnceLock::new();
-    *STARTED.get_or_init(Instant::now)
-}
-
 /// Octets of memory in use; 0 where the system does not say.
 fn resident() -> u64 {
-    const PAGE: u64 = 4096;
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * PAGE
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) << 10
 }
 
 /// `PUT /cache/flush?domain=name.`: forgets what upstreams said of the name and all below it.
