@@ -249,6 +249,35 @@ fn keys_are_read_again_with_the_configuration() {
     eventually("the key is known", || (update("nsupdate", &server, Some(&new), false, host) == "NOERROR").then_some(()));
 }
 
+/// One name, two zones: the key's policy says which, else the client's network.
+#[test]
+fn of_several_zones_with_one_name_the_right_one_is_changed() {
+    if !has("nsupdate") {
+        return;
+    }
+    let server = Server::with(&[(
+        "postern.toml",
+        &format!(
+            "[server]\nlisten = ['127.0.0.1:0']\n\
+             [[network]]\nname = 'hub'\nclients = ['127.0.0.2']\n[[network]]\nname = 'spoke'\nclients = ['127.0.0.3']\n\
+             [[zone]]\nname = 'corp.contoso.com'\napi = true\nnetwork = ['hub']\n\
+             [[zone]]\nname = 'corp.contoso.com'\napi = true\nnetwork = ['spoke']\n\
+             [[key]]\nname = 'all'\nsecret = '{SECRET}'\nallow = ['update']\n\
+             [[key]]\nname = 'spoke'\nsecret = '{SECRET}'\nallow = ['update']\nzones = ['corp.contoso.com@spoke']\n"
+        ),
+    )]);
+    let add = |who: &str, from: &str, address: &str| {
+        let commands = format!("local {from}\nupdate delete www.corp.contoso.com A\nupdate add www.corp.contoso.com 60 A {address}");
+        update("nsupdate", &server, Some(&key(who)), false, &commands)
+    };
+    let seen = |from: &str| harness::short(&server.ask_from(from, "www.corp.contoso.com", A));
+    assert_eq!((add("all", "127.0.0.2", "10.0.0.2"), add("all", "127.0.0.3", "10.0.0.3")), ("NOERROR".into(), "NOERROR".into()));
+    assert_eq!((seen("127.0.0.2"), seen("127.0.0.3")), (vec!["10.0.0.2".into()], vec!["10.0.0.3".into()]));
+    assert_eq!(add("spoke", "127.0.0.2", "10.0.0.4"), "NOERROR");
+    assert_eq!((seen("127.0.0.2"), seen("127.0.0.3")), (vec!["10.0.0.2".into()], vec!["10.0.0.4".into()]));
+    assert_eq!(add("all", "127.0.0.1", "10.0.0.5"), "REFUSED", "in neither network");
+}
+
 #[test]
 fn acknowledged_updates_survive_a_kill() {
     if !has("nsupdate") {

@@ -223,7 +223,7 @@ fn nothing_changes_by_a_message_that_was_changed_after_it_was_signed() {
 
 #[test]
 fn whatever_a_key_signs_changes_no_more_than_its_policy_says() {
-    let (server, mut sender, _) = start();
+    let (server, mut sender, soa) = start();
     let mut numbers = Numbers::new();
     let updates = updates();
     let little = key(KEYS, "little");
@@ -237,7 +237,5 @@ fn whatever_a_key_signs_changes_no_more_than_its_policy_says() {
     sender.settle();
     went_on(&server);
     assert_eq!(server.short("new.corp.contoso.com", A), ["NXDOMAIN"]);
-    for name in ["corp.contoso.com", "www.corp.contoso.com"] {
-        assert!(server.ask(name, SOA).metadata.response_code == hickory_proto::op::ResponseCode::NoError, "{name}");
-    }
+    assert_ne!(server.short("corp.contoso.com", SOA), soa, "some were good, and made");
 }

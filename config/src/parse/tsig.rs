@@ -110,7 +110,7 @@ fn read_key(text: &str, name: &str) -> Result<(Option<Algorithm>, Secret), Strin
     let lines = text.lines().map(|line| line.split("//").next().filter(|_| !line.trim_start().starts_with('#')).unwrap_or(""));
     let plain: String = lines.flat_map(|line| [line, "\n"]).collect();
     let words = words(&plain);
-    if !words.iter().any(|word| *word == "{") {
+    if !words.contains(&"{") {
         // What stands behind `//` may be a part of the secret.
         return kind::secret(text).map(|secret| (None, secret)).map_err(|(why, _)| why);
     }
