@@ -64,9 +64,10 @@ pub fn remember(cache: &Cache, ask: &Ask, heard: &Heard) {
     let options = options(ask);
     for (route, name, entry) in &heard.0 {
         if entry.ttl > 0 {
-            cache.insert(&Key::new(*route, options, ask.rtype, name), entry.clone());
+            let key = Key::new(*route, options, ask.rtype, name);
+            cache.insert(&key, entry.clone());
             if entry.what == What::Alias && ask.rtype != rtype::CNAME {
-                cache.insert(&Key::new(*route, options, rtype::CNAME, name), entry.clone());
+                cache.insert(&key.of_type(rtype::CNAME), entry.clone());
             }
         }
     }
@@ -74,8 +75,9 @@ pub fn remember(cache: &Cache, ask: &Ask, heard: &Heard) {
 
 /// Remembers that no upstream could say (RFC 9520); `stale` data there is then given at once for a while (RFC 8767).
 pub fn remember_failure(cache: &Cache, ask: &Ask, settings: &config::model::Cache, now: Now, upstream: &Arc<str>) {
+    let key = Key::new(ask.route, options(ask), ask.rtype, &ask.name);
     for rtype in [ask.rtype, rtype::CNAME] {
-        if let Some(entry) = cache.get(&Key::new(ask.route, options(ask), rtype, &ask.name))
+        if let Some(entry) = cache.get(&key.of_type(rtype))
             && (rtype == ask.rtype || entry.what == What::Alias)
         {
             entry.refresh_failed(now.plus(settings.stale_recheck));
@@ -95,7 +97,7 @@ pub fn remember_failure(cache: &Cache, ask: &Ask, settings: &config::model::Cach
             upstream: upstream.clone(),
             recheck: AtomicU64::new(0),
         };
-        cache.insert(&Key::failure(ask.route, options(ask), ask.rtype, &ask.name), Arc::new(entry));
+        cache.insert(&key.failure(), Arc::new(entry));
     }
 }
 

@@ -3,13 +3,15 @@
 //! The key is (route, DO and CD, type, owner). Routes have caches of their own, so what one network's upstreams say is never given to
 //! a network that does not ask them. An alias is kept under CNAME and under each type that was asked, so that a hit is one probe.
 
-use std::sync::Arc;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use quick_cache::Equivalent;
 use quick_cache::sync::Cache as Store;
 use siphasher::sip::SipHasher13;
-use zones::name::{MAX_NAME, NameBuf};
+use zones::name::NameBuf;
 
 use crate::clock::Now;
 use crate::route::RouteId;
@@ -22,7 +24,7 @@ pub struct Cache {
     evicted: Arc<AtomicU64>,
 }
 
-type Entries = Store<Box<[u8]>, Arc<Entry>, Weight, Keyed, Evictions>;
+type Entries = Store<Kept, Arc<Entry>, Weight, BuildHasherDefault<AsItIs>, Evictions>;
 
 /// One thing an upstream said about one name.
 #[derive(Debug)]
@@ -77,30 +79,83 @@ pub enum Age {
     Stale,
 }
 
-/// A key on the stack: a look-up allocates nothing.
-pub struct Key {
-    bytes: [u8; 5 + MAX_NAME],
-    len: usize,
+/// A key for looking up: it borrows the name, whose octets are hashed once however many keys are made from it.
+#[derive(Debug, Clone, Copy)]
+pub struct Key<'n> {
+    prefix: [u8; PREFIX],
+    name: &'n [u8],
+    name_hash: u64,
 }
 
-impl Key {
+/// A key that is kept: prefix and name, and the hash of both.
+#[derive(Debug, PartialEq, Eq)]
+struct Kept {
+    octets: Box<[u8]>,
+    hash: u64,
+}
+
+/// Octets of route, options and type.
+const PREFIX: usize = 5;
+
+impl<'n> Key<'n> {
     /// `options`: bit 0 DO, bit 1 CD.
-    pub fn new(route: RouteId, options: u8, rtype: u16, name: &NameBuf) -> Self {
-        let mut bytes = [0; 5 + MAX_NAME];
-        bytes[..2].copy_from_slice(&route.0.to_be_bytes());
-        bytes[2] = options;
-        bytes[3..5].copy_from_slice(&rtype.to_be_bytes());
-        bytes[5..5 + name.len()].copy_from_slice(name.as_wire());
-        Self { bytes, len: 5 + name.len() }
+    #[inline]
+    pub fn new(route: RouteId, options: u8, rtype: u16, name: &'n NameBuf) -> Self {
+        // Names come from strangers: nobody may foresee which of them share a place.
+        static SECRET: LazyLock<(u64, u64)> = LazyLock::new(|| (rand::random(), rand::random()));
+        let ([route_high, route_low], [high, low]) = (route.0.to_be_bytes(), rtype.to_be_bytes());
+        let name = name.as_wire();
+        let mut hasher = SipHasher13::new_with_keys(SECRET.0, SECRET.1);
+        hasher.write(name);
+        Self { prefix: [route_high, route_low, options, high, low], name, name_hash: hasher.finish() }
+    }
+
+    /// The same name's data of another type.
+    #[inline]
+    pub fn of_type(self, rtype: u16) -> Self {
+        let [high, low] = rtype.to_be_bytes();
+        let [route_high, route_low, options, ..] = self.prefix;
+        Self { prefix: [route_high, route_low, options, high, low], ..self }
     }
 
     /// Where a failure is kept: beside the data, which may still be served stale.
-    pub fn failure(route: RouteId, options: u8, rtype: u16, name: &NameBuf) -> Self {
-        Self::new(route, options | 0x80, rtype, name)
+    #[inline]
+    pub fn failure(mut self) -> Self {
+        self.prefix[2] |= 0x80;
+        self
     }
 
-    fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+    /// The name's hash decides, which nobody can foresee; the rest, of which strangers choose little, is mixed in.
+    #[inline]
+    fn hash_value(&self) -> u64 {
+        let [a, b, c, d, e] = self.prefix;
+        let product = u128::from(self.name_hash ^ u64::from_be_bytes([0, 0, 0, a, b, c, d, e])) * 0x9e37_79b9_7f4a_7c15;
+        (product ^ product >> 64) as u64
+    }
+
+    fn keep(&self) -> Kept {
+        Kept { octets: [&self.prefix, self.name].concat().into(), hash: self.hash_value() }
+    }
+}
+
+impl Hash for Key<'_> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash_value());
+    }
+}
+
+impl Hash for Kept {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Equivalent<Kept> for Key<'_> {
+    #[inline]
+    fn equivalent(&self, kept: &Kept) -> bool {
+        kept.octets.split_at_checked(PREFIX).is_some_and(|(prefix, name)| name == self.name && prefix == self.prefix)
     }
 }
 
@@ -108,29 +163,30 @@ impl Cache {
     /// A cache of at most about `size` bytes; 0: none.
     pub fn new(size: u64) -> Self {
         const TYPICAL: u64 = 400; // bytes an entry with one CNAME or address takes, key included
-        let keys = Keyed { a: rand::random(), b: rand::random() };
         let evicted = Arc::new(AtomicU64::new(0));
-        let evictions = Evictions(evicted.clone());
-        let store = (size > 0).then(|| Store::with((size / TYPICAL).max(64) as usize, size, Weight, keys, evictions));
+        let store = (size > 0).then(|| {
+            let typical = (size / TYPICAL).max(64) as usize;
+            Store::with(typical, size, Weight, Default::default(), Evictions(evicted.clone()))
+        });
         Self { store, size, evicted }
     }
 
     /// What is known, however old; the caller looks at [`Entry::age`].
     pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
-        self.store.as_ref()?.get(key.as_bytes())
+        self.store.as_ref()?.get(key)
     }
 
     /// Keeps an entry, in place of what was there.
     pub fn insert(&self, key: &Key, entry: Arc<Entry>) {
         if let Some(store) = &self.store {
-            store.insert(key.as_bytes().into(), entry);
+            store.insert(key.keep(), entry);
         }
     }
 
     /// Forgets one entry.
     pub fn remove(&self, key: &Key) {
         if let Some(store) = &self.store {
-            store.remove(key.as_bytes());
+            store.remove(key);
         }
     }
 
@@ -212,10 +268,10 @@ impl Entry {
 #[derive(Debug, Clone)]
 struct Weight;
 
-impl quick_cache::Weighter<Box<[u8]>, Arc<Entry>> for Weight {
-    fn weight(&self, key: &Box<[u8]>, entry: &Arc<Entry>) -> u64 {
-        const TABLE: usize = 96; // slot, hash table, ghost entries and allocator rounding
-        (key.len() + size_of::<Entry>() + entry.wire.len() + entry.authority.len() + TABLE) as u64
+impl quick_cache::Weighter<Kept, Arc<Entry>> for Weight {
+    fn weight(&self, key: &Kept, entry: &Arc<Entry>) -> u64 {
+        const TABLE: usize = 104; // slot, hash table, ghost entries and allocator rounding
+        (key.octets.len() + size_of::<Entry>() + entry.wire.len() + entry.authority.len() + TABLE) as u64
     }
 }
 
@@ -223,32 +279,37 @@ impl quick_cache::Weighter<Box<[u8]>, Arc<Entry>> for Weight {
 #[derive(Debug, Clone)]
 struct Evictions(Arc<AtomicU64>);
 
-impl quick_cache::Lifecycle<Box<[u8]>, Arc<Entry>> for Evictions {
+impl quick_cache::Lifecycle<Kept, Arc<Entry>> for Evictions {
     /// What goes is dropped once the shard is unlocked.
-    type RequestState = [Option<(Box<[u8]>, Arc<Entry>)>; 2];
+    type RequestState = [Option<(Kept, Arc<Entry>)>; 2];
 
-    fn before_evict(&self, _: &mut Self::RequestState, _: &Box<[u8]>, _: &mut Arc<Entry>) {
+    fn before_evict(&self, _: &mut Self::RequestState, _: &Kept, _: &mut Arc<Entry>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn on_evict(&self, state: &mut Self::RequestState, key: Box<[u8]>, entry: Arc<Entry>) {
+    fn on_evict(&self, state: &mut Self::RequestState, key: Kept, entry: Arc<Entry>) {
         if let Some(place) = state.iter_mut().find(|place| place.is_none()) {
             *place = Some((key, entry));
         }
     }
 }
 
-/// Hash with secret keys: names come from strangers.
-#[derive(Debug, Clone)]
-struct Keyed {
-    a: u64,
-    b: u64,
-}
+/// Keys bring their hash along.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
 
-impl std::hash::BuildHasher for Keyed {
-    type Hasher = SipHasher13;
+impl Hasher for AsItIs {
+    #[inline]
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 
-    fn build_hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_keys(self.a, self.b)
+    fn write(&mut self, octets: &[u8]) {
+        octets.iter().for_each(|octet| self.0 = self.0.rotate_left(8) ^ u64::from(*octet)); // no key has other octets
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
     }
 }

@@ -216,6 +216,16 @@ impl Default for Counters {
 }
 
 impl Kind {
+    /// As one octet, for whoever keeps it beside an answer.
+    pub(crate) fn octet(self) -> u8 {
+        self.0
+    }
+
+    /// Back from what [`Kind::octet`] gave.
+    pub(crate) fn from_octet(octet: u8) -> Self {
+        Self(octet)
+    }
+
     /// Of an answer to a question of this type.
     #[inline]
     pub fn new(rtype: u16, source: Source) -> Self {

@@ -238,7 +238,7 @@ fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Q
     });
     let options = u8::from(question.dnssec_ok()) | u8::from(question.checking_disabled) << 1;
     let route_id = view.state.routes.find(view.network_id, name).map(|(route, _)| route.id);
-    let cached = route_id.and_then(|route| query::cached(question, view, route, options, name));
+    let cached = route_id.and_then(|route| query::cached(view, Key::new(route, options, question.rtype, name)));
     let cache = cached.map(|(entry, age)| CacheStop {
         what: match entry.what {
             What::Set => "set",

@@ -6,6 +6,7 @@
 //! answer, with the snapshot of that moment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use zones::lookup::{Lookup, RrSet};
 use zones::name::{NameBuf, is_private_link};
@@ -16,6 +17,7 @@ use config::model::OnMissing;
 
 use crate::cache::{Age, Entry, Key, What};
 use crate::chain::{Chain, Hop};
+use crate::clock::Now;
 use crate::ede::Failure;
 use crate::fallback::Reason;
 use crate::route::RouteId;
@@ -229,16 +231,20 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
         answer.miss(None, Reason::NoZone);
     }
     let options = u8::from(question.dnssec_ok()) | u8::from(question.checking_disabled) << 1;
-    let entry = match heard.at(route.id, &answer.name) {
-        Some(entry) => Some((entry, Age::Fresh(0))),
-        None => cached(question, view, route.id, options, &answer.name),
+    let Answer { name, stale, .. } = answer;
+    let (entry, key) = match heard.at(route.id, name) {
+        Some(entry) => (Some((entry, Age::Fresh(0))), None),
+        None => {
+            let key = Key::new(route.id, options, question.rtype, name);
+            (cached(view, key), Some(key))
+        }
     };
     let usable = match (entry, patience) {
         (Some((entry, Age::Fresh(_))), _) => Some(entry),
         (Some((entry, Age::StaleNow)), _) | (Some((entry, Age::Stale)), Patience::Outage(_))
             if entry.may_be_stale(view.now, view.state.settings.cache.stale) || leads_home(view, &entry) =>
         {
-            answer.stale = true;
+            *stale = true;
             Some(entry)
         }
         _ => None,
@@ -251,12 +257,12 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
         }
         (None, _) if route.to_self => Failure::RouteToSelf,
         (None, Patience::Outage(failure)) => failure,
-        (None, Patience::Fresh) if failed_a_moment_ago(question, view, route.id, options, &answer.name) => Failure::CachedFailure,
+        (None, Patience::Fresh) if key.is_some_and(|key| failed_a_moment_ago(view, key)) => Failure::CachedFailure,
         (None, Patience::Fresh) => return Next::Ask(route.id),
     };
-    match derived(question, view, &answer.name) {
+    match derived(question, view, name) {
         Some(target) => {
-            answer.stale = true;
+            *stale = true;
             Next::Follow(Hop::Derived(Box::new(target)))
         }
         None => Next::End(End::Failed(failure)),
@@ -264,23 +270,22 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
 }
 
 /// RFC 9520: what no upstream could say a moment ago is not asked again at once.
-fn failed_a_moment_ago(question: &Question, view: &View, route: RouteId, options: u8, name: &NameBuf) -> bool {
-    let failure = view.state.cache.get(&Key::failure(route, options, question.rtype, name));
-    failure.is_some_and(|failure| matches!(failure.age(view.now), Age::Fresh(_)))
+fn failed_a_moment_ago(view: &View, key: Key) -> bool {
+    view.state.cache.get(&key.failure()).is_some_and(|failure| matches!(failure.age(view.now), Age::Fresh(_)))
 }
 
 /// The cache's entry for the type asked, or the alias that stands for every type.
-pub(crate) fn cached(question: &Question, view: &View, route: RouteId, options: u8, name: &NameBuf) -> Option<(Arc<Entry>, Age)> {
-    let look = |rtype| {
-        let entry = view.state.cache.get(&Key::new(route, options, rtype, name))?;
+pub(crate) fn cached(view: &View, key: Key) -> Option<(Arc<Entry>, Age)> {
+    let look = |key: Key| {
+        let entry = view.state.cache.get(&key)?;
         let age = entry.age(view.now);
         Some((entry, age))
     };
-    let own = look(question.rtype);
+    let own = look(key);
     if matches!(own, Some((_, Age::Fresh(_)))) {
         return own;
     }
-    let alias = look(rtype::CNAME).filter(|(entry, _)| entry.what == What::Alias);
+    let alias = look(key.of_type(rtype::CNAME)).filter(|(entry, _)| entry.what == What::Alias);
     match (own, alias) {
         (Some(own), Some(alias)) if alias.0.born > own.0.born => Some(alias),
         (own @ Some(_), _) => own,
@@ -338,6 +343,21 @@ impl Answer<'_> {
                 End::Aliases | End::Referral(..) => !self.chain.is_empty(),
                 _ => false,
             }
+    }
+}
+
+impl Answer<'_> {
+    /// Until when the same question finds the same in the same state: no TTL in it counts down a second before. None: not even now.
+    pub fn holds_until(&self, now: Now) -> Option<Now> {
+        if self.stale || matches!(self.end, End::Failed(_)) {
+            return None;
+        }
+        let end = if let End::Upstream(entry) = &self.end { Some(entry) } else { None };
+        let hops = self.chain.iter().filter_map(|hop| if let Hop::Upstream(entry) = hop { Some(entry) } else { None });
+        hops.chain(end).try_fold(Now(u64::MAX), |until, entry| match entry.age(now) {
+            Age::Fresh(age) => Some(until.min(entry.born.plus(Duration::from_secs(u64::from(age) + 1)))),
+            Age::Stale | Age::StaleNow => None,
+        })
     }
 }
 

@@ -164,6 +164,17 @@ impl Batch {
         }
     }
 
+    /// Who sent the `index`-th datagram of the last batch, and its octets.
+    #[inline]
+    pub fn peek(&self, index: usize) -> (SocketAddr, &[u8]) {
+        assert!(index < self.received, "no such datagram in the batch");
+        // SAFETY: as in `datagram`; nothing is written as long as `self` is borrowed.
+        unsafe {
+            let length = ((*self.headers.at(index)).msg_len as usize).min(self.size);
+            ((*self.slots.at(index)).peer.read(), std::slice::from_raw_parts(self.octets.at(index * self.stride), length))
+        }
+    }
+
     /// Marks the first `length` octets of the `index`-th buffer as the reply to its datagram, for the next [`Batch::send`].
     #[inline]
     pub fn reply(&mut self, index: usize, length: usize) {

@@ -12,7 +12,7 @@ use time::macros::format_description;
 use zones::name::{NameBuf, WireName};
 use zones::snapshot::{Hosted, Writer, ZoneState};
 
-use super::sighting::{Nothing, Sighting};
+use super::sighting::{Nothing, Seen, Sighting, Slip};
 use super::{Action, Reason};
 use crate::cache::Entry;
 use crate::query::Answer;
@@ -75,14 +75,17 @@ impl Event {
     /// The record that this answer would leave; none: it is no fallback.
     pub(crate) fn would_be(question: &Question, client: IpAddr, answer: &Answer<'_>, view: &View<'_>) -> Option<Self> {
         let falls_back = answer.missed.is_some() || answer.is_known_public();
-        falls_back.then(|| Sighting::of(question, client, answer, view, &Nothing::new())).flatten().map(|sighting| Self::of(&sighting))
+        let sighting = falls_back.then(|| Sighting::of(question, client, answer, view, &Nothing::new())).flatten()?;
+        let mut slip = Slip::default();
+        slip.take_down(sighting, question, answer, view, None);
+        slip.seen.as_ref().map(|seen| Self::of(&slip, seen))
     }
 
-    pub(super) fn of(sighting: &Sighting) -> Self {
+    pub(super) fn of(slip: &Slip, sighting: &Seen) -> Self {
         let snapshot = &*sighting.snapshot;
-        let mut chain = names(&sighting.names);
-        let private = chain.get(sighting.private).cloned().unwrap_or(NameBuf::root());
-        chain.truncate(sighting.chain);
+        let mut chain = names(&slip.names);
+        let private = chain.get(slip.private).cloned().unwrap_or(NameBuf::root());
+        chain.truncate(slip.chain);
         let network = snapshot.network(sighting.network).name.to_string();
         let elsewhere = match sighting.reason {
             Reason::NoRecord | Reason::NoZone => snapshot.elsewhere(&private, sighting.network),

@@ -83,7 +83,8 @@ impl Ledger {
         self.evict();
     }
 
-    pub fn see(&mut self, event: &Event, time: SystemTime) {
+    /// Takes so many of an event.
+    pub fn see(&mut self, event: &Event, time: SystemTime, times: u64) {
         self.turn += 1;
         let key: (Arc<str>, Arc<str>) = (event.network.as_str().into(), event.name.as_str().into());
         let entry = self.seen.entry(key.clone()).or_insert_with(|| Entry {
@@ -103,7 +104,7 @@ impl Ledger {
         self.order.remove(&entry.turn);
         entry.turn = self.turn;
         let familiar = &mut entry.familiar;
-        familiar.count += 1;
+        familiar.count += times;
         familiar.last_seen = time;
         (familiar.reason, familiar.action, familiar.client) = (event.reason, event.action, event.client);
         if *familiar.private != *event.private {
@@ -130,7 +131,8 @@ impl Counts {
     /// Counts of zones that are not hosted: each is a time series for whoever scrapes.
     const BOUND: usize = 1_000;
 
-    pub fn count(&mut self, event: &Event, time: SystemTime) {
+    /// Takes so many of an event.
+    pub fn count(&mut self, event: &Event, time: SystemTime, times: u64) {
         let mut key: CountKey = (event.zone.as_str().into(), event.network.as_str().into(), event.reason, event.action);
         let is_strange = matches!(event.reason, Reason::NoZone | Reason::OtherNetwork);
         if is_strange && !self.counts.contains_key(&key) {
@@ -140,7 +142,7 @@ impl Counts {
             }
         }
         let (count, last_seen) = self.counts.entry(key).or_insert((0, time));
-        *count += 1;
+        *count += times;
         *last_seen = time;
     }
 
@@ -179,7 +181,7 @@ mod tests {
     fn the_least_recently_seen_goes_when_it_is_full() {
         let mut ledger = Ledger::new(2);
         for name in ["a", "b", "a", "c"] {
-            ledger.see(&event("hub", name), SystemTime::UNIX_EPOCH);
+            ledger.see(&event("hub", name), SystemTime::UNIX_EPOCH, 1);
         }
         assert_eq!(names(&ledger), listed(&[("c", 1), ("a", 2)]));
         ledger.bound(1);
@@ -190,10 +192,10 @@ mod tests {
     fn networks_are_apart_and_the_last_sighting_is_told() {
         let mut ledger = Ledger::new(10);
         let later = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(9);
-        ledger.see(&event("hub", "a"), SystemTime::UNIX_EPOCH);
-        ledger.see(&event("spoke", "a"), SystemTime::UNIX_EPOCH);
+        ledger.see(&event("hub", "a"), SystemTime::UNIX_EPOCH, 1);
+        ledger.see(&event("spoke", "a"), SystemTime::UNIX_EPOCH, 1);
         let client = IpAddr::from([10, 20, 0, 99]);
-        ledger.see(&Event { client, action: Action::Stale, reason: Reason::OtherNetwork, ..event("hub", "a") }, later);
+        ledger.see(&Event { client, action: Action::Stale, reason: Reason::OtherNetwork, ..event("hub", "a") }, later, 1);
         let list = ledger.list();
         assert_eq!(list.len(), 2);
         let hub = &list[0];
@@ -207,8 +209,8 @@ mod tests {
         let many = Counts::BOUND as u64 + 50;
         let time = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         for zone in 0..many {
-            counts.count(&Event { zone: format!("z{zone}"), reason: Reason::NoZone, ..event("hub", "a") }, time(zone));
-            counts.count(&Event { zone: format!("ours{}", zone % 9), ..event("hub", "a") }, time(zone));
+            counts.count(&Event { zone: format!("z{zone}"), reason: Reason::NoZone, ..event("hub", "a") }, time(zone), 1);
+            counts.count(&Event { zone: format!("ours{}", zone % 9), ..event("hub", "a") }, time(zone), 1);
         }
         let list = counts.list();
         assert_eq!(list.len(), Counts::BOUND + 1 + 9, "what does not fit is counted without its zone");

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
-use config::model::Fallback;
+use config::model::{Fallback, Repeat};
 use crossbeam_queue::ArrayQueue;
 
 use crate::query::Answer;
@@ -21,6 +21,7 @@ use crate::state::View;
 use crate::vital::Vital;
 use crate::wire::question::Question;
 
+mod again;
 pub mod event;
 pub mod ledger;
 mod output;
@@ -28,10 +29,11 @@ mod repeat;
 mod sighting;
 pub mod writer;
 
+use again::Again;
 pub use event::{Event, Mend};
 pub use ledger::{Counted, Familiar};
 use ledger::{Counts, Ledger};
-use sighting::{Nothing, Sighting};
+use sighting::{Nothing, Sighting, Slip};
 pub use writer::Writer;
 
 /// Why a private-link name had no private answer.
@@ -67,8 +69,11 @@ pub enum Action {
 /// Takes note of fallbacks. Shared by all workers; [`Writer`] takes them out at the other end.
 #[derive(Debug)]
 pub struct Recorder {
-    queue: ArrayQueue<Box<Sighting>>,
+    queue: ArrayQueue<Box<Slip>>,
+    /// Slips that were read, to be written on again.
+    spare: ArrayQueue<Box<Slip>>,
     nothing: Nothing,
+    again: Again,
     dropped: AtomicU64,
     writer: OnceLock<Thread>,
     vital: OnceLock<Vital>,
@@ -78,12 +83,19 @@ pub struct Recorder {
     counts: Mutex<Counts>,
 }
 
+/// Slips kept for the next fallbacks: as many as come while the writer has its turn. Only beyond that a fallback allocates.
+const SPARE: usize = 256;
+
 impl Recorder {
     /// A recorder with the bounds of the configuration. Nothing is written before a [`Writer`] is started on it.
     pub fn new(settings: &Fallback) -> Arc<Self> {
+        let spare = ArrayQueue::new(SPARE);
+        while spare.push(Box::new(Slip::with_room())).is_ok() {}
         Arc::new(Self {
             queue: ArrayQueue::new(settings.queue.max(1)),
+            spare,
             nothing: Nothing::new(),
+            again: Again::new(settings.repeat != Repeat::All),
             dropped: AtomicU64::new(0),
             writer: OnceLock::new(),
             vital: OnceLock::new(),
@@ -94,11 +106,21 @@ impl Recorder {
     }
 
     /// Takes note of an answer where it fell back. To be called after every answer; costs a few tests of flags where it did not.
+    ///
+    /// Gives the tag with which [`Recorder::note_again`] notes the same again, 0 where there was nothing to note; none where each must be
+    /// noted in full.
     #[inline]
-    pub fn note(&self, question: &Question, client: IpAddr, answer: &Answer, view: &View) {
-        if answer.missed.is_some() || answer.is_known_public() {
-            self.note_fallback(question, client, answer, view);
+    pub fn note(&self, question: &Question, client: IpAddr, answer: &Answer, view: &View) -> Option<u64> {
+        match answer.missed.is_some() || answer.is_known_public() {
+            true => self.note_fallback(question, client, answer, view),
+            false => Some(0),
         }
+    }
+
+    /// Notes once more what had this tag; false where it must be noted in full.
+    #[inline]
+    pub fn note_again(&self, tag: u64) -> bool {
+        tag == 0 || self.again.count(tag)
     }
 
     /// Fallbacks that found the queue full: they are in no ledger and no file.
@@ -132,10 +154,17 @@ impl Recorder {
     }
 
     #[cold]
-    fn note_fallback(&self, question: &Question, client: IpAddr, answer: &Answer, view: &View) {
-        let Some(sighting) = Sighting::of(question, client, answer, view, &self.nothing) else { return };
-        if self.queue.push(Box::new(sighting)).is_err() {
+    fn note_fallback(&self, question: &Question, client: IpAddr, answer: &Answer, view: &View) -> Option<u64> {
+        let Some(sighting) = Sighting::of(question, client, answer, view, &self.nothing) else { return Some(0) };
+        let tag = sighting.tag(&self.again, question, answer, view);
+        if tag.is_some_and(|tag| self.again.count(tag)) {
+            return tag;
+        }
+        let mut slip = self.spare.pop().unwrap_or_default();
+        slip.take_down(sighting, question, answer, view, tag);
+        if let Err(slip) = self.queue.push(slip) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.put_back(slip);
         }
         // Only the first one after a pause pays for a system call. The fence: what was pushed is seen before `asleep` is read.
         fence(Ordering::SeqCst);
@@ -145,6 +174,13 @@ impl Recorder {
         {
             writer.unpark();
         }
+        tag
+    }
+
+    /// Takes a slip that was read. It must hold no snapshot while it waits: whoever writes on it next would be the one to free it.
+    fn put_back(&self, mut slip: Box<Slip>) {
+        slip.clear();
+        let _ = self.spare.push(slip); // enough of them are there
     }
 }
 

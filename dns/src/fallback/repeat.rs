@@ -37,7 +37,7 @@ impl Folding {
             return Some(0);
         }
         self.turn += 1;
-        let key = (event.network.clone(), event.name.clone(), event.rtype.clone(), event.reason);
+        let key = key(event);
         let written = match self.seen.get_mut(&key) {
             Some(seen) => {
                 self.order.remove(&seen.turn);
@@ -61,6 +61,17 @@ impl Folding {
         }
         written
     }
+
+    /// Takes repetitions that were counted where they were seen: they are folded into the next line of their kind.
+    pub fn fold_counted(&mut self, event: &Event, times: u64) {
+        if let Some(seen) = self.seen.get_mut(&key(event)) {
+            seen.folded += times;
+        }
+    }
+}
+
+fn key(event: &Event) -> Key {
+    (event.network.clone(), event.name.clone(), event.rtype.clone(), event.reason)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use config::azure::Table;
 use zones::name::NameBuf;
 use zones::snapshot::{Hosted, NetworkId, Snapshot};
 
+use super::again::Again;
 use super::{Action, Reason};
 use crate::cache::{Age, Entry, What};
 use crate::chain::Hop;
@@ -19,13 +20,9 @@ use crate::query::{Answer, End, has_private_data};
 use crate::state::View;
 use crate::wire::question::Question;
 
-/// One fallback as the answering thread saw it.
-#[derive(Debug)]
-pub(super) struct Sighting {
-    pub time: SystemTime,
-    pub client: IpAddr,
-    pub network: NetworkId,
-    pub rtype: u16,
+/// One fallback as the answering thread saw it, on paper that is used again.
+#[derive(Debug, Default)]
+pub(super) struct Slip {
     /// The name asked, the name each alias leads to, and after the chain a private-link name that is not in it: wire form, one after the
     /// other, in the case in which they came.
     pub names: Vec<u8>,
@@ -33,6 +30,18 @@ pub(super) struct Sighting {
     pub chain: usize,
     /// Which of the names is the private-link name.
     pub private: usize,
+    /// With which tag the same can be counted.
+    pub tag: Option<u64>,
+    pub seen: Option<Seen>,
+}
+
+/// What a slip says beside names.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub time: SystemTime,
+    pub client: IpAddr,
+    pub network: NetworkId,
+    pub rtype: u16,
     pub zone: Option<Arc<Hosted>>,
     pub reason: Reason,
     pub action: Action,
@@ -47,20 +56,70 @@ pub(super) struct Sighting {
     pub table: Arc<Table>,
 }
 
-impl Sighting {
+/// What makes an answer a fallback.
+pub(super) struct Sighting<'a> {
+    client: IpAddr,
+    action: Action,
+    rcode: u16,
+    reason: Reason,
+    private: Private,
+    zone: Option<&'a Arc<Hosted>>,
+}
+
+/// Where the private-link name is.
+enum Private {
+    /// In the chain, after so many aliases.
+    Hop(usize),
+    /// Not in the chain, which should have led to it.
+    Bypassed(NameBuf),
+}
+
+impl<'a> Sighting<'a> {
     /// None where the answer is no fallback after all.
-    pub fn of(question: &Question, client: IpAddr, answer: &Answer, view: &View, nothing: &Nothing) -> Option<Self> {
+    pub fn of(question: &Question, client: IpAddr, answer: &Answer<'a>, view: &View<'a>, nothing: &Nothing) -> Option<Self> {
         let (action, rcode) = outcome(answer)?;
-        let mut names = Vec::with_capacity(64 * (2 + answer.chain.len()));
-        names.extend_from_slice(question.name.as_wire());
-        answer.chain.iter().filter_map(target).for_each(|name| names.extend_from_slice(name));
-        let chain = 1 + answer.chain.len();
         let (reason, private, zone) = match &answer.missed {
-            Some(missed) => (missed.reason, missed.hop, missed.zone.cloned()),
+            Some(missed) => (missed.reason, Private::Hop(missed.hop), missed.zone),
             None => {
                 let private = bypassed(question, answer, view, nothing)?;
-                names.extend_from_slice(private.as_wire());
-                (Reason::NoPrivateCname, chain, view.network.zone_of(&private, 0).cloned())
+                let zone = view.network.zone_of(&private, 0);
+                (Reason::NoPrivateCname, Private::Bypassed(private), zone)
+            }
+        };
+        Some(Self { client, action, rcode, reason, private, zone })
+    }
+
+    /// The tag of this fallback: what the writer folds (network, name, type, reason), and what it would say of it.
+    pub fn tag(&self, again: &Again, question: &Question, answer: &Answer, view: &View) -> Option<u64> {
+        let private = match &self.private {
+            Private::Hop(hop) => (*hop, &[][..]),
+            Private::Bypassed(name) => (usize::MAX, name.as_wire()),
+        };
+        let last = answer.chain.last().and_then(target).unwrap_or_default();
+        let name = question.name.as_wire();
+        let place = (view.state.snapshot.generation, view.network_id.0);
+        again.tag((place, name, question.rtype, self.reason, self.action, self.rcode, private, answer.chain.len(), last))
+    }
+}
+
+impl Slip {
+    /// An empty one, with room for four names of the usual length.
+    pub fn with_room() -> Self {
+        Self { names: Vec::with_capacity(256), ..Self::default() }
+    }
+
+    /// Takes a fallback down.
+    pub fn take_down(&mut self, sighting: Sighting, question: &Question, answer: &Answer, view: &View, tag: Option<u64>) {
+        self.tag = tag;
+        self.names.clear();
+        self.names.extend_from_slice(question.name.as_wire());
+        answer.chain.iter().filter_map(target).for_each(|name| self.names.extend_from_slice(name));
+        self.chain = 1 + answer.chain.len();
+        self.private = match sighting.private {
+            Private::Hop(hop) => hop,
+            Private::Bypassed(name) => {
+                self.names.extend_from_slice(name.as_wire());
+                self.chain
             }
         };
         let end = match &answer.end {
@@ -73,24 +132,27 @@ impl Sighting {
             _ if entry.ttl == 0 => 0,
             _ => view.state.settings.cache.stale_ttl,
         });
-        Some(Self {
+        self.seen = Some(Seen {
             time: SystemTime::now(),
-            client: client.to_canonical(),
+            client: sighting.client.to_canonical(),
             network: view.network_id,
             rtype: question.rtype,
-            names,
-            chain,
-            private,
-            zone,
-            reason,
-            action,
-            rcode,
+            zone: sighting.zone.cloned(),
+            reason: sighting.reason,
+            action: sighting.action,
+            rcode: sighting.rcode,
             upstream: last.map(|entry| entry.upstream.clone()),
             end,
             ttl,
             snapshot: view.state.snapshot.clone(),
             table: view.state.table.clone(),
-        })
+        });
+    }
+
+    /// Nothing is on it any more; its room stays.
+    pub fn clear(&mut self) {
+        self.names.clear();
+        self.seen = None;
     }
 }
 

@@ -4,9 +4,9 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use config::model::Fallback;
+use config::model::{Fallback, Repeat};
 
 use super::output::Output;
 use super::repeat::Folding;
@@ -30,6 +30,8 @@ enum Command {
 
 /// How long the writer may sleep while nothing comes: a look now and then, should a wake be lost.
 const NAP: Duration = Duration::from_millis(500);
+/// How long repetitions of a fallback are counted before one of them is taken down again.
+const COUNT_FOR: Duration = Duration::from_secs(1);
 /// Least time between two log lines about drops or about writing that fails.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
@@ -46,6 +48,8 @@ impl Writer {
             output,
             inbox,
             stopping: stopping.clone(),
+            counted: Vec::new(),
+            close: Instant::now() + COUNT_FOR,
             dropped: Complaint::default(),
             failed: Complaint::default(),
         };
@@ -114,6 +118,9 @@ struct Work {
     output: Output,
     inbox: mpsc::Receiver<Command>,
     stopping: Arc<AtomicBool>,
+    /// Fallbacks that workers count, and when their counters are to be closed.
+    counted: Vec<(u64, Event)>,
+    close: Instant,
     dropped: Complaint,
     failed: Complaint,
 }
@@ -123,6 +130,9 @@ impl Work {
         loop {
             let stopping = self.stopping.load(Ordering::Acquire); // before the queue is emptied: what came earlier is written
             self.drain();
+            if stopping || Instant::now() >= self.close {
+                self.close_counters();
+            }
             while let Ok(command) = self.inbox.try_recv() {
                 self.obey(command);
             }
@@ -146,20 +156,40 @@ impl Work {
         let mut any = false;
         // No more than a queue full at a time, so that a command is heard under any load.
         for _ in 0..self.recorder.queue.capacity() {
-            let Some(sighting) = self.recorder.queue.pop() else { break };
+            let Some(slip) = self.recorder.queue.pop() else { break };
+            let Some(seen) = &slip.seen else { continue }; // every slip in the queue was written on
             any = true;
-            let mut event = Event::of(&sighting);
-            lock(&self.recorder.ledger).see(&event, sighting.time);
-            lock(&self.recorder.counts).count(&event, sighting.time);
+            let mut event = Event::of(&slip, seen);
+            lock(&self.recorder.ledger).see(&event, seen.time, 1);
+            lock(&self.recorder.counts).count(&event, seen.time, 1);
+            let counter = slip.tag.filter(|tag| self.recorder.again.open(*tag));
+            self.recorder.put_back(slip);
             if let Some(folded) = self.folding.fold(&event, Instant::now()) {
                 event.folded = folded;
                 let result = self.output.write(&event);
                 self.check(result);
             }
+            if let Some(tag) = counter {
+                self.counted.push((tag, event));
+            }
         }
         if any {
             let result = self.output.flush();
             self.check(result);
+        }
+    }
+
+    /// Takes in what workers have counted. The next of each kind is taken down again, with who asks and what was said by then.
+    fn close_counters(&mut self) {
+        self.close = Instant::now() + COUNT_FOR;
+        let now = SystemTime::now();
+        for (tag, event) in self.counted.drain(..) {
+            let times = self.recorder.again.close(tag);
+            if times > 0 {
+                lock(&self.recorder.ledger).see(&event, now, times);
+                lock(&self.recorder.counts).count(&event, now, times);
+                self.folding.fold_counted(&event, times);
+            }
         }
     }
 
@@ -173,6 +203,8 @@ impl Work {
             },
             Command::Use(settings, output) => {
                 self.output = output;
+                self.recorder.again.fold(settings.repeat != Repeat::All);
+                self.close_counters();
                 if settings.repeat != self.settings.repeat || settings.ledger != self.settings.ledger {
                     self.folding = Folding::new(settings.repeat, settings.ledger);
                 }

@@ -18,10 +18,12 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 pub mod handler;
+pub mod packet_cache;
 pub mod tcp;
 pub mod udp;
 
 use handler::{Handler, Later, Request, hand_over, kind_of_opcode, kind_of_question};
+use packet_cache::Reusable;
 use tcp::{Answered, Answerer};
 
 /// What every listener needs.
@@ -51,16 +53,38 @@ pub enum Transport {
     Stream,
 }
 
+/// Where an answer is made: room for what is found, used again for each message of a batch.
+#[derive(Debug, Default)]
+pub struct Desk<'s> {
+    answer: Answer<'s>,
+    /// The answer that was made last may be given again to the same question.
+    pub reusable: Option<Reusable>,
+}
+
+impl Desk<'_> {
+    /// Nothing found yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
 impl Service {
+    /// All that an answer depends on beside the question and the state: what a client is to this server.
+    #[inline]
+    pub fn sees(&self, state: &State, client: SocketAddr) -> u64 {
+        let network = state.snapshot.network_of(client.ip());
+        let recursion = state.snapshot.network(network).may_recurse(client.ip());
+        let ignored = client.port() == 0;
+        u64::from(network.0) | u64::from(recursion) << 32 | u64::from(state.access.admits(client.ip())) << 33 | u64::from(ignored) << 34
+    }
+
     /// Answers the message in the first `length` octets of `packet` in place, or hands it on with the `way_back` of its answer.
-    ///
-    /// `answer` is room for what is found, used again for each message of a batch.
     #[inline]
     #[allow(clippy::too_many_arguments)] // one message, whole: a struct would be made for this call alone
     pub fn attend<'s>(
         &self,
         state: &'s State,
-        answer: &mut Answer<'s>,
+        desk: &mut Desk<'s>,
         now: Now,
         packet: &mut [u8],
         length: usize,
@@ -69,6 +93,7 @@ impl Service {
         counters: &Counters,
         way_back: impl FnOnce() -> ReplyTo,
     ) -> Answered {
+        desk.reusable = None;
         let answered = |packet: &[u8], length: usize, kind: Kind| {
             counters.answer(kind, &packet[..length]);
             Answered::Now(length)
@@ -117,7 +142,7 @@ impl Service {
                 return answered(packet, length, Kind::new(question.rtype, Source::Server));
             }
         }
-        self.walk(answer, question, &view, now, packet, client, limit, counters, way_back)
+        self.walk(desk, question, &view, now, packet, client, limit, counters, way_back)
     }
 
     /// Answers a question by the path, or hands it to the resolver.
@@ -125,7 +150,7 @@ impl Service {
     #[allow(clippy::too_many_arguments)] // as above
     fn walk<'s>(
         &self,
-        answer: &mut Answer<'s>,
+        desk: &mut Desk<'s>,
         question: Question,
         view: &View<'s>,
         now: Now,
@@ -136,14 +161,17 @@ impl Service {
         way_back: impl FnOnce() -> ReplyTo,
     ) -> Answered {
         static NOTHING_HEARD: Heard = Heard(Vec::new());
+        let Desk { answer, reusable } = desk;
         let answered = |packet: &[u8], length: usize, kind: Kind| {
             counters.answer(kind, &packet[..length]);
             Answered::Now(length)
         };
         if walk_into(answer, &question, view, &NOTHING_HEARD, Patience::Fresh).is_none() {
             let length = respond(&question, answer, view, packet, limit);
-            self.recorder.note(&question, client.ip(), answer, view);
-            return answered(packet, length, Kind::new(question.rtype, Source::of(answer, false)));
+            let kind = Kind::new(question.rtype, Source::of(answer, false));
+            let sighting = self.recorder.note(&question, client.ip(), answer, view);
+            *reusable = sighting.and_then(|sighting| Some(Reusable { until: answer.holds_until(now)?, sighting, kind }));
+            return answered(packet, length, kind);
         }
         let Some(job) = Job::new(packet, question, client, way_back(), limit, now) else { return Answered::Never };
         let rtype = job.question.rtype;
@@ -173,11 +201,11 @@ pub struct Streams {
 impl Answerer for Streams {
     fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &Later) -> Answered {
         let state = self.service.state.load();
-        let mut answer = Answer::new();
+        let mut desk = Desk::new();
         let start = Instant::now();
         let now = self.service.clock.at(start);
         let way_back = || ReplyTo::Tcp(later.clone());
-        let answered = self.service.attend(&state, &mut answer, now, message, length, client, Transport::Stream, &self.counters, way_back);
+        let answered = self.service.attend(&state, &mut desk, now, message, length, client, Transport::Stream, &self.counters, way_back);
         if let Answered::Now(_) = answered {
             self.counters.durations.add(start.elapsed(), 1);
         }

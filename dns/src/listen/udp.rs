@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use sockets::Batch;
+use arc_swap::ArcSwap;
+use sockets::{Batch, Datagram};
 
+use super::packet_cache::PacketCache;
 use super::tcp::Answered;
-use super::{Service, Transport};
+use super::{Desk, Service, Transport};
 use crate::counters::{Counters, Event};
-use crate::query::Answer;
 use crate::resolver::ReplyTo;
+use crate::state::State;
 use crate::vital::Vital;
 
 /// Datagrams a batch: what one worker finds waiting under full load; more would only add to the delay of the first.
@@ -54,10 +56,36 @@ impl Worker {
 }
 
 fn work(socket: &Arc<UdpSocket>, service: &Service, counters: &Counters, stop: &AtomicBool) {
-    let mut batch = Batch::new(BATCH, BUFFER);
-    let mut states = arc_swap::Cache::new(&*service.state);
-    let mut turn = 0u32;
+    let mut turns = Turns::new(socket, service, counters);
     while !stop.load(Ordering::Relaxed) {
+        turns.turn();
+    }
+}
+
+/// What a worker has in hand from one batch to the next. Made once: a turn allocates nothing, but for a question that is handed on.
+pub struct Turns<'w> {
+    socket: &'w Arc<UdpSocket>,
+    service: &'w Service,
+    counters: &'w Counters,
+    batch: Batch,
+    recent: PacketCache,
+    states: arc_swap::Cache<&'w ArcSwap<State>, Arc<State>>,
+    /// The state of the last turn.
+    known: *const State,
+    turn: u32,
+}
+
+impl<'w> Turns<'w> {
+    /// Before the first turn.
+    pub fn new(socket: &'w Arc<UdpSocket>, service: &'w Service, counters: &'w Counters) -> Self {
+        let states = arc_swap::Cache::new(&*service.state);
+        let known = std::ptr::null();
+        Self { socket, service, counters, batch: Batch::new(BATCH, BUFFER), recent: PacketCache::new(BATCH), states, known, turn: 0 }
+    }
+
+    /// Waits for a batch as long as the socket's read timeout allows, and answers it.
+    pub fn turn(&mut self) {
+        let Self { socket, service, counters, batch, recent, states, known, turn } = self;
         let received = match batch.receive(socket, true) {
             Ok(received) => received,
             Err(error) => {
@@ -68,20 +96,37 @@ fn work(socket: &Arc<UdpSocket>, service: &Service, counters: &Counters, stop: &
             }
         };
         let state = states.load();
+        // The one known was held until a moment ago, so no other can have its address.
+        if !std::ptr::eq(*known, &**state) {
+            *known = Arc::as_ptr(state);
+            recent.void();
+        }
         if received == 0 {
-            continue;
+            return;
         }
         let start = Instant::now();
         let now = service.clock.at(start);
         let answer_all = || {
-            let mut answer = Answer::new();
             for index in 0..received {
-                let datagram = batch.datagram(index);
-                let (peer, local) = (datagram.peer, datagram.local);
+                let (peer, message) = batch.peek(index);
+                recent.look(index, message, service.sees(state, peer));
+            }
+            let mut desk = Desk::new();
+            for index in 0..received {
+                let Datagram { peer, local, length, buffer, .. } = batch.datagram(index);
+                if let Some((length, kind)) = recent.answer(index, buffer, now, |sighting| service.recorder.note_again(sighting)) {
+                    counters.answer(kind, &buffer[..length]);
+                    batch.reply(index, length);
+                    continue;
+                }
                 let way_back = || ReplyTo::Udp { socket: socket.clone(), local };
-                let (buffer, length) = (datagram.buffer, datagram.length);
-                match service.attend(state, &mut answer, now, buffer, length, peer, Transport::Datagram, counters, way_back) {
-                    Answered::Now(length) => batch.reply(index, length),
+                match service.attend(state, &mut desk, now, buffer, length, peer, Transport::Datagram, counters, way_back) {
+                    Answered::Now(length) => {
+                        if let Some(reusable) = desk.reusable {
+                            recent.keep(index, &buffer[..length], reusable);
+                        }
+                        batch.reply(index, length);
+                    }
                     Answered::Later | Answered::Never => {}
                 }
             }
@@ -98,6 +143,6 @@ fn work(socket: &Arc<UdpSocket>, service: &Service, counters: &Counters, stop: &
         if turn.is_multiple_of(TIMED) && sent.sent > 0 {
             counters.durations.add(start.elapsed(), sent.sent as u64 * u64::from(TIMED));
         }
-        turn = turn.wrapping_add(1);
+        *turn = turn.wrapping_add(1);
     }
 }

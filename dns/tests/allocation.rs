@@ -1,0 +1,137 @@
+//! The hot path allocates nothing: what a worker's turn asks of the allocator, from receiving a datagram to sending its answer.
+
+mod world;
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::time::Duration;
+
+use RecordType::{A, AAAA, TXT};
+use arc_swap::ArcSwap;
+use config::model::{OnMissing, Repeat};
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{Name, RecordType};
+use postern_dns::access::Access;
+use postern_dns::clock::Clock;
+use postern_dns::counters::Counters;
+use postern_dns::fallback::{Recorder, Writer};
+use postern_dns::listen::Service;
+use postern_dns::listen::udp::Turns;
+use postern_dns::resolver::Resolver;
+use sockets::{UdpOptions, bind_udp};
+use world::World;
+
+/// What is asked, and the RCODE and number of records in ANSWER that come: from loopback, which is in `default`.
+const CASES: [(&str, &str, RecordType, ResponseCode, usize); 10] = [
+    ("private hit", "ws-fhir.fhir.privatelink.azurehealthcareapis.com", A, ResponseCode::NoError, 1),
+    ("private alias", "home.privatelink.azurehealthcareapis.com", A, ResponseCode::NoError, 2),
+    ("no data", "ws-fhir.fhir.privatelink.azurehealthcareapis.com", AAAA, ResponseCode::NoError, 0),
+    ("no such name", "nobody.privatelink.corp.test", A, ResponseCode::NXDomain, 0),
+    ("no such name below a wildcard's sibling", "nobody.there.privatelink.corp.test", TXT, ResponseCode::NXDomain, 0),
+    ("cached", "www.contoso.test", A, ResponseCode::NoError, 1),
+    ("cached with an alias", "plain.azurehealthcareapis.com", A, ResponseCode::NoError, 2),
+    ("cached denial", "nobody.contoso.test", A, ResponseCode::NXDomain, 0),
+    ("spliced", "ws-fhir.fhir.azurehealthcareapis.com", A, ResponseCode::NoError, 2),
+    ("fallback to what is cached", "ws-other.fhir.azurehealthcareapis.com", A, ResponseCode::NoError, 3),
+];
+
+/// A server in this thread, with what public names the cases need in its cache.
+struct Server {
+    world: World,
+    service: Service,
+    socket: Arc<UdpSocket>,
+    client: UdpSocket,
+    counters: Arc<Counters>,
+    _writer: Writer,
+    _resolver: Resolver,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Server {
+    fn new(repeat: Repeat) -> Self {
+        let mut world = World::new();
+        world.private_zone(OnMissing::Public);
+        world.host("privatelink.corp.test", &["hub"], OnMissing::Nxdomain, &[("a.there", "A", "10.20.1.6"), ("*.wild", "A", "10.20.1.7")]);
+        world.zones.iter_mut().for_each(|(_, networks)| *networks = vec!["default"]); // where loopback is
+        for (_, name, rtype, ..) in CASES {
+            world.ask("127.0.0.1", name, rtype);
+        }
+        let settings = config::model::Fallback { repeat, file: Some("/dev/null".into()), ..world::fallback(1000) };
+        let recorder = Recorder::new(&settings);
+        let writer = Writer::start(recorder.clone(), &settings).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let state = Arc::new(ArcSwap::from_pointee(world.state()));
+        let clock = Clock::start();
+        let resolver = Resolver::start(state.clone(), clock, 10, runtime.handle().clone(), None).unwrap();
+        let service = Service { state, clock, resolver: resolver.submitter(), recorder };
+        let options = UdpOptions { read_timeout: Some(Duration::from_secs(10)), ..UdpOptions::default() };
+        let socket = Arc::new(bind_udp("127.0.0.1:0".parse().unwrap(), &options).unwrap());
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.connect(socket.local_addr().unwrap()).unwrap();
+        Self { world, service, socket, client, counters: Counters::own(), _writer: writer, _resolver: resolver, _runtime: runtime }
+    }
+
+    /// Allocations of the turn that answers this question, and the answer.
+    fn ask(&self, turns: &mut Turns, id: u16, name: &str, rtype: RecordType) -> (u64, Message) {
+        let mut query = Message::new(id, MessageType::Query, OpCode::Query);
+        query.metadata.recursion_desired = true;
+        query.add_query(Query::query(Name::from_ascii(format!("{name}.")).unwrap(), rtype));
+        query.set_edns(Default::default());
+        self.client.send(&query.to_vec().unwrap()).unwrap();
+        let allocations = allocation_counter::measure(|| turns.turn()).count_total;
+        let mut answer = [0; 2048];
+        let length = self.client.recv(&mut answer).unwrap();
+        let answer = Message::from_vec(&answer[..length]).unwrap();
+        assert_eq!(answer.metadata.id, id);
+        (allocations, answer)
+    }
+}
+
+#[test]
+fn a_turn_allocates_nothing_the_first_time_and_again() {
+    for repeat in [Repeat::All, Repeat::First] {
+        let server = Server::new(repeat);
+        let mut turns = Turns::new(&server.socket, &server.service, &server.counters);
+        // Which private name a public one stands for is looked up in the zone table once for each after a change, and that allocates.
+        for (_, name, rtype, ..) in CASES {
+            server.ask(&mut turns, 1, name, rtype);
+        }
+        for round in 0..6u16 {
+            if round % 3 == 0 {
+                server.service.state.store(Arc::new(server.world.state())); // so the path is walked, and nothing given that was given before
+            }
+            for (what, name, rtype, rcode, answers) in CASES {
+                let (allocations, answer) = server.ask(&mut turns, 100 + round, name, rtype);
+                assert_eq!((answer.metadata.response_code, answer.answers.len()), (rcode, answers), "{what}: {answer:?}");
+                assert_eq!(allocations, 0, "{what}, round {round}, {repeat:?}");
+            }
+        }
+        assert_eq!(postern_dns::counters::total([&server.counters]).handed_on, 0, "everything was at hand");
+    }
+}
+
+#[test]
+fn what_is_declined_or_refused_allocates_nothing() {
+    let server = Server::new(Repeat::All);
+    let mut state = server.world.state();
+    state.access = Access::new(&[], &["127.0.0.0/8".parse().unwrap()]);
+    for (what, message, answered) in [
+        ("a response", &b"\0\x01\x80\0\0\x01\0\0\0\0\0\0\0\0\x01\0\x01"[..], false),
+        ("a scrap", b"\0\x01\0", false),
+        ("an unknown opcode", b"\0\x01\x58\0\0\x01\0\0\0\0\0\0\0\0\x01\0\x01", true),
+        ("no question", b"\0\x01\0\0\0\0\0\0\0\0\0\0", true),
+    ] {
+        let mut turns = Turns::new(&server.socket, &server.service, &server.counters);
+        server.client.send(message).unwrap();
+        let allocations = allocation_counter::measure(|| turns.turn()).count_total;
+        assert_eq!(allocations, 0, "{what}");
+        if answered {
+            server.client.recv(&mut [0; 512]).unwrap();
+        }
+    }
+    let mut turns = Turns::new(&server.socket, &server.service, &server.counters);
+    server.service.state.store(Arc::new(state));
+    let (allocations, answer) = server.ask(&mut turns, 9, "www.contoso.test", A);
+    assert_eq!((allocations, answer.metadata.response_code), (0, ResponseCode::Refused));
+}
