@@ -97,7 +97,7 @@ pub fn remember_failure(cache: &Cache, ask: &Ask, settings: &config::model::Cach
             upstream: upstream.clone(),
             recheck: AtomicU64::new(0),
         };
-        cache.insert(&key.failure(), Arc::new(entry));
+        cache.insert_failure(key, Arc::new(entry));
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Cache {
     store: Option<Entries>,
     size: u64,
     evicted: Arc<AtomicU64>,
+    /// No failure that is held lasts longer: mostly there is none, and none needs to be looked for.
+    failing_until: AtomicU64,
 }
 
 type Entries = Store<Kept, Arc<Entry>, Weight, BuildHasherDefault<AsItIs>, Evictions>;
@@ -120,7 +122,7 @@ impl<'n> Key<'n> {
 
     /// Where a failure is kept: beside the data, which may still be served stale.
     #[inline]
-    pub fn failure(mut self) -> Self {
+    fn failure(mut self) -> Self {
         self.prefix[2] |= 0x80;
         self
     }
@@ -168,7 +170,7 @@ impl Cache {
             let typical = (size / TYPICAL).max(64) as usize;
             Store::with(typical, size, Weight, Default::default(), Evictions(evicted.clone()))
         });
-        Self { store, size, evicted }
+        Self { store, size, evicted, failing_until: AtomicU64::new(0) }
     }
 
     /// What is known, however old; the caller looks at [`Entry::age`].
@@ -181,6 +183,21 @@ impl Cache {
         if let Some(store) = &self.store {
             store.insert(key.keep(), entry);
         }
+    }
+
+    /// What no upstream could say a moment ago, if it may still be said (RFC 9520).
+    pub fn failure(&self, key: Key, now: Now) -> Option<Arc<Entry>> {
+        if self.failing_until.load(Ordering::Relaxed) <= now.0 {
+            return None;
+        }
+        self.get(&key.failure()).filter(|failure| matches!(failure.age(now), Age::Fresh(_)))
+    }
+
+    /// Keeps a failure.
+    pub fn insert_failure(&self, key: Key, failure: Arc<Entry>) {
+        let until = failure.born.plus(Duration::from_secs(failure.ttl.into()));
+        self.failing_until.fetch_max(until.0, Ordering::Relaxed);
+        self.insert(&key.failure(), failure);
     }
 
     /// Forgets one entry.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use zones::name::NameBuf;
 use zones::snapshot::ZoneState;
 
-use crate::cache::{Age, What};
+use crate::cache::{Age, Key, What};
 use crate::chain::Hop;
 use crate::clock::Now;
 use crate::fallback::Event;

@@ -257,7 +257,7 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
         }
         (None, _) if route.to_self => Failure::RouteToSelf,
         (None, Patience::Outage(failure)) => failure,
-        (None, Patience::Fresh) if key.is_some_and(|key| failed_a_moment_ago(view, key)) => Failure::CachedFailure,
+        (None, Patience::Fresh) if key.is_some_and(|key| view.state.cache.failure(key, view.now).is_some()) => Failure::CachedFailure,
         (None, Patience::Fresh) => return Next::Ask(route.id),
     };
     match derived(question, view, name) {
@@ -267,11 +267,6 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
         }
         None => Next::End(End::Failed(failure)),
     }
-}
-
-/// RFC 9520: what no upstream could say a moment ago is not asked again at once.
-fn failed_a_moment_ago(view: &View, key: Key) -> bool {
-    view.state.cache.get(&key.failure()).is_some_and(|failure| matches!(failure.age(view.now), Age::Fresh(_)))
 }
 
 /// The cache's entry for the type asked, or the alias that stands for every type.

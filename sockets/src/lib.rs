@@ -15,6 +15,7 @@ mod batch;
 mod bind;
 mod client;
 mod echo;
+mod memory;
 mod outbox;
 mod poller;
 
@@ -23,5 +24,6 @@ pub use batch::{Batch, Datagram, Sent, send_to_from};
 pub use bind::{UdpOptions, bind_udp, overflowed};
 pub use client::ClientBatch;
 pub use echo::mirror;
+pub use memory::{prefetch, release_memory};
 pub use outbox::Outbox;
 pub use poller::{Poller, Ready};

@@ -67,6 +67,7 @@ pub(super) struct Sighting<'a> {
 }
 
 /// Where the private-link name is.
+#[allow(clippy::large_enum_variant)] // lives on the stack for as long as it takes to take it down; a box would be an allocation
 enum Private {
     /// In the chain, after so many aliases.
     Hop(usize),

@@ -252,6 +252,6 @@ impl Streams {
             return answered(packet, length, question.rtype);
         }
         let way_back = || ReplyTo::Tcp(Later::alone(later));
-        self.service.walk(&mut Answer::new(), question, &view, now, packet, client, limit, &self.counters, way_back)
+        self.service.walk(&mut Desk::new(), question, &view, now, packet, client, limit, &self.counters, way_back)
     }
 }

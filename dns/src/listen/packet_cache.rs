@@ -12,7 +12,7 @@
 //! answer  the header without its ID, and everything behind the question
 //! ```
 //! A batch is looked up in two rounds: [`PacketCache::look`] for each question, then [`PacketCache::answer`] for each. What the first
-//! round touches comes from memory while it goes on to the next question; measured with 10,000 names, that saves 0.1 µs a question.
+//! round touches comes from memory while it goes on to the next question.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -117,9 +117,7 @@ impl PacketCache {
         let slot = set + way;
         look.slot = Some(slot as u32);
         let start = self.first + slot * SLOT;
-        // Nothing waits for these: the lines are on their way when the second round comes.
-        let lines = [0, 64, 128, 192].map(|line| self.octets[start + line]);
-        std::hint::black_box(lines);
+        sockets::prefetch(&self.octets[start..start + SLOT]);
     }
 
     /// Second round: writes the answer behind the question in `packet`, if it is known and `note` could count its fallback; gives its

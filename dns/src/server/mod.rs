@@ -217,24 +217,33 @@ impl Assembly {
     }
 }
 
-/// Drops states once no worker has them any more: freeing a large zone takes milliseconds, and whoever lets go last does it.
+/// Drops states once no worker has them any more: freeing a large zone takes milliseconds, and whoever lets go last does it. What was freed
+/// is given back to the system once it is quiet: else a server that reloads a large zone would keep twice its size for ever.
 fn reaper() -> io::Result<mpsc::Sender<Arc<State>>> {
     const LOOK: Duration = Duration::from_millis(20);
+    const QUIET: Duration = Duration::from_secs(1);
     let (retire, retired) = mpsc::channel::<Arc<State>>();
     std::thread::Builder::new().name("reaper".into()).spawn(move || {
         let mut waiting: Vec<Arc<State>> = Vec::new();
+        let mut freed = false;
         loop {
-            let next = if waiting.is_empty() {
-                retired.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected)
-            } else {
-                retired.recv_timeout(LOOK)
+            let next = match (waiting.is_empty(), freed) {
+                (false, _) => retired.recv_timeout(LOOK),
+                (true, true) => retired.recv_timeout(QUIET),
+                (true, false) => retired.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
             };
             match next {
                 Ok(state) => waiting.push(state),
+                Err(mpsc::RecvTimeoutError::Timeout) if waiting.is_empty() => {
+                    sockets::release_memory();
+                    freed = false;
+                }
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
             }
+            let before = waiting.len();
             waiting.retain(|state| Arc::strong_count(state) > 1);
+            freed |= waiting.len() < before;
         }
     })?;
     Ok(retire)
