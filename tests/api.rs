@@ -435,7 +435,8 @@ fn the_readmes_recipes_do_what_they_say() {
     }
     let readme = include_str!("../README.md");
     let recipes = readme.split("```shell\n").nth(1).and_then(|rest| rest.split("```").next()).expect("the recipes");
-    let config = "[server]\nlisten = ['127.0.0.1:0']\n[[network]]\nname = 'hub'\nclients = ['127.0.0.0/8']\n[api]\nlisten = '127.0.0.1:0'\n";
+    let config =
+        "[server]\nlisten = ['127.0.0.1:0']\n[[network]]\nname = 'hub'\nclients = ['127.0.0.0/8']\n[api]\nlisten = '127.0.0.1:0'\n";
     let endpoint = json!({"customDnsConfigs": [{"fqdn": "contosows-fhir1.fhir.azurehealthcareapis.com", "ipAddresses": ["10.20.1.5"]}]});
     let server = Server::with(&[("postern.toml", config), ("pe-contosows.json", &endpoint.to_string())]);
     let script = recipes.replace("127.0.0.1:8053", &server.api_address().to_string());

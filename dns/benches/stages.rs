@@ -14,6 +14,7 @@ use divan::{Bencher, black_box};
 use ipnet::IpNet;
 use postern_dns::cache::Key;
 use postern_dns::clock::Now;
+use postern_dns::counters::{Kind, Source};
 use postern_dns::listen::packet_cache::{PacketCache, Reusable};
 use postern_dns::query::{Answer, Heard, Patience, walk_into};
 use postern_dns::respond::respond;
@@ -126,7 +127,11 @@ fn packet_cache(bencher: Bencher, name: &str) {
     buffer.resize(2048, 0);
     let mut recent = PacketCache::new(1);
     recent.look(0, &question, 1);
-    recent.keep(0, &[&question[..], &[7; 60]].concat(), Reusable { until: Now(u64::MAX), sighting: 0 });
+    recent.keep(
+        0,
+        &[&question[..], &[7; 60]].concat(),
+        Reusable { until: Now(u64::MAX), sighting: 0, kind: Kind::new(1, Source::Private) },
+    );
     bencher.bench_local(|| {
         recent.look(0, black_box(&question), 1);
         recent.answer(0, &mut buffer, Now(0), |_| true)

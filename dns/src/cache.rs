@@ -22,6 +22,8 @@ pub struct Cache {
     store: Option<Entries>,
     size: u64,
     evicted: Arc<AtomicU64>,
+    /// How often something was forgotten because somebody said so.
+    forgets: AtomicU64,
     /// No failure that is held lasts longer: mostly there is none, and none needs to be looked for.
     failing_until: AtomicU64,
 }
@@ -170,7 +172,7 @@ impl Cache {
             let typical = (size / TYPICAL).max(64) as usize;
             Store::with(typical, size, Weight, Default::default(), Evictions(evicted.clone()))
         });
-        Self { store, size, evicted, failing_until: AtomicU64::new(0) }
+        Self { store, size, evicted, forgets: AtomicU64::new(0), failing_until: AtomicU64::new(0) }
     }
 
     /// What is known, however old; the caller looks at [`Entry::age`].
@@ -205,6 +207,7 @@ impl Cache {
         if let Some(store) = &self.store {
             store.remove(key);
         }
+        self.forgot();
     }
 
     /// Forgets everything.
@@ -212,6 +215,7 @@ impl Cache {
         if let Some(store) = &self.store {
             store.clear();
         }
+        self.forgot();
     }
 
     /// Forgets everything at and below a name; gives how many entries that were. Walks the whole cache: for operators, not for queries.
@@ -219,11 +223,24 @@ impl Cache {
         let Some(store) = &self.store else { return 0 };
         let forgotten = std::sync::atomic::AtomicUsize::new(0);
         store.retain(|key, _| {
-            let is_below = key.get(5..).and_then(|owner| NameBuf::read(owner).ok()).is_some_and(|owner| owner.is_under(name.as_wire()));
+            let owner = key.octets.get(PREFIX..).and_then(|owner| NameBuf::read(owner).ok());
+            let is_below = owner.is_some_and(|owner| owner.is_under(name.as_wire()));
             forgotten.fetch_add(usize::from(is_below), Ordering::Relaxed);
             !is_below
         });
+        self.forgot();
         forgotten.into_inner()
+    }
+
+    /// Rises when something was forgotten because somebody said so: whoever keeps what was made from the cache lets go of it.
+    #[inline]
+    pub fn forgets(&self) -> u64 {
+        self.forgets.load(Ordering::Acquire)
+    }
+
+    /// After the entries went, so that nobody who sees it finds them still.
+    fn forgot(&self) {
+        self.forgets.fetch_add(1, Ordering::Release);
     }
 
     /// Entries held.

@@ -2,8 +2,8 @@
 //!
 //! A question that differs from an earlier one in ID and letter case alone, from a client of the same network, gets the same answer as
 //! long as the state is the same and no TTL in it has counted down a second. So it is copied: one hash, one comparison, one copy, whatever
-//! the path had to do the first time. The next state voids everything (private data is always that of the moment: S5), each second of a
-//! TTL voids the answer that shows it, and nothing is shared between workers, so there is no lock.
+//! the path had to do the first time. The next state voids everything (private data is always that of the moment: S5), so does whoever makes the
+//! cache forget, each second of a TTL voids the answer that shows it, and nothing is shared between workers, so there is no lock.
 //!
 //! ```text
 //! tags    sets of eight, one a slot: the upper half of the hash, in a few cache lines

@@ -70,8 +70,8 @@ pub struct Turns<'w> {
     batch: Batch,
     recent: PacketCache,
     states: arc_swap::Cache<&'w ArcSwap<State>, Arc<State>>,
-    /// The state of the last turn.
-    known: *const State,
+    /// The state of the last turn, and what its cache had forgotten.
+    known: (*const State, u64),
     turn: u32,
 }
 
@@ -79,7 +79,7 @@ impl<'w> Turns<'w> {
     /// Before the first turn.
     pub fn new(socket: &'w Arc<UdpSocket>, service: &'w Service, counters: &'w Counters) -> Self {
         let states = arc_swap::Cache::new(&*service.state);
-        let known = std::ptr::null();
+        let known = (std::ptr::null(), 0);
         Self { socket, service, counters, batch: Batch::new(BATCH, BUFFER), recent: PacketCache::new(BATCH), states, known, turn: 0 }
     }
 
@@ -96,9 +96,10 @@ impl<'w> Turns<'w> {
             }
         };
         let state = states.load();
-        // The one known was held until a moment ago, so no other can have its address.
-        if !std::ptr::eq(*known, &**state) {
-            *known = Arc::as_ptr(state);
+        // The state that is known was held until a moment ago, so no other can have its address.
+        let now_known = (Arc::as_ptr(state), state.cache.forgets());
+        if *known != now_known {
+            *known = now_known;
             recent.void();
         }
         if received == 0 {
