@@ -309,6 +309,19 @@ fn rule_9_the_content_type_is_exactly_application_json() {
 }
 
 #[test]
+fn rule_9_holds_for_requests_that_are_too_many_or_too_large() {
+    let config = CONFIG.replace("key-file = \"api.key\"", "key-file = \"api.key\"\nrate = 3\nmax-body = \"1KiB\"");
+    let server = Server::with(&[("postern.toml", &config), ("files.zone", "www 60 IN A 10.0.0.1\n"), ("api.key", KEYS)]);
+    let api = Api::of(&server, ADMIN);
+    let large = api.ask("PATCH", ZONE, json!({ "rrsets": ["x".repeat(2_000)] }));
+    let many = harness::eventually("one request too many", || Some(api.ask("GET", ZONES, Value::Null)).filter(|reply| reply.status == 429));
+    for (reply, status) in [(large, 413), (many, 429)] {
+        assert_eq!((reply.status, reply.header("content-type")), (status, "application/json"), "{}", reply.body);
+        assert!(reply.json()["error"].is_string());
+    }
+}
+
+#[test]
 fn rule_10_the_version_begins_with_three_numbers_of_at_least_4_5() {
     let (_server, api) = server();
     let server = api.get("/api/v1/servers/localhost");
@@ -420,6 +433,21 @@ fn what_is_kept_beside_records_survives_a_kill() {
     assert_eq!(sorted(api.get(ZONE)), sorted(before));
     assert_eq!(api.get(&format!("{ZONE}/metadata/X-TEAM"))["metadata"], json!(["net"]));
     assert_eq!(contents(&api, "t.contoso.test.", "TXT").unwrap(), ["\"a\\;b\""]);
+}
+
+#[test]
+fn allow_axfr_from_lets_a_secondary_have_the_zone() {
+    let (server, api) = contoso();
+    patch(&api, json!([rrset("www.contoso.test.", "A", &["10.0.0.1"])])).ok(204);
+    let transfer = || server.ask_tcp("contoso.test", RecordType::AXFR);
+    assert_eq!(transfer().answers.len(), 0, "nobody may");
+    let path = format!("{ZONE}/metadata/ALLOW-AXFR-FROM");
+    assert!(api.ask("PUT", &path, json!({ "metadata": ["AUTO-NS"] })).ok(422).to_string().contains("AUTO-NS"));
+    api.ask("PUT", &path, json!({ "metadata": ["127.0.0.0/8"] })).ok(200);
+    let records = transfer().answers;
+    assert!(records.len() >= 3 && records.iter().any(|record| record.record_type() == RecordType::A), "{records:?}");
+    api.ask("DELETE", &path, Value::Null).ok(204);
+    assert_eq!(transfer().answers.len(), 0, "nobody may any more");
 }
 
 #[test]

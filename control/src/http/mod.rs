@@ -53,5 +53,6 @@ fn routes() -> Router<Shared> {
 fn router(shared: Shared) -> Router {
     let identify = axum::middleware::from_fn_with_state(shared.clone(), caller::identify);
     let bound = axum::middleware::from_fn_with_state(shared.clone(), rate::bound);
-    routes().layer(axum::middleware::map_response(problem::fill_in)).layer(identify).layer(bound).with_state(shared)
+    let reword = axum::middleware::from_fn(crate::powerdns::reword);
+    routes().layer(axum::middleware::map_response(problem::fill_in)).layer(identify).layer(bound).layer(reword).with_state(shared)
 }

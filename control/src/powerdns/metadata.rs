@@ -1,10 +1,15 @@
-//! Metadata of zones: lists of text by kind. Those that PowerDNS knows and nothing here obeys are refused, `X-` ones are the client's own.
+//! Metadata of zones: lists of text by kind.
+//!
+//! ALLOW-AXFR-FROM and ALSO-NOTIFY say who may have the zone transferred and who is told of changes ([`crate::transfer`]); `X-` kinds are the
+//! client's own. Those that PowerDNS knows and nothing here obeys are refused.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use ipnet::IpNet;
 use serde_json::{Value, json};
 use zones::edit::{Amend, Task};
 
@@ -18,6 +23,10 @@ use crate::http::Caller;
 
 /// It is not a list but a setting of the zone.
 const SOA_EDIT_API: &str = "SOA-EDIT-API";
+/// Prefixes and addresses that may have the zone transferred.
+const ALLOW_AXFR_FROM: &str = "ALLOW-AXFR-FROM";
+/// Addresses, with port where it is not 53, that are told of changes.
+const ALSO_NOTIFY: &str = "ALSO-NOTIFY";
 
 /// `GET /zones/{id}/metadata`.
 pub async fn list(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
@@ -114,7 +123,7 @@ fn values(body: &Value) -> Result<Vec<String>, Fault> {
 }
 
 fn check_kind(kind: &str) -> Result<(), Fault> {
-    match kind.starts_with("X-") || kind == SOA_EDIT_API {
+    match kind.starts_with("X-") || matches!(kind, SOA_EDIT_API | ALLOW_AXFR_FROM | ALSO_NOTIFY) {
         true => Ok(()),
         false => Err(Fault::invalid(format!("Unsupported metadata kind '{kind}'"))),
     }
@@ -124,6 +133,21 @@ fn check_values(kind: &str, values: &[String]) -> Result<(), Fault> {
     match (kind, values) {
         (SOA_EDIT_API, [] | [_]) => values.iter().try_for_each(|word| create::check_rule(word)),
         (SOA_EDIT_API, _) => Err(Fault::invalid("SOA-EDIT-API has one value")),
+        (ALLOW_AXFR_FROM, _) => check_each(values, "an address or a prefix", |text| is_address(text) || text.parse::<IpNet>().is_ok()),
+        (ALSO_NOTIFY, _) => {
+            check_each(values, "an address, or address:port", |text| is_address(text) || text.parse::<SocketAddr>().is_ok())
+        }
         _ => Ok(()),
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok()
+}
+
+fn check_each(values: &[String], what: &str, is_good: impl Fn(&str) -> bool) -> Result<(), Fault> {
+    match values.iter().find(|value| !is_good(value)) {
+        Some(value) => Err(Fault::invalid(format!("'{value}' is not {what}"))),
+        None => Ok(()),
     }
 }

@@ -14,9 +14,9 @@
 //! | `GET /api`, `/api/v1`, `/servers`, `/servers/localhost` | what this is |
 //! | `GET /zones`, `POST /zones` | list; make, from RRsets or the text of a zone file |
 //! | `GET`, `PATCH`, `PUT`, `DELETE /zones/{id}` | read; change RRsets (REPLACE, DELETE, EXTEND, PRUNE); settings, or all RRsets; give up |
-//! | `PUT /zones/{id}/notify`, `/rectify`, `/axfr-retrieve` | |
+//! | `PUT /zones/{id}/notify`, `/axfr-retrieve`, `/rectify` | tells the secondaries; transfers a secondary zone; nothing, for no zone is signed |
 //! | `GET /zones/{id}/export` | a zone file |
-//! | `/zones/{id}/metadata[/{kind}]` | `X-…` and SOA-EDIT-API |
+//! | `/zones/{id}/metadata[/{kind}]` | ALLOW-AXFR-FROM, ALSO-NOTIFY, SOA-EDIT-API and `X-…` |
 //! | `GET /zones/{id}/cryptokeys` | none: zones are not signed here |
 //! | `GET /config`, `/statistics`, `/search-data` | |
 //! | `PUT /cache/flush` | forgets upstream data |
@@ -41,6 +41,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use serde_json::Value;
@@ -96,6 +97,16 @@ pub(crate) fn routes() -> Router<Shared> {
         .method_not_allowed_fallback(async || Fault { status: StatusCode::METHOD_NOT_ALLOWED, message: "Method Not Allowed".into() })
         .layer(CompressionLayer::new());
     Router::new().nest("/api", api)
+}
+
+/// Puts what was refused before a request came here (too many, too large) into the form that clients of PowerDNS read.
+pub(crate) async fn reword(request: Request<Body>, next: Next) -> Response {
+    let is_ours = request.uri().path().split('/').nth(1) == Some("api");
+    let response = next.run(request).await;
+    match response.extensions().get::<Problem>() {
+        Some(problem) if is_ours => Fault::from(problem.clone()).into_response(),
+        _ => response,
+    }
 }
 
 /// Who asks; whoever has no valid key is told so in the form of this interface.

@@ -20,7 +20,7 @@ const MOST: usize = 1 << 20;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Native or Master; a label, for who is notified does not depend on it.
+    /// Native or Master: a label that clients set and read. Who is told of changes stands in the configuration.
     #[serde(skip_serializing_if = "is_usual")]
     pub kind: Kind,
     /// Whose the zone is: a label.
@@ -46,10 +46,10 @@ pub struct Settings {
 /// Kind of a zone whose records an API writes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
-    /// Secondaries, if any, are not told of changes.
+    /// Copied by other means than transfers.
     #[default]
     Native,
-    /// Secondaries are.
+    /// Transferred by secondaries.
     Master,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ::zones::edit::{Author, Task, Via, ZoneRef};
+use ::zones::edit::{Author, Task, Via};
 use ::zones::text::rdata::type_code;
 use ::zones::zone::rtype;
 use axum::extract::State;
@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 
 use super::answer::{self, Detail, Summary, Wanted};
 use super::create;
@@ -24,8 +25,12 @@ use super::{Asked, Json, Parameters, ZoneId};
 use crate::Control;
 use crate::http::Caller;
 
-/// RRsets from which on JSON is made on a thread of its own, so that no other request waits for it.
+/// RRsets from which on something is made of them on a thread of its own, so that no other request waits for it.
 const MANY: usize = 2_000;
+/// Lines of a zone file count as RRsets of about this many octets.
+const LINE: usize = 32;
+/// So many of these at once: each may hold all of a large zone as text.
+static ASIDE: Semaphore = Semaphore::const_new(2);
 
 /// `GET /zones[?zone=][&dnssec=false]`.
 pub async fn list(
@@ -50,7 +55,9 @@ pub async fn create(
 ) -> Result<Response, Fault> {
     super::must_be_admin(&caller)?;
     let with_rrsets = read::switch(parameters.get("rrsets").map(String::as_str), "rrsets", true)?;
-    let zone = create::read(&body, OffsetDateTime::now_utc())?;
+    let object = Object::of(&body);
+    let sets = object.list("rrsets").map_or(0, <[_]>::len) + object.may_text("zone").map_or(0, str::len) / LINE;
+    let zone = aside(sets, move || create::read(&body, OffsetDateTime::now_utc())).await??;
     let author = author(&caller);
     let network = zone.settings.networks.first().map_or(String::new(), |network| format!("@{network}"));
     let named = format!("{}.{network}", zone.settings.name);
@@ -89,7 +96,8 @@ pub async fn patch(
     let found = find::find(&control, &id, &caller)?;
     found.must_be_changeable(&caller)?;
     let now = OffsetDateTime::now_utc();
-    let patch = Patch::read(&body, &found.apex(), now)?;
+    let (sets, apex) = (Object::of(&body).list("rrsets").map_or(0, <[_]>::len), found.apex());
+    let patch = aside(sets, move || Patch::read(&body, &apex, now)).await??;
     let amend: ::zones::edit::Amend = Box::new(move |zone, kept| {
         let (changes, settings) = patch.apply(zone, &Settings::of(kept), now)?;
         settings.keep(kept)?;
@@ -174,23 +182,21 @@ pub async fn cryptokeys(Asked(caller): Asked, State(control): State<Arc<Control>
     Ok(super::json(StatusCode::OK, "[]".into()))
 }
 
-/// `PUT /zones/{id}/notify`.
+/// `PUT /zones/{id}/notify`: tells the secondaries.
 pub async fn notify(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
     let found = find::find(&control, &id, &caller)?;
     found.must_be_changeable(&caller)?;
-    control.transfers.tell(ZoneRef::parse(&found.name()));
+    control.transfers.tell(found.as_ref());
     Ok(super::json(StatusCode::OK, json!({ "result": "Notification queued" }).to_string()))
 }
 
-/// `PUT /zones/{id}/axfr-retrieve`.
+/// `PUT /zones/{id}/axfr-retrieve`: transfers a secondary zone now.
 pub async fn retrieve(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
     let found = find::find(&control, &id, &caller)?;
     found.must_be_changeable(&caller)?;
-    if control.transfers.retrieve(ZoneRef::parse(&found.name()).name.as_str()) {
-        return Ok(super::json(
-            StatusCode::OK,
-            json!({ "result": format!("Added retrieval request for '{}' from its primary", found.name()) }).to_string(),
-        ));
+    if control.transfers.retrieve(&found.hosted.name) {
+        let result = format!("Added retrieval request for '{}' from its primary", found.name());
+        return Ok(super::json(StatusCode::OK, json!({ "result": result }).to_string()));
     }
     Err(Fault::invalid(format!("Domain '{}' is not a slave domain (or has no master defined)", found.name())))
 }
@@ -207,12 +213,13 @@ async fn detail(status: StatusCode, found: Found, wanted: Option<Wanted>) -> Res
 }
 
 /// Makes something of so many RRsets, on a thread of its own where they are many.
-async fn aside(sets: usize, make: impl FnOnce() -> String + Send + 'static) -> Result<String, Fault> {
+pub async fn aside<T: Send + 'static>(sets: usize, make: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
     if sets < MANY {
         return Ok(make());
     }
-    let failed = |_| Fault { status: StatusCode::INTERNAL_SERVER_ERROR, message: "the answer could not be made".into() };
-    tokio::task::spawn_blocking(make).await.map_err(failed)
+    let failed = || Fault { status: StatusCode::INTERNAL_SERVER_ERROR, message: "the answer could not be made".into() };
+    let _permit = ASIDE.acquire().await.map_err(|_| failed())?;
+    tokio::task::spawn_blocking(make).await.map_err(|_| failed())
 }
 
 /// Who changes.
