@@ -146,8 +146,9 @@ fn rule_1_a_zone_is_found_by_every_form_of_its_id() {
 fn rule_2_unknown_keys_and_null_do_no_harm() {
     let (_server, api) = server();
     let zone = json!({
-        "name": "contoso.test.", "kind": "Native", "id": "", "url": "", "type": "", "dnssec": false, "serial": 0, "notified_serial": 0, "catalog": "",
-        "masters": null, "nameservers": null, "rrsets": null, "account": null, "master_tsig_key_ids": null, "soa_edit_api": "DEFAULT", "later": { "x": [1] },
+        "name": "contoso.test.", "kind": "Native", "id": "", "url": "", "type": "", "dnssec": false, "serial": 0, "notified_serial": 0,
+        "catalog": "", "masters": null, "nameservers": null, "rrsets": null, "account": null, "master_tsig_key_ids": null,
+        "soa_edit_api": "DEFAULT", "later": { "x": [1] },
     });
     api.ask("POST", ZONES, zone).ok(201);
     let mut set = rrset("www.contoso.test.", "A", &["10.0.0.1"]);
@@ -518,7 +519,10 @@ fn what_terraform_sends_is_answered() {
     let (server, api) = server();
     assert!(api.get("/api/v1/servers").is_array());
     assert!(api.get("/api/v1/servers/localhost")["version"].is_string());
-    let zone = json!({ "id": "", "name": "contoso.test.", "url": "", "kind": "Native", "dnssec": false, "serial": 0, "account": "admin", "nameservers": ["ns1.contoso.test.", "ns2.contoso.test."], "soa_edit_api": "DEFAULT" });
+    let zone = json!({
+        "id": "", "name": "contoso.test.", "url": "", "kind": "Native", "dnssec": false, "serial": 0, "account": "admin",
+        "nameservers": ["ns1.contoso.test.", "ns2.contoso.test."], "soa_edit_api": "DEFAULT",
+    });
     assert_eq!(api.ask("POST", ZONES, zone).ok(201)["account"], "admin");
     let record = |address: &str| {
         let more = json!({ "name": "www.contoso.test.", "type": "A", "ttl": 300, "content": address, "disabled": false, "set-ptr": false });
@@ -543,7 +547,10 @@ fn what_dnscontrol_sends_is_answered() {
     let (server, api) = server();
     api.ask("GET", ZONE, Value::Null).ok(404);
     let envelope = |rrsets: Value| json!({ "name": "", "type": "", "nameservers": [], "rrsets": rrsets });
-    let zone = json!({ "name": "contoso.test.", "type": "Zone", "kind": "Native", "dnssec": false, "nameservers": ["ns1.contoso.test."], "soa_edit_api": "DEFAULT" });
+    let zone = json!({
+        "name": "contoso.test.", "type": "Zone", "kind": "Native", "dnssec": false, "nameservers": ["ns1.contoso.test."],
+        "soa_edit_api": "DEFAULT",
+    });
     assert_eq!(api.ask("POST", ZONES, zone).ok(201)["kind"], "Native");
     let mut set = rrset("www.contoso.test.", "A", &["10.0.0.1"]);
     set["comments"] = Value::Null;

@@ -1,7 +1,7 @@
 //! Metadata of zones: lists of text by kind.
 //!
-//! ALLOW-AXFR-FROM and ALSO-NOTIFY say who may have the zone transferred and who is told of changes ([`crate::transfer`]); `X-` kinds are the
-//! client's own. Those that PowerDNS knows and nothing here obeys are refused.
+//! ALLOW-AXFR-FROM and ALSO-NOTIFY say who may have the zone transferred and who is told of changes ([`crate::transfer`]); `X-` kinds are
+//! the client's own. Those that PowerDNS knows and nothing here obeys are refused.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -14,11 +14,11 @@
 //! | `GET /api`, `/api/v1`, `/servers`, `/servers/localhost` | what this is |
 //! | `GET /zones`, `POST /zones` | list; make, from RRsets or the text of a zone file |
 //! | `GET`, `PATCH`, `PUT`, `DELETE /zones/{id}` | read; change RRsets (REPLACE, DELETE, EXTEND, PRUNE); settings, or all RRsets; give up |
-//! | `PUT /zones/{id}/notify`, `/axfr-retrieve`, `/rectify` | tells the secondaries; transfers a secondary zone; nothing, for no zone is signed |
+//! | `PUT /zones/{id}/notify`, `/axfr-retrieve`, `/rectify` | tells secondaries; transfers a secondary zone; nothing, for none is signed |
 //! | `GET /zones/{id}/export` | a zone file |
 //! | `/zones/{id}/metadata[/{kind}]` | ALLOW-AXFR-FROM, ALSO-NOTIFY, SOA-EDIT-API and `X-…` |
 //! | `GET /zones/{id}/cryptokeys` | none: zones are not signed here |
-//! | `GET /config`, `/statistics`, `/search-data` | |
+//! | `GET /config`, `/statistics`, `/search-data` | what clients ask to know what is served; what is counted; a search with `*` and `?` |
 //! | `PUT /cache/flush` | forgets upstream data |
 //!
 //! **Zones.** All hosted zones are listed and read; those of the configuration's files are refused for writing, with 422 and the file's
@@ -27,7 +27,7 @@
 //!
 //! **Records.** What a client writes is what it reads: content that PowerDNS takes in more than one spelling is kept as it was written, TXT
 //! in its exact quoted form. Comments, records that are not served (`disabled`), account and metadata are kept in the zone's journal; a
-//! request changes them and the records as one. Names and letters are PowerDNS's: no ALIAS, no LUA.
+//! request changes them and the records as one. ALIAS and LUA records are refused.
 //!
 //! **Serials** move as SOA-EDIT-API says, and only where data is different; never back. A SOA that is made has MINIMUM 10, as Azure's.
 //!
