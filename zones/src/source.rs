@@ -172,6 +172,7 @@ impl Input {
                     return Seen::Changed(Content { bytes, still, stamp });
                 }
                 Ok(None) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {} // a link turned, and where it led went away
                 Err(error) => return Seen::Unreadable(plain(&error)),
             }
         }
@@ -185,6 +186,12 @@ impl Input {
         let is_known = self.known.as_ref().is_some_and(|known| known.has(&stamps));
         let still = if is_known { settle } else { self.stood_still(now, &stamps) };
         (still < settle).then(|| settle - still)
+    }
+
+    /// It was changed since it was read.
+    pub fn has_moved(&self) -> bool {
+        let is_other = |known: &Known| Stamp::of(&self.path).is_ok_and(|stamp| !known.has(&self.stamps(stamp)));
+        self.known.as_ref().is_some_and(is_other)
     }
 
     /// There is no such file. An editor may be about to put it back (rename to a backup, write anew), so that is a change like another.
@@ -535,6 +542,11 @@ mod tests {
         let content = changed(input.look(start + SETTLE, Look::Settled, SETTLE));
         input.judged(&content, &[]);
         assert_eq!(input.settles_in(start + SETTLE, SETTLE), None, "it is known");
+        assert!(!input.has_moved());
+        fs::write(&path, "others").unwrap();
+        assert!(input.has_moved());
+        fs::remove_file(&path).unwrap();
+        assert!(!input.has_moved(), "there is nothing else to read");
     }
 
     #[test]

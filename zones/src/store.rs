@@ -40,6 +40,9 @@ use crate::zone::Zone;
 use owned::Owned;
 use unit::Unit;
 
+/// Tries to read files that were swapped together while they were read, when they must be read now.
+const TRIES: u32 = 5;
+
 /// Zones, their sources, and the snapshots made of them.
 #[derive(Debug)]
 pub struct Store {
@@ -50,6 +53,8 @@ pub struct Store {
     current: Arc<Snapshot>,
     /// Snapshots that somebody may still hold.
     old: Vec<Arc<Snapshot>>,
+    /// What a look found and did not apply, because something moved meanwhile.
+    held: Option<Report>,
     /// Journals were looked for.
     is_open: bool,
     /// What it counts of edits.
@@ -102,6 +107,7 @@ impl Store {
             context,
             current,
             old: Vec::new(),
+            held: None,
             is_open: false,
             meter: Arc::default(),
         };
@@ -111,8 +117,17 @@ impl Store {
 
     /// Looks at every source and applies what is new as one generation.
     pub fn look_again(&mut self, now: Instant, how: Look) -> (Arc<Snapshot>, Report) {
-        let mut report = self.read(now, how);
+        let held = self.held.take();
+        let was_held = held.is_some();
+        let mut report = held.unwrap_or_default();
+        report.merge(self.read(now, how));
         if self.slots.iter().any(|slot| slot.hosted.is_none()) {
+            // What moved while the others were read may belong to a later version than they do: the next look has them all.
+            if how == Look::Settled && !was_held && self.has_moved() {
+                self.held = Some(report);
+                let report = Report { generation: self.current.generation, again: Some(self.context.settle), ..Report::default() };
+                return (self.current.clone(), report);
+            }
             self.publish(false);
             report.is_new = true;
         }
@@ -132,6 +147,7 @@ impl Store {
         (self.context.poll, self.context.settle) = (config.server.poll, config.server.settle);
         self.context.clients = lint::networks(config).map(Arc::new);
         self.units = Unit::all(&self.slots, std::mem::take(&mut self.units));
+        report.merge(self.held.take().unwrap_or_default());
         report.merge(self.read(Instant::now(), Look::Now));
         self.publish(true);
         (report.generation, report.is_new) = (self.current.generation, true);
@@ -187,10 +203,20 @@ impl Store {
         self.old.len()
     }
 
+    /// True where a source was changed since it was read.
+    fn has_moved(&self) -> bool {
+        self.units.iter().any(Unit::has_moved)
+    }
+
     fn read(&mut self, now: Instant, how: Look) -> Report {
         let mut report = Report::default();
-        for unit in &mut self.units {
-            unit.look(&mut self.slots, &self.context, now, how, &mut report);
+        for _ in 0..TRIES {
+            for unit in &mut self.units {
+                unit.look(&mut self.slots, &self.context, now, how, &mut report);
+            }
+            if how == Look::Settled || !self.has_moved() {
+                break; // else one of them was changed after others were read
+            }
         }
         if report.zones.iter().any(|zone| matches!(zone.outcome, Outcome::Loaded | Outcome::Changed(_))) {
             self.lint(&mut report);

@@ -280,6 +280,34 @@ fn a_config_map_swap_is_one_generation() {
 }
 
 #[test]
+fn what_moves_while_others_are_read_is_waited_for_once() {
+    let config = "[[zone]]\nname = 'contoso.test'\nfile = 'one'\n[[zone]]\nname = 'fabrikam.test'\nfile = 'two'\n";
+    let record = |last: u8| format!("www 60 IN A 10.0.0.{last}\n");
+    let mut site = Site::new(config, &[("one", &record(1)), ("two", &record(1))]);
+    let both = |site: &Site| [site.a("www.contoso.test"), site.a("www.fabrikam.test")];
+    let next = |site: &mut Site| {
+        site.pass(1);
+        site.store.look_again(site.now, Look::Settled).1
+    };
+    // The first is read, as of before the swap that the second is found in.
+    site.write("one", &record(2));
+    assert!(site.store.look_again(site.now, Look::Settled).1.is_empty());
+    site.write("two", &record(2));
+    let report = next(&mut site);
+    assert_eq!((report.is_empty(), report.generation, both(&site)), (true, 1, ["10.0.0.1".into(), "10.0.0.1".into()]));
+    let report = next(&mut site);
+    assert_eq!((report.zones.len(), report.generation, both(&site)), (2, 2, ["10.0.0.2".into(), "10.0.0.2".into()]));
+    // What moves on and on is not waited for again.
+    site.write("one", &record(3));
+    site.store.look_again(site.now, Look::Settled);
+    site.write("two", &record(30));
+    assert!(next(&mut site).is_empty());
+    site.write("two", &record(31));
+    let report = next(&mut site);
+    assert_eq!((report.generation, both(&site)), (3, ["10.0.0.3".into(), "10.0.0.2".into()]));
+}
+
+#[test]
 fn an_included_file_that_changes_changes_the_zone() {
     let mut site =
         Site::new(ONE_ZONE, &[("zones/contoso.test.zone", "$INCLUDE hosts.inc\n"), ("zones/hosts.inc", "www 60 IN A 10.0.0.1\n")]);

@@ -114,6 +114,11 @@ impl Unit {
         self.inputs.iter_mut().filter_map(|input| input.settles_in(now, settle)).max()
     }
 
+    /// A file of it was changed since it was read.
+    pub fn has_moved(&self) -> bool {
+        self.inputs.iter().any(Input::has_moved)
+    }
+
     /// Reads what is new and gives it to the slots.
     pub fn look(&mut self, slots: &mut [Slot], context: &Context, now: Instant, how: Look, report: &mut Report) {
         self.discover(slots);
