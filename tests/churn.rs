@@ -49,14 +49,14 @@ fn version(volume: &Path, version: u32, upstream: SocketAddr) -> String {
          [[zone]]\nname = 'fabrikam.test'\nfile = 'fabrikam.zone'\n\n[[forward]]\nzone = '.'\nupstreams = ['{upstream}']\n",
         configured(version)
     );
-    let mut contoso = format!("$TTL 0\nentry CNAME host-{version}.fabrikam.test.\n");
+    let mut contoso = format!("$TTL 60\nentry CNAME host-{version}.fabrikam.test.\n");
     for number in 1..=8 {
         contoso += &format!("set A 10.{high}.{low}.{number}\n");
     }
     for part in ["a", "b", "c", "d"] {
         contoso += &format!("version TXT v{version} {part}\n");
     }
-    let fabrikam = format!("$TTL 0\nhost-{version} A 10.{high}.{low}.1\nmail MX 10 host-{version}\n");
+    let fabrikam = format!("$TTL 60\nhost-{version} A 10.{high}.{low}.1\nmail MX 10 host-{version}\n");
     for (name, text) in [("postern.toml", &config), ("contoso.zone", &contoso), ("fabrikam.zone", &fabrikam)] {
         write_files(volume, &[(&format!("{data}/{name}"), text)]);
     }

@@ -1,6 +1,6 @@
 //! Prints how long a change of a watched file takes until it is answered, from the moment its last byte is written.
 //!
-//! `cargo run -p postern-bench --example reload -- --postern target/release/postern`
+//! `cargo run -p postern-bench --example watched_file -- --postern target/release/postern`
 //!
 //! Unfair is that the changes come one by one, a moment apart, on a machine that does little else. The server has its default settings;
 //! most of the time it waits for the file to stand still (`server.settle`, 20 ms).
