@@ -1,7 +1,7 @@
 //! `postern check`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -71,6 +71,7 @@ fn problems(args: &CheckArgs) -> (Option<Config>, Vec<Diagnostic>) {
         Ok(loaded) => {
             let mut problems = loaded.warnings;
             problems.extend(in_zones(&loaded.config));
+            problems.extend(loaded.config.api.key_file.as_deref().and_then(in_keys));
             (Some(loaded.config), problems)
         }
         Err(problems) => (None, problems),
@@ -102,6 +103,14 @@ fn in_zones(config: &Config) -> Vec<Diagnostic> {
         help: String::new(),
     }));
     problems
+}
+
+/// What is wrong with the file of keys for the API.
+fn in_keys(path: &Path) -> Option<Diagnostic> {
+    let wrong = control::http::check_keys(path).err()?;
+    let (line, column) = wrong.place.unwrap_or_default();
+    let (line, column) = (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX));
+    Some(Diagnostic { file: path.into(), line, column, severity: Severity::Error, message: wrong.message, help: String::new() })
 }
 
 /// A problem with records as a problem with a file.

@@ -333,10 +333,13 @@ fn every_scope_is_held_on_every_endpoint() {
     for header in ["X-API-Key", "x-api-key", "X-Api-Key"] {
         assert_eq!(api.raw("GET", "/v1/zones", &[(header, &read)], "").unwrap().status, 200);
     }
-    // The file is read again when it changes; a bad one changes nothing.
+    // The file is read again when it changes; a bad one changes nothing, and `check` says what is wrong with it.
     let hub = server.log().len();
     write_files(server.path(), &[("api.key", "nonsense\n")]);
     server.logged_after(hub, &["api.key:1:1: error"]);
+    let checked = run(&["check", "-c", server.file("postern.toml").to_str().unwrap()]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("api.key:1:1: error"), "{checked:?}");
     assert_eq!(server.api(Some(&read)).get("/v1/zones").status, 200);
     let without: String = file.lines().filter(|line| !line.starts_with("key-read ")).map(|line| format!("{line}\n")).collect();
     write_files(server.path(), &[("api.key", &without)]);

@@ -9,7 +9,7 @@
 //! A key is 32 random octets, so one round of SHA-256 is as good as any slow hash: there is nothing to guess.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
@@ -35,6 +35,17 @@ pub(super) struct Key {
     hash: [u8; SHA256_OUTPUT_LEN],
 }
 
+/// A file of keys that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadKeys {
+    /// The file.
+    pub file: PathBuf,
+    /// Line and column, 1-based; none: the file as a whole.
+    pub place: Option<(usize, usize)>,
+    /// What is wrong.
+    pub message: String,
+}
+
 /// A key that was just made: the only moment at which it can be read.
 pub struct NewKey {
     /// What a client sends.
@@ -50,14 +61,15 @@ const LARGEST: u64 = 16 << 20;
 const PREFIX: &str = "sha256:";
 
 impl Keys {
-    /// Reads a file; the error is `file:line:column: …`.
-    pub fn read(path: &Path) -> Result<Self, String> {
-        let cannot = |error: std::io::Error| format!("{}: the keys cannot be read: {error}", path.display());
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, BadKeys> {
+        let whole = |message: String| BadKeys { file: path.to_owned(), place: None, message };
+        let cannot = |error: std::io::Error| whole(format!("the keys cannot be read: {error}"));
         if std::fs::metadata(path).map_err(cannot)?.len() > LARGEST {
-            return Err(format!("{}: a file of keys has at most {LARGEST} bytes", path.display()));
+            return Err(whole(format!("a file of keys has at most {LARGEST} bytes")));
         }
         let text = std::fs::read_to_string(path).map_err(cannot)?;
-        Self::parse(&text).map_err(|(line, column, message)| format!("{}:{line}:{column}: error: {message}", path.display()))
+        Self::parse(&text).map_err(|(line, column, message)| BadKeys { place: Some((line, column)), ..whole(message) })
     }
 
     fn parse(text: &str) -> Result<Self, (usize, usize, String)> {
@@ -102,9 +114,17 @@ fn words_at(content: &str, index: usize) -> &str {
     content.split_whitespace().nth(index).unwrap_or(content)
 }
 
-/// Says what is wrong with a file of keys; `file:line:column: …`.
-pub fn check(path: &Path) -> Result<usize, String> {
-    Keys::read(path).map(|keys| keys.keys.len())
+/// Says what is wrong with a file of keys.
+pub fn check(path: &Path) -> Result<(), BadKeys> {
+    Keys::read(path).map(|_| ())
+}
+
+impl fmt::Display for BadKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        self.place.map_or(Ok(()), |(line, column)| write!(f, "{line}:{column}:"))?;
+        write!(f, " error: {}", self.message)
+    }
 }
 
 impl NewKey {

@@ -216,7 +216,7 @@ impl Settings {
 impl Now {
     fn read(api: &Api) -> Result<Self, String> {
         let keys = match &api.key_file {
-            Some(path) => Some(Keys::read(path)?),
+            Some(path) => Some(Keys::read(path).map_err(|wrong| wrong.to_string())?),
             None => None,
         };
         Ok(Self { keys, rate: api.rate, max_body: api.max_body, tls: tls::read(api)? })

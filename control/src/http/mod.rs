@@ -25,7 +25,7 @@ mod tls;
 
 pub use caller::{Caller, Identity, Rights};
 pub use extract::{Body, Path, Query, read, read_json};
-pub use keys::{NewKey, check as check_keys};
+pub use keys::{BadKeys, NewKey, check as check_keys};
 pub use listen::{BindError, Bound, Http, Stopping, bind, start};
 pub use problem::{Fault, Problem};
 

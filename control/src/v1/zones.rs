@@ -46,7 +46,7 @@ pub(super) struct Zone {
 /// What writes a zone.
 #[derive(Debug, Serialize, ToSchema)]
 struct ZoneWriter {
-    /// `api`, `file` or `none`.
+    /// `api`, `transfer`, `file` or `none`.
     kind: &'static str,
     /// The file.
     file: Option<String>,
@@ -171,6 +171,7 @@ impl Zone {
         };
         let kind = match &hosted.writer {
             Writer::Api => "api",
+            Writer::Primary => "transfer",
             _ if file.is_some() => "file",
             _ => "none",
         };
