@@ -286,7 +286,7 @@ fn may(operation: &str) -> [bool; 3] {
 }
 
 #[test]
-fn every_scope_is_held_on_every_endpoint() {
+fn every_scope_is_held_on_every_endpoint_of_the_document() {
     let (secrets, file) = keys();
     let config = format!("{CONFIG}[api]\nlisten = '127.0.0.1:0'\nkey-file = 'api.key'\nrate = 0\n");
     let server = Server::with(&[("postern.toml", &config), FILED, ("api.key", &file)]);
@@ -313,6 +313,8 @@ fn every_scope_is_held_on_every_endpoint() {
                 let reply = server.api(Some(key)).send(&method, &path, body(id).as_ref());
                 assert_eq!(reply.status != 403, allowed, "{method} {path} with {key}: {reply:?}");
                 assert!(reply.status != 401 && reply.status < 500, "{method} {path}: {reply:?}");
+                let is_served = reply.status != 405 && !reply.body.contains("nothing at this path");
+                assert!(is_served, "the document has {method} {path}, the server has not: {reply:?}");
                 tried += 1;
             }
             for key in [None, Some("wrong"), Some(&read[1..])] {

@@ -154,11 +154,16 @@ impl Zone {
     /// The same data under another serial.
     pub fn with_serial(&self, serial: u32) -> Self {
         let mut zone = self.clone();
-        for soa in [&mut zone.soa, &mut zone.negative_soa] {
+        zone.set_serial(serial);
+        zone
+    }
+
+    /// Gives it another serial.
+    fn set_serial(&mut self, serial: u32) {
+        for soa in [&mut self.soa, &mut self.negative_soa] {
             let at = soa.len() - 20;
             soa[at..at + 4].copy_from_slice(&serial.to_be_bytes());
         }
-        zone
     }
 
     /// How much it holds.

@@ -111,6 +111,12 @@ pub(crate) enum Refusals {
     /// More than `api.rate` requests a second.
     #[response(status = 429, content_type = "application/problem+json")]
     Often(#[to_schema] Problem),
+    /// The zone's journal cannot be read, too many changes wait, or the server is stopping.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(#[to_schema] Problem),
+    /// The journal cannot be written.
+    #[response(status = 507, content_type = "application/problem+json")]
+    Full(#[to_schema] Problem),
 }
 
 #[cfg(test)]

@@ -87,7 +87,10 @@ impl Zone {
             zone.own_serial = true;
             changed = changed && zone.serial() == self.serial() && before == zone.soa;
         }
-        Ok(if changed { zone.with_serial(next_serial(self.serial())) } else { zone })
+        if changed {
+            zone.set_serial(next_serial(self.serial())); // in place: a copy is thousands of shared shards
+        }
+        Ok(zone)
     }
 
     fn edit<'z>(&'z self, change: &Change, index: usize, edits: &mut Edits<'z>, soa: &mut Option<(Box<[u8]>, u32)>) -> Result<(), String> {
