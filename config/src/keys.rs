@@ -207,7 +207,7 @@ section! {
     /// Keys are read with this file: after another secret was written to `secret-file`, reload.
     key = "key", List,
         shown: &[
-            &["name", "algorithm", "secret", "allow-md5", "allow", "zones", "names", "types", "clients"],
+            &["name", "algorithm", "secret", "allow-md5", "mac-bits", "allow", "zones", "names", "types", "clients"],
             &["name = \"acme.contoso.com\"", "secret-file", "allow = [\"update\"]"],
             &["name = \"dhcp\"", "unsigned", "clients", "allow = [\"update\"]"],
         ],
@@ -230,6 +230,9 @@ section! {
 
     /// Take messages that are signed with HMAC-MD5 and this secret too, for clients that know nothing better.
     ALLOW_MD5 "allow-md5": Switch = Switch, Default { default: "false" };
+
+    /// Fewest bits of a MAC that are taken, for clients that cut theirs. Less than half of the hash never is (RFC 8945 section 5.2.2.1).
+    MAC_BITS "mac-bits": Number<u16> = Number { least: 80, most: 512, zero: "" }, Absent { absent: "all of them", example: "128" };
 
     /// What it may be used for.
     ALLOW "allow": List<OneOf<Action>> = List { of: OneOf { words: &Action::WORDS }, least: 1 }, Required { example: r#"["update", "transfer"]"# };

@@ -34,6 +34,8 @@ pub enum Proof {
         algorithm: Algorithm,
         /// And by HMAC-MD5 too.
         allow_md5: bool,
+        /// Fewest bits of a MAC that are taken; none: all of them.
+        mac_bits: Option<u16>,
         /// What both sides know.
         secret: Secret,
     },

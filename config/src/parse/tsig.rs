@@ -23,6 +23,7 @@ pub(super) fn keys(document: &DeTable<'_>, networks: &[Network], problems: &mut 
         let (zones, names) = (read.option(&key::ZONES).unwrap_or_default(), read.option(&key::NAMES).unwrap_or_default());
         let (types, clients) = (read.option(&key::TYPES).unwrap_or_default(), read.option(&key::CLIENTS).unwrap_or_default());
         let unsigned = read.option(&key::UNSIGNED);
+        let mac_bits = read.option(&key::MAC_BITS);
         let name_at = read.place(&key::NAME).unwrap_or(at);
         let (secret_at, file_at) = (read.place(&key::SECRET), read.place(&key::SECRET_FILE));
         let unsigned_at = read.place(&key::UNSIGNED).filter(|_| unsigned != Some(false));
@@ -76,7 +77,7 @@ pub(super) fn keys(document: &DeTable<'_>, networks: &[Network], problems: &mut 
                     let help = "make a new key with hmac-sha256, or write `allow-md5 = true`";
                     problems.error(algorithm_at, "HMAC-MD5 is not secure enough to be taken unasked", help);
                 }
-                Proof::Tsig { algorithm, allow_md5, secret }
+                Proof::Tsig { algorithm, allow_md5, mac_bits, secret }
             }
         };
         let Some(allow) = allow else { continue };

@@ -173,8 +173,8 @@ impl Keyring {
                 format!("a message by {} was signed {} s away from now: the clocks differ", key.policy.name, now.abs_diff(record.time));
             return Err(reject(error::BADTIME, Some(hint), Some(signer)));
         }
-        // Our policy asks for the whole MAC, as BIND's does where nothing else is said.
-        if record.mac.len() < length {
+        // Where nothing else is said, the whole MAC is asked for, as BIND does.
+        if record.mac.len() < key.least_octets(length) {
             let hint = format!("a MAC of {} by {} was cut to {} octets", algorithm.word(), key.policy.name, record.mac.len());
             return Err(reject(error::BADTRUNC, Some(hint), Some(signer)));
         }
@@ -216,10 +216,18 @@ impl Key {
     /// The secret, where the key may be used with this hash.
     fn secret_for(&self, wanted: Algorithm) -> Option<&[u8]> {
         match &self.policy.proof {
-            Proof::Tsig { algorithm, allow_md5, secret } if *algorithm == wanted || (*allow_md5 && wanted == Algorithm::Md5) => {
+            Proof::Tsig { algorithm, allow_md5, secret, .. } if *algorithm == wanted || (*allow_md5 && wanted == Algorithm::Md5) => {
                 Some(secret.as_octets())
             }
             _ => None,
+        }
+    }
+
+    /// Octets of a MAC that are asked for, of as many as the hash has.
+    fn least_octets(&self, whole: usize) -> usize {
+        match &self.policy.proof {
+            Proof::Tsig { mac_bits: Some(bits), .. } => usize::from(bits.div_ceil(8)).min(whole),
+            _ => whole,
         }
     }
 

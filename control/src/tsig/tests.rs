@@ -21,6 +21,11 @@ fn keyring() -> Keyring {
         allow = ["transfer", "query"]
         clients = ["10.20.0.0/16", "192.0.2.1"]
         [[key]]
+        name = "cut"
+        secret = "c2VjcmV0"
+        mac-bits = 160
+        allow = ["update"]
+        [[key]]
         name = "dhcp"
         unsigned = true
         clients = ["10.20.0.5"]
@@ -169,6 +174,21 @@ fn what_is_wrong_is_told_in_the_order_of_the_rfc() {
         assert_eq!(rejected, want);
     }
     assert_eq!(keyring().verify(&message, &late, "198.51.100.1".parse().unwrap(), NOW).unwrap_err().error, Some(error::BADKEY));
+}
+
+#[test]
+fn a_mac_may_be_cut_as_far_as_the_key_says() {
+    let (message, _) = signed("cut");
+    for (octets, want) in [(32, None), (20, None), (19, Some(error::BADTRUNC)), (16, Some(error::BADTRUNC))] {
+        let cut = changed(&message, |record| record.mac.truncate(octets));
+        assert_eq!(verify(&cut).err().and_then(|rejected| rejected.error), want, "{octets}");
+    }
+    // What is cut is signed as it stands: the answer to it begins with the MAC that came.
+    let cut = changed(&message, |record| record.mac.truncate(20));
+    let (mut theirs, mut answered) = (signed("cut").1, answer());
+    theirs.last.truncate(20);
+    verify(&cut).unwrap().signer.sign(&mut answered, NOW);
+    assert!(theirs.check(&answered, true, NOW).is_ok());
 }
 
 #[test]
