@@ -152,7 +152,10 @@ fn repository(path: &str) -> String {
 }
 
 fn promtool(arguments: &[&str], input: &str) {
-    let command = Command::new("promtool").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    // Where it is not installed, `tests/run` unpacks it there.
+    let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/prometheus/usr/bin/promtool");
+    let program = if unpacked.exists() { unpacked } else { "promtool".into() };
+    let command = Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let Ok(mut child) = command else {
         eprintln!("left out: `promtool {}`, which is not installed", arguments.join(" "));
         return;
@@ -289,6 +292,21 @@ fn probes_tell_what_is_wrong_and_fail_only_where_right_answers_are_lacking() {
     world.write("absent.zone", "www 10 IN A 10.20.9.9\n");
     world.counts(r#"postern_zone_has_data{zone="fabrikam.test",network="all"}"#, 1.0);
     eventually("it is ready again", || (world.page("/ready") == (200, "ready\n".into())).then_some(()));
+}
+
+#[test]
+fn the_listener_of_the_api_has_the_same_pages_and_asks_for_no_key_there() {
+    let config = "[server]\nlisten = [\"127.0.0.1:0\"]\n[api]\nlisten = \"127.0.0.1:0\"\nkey-file = \"api.key\"\n";
+    let key = format!("ops admin sha256:{}\n", "0f".repeat(32));
+    let server = Server::with(&[("postern.toml", config), ("api.key", &key)]);
+    let line = server.logged(&["the API listens", "address="]);
+    let address: SocketAddr = line.split("address=").nth(1).unwrap().trim().parse().unwrap();
+    assert_eq!(page(address, "/v1/zones").0, 401);
+    for (path, word) in [("/ready", "ready\n"), ("/health", "alive\n")] {
+        assert_eq!(page(address, path), (200, word.into()), "{path}");
+    }
+    let (status, text) = page(address, "/metrics");
+    assert_eq!((status, samples(&text).get("postern_ready")), (200, Some(&1.0)));
 }
 
 #[test]

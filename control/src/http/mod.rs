@@ -46,7 +46,7 @@ impl FromRef<Shared> for Arc<Control> {
 
 /// Every interface on one listener: one line each.
 fn routes() -> Router<Shared> {
-    Router::new().merge(crate::v1::routes()).merge(crate::powerdns::routes())
+    Router::new().merge(crate::v1::routes()).merge(crate::powerdns::routes()).merge(crate::metrics::routes())
 }
 
 /// The routes behind what holds for all of them.
