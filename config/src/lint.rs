@@ -12,6 +12,7 @@ mod azure;
 mod networks;
 mod routes;
 mod settings;
+mod transfers;
 
 /// Reports what is wrong with the whole.
 pub(crate) fn check(config: &Config, places: &Places, problems: &mut Problems<'_>) {
@@ -30,6 +31,8 @@ pub(crate) fn check(config: &Config, places: &Places, problems: &mut Problems<'_
     routes::limits_of_azure(&lint, problems);
     settings::without_effect(&lint, problems);
     api::keys_and_certificates(&lint, problems);
+    transfers::keys(&lint, problems);
+    transfers::without_effect(&lint, problems);
 }
 
 /// A configuration with its places.

@@ -78,6 +78,8 @@ pub(crate) struct Places {
     pub(crate) api: ApiPlaces,
     /// A route was left out because it could not be read: nothing can be said of what no route covers.
     pub(crate) routes_missing: bool,
+    /// A key was left out because it could not be read: nothing can be said of names that no key has.
+    pub(crate) keys_missing: bool,
 }
 
 /// Places of a `[[network]]`.
@@ -95,6 +97,11 @@ pub(crate) struct ZonePlaces {
     pub(crate) networks: Vec<usize>,
     /// The preset that it comes from.
     pub(crate) preset: bool,
+    /// The items of `transfer-to`.
+    pub(crate) transfer_to: Vec<usize>,
+    pub(crate) notify: Option<usize>,
+    pub(crate) transfer_key: Option<usize>,
+    pub(crate) hold_deleted: Option<usize>,
 }
 
 /// Places of a route.
@@ -143,6 +150,8 @@ fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places
     let zones = zones(document, problems, &mut places);
     let forwards = forwards(document, problems, &mut places);
     let keys = tsig::keys(document, &networks, problems);
+    let key_tables = document.get(keys::key::SECTION.name).and_then(|tables| tables.get_ref().as_array());
+    places.keys_missing = key_tables.is_some_and(|tables| tables.len() > keys.len());
     let cache = cache(document, problems, &mut places);
     let limits = limits(document, problems, &mut places);
     let log = log(document, problems);
@@ -268,7 +277,7 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
         let api = read.option(&key::API);
         let hold_deleted = read.value(&key::HOLD_DELETED);
         let primaries = read.option(&key::PRIMARIES);
-        let (transfer_to, notify) = (values(read.value(&key::TRANSFER_TO)), values(read.value(&key::NOTIFY)));
+        let (transfer_to, notify) = (read.value(&key::TRANSFER_TO), values(read.value(&key::NOTIFY)));
         let transfer_key = read.option(&key::TRANSFER_KEY);
         let format = read.value(&key::FORMAT);
         let on_missing = read.value(&key::ON_MISSING);
@@ -278,6 +287,8 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
         let api_at = read.place(&key::API).filter(|_| api != Some(false));
         let primaries_at = read.place(&key::PRIMARIES);
         let ttl_at = read.place(&key::MIN_TTL).or(read.place(&key::MAX_TTL));
+        let (notify_at, transfer_key_at) = (read.place(&key::NOTIFY), read.place(&key::TRANSFER_KEY));
+        let hold_deleted_at = read.place(&key::HOLD_DELETED);
         let problems = read.problems();
         match (preset_at, name_at) {
             (Some(at), Some(_)) => problems.error(at, "a zone has a `preset` or a `name`, not both", "write two `[[zone]]`"),
@@ -345,8 +356,12 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
             name: preset_at.or(name_at).unwrap_or(at),
             networks: networks.iter().map(|item| item.at).collect(),
             preset: preset.is_some(),
+            transfer_to: transfer_to.iter().map(|item| item.at).collect(),
+            notify: notify_at,
+            transfer_key: transfer_key_at,
+            hold_deleted: hold_deleted_at,
         };
-        let networks = values(networks);
+        let (networks, transfer_to) = (values(networks), values(transfer_to));
         for name in names {
             places.zones.push(place.clone());
             zones.push(Zone {

@@ -29,7 +29,11 @@ pub mod outgoing;
 mod secondary;
 pub mod serve;
 
+use notify::Telling;
 use secondary::Wanted;
+
+/// A hosted zone and the networks it is linked to.
+type Linked = (Arc<str>, Arc<[NetworkId]>);
 
 /// How often it is looked whether something changed: a burst of changes is told as one.
 const LOOK: Duration = Duration::from_millis(100);
@@ -58,34 +62,43 @@ impl Transfers {
     pub async fn run(self: Arc<Self>, control: Arc<Control>) {
         let mut config: Option<Arc<Config>> = None;
         let mut generation = None;
-        let mut serials: HashMap<(Arc<str>, Arc<[NetworkId]>), u32> = HashMap::new();
+        let mut serials: HashMap<Linked, u32> = HashMap::new();
+        let mut telling: HashMap<(Linked, SocketAddr), Telling> = HashMap::new();
         let mut tick = tokio::time::interval(LOOK);
         loop {
             tick.tick().await;
             let now = control.host.config();
-            if !config.as_ref().is_some_and(|before| Arc::ptr_eq(before, &now)) {
+            let is_anew = !config.as_ref().is_some_and(|before| Arc::ptr_eq(before, &now));
+            if is_anew {
                 self.reconcile(&now, &control);
                 config = Some(now.clone());
             }
             let asked = std::mem::take(&mut *self.tell.lock().unwrap_or_else(PoisonError::into_inner));
             let state = control.state.load_full();
-            if asked.is_empty() && generation == Some(state.snapshot.generation) {
+            if asked.is_empty() && !is_anew && generation == Some(state.snapshot.generation) {
                 continue;
             }
             generation = Some(state.snapshot.generation);
             let keyring = Keyring::new(&now);
+            let (before, mut told) = (std::mem::take(&mut serials), std::mem::take(&mut telling));
             for link in state.snapshot.hosted() {
                 let hosted = &link.hosted;
                 let Some(zone) = hosted.zone() else { continue };
-                let before = serials.insert((hosted.name.clone(), link.networks.clone()), zone.serial());
+                let linked = (hosted.name.clone(), link.networks.clone());
                 let is_asked = asked.iter().any(|asked| asked.name == *hosted.name);
-                if before == Some(zone.serial()) && !is_asked {
-                    continue;
-                }
+                let is_due = is_asked || before.get(&linked) != Some(&zone.serial());
+                serials.insert(linked.clone(), zone.serial());
                 let policy = Policy::of(hosted, &now);
                 let key = policy.key.as_ref().and_then(|name| keyring.key(name));
                 for target in policy.notify {
-                    tokio::spawn(notify::tell(target, zone.clone(), key.clone()));
+                    let place = (linked.clone(), target);
+                    // Those who are told no longer are left in `told`, and end with it.
+                    let known = told.remove(&place).filter(|telling| telling.is_by(key.as_deref()));
+                    let is_due = is_due || known.is_none();
+                    let telling = telling.entry(place).or_insert(known.unwrap_or_else(|| Telling::start(target, key.clone())));
+                    if is_due {
+                        telling.tell(zone.clone());
+                    }
                 }
             }
         }

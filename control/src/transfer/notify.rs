@@ -1,10 +1,13 @@
 //! Telling secondaries that a zone changed (RFC 1996): one datagram, again after 1, 2, 4, 8 and 16 seconds until it is answered.
+//!
+//! One task for each secondary of a zone, however often the zone changes.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use zones::zone::{Zone, rtype};
 
@@ -14,10 +17,41 @@ use crate::tsig::{Key, Signer};
 /// Longest pause before the next try, and the last one (RFC 1996 section 3.6 leaves both to us; others will ask by their timers).
 const LAST: Duration = Duration::from_secs(16);
 
-/// Tells one secondary, and says in the log when it did not answer.
-pub async fn tell(secondary: SocketAddr, zone: Arc<Zone>, key: Option<Arc<Key>>) {
+/// One secondary of one zone, and the task that tells it: what changes while it is being told is told after, as one.
+pub struct Telling {
+    key: Option<Arc<Key>>,
+    newest: watch::Sender<Option<Arc<Zone>>>,
+}
+
+impl Telling {
+    /// Starts a task, which ends when this is dropped.
+    pub fn start(secondary: SocketAddr, key: Option<Arc<Key>>) -> Self {
+        let (newest, mut changed) = watch::channel(None::<Arc<Zone>>);
+        let by = key.clone();
+        tokio::spawn(async move {
+            while changed.changed().await.is_ok() {
+                tell(secondary, by.clone(), &mut changed).await;
+            }
+        });
+        Self { key, newest }
+    }
+
+    /// True where it signs with this very key.
+    pub fn is_by(&self, key: Option<&Key>) -> bool {
+        self.key.as_ref().map(|key| &key.policy) == key.map(|key| &key.policy)
+    }
+
+    /// Has the zone told.
+    pub fn tell(&self, zone: Arc<Zone>) {
+        self.newest.send_replace(Some(zone));
+    }
+}
+
+/// Tells the newest zone, and says in the log when it was not answered.
+async fn tell(secondary: SocketAddr, key: Option<Arc<Key>>, newest: &mut watch::Receiver<Option<Arc<Zone>>>) {
     let mut pause = Duration::from_secs(1);
-    while pause <= LAST {
+    loop {
+        let Some(zone) = newest.borrow_and_update().clone() else { return };
         match try_once(secondary, &zone, key.clone(), pause).await {
             Ok(true) => return,
             Ok(false) => {}
@@ -26,9 +60,15 @@ pub async fn tell(secondary: SocketAddr, zone: Arc<Zone>, key: Option<Arc<Key>>)
                 tokio::time::sleep(pause).await; // an error comes at once: no reason to ask faster
             }
         }
+        if newest.has_changed().is_err() {
+            return; // it is told no longer
+        }
         pause *= 2;
+        if pause > LAST {
+            let serial = zone.serial();
+            return tracing::warn!(zone = %zone.apex(), %secondary, serial, "NOTIFY was not answered: the secondary learns of the change by its own timers");
+        }
     }
-    tracing::warn!(zone = %zone.apex(), %secondary, serial = zone.serial(), "NOTIFY was not answered: the secondary learns of the change by its own timers");
 }
 
 /// One datagram; true where it was answered in time, whatever the answer.
@@ -94,12 +134,34 @@ mod tests {
     async fn it_is_told_again_until_it_is_answered() {
         let secondary = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = secondary.local_addr().unwrap();
-        let telling = tokio::spawn(tell(address, zone(), None));
+        let (newest, mut changed) = watch::channel(Some(zone()));
+        let telling = tokio::spawn(async move { tell(address, None, &mut changed).await });
         let mut buffer = [0u8; 1500];
         let (_, _) = secondary.recv_from(&mut buffer).await.unwrap();
         let (length, from) = secondary.recv_from(&mut buffer).await.unwrap();
         buffer[2] |= 0x80;
         secondary.send_to(&buffer[..length], from).await.unwrap();
         timeout(Duration::from_secs(30), telling).await.expect("it ends with the answer").unwrap();
+        drop(newest);
+    }
+
+    #[tokio::test]
+    async fn a_burst_of_changes_is_one_task_and_its_last_is_told() {
+        let secondary = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let telling = Telling::start(secondary.local_addr().unwrap(), None);
+        for serial in 1..=100 {
+            telling.tell(Arc::new(ZoneBuilder::new(WireName::parse("contoso.test").unwrap()).finish(serial).unwrap().zone));
+            tokio::task::yield_now().await;
+        }
+        let mut told = Vec::new();
+        let mut buffer = [0u8; 1500];
+        while told.last() != Some(&100) {
+            let (length, from) = timeout(Duration::from_secs(30), secondary.recv_from(&mut buffer)).await.expect("another").unwrap();
+            told.push(u32::from_be_bytes(*buffer[length - 20..].first_chunk().unwrap()));
+            buffer[2] |= 0x80;
+            secondary.send_to(&buffer[..length], from).await.unwrap();
+        }
+        assert!(told.len() <= 3, "{told:?}");
+        assert!(telling.is_by(None));
     }
 }

@@ -37,6 +37,8 @@ pub struct Wanted {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Timers of an SOA below this make no sense, and would ask without pause.
 const LEAST: Duration = Duration::from_secs(1);
+/// Between two tries, whoever tells us to: the source of a NOTIFY can be forged.
+const BETWEEN: Duration = Duration::from_millis(50);
 /// A zone that was never transferred is asked for after this, twice that, and so on up to the other.
 const FIRST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
@@ -69,14 +71,17 @@ pub async fn keep(wanted: Wanted, control: Arc<Control>, told: Arc<Notify>) {
                 wait
             }
             Some((zone, heard)) => {
+                first = FIRST.0;
                 let (refresh, retry) = zone.refresh_and_retry();
-                expire_if_due(&wanted, &control, &zone, heard).await;
-                Duration::from_secs(u64::from(if refreshed { refresh } else { retry })).max(LEAST)
+                let left = expire_if_due(&wanted, &control, &zone, heard).await;
+                let wait = Duration::from_secs(u64::from(if refreshed { refresh } else { retry }));
+                left.map_or(wait, |left| wait.min(left)).max(LEAST)
             }
         };
         // Servers that were started together should not ask together for ever.
         let wait = wait - wait.mul_f64(rand::random_range(0.0..0.1));
         let _ = timeout(wait, told.notified()).await;
+        tokio::time::sleep(BETWEEN).await;
     }
 }
 
@@ -129,6 +134,11 @@ async fn refresh_from(primary: SocketAddr, wanted: &Wanted, control: &Control) -
 async fn take(brought: Brought, primary: SocketAddr, wanted: &Wanted, control: &Control) -> Result<(), Refusal> {
     let author = Author { who: primary.to_string().into(), from: Some(primary.ip()), via: Via::Transfer };
     let zone = wanted.zone.clone();
+    let how = match &brought {
+        Brought::UpToDate => None,
+        Brought::Whole(..) => Some("whole"),
+        Brought::Changes(..) => Some("changes"),
+    };
     let made = control.ask(|answer| {
         let amend = move |zone: &Zone, settings: &mut zones::edit::ZoneSettings| {
             settings.extra.insert(TRANSFERRED.into(), unix_seconds().into());
@@ -136,20 +146,30 @@ async fn take(brought: Brought, primary: SocketAddr, wanted: &Wanted, control: &
         };
         Task::Amend(zone, author, Box::new(amend), answer)
     });
-    made.await.map(|_| ())
+    let done = made.await?;
+    if let Some(how) = how {
+        let serial = done.after.serial();
+        tracing::info!(target: "postern::transfer", zone = %wanted.zone, %primary, serial, how, "transferred");
+    }
+    Ok(())
 }
 
-async fn expire_if_due(wanted: &Wanted, control: &Control, zone: &Zone, heard: u64) {
+/// Lets the zone go that no primary was heard of for too long; else gives the time that is left until then.
+async fn expire_if_due(wanted: &Wanted, control: &Control, zone: &Zone, heard: u64) -> Option<Duration> {
     let silent = unix_seconds().saturating_sub(heard);
+    if silent <= u64::from(zone.expire()) {
+        return Some(Duration::from_secs(u64::from(zone.expire()) - silent + 1));
+    }
     let is_serving = super::hosted(control, &wanted.zone).is_some_and(|hosted| hosted.zone().is_some());
-    if silent <= u64::from(zone.expire()) || !is_serving {
-        return;
+    if !is_serving {
+        return None;
     }
     let reason = format!("expired: no primary was heard for {silent} s, and its SOA allows {} s", zone.expire());
     let expired = control.ask(|answer| Task::Expire(wanted.zone.clone(), reason, answer)).await;
     if let Err(refusal) = expired {
         tracing::error!(zone = %wanted.zone, "cannot expire: {refusal}");
     }
+    None
 }
 
 /// A connection to a primary.
@@ -176,6 +196,11 @@ impl Connection {
         let soa =
             message.records.iter().find(|record| record.answer && record.rtype == rtype::SOA && record.owner.as_wire() == apex.as_wire());
         let Some(soa) = soa else { return Err(BadTransfer::Order("the primary has no SOA of the zone").into()) };
+        const AA: u16 = 0x0400;
+        if message.flags & AA == 0 {
+            // A resolver that was named by mistake, or a secondary whose own copy has expired.
+            return Err(BadTransfer::Order("the primary is not authoritative for the zone").into());
+        }
         let mut rdata = Vec::new();
         message.append_rdata(soa, &mut rdata).map_err(BadTransfer::from)?;
         let serial = rdata.len().checked_sub(20).and_then(|at| rdata[at..].first_chunk());

@@ -36,8 +36,16 @@ pub struct Refused {
     pub why: &'static str,
 }
 
-/// Extended error "Prohibited" (RFC 8914 section 4.19).
-const PROHIBITED: u16 = 18;
+/// The extended error that goes with an RCODE (RFC 8914 sections 4.15, 4.19 and 4.21).
+fn extended_error(rcode: u16) -> u16 {
+    use dns::ede::rcode::{NOTAUTH, REFUSED, SERVFAIL};
+    match rcode {
+        REFUSED => 18,  // Prohibited
+        NOTAUTH => 20,  // Not Authoritative
+        SERVFAIL => 14, // Not Ready
+        _ => 0,         // Other
+    }
+}
 
 /// Answers a question for a transfer; the request bears no TSIG record any more.
 pub async fn serve(request: Box<Request>, sender: Sender, control: &Control, udp_size: u16) {
@@ -50,7 +58,7 @@ pub async fn serve(request: Box<Request>, sender: Sender, control: &Control, udp
                 true => tracing::info!(target: "postern::transfer", client = %request.client, "transfer refused: {}", refused.why),
                 false => tracing::debug!(target: "postern::transfer", client = %request.client, "transfer refused: {}", refused.why),
             }
-            let mut answer = reply(&request.packet, refused.rcode, Some((PROHIBITED, refused.why)), udp_size);
+            let mut answer = reply(&request.packet, refused.rcode, Some((extended_error(refused.rcode), refused.why)), udp_size);
             if let Some(mut signer) = signer {
                 signer.sign(&mut answer, unix_seconds());
             }

@@ -207,8 +207,10 @@ fn mend(reason: Reason, private: &str, zone: &str, hosted: Option<&Hosted>, netw
         None => record_in(private, zone),
     };
     let file = hosted.and_then(|hosted| hosted.writer.file()).map(|file| file.display().to_string());
+    let is_copy = hosted.is_some_and(|hosted| hosted.writer == Writer::Primary);
     let (what, record) = match reason {
         Reason::NoRecord if record.is_none() => (format!("export zone {zone} again once it has a record for {private}"), None),
+        Reason::NoRecord if is_copy => (format!("add the record to zone {zone} on its primary: this server only has a copy"), record),
         Reason::NoRecord => (format!("add the record to zone {zone}"), record),
         Reason::NoZone if zone.is_empty() => (format!("host the private zone of {private} for network {network}"), None),
         Reason::NoZone => (format!("host zone {zone} for network {network}, with the record"), record),
@@ -221,7 +223,8 @@ fn mend(reason: Reason, private: &str, zone: &str, hosted: Option<&Hosted>, netw
                 Some(ZoneState::Unavailable(why)) => format!(": {why}"),
                 _ => String::new(),
             };
-            (format!("mend the source of zone {zone}{why}"), None)
+            let source = if is_copy { "transfer" } else { "source" };
+            (format!("mend the {source} of zone {zone}{why}"), None)
         }
         Reason::NoPrivateCname => {
             let what =
@@ -377,6 +380,20 @@ pub(super) mod tests {
         );
         assert_eq!(value["reason"], "no-record");
         assert_eq!(value["mend"]["record"], "a.fhir 10 IN A <private address>");
+    }
+
+    #[test]
+    fn what_a_primary_writes_is_mended_there() {
+        let apex = WireName::parse("privatelink.azurehealthcareapis.com").unwrap();
+        let hosted = |writer| Hosted::new(apex.clone(), OnMissing::Public, ZoneState::Unavailable("expired".into()), writer);
+        let name = "a.fhir.privatelink.azurehealthcareapis.com";
+        let mend = |reason, writer| mend(reason, name, "privatelink.azurehealthcareapis.com", Some(&hosted(writer)), "hub", None);
+        let copy = mend(Reason::NoRecord, Writer::Primary);
+        assert_eq!(copy.what, "add the record to zone privatelink.azurehealthcareapis.com on its primary: this server only has a copy");
+        assert_eq!(copy.record.as_deref(), Some("a.fhir 10 IN A <private address>"));
+        assert_eq!(mend(Reason::NoRecord, Writer::Api).what, "add the record to zone privatelink.azurehealthcareapis.com");
+        let gone = mend(Reason::ZoneUnavailable, Writer::Primary);
+        assert_eq!(gone.what, "mend the transfer of zone privatelink.azurehealthcareapis.com: expired");
     }
 
     #[test]

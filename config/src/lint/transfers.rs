@@ -1,0 +1,77 @@
+//! Transfers: keys that must be there, and settings that nothing will use.
+
+use super::{Lint, listed};
+use crate::diagnostic::did_you_mean;
+use crate::model::{Action, Key, Peer, Proof, Source, Zone};
+use crate::parse::ZonePlaces;
+use crate::read::Problems;
+
+/// Keys that a zone names: each is one of `[[key]]`, and can sign.
+pub(super) fn keys(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    for (zone, places) in first_of_each(lint) {
+        if let (Some(name), Some(at)) = (&zone.transfer_key, places.transfer_key) {
+            must_sign(lint, name, at, problems);
+        }
+        for (peer, &at) in zone.transfer_to.iter().zip(&places.transfer_to) {
+            if let Peer::Key(name) = peer {
+                must_sign(lint, name, at, problems);
+            }
+        }
+    }
+}
+
+/// What has no effect because of another setting.
+pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    for (zone, places) in first_of_each(lint) {
+        let may_transfer = |key: &Key| {
+            key.allow.contains(&Action::Transfer) && (key.zones.is_empty() || key.zones.iter().any(|known| known.name == zone.name))
+        };
+        let is_told = !zone.notify.is_empty();
+        if let Some(at) = places.notify.filter(|_| is_told && zone.transfer_to.is_empty()) {
+            if !lint.config.keys.iter().any(may_transfer) {
+                let message = format!("those who are told when `{}` changes may not have it transferred", zone.name);
+                problems.warning(at, message, "add them to `transfer-to`, or a `[[key]]` with `allow = [\"transfer\"]`");
+            }
+        }
+        if let Some(at) = places.transfer_key.filter(|_| !is_told && !matches!(zone.source, Source::Transfer { .. })) {
+            let message = "`transfer-key` has no effect: there are neither `primaries` nor `notify`";
+            problems.warning(at, message, "take it out; who may have the zone with a key is said by `transfer-to`");
+        }
+        let because = match zone.source {
+            Source::File { .. } | Source::Directory { .. } => "files write the zone, not the API",
+            Source::Transfer { .. } => "its primary writes the zone, not the API",
+            Source::Api => continue,
+        };
+        if let Some(at) = places.hold_deleted.filter(|_| !zone.hold_deleted.is_zero()) {
+            problems.warning(at, format!("`hold-deleted` has no effect: {because}"), "take it out");
+        }
+    }
+}
+
+fn must_sign(lint: &Lint<'_>, name: &str, at: usize, problems: &mut Problems<'_>) {
+    let can_sign = |key: &&Key| matches!(key.proof, Proof::Tsig { .. });
+    match lint.config.keys.iter().find(|key| key.name == name) {
+        Some(key) if can_sign(&key) => {}
+        Some(_) => {
+            let message = format!("key `{name}` has no secret to sign with: it is `unsigned`");
+            problems.error(at, message, "name a key with `secret` or `secret-file`, or say who by address");
+        }
+        None if lint.places.keys_missing => {} // it may be that one
+        None => {
+            let known = || lint.config.keys.iter().filter(can_sign).map(|key| key.name.as_str());
+            let help = match did_you_mean(name, known()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None if known().next().is_none() => format!("add a `[[key]]` with `name = \"{name}\"`"),
+                None => format!("the keys are {}", listed(known())),
+            };
+            problems.error(at, format!("there is no key `{name}`"), help);
+        }
+    }
+}
+
+/// The zones with their places, one for all of a preset: what is wrong is told once.
+fn first_of_each<'l>(lint: &'l Lint<'_>) -> impl Iterator<Item = (&'l Zone, &'l ZonePlaces)> {
+    let mut last = None;
+    let all = lint.config.zones.iter().zip(&lint.places.zones);
+    all.filter(move |(_, places)| last.replace(places.name) != Some(places.name))
+}
