@@ -1,12 +1,13 @@
 //! The API of a running server, as the commands reach it: its UNIX socket, or a URL and a key.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Uri, header};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -71,6 +72,8 @@ pub struct Answer {
 
 /// Longer than any change takes; an import of a million records may take this long.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// A stream says something every quarter of a minute.
+const SILENCE: Duration = Duration::from_secs(60);
 /// Where the unit's `RuntimeDirectory=` puts it.
 const USUAL_SOCKET: &str = "/run/postern/postern.sock";
 /// What may stand in a path as it is; `@` parts a zone from its network.
@@ -80,6 +83,17 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 pub fn part(text: &str) -> String {
     // A path of dots alone would be taken as a step up.
     if text.bytes().all(|octet| octet == b'.') { text.replace('.', "%2E") } else { utf8_percent_encode(text, PLAIN).to_string() }
+}
+
+/// The exit of a command; what went wrong is told.
+pub fn told(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 impl Client {
@@ -92,6 +106,26 @@ impl Client {
         let key = args.key_file.as_deref().map(read_key).transpose()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         Ok(Self { place, key, runtime: runtime.map_err(|error| format!("error: {error}"))? })
+    }
+
+    /// Every item of a list, page by page, at most `most` of them.
+    pub fn pages(&self, path: &str, filter: &str, items: &str, most: usize) -> Result<Vec<Value>, String> {
+        let mut all = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let mut page = self.get(&format!("{path}?{filter}{cursor}"))?;
+            if let Value::Array(more) = page[items].take() {
+                all.extend(more);
+            }
+            match &page["next"] {
+                Value::String(next) if all.len() < most => cursor = format!("&cursor={}", part(next)),
+                Value::Number(next) if all.len() < most => cursor = format!("&cursor={next}"),
+                _ => {
+                    all.truncate(most);
+                    return Ok(all);
+                }
+            }
+        }
     }
 
     /// The JSON behind a path.
@@ -107,11 +141,36 @@ impl Client {
 
     /// Sends anything. What is no success is an error in the server's words.
     pub fn send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Answer, String> {
-        let patient = async { tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await };
+        let whole = async {
+            let body = self.exchange(method, path, body).await?.collect().await.map_err(broke_off)?;
+            Ok(Answer { body: body.to_bytes() })
+        };
+        let patient = async { tokio::time::timeout(PATIENCE, whole).await };
         self.runtime.block_on(patient).unwrap_or_else(|_| Err(format!("error: no answer within {PATIENCE:?}")))
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Answer, String> {
+    /// Hands on what the server sends (server-sent events: kind and data) until it ends that, or `take` has enough: an error.
+    pub fn follow(&self, path: &str, mut take: impl FnMut(&str, &str) -> Result<(), String>) -> Result<(), String> {
+        self.runtime.block_on(async {
+            let mut body = self.exchange(Method::GET, path, None).await?;
+            let mut waiting = Vec::new();
+            loop {
+                let frame = tokio::time::timeout(SILENCE, body.frame()).await;
+                let Some(frame) = frame.map_err(|_| format!("error: the server says nothing for {SILENCE:?}"))? else { return Ok(()) };
+                waiting.extend(frame.map_err(broke_off)?.into_data().unwrap_or_default());
+                while let Some(end) = waiting.windows(2).position(|two| two == b"\n\n") {
+                    let event: Vec<u8> = waiting.drain(..end + 2).collect();
+                    let event = String::from_utf8_lossy(&event);
+                    let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+                    if let Some(data) = field("data") {
+                        take(field("event").unwrap_or_default(), data)?;
+                    }
+                }
+            }
+        })
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Incoming, String> {
         match &self.place {
             Place::Socket(path_of_socket) => {
                 let stream = UnixStream::connect(path_of_socket).await.map_err(|error| {
@@ -144,9 +203,8 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<(&str, Vec<u8>)>,
-    ) -> Result<Answer, String> {
-        let failed = |error: hyper::Error| format!("error: the server broke off: {error}");
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    ) -> Result<Incoming, String> {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broke_off)?;
         tokio::spawn(async move {
             let _ = connection.await; // the request gets the error
         });
@@ -162,11 +220,17 @@ impl Client {
             None => Full::default(),
         };
         let request = request.body(content).map_err(|error| format!("error: {error}"))?;
-        let answer = sender.send_request(request).await.map_err(failed)?;
+        let answer = sender.send_request(request).await.map_err(broke_off)?;
         let status = answer.status();
-        let body = answer.into_body().collect().await.map_err(failed)?.to_bytes();
-        if status.is_success() { Ok(Answer { body }) } else { Err(refusal(status, &body)) }
+        if status.is_success() {
+            return Ok(answer.into_body());
+        }
+        Err(refusal(status, &answer.into_body().collect().await.map_err(broke_off)?.to_bytes()))
     }
+}
+
+fn broke_off(error: hyper::Error) -> String {
+    format!("error: the server broke off: {error}")
 }
 
 /// What a refusal says, each fault on a line of its own.

@@ -6,17 +6,24 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod bench;
+mod cache;
 mod check;
 mod cli;
 mod client;
+mod completion;
+mod explain;
+mod fallbacks;
 mod healthcheck;
 mod key;
 mod lab;
 mod logging;
+mod print;
 mod privileges;
 mod records;
+mod reload;
 mod schema;
 mod serve;
+mod status;
 mod systemd;
 mod version;
 
@@ -27,7 +34,13 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(args),
         Command::Records(args) => records::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Fallbacks(args) => fallbacks::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Cache(args) => cache::run(args),
+        Command::Reload(args) => reload::run(args),
         Command::Key(args) => key::run(args),
+        Command::Completion(args) => completion::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Lab(args) => lab::run(args),
         Command::Bench(args) => bench::run(*args),

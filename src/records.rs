@@ -7,11 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::client::{Client, ClientArgs, Output, part};
-
-mod print;
-
-use print::{print_changed, print_sets, print_zones};
+use crate::client::{Client, ClientArgs, Output, part, told};
+use crate::print::{self, print_changed, print_sets, print_zones};
 
 /// Look at and change records of a running server.
 ///
@@ -127,13 +124,7 @@ enum FileFormat {
 
 /// Does what is asked.
 pub fn run(args: RecordsArgs) -> ExitCode {
-    match Client::new(&args.client).and_then(|client| do_it(&client, args.client.output, args.command)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("{message}");
-            ExitCode::FAILURE
-        }
-    }
+    told(Client::new(&args.client).and_then(|client| do_it(&client, args.client.output, args.command)))
 }
 
 fn do_it(client: &Client, output: Output, command: Command) -> Result<(), String> {
@@ -141,10 +132,11 @@ fn do_it(client: &Client, output: Output, command: Command) -> Result<(), String
         Command::List { zone: None, .. } => print_zones(output, &zones(client)?),
         Command::List { zone: Some(zone), rtype } => {
             let filter = rtype.map_or(String::new(), |rtype| format!("type={}", part(&rtype)));
-            print_sets(output, &pages(client, &format!("/v1/zones/{}/rrsets", part(&zone)), &filter, "rrsets")?)
+            print_sets(output, &client.pages(&format!("/v1/zones/{}/rrsets", part(&zone)), &filter, "rrsets", usize::MAX)?)
         }
         Command::Get { zone, name, rtype: None } => {
-            let sets = pages(client, &format!("/v1/zones/{}/rrsets", part(&zone)), &format!("name={}", part(&name)), "rrsets")?;
+            let sets =
+                client.pages(&format!("/v1/zones/{}/rrsets", part(&zone)), &format!("name={}", part(&name)), "rrsets", usize::MAX)?;
             if sets.is_empty() {
                 return Err(format!("error: {name} has no records in {zone}"));
             }
@@ -162,7 +154,7 @@ fn do_it(client: &Client, output: Output, command: Command) -> Result<(), String
         }
         Command::Delete { zone, name, rtype: None, dry_run } => {
             let path = format!("/v1/zones/{}/rrsets", part(&zone));
-            let sets = pages(client, &path, &format!("name={}", part(&name)), "rrsets")?;
+            let sets = client.pages(&path, &format!("name={}", part(&name)), "rrsets", usize::MAX)?;
             let sets: Vec<Value> =
                 sets.iter().filter(|set| set["type"] != "SOA").map(|set| json!({"name": set["name"], "type": set["type"]})).collect();
             if sets.is_empty() {
@@ -188,23 +180,7 @@ fn rrset(zone: &str, name: &str, rtype: &str) -> String {
 }
 
 fn zones(client: &Client) -> Result<Vec<Value>, String> {
-    pages(client, "/v1/zones", "", "zones")
-}
-
-/// Every item of a list, page by page.
-fn pages(client: &Client, path: &str, filter: &str, items: &str) -> Result<Vec<Value>, String> {
-    let mut all = Vec::new();
-    let mut cursor = String::new();
-    loop {
-        let mut page = client.get(&format!("{path}?{filter}{cursor}"))?;
-        if let Value::Array(more) = page[items].take() {
-            all.extend(more);
-        }
-        match page["next"].as_str() {
-            Some(next) => cursor = format!("&cursor={}", part(next)),
-            None => return Ok(all),
-        }
-    }
+    client.pages("/v1/zones", "", "zones", usize::MAX)
 }
 
 /// Puts a file into the zone that is named, or into every zone that the API writes.

@@ -147,11 +147,19 @@ impl Up {
             let held = live::lock(&live);
             let standing = held.standing();
             let host = Arc::new(Host::new(&live, &watch, standing.clone()));
-            let (state, gauges) = (held.server().states(), held.server().gauges().clone());
+            let (state, gauges, streams) = (held.server().states(), held.server().gauges().clone(), held.server().streams());
             (
-                Arc::new(Control { editor: watch.editor(), state, recorder, gauges, transfers: Transfers::new(), host }),
+                Arc::new(Control {
+                    editor: watch.editor(),
+                    state,
+                    recorder,
+                    gauges,
+                    streams: streams.clone(),
+                    transfers: Transfers::new(),
+                    host,
+                }),
                 standing,
-                held.server().streams(),
+                streams,
             )
         };
         let http = http::start(&config.api, listeners.api, control.clone()).map_err(|error| format!("error: {error}"))?;

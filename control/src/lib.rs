@@ -24,6 +24,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use config::Config;
 use dns::fallback::Recorder;
+use dns::listen::Streams;
 use dns::server::Gauges;
 use dns::state::State;
 use zones::edit::{Done, Edit, Editor, Refusal, Task};
@@ -38,6 +39,8 @@ pub struct Control {
     pub recorder: Arc<Recorder>,
     /// What the server counts.
     pub gauges: Gauges,
+    /// Asks as clients do.
+    pub streams: Arc<Streams>,
     /// Zones that come from other servers, and who is told when ours change.
     pub transfers: Arc<transfer::Transfers>,
     /// The program.

@@ -92,10 +92,27 @@ pub struct Key<'n> {
 }
 
 /// A key that is kept: prefix and name, and the hash of both.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Kept {
     octets: Box<[u8]>,
     hash: u64,
+}
+
+/// An entry with what it is kept under.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// Owner.
+    pub name: NameBuf,
+    /// The type that was asked.
+    pub rtype: u16,
+    /// Whose upstreams said it.
+    pub route: RouteId,
+    /// It was asked with DO.
+    pub dnssec_ok: bool,
+    /// It was asked with CD.
+    pub checking_disabled: bool,
+    /// What was said.
+    pub entry: Arc<Entry>,
 }
 
 /// Octets of route, options and type.
@@ -230,6 +247,32 @@ impl Cache {
         });
         self.forgot();
         forgotten.into_inner()
+    }
+
+    /// What is held at and below a name, of whatever route, at most `most` of it, and whether there is more. Walks the whole cache: for
+    /// operators, not for queries.
+    pub fn below(&self, name: &NameBuf, most: usize) -> (Vec<Held>, bool) {
+        let mut held = Vec::new();
+        for (key, entry) in self.store.iter().flat_map(Store::iter) {
+            let Some((&[route_high, route_low, options, high, low], owner)) = key.octets.split_first_chunk::<PREFIX>() else { continue };
+            let Ok(owner) = NameBuf::read(owner) else { continue };
+            if !owner.is_under(name.as_wire()) {
+                continue;
+            }
+            if held.len() == most {
+                return (held, true);
+            }
+            let route = RouteId(u16::from_be_bytes([route_high, route_low]));
+            held.push(Held {
+                name: owner,
+                rtype: u16::from_be_bytes([high, low]),
+                route,
+                dnssec_ok: options & 1 != 0,
+                checking_disabled: options & 2 != 0,
+                entry,
+            });
+        }
+        (held, false)
     }
 
     /// Rises when something was forgotten because somebody said so: whoever keeps what was made from the cache lets go of it.

@@ -6,6 +6,9 @@
 //! * [`rrsets`]: the records, RRset by RRset or many at once
 //! * [`files`]: records from and to files
 //! * [`server`]: networks, reload
+//! * [`explain`]: why a question has the answer it has
+//! * [`fallbacks`], [`stream`]: what went public, mended and muted; the same as it happens
+//! * [`cache`], [`status`]: what upstreams said, and how the server and its upstreams are
 //! * [`records`], [`change`]: how records are written in JSON, and what came of a change
 
 use std::sync::Arc;
@@ -19,11 +22,16 @@ use utoipa_axum::routes;
 
 use crate::http::{Fault, Problem, Shared};
 
+mod cache;
 mod change;
+mod explain;
+mod fallbacks;
 mod files;
 mod records;
 mod rrsets;
 mod server;
+mod status;
+mod stream;
 mod zones;
 
 /// The document without its paths.
@@ -71,6 +79,14 @@ fn described() -> (Router<Shared>, Document) {
         .routes(routes!(files::export))
         .routes(routes!(server::networks))
         .routes(routes!(server::reload))
+        .routes(routes!(explain::explain))
+        .routes(routes!(fallbacks::list))
+        .routes(routes!(fallbacks::create))
+        .routes(routes!(fallbacks::muted, fallbacks::mute, fallbacks::unmute))
+        .routes(routes!(stream::stream))
+        .routes(routes!(cache::look, cache::flush))
+        .routes(routes!(status::status))
+        .routes(routes!(status::upstreams))
         .split_for_parts()
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{Action, Event, Reason};
+use super::{Action, Event, Mend, Reason};
 
 /// One (network, name) of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,12 @@ pub struct Familiar {
     pub name: Arc<str>,
     /// The private-link name behind it.
     pub private: Arc<str>,
+    /// The private zone that this lies in, the last time; empty where none is known.
+    pub zone: Arc<str>,
+    /// The type asked, the last time.
+    pub rtype: Arc<str>,
+    /// What would mend it, the last time.
+    pub mend: Arc<Mend>,
     /// How often.
     pub count: u64,
     /// The first time.
@@ -28,6 +34,8 @@ pub struct Familiar {
     pub action: Action,
     /// Who asked last.
     pub client: IpAddr,
+    /// Rises with every sighting of anything: what was seen later has more.
+    pub turn: u64,
 }
 
 /// How many fallbacks a zone and network had, by reason and action.
@@ -51,15 +59,9 @@ pub struct Counted {
 #[derive(Debug)]
 pub(super) struct Ledger {
     bound: usize,
-    seen: HashMap<(Arc<str>, Arc<str>), Entry>,
+    seen: HashMap<(Arc<str>, Arc<str>), Familiar>,
     /// Keys by the turn at which they were last seen.
     order: BTreeMap<u64, (Arc<str>, Arc<str>)>,
-    turn: u64,
-}
-
-#[derive(Debug)]
-struct Entry {
-    familiar: Familiar,
     turn: u64,
 }
 
@@ -87,28 +89,35 @@ impl Ledger {
     pub fn see(&mut self, event: &Event, time: SystemTime, times: u64) {
         self.turn += 1;
         let key: (Arc<str>, Arc<str>) = (event.network.as_str().into(), event.name.as_str().into());
-        let entry = self.seen.entry(key.clone()).or_insert_with(|| Entry {
-            familiar: Familiar {
-                network: key.0.clone(),
-                name: key.1.clone(),
-                private: (&*event.private).into(),
-                count: 0,
-                first_seen: time,
-                last_seen: time,
-                reason: event.reason,
-                action: event.action,
-                client: event.client,
-            },
+        let familiar = self.seen.entry(key.clone()).or_insert_with(|| Familiar {
+            network: key.0.clone(),
+            name: key.1.clone(),
+            private: (&*event.private).into(),
+            zone: (&*event.zone).into(),
+            rtype: (&*event.rtype).into(),
+            mend: Arc::new(event.mend.clone()),
+            count: 0,
+            first_seen: time,
+            last_seen: time,
+            reason: event.reason,
+            action: event.action,
+            client: event.client,
             turn: 0,
         });
-        self.order.remove(&entry.turn);
-        entry.turn = self.turn;
-        let familiar = &mut entry.familiar;
+        self.order.remove(&familiar.turn);
+        familiar.turn = self.turn;
         familiar.count += times;
         familiar.last_seen = time;
         (familiar.reason, familiar.action, familiar.client) = (event.reason, event.action, event.client);
-        if *familiar.private != *event.private {
-            familiar.private = (&*event.private).into();
+        for (known, text) in
+            [(&mut familiar.private, &event.private), (&mut familiar.zone, &event.zone), (&mut familiar.rtype, &event.rtype)]
+        {
+            if **known != **text {
+                *known = text.as_str().into();
+            }
+        }
+        if *familiar.mend != event.mend {
+            familiar.mend = Arc::new(event.mend.clone());
         }
         self.order.insert(self.turn, key);
         self.evict();
@@ -116,7 +125,7 @@ impl Ledger {
 
     /// The most recently seen first.
     pub fn list(&self) -> Vec<Familiar> {
-        self.order.values().rev().filter_map(|key| self.seen.get(key)).map(|entry| entry.familiar.clone()).collect()
+        self.order.values().rev().filter_map(|key| self.seen.get(key)).cloned().collect()
     }
 
     fn evict(&mut self) {

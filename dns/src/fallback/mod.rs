@@ -6,7 +6,8 @@
 //!     is something to note
 //! ```
 //!
-//! [`sighting`] decides what is worth a record, [`event`] words it, [`ledger`] counts by network and name, [`writer`] is the thread.
+//! [`sighting`] decides what is worth a record, [`event`] words it, [`ledger`] counts by network and name, [`mute`] keeps what nobody
+//! wants to hear of, [`writer`] is the thread.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -15,6 +16,7 @@ use std::thread::Thread;
 
 use config::model::{Fallback, Repeat};
 use crossbeam_queue::ArrayQueue;
+use tokio::sync::broadcast;
 
 use crate::query::Answer;
 use crate::state::View;
@@ -24,6 +26,7 @@ use crate::wire::question::Question;
 mod again;
 pub mod event;
 pub mod ledger;
+mod mute;
 mod output;
 mod repeat;
 mod sighting;
@@ -33,6 +36,7 @@ use again::Again;
 pub use event::{Event, Mend};
 pub use ledger::{Counted, Familiar};
 use ledger::{Counts, Ledger};
+pub use mute::{Full, Muted};
 use sighting::{Nothing, Sighting, Slip};
 pub use writer::Writer;
 
@@ -81,7 +85,13 @@ pub struct Recorder {
     asleep: AtomicBool,
     ledger: Mutex<Ledger>,
     counts: Mutex<Counts>,
+    muted: Mutex<mute::Mutes>,
+    /// To those who watch.
+    live: broadcast::Sender<Arc<Event>>,
 }
+
+/// Events that a watcher may be behind before it loses some.
+const BEHIND: usize = 1_024;
 
 /// Slips kept for the next fallbacks: as many as come while the writer has its turn. Only beyond that a fallback allocates.
 const SPARE: usize = 256;
@@ -102,6 +112,8 @@ impl Recorder {
             asleep: AtomicBool::new(false),
             ledger: Mutex::new(Ledger::new(settings.ledger)),
             counts: Mutex::new(Counts::default()),
+            muted: Mutex::default(),
+            live: broadcast::Sender::new(BEHIND),
         })
     }
 
@@ -151,6 +163,32 @@ impl Recorder {
     /// Fallbacks so far by zone, network, reason and action.
     pub fn counts(&self) -> Vec<Counted> {
         lock(&self.counts).list()
+    }
+
+    /// Fallbacks from now on, as they are worded: of repetitions that workers count, one a second. Muted ones are left out. Whoever reads
+    /// too slowly loses the oldest and is told how many.
+    pub fn watch(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.live.subscribe()
+    }
+
+    /// From now on a name is counted, but neither written nor shown to those who watch. False: it was so already.
+    pub fn mute(&self, muted: Muted) -> Result<bool, Full> {
+        lock(&self.muted).add(muted)
+    }
+
+    /// Takes that back. False: it was not muted.
+    pub fn unmute(&self, muted: &Muted) -> bool {
+        lock(&self.muted).remove(muted)
+    }
+
+    /// What is muted, in order.
+    pub fn muted(&self) -> Vec<Muted> {
+        lock(&self.muted).list()
+    }
+
+    /// True where a name is muted for a network.
+    pub fn is_muted(&self, network: &str, name: &str) -> bool {
+        lock(&self.muted).covers(network, name)
     }
 
     #[cold]

@@ -164,10 +164,15 @@ impl Work {
             lock(&self.recorder.counts).count(&event, seen.time, 1);
             let counter = slip.tag.filter(|tag| self.recorder.again.open(*tag));
             self.recorder.put_back(slip);
-            if let Some(folded) = self.folding.fold(&event, Instant::now()) {
-                event.folded = folded;
-                let result = self.output.write(&event);
-                self.check(result);
+            if !self.recorder.is_muted(&event.network, &event.name) {
+                if self.recorder.live.receiver_count() > 0 {
+                    let _ = self.recorder.live.send(Arc::new(event.clone())); // the last watcher may be gone by now
+                }
+                if let Some(folded) = self.folding.fold(&event, Instant::now()) {
+                    event.folded = folded;
+                    let result = self.output.write(&event);
+                    self.check(result);
+                }
             }
             if let Some(tag) = counter {
                 self.counted.push((tag, event));

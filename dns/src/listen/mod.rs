@@ -1,8 +1,8 @@
 //! Listeners: where questions come in and answers leave. What they share is [`Service::attend`]: one message, whatever it came over.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Now};
 use crate::counters::{Counters, Event, Kind, Source};
@@ -43,6 +43,10 @@ pub struct Service {
 
 /// Octets over a stream at most.
 const STREAM_LIMIT: usize = 65_535;
+/// Port of questions that no client sent: any but 0, from which nobody is answered.
+const INSIDE: u16 = 1;
+/// What an answer may take beyond the deadline of its question.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How a message came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,6 +218,32 @@ impl Answerer for Streams {
 }
 
 impl Streams {
+    /// Asks a question as that client would over TCP, and waits for the answer; none: there is none within the time that a question may
+    /// take. It is counted and falls back like the client's own.
+    pub async fn ask(&self, message: &[u8], client: IpAddr) -> Option<Vec<u8>> {
+        let (later, mut coming) = mpsc::channel(1);
+        let mut packet = vec![0; STREAM_LIMIT];
+        packet.get_mut(..message.len())?.copy_from_slice(message);
+        let client = SocketAddr::new(client, INSIDE);
+        let (answered, patience) = {
+            let state = self.service.state.load();
+            let way_back = || ReplyTo::Tcp(Later::alone(later));
+            let (now, length) = (self.service.clock.now(), message.len());
+            let stream = Transport::Stream;
+            let answered =
+                self.service.attend(&state, &mut Desk::new(), now, &mut packet, length, client, stream, &self.counters, way_back);
+            (answered, state.settings.deadline + GRACE)
+        };
+        match answered {
+            Answered::Now(length) => {
+                packet.truncate(length);
+                Some(packet)
+            }
+            Answered::Later => tokio::time::timeout(patience, coming.recv()).await.ok().flatten(),
+            Answered::Never => None,
+        }
+    }
+
     /// Answers a message whose signature was checked and taken off, as the path does, but never by a fallback (S4). The answer leaves
     /// `reserve` octets for a signature of its own.
     ///

@@ -87,12 +87,14 @@ fn lines(set: &Value, mark: Option<&str>) -> Vec<Vec<String>> {
     set["records"].as_array().into_iter().flatten().map(row).collect()
 }
 
-fn json(value: &Value) -> Result<(), String> {
+/// JSON as people read it.
+pub fn json(value: &Value) -> Result<(), String> {
     let text = serde_json::to_string_pretty(value).map_err(|error| format!("error: {error}"))?;
     write(format!("{text}\n").as_bytes())
 }
 
-fn text(value: &Value) -> String {
+/// A value without quotes; `-` where there is none.
+pub fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "-".into(),
@@ -101,7 +103,7 @@ fn text(value: &Value) -> String {
 }
 
 /// Columns side by side; the last one is as long as it is.
-fn table(rows: &[Vec<String>]) -> Result<(), String> {
+pub fn table(rows: &[Vec<String>]) -> Result<(), String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> =
         (0..columns).map(|at| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();

@@ -1,0 +1,412 @@
+//! `/v1/fallbacks`: what went public and why, mended and muted.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use dns::fallback::{Event, Familiar, Muted};
+use dns::private_link::private_names;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
+use zones::edit::Refusal;
+use zones::name::NameBuf;
+use zones::snapshot::{Hosted, NetworkId, Snapshot};
+use zones::zone::{Change, DEFAULT_TTL, rtype};
+
+use super::Refusals;
+use super::change::{self, Answer, Dry};
+use super::records::{changeable, find, network_names};
+use super::rrsets::bad_parameter;
+use crate::Control;
+use crate::http::{Body, Caller, Fault, Problem, Query};
+
+/// Which fallbacks are meant.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Filter {
+    /// Of clients of this network.
+    network: Option<String>,
+    /// Of names in this private zone.
+    zone: Option<String>,
+    /// With this reason: `no-record`, `no-zone`, `zone-unavailable`, `other-network` or `no-private-cname`.
+    reason: Option<String>,
+    /// Where the client got this: `public`, `nxdomain`, `servfail` or `stale`.
+    action: Option<String>,
+    /// Where the name asked or the private-link name has this in it.
+    name: Option<String>,
+}
+
+/// Which of them are listed.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// Seen since: a time (RFC 3339), or that long ago, as in `15m`, `2h`, `1d`.
+    since: Option<String>,
+    /// True: only those for which the private name has a record by now; false: only those for which it has none.
+    mended: Option<bool>,
+    /// Those that are muted, in place of those that are not.
+    #[serde(default)]
+    muted: bool,
+    /// Where the last page ended.
+    cursor: Option<u64>,
+    /// How many.
+    #[param(minimum = 1, maximum = 10_000, default = 100)]
+    limit: Option<usize>,
+}
+
+/// Fallbacks, the most recently seen first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Fallbacks {
+    /// One a network and name.
+    fallbacks: Vec<Fallback>,
+    /// Cursor of the next page; null: this is the last one. What is seen again meanwhile is among the first anew.
+    next: Option<u64>,
+}
+
+/// A name for which clients of a network got no private answer.
+#[derive(Debug, Serialize, ToSchema)]
+struct Fallback {
+    /// The clients' network.
+    network: String,
+    /// The name asked, no final dot.
+    name: String,
+    /// The type asked last.
+    #[serde(rename = "type")]
+    rtype: String,
+    /// The private-link name that has no private answer.
+    private: String,
+    /// The private zone that it lies in; empty where none is known.
+    zone: String,
+    /// How often, while it was in the ledger.
+    count: u64,
+    /// The first time (RFC 3339).
+    first_seen: String,
+    /// The last time (RFC 3339).
+    last_seen: String,
+    /// Why, the last time.
+    reason: &'static str,
+    /// What the client got, the last time.
+    action: &'static str,
+    /// Who asked last.
+    client: String,
+    /// What would mend it.
+    mend: Mend,
+    /// The private name has records by now.
+    mended: bool,
+}
+
+/// What would give a name its private answer.
+#[derive(Debug, Serialize, ToSchema)]
+struct Mend {
+    /// What to do.
+    what: String,
+    /// The record line but for the address; null where a line does not help.
+    record: Option<String>,
+    /// The file it belongs in, where there is one.
+    file: Option<String>,
+}
+
+/// The record that a fallback lacks.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Missing {
+    /// The name asked, or the private-link name.
+    #[schema(examples("contosows-fhir2.fhir.azurehealthcareapis.com"))]
+    name: String,
+    /// The clients' network; absent: the one that fell back, if it is clear.
+    network: Option<String>,
+    /// Private addresses, IPv4 and IPv6.
+    #[schema(value_type = Vec<String>, min_items = 1)]
+    addresses: Vec<IpAddr>,
+    /// TTL, seconds; absent: 10.
+    #[schema(maximum = 2_147_483_647)]
+    ttl: Option<u32>,
+}
+
+/// A name that is muted.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct MutedName {
+    /// The name as it is asked.
+    name: String,
+    /// For this network alone; absent: for all.
+    #[serde(default)]
+    network: Option<String>,
+}
+
+const USUAL_PAGE: usize = 100;
+const LARGEST_PAGE: usize = 10_000;
+
+impl Filter {
+    /// Refuses words that no fallback has.
+    pub fn checked(self) -> Result<Self, Problem> {
+        let known = |parameter: &str, word: &Option<String>, words: &[&str]| match word {
+            Some(word) if !words.contains(&word.as_str()) => {
+                Err(bad_parameter(parameter, format!("`{word}` is none of {}", words.join(", "))))
+            }
+            _ => Ok(()),
+        };
+        known("reason", &self.reason, &["no-record", "no-zone", "zone-unavailable", "other-network", "no-private-cname"])?;
+        known("action", &self.action, &["public", "nxdomain", "servfail", "stale"])?;
+        let plain = |name: Option<String>| name.map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+        Ok(Self { zone: plain(self.zone), name: plain(self.name), ..self })
+    }
+
+    /// True where an event is meant.
+    pub fn takes(&self, event: &Event) -> bool {
+        self.fits(&event.network, &event.zone, event.reason.as_str(), event.action.as_str(), [&event.name, &event.private])
+    }
+
+    fn fits(&self, network: &str, zone: &str, reason: &str, action: &str, names: [&str; 2]) -> bool {
+        let is = |wanted: &Option<String>, word: &str| wanted.as_ref().is_none_or(|wanted| wanted == word);
+        let has = |part: &String| names.iter().any(|name| name.contains(part.as_str()));
+        is(&self.network, network)
+            && is(&self.zone, zone)
+            && is(&self.reason, reason)
+            && is(&self.action, action)
+            && self.name.as_ref().is_none_or(has)
+    }
+}
+
+/// Lists the fallbacks, the most recently seen first.
+#[utoipa::path(get, path = "/v1/fallbacks", operation_id = "list_fallbacks", tag = "insight", params(Filter, Page),
+    responses((status = 200, body = Fallbacks), Refusals))]
+pub(super) async fn list(
+    caller: Caller,
+    State(control): State<Arc<Control>>,
+    Query(filter): Query<Filter>,
+    Query(page): Query<Page>,
+) -> Result<Json<Fallbacks>, Problem> {
+    caller.must_see_all()?;
+    let filter = filter.checked()?;
+    let since = page.since.as_deref().map(since).transpose().map_err(|detail| bad_parameter("since", detail))?;
+    let state = control.state.load_full();
+    let limit = page.limit.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE);
+    let (mut fallbacks, mut last) = (Vec::new(), None);
+    for seen in control.recorder.ledger() {
+        let names = [&*seen.name, &*seen.private];
+        if page.cursor.is_some_and(|cursor| seen.turn >= cursor)
+            || since.is_some_and(|since| seen.last_seen < since)
+            || !filter.fits(&seen.network, &seen.zone, seen.reason.as_str(), seen.action.as_str(), names)
+            || control.recorder.is_muted(&seen.network, &seen.name) != page.muted
+        {
+            continue;
+        }
+        let is_mended = is_mended(&state.snapshot, &seen);
+        if page.mended.is_some_and(|wanted| wanted != is_mended) {
+            continue;
+        }
+        if fallbacks.len() == limit {
+            return Ok(Json(Fallbacks { fallbacks, next: last }));
+        }
+        last = Some(seen.turn);
+        fallbacks.push(Fallback::of(&seen, is_mended));
+    }
+    Ok(Json(Fallbacks { fallbacks, next: None }))
+}
+
+impl Fallback {
+    fn of(seen: &Familiar, mended: bool) -> Self {
+        let time = |time: SystemTime| OffsetDateTime::from(time).format(&Rfc3339).unwrap_or_default(); // every such time can be written
+        Self {
+            network: seen.network.to_string(),
+            name: seen.name.to_string(),
+            rtype: seen.rtype.to_string(),
+            private: seen.private.to_string(),
+            zone: seen.zone.to_string(),
+            count: seen.count,
+            first_seen: time(seen.first_seen),
+            last_seen: time(seen.last_seen),
+            reason: seen.reason.as_str(),
+            action: seen.action.as_str(),
+            client: seen.client.to_string(),
+            mend: Mend { what: seen.mend.what.clone(), record: seen.mend.record.clone(), file: seen.mend.file.clone() },
+            mended,
+        }
+    }
+}
+
+fn is_mended(snapshot: &Snapshot, seen: &Familiar) -> bool {
+    let network = snapshot.network_named(&seen.network);
+    let name = NameBuf::parse(&seen.private).ok();
+    network.zip(name).is_some_and(|(network, name)| zone_of(snapshot, network, &name).is_some_and(|hosted| hosted.holds(&name)))
+}
+
+fn zone_of<'s>(snapshot: &'s Snapshot, network: NetworkId, name: &NameBuf) -> Option<&'s Arc<Hosted>> {
+    snapshot.network(network).zone_of(name, 0)
+}
+
+/// A time, or how long ago.
+fn since(text: &str) -> Result<SystemTime, String> {
+    let bad = || format!("`{text}` is neither a time (RFC 3339) nor a duration such as 15m, 2h or 1d");
+    if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
+        return Ok(time.into());
+    }
+    let unit = text.chars().last().filter(char::is_ascii).ok_or_else(bad)?;
+    let count: u64 = text[..text.len() - 1].parse().map_err(|_| bad())?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(bad()),
+    };
+    let ago = Duration::from_secs(count.checked_mul(seconds).ok_or_else(bad)?);
+    Ok(SystemTime::now().checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH))
+}
+
+/// Creates the record that a fallback lacks, in the zone that the API writes.
+#[utoipa::path(post, path = "/v1/fallbacks/create", operation_id = "create_missing", tag = "insight", params(Dry), request_body = Missing,
+    responses((status = 200, body = change::Changed), Refusals))]
+pub(super) async fn create(
+    caller: Caller,
+    State(control): State<Arc<Control>>,
+    Query(dry): Query<Dry>,
+    Body(missing): Body<Missing>,
+) -> Result<Answer, Problem> {
+    let invalid = |pointer: &str, detail: String| Problem::invalid(vec![Fault { pointer: pointer.into(), detail }]);
+    let name = NameBuf::parse(&missing.name).map_err(|error| invalid("/name", format!("`{}` is not a name: {error}", missing.name)))?;
+    if missing.addresses.is_empty() {
+        return Err(invalid("/addresses", "a record has one address at least".into()));
+    }
+    let (zone, owner) = {
+        let state = control.state.load_full();
+        let (hosted, owner) = place(&control, &state, &name, missing.network.as_deref())?;
+        let link = state.snapshot.hosted().iter().find(|link| Arc::ptr_eq(&link.hosted, &hosted));
+        let network = link.and_then(|link| network_names(&state.snapshot, link).first().map(|name| name.to_string()));
+        let zone = network.map_or_else(|| hosted.name.to_string(), |network| format!("{}@{network}", hosted.name));
+        changeable(&state.snapshot, &caller, &zone)?;
+        (zone, owner)
+    };
+    let (mut v4, mut v6): (Vec<Box<[u8]>>, Vec<Box<[u8]>>) = Default::default();
+    for address in &missing.addresses {
+        match address {
+            IpAddr::V4(address) => v4.push(Box::new(address.octets())),
+            IpAddr::V6(address) => v6.push(Box::new(address.octets())),
+        }
+    }
+    let ttl = missing.ttl.unwrap_or(DEFAULT_TTL);
+    change::make(&control, &caller, &zone, dry, vec!["/addresses".into(), "/addresses".into()], Vec::new(), move |zone| {
+        let sets = [(rtype::A, v4), (rtype::AAAA, v6)].into_iter().filter(|(_, addresses)| !addresses.is_empty());
+        let change = |(rtype, addresses): (u16, Vec<Box<[u8]>>)| match find(zone, &owner, rtype) {
+            Some(old) if !old.rdata().all(|rdata| addresses.iter().any(|address| **address == *rdata)) => {
+                let kind = zones::text::rdata::type_name(rtype);
+                Err(Refusal::Exists(format!("{owner} has {kind} records with other addresses already: `postern records set` changes them")))
+            }
+            _ => Ok(Change::set(&owner, rtype, ttl, addresses)),
+        };
+        sets.map(change).collect()
+    })
+    .await
+}
+
+/// The zone and the name in it that give a name its private answer: by what the ledger knows of it, else by what is hosted and by the zone
+/// table.
+fn place(control: &Control, state: &dns::state::State, name: &NameBuf, network: Option<&str>) -> Result<(Arc<Hosted>, NameBuf), Problem> {
+    let snapshot = &state.snapshot;
+    let text = name.to_string();
+    let text = text.trim_end_matches('.');
+    let conflict = |detail: String| Problem::new(StatusCode::CONFLICT, detail);
+    let wanted = |id: NetworkId| network.is_none_or(|network| *snapshot.network(id).name == *network);
+    if let Some(network) = network
+        && snapshot.network_named(network).is_none()
+    {
+        let detail = format!("there is no network `{network}`");
+        return Err(Problem::invalid(vec![Fault { pointer: "/network".into(), detail }]));
+    }
+    let known = control.recorder.ledger().into_iter().filter(|seen| [&*seen.name, &*seen.private].contains(&text));
+    let known = known.filter_map(|seen| Some((snapshot.network_named(&seen.network)?, NameBuf::parse(&seen.private).ok()?, seen.zone)));
+    let mut known: Vec<(NetworkId, NameBuf, Arc<str>)> = known.filter(|(network, ..)| wanted(*network)).collect();
+    if known.is_empty() {
+        let mut names = private_names(&state.table, name);
+        names.push(name.clone());
+        for (id, _) in snapshot.networks().filter(|(id, _)| wanted(*id)) {
+            let hosted = names.iter().find(|name| zone_of(snapshot, id, name).is_some());
+            known.extend(hosted.map(|name| (id, name.clone(), "".into())));
+        }
+    }
+    let mut found: Vec<(Arc<Hosted>, NameBuf, Arc<str>)> = Vec::new();
+    for (id, private, _) in &known {
+        if let Some(hosted) = zone_of(snapshot, *id, private)
+            && !found.iter().any(|(other, name, _)| Arc::ptr_eq(other, hosted) && name == private)
+        {
+            found.push((hosted.clone(), private.clone(), snapshot.network(*id).name.clone()));
+        }
+    }
+    match (&found[..], known.first()) {
+        ([(hosted, private, _)], _) => Ok((hosted.clone(), private.clone())),
+        ([], Some((id, private, zone))) => {
+            let (network, zone) = (&snapshot.network(*id).name, if zone.is_empty() { "of it" } else { zone });
+            Err(conflict(format!("network {network} hosts no zone for {private}: make zone {zone} first, with POST /v1/zones")))
+        }
+        ([], None) => Err(Problem::not_found(format!("{text} did not fall back, and no zone that is hosted has a place for it"))),
+        (several, _) => {
+            let networks: Vec<&str> = several.iter().map(|(.., network)| &**network).collect();
+            Err(conflict(format!("{text} has a place in several zones: say for which network ({})", networks.join(", "))))
+        }
+    }
+}
+
+/// Lists what is muted.
+#[utoipa::path(get, path = "/v1/fallbacks/muted", operation_id = "list_muted", tag = "insight", responses((status = 200, body = [MutedName]), Refusals))]
+pub(super) async fn muted(caller: Caller, State(control): State<Arc<Control>>) -> Result<Json<Vec<MutedName>>, Problem> {
+    caller.must_see_all()?;
+    let muted = control.recorder.muted().into_iter().map(|muted| MutedName { name: muted.name, network: muted.network });
+    Ok(Json(muted.collect()))
+}
+
+/// Mutes a name until the server restarts: its fallbacks are counted, but neither listed, written nor streamed.
+#[utoipa::path(post, path = "/v1/fallbacks/muted", operation_id = "mute", tag = "insight", request_body = MutedName,
+    responses((status = 204), Refusals))]
+pub(super) async fn mute(caller: Caller, State(control): State<Arc<Control>>, Body(muted): Body<MutedName>) -> Result<StatusCode, Problem> {
+    caller.must_be_admin()?;
+    let muted = muted.checked().map_err(|detail| Problem::invalid(vec![Fault { pointer: "/name".into(), detail }]))?;
+    match control.recorder.mute(muted) {
+        Ok(_) => Ok(StatusCode::NO_CONTENT),
+        Err(full) => Err(Problem::new(StatusCode::CONFLICT, full.to_string())),
+    }
+}
+
+/// Takes a name back that was muted.
+#[utoipa::path(delete, path = "/v1/fallbacks/muted", operation_id = "unmute", tag = "insight", params(MutedName),
+    responses((status = 204), Refusals))]
+pub(super) async fn unmute(
+    caller: Caller,
+    State(control): State<Arc<Control>>,
+    Query(muted): Query<MutedName>,
+) -> Result<StatusCode, Problem> {
+    caller.must_be_admin()?;
+    let muted = muted.checked().map_err(|detail| bad_parameter("name", detail))?;
+    match control.recorder.unmute(&muted) {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Problem::not_found(format!("{} is not muted", muted.name))),
+    }
+}
+
+impl MutedName {
+    fn checked(self) -> Result<Muted, String> {
+        let name = NameBuf::parse(&self.name).map_err(|error| format!("`{}` is not a name: {error}", self.name))?;
+        Ok(Muted { name: name.to_string().trim_end_matches('.').into(), network: self.network })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_is_a_time_or_how_long_ago() {
+        assert_eq!(since("1970-01-01T00:00:09Z"), Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(9)));
+        let ago = |text| SystemTime::now().duration_since(since(text).unwrap()).unwrap().as_secs();
+        assert!((900..960).contains(&ago("15m")) && (86_400..86_460).contains(&ago("1d")));
+        for bad in ["", "m", "15", "15x", "99999999999999999999s", "yesterday", "9€"] {
+            assert!(since(bad).is_err(), "{bad}");
+        }
+    }
+}

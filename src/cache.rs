@@ -1,0 +1,81 @@
+//! `postern cache`: what a running server keeps of what upstreams said.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use hyper::Method;
+use serde_json::Value;
+
+use crate::client::{Client, ClientArgs, Output, part, told};
+use crate::print::{json, table, text, write};
+
+/// Look at the cache of a running server, or have it forget.
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    #[command(flatten)]
+    server: ClientArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what is kept, at and below a name.
+    Show {
+        /// The name. Default: everything.
+        name: Option<String>,
+        /// Entries that are shown at most.
+        #[arg(long, default_value = "1000")]
+        limit: usize,
+    },
+    /// Forget what is kept at and below a name.
+    Flush {
+        /// The name.
+        #[arg(required_unless_present = "all")]
+        name: Option<String>,
+        /// Forget everything.
+        #[arg(long, conflicts_with = "name")]
+        all: bool,
+    },
+}
+
+/// Does what is asked.
+pub fn run(args: CacheArgs) -> ExitCode {
+    told(Client::new(&args.server).and_then(|client| do_it(&client, args.server.output, args.command)))
+}
+
+fn do_it(client: &Client, output: Output, command: Command) -> Result<(), String> {
+    let named = |name: Option<String>| name.map_or(String::new(), |name| format!("name={}", part(&name)));
+    match command {
+        Command::Show { name, limit } => {
+            let cache = client.get(&format!("/v1/cache?limit={limit}&{}", named(name)))?;
+            if output == Output::Json { json(&cache) } else { print(&cache) }
+        }
+        Command::Flush { name, all: _ } => {
+            let flushed = client.change(Method::DELETE, &format!("/v1/cache?{}", named(name)), None)?;
+            match output {
+                Output::Json => json(&flushed),
+                Output::Table => write(format!("{} entries forgotten\n", text(&flushed["forgotten"])).as_bytes()),
+            }
+        }
+    }
+}
+
+fn print(cache: &Value) -> Result<(), String> {
+    let mut rows = vec![["NAME", "TYPE", "WHAT", "RECORDS", "TTL", "UPSTREAM"].map(String::from).to_vec()];
+    for held in cache["held"].as_array().into_iter().flatten() {
+        let ttl = if held["stale"] == true { "stale".into() } else { text(&held["ttl"]) };
+        rows.push(vec![
+            text(&held["name"]),
+            text(&held["type"]),
+            text(&held["what"]),
+            text(&held["records"]),
+            ttl,
+            text(&held["upstream"]),
+        ]);
+    }
+    table(&rows)?;
+    let more = if cache["more"] == true { "; there are more than are shown" } else { "" };
+    eprintln!("{} entries in all, {} of {} bytes{more}", text(&cache["entries"]), text(&cache["bytes"]), text(&cache["limit"]));
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! `postern completion`.
+
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, ValueEnum};
+
+use crate::client::told;
+use crate::print::write;
+
+/// Print what makes a shell complete the commands: `postern completion bash > /etc/bash_completion.d/postern`.
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Shells that are known.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Shell {
+    /// Bash.
+    Bash,
+    /// Zsh: into a directory of `$fpath`, as `_postern`.
+    Zsh,
+    /// Fish: into ~/.config/fish/completions/postern.fish.
+    Fish,
+}
+
+/// Prints it to standard output.
+pub fn run(args: CompletionArgs) -> ExitCode {
+    let shell = match args.shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+        Shell::Fish => clap_complete::Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut crate::cli::Cli::command(), "postern", &mut script);
+    told(write(&script))
+}

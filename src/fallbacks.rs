@@ -1,0 +1,174 @@
+//! `postern fallbacks`: what went public, and what is done about it.
+
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use hyper::Method;
+use serde_json::{Value, json};
+
+use crate::client::{Client, ClientArgs, Output, part, told};
+use crate::print::{self, print_changed, table, text};
+
+/// Show which names went public that should be private, create their records, mute those that are wanted.
+///
+/// Without a command the fallbacks are listed that still lack their record, the most recently seen first.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct FallbacksArgs {
+    #[command(flatten)]
+    server: ClientArgs,
+    #[command(flatten)]
+    list: ListArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// Show them as they happen, until interrupted.
+    #[arg(short, long, conflicts_with_all = ["since", "all", "muted", "limit"])]
+    follow: bool,
+    /// Of clients of this network.
+    #[arg(long)]
+    network: Option<String>,
+    /// Of names in this private zone.
+    #[arg(long)]
+    zone: Option<String>,
+    /// With this reason: no-record, no-zone, zone-unavailable, other-network or no-private-cname.
+    #[arg(long)]
+    reason: Option<String>,
+    /// Where the client got this: public, nxdomain, servfail or stale.
+    #[arg(long)]
+    action: Option<String>,
+    /// Whose name has this in it.
+    #[arg(long)]
+    name: Option<String>,
+    /// Seen since a time (RFC 3339), or for that long: 15m, 2h, 1d.
+    #[arg(long)]
+    since: Option<String>,
+    /// Those too whose record was made since.
+    #[arg(long)]
+    all: bool,
+    /// Those that are muted.
+    #[arg(long)]
+    muted: bool,
+    /// How many at most.
+    #[arg(long, default_value = "1000")]
+    limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Create the record that a name lacks, in the zone that the API writes.
+    Create {
+        /// The name as it was asked, or its private-link name.
+        name: String,
+        /// Private addresses.
+        #[arg(required = true)]
+        addresses: Vec<IpAddr>,
+        /// The clients' network, where it is not clear.
+        #[arg(long)]
+        network: Option<String>,
+        /// TTL, seconds. Default: 10.
+        #[arg(long)]
+        ttl: Option<u32>,
+        /// Only say what would happen.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Mute a name until the server restarts: it is counted, but neither listed, written nor shown as it happens.
+    Mute(MutedArgs),
+    /// Take that back.
+    Unmute(MutedArgs),
+}
+
+#[derive(Debug, Args)]
+struct MutedArgs {
+    /// The name as it is asked.
+    name: String,
+    /// For this network alone.
+    #[arg(long)]
+    network: Option<String>,
+}
+
+/// Does what is asked.
+pub fn run(args: FallbacksArgs) -> ExitCode {
+    told(Client::new(&args.server).and_then(|client| do_it(&client, args.server.output, args.list, args.command)))
+}
+
+fn do_it(client: &Client, output: Output, list: ListArgs, command: Option<Command>) -> Result<(), String> {
+    match command {
+        None if list.follow => client.follow(&format!("/v1/fallbacks/stream?{}", list.filter()), |kind, data| follow(output, kind, data)),
+        None => {
+            let open = if list.all { "" } else { "&mended=false" };
+            let filter = format!("{}{open}&muted={}&limit={}", list.filter(), list.muted, list.limit.clamp(1, 1_000));
+            print_fallbacks(output, &client.pages("/v1/fallbacks", &filter, "fallbacks", list.limit)?)
+        }
+        Some(Command::Create { name, addresses, network, ttl, dry_run }) => {
+            let body = json!({"name": name, "addresses": addresses, "network": network, "ttl": ttl});
+            print_changed(output, &[client.change(Method::POST, &format!("/v1/fallbacks/create?dry_run={dry_run}"), Some(&body))?])
+        }
+        Some(Command::Mute(muted)) => {
+            let body = json!({"name": muted.name, "network": muted.network});
+            client.change(Method::POST, "/v1/fallbacks/muted", Some(&body)).map(drop)
+        }
+        Some(Command::Unmute(muted)) => {
+            let network = muted.network.map_or(String::new(), |network| format!("&network={}", part(&network)));
+            client.change(Method::DELETE, &format!("/v1/fallbacks/muted?name={}{network}", part(&muted.name)), None).map(drop)
+        }
+    }
+}
+
+impl ListArgs {
+    fn filter(&self) -> String {
+        let parameters = [
+            ("network", &self.network),
+            ("zone", &self.zone),
+            ("reason", &self.reason),
+            ("action", &self.action),
+            ("name", &self.name),
+            ("since", &self.since),
+        ];
+        let given = parameters.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", part(value.as_ref()?))));
+        given.collect::<Vec<_>>().join("&")
+    }
+}
+
+fn print_fallbacks(output: Output, fallbacks: &[Value]) -> Result<(), String> {
+    if output == Output::Json {
+        return print::json(&Value::from(fallbacks));
+    }
+    let mut rows = vec![["LAST SEEN", "NETWORK", "NAME", "COUNT", "REASON", "ACTION", "ZONE", "RECORD"].map(String::from).to_vec()];
+    for fallback in fallbacks {
+        let seen = text(&fallback["last_seen"]).split('.').next().unwrap_or_default().trim_end_matches('Z').to_owned();
+        let mend = match (fallback["mended"] == true, fallback["mend"]["record"].as_str()) {
+            (true, _) => "(is there by now)".into(),
+            (false, Some(record)) => record.to_owned(),
+            (false, None) => text(&fallback["mend"]["what"]),
+        };
+        let mut row = vec![format!("{seen}Z")];
+        row.extend(["network", "name", "count", "reason", "action", "zone"].map(|key| text(&fallback[key])));
+        row.push(mend);
+        rows.push(row);
+    }
+    table(&rows)
+}
+
+/// One event a line.
+fn follow(output: Output, kind: &str, data: &str) -> Result<(), String> {
+    let event: Value = serde_json::from_str(data).map_err(|error| format!("error: the server's answer is not JSON: {error}"))?;
+    let line = match (kind, output) {
+        ("lost", _) => {
+            eprintln!("warning: {} fallbacks came too fast to be shown", text(&event["count"]));
+            return Ok(());
+        }
+        (_, Output::Json) => data.to_owned(),
+        (_, Output::Table) => {
+            let mend = event["mend"]["record"].as_str().map_or_else(|| text(&event["mend"]["what"]), str::to_owned);
+            let words = ["time", "network", "client", "name", "type", "reason", "action"].map(|key| text(&event[key]));
+            format!("{}  {mend}", words.join("  "))
+        }
+    };
+    print::write(format!("{line}\n").as_bytes())
+}

@@ -1,0 +1,82 @@
+//! `postern status`: how a running server is.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::client::{Client, ClientArgs, Output, told};
+use crate::print::{json, table, text, write};
+
+/// Show how a running server is: what is wrong, zones, cache, queues, upstreams.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    server: ClientArgs,
+}
+
+/// Prints it.
+pub fn run(args: StatusArgs) -> ExitCode {
+    told(status(&args))
+}
+
+fn status(args: &StatusArgs) -> Result<(), String> {
+    let status = Client::new(&args.server)?.get("/v1/status")?;
+    if args.server.output == Output::Json {
+        return json(&status);
+    }
+    write(worded(&status).as_bytes())?;
+    let mut rows =
+        vec![["UPSTREAM", "CONDITION", "ROUND TRIP", "IN FLIGHT", "ASKED", "ANSWERED", "FAILED", "LOST"].map(String::from).to_vec()];
+    for upstream in status["upstreams"].as_array().into_iter().flatten() {
+        let round_trip = upstream["round_trip"].as_f64().map_or_else(|| "-".into(), |seconds| format!("{:.1} ms", seconds * 1e3));
+        let mut row = vec![text(&upstream["name"]), text(&upstream["condition"]), round_trip];
+        row.extend(["in_flight", "asked", "answered", "failed", "lost"].map(|key| text(&upstream[key])));
+        rows.push(row);
+    }
+    table(&rows)
+}
+
+fn worded(status: &Value) -> String {
+    let at = |key: &str| text(&status[key]);
+    let ready = if status["ready"] == true { "ready" } else { "not ready" };
+    let mut out = format!("postern {}, {ready}, up for {}\n", at("version"), duration(status["uptime"].as_u64().unwrap_or_default()));
+    for ailment in status["ailments"].as_array().into_iter().flatten() {
+        out += &format!("  ! {}\n", text(ailment));
+    }
+    out += &format!("zones:      {} with {} records, generation {}\n", at("zones"), at("records"), at("generation"));
+    out += &format!("reloads:    {} applied, {} refused\n", at("reloads_applied"), at("reloads_refused"));
+    out += &format!("fallbacks:  {}, {} dropped\n", at("fallbacks"), at("fallbacks_dropped"));
+    let cache = &status["cache"];
+    out += &format!(
+        "cache:      {} entries, {} of {} bytes, {} evicted\n",
+        text(&cache["entries"]),
+        text(&cache["bytes"]),
+        text(&cache["limit"]),
+        text(&cache["evicted"])
+    );
+    let queues = status["queues"].as_object().into_iter().flatten();
+    let queues = queues.map(|(name, queue)| format!("{name} {}/{}", text(&queue["length"]), text(&queue["limit"])));
+    out + &format!("queues:     {}\n", queues.collect::<Vec<_>>().join(", "))
+}
+
+/// Seconds in the two units that matter.
+fn duration(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_two_units() {
+        assert_eq!([5, 65, 3_700, 90_000].map(duration), ["5 s", "1 min 5 s", "1 h 1 min", "1 d 1 h"]);
+    }
+}

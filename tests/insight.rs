@@ -1,0 +1,230 @@
+//! Looking into a running server, and the way of a new user: start empty, make zones, miss a name, find it, create it, see it private.
+
+mod harness;
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::sync::mpsc;
+
+use harness::{PATIENCE, Server, eventually, postern, run, write_files};
+use hickory_proto::rr::RecordType::A;
+use lab::{Lab, Scenario};
+use serde_json::{Value, json};
+
+const FHIR1: &str = "contosows-fhir1.fhir.azurehealthcareapis.com";
+const FHIR3: &str = "contosows-fhir3.fhir.azurehealthcareapis.com";
+const FHIR3_PRIVATE: &str = "contosows-fhir3.fhir.privatelink.azurehealthcareapis.com";
+
+/// A server without zones in front of a simulated public DNS.
+struct Scene {
+    server: Server,
+    _public: Lab,
+}
+
+impl Scene {
+    fn new(more: &str, files: &[(&str, &str)]) -> Self {
+        let public = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
+        let config = format!(
+            "[server]\nlisten = ['127.0.0.1:0']\n[[network]]\nname = 'hub'\nclients = ['127.0.0.0/8']\n\
+             [[forward]]\nzone = '.'\nupstreams = ['{}']\n[api]\nlisten = '127.0.0.1:0'\nrate = 0\n{more}",
+            public.address()
+        );
+        Self { server: Server::with(&[&[("postern.toml", config.as_str())], files].concat()), _public: public }
+    }
+
+    /// Runs a command against it: whether it went well, and what it printed.
+    fn run(&self, arguments: &[&str]) -> (bool, String, String) {
+        let config = self.server.file("postern.toml").display().to_string();
+        let output = run(&[arguments, &["-c", &config]].concat());
+        let text = |octets| String::from_utf8(octets).unwrap();
+        (output.status.success(), text(output.stdout), text(output.stderr))
+    }
+
+    /// What a command prints that goes well.
+    fn good(&self, arguments: &[&str]) -> String {
+        let (good, out, said) = self.run(arguments);
+        assert!(good, "{arguments:?}: {said}");
+        out
+    }
+
+    fn make_health_zones(&self) {
+        let made = self.server.api(None).send("POST", "/v1/zones", Some(&json!({"preset": "azure-health-data-services"})));
+        assert_eq!(made.json()["zones"].as_array().map(Vec::len), Some(4), "{made:?}");
+    }
+}
+
+#[test]
+fn a_new_user_starts_empty_misses_a_name_finds_it_and_makes_it_private() {
+    let scene = Scene::new("", &[]);
+    let server = &scene.server;
+    assert!(scene.good(&["status"]).contains("zones:      0 with 0 records"));
+    scene.make_health_zones();
+    let endpoint = json!({"customDnsConfigs": [{"fqdn": FHIR1, "ipAddresses": ["10.20.1.5"]}]}).to_string();
+    write_files(server.path(), &[("pe.json", &endpoint)]);
+    scene.good(&["records", "import", &server.file("pe.json").display().to_string()]);
+    assert!(server.short(FHIR1, A).ends_with(&["10.20.1.5".into()]));
+    // Nobody made this one.
+    let public = server.short(FHIR3, A);
+    assert!(public.last().unwrap().starts_with("203.0.113."), "{public:?}");
+    let listed = eventually("the ledger has it", || {
+        let listed = scene.good(&["fallbacks", "-o", "json"]);
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        (!listed.as_array().unwrap().is_empty()).then_some(listed)
+    });
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+    let missed = &listed[0];
+    assert_eq!((&missed["name"], &missed["private"], &missed["reason"]), (&json!(FHIR3), &json!(FHIR3_PRIVATE), &json!("no-record")));
+    assert_eq!(missed["mend"]["record"], "contosows-fhir3.fhir 10 IN A <private address>");
+    let table = scene.good(&["fallbacks", "--network", "hub", "--since", "1h"]);
+    assert!(table.contains(FHIR3) && table.contains("contosows-fhir3.fhir 10 IN A <private address>"), "{table}");
+    assert!(!scene.good(&["fallbacks", "--network", "default"]).contains(FHIR3));
+    let why = scene.good(&["explain", FHIR3]);
+    assert!(why.contains("fallback: no-record, public") && why.contains("record: contosows-fhir3.fhir 10 IN A <private address>"), "{why}");
+    // From there.
+    let (good, changed, said) = scene.run(&["fallbacks", "create", FHIR3, "10.20.1.9"]);
+    assert!(good && changed.contains(&format!("+ {FHIR3_PRIVATE}.")) && said.contains("1 added"), "{changed}{said}");
+    assert_eq!(server.short(FHIR3, A), [&format!("{FHIR3_PRIVATE}."), "10.20.1.9"]);
+    assert!(!scene.good(&["fallbacks"]).contains(FHIR3), "it is mended");
+    assert!(scene.good(&["fallbacks", "--all"]).contains("(is there by now)"));
+    let (good, _, said) = scene.run(&["fallbacks", "create", FHIR3, "10.20.1.10"]);
+    assert!(!good && said.contains("other addresses already"), "{said}");
+    assert!(scene.good(&["explain", FHIR3]).contains("answer: NOERROR"));
+}
+
+#[test]
+fn explain_tells_what_must_be_asked_and_asks_it_where_one_says_so() {
+    let scene = Scene::new("", &[]);
+    scene.make_health_zones();
+    let told = scene.good(&["explain", FHIR3, "--client", "127.0.0.9"]);
+    assert!(told.contains(&format!("{FHIR3} A for 127.0.0.9 (network hub)")), "{told}");
+    assert!(told.contains("an upstream must be asked") && told.contains("(--ask does it)"), "{told}");
+    assert_eq!(scene.server.api(None).get("/v1/cache").ok(200)["entries"], 0, "nothing was asked");
+    let mut api = scene.server.api(None);
+    let asked = api.get(&format!("/v1/explain?name={FHIR3}&client=127.0.0.9&ask=true")).ok(200);
+    assert_eq!((&asked["asked"], &asked["network"], &asked["ask"]), (&json!(true), &json!("hub"), &Value::Null), "{asked}");
+    assert_eq!(asked["fallback"]["reason"], "no-record");
+    assert_eq!(asked["answer"]["rcode"], "NOERROR");
+    assert!(asked["hops"].as_array().unwrap().iter().any(|hop| hop["zone"]["name"] == "privatelink.azurehealthcareapis.com"), "{asked}");
+    assert!(scene.good(&["explain", FHIR3, "AAAA", "--ask", "-o", "json"]).contains("\"type\": \"AAAA\""));
+    for (query, words) in [("name=a..b", "not a domain name"), ("name=a.test&type=AXFR", "not a type"), ("name=a.test&client=me", "client")]
+    {
+        let refused = api.get(&format!("/v1/explain?{query}"));
+        assert_eq!((refused.status, refused.body.contains(words)), (400, true), "{query}: {refused:?}");
+    }
+}
+
+#[test]
+fn what_is_muted_is_counted_and_no_longer_listed() {
+    let scene = Scene::new("[fallback]\nfile = 'fallback.log'\nrepeat = 'all'\n", &[]);
+    scene.make_health_zones();
+    scene.good(&["fallbacks", "mute", &FHIR3.to_uppercase()]);
+    scene.server.ask(FHIR3, A);
+    let counted = eventually("it is counted", || {
+        let status = scene.server.api(None).get("/v1/status").ok(200);
+        status["fallbacks"].as_u64().filter(|count| *count > 0)
+    });
+    assert_eq!(counted, 1);
+    assert!(!scene.good(&["fallbacks"]).contains(FHIR3));
+    assert!(scene.good(&["fallbacks", "--muted"]).contains(FHIR3));
+    assert_eq!(scene.server.api(None).get("/v1/fallbacks/muted").ok(200), json!([{"name": FHIR3, "network": null}]));
+    let written = || std::fs::read_to_string(scene.server.file("fallback.log")).unwrap();
+    assert_eq!(written(), "", "nor written");
+    scene.good(&["fallbacks", "unmute", FHIR3]);
+    let (good, _, said) = scene.run(&["fallbacks", "unmute", FHIR3]);
+    assert!(!good && said.contains("is not muted"), "{said}");
+    assert!(scene.good(&["fallbacks"]).contains(FHIR3));
+    scene.server.ask(FHIR3, A);
+    eventually("it is written again", || written().contains(FHIR3).then_some(()));
+}
+
+#[test]
+fn fallbacks_are_followed_as_they_happen() {
+    let scene = Scene::new("", &[]);
+    scene.make_health_zones();
+    let config = scene.server.file("postern.toml").display().to_string();
+    let mut command = postern(&["fallbacks", "--follow", "-o", "json", "-c", &config]);
+    let mut follower = command.stdout(Stdio::piped()).spawn().unwrap();
+    let (say, said) = mpsc::channel();
+    let lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
+    // It may not be there yet: so it happens again and again.
+    let line = eventually("a line", || {
+        scene.server.ask(FHIR3, A);
+        said.recv_timeout(PATIENCE / 100).ok()
+    });
+    let event: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&event["name"], &event["network"], &event["reason"]), (&json!(FHIR3), &json!("hub"), &json!("no-record")));
+    // It ends with the server, which does not wait for it.
+    let (status, _) = scene.server.stop();
+    assert!(status.success());
+    follower.wait().unwrap();
+}
+
+#[test]
+fn a_record_is_not_created_where_a_file_has_the_word_nor_where_no_zone_is() {
+    let zone = "[[zone]]\nname = 'privatelink.azurehealthcareapis.com'\nfile = 'health.zone'\n";
+    let scene = Scene::new(zone, &[("health.zone", "contosows-fhir1.fhir 10 IN A 10.20.1.5\n")]);
+    let mut api = scene.server.api(None);
+    let mut create = |body: Value| {
+        let refused = api.send("POST", "/v1/fallbacks/create", Some(&body));
+        (refused.status, refused.body)
+    };
+    for (body, status, words) in [
+        (json!({"name": FHIR3, "addresses": ["10.20.1.9"]}), 409, "health.zone"),
+        (json!({"name": "nothing.fabrikam.test", "addresses": ["10.20.1.9"]}), 404, "did not fall back"),
+        (json!({"name": FHIR3, "addresses": []}), 422, "one address at least"),
+        (json!({"name": FHIR3, "addresses": ["10.20.1"]}), 422, "/addresses/0"),
+        (json!({"name": FHIR3, "addresses": ["10.20.1.9"], "network": "nowhere"}), 422, "no network `nowhere`"),
+        (json!({"name": "a..b", "addresses": ["10.20.1.9"]}), 422, "/name"),
+    ] {
+        let (got, said) = create(body.clone());
+        assert_eq!((got, said.contains(words)), (status, true), "{body}: {said}");
+    }
+}
+
+#[test]
+fn the_cache_is_shown_and_forgets_what_it_is_told_to() {
+    let scene = Scene::new("", &[]);
+    scene.server.ask("www.contoso.test", A);
+    scene.server.ask("shop.contoso.test", A);
+    let shown = scene.good(&["cache", "show", "www.contoso.test"]);
+    assert!(shown.lines().nth(1).is_some_and(|line| line.starts_with("www.contoso.test. ")), "{shown}");
+    assert!(!shown.contains("shop.contoso.test"), "{shown}");
+    let some = scene.server.api(None).get("/v1/cache?limit=1").ok(200);
+    assert_eq!((some["held"].as_array().unwrap().len(), &some["more"]), (1, &json!(true)), "{some}");
+    assert!(scene.good(&["cache", "flush", "www.contoso.test"]).contains("entries forgotten"));
+    assert_eq!(scene.good(&["cache", "show", "www.contoso.test"]).lines().count(), 1, "its head alone");
+    assert!(scene.good(&["cache", "show"]).contains("shop.contoso.test"));
+    scene.good(&["cache", "flush", "--all"]);
+    assert_eq!(scene.server.api(None).get("/v1/cache").ok(200)["entries"], 0);
+    assert_eq!(scene.server.short("www.contoso.test", A), ["203.0.113.80"], "it is asked anew");
+}
+
+#[test]
+fn status_tells_what_is_wrong_and_who_is_asked() {
+    let scene = Scene::new("[[zone]]\nname = 'filed.test'\nfile = 'filed.zone'\n", &[("filed.zone", "www A 10.0.0.300\n")]);
+    scene.server.ask("www.contoso.test", A);
+    let status = scene.server.api(None).get("/v1/status").ok(200);
+    assert_eq!((&status["ready"], &status["zones"]), (&json!(false), &json!(1)), "{status}");
+    assert!(status["ailments"][0].as_str().unwrap().contains("filed.zone:1:"), "{status}");
+    let upstreams = scene.server.api(None).get("/v1/upstreams").ok(200);
+    assert_eq!((&upstreams[0]["transport"], upstreams[0]["answered"].as_u64() > Some(0)), (&json!("udp"), true), "{upstreams}");
+    let shown = scene.good(&["status"]);
+    assert!(shown.contains("not ready") && shown.contains("! zone filed.test has no data") && shown.contains("UPSTREAM"), "{shown}");
+    write_files(scene.server.path(), &[("filed.zone", "www A 10.0.0.3\n")]);
+    assert!(scene.good(&["reload"]).starts_with("reloaded, generation "));
+    assert_eq!(scene.server.short("www.filed.test", A), ["10.0.0.3"]);
+    assert!(scene.good(&["status"]).contains(", ready, up for "));
+}
+
+#[test]
+fn shells_get_completion_of_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = run(&["completion", shell]);
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success());
+        for word in ["fallbacks", "explain", "dry-run"] {
+            assert!(script.contains(word), "{shell} lacks {word}");
+        }
+    }
+}
