@@ -76,7 +76,9 @@ fn refusals_are_exact() {
     let server = server("listen = '127.0.0.1:0'\nmax-body = '1KiB'\nrate = 0");
     let mut api = server.api(None);
     let json_type = [("Content-Type", "application/json")];
-    let cases: &[(&str, &str, &[(&str, &str)], &str, u16, &str)] = &[
+    /// Method, path, headers, body, status, and words of the reason.
+    type Case<'c> = (&'c str, &'c str, &'c [(&'c str, &'c str)], &'c str, u16, &'c str);
+    let cases: &[Case<'_>] = &[
         ("GET", "/v1/zones/none.test", &[], "", 404, "no zone none.test is hosted"),
         ("GET", "/v1/nothing", &[], "", 404, "nothing at this path"),
         ("PUT", "/v1/zones", &[], "", 405, "does not take that method"),

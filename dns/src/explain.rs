@@ -1,6 +1,6 @@
 //! Why a question has the answer it has: each name on the way, who speaks for it, what was said, and what the client gets.
 //!
-//! It walks by [`query::walk`](crate::query::walk) like every question, with the state of this moment, and then looks again at each name
+//! It walks by [`query::walk`] like every question, with the state of this moment, and then looks again at each name
 //! that the walk came to. What an upstream would have to be asked is told, not asked.
 
 use std::net::IpAddr;

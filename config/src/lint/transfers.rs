@@ -27,11 +27,11 @@ pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
             key.allow.contains(&Action::Transfer) && (key.zones.is_empty() || key.zones.iter().any(|known| known.name == zone.name))
         };
         let is_told = !zone.notify.is_empty();
-        if let Some(at) = places.notify.filter(|_| is_told && zone.transfer_to.is_empty()) {
-            if !lint.config.keys.iter().any(may_transfer) {
-                let message = format!("those who are told when `{}` changes may not have it transferred", zone.name);
-                problems.warning(at, message, "add them to `transfer-to`, or a `[[key]]` with `allow = [\"transfer\"]`");
-            }
+        if let Some(at) = places.notify.filter(|_| is_told && zone.transfer_to.is_empty())
+            && !lint.config.keys.iter().any(may_transfer)
+        {
+            let message = format!("those who are told when `{}` changes may not have it transferred", zone.name);
+            problems.warning(at, message, "add them to `transfer-to`, or a `[[key]]` with `allow = [\"transfer\"]`");
         }
         if let Some(at) = places.transfer_key.filter(|_| !is_told && !matches!(zone.source, Source::Transfer { .. })) {
             let message = "`transfer-key` has no effect: there are neither `primaries` nor `notify`";

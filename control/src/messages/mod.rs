@@ -193,12 +193,12 @@ impl Desk {
             Kind::Update => self.update(request, sender).await,
             Kind::Signed => self.question(request, sender).await,
             Kind::Transfer => transfer::serve::serve(request, sender, &self.control, self.inbox.udp_size()).await,
-            Kind::Notify => self.notify(request, sender),
+            Kind::Notify => self.notify(*request, sender),
         }
     }
 
     /// NOTIFY from a primary (RFC 1996 section 3.11): answered at once, the zone is asked for after.
-    fn notify(&self, request: Box<Request>, mut sender: Sender) {
+    fn notify(&self, request: Request, mut sender: Sender) {
         let named = dns::wire::message::read_name(&request.packet, dns::wire::HEADER);
         let is_heeded = named.is_ok_and(|(apex, _)| self.control.transfers.notified(apex.as_wire(), request.client.ip(), &sender.keys));
         let mut answer = match is_heeded {

@@ -154,13 +154,17 @@ impl Incoming {
             }
             Stage::Removing if is_soa => Stage::Adding,
             Stage::Removing => {
-                self.deltas.last_mut().map(|delta| delta.removed.push(record));
+                if let Some(delta) = self.deltas.last_mut() {
+                    delta.removed.push(record)
+                }
                 Stage::Removing
             }
             Stage::Adding if is_newest => Stage::Over,
             Stage::Adding if is_soa => self.begin_delta(&record),
             Stage::Adding => {
-                self.deltas.last_mut().map(|delta| delta.added.push(record));
+                if let Some(delta) = self.deltas.last_mut() {
+                    delta.added.push(record)
+                }
                 Stage::Adding
             }
             Stage::Over => return Err(BadTransfer::Order("records behind its end")),

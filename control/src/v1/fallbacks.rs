@@ -284,7 +284,8 @@ pub(super) async fn create(
         changeable(&state.snapshot, &caller, &zone)?;
         (zone, owner)
     };
-    let (mut v4, mut v6): (Vec<Box<[u8]>>, Vec<Box<[u8]>>) = Default::default();
+    type Data = Vec<Box<[u8]>>;
+    let (mut v4, mut v6) = (Data::new(), Data::new());
     for address in &missing.addresses {
         match address {
             IpAddr::V4(address) => v4.push(Box::new(address.octets())),
