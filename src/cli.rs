@@ -16,7 +16,7 @@ pub struct Cli {
 pub enum Command {
     Serve(crate::serve::ServeArgs),
     Check(crate::check::CheckArgs),
-    Records(crate::records::RecordsArgs),
+    Records(Box<crate::records::RecordsArgs>),
     Explain(crate::explain::ExplainArgs),
     Fallbacks(crate::fallbacks::FallbacksArgs),
     Status(crate::status::StatusArgs),

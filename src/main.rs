@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(args),
-        Command::Records(args) => records::run(args),
+        Command::Records(args) => records::run(*args),
         Command::Explain(args) => explain::run(args),
         Command::Fallbacks(args) => fallbacks::run(args),
         Command::Status(args) => status::run(args),
