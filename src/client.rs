@@ -26,7 +26,7 @@ pub struct ClientArgs {
     /// UNIX socket of the server. Default: the one that the configuration names, else /run/postern/postern.sock.
     #[arg(long, value_name = "PATH", global = true, conflicts_with = "url")]
     socket: Option<PathBuf>,
-    /// Ask over TCP: http://127.0.0.1:8053 or https://dns.contoso.com:8053.
+    /// Ask over TCP: `http://127.0.0.1:8053` or `https://dns.contoso.com:8053`.
     #[arg(long, value_name = "URL", global = true)]
     url: Option<Uri>,
     /// File with the key to send, as `postern key` printed it.

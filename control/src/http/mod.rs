@@ -5,7 +5,7 @@
 //!
 //! connection (TLS, UNIX socket) ─ rate ─ who asks (Caller) ─ router ─ Problem where it is refused
 //! ```
-//! A router takes [`Shared`] for its state ([`std::sync::Arc<Control>`] and [`Settings`] come out of it), [`Caller`] for who asks, and answers with
+//! A router takes [`Shared`] for its state ([`std::sync::Arc<Control>`] and `Settings` come out of it), [`Caller`] for who asks, and answers with
 //! [`Problem`] where it refuses. Who has no valid key is told so by the `Caller` extractor; a handler without it is open to everybody.
 
 use std::sync::Arc;
