@@ -90,6 +90,21 @@ fn the_readmes_five_minutes_give_a_spliced_answer() {
 }
 
 #[test]
+fn the_readmes_secondary_follows_its_primary() {
+    let listening = "[server]\nlisten = ['127.0.0.1:0']\n";
+    let sample = |language| format!("{listening}{}", block(language));
+    let api = "[api]\nlisten = '127.0.0.1:0'\n";
+    let primary = Server::with(&[("postern.toml", &format!("{}{api}", sample("toml primary")))]);
+    let config = replace_value(&sample("toml secondary"), "primaries", &format!("['{}']", primary.address));
+    let secondary = Server::with(&[("postern.toml", &config)]);
+    let config = replace_value(&sample("toml primary"), "notify", &format!("['{}']", secondary.address));
+    write_files(primary.path(), &[("postern.toml", &format!("{config}{api}"))]);
+    let record = serde_json::json!({"ttl": 60, "records": ["10.20.1.9"]});
+    primary.api(None).send("PUT", "/v1/zones/corp.contoso.com/rrsets/www/A", Some(&record)).ok(200);
+    secondary.becomes("www.corp.contoso.com", A, &["10.20.1.9"]);
+}
+
+#[test]
 fn every_command_and_option_that_the_documents_name_exists() {
     let mut named = 0;
     for document in DOCUMENTS {

@@ -2,13 +2,15 @@
 
 mod harness;
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 
 use harness::http::Http;
 use harness::{Server, ask_udp, eventually, postern, query, write_files};
-use hickory_proto::op::{OpCode, ResponseCode};
-use hickory_proto::rr::RecordType::{A, SOA};
+use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::rr::RecordType::{A, AXFR, SOA};
+use hickory_proto::rr::{Name, RData, Record, rdata};
 use serde_json::json;
 
 /// `secret`, in Base64.
@@ -351,6 +353,47 @@ fn a_wrong_key_transfers_nothing_and_says_so() {
     // Without any key it is a stranger.
     let stranger = secondary(primary.address, "", "");
     assert!(stranger.logged(&["corp.contoso.com", "not refreshed"]).contains("REFUSED"));
+}
+
+/// A primary that answers SOA, and gives half a zone before it hangs up.
+fn faulty_primary(is_authoritative: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut length = [0; 2];
+            while stream.read_exact(&mut length).is_ok() {
+                let mut packet = vec![0; u16::from_be_bytes(length).into()];
+                stream.read_exact(&mut packet).unwrap();
+                let mut answer = Message::from_vec(&packet).unwrap();
+                let asked = answer.queries[0].query_type();
+                answer.metadata.message_type = MessageType::Response;
+                answer.metadata.authoritative = is_authoritative;
+                let apex = Name::from_ascii("corp.contoso.com.").unwrap();
+                let soa = rdata::SOA::new(apex.clone(), apex.clone(), 5, 3600, 600, 86_400, 60);
+                answer.add_answer(Record::from_rdata(apex.clone(), 60, RData::SOA(soa)));
+                if asked == AXFR {
+                    answer.add_answer(Record::from_rdata(apex, 60, RData::A(rdata::A::new(10, 0, 0, 1))));
+                }
+                let bytes = answer.to_vec().unwrap();
+                stream.write_all(&[&(bytes.len() as u16).to_be_bytes()[..], &bytes].concat()).unwrap();
+                if asked == AXFR {
+                    break;
+                }
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn half_a_zone_and_a_primary_without_authority_are_not_used() {
+    for (is_authoritative, why) in [(true, "early eof"), (false, "not authoritative")] {
+        let second = secondary(faulty_primary(is_authoritative), "", "");
+        let line = second.logged(&["corp.contoso.com", "not refreshed"]);
+        assert!(line.contains(why), "{line}");
+        assert_eq!(second.short("corp.contoso.com", A), ["SERVFAIL"]);
+    }
 }
 
 #[test]
