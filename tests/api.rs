@@ -282,9 +282,8 @@ fn may(operation: &str) -> [bool; 3] {
         "show_zone" | "zone_history" | "list_rrsets" | "show_rrset" | "export" => [true, true, false],
         "change_rrsets" | "put_rrset" | "patch_rrset" | "delete_rrset" | "import" => [false, true, false],
         "create_zone" | "set_zone" | "delete_zone" | "reload" => [false, false, false],
-        "list_networks" | "explain" | "list_fallbacks" | "stream_fallbacks" | "list_muted" | "show_cache" | "status" | "list_upstreams" => {
-            [true, false, false]
-        }
+        "list_networks" | "explain" | "list_fallbacks" | "stream_fallbacks" | "list_muted" | "show_cache" | "status" | "list_upstreams"
+        | "show_configuration" => [true, false, false],
         "create_missing" => [false, true, false],
         "mute" | "unmute" | "flush_cache" => [false, false, false],
         _ => panic!("say in this table who may do `{operation}`"),

@@ -218,6 +218,30 @@ fn status_tells_what_is_wrong_and_who_is_asked() {
 }
 
 #[test]
+fn the_configuration_tells_the_line_of_each_value_and_no_secret() {
+    let key = "[[key]]\nname = 'acme'\nsecret = 'bm90IGEgc2VjcmV0IHRvIGtlZXAsIGJ1dCBvbmUgdG8gc2hvdw=='\nzones = ['contoso.test']\n\
+               [[zone]]\nname = 'contoso.test'\napi = true\n[cache]\nmax-ttl = '1h'\n[fallback]\nqueue = 100\n";
+    let scene = Scene::new(key, &[]);
+    let server = &scene.server;
+    let of = |section: &str, key: &str| {
+        let configuration = server.api(None).get("/v1/configuration").ok(200);
+        assert!(!configuration.to_string().contains("bm90"), "{configuration}");
+        assert!(configuration["file"].as_str().unwrap().ends_with("postern.toml"));
+        let settings = configuration["settings"].as_array().unwrap().clone();
+        settings.into_iter().find(|one| one["section"] == section && one["key"] == key).unwrap_or_else(|| panic!("{section}.{key}"))
+    };
+    let text = std::fs::read_to_string(server.file("postern.toml")).unwrap();
+    let line = |words: &str| text.lines().position(|line| line.starts_with(words)).unwrap() + 1;
+    assert_eq!((&of("cache", "max-ttl")["value"], &of("cache", "max-ttl")["line"]), (&json!("'1h'"), &json!(line("max-ttl"))));
+    assert_eq!((&of("cache", "min-ttl")["value"].is_string(), &of("cache", "min-ttl")["line"]), (&true, &Value::Null));
+    assert_eq!((&of("key", "secret")["value"], &of("key", "secret")["table"]), (&json!("(hidden)"), &json!("acme")));
+    // What a reload takes is shown at once, what needs a restart stays as it was.
+    write_files(server.path(), &[("postern.toml", &text.replace("'1h'", "'2h'").replace("queue = 100", "queue = 200"))]);
+    eventually("it is reloaded", || (of("cache", "max-ttl")["value"] == "'2h'").then_some(()));
+    assert_eq!(of("fallback", "queue")["value"], "100");
+}
+
+#[test]
 fn shells_get_completion_of_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let output = run(&["completion", shell]);

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Reading order: [`model`] is the result, `keys` every key there is, `parse` the way from one to the other, `lint` what the keys
-//! together get wrong, [`azure`] the private-link table.
+//! together get wrong, `effective` where each value comes from, [`azure`] the private-link table.
 //!
 //! ```
 //! let text = "[[forward]]\nzone = '.'\nupstream = ['192.0.2.53']\n";
@@ -23,6 +23,7 @@
 
 pub mod azure;
 pub mod diagnostic;
+mod effective;
 mod key;
 mod keys;
 mod kind;
@@ -36,6 +37,7 @@ mod schema;
 mod syntax;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use effective::Setting;
 pub use model::Config;
 pub use parse::{Loaded, load, parse};
 pub use preset::preset_zones;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::azure::Table;
+use crate::effective::Setting;
 
 mod key;
 
@@ -44,6 +45,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// The private-link table, with the rows of `server.zone-table`.
     pub azure: Arc<Table>,
+    /// Every key with its value as text and where that comes from: to be shown.
+    pub settings: Vec<Setting>,
 }
 
 /// `[server]`.

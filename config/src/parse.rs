@@ -8,6 +8,7 @@ use toml::de::DeTable;
 
 use crate::azure::Table;
 use crate::diagnostic::{Diagnostic, whole_file};
+use crate::effective;
 use crate::key::{AnyKey, Section};
 use crate::keys;
 use crate::kind::{At, UpstreamItem};
@@ -50,6 +51,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     let config = Config { path: Some(path.into()), ..config };
     lint::check(&config, &places, &mut problems);
     let failed = problems.has_errors();
+    let settings = if failed { Vec::new() } else { effective::settings(&document, &readable, &problems) };
+    let config = Config { settings, ..config };
     let list = problems.into_list();
     if failed { Err(list) } else { Ok(Loaded { config, warnings: list }) }
 }
@@ -158,7 +161,25 @@ fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places
     let fallback = fallback(document, problems, &mut places);
     let api = api(document, &server.state, problems, &mut places);
     let metrics = metrics(document, problems);
-    (Config { path: None, server, networks, zones, forwards, keys, cache, limits, log, fallback, api, metrics, azure }, places)
+    (
+        Config {
+            path: None,
+            server,
+            networks,
+            zones,
+            forwards,
+            keys,
+            cache,
+            limits,
+            log,
+            fallback,
+            api,
+            metrics,
+            azure,
+            settings: Vec::new(),
+        },
+        places,
+    )
 }
 
 fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> (Server, Arc<Table>) {

@@ -169,6 +169,34 @@ fn every_cached_answer_is_noted_too_and_a_stale_one_says_so() {
 }
 
 #[test]
+fn those_who_watch_see_what_is_not_muted_and_whoever_is_too_slow_is_told_how_much_it_missed() {
+    let mut world = hub(OnMissing::Public);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fallback.json");
+    let settings = settings(&file);
+    world.recorder = Recorder::new(&settings);
+    let (mut watcher, muted) = (world.recorder.watch(), Muted { name: OTHER.into(), network: Some("hub".into()) });
+    assert_eq!(world.recorder.mute(muted.clone()), Ok(true));
+    let note = |world: &mut World, times: usize| {
+        let writer = Writer::start(world.recorder.clone(), &settings).unwrap();
+        (0..times).for_each(|_| drop(world.ask(HUB, OTHER, A)));
+        writer.stop();
+    };
+    note(&mut world, 3);
+    assert!(watcher.try_recv().is_err(), "muted");
+    assert_eq!((world.recorder.ledger()[0].count, std::fs::read_to_string(&file).unwrap().as_str()), (3, ""));
+    assert!(world.recorder.unmute(&muted));
+    note(&mut world, 1);
+    assert_eq!(watcher.try_recv().unwrap().name, OTHER);
+    let mut slow = world.recorder.watch();
+    for _ in 0..1_100 {
+        note(&mut world, 1);
+    }
+    assert!(matches!(slow.try_recv(), Err(TryRecvError::Lagged(lost)) if lost >= 1_100 - 1_024), "it keeps the newest");
+    assert_eq!(slow.try_recv().unwrap().name, OTHER);
+}
+
+#[test]
 fn what_the_queue_has_no_room_for_is_counted() {
     let mut world = hub(OnMissing::Public);
     world.recorder = Recorder::new(&world::fallback(4)); // nobody writes yet

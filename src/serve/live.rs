@@ -155,22 +155,30 @@ impl Live {
     /// Says what a reload cannot change, and leaves it as it is.
     fn keep_what_needs_a_restart(&self, mut new: Config) -> Config {
         let old = &self.config;
-        fn keep<T: PartialEq + Clone>(key: &str, new: &mut T, old: &T) {
-            if new != old {
+        fn keep<T: PartialEq + Clone>(key: &'static str, new: &mut T, old: &T) -> Option<&'static str> {
+            (new != old).then(|| {
                 tracing::warn!(target: "postern", "`{key}` changed: it needs a restart, until then it stays as it was");
                 new.clone_from(old);
-            }
+                key
+            })
         }
-        keep("server.listen", &mut new.server.listen, &old.server.listen);
-        keep("server.workers", &mut new.server.workers, &old.server.workers);
-        keep("server.user", &mut new.server.user, &old.server.user);
-        keep("server.group", &mut new.server.group, &old.server.group);
-        keep("api.listen", &mut new.api.listen, &old.api.listen);
-        keep("api.socket", &mut new.api.socket, &old.api.socket);
-        keep("api.connections", &mut new.api.connections, &old.api.connections);
-        keep("metrics.listen", &mut new.metrics.listen, &old.metrics.listen);
-        keep("log.format", &mut new.log.format, &old.log.format);
-        keep("fallback.queue", &mut new.fallback.queue, &old.fallback.queue);
+        let kept = [
+            keep("server.listen", &mut new.server.listen, &old.server.listen),
+            keep("server.workers", &mut new.server.workers, &old.server.workers),
+            keep("server.user", &mut new.server.user, &old.server.user),
+            keep("server.group", &mut new.server.group, &old.server.group),
+            keep("api.listen", &mut new.api.listen, &old.api.listen),
+            keep("api.socket", &mut new.api.socket, &old.api.socket),
+            keep("api.connections", &mut new.api.connections, &old.api.connections),
+            keep("metrics.listen", &mut new.metrics.listen, &old.metrics.listen),
+            keep("log.format", &mut new.log.format, &old.log.format),
+            keep("fallback.queue", &mut new.fallback.queue, &old.fallback.queue),
+        ];
+        for key in kept.into_iter().flatten() {
+            let is_meant = |one: &&mut config::Setting| key.split_once('.') == Some((one.section, one.key));
+            let was = old.settings.iter().find(|one| key.split_once('.') == Some((one.section, one.key)));
+            new.settings.iter_mut().find(is_meant).zip(was).into_iter().for_each(|(new, was)| new.clone_from(was));
+        }
         new
     }
 

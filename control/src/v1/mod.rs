@@ -87,6 +87,7 @@ fn described() -> (Router<Shared>, Document) {
         .routes(routes!(cache::look, cache::flush))
         .routes(routes!(status::status))
         .routes(routes!(status::upstreams))
+        .routes(routes!(status::configuration))
         .split_for_parts()
 }
 

@@ -156,3 +156,47 @@ fn all_upstreams(control: &Control) -> Vec<Upstream> {
     };
     control.gauges.resolver().upstreams().into_iter().map(upstream).collect()
 }
+
+/// The configuration as it is applied.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Configuration {
+    /// The file; null: there is none.
+    file: Option<String>,
+    /// Every key.
+    settings: Vec<Setting>,
+}
+
+/// A key as it counts.
+#[derive(Debug, Serialize, ToSchema)]
+struct Setting {
+    /// Section, without brackets.
+    section: String,
+    /// Of a section that is a list: which of its tables, by name, else by number from 1.
+    table: Option<String>,
+    /// Key.
+    key: String,
+    /// TOML; null: the key is absent and has no default. Secrets are hidden.
+    value: Option<String>,
+    /// What the absence of the key means, where it has no default.
+    absent: Option<String>,
+    /// Line of the file that says so; null: it is the default.
+    line: Option<u32>,
+}
+
+/// Shows the configuration as it is applied, and where each value comes from.
+#[utoipa::path(get, path = "/v1/configuration", operation_id = "show_configuration", tag = "insight",
+    responses((status = 200, body = Configuration), Refusals))]
+pub(super) async fn configuration(caller: Caller, State(control): State<Arc<Control>>) -> Result<Json<Configuration>, Problem> {
+    caller.must_see_all()?;
+    let config = control.host.config();
+    let setting = |one: &config::Setting| Setting {
+        section: one.section.into(),
+        table: one.table.clone(),
+        key: one.key.into(),
+        value: one.value.clone(),
+        absent: one.absent.map(str::to_owned),
+        line: one.line,
+    };
+    let file = config.path.as_ref().map(|path| path.display().to_string());
+    Ok(Json(Configuration { file, settings: config.settings.iter().map(setting).collect() }))
+}

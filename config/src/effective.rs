@@ -1,0 +1,113 @@
+//! Every key with the value that counts and where it comes from: a line of the file, or the default.
+
+use toml::de::{DeTable, DeValue};
+
+use crate::key::{AnyKey, Form, Presence, Section};
+use crate::keys;
+use crate::read::Problems;
+
+/// A key as it counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Section, without brackets.
+    pub section: &'static str,
+    /// Of a section that is a list: which of its tables, by name, else by number from 1.
+    pub table: Option<String>,
+    /// Key.
+    pub key: &'static str,
+    /// TOML, or `(hidden)` for a secret; none: the key is absent and has no default.
+    pub value: Option<String>,
+    /// What the absence of the key means, where it has no default.
+    pub absent: Option<&'static str>,
+    /// Line of the file that says so, 1-based; none: it is the default.
+    pub line: Option<u32>,
+}
+
+/// Keys whose values are told to nobody.
+const SECRET: &[(&str, &str)] = &[("key", "secret")];
+
+/// All keys of a file without errors, section by section. Sections that are lists have the tables that the file has.
+pub(crate) fn settings(document: &DeTable<'_>, text: &str, problems: &Problems<'_>) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    for section in keys::SECTIONS {
+        let value = document.get(section.name).map(|value| value.get_ref());
+        match (section.form, value) {
+            (Form::List, Some(DeValue::Array(tables))) => {
+                for (index, item) in tables.iter().enumerate() {
+                    let DeValue::Table(table) = item.get_ref() else { continue };
+                    let name = ["name", "preset", "zone"].iter().find_map(|key| table.get(*key)?.get_ref().as_str());
+                    let name = name.map_or_else(|| (index + 1).to_string(), str::to_owned);
+                    add(section, Some(&name), Some(table), text, problems, &mut settings);
+                }
+            }
+            (Form::Table, Some(DeValue::Table(table))) => add(section, None, Some(table), text, problems, &mut settings),
+            (Form::Table, None) => add(section, None, None, text, problems, &mut settings),
+            _ => {}
+        }
+    }
+    settings
+}
+
+fn add(
+    section: &'static Section,
+    name: Option<&str>,
+    table: Option<&DeTable<'_>>,
+    text: &str,
+    problems: &Problems<'_>,
+    settings: &mut Vec<Setting>,
+) {
+    for key in section.keys {
+        let written = table.and_then(|table| table.get(key.name()));
+        let (value, line) = match written {
+            Some(value) => {
+                let span = value.span();
+                (Some(shown(section, *key, text.get(span.clone()).unwrap_or_default())), Some(problems.line(span.start)))
+            }
+            None => (default(*key).map(str::to_owned), None),
+        };
+        let absent = match key.presence() {
+            Presence::Absent(words) if written.is_none() => Some(words),
+            _ => None,
+        };
+        settings.push(Setting { section: section.name, table: name.map(str::to_owned), key: key.name(), value, absent, line });
+    }
+}
+
+fn default(key: &dyn AnyKey) -> Option<&'static str> {
+    match key.presence() {
+        Presence::Default(default) => Some(default),
+        Presence::Absent(_) | Presence::Required => None,
+    }
+}
+
+/// On one line.
+fn shown(section: &Section, key: &dyn AnyKey, written: &str) -> String {
+    match SECRET.contains(&(section.name, key.name())) {
+        true => "(hidden)".into(),
+        false => written.lines().map(str::trim).collect::<Vec<_>>().join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_says_where_its_value_comes_from_and_secrets_stay_hidden() {
+        let text = "[server]\nlisten = [\n  '127.0.0.1:53',\n]\n[[network]]\nname = 'hub'\nclients = ['10.0.0.0/8']\n\
+                    [[key]]\nname = 'acme'\nalgorithm = 'hmac-sha256'\nsecret = 'bm90IGEgc2VjcmV0IHRvIGtlZXAsIGJ1dCBvbmUgdG8gc2hvdw=='\n";
+        let loaded = crate::parse(text, "postern.toml".as_ref()).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let of = |section: &str, table: Option<&str>, key: &str| {
+            let setting = loaded.config.settings.iter().find(|one| (one.section, one.table.as_deref(), one.key) == (section, table, key));
+            let setting = setting.unwrap_or_else(|| panic!("{section} {key}"));
+            (setting.value.clone().unwrap_or_default(), setting.line)
+        };
+        assert_eq!(of("server", None, "listen"), ("[ '127.0.0.1:53', ]".into(), Some(2)));
+        assert_eq!(of("server", None, "udp-size"), ("1232".into(), None));
+        assert_eq!(of("network", Some("hub"), "clients"), ("['10.0.0.0/8']".into(), Some(7)));
+        assert_eq!(of("key", Some("acme"), "secret"), ("(hidden)".into(), Some(11)));
+        assert!(!format!("{:?}", loaded.config.settings).contains("bm90"));
+        let user = loaded.config.settings.iter().find(|one| one.key == "user").unwrap();
+        assert_eq!((&user.value, user.absent), (&None, Some("stay who one is")));
+    }
+}
