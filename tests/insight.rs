@@ -219,7 +219,7 @@ fn status_tells_what_is_wrong_and_who_is_asked() {
 
 #[test]
 fn the_configuration_tells_the_line_of_each_value_and_no_secret() {
-    let key = "[[key]]\nname = 'acme'\nsecret = 'bm90IGEgc2VjcmV0IHRvIGtlZXAsIGJ1dCBvbmUgdG8gc2hvdw=='\nzones = ['contoso.test']\n\
+    let key = "[[key]]\nname = 'acme'\nsecret = 'bm90IGEgc2VjcmV0IHRvIGtlZXAsIGJ1dCBvbmUgdG8gc2hvdw=='\nallow = ['update']\nzones = ['contoso.test']\n\
                [[zone]]\nname = 'contoso.test'\napi = true\n[cache]\nmax-ttl = '1h'\n[fallback]\nqueue = 100\n";
     let scene = Scene::new(key, &[]);
     let server = &scene.server;

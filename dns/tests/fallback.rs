@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use config::model::{Fallback, LogFormat, OnMissing, Repeat};
 use hickory_proto::rr::RecordType::{self, A, AAAA, ANY, CNAME, HTTPS, SOA};
-use postern_dns::fallback::{Action, Reason, Recorder, Writer};
+use postern_dns::fallback::{Action, Muted, Reason, Recorder, Writer};
 use serde_json::{Value, json};
+use tokio::sync::broadcast::error::TryRecvError;
 use world::{HUB, SPOKE, World};
 use zones::name::WireName;
 use zones::snapshot::{Hosted, Writer as Source, ZoneState};
