@@ -183,6 +183,35 @@ fn a_record_is_not_created_where_a_file_has_the_word_nor_where_no_zone_is() {
 }
 
 #[test]
+fn fallbacks_are_listed_newest_first_page_by_page_and_words_that_none_has_are_refused() {
+    let scene = Scene::new("", &[]);
+    scene.make_health_zones();
+    let mut api = scene.server.api(None);
+    for (name, count) in [(FHIR3, 1), ("contosodb.database.windows.net", 2)] {
+        scene.server.ask(name, A);
+        eventually("it is listed", || {
+            let listed = api.get("/v1/fallbacks").ok(200);
+            (listed["fallbacks"].as_array().unwrap().len() == count).then_some(())
+        });
+    }
+    let newest = api.get("/v1/fallbacks?limit=1").ok(200);
+    assert_eq!(newest["fallbacks"][0]["name"], "contosodb.database.windows.net", "{newest}");
+    let oldest = api.get(&format!("/v1/fallbacks?limit=1&cursor={}", newest["next"])).ok(200);
+    assert_eq!((&oldest["fallbacks"][0]["name"], &oldest["next"]), (&json!(FHIR3), &Value::Null), "{oldest}");
+    for (query, listed) in [("reason=no-zone", 1), ("zone=privatelink.azurehealthcareapis.com.", 1), ("name=FHIR3", 1), ("action=stale", 0)]
+    {
+        let some = api.get(&format!("/v1/fallbacks?{query}")).ok(200);
+        assert_eq!(some["fallbacks"].as_array().unwrap().len(), listed, "{query}: {some}");
+    }
+    for query in ["reason=because", "action=none", "since=yesterday", "cursor=x", "limit=many"] {
+        assert_eq!(api.get(&format!("/v1/fallbacks?{query}")).status, 400, "{query}");
+    }
+    let body = json!({"name": "contosodb.database.windows.net", "addresses": ["10.20.1.9"]});
+    let refused = api.send("POST", "/v1/fallbacks/create", Some(&body));
+    assert_eq!((refused.status, refused.body.contains("privatelink.database.windows.net first")), (409, true), "{refused:?}");
+}
+
+#[test]
 fn the_cache_is_shown_and_forgets_what_it_is_told_to() {
     let scene = Scene::new("", &[]);
     scene.server.ask("www.contoso.test", A);
