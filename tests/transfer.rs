@@ -388,7 +388,7 @@ fn faulty_primary(is_authoritative: bool) -> SocketAddr {
 
 #[test]
 fn half_a_zone_and_a_primary_without_authority_are_not_used() {
-    for (is_authoritative, why) in [(true, "early eof"), (false, "not authoritative")] {
+    for (is_authoritative, why) in [(true, "end of file"), (false, "not authoritative")] {
         let second = secondary(faulty_primary(is_authoritative), "", "");
         let line = second.logged(&["corp.contoso.com", "not refreshed"]);
         assert!(line.contains(why), "{line}");
