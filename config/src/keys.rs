@@ -149,7 +149,7 @@ section! {
     NOTIFY "notify": List<ServerAddress> = List { of: ServerAddress, least: 0 }, Default { default: "[]" };
 
     /// Key that signs what is asked of `primaries` and told to `notify`: one of `[[key]]`.
-    TRANSFER_KEY "transfer-key": Domain = Domain, Absent { absent: "not signed", example: r#""secondaries""# };
+    TRANSFER_KEY "transfer-key": Domain = Domain, Absent { absent: "not signed", example: r#""terraform.contoso.com""# };
 
     /// How long a name that was deleted through the API goes on being answered, so that a client that deletes and then adds in two
     /// calls lets no public answer out in between.

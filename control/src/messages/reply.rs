@@ -9,7 +9,9 @@ pub fn reply(request: &[u8], rcode: u16, error: Option<(u16, &str)>, udp_size: u
     let word = |at: usize| u16::from_be_bytes([request[at], request[at + 1]]);
     let end = end_of_question(request);
     let mut answer = request[..end].to_vec();
-    let flags = flag::QR | (word(2) & (flag::OPCODE | flag::RD)) | (rcode & flag::RCODE);
+    // CD is the client's only in a query (RFC 4035 section 3.1.6); in an UPDATE its bit is reserved (RFC 2136 section 2.2).
+    let kept = flag::OPCODE | flag::RD | if word(2) & flag::OPCODE == 0 { flag::CD } else { 0 };
+    let flags = flag::QR | (word(2) & kept) | (rcode & flag::RCODE);
     answer[2..4].copy_from_slice(&flags.to_be_bytes());
     answer[4..HEADER].fill(0);
     answer[5] = u8::from(end > HEADER);
