@@ -1,0 +1,200 @@
+use super::*;
+use std::io::Write;
+
+const SETTLE: Duration = Duration::from_millis(20);
+
+fn changed(seen: Seen) -> Content {
+    match seen {
+        Seen::Changed(content) => content,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_file_is_read_when_it_stands_still() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.zone");
+    let mut input = Input::new(path.clone(), Format::Zone, None);
+    let start = Instant::now();
+    assert!(matches!(input.look(start, Look::Settled, SETTLE), Seen::Gone));
+    fs::write(&path, "one").unwrap();
+    assert!(matches!(input.look(start, Look::Settled, SETTLE), Seen::Waiting(SETTLE)));
+    fs::write(&path, "one more").unwrap();
+    let later = start + SETTLE;
+    assert!(matches!(input.look(later, Look::Settled, SETTLE), Seen::Waiting(SETTLE)), "it changed meanwhile");
+    let content = changed(input.look(later + SETTLE, Look::Settled, SETTLE));
+    assert_eq!((&content.bytes[..], content.still), (&b"one more"[..], SETTLE));
+    input.judged(&content, &[]);
+    assert!(matches!(input.look(later + SETTLE, Look::Settled, SETTLE), Seen::Same));
+}
+
+#[test]
+fn a_file_that_is_put_back_was_never_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, backup) = (directory.path().join("a.zone"), directory.path().join("a.zone~"));
+    fs::write(&path, "one").unwrap();
+    let mut input = Input::new(path.clone(), Format::Zone, None);
+    let start = Instant::now();
+    let content = changed(input.look(start, Look::Now, SETTLE));
+    input.judged(&content, &[]);
+    input.was_good = true;
+    fs::rename(&path, &backup).unwrap();
+    assert!(matches!(input.look(start, Look::Settled, SETTLE), Seen::Waiting(SETTLE)));
+    fs::write(&path, "two").unwrap();
+    assert!(matches!(input.look(start + SETTLE, Look::Settled, SETTLE), Seen::Waiting(SETTLE)), "it is another file");
+    changed(input.look(start + SETTLE * 2, Look::Settled, SETTLE));
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(input.look(start + SETTLE * 2, Look::Settled, SETTLE), Seen::Waiting(SETTLE)));
+    assert!(matches!(input.look(start + SETTLE * 3, Look::Settled, SETTLE), Seen::Gone));
+    assert!(matches!(input.look(start + SETTLE * 4, Look::Settled, SETTLE), Seen::Gone));
+    assert!(matches!(input.look(start, Look::Now, SETTLE), Seen::Gone));
+}
+
+#[test]
+fn a_file_settles_once_it_has_stood_still() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.zone");
+    let mut input = Input::new(path.clone(), Format::Zone, None);
+    let start = Instant::now();
+    assert_eq!(input.settles_in(start, SETTLE), None, "there is none");
+    fs::write(&path, "one").unwrap();
+    assert_eq!(input.settles_in(start, SETTLE), Some(SETTLE));
+    assert_eq!(input.settles_in(start + SETTLE / 2, SETTLE), Some(SETTLE / 2));
+    assert_eq!(input.settles_in(start + SETTLE, SETTLE), None);
+    let content = changed(input.look(start + SETTLE, Look::Settled, SETTLE));
+    input.judged(&content, &[]);
+    assert_eq!(input.settles_in(start + SETTLE, SETTLE), None, "it is known");
+    assert!(!input.has_moved());
+    fs::write(&path, "others").unwrap();
+    assert!(input.has_moved());
+    fs::remove_file(&path).unwrap();
+    assert!(!input.has_moved(), "there is nothing else to read");
+}
+
+#[test]
+fn less_than_before_and_half_a_line_look_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("postern.toml");
+    let mut input = Input::new(path.clone(), Format::Auto, None);
+    for (text, is_cut) in
+        [("", true), ("a = 1\n", false), ("a = 1\nb = 2\n", false), ("a = 1\n", true), ("a = 1\nb", true), ("", true), ("a = 1\n", false)]
+    {
+        fs::write(&path, text).unwrap();
+        let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+        assert_eq!(input.looks_cut(&content), is_cut, "{text:?}");
+        input.judged(&content, &[]);
+    }
+    let other = directory.path().join("other.toml");
+    fs::write(&other, "\n").unwrap();
+    fs::rename(&other, &path).unwrap();
+    let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+    assert!(!input.looks_cut(&content), "another file");
+}
+
+#[test]
+fn a_touched_file_is_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.zone");
+    fs::write(&path, "same").unwrap();
+    let mut input = Input::new(path.clone(), Format::Zone, None);
+    let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+    input.judged(&content, &[]);
+    fs::write(&path, "same").unwrap();
+    assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Same));
+}
+
+#[test]
+fn a_change_within_the_grain_of_the_clock_is_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.zone");
+    let mut input = Input::new(path.clone(), Format::Zone, None);
+    for number in 0..50 {
+        fs::write(&path, format!("{number:04}")).unwrap();
+        let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+        assert_eq!(content.bytes, format!("{number:04}").as_bytes());
+        input.judged(&content, &[]);
+    }
+}
+
+#[test]
+fn an_included_file_is_part_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, inner) = (directory.path().join("a.zone"), directory.path().join("inner"));
+    fs::write(&path, "same").unwrap();
+    fs::write(&inner, "one").unwrap();
+    let mut input = Input::new(path, Format::Zone, None);
+    let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+    input.judged(&content, &[crate::text::Included { path: inner.clone(), fingerprint: Some(fingerprint(b"one")) }]);
+    assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Same));
+    fs::write(&inner, "two").unwrap();
+    changed(input.look(Instant::now(), Look::Now, SETTLE));
+    fs::remove_file(&inner).unwrap();
+    changed(input.look(Instant::now(), Look::Now, SETTLE));
+}
+
+#[test]
+fn what_is_no_file_cannot_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut input = Input::new(directory.path().into(), Format::Zone, None);
+    assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Unreadable(why) if why == "not a file"));
+}
+
+#[test]
+fn a_file_that_grows_all_the_time_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.zone");
+    let mut file = File::create(&path).unwrap();
+    let mut input = Input::new(path, Format::Zone, None);
+    let start = Instant::now();
+    for step in 0..20 {
+        writeln!(file, "line").unwrap();
+        assert!(matches!(input.look(start + SETTLE * step, Look::Settled, SETTLE), Seen::Waiting(_)));
+    }
+}
+
+#[derive(Default)]
+struct Lines(Vec<String>);
+
+impl RecordSink for Lines {
+    fn record(&mut self, record: RecordRef<'_>) {
+        self.0.push(format!("{} {:?} {} {:?} {}", record.owner, record.ttl, record.rtype, record.rdata, record.at.line));
+    }
+
+    fn file(&mut self, file: &Arc<PathBuf>) {
+        self.0.push(file.display().to_string());
+    }
+}
+
+#[test]
+fn a_log_gives_back_what_it_took() {
+    let (name, file) = (NameBuf::parse("a.test").unwrap(), Arc::new(PathBuf::from("f")));
+    let (mut log, mut straight, mut replayed) = (RecordLog::default(), Lines::default(), Lines::default());
+    for sink in [&mut log as &mut dyn RecordSink, &mut straight] {
+        sink.file(&file);
+        for (ttl, line) in [(None, 1), (Some(0), 2), (Some(u32::MAX), 3)] {
+            sink.record(RecordRef { owner: &name, rtype: 1, ttl, rdata: &[1, 2, 3, 4], at: Position { line, column: 1 } });
+        }
+    }
+    log.replay(&mut replayed);
+    assert_eq!((replayed.0, log.len()), (straight.0, 3));
+}
+
+#[test]
+fn records_go_to_the_longest_apex_and_strays_are_noted_once() {
+    let apexes = ["contoso.test", "sub.contoso.test", "contoso.test"].map(|apex| WireName::parse(apex).unwrap());
+    let mut sinks = [const { Lines(Vec::new()) }; 3];
+    let mut sorter = Sorter { sinks: apexes.iter().zip(&mut sinks).collect(), strays: Strays::default() };
+    let file = Arc::new(PathBuf::from("f"));
+    sorter.file(&file);
+    let names =
+        [("www.fabrikam.test", 1), ("www.contoso.test", 1), ("a.sub.contoso.test", 2), ("www.fabrikam.test", 3), ("x.fabrikam.test", 3)];
+    for (name, line) in names {
+        let owner = NameBuf::parse(name).unwrap();
+        sorter.record(RecordRef { owner: &owner, rtype: 1, ttl: None, rdata: &[0; 4], at: Position { line, column: 1 } });
+    }
+    let mut strays = std::mem::take(&mut sorter.strays);
+    strays.close();
+    let first: Vec<String> = strays.first.iter().map(|(_, at, name)| format!("{} {name}", at.line)).collect();
+    assert_eq!((strays.count, first), (1, vec!["3 www.fabrikam.test.".to_string()]));
+    assert_eq!(sinks.map(|lines| lines.0.len()), [2, 2, 2]);
+}
