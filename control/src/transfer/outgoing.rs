@@ -53,12 +53,12 @@ pub fn increment(zone: &Zone, serial: u32, history: Option<&zones::edit::History
     if !zones::zone::serial_rose(serial, zone.serial()) {
         return Increment::UpToDate;
     }
-    let Some(changes) = history.and_then(|history| history.since(serial)).filter(|changes| !changes.is_empty()) else {
-        return Increment::Whole;
-    };
-    let leads_here = changes.last().is_some_and(|last| last.to == zone.serial());
+    let Some(mut changes) = history.and_then(|history| history.since(serial)) else { return Increment::Whole };
+    // The history is of this moment, the zone of the snapshot: a change may be in the one and not yet in the other.
+    let Some(last) = changes.iter().position(|change| change.to == zone.serial()) else { return Increment::Whole };
+    changes.truncate(last + 1);
     let records: usize = changes.iter().map(|change| change.removed.len() + change.added.len()).sum();
-    match leads_here && records < zone.counts().records {
+    match records < zone.counts().records {
         true => Increment::Changes(changes),
         false => Increment::Whole,
     }
@@ -220,6 +220,10 @@ mod tests {
         assert_eq!(increment(&new, 8, Some(&history)), Increment::Whole);
         assert_eq!(increment(&new, 9, Some(&history)), Increment::UpToDate);
         assert_eq!(increment(&new, 10, Some(&history)), Increment::UpToDate, "a client that is ahead has nothing to take");
+        // A change that the history has already and the zone, which is served, has not: the client gets what leads to the zone.
+        history.push(Arc::new(change.clone()));
+        history.push(Arc::new(Change { from: 9, to: 10, ..change.clone() }));
+        assert_eq!(increment(&new, 8, Some(&history)), Increment::Changes(vec![Arc::new(change)]));
         let alone = Message::from_vec(&soa_alone(&new, &asked(251))).unwrap();
         assert_eq!((alone.answers.len(), alone.answers[0].record_type()), (1, RecordType::SOA));
     }
