@@ -116,7 +116,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Follows the chain from the name asked. `None`: the message says nothing about it (a referral, say).
     fn chain(&self) -> Result<Option<Heard>, BadMessage> {
-        let mut heard = Heard::default();
+        let mut heard = Heard(Vec::with_capacity(1)); // mostly it is the name asked alone
         let mut name = self.ask.name.clone();
         while heard.0.len() <= MAX_HOPS {
             if !heard.0.is_empty() && !self.may_speak_of(&name) {

@@ -176,7 +176,9 @@ impl Hash for Kept {
 impl Equivalent<Kept> for Key<'_> {
     #[inline]
     fn equivalent(&self, kept: &Kept) -> bool {
-        kept.octets.split_at_checked(PREFIX).is_some_and(|(prefix, name)| name == self.name && prefix == self.prefix)
+        // The hash stands in the table, the octets somewhere else in memory: an entry that is not meant is not fetched.
+        kept.hash == self.hash_value()
+            && kept.octets.split_at_checked(PREFIX).is_some_and(|(prefix, name)| name == self.name && prefix == self.prefix)
     }
 }
 

@@ -25,7 +25,7 @@ use super::timers::{TimerId, Timers};
 use crate::clock::Now;
 use crate::counters::{Kind, Source};
 use crate::ede::Failure;
-use crate::query::{Answer, Ask, End, Heard, Patience, Step, walk};
+use crate::query::{Answer, Ask, End, Heard, Patience, Step, walk, walk_into};
 use crate::respond::respond;
 use crate::state::{State, View};
 use crate::upstream::{AttemptId, Fault, Meter, UpstreamId};
@@ -255,14 +255,16 @@ impl Core {
         }
         let pending = &self.pending[id as usize];
         let view = view(state, pending.job.client.ip(), now);
-        match (walk(&pending.job.question, &view, &pending.heard, Patience::Fresh), given_up) {
+        let mut answer = Answer::new();
+        match (walk_into(&mut answer, &pending.job.question, &view, &pending.heard, Patience::Fresh), given_up) {
             // Stale data of the hop that failed may lead to a name that another route still knows.
-            (Step::Ask(ask), Some(answer)) if ready.failed.is_some_and(|(_, hash)| hash == self.hash(&ask, &view)) => {
+            (Some(ask), Some(answer)) if ready.failed.is_some_and(|(_, hash)| hash == self.hash(&ask, &view)) => {
                 self.finish(id, &answer, &view, out);
             }
-            (Step::Ask(_), _) if pending.exchanges >= MAX_EXCHANGES => self.fail(id, Failure::Loop, &view, out),
-            (Step::Ask(ask), _) => self.ask(now, state, id, ask, &view, out),
-            (Step::Answer(_), Some(answer)) | (Step::Answer(answer), None) => self.finish(id, &answer, &view, out),
+            (Some(_), _) if pending.exchanges >= MAX_EXCHANGES => self.fail(id, Failure::Loop, &view, out),
+            (Some(ask), _) => self.ask(now, state, id, ask, &view, out),
+            (None, Some(answer)) => self.finish(id, &answer, &view, out),
+            (None, None) => self.finish(id, &answer, &view, out),
         }
     }
 
@@ -351,7 +353,11 @@ impl Core {
     pub(super) fn wake(&mut self, id: u32, result: Result<Heard, (Failure, u64)>) {
         let failed = match result {
             Ok(heard) => {
-                self.pending[id as usize].heard.0.extend(heard.0);
+                let known = &mut self.pending[id as usize].heard;
+                match known.0.is_empty() {
+                    true => *known = heard,
+                    false => known.0.extend(heard.0),
+                }
                 None
             }
             Err(failed) => Some(failed),

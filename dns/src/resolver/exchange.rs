@@ -49,7 +49,7 @@ pub(super) struct Exchanges {
     serial: u32,
     pub(super) servers: Slab<Server>,
     pub(super) by_address: HashMap<(SocketAddr, Transport), UpstreamId>,
-    pub(super) routes: HashMap<RouteId, RouteState>,
+    pub(super) routes: HashMap<RouteId, RouteState, foldhash::fast::RandomState>, // the keys are our own numbers
     pub(super) known: Option<Arc<Routes>>,
     /// Upstreams that came or went.
     pub(super) changes: u64,
@@ -126,7 +126,7 @@ impl Exchanges {
             serial: 0,
             servers: Slab::new(),
             by_address: HashMap::new(),
-            routes: HashMap::new(),
+            routes: HashMap::default(),
             known: None,
             changes: 0,
             loops: LoopProbes::default(),
@@ -494,19 +494,19 @@ impl Core {
                 if plain_again {
                     self.exchanges.servers[server.0 as usize].health.lacks_edns(now);
                 }
-                let ask = self.exchanges.list[exchange as usize].ask.clone();
+                let mut heard = Some(heard);
                 let mut others: Vec<(u32, Option<Heard>)> = Vec::new();
                 let mut waiting = self.exchanges.list[exchange as usize].first;
                 while waiting != NONE {
                     let next = self.pending[waiting as usize].after;
                     let own = view(state, self.client(waiting), now);
                     let heard = if own.network_id == asker.network_id {
-                        Some(heard.clone())
+                        if next == NONE { heard.take() } else { heard.clone() }
                     } else {
                         // A change of networks came between: each reads the answer as what it is now (S1).
                         let known = others.iter().find(|(network, _)| *network == own.network_id.0).map(|(_, heard)| heard.clone());
                         known.unwrap_or_else(|| {
-                            let heard = match accept(&ask, &own, &name, octets) {
+                            let heard = match accept(self.exchanges.ask(exchange), &own, &name, octets) {
                                 Verdict::Heard(heard) => Some(heard),
                                 _ => None,
                             };

@@ -120,7 +120,7 @@ impl Resolver {
             udp,
             tcp,
             now: clock.now(),
-            outboxes: HashMap::new(),
+            outboxes: HashMap::default(),
             dirty: Vec::new(),
             recorder,
             counters: inbox.counters.clone(),
@@ -357,7 +357,7 @@ struct Post {
     tcp: Tcp<Inbox>,
     now: Now,
     /// Answers by the socket they leave from. Listeners' sockets are few and live as long as the server.
-    outboxes: HashMap<usize, (Arc<UdpSocket>, Outbox)>,
+    outboxes: HashMap<usize, (Arc<UdpSocket>, Outbox), foldhash::fast::RandomState>,
     dirty: Vec<usize>,
     recorder: Option<Arc<Recorder>>,
     counters: [Arc<Counters>; 4],

@@ -352,10 +352,10 @@ impl Core {
 
     /// Copies an exchange's question to those upstreams of its route of which too little is known.
     pub(super) fn copy_to_others(&mut self, now: Now, exchange: u32, out: &mut impl Outside) {
-        let ask = self.exchanges.ask(exchange).clone();
+        let id = self.exchanges.ask(exchange).route;
         let Exchanges { routes, servers, .. } = &mut self.exchanges;
         let mut copies: ArrayVec<UpstreamId, MOST_MEMBERS> = ArrayVec::new();
-        let Some(route) = routes.get(&ask.route) else { return };
+        let Some(route) = routes.get(&id) else { return };
         let mut down: ArrayVec<UpstreamId, MOST_MEMBERS> = ArrayVec::new();
         let first = route.order(servers).first().map(|member| route.members[usize::from(*member)].server);
         for member in route.members.iter().filter(|member| member.looped.is_none()) {
@@ -377,8 +377,9 @@ impl Core {
         for id in down {
             self.arm_probe(id);
         }
-        for id in copies {
-            self.copy(now, id, &ask, out);
+        if !copies.is_empty() {
+            let ask = self.exchanges.ask(exchange).clone();
+            copies.into_iter().for_each(|id| self.copy(now, id, &ask, out));
         }
     }
 

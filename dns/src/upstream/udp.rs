@@ -42,10 +42,10 @@ pub struct Udp {
     registry: Registry,
     first_token: usize,
     sockets: Slab<Outlet>,
-    pools: HashMap<UpstreamId, Pool>,
+    pools: HashMap<UpstreamId, Pool, foldhash::fast::RandomState>, // the keys are our own numbers and addresses
     /// Upstreams that something is to be sent to.
     to_send: Vec<UpstreamId>,
-    by_local: HashMap<SocketAddr, UpstreamId>,
+    by_local: HashMap<SocketAddr, UpstreamId, foldhash::fast::RandomState>,
     /// Where each attempt's answer will come in: socket and ID, by the attempt's place.
     places: Vec<Option<Placed>>,
     batch: ClientBatch,
@@ -100,9 +100,9 @@ impl Udp {
             registry,
             first_token,
             sockets: Slab::new(),
-            pools: HashMap::new(),
+            pools: HashMap::default(),
             to_send: Vec::new(),
-            by_local: HashMap::new(),
+            by_local: HashMap::default(),
             places: Vec::new(),
             batch: ClientBatch::new(64, message::MAX),
             keys: Keys(rand::random(), rand::random()),

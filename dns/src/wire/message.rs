@@ -94,6 +94,7 @@ impl<'m> Message<'m> {
         let field = |at| word(at).ok_or(BadMessage::Short);
         let flags = field(2)?;
         let (answers, authorities, additionals) = (field(6)?, field(8)?, field(10)?);
+        let asked = field(4)? == 1;
         let (name, qtype, class, mut at) = match field(4)? {
             1 => {
                 let (name, at) = read_name(bytes, HEADER)?;
@@ -105,7 +106,7 @@ impl<'m> Message<'m> {
         let mut rcode = flags & flag::RCODE;
         let mut records = Vec::with_capacity(usize::from(answers.saturating_add(authorities.min(16))).min(bytes.len() / 11));
         for index in 0..u32::from(answers) + u32::from(authorities) + u32::from(additionals) {
-            let (owner, after) = read_name(bytes, at)?;
+            let after = skip_name(bytes, at)?;
             let (rtype, record_class) = (field(after)?, field(after + 2)?);
             let ttl = (u32::from(field(after + 4)?) << 16) | u32::from(field(after + 6)?);
             let start = after + 10;
@@ -113,7 +114,7 @@ impl<'m> Message<'m> {
             if end > bytes.len() {
                 return Err(BadMessage::Short);
             }
-            at = end;
+            let owner = std::mem::replace(&mut at, end);
             let answer = index < u32::from(answers);
             if index >= u32::from(answers) + u32::from(authorities) {
                 if rtype == rtype::OPT {
@@ -121,6 +122,10 @@ impl<'m> Message<'m> {
                 }
             } else if every_class || record_class == class {
                 let ttl = if ttl > i32::MAX as u32 { 0 } else { ttl };
+                let owner = match bytes[owner..after] {
+                    [0xc0, 0x0c] if asked => name.clone(), // most are the question's
+                    _ => read_name(bytes, owner)?.0,
+                };
                 records.push(Record { owner, answer, rtype, class: record_class, ttl, start, end });
             }
         }
@@ -170,6 +175,18 @@ impl<'m> Message<'m> {
             at += 1 + usize::from(*self.bytes.get(at).filter(|_| at < end).ok_or(BadMessage::Data)?);
         }
         Ok(at - start)
+    }
+}
+
+/// Where the bytes after the name at `at` start.
+fn skip_name(bytes: &[u8], mut at: usize) -> Result<usize, BadMessage> {
+    loop {
+        match usize::from(*bytes.get(at).ok_or(BadMessage::Short)?) {
+            0 => return Ok(at + 1),
+            length @ 1..=63 => at += 1 + length,
+            0xc0.. => return if at + 1 < bytes.len() { Ok(at + 2) } else { Err(BadMessage::Short) },
+            _ => return Err(BadName::Label.into()),
+        }
     }
 }
 
