@@ -144,6 +144,7 @@ impl Store {
         self.networks = config.networks.clone();
         self.keep_made(old, &mut report);
         self.open_journals(&mut report);
+        self.keep_ttl_bounds(&mut report);
         (self.context.poll, self.context.settle) = (config.server.poll, config.server.settle);
         self.context.clients = lint::networks(config).map(Arc::new);
         self.units = Unit::all(&self.slots, std::mem::take(&mut self.units));

@@ -227,6 +227,20 @@ impl Zone {
         NameBuf::read(&wire[..length]).unwrap_or(NameBuf::root()) // owner and apex were one name when the record came in
     }
 
+    /// Lowest and highest TTL of its records.
+    pub(crate) fn ttl_bounds(&self) -> (u32, u32) {
+        (self.min_ttl, self.max_ttl)
+    }
+
+    /// The same records under other bounds, which the SOA and whatever is applied from now on keep.
+    pub(crate) fn with_ttl_bounds(&self, (min, max): (u32, u32)) -> Self {
+        let mut zone = Self { min_ttl: min, max_ttl: max, ..self.clone() };
+        if let Some(rdata) = self.soa().rdata().next() {
+            zone.set_soa(rdata, self.soa().ttl);
+        }
+        zone
+    }
+
     /// Sets both forms of the SOA. The negative one is never raised to the lowest TTL: a name that is missing may come any moment.
     fn set_soa(&mut self, rdata: &[u8], ttl: u32) {
         let minimum = rdata.last_chunk().map_or(0, |minimum| u32::from_be_bytes(*minimum));

@@ -55,8 +55,12 @@ pub fn increment(zone: &Zone, serial: u32, history: Option<&zones::edit::History
     }
     let Some(mut changes) = history.and_then(|history| history.since(serial)) else { return Increment::Whole };
     // The history is of this moment, the zone of the snapshot: a change may be in the one and not yet in the other.
-    let Some(last) = changes.iter().position(|change| change.to == zone.serial()) else { return Increment::Whole };
+    let Some(last) = changes.iter().rposition(|change| change.to == zone.serial()) else { return Increment::Whole };
     changes.truncate(last + 1);
+    // TTLs that changed under the serial of our own primary (`min-ttl`): there is no way to say so in increments.
+    if changes.iter().any(|change| change.from == change.to) {
+        return Increment::Whole;
+    }
     let records: usize = changes.iter().map(|change| change.removed.len() + change.added.len()).sum();
     match records < zone.counts().records {
         true => Increment::Changes(changes),
@@ -223,7 +227,14 @@ mod tests {
         // A change that the history has already and the zone, which is served, has not: the client gets what leads to the zone.
         history.push(Arc::new(change.clone()));
         history.push(Arc::new(Change { from: 9, to: 10, ..change.clone() }));
-        assert_eq!(increment(&new, 8, Some(&history)), Increment::Changes(vec![Arc::new(change)]));
+        assert_eq!(increment(&new, 8, Some(&history)), Increment::Changes(vec![Arc::new(change.clone())]));
+        // TTLs that changed and no serial with them, as in a copy whose bounds changed: no increment can tell.
+        let history = zones::edit::History::default();
+        history.push(Arc::new(change.clone()));
+        history.push(Arc::new(Change { from: 9, ..change.clone() }));
+        assert_eq!(increment(&new, 8, Some(&history)), Increment::Whole);
+        history.push(Arc::new(Change { from: 9, to: 10, ..change }));
+        assert_eq!(increment(&zone(20, 10), 9, Some(&history)), Increment::Whole);
         let alone = Message::from_vec(&soa_alone(&new, &asked(251))).unwrap();
         assert_eq!((alone.answers.len(), alone.answers[0].record_type()), (1, RecordType::SOA));
     }

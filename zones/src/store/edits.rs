@@ -442,7 +442,7 @@ impl Owned {
     }
 
     /// Begins the journal anew with the zone as it is.
-    fn compact(&mut self) -> Result<(), journal::JournalError> {
+    pub(super) fn compact(&mut self) -> Result<(), journal::JournalError> {
         self.journal.discard();
         let image = self.image();
         self.journal.compact(&image)

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use config::model::Source;
 
@@ -63,6 +64,17 @@ impl Store {
             self.host_damaged(&bad, report);
         }
         self.is_open = true;
+    }
+
+    /// Brings the TTLs of zones that go on under another configuration into the bounds that it has.
+    pub(super) fn keep_ttl_bounds(&mut self, report: &mut Report) {
+        for slot in &mut self.slots {
+            let Some(mut owned) = slot.owned.take() else { continue };
+            let difference = owned.keep_ttl_bounds(slot);
+            slot.zone = slot.zone.take().map(|_| owned.served(Instant::now())); // none: it has no data, whatever is kept
+            slot.owned = Some(owned);
+            report.zones.extend(difference.map(|difference| slot.report(Outcome::Changed(difference))));
+        }
     }
 
     /// Gives a zone of the configuration its journal: the one that was its own, or a new one.

@@ -3,22 +3,25 @@
 //! The committed zone and the served one differ only while a deleted name is held (`hold-deleted`): the served zone still has it, so that
 //! a client that deletes and adds in two calls lets no public answer out in between.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use config::model::Source;
+
 use super::Slot;
 use crate::diff::Difference;
-use crate::edit::{Author, History, ZoneSettings};
+use crate::edit::{History, ZoneSettings};
 use crate::journal::{self, Image, Journal, JournalError, Record};
 use crate::lint;
 use crate::lookup::RrSet;
 use crate::name::{NameBuf, WireName};
 use crate::network::Clients;
 use crate::record::{Position, RecordRef, RecordSink};
-use crate::zone::{Change, Zone, ZoneBuilder, rtype};
+use crate::zone::{Change, Zone, ZoneBuilder, next_serial, rtype};
 
 /// Journals stand in this directory of the state directory.
 const DIRECTORY: &str = "zones";
@@ -134,19 +137,15 @@ impl Owned {
         let Found { path, settings, journal, replay } = found;
         let history = Arc::new(History::default());
         let serial = replay.changes.last().map_or(replay.image.serial, |change| change.to);
-        let mut records: HashSet<Record> = replay.image.records.into_iter().collect();
+        let mut records = Replayed::new(replay.image.records);
         for change in replay.changes {
-            for record in &change.removed {
-                records.remove(record);
-            }
-            records.extend(change.added.iter().cloned());
+            records.apply(&change);
             history.push(Arc::new(change));
         }
-        let mut builder = slot.empty_builder();
-        for record in &records {
-            let owner = record.owner.to_buf();
-            let (rtype, ttl, rdata) = (record.rtype, Some(record.ttl), &record.rdata);
-            builder.record(RecordRef { owner: &owner, rtype, ttl, rdata, at: Position::default() });
+        // As it was written; the bounds that count today come below, as a change of their own.
+        let mut builder = ZoneBuilder::new(slot.apex.clone());
+        for (owner, rtype, ttl, rdata) in records.iter() {
+            builder.record(RecordRef { owner: &owner.to_buf(), rtype, ttl: Some(ttl), rdata, at: Position::default() });
         }
         let built = builder.finish(serial).map_err(|problems| {
             let first = problems.first().map_or(String::new(), |problem| problem.message.clone());
@@ -156,7 +155,52 @@ impl Owned {
             tracing::warn!(journal = %path.display(), octets = replay.cut, "a change that was never acknowledged was cut off");
         }
         let latest = Arc::new(built.zone.with_serial(serial));
-        Ok(Self { journal, path, settings: Arc::new(settings), latest, history, held: Vec::new() })
+        let mut owned = Self { journal, path, settings: Arc::new(settings), latest, history, held: Vec::new() };
+        owned.keep_ttl_bounds(slot);
+        Ok(owned)
+    }
+
+    /// Brings the TTLs into the bounds that count for `slot`, where others counted when they were written. That is a change like any
+    /// other, with a serial of its own: what is journalled, what is served and what secondaries have stay the same thing. A copy keeps
+    /// the serial of its primary; who takes it from here gets it whole. Gives what is different.
+    pub fn keep_ttl_bounds(&mut self, slot: &Slot) -> Option<Difference> {
+        let (min, max) = slot.ttl_bounds();
+        if self.latest.ttl_bounds() == (min, max) {
+            return None;
+        }
+        let before = self.latest.clone();
+        let bounded = before.with_ttl_bounds((min, max));
+        let is_outside = |set: &RrSet<'_>| set.ttl != set.ttl.clamp(min, max);
+        let sets = before.records().filter(|(_, set)| set.rtype != rtype::SOA && is_outside(set));
+        let changes: Vec<Change> = sets.map(|(owner, set)| as_change(&owner, &set)).collect();
+        if changes.is_empty() && before.soa().ttl == bounded.soa().ttl {
+            self.latest = Arc::new(bounded);
+            return None;
+        }
+        let serial = if matches!(slot.config.source, Source::Transfer { .. }) { before.serial() } else { next_serial(before.serial()) };
+        let written = bounded.apply(&changes).map_err(|refused| refused.first().map_or(String::new(), ToString::to_string));
+        let written = written.and_then(|after| {
+            let after = after.with_serial(serial);
+            let (change, difference) = compare(&before, &after, &changes, "configuration: min-ttl, max-ttl").unzip();
+            change.iter().for_each(|change| self.journal.append(change));
+            self.latest = Arc::new(after);
+            let written = if self.journal.is_overlong() { self.compact() } else { self.journal.commit() };
+            written.map_err(|error| error.to_string())?;
+            change.into_iter().for_each(|change| self.history.push(Arc::new(change)));
+            Ok(difference)
+        });
+        match written {
+            Ok(difference) => {
+                tracing::info!(zone = &*slot.name, serial, "TTLs were brought into the bounds of the configuration");
+                difference
+            }
+            Err(error) => {
+                self.journal.discard();
+                self.latest = before;
+                tracing::error!(zone = &*slot.name, "TTLs stay as they are: {error}");
+                None
+            }
+        }
     }
 
     /// The zone to serve: what is committed, and what is held.
@@ -208,6 +252,39 @@ impl Owned {
     }
 }
 
+/// Records as a journal tells of them. A record is its owner, type and data; the TTL is its RRset's (RFC 2181 section 5.2), whatever the
+/// record that is taken out says: bounds of TTLs may have changed since it was put in.
+struct Replayed {
+    records: HashMap<(WireName, u16, Box<[u8]>), u32>,
+    /// TTLs of the RRsets that changes gave records to.
+    ttls: HashMap<(WireName, u16), u32>,
+}
+
+impl Replayed {
+    fn new(image: Vec<Record>) -> Self {
+        let records = image.into_iter().map(|record| ((record.owner, record.rtype, record.rdata), record.ttl)).collect();
+        Self { records, ttls: HashMap::new() }
+    }
+
+    fn apply(&mut self, change: &journal::Change) {
+        let key = |record: &Record| (record.owner.clone(), record.rtype, record.rdata.clone());
+        for record in &change.removed {
+            self.records.remove(&key(record));
+        }
+        for record in &change.added {
+            self.records.insert(key(record), record.ttl);
+            self.ttls.insert((record.owner.clone(), record.rtype), record.ttl);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&WireName, u16, u32, &[u8])> {
+        self.records.iter().map(|((owner, rtype, rdata), ttl)| {
+            let ttl = if self.ttls.is_empty() { ttl } else { self.ttls.get(&(owner.clone(), *rtype)).unwrap_or(ttl) };
+            (owner, *rtype, *ttl, &**rdata)
+        })
+    }
+}
+
 /// Everything to begin a journal with.
 fn image(settings: &ZoneSettings, zone: &Zone) -> Image {
     let records = records(zone).collect();
@@ -233,7 +310,7 @@ fn as_change(name: &NameBuf, set: &RrSet<'_>) -> Change {
 }
 
 /// What `changes` made of a zone, record by record, and in words; none: nothing.
-pub fn compare(old: &Zone, new: &Zone, changes: &[Change], author: &Author) -> Option<(journal::Change, Difference)> {
+pub fn compare(old: &Zone, new: &Zone, changes: &[Change], by: impl fmt::Display) -> Option<(journal::Change, Difference)> {
     let mut touched: Vec<(&WireName, u16)> = changes.iter().map(|change| (&change.owner, change.rtype)).collect();
     touched.retain(|(_, rtype)| *rtype != rtype::SOA);
     touched.sort();
@@ -267,7 +344,7 @@ pub fn compare(old: &Zone, new: &Zone, changes: &[Change], author: &Author) -> O
     removed.extend(records_of(old.apex(), old.soa()));
     added.extend(records_of(new.apex(), new.soa()));
     let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-    Some((journal::Change { from: old.serial(), to: new.serial(), at, by: author.to_string(), removed, added }, difference))
+    Some((journal::Change { from: old.serial(), to: new.serial(), at, by: by.to_string(), removed, added }, difference))
 }
 
 fn same_records(before: &[Record], after: &[Record]) -> bool {
@@ -295,6 +372,12 @@ pub fn lint_changes(changes: &[Change], clients: Option<&Clients>) -> Vec<String
 impl Slot {
     /// Builds this zone from whatever records come.
     pub fn empty_builder(&self) -> ZoneBuilder {
-        ZoneBuilder::new(self.apex.clone()).ttl_bounds(self.config.min_ttl, self.config.max_ttl)
+        let (min, max) = self.ttl_bounds();
+        ZoneBuilder::new(self.apex.clone()).ttl_bounds(min, max)
+    }
+
+    /// Lowest and highest TTL that the configuration wants.
+    fn ttl_bounds(&self) -> (u32, u32) {
+        (self.config.min_ttl, self.config.max_ttl.max(self.config.min_ttl))
     }
 }
