@@ -279,6 +279,18 @@ impl Journal {
         Ok(())
     }
 
+    /// Removes the journal, and an image that is being written aside. It is gone from the disk when this gives back without an error; after
+    /// one the file may be there still, or be gone and come back with a loss of power.
+    pub fn remove(&mut self) -> Result<(), JournalError> {
+        self.abandon();
+        self.pending.clear();
+        let gone =
+            |removed: io::Result<()>| removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) });
+        let removed = gone(fs::remove_file(fresh(&self.path))).and_then(|()| gone(fs::remove_file(&self.path)));
+        let removed = removed.and_then(|()| sync_directory(&self.path));
+        removed.map_err(|error| JournalError::Io { path: self.path.clone(), error })
+    }
+
     /// Octets on the disk.
     pub fn length(&self) -> u64 {
         self.length
@@ -488,7 +500,7 @@ impl<'o> Octets<'o> {
     }
 }
 
-/// A rename is on the disk only once its directory is.
+/// A rename or removal is on the disk only once its directory is.
 fn sync_directory(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent)?.sync_all()

@@ -87,6 +87,30 @@ fn changes_go_on_while_a_new_image_is_written() {
 }
 
 #[test]
+fn a_journal_is_removed_with_the_image_that_is_being_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("zone.journal");
+    with_changes(&path, 2);
+    let (mut journal, _) = Journal::open(&path).unwrap();
+    let (go, gone) = std::sync::mpsc::channel();
+    let write = move |path: &Path| {
+        gone.recv().map_err(io::Error::other)?;
+        write_fresh(path, "", 9, &image(5_000).records)
+    };
+    journal.compact_aside(write).unwrap();
+    let removing = std::thread::spawn(move || {
+        journal.remove().unwrap();
+        journal
+    });
+    go.send(()).unwrap();
+    let mut journal = removing.join().unwrap();
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "neither it nor what stood beside it");
+    journal.remove().expect("what is gone is removed");
+    drop(directory);
+    assert!(journal.remove().unwrap_err().to_string().contains("zone.journal"), "a directory that cannot be synced is no removal");
+}
+
+#[test]
 fn the_last_settings_count_and_what_was_discarded_does_not() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("zone.journal");

@@ -279,21 +279,24 @@ impl Store {
         Ok(Done { name, networks, before: zone.clone(), after: zone, difference, change: None, warnings, generation: 0 })
     }
 
+    /// Gives a zone up. After an error of the file system behind the removal itself it is gone here, and that is no acknowledgement.
     fn remove(&mut self, zone: &ZoneRef, author: &Author, report: &mut Report) -> Result<(), Refusal> {
         let place = self.place_of(zone)?;
-        let slot = &self.slots[place];
+        let slot = &mut self.slots[place];
         let name = slot.name.clone();
-        match &slot.owned {
-            Some(owned) if !owned.settings.declared => {
-                fs::remove_file(&owned.path).map_err(|error| Refusal::Journal(error.to_string()))?;
-            }
-            _ => return Err(Refusal::ReadOnly { name, writer: slot.declared_by() }),
+        let writer = slot.declared_by();
+        let Some(owned) = slot.owned.as_mut().filter(|owned| !owned.settings.declared) else {
+            return Err(Refusal::ReadOnly { name, writer });
+        };
+        let removed = owned.journal.remove().map_err(|error| Refusal::Journal(error.to_string()));
+        if removed.is_err() && owned.path.exists() {
+            return removed;
         }
         let slot = self.slots.remove(place);
         audit(author, &name, &slot.networks, slot.zone.as_ref().map_or(0, |zone| zone.serial()), "zone removed");
         report.zones.push(slot.report(Outcome::Removed));
         self.units = super::unit::Unit::all(&self.slots, std::mem::take(&mut self.units)); // places moved
-        Ok(())
+        removed
     }
 
     fn configure(&mut self, zone: &ZoneRef, author: &Author, change: Configure, report: &mut Report) -> Result<Arc<ZoneSettings>, Refusal> {
