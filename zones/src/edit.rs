@@ -150,6 +150,9 @@ pub enum Refusal {
     /// Not written to the disk.
     #[error("the journal cannot be written: {0}")]
     Journal(String),
+    /// What makes the change panicked: nothing was changed.
+    #[error("the change failed inside the server and was not made; its log says more")]
+    Panicked,
     /// Too many edits wait.
     #[error("too many changes wait; try again")]
     Busy,

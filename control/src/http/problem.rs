@@ -87,6 +87,7 @@ impl From<Refusal> for Problem {
                     |refused: zones::zone::Refused| Fault { pointer: format!("/rrsets/{}", refused.change), detail: refused.message };
                 Self::invalid(refused.into_iter().map(fault).collect())
             }
+            Refusal::Panicked => Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
             Refusal::Journal(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, detail),
         }
     }

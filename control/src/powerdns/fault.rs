@@ -57,7 +57,7 @@ impl From<Refusal> for Fault {
             Refusal::Ambiguous { .. } | Refusal::ReadOnly { .. } | Refusal::Precondition { .. } | Refusal::Invalid(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Refusal::Unavailable { .. } | Refusal::Journal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Refusal::Unavailable { .. } | Refusal::Journal(_) | Refusal::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Refusal::Busy | Refusal::Stopped => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self { status, message: refusal.to_string() }
@@ -78,5 +78,16 @@ impl IntoResponse for Fault {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_panicked_is_a_fault_of_the_server_in_both_interfaces() {
+        assert_eq!(Fault::from(Refusal::Panicked).status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(Problem::from(Refusal::Panicked).status, StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

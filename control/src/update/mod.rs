@@ -151,7 +151,7 @@ impl Told {
             Refusal::ReadOnly { .. } | Refusal::Ambiguous { .. } => (rcode::REFUSED, PROHIBITED),
             Refusal::Invalid(_) | Refusal::Exists(_) => (rcode::REFUSED, OTHER),
             Refusal::Busy | Refusal::Stopped | Refusal::Unavailable { .. } => (rcode::SERVFAIL, NOT_READY),
-            Refusal::Journal(_) => (rcode::SERVFAIL, OTHER),
+            Refusal::Journal(_) | Refusal::Panicked => (rcode::SERVFAIL, OTHER),
         };
         Self::new(rcode, code, refusal.to_string())
     }

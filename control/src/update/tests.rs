@@ -324,4 +324,5 @@ fn each_refusal_has_its_rcode() {
     assert_eq!(told(Refusal::Precondition { message: String::new(), rcode: 8 }), rcode::NXRRSET);
     assert_eq!(told(Refusal::Busy), rcode::SERVFAIL);
     assert_eq!(told(Refusal::Journal(String::new())), rcode::SERVFAIL);
+    assert_eq!(told(Refusal::Panicked), rcode::SERVFAIL);
 }

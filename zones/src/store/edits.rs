@@ -1,7 +1,7 @@
 //! Edits on the store's thread: staged zone by zone, one fsync a journal for all that waits, then one new snapshot.
 
 use std::collections::VecDeque;
-use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -157,16 +157,19 @@ impl Store {
         let at = staged.iter().position(|staged| staged.slot == place);
         let before = at.map_or_else(|| owned.latest.clone(), |at| staged[at].zone.clone());
         let kept = at.and_then(|at| staged[at].settings.as_ref()).unwrap_or(&owned.settings);
-        let (changes, settings) = match wanted.maker.make(&before, kept) {
+        let clients = self.context.clients.as_deref();
+        // Before anything of it is in the journal: what others staged there stays.
+        let made = unless_it_panics(&slot.name, || {
+            let (changes, settings) = wanted.maker.make(&before, kept)?;
+            let after = Arc::new(before.apply(&changes).map_err(Refusal::Invalid)?);
+            let warnings = owned::lint_changes(&changes, clients);
+            let (change, difference) = owned::compare(&before, &after, &changes, &wanted.author).unzip();
+            Ok((changes, settings, after, warnings, change, difference))
+        });
+        let (changes, settings, after, warnings, change, difference) = match made {
             Ok(made) => made,
             Err(refusal) => return Err((answer, refusal)),
         };
-        let after = match before.apply(&changes) {
-            Ok(after) => Arc::new(after),
-            Err(refused) => return Err((answer, Refusal::Invalid(refused))),
-        };
-        let warnings = owned::lint_changes(&changes, self.context.clients.as_deref());
-        let (change, difference) = owned::compare(&before, &after, &changes, &wanted.author).unzip();
         let (name, networks) = (slot.name.clone(), slot.networks.clone());
         let done = |after: Arc<Zone>, change: Option<journal::Change>| Done {
             name,
@@ -306,7 +309,7 @@ impl Store {
         let Some(owned) = &self.slots[place].owned else { return Err(Refusal::ReadOnly { name, writer }) };
         let old = owned.settings.clone();
         let mut settings = (*old).clone();
-        change(&mut settings)?;
+        unless_it_panics(&name, || change(&mut settings))?;
         settings.name.clone_from(&old.name);
         settings.declared = old.declared;
         let moves = settings.networks != old.networks || settings.on_missing != old.on_missing;
@@ -467,6 +470,15 @@ pub(super) fn made_zone(settings: &ZoneSettings) -> model::Zone {
         transfer_key: None,
         line: 0,
     }
+}
+
+/// Runs what an interface handed over. It must not panic; if it does, it costs that change, and not the thread that all changes need.
+fn unless_it_panics<T>(zone: &str, make: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    // It sees the zone and copies of what is kept: half done, it leaves nothing behind.
+    catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|_| {
+        tracing::error!(zone, "a change panicked: it is refused, and the zone is as it was");
+        Err(Refusal::Panicked)
+    })
 }
 
 /// Who, when, what, from where: one line a change, under a target of its own.

@@ -1,3 +1,4 @@
+use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -261,6 +262,36 @@ fn a_dry_run_and_a_change_to_what_is_there_already_change_nothing() {
     let same = commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
     assert_eq!((same.difference.is_empty(), same.after.serial()), (true, done.after.serial()));
     assert_eq!((served(&store, "ws"), store.current().generation), (vec![vec![10, 20, 1, 4]], generation));
+}
+
+#[test]
+fn an_edit_that_panics_is_refused_and_those_around_it_are_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path(), ONE);
+    let broken = Edit { make: Box::new(|_| panic!("as a bug would")), ..edit(ZONE, &[]) };
+    let results = commit_all(&mut store, vec![edit(ZONE, &["ws A 10 10.20.1.4"]), broken, edit(ZONE, &["fhir A 10 10.20.1.5"])]);
+    assert_eq!(results[1].as_ref().unwrap_err(), &Refusal::Panicked);
+    assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
+    let serial = kept(&store).latest.serial();
+    let beside: Amend = Box::new(|_, settings| {
+        settings.extra.insert("kind".into(), "Native".into());
+        panic!("when half of it is done")
+    });
+    let refused = run(&mut store, |answer| Task::Amend(ZoneRef::parse(ZONE), author(), beside, answer)).map(drop);
+    let configure: Configure = Box::new(|settings| {
+        settings.extra.insert("kind".into(), "Native".into());
+        panic!("so, too")
+    });
+    let refused_too = run(&mut store, |answer| Task::Configure(ZoneRef::parse(ZONE), author(), configure, answer)).map(drop);
+    assert_eq!((refused, refused_too), (Err(Refusal::Panicked), Err(Refusal::Panicked)));
+    assert!((kept(&store).latest.serial(), kept(&store).settings.extra.len()) == (serial, 0), "the zone is as it was");
+    commit(&mut store, edit(ZONE, &["dicom A 10 10.20.1.6"])).unwrap();
+    drop(store);
+    let (store, report) = open(directory.path(), ONE);
+    assert!(!report.has_errors(), "{report:?}");
+    for (name, last) in [("ws", 4), ("fhir", 5), ("dicom", 6)] {
+        assert_eq!(served(&store, name), [[10, 20, 1, last]]);
+    }
 }
 
 #[test]
