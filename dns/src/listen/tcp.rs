@@ -123,8 +123,9 @@ where
         tokio::select! {
             read = read_some(&mut reader, &mut input), if reading => {
                 open = read? > 0;
-                let taken = answer_all(&mut input, &mut output, client, answerer, &later, pipeline - waiting)?;
+                let taken = answer_all(&mut input, &mut output, client, answerer, &later, pipeline - waiting);
                 waiting += taken.waiting;
+                open &= !taken.is_nonsense;
                 if taken.questions > 0 {
                     idle = Instant::now() + limits.tcp_idle;
                 }
@@ -141,8 +142,9 @@ where
                     next = if output.len() < WRITE { coming.ends.try_recv().ok() } else { None };
                 }
                 // Questions that were read already, but not taken because too many waited.
-                let taken = answer_all(&mut input, &mut output, client, answerer, &later, pipeline - waiting)?;
+                let taken = answer_all(&mut input, &mut output, client, answerer, &later, pipeline - waiting);
                 waiting += taken.waiting;
+                open &= !taken.is_nonsense;
                 idle = Instant::now() + limits.tcp_idle;
             }
             // A question that waits has a deadline of its own; only then is silence the client's.
@@ -153,7 +155,9 @@ where
             timeout(limits.tcp_idle, writer.write_all(&output)).await.map_err(|_| io::ErrorKind::TimedOut)??;
             output.clear();
             // More of what was read may have been held back because enough answers waited to be written.
-            waiting += answer_all(&mut input, &mut output, client, answerer, &later, pipeline - waiting)?.waiting;
+            let taken = answer_all(&mut input, &mut output, client, answerer, &later, pipeline - waiting);
+            waiting += taken.waiting;
+            open &= !taken.is_nonsense;
         }
         output.shrink_to(WRITE);
     }
@@ -165,6 +169,8 @@ where
 struct Taken {
     questions: usize,
     waiting: usize,
+    /// What follows is no DNS: the connection ends once what came before is answered.
+    is_nonsense: bool,
 }
 
 /// Answers every whole question in `input` into `output`, until `room` of them wait for upstreams or enough is there to be written.
@@ -175,7 +181,7 @@ fn answer_all(
     answerer: &impl Answerer,
     later: &Later,
     room: usize,
-) -> io::Result<Taken> {
+) -> Taken {
     let mut taken = Taken::default();
     let mut at = 0;
     SCRATCH.with_borrow_mut(|scratch| {
@@ -183,7 +189,9 @@ fn answer_all(
             let Some(length) = input.get(at..at + 2).map(|octets| usize::from(u16::from_be_bytes([octets[0], octets[1]]))) else { break };
             if length < HEADER {
                 // No DNS message: what follows cannot be told apart any more.
-                return Err(io::Error::from(io::ErrorKind::InvalidData));
+                taken.is_nonsense = true;
+                at = input.len();
+                break;
             }
             let Some(message) = input.get(at + 2..at + 2 + length) else { break };
             scratch[..length].copy_from_slice(message);
@@ -195,10 +203,9 @@ fn answer_all(
             taken.questions += 1;
             at += 2 + length;
         }
-        Ok(())
-    })?;
+    });
     input.drain(..at);
-    Ok(taken)
+    taken
 }
 
 /// Reads once; what was read before and not taken yet counts against the room.
@@ -463,6 +470,27 @@ mod tests {
         assert_eq!(read_frame(&mut session.client).await.len(), 20);
         assert_eq!(session.client.read(&mut [0; 1]).await.unwrap(), 0);
         session.task.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn good_questions_before_nonsense_are_answered_and_then_the_connection_ends() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (echo, (_stop, stopped)) = (Arc::new(Echo::default()), watch::channel(false));
+        let answerer = echo.clone();
+        let limits = Limits { tcp_idle: Duration::from_secs(60), ..limits() };
+        let task = tokio::spawn(async move {
+            let (server, peer) = listener.accept().await.unwrap();
+            converse(server, peer, &limits, &*answerer, stopped).await
+        });
+        let octets = [question(1, 20), question(b'L', 21), question(2, 22), question(3, 11), question(4, 23)].concat();
+        client.write_all(&octets).await.unwrap();
+        assert_eq!([read_frame(&mut client).await.len(), read_frame(&mut client).await.len()], [20, 22]);
+        let (message, later) = echo.later.lock().unwrap().pop().unwrap();
+        later.answer(&message);
+        assert_eq!(read_frame(&mut client).await.len(), 21, "one that had to wait is answered too");
+        assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0, "nothing behind it is");
+        task.await.unwrap().unwrap();
     }
 
     #[tokio::test]
