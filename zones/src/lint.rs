@@ -25,7 +25,8 @@ pub fn address(rtype: u16, rdata: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// True for an address that is reached over the Internet, or would be: what is not private, shared, local or special.
+/// True for an address that is reached over the Internet, or would be: what is not private, shared, local or special (RFC 1918, 6598, 1122,
+/// 3927, 4193, 4291; multicast and reserved ones are nobody's endpoint). What is warned of and what a fallback tells is the same.
 pub fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
@@ -118,11 +119,15 @@ mod tests {
             ("169.254.0.1", false),
             ("127.0.0.1", false),
             ("0.0.0.0", false),
+            ("224.0.0.251", false),
+            ("255.255.255.255", false),
             ("20.150.85.196", true),
             ("203.0.113.9", true),
             ("fd00::1", false),
             ("fe80::1", false),
             ("::1", false),
+            ("::", false),
+            ("ff02::1", false),
             ("2001:db8::1", true),
             ("::ffff:10.0.0.1", false),
         ] {
