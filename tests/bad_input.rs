@@ -228,6 +228,26 @@ fn table(cases: Vec<Case>) {
 }
 
 #[test]
+fn a_datagram_that_no_buffer_holds_is_not_read_as_if_it_were_whole() {
+    let world = world();
+    // Good questions with as much padding (RFC 7830), and an UPDATE that would delete less than it says.
+    let padded = |length: u16| {
+        let option = [&12u16.to_be_bytes()[..], &length.to_be_bytes(), &vec![0; length.into()]].concat();
+        let opt = [&OPT[..9], &(option.len() as u16).to_be_bytes(), &option].concat();
+        message(0x0100, [1, 0, 0, 1], &[&fhir(), &opt])
+    };
+    let records = RECORD.repeat(200);
+    let update = message(0x2800, [1, 0, 200, 0], &[&fhir(), &records]);
+    let response = message(0x8100, [1, 0, 0, 200], &[&fhir(), &records]);
+    let packets = vec![padded(1800), padded(3000), padded(60_000), update, response];
+    let told = over_udp(world.server.address, packets.clone().into_iter());
+    assert_eq!(told, ["NOERROR question opt", "FORMERR", "FORMERR", "FORMERR", "silence"]);
+    let told = over_tcp(world.server.address, packets.into_iter().take(3));
+    assert_eq!(told, ["NOERROR question opt"; 3], "a stream has room for it");
+    world.is_well();
+}
+
+#[test]
 fn every_header_bit_and_opcode() {
     let mut cases = Vec::new();
     for bit in 0..16 {

@@ -29,6 +29,7 @@ pub struct Counters {
     ignored: AtomicU64,
     truncated: AtomicU64,
     lost: AtomicU64,
+    oversized: AtomicU64,
     panics: AtomicU64,
     /// From a question's coming in to its answer's leaving.
     pub durations: Histogram,
@@ -108,6 +109,8 @@ pub enum Event {
     Truncated,
     /// An answer that the system would not send.
     Lost,
+    /// A datagram that no buffer holds.
+    Oversized,
     /// A panic that was caught.
     Panic,
 }
@@ -132,6 +135,8 @@ pub struct Totals {
     pub truncated: u64,
     /// Answers that the system would not send.
     pub lost: u64,
+    /// Datagrams that no buffer holds.
+    pub oversized: u64,
     /// Panics caught.
     pub panics: u64,
     /// From a question's coming in to its answer's leaving.
@@ -179,6 +184,7 @@ impl Counters {
             Event::Ignored => &self.ignored,
             Event::Truncated => &self.truncated,
             Event::Lost => &self.lost,
+            Event::Oversized => &self.oversized,
             Event::Panic => &self.panics,
         };
         self.add(counter, times);
@@ -209,6 +215,7 @@ impl Default for Counters {
             ignored: zero(),
             truncated: zero(),
             lost: zero(),
+            oversized: zero(),
             panics: zero(),
             durations: Histogram::default(),
         }
@@ -293,6 +300,7 @@ impl Totals {
                 (&mut totals.ignored, &worker.ignored),
                 (&mut totals.truncated, &worker.truncated),
                 (&mut totals.lost, &worker.lost),
+                (&mut totals.oversized, &worker.oversized),
                 (&mut totals.panics, &worker.panics),
             ] {
                 *sum += counter.load(Relaxed);
@@ -345,6 +353,7 @@ impl Default for Totals {
             ignored: 0,
             truncated: 0,
             lost: 0,
+            oversized: 0,
             panics: 0,
             durations: Distribution::default(),
         }

@@ -86,6 +86,7 @@ fn add_dns(page: &mut Page, control: &Control) {
         (&DENIED, |totals| totals.denied),
         (&IGNORED, |totals| totals.ignored),
         (&LOST, |totals| totals.lost),
+        (&OVERSIZED, |totals| totals.oversized),
     ] {
         transports.iter().for_each(|of| page.add(metric, [of.proto], sum(of, what)));
     }

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Now};
 use crate::counters::{Counters, Event, Kind, Source};
-use crate::ede::{self, Failure, rcode};
+use crate::ede::{self, ExtendedError, Failure, rcode};
 use crate::fallback::Recorder;
 use crate::manners;
 use crate::query::{Answer, Heard, Patience, walk_into};
 use crate::resolver::{Job, ReplyTo, Submitter};
 use crate::respond::{refuse, respond};
 use crate::state::{State, View};
+use crate::wire::HEADER;
 use crate::wire::question::{Declined, NotAQuestion, Question, tsig, understand};
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
@@ -80,6 +81,22 @@ impl Service {
         let recursion = state.snapshot.network(network).may_recurse(client.ip());
         let ignored = client.port() == 0;
         u64::from(network.0) | u64::from(recursion) << 32 | u64::from(state.access.admits(client.ip())) << 33 | u64::from(ignored) << 34
+    }
+
+    /// Answers a datagram of which `packet` holds the beginning alone: no question is that long, and what is cut must not be read as if it
+    /// were whole (FORMERR, RFC 1035 section 4.1.1; silence would be taken for a lost packet, RFC 8906 section 2). By its header alone.
+    #[cold]
+    pub fn attend_cut(&self, state: &State, packet: &mut [u8], client: SocketAddr, counters: &Counters) -> Answered {
+        counters.event(Event::Oversized);
+        let is_response = packet[2] & 0x80 != 0;
+        if is_response || client.port() == 0 || !state.access.admits(client.ip()) {
+            counters.event(Event::Ignored);
+            return Answered::Never;
+        }
+        let declined = Declined { rcode: rcode::FORMERR, end: HEADER, edns: None, error: ExtendedError { code: 0, text: "too long" } };
+        let length = manners::decline(&declined, &state.settings, packet);
+        counters.answer(Kind::new(0, Source::Server), &packet[..length]);
+        Answered::Now(length)
     }
 
     /// Answers the message in the first `length` octets of `packet` in place, or hands it on with the `way_back` of its answer.

@@ -114,7 +114,14 @@ impl<'w> Turns<'w> {
             }
             let mut desk = Desk::new();
             for index in 0..received {
-                let Datagram { peer, local, length, buffer, .. } = batch.datagram(index);
+                let Datagram { peer, local, length, truncated, buffer } = batch.datagram(index);
+                if truncated {
+                    // Its beginning may look like a whole one that was answered a moment ago.
+                    if let Answered::Now(length) = service.attend_cut(state, buffer, peer, counters) {
+                        batch.reply(index, length);
+                    }
+                    continue;
+                }
                 if let Some((length, kind)) = recent.answer(index, buffer, now, |sighting| service.recorder.note_again(sighting)) {
                     counters.answer(kind, &buffer[..length]);
                     batch.reply(index, length);
