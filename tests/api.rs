@@ -150,6 +150,13 @@ fn tags_keep_two_editors_apart() {
     assert_eq!(api.raw("PATCH", "/v1/zones/contoso.test/rrsets", &headers, &batch).unwrap().status, 200);
     let stale = api.raw("PATCH", "/v1/zones/contoso.test/rrsets", &headers, &batch).unwrap();
     assert_eq!((stale.status, stale.body.contains("If-Match")), (412, true));
+    // Of a whole zone, too.
+    api.send("POST", "/v1/zones", Some(&json!({"name": "made.test"}))).ok(201);
+    let tag = api.get("/v1/zones/made.test").header("etag").to_owned();
+    api.send("PUT", "/v1/zones/made.test/rrsets/www/A", Some(&rrset(&["10.0.0.1"]))).ok(200);
+    assert_eq!(api.raw("DELETE", "/v1/zones/made.test", &[("If-Match", &tag)], "").unwrap().status, 412);
+    let tag = api.get("/v1/zones/made.test").header("etag").to_owned();
+    assert_eq!(api.raw("DELETE", "/v1/zones/made.test", &[("If-Match", &tag)], "").unwrap().status, 204);
 }
 
 #[test]

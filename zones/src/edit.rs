@@ -196,6 +196,9 @@ pub type Answer<T> = Box<dyn FnOnce(Result<T, Refusal>) + Send>;
 /// Changes settings; a refusal leaves them as they were.
 pub type Configure = Box<dyn FnOnce(&mut ZoneSettings) -> Result<(), Refusal> + Send>;
 
+/// Looks whether a zone, as it is when its turn comes, may go.
+pub type May = Box<dyn FnOnce(&Zone) -> Result<(), Refusal> + Send>;
+
 /// Something for the store to do.
 pub enum Task {
     /// Change records.
@@ -205,7 +208,7 @@ pub enum Task {
     /// Make a zone.
     Create(NewZone, Author, Answer<Done>),
     /// Give a zone up, with its journal. Not one that the configuration names.
-    Remove(ZoneRef, Author, Answer<()>),
+    Remove(ZoneRef, Author, May, Answer<()>),
     /// Change what is kept beside the records.
     Configure(ZoneRef, Author, Configure, Answer<Arc<ZoneSettings>>),
     /// Answer no more from a zone whose primaries were silent for too long (RFC 1035 section 3.3.13, EXPIRE), for this reason, until it is
@@ -340,7 +343,7 @@ impl Task {
     pub fn refuse(self, refusal: Refusal) {
         match self {
             Self::Edit(_, answer) | Self::Amend(_, _, _, answer) | Self::Create(_, _, answer) => answer(Err(refusal)),
-            Self::Remove(_, _, answer) | Self::Expire(_, _, answer) => answer(Err(refusal)),
+            Self::Remove(_, _, _, answer) | Self::Expire(_, _, answer) => answer(Err(refusal)),
             Self::Configure(_, _, _, answer) => answer(Err(refusal)),
         }
     }

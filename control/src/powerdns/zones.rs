@@ -149,7 +149,7 @@ pub async fn remove(Asked(caller): Asked, State(control): State<Arc<Control>>, Z
     super::must_be_admin(&caller)?;
     let found = find::find(&control, &id, &caller)?;
     let author = author(&caller);
-    control.ask(|answer| Task::Remove(found.as_ref(), author, answer)).await?;
+    control.ask(|answer| Task::Remove(found.as_ref(), author, Box::new(|_| Ok(())), answer)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -264,7 +264,7 @@ pub(super) async fn create(caller: Caller, State(control): State<Arc<Control>>, 
             for zone in made {
                 // It was made a moment ago and has nothing in it: that it cannot be taken away again is worth no second refusal.
                 let author = caller.author(Via::Api);
-                let _ = control.ask(|answer| Task::Remove(zone, author, answer)).await;
+                let _ = control.ask(|answer| Task::Remove(zone, author, Box::new(|_| Ok(())), answer)).await;
             }
             return Err(refusal.into());
         }
@@ -335,14 +335,12 @@ pub(super) async fn remove(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     caller.must_be_admin()?;
-    {
-        let state = control.state.load_full();
-        let tag = data(&hosted(&state.snapshot, &caller, &zone)?.hosted).ok().map(|zone| zone_etag(zone));
-        Conditions::of(&headers)?.hold("the zone", tag.as_deref())?;
-    }
+    hosted(&control.state.load().snapshot, &caller, &zone)?;
+    let conditions = Conditions::of(&headers)?;
+    let may = Box::new(move |zone: &zones::zone::Zone| conditions.hold("the zone", Some(&zone_etag(zone))));
     let author = caller.author(Via::Api);
     let zone = ZoneRef::parse(&zone);
-    control.ask(|answer| Task::Remove(zone, author, answer)).await?;
+    control.ask(|answer| Task::Remove(zone, author, may, answer)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

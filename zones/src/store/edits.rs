@@ -10,7 +10,7 @@ use config::model::{self, Source};
 use super::owned::{self, Owned};
 use super::{Outcome, Report, Slot, Store};
 use crate::diff::Difference;
-use crate::edit::{Amend, Answer, Author, Configure, Done, Edit, Make, NewZone, Refusal, Task, Via, ZoneRef, ZoneSettings};
+use crate::edit::{Amend, Answer, Author, Configure, Done, Edit, Make, May, NewZone, Refusal, Task, Via, ZoneRef, ZoneSettings};
 use crate::journal;
 use crate::name::NameBuf;
 use crate::snapshot::Snapshot;
@@ -84,8 +84,8 @@ impl Store {
                     let made = self.create(new, &author, &mut committed.report);
                     committed.answers.push(Box::new(move |generation| answer(made.map(|done| Done { generation, ..done }))));
                 }
-                Task::Remove(zone, author, answer) => {
-                    let removed = self.remove(&zone, &author, &mut committed.report);
+                Task::Remove(zone, author, may, answer) => {
+                    let removed = self.remove(&zone, &author, may, &mut committed.report);
                     committed.answers.push(Box::new(move |_| answer(removed)));
                 }
                 Task::Expire(zone, reason, answer) => {
@@ -283,7 +283,7 @@ impl Store {
     }
 
     /// Gives a zone up. After an error of the file system behind the removal itself it is gone here, and that is no acknowledgement.
-    fn remove(&mut self, zone: &ZoneRef, author: &Author, report: &mut Report) -> Result<(), Refusal> {
+    fn remove(&mut self, zone: &ZoneRef, author: &Author, may: May, report: &mut Report) -> Result<(), Refusal> {
         let place = self.place_of(zone)?;
         let slot = &mut self.slots[place];
         let name = slot.name.clone();
@@ -291,6 +291,7 @@ impl Store {
         let Some(owned) = slot.owned.as_mut().filter(|owned| !owned.settings.declared) else {
             return Err(Refusal::ReadOnly { name, writer });
         };
+        unless_it_panics(&name, || may(&owned.latest))?;
         let removed = owned.journal.remove().map_err(|error| Refusal::Journal(error.to_string()));
         if removed.is_err() && owned.path.exists() {
             return removed;

@@ -353,7 +353,30 @@ fn zones_are_made_configured_and_removed_and_survive_restarts_and_reloads() {
     let hosted = store.current().hosted()[0].hosted.clone();
     assert_eq!((served(&store, "ws"), hosted.on_missing), (vec![vec![10, 20, 1, 4]], model::OnMissing::Nxdomain));
     assert_eq!(hosted.kept.as_ref().unwrap().settings.extra["kind"], "Native");
-    run(&mut store, |answer| Task::Remove(ZoneRef::parse(ZONE), author(), answer)).unwrap();
+    let serial = kept(&store).latest.serial();
+    let remove = |store: &mut Store, serial: u32| {
+        let may: May = Box::new(move |zone: &Zone| match zone.serial() == serial {
+            true => Ok(()),
+            false => Err(Refusal::Precondition { message: "it is another one by now".into(), rcode: 0 }),
+        });
+        run(store, |answer| Task::Remove(ZoneRef::parse(ZONE), author(), may, answer))
+    };
+    // What is committed together with the removal, and before it, is seen by it.
+    let results = Arc::new(Mutex::new(Vec::new()));
+    let (edited, removed) = (results.clone(), results.clone());
+    let may: May = Box::new(move |zone: &Zone| match zone.serial() == serial {
+        true => Ok(()),
+        false => Err(Refusal::Busy),
+    });
+    let tasks = [
+        Task::Edit(edit(ZONE, &["late A 10 10.20.1.9"]), Box::new(move |result| edited.lock().unwrap().push(result.map(drop)))),
+        Task::Remove(ZoneRef::parse(ZONE), author(), may, Box::new(move |result| removed.lock().unwrap().push(result))),
+    ];
+    store.commit(tasks.into(), Instant::now()).answer();
+    assert_eq!(*results.lock().unwrap(), [Ok(()), Err(Refusal::Busy)]);
+    assert!(matches!(remove(&mut store, serial), Err(Refusal::Precondition { .. })));
+    assert_eq!(served(&store, "late"), [[10, 20, 1, 9]]);
+    remove(&mut store, serial + 1).unwrap();
     assert!(store.current().hosted().is_empty());
     drop(store);
     assert!(open(directory.path(), text).0.current().hosted().is_empty());
@@ -364,7 +387,7 @@ fn a_zone_of_the_configuration_is_not_removed_and_keeps_its_records_when_its_net
     let directory = tempfile::tempdir().unwrap();
     let (mut store, _) = open(directory.path(), ONE);
     commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
-    let refusal = run(&mut store, |answer| Task::Remove(ZoneRef::parse(ZONE), author(), answer)).unwrap_err();
+    let refusal = run(&mut store, |answer| Task::Remove(ZoneRef::parse(ZONE), author(), Box::new(|_| Ok(())), answer)).unwrap_err();
     assert_eq!(refusal.to_string(), "zone privatelink.contoso.test is managed by the configuration, line 1; read-only through the API");
     drop(store);
     let linked = format!("{ONE}network = [\"hub\"]\n[[network]]\nname = \"hub\"\nclients = [\"10.20.0.0/16\"]\n");
