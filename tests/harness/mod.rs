@@ -223,6 +223,12 @@ impl Server {
         assert!(done.success());
     }
 
+    /// SIGKILL, at this very moment, and waits for its end.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.wait();
+    }
+
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
         let status = eventually("the server ends", || self.child.try_wait().unwrap());
