@@ -26,7 +26,7 @@ class Series:
     def spread(self, digits):
         if len(self.values) < 2:
             return ""
-        return f" ({min(self.values):.{digits}f}–{max(self.values):.{digits}f})"
+        return f" ({min(self.values):,.{digits}f}–{max(self.values):,.{digits}f})"
 
 
 @dataclasses.dataclass
@@ -39,6 +39,7 @@ class Table:
     baseline: str = ""                                          # name of the server that is 1.00
     digits: int = 2
     target: float = None                                        # what Postern is to stay at or below: the ratio where there is one, else the value
+    more_is_better: bool = False                                # a rate: the target is the least, and the highest comes first
     series: dict = dataclasses.field(default_factory=dict)      # by server
     unfair: list = dataclasses.field(default_factory=list)
 
@@ -66,7 +67,13 @@ class Table:
     @property
     def goal(self):
         what = f"× {self.baseline}" if self.baseline else self.unit
-        return f"Postern ≤ {self.target:g} {what}"
+        return f"Postern {'≥' if self.more_is_better else '≤'} {self.target:g} {what}"
+
+    def is_met(self, value):
+        return value >= self.target if self.more_is_better else value <= self.target
+
+    def best(self, values):
+        return max(values) if self.more_is_better else min(values)
 
     def markdown(self):
         head = ["server", f"{self.unit}, median (spread)"]
@@ -74,8 +81,9 @@ class Table:
             head.append(f"ratio to {self.baseline} (spread of rounds)")
         head.append("remarks")
         lines = [f"#### {self.title}\n", f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 2) + "---|"]
-        for name, series in sorted(self.series.items(), key=lambda item: (item[1].median is None, item[1].median or 0)):
-            value = "–" if series.median is None else f"{series.median:.{self.digits}f}{series.spread(self.digits)}"
+        sign = -1 if self.more_is_better else 1
+        for name, series in sorted(self.series.items(), key=lambda item: (item[1].median is None, sign * (item[1].median or 0))):
+            value = "–" if series.median is None else f"{series.median:,.{self.digits}f}{series.spread(self.digits)}"
             cells = [name, value]
             if self.baseline:
                 found = self.ratios(name)
@@ -94,7 +102,7 @@ class Table:
             servers[name] = {"values": series.values, "median": series.median, "note": series.note, "lost": series.lost}
             if ratio:
                 servers[name] |= {"ratio": ratio[0], "ratio_lowest": ratio[1], "ratio_highest": ratio[2]}
-        return {"key": self.key, "title": self.title, "unit": self.unit, "baseline": self.baseline, "target": self.target, "servers": servers, "unfair": self.unfair}
+        return {"key": self.key, "title": self.title, "unit": self.unit, "baseline": self.baseline, "target": self.target, "more_is_better": self.more_is_better, "servers": servers, "unfair": self.unfair}
 
 
 def summary(tables):
@@ -104,11 +112,12 @@ def summary(tables):
         if table.target is None:
             continue
         found = {name: (table.ratios(name) or (None,) * 3) if table.baseline else (series.median, min(series.values, default=None), max(series.values, default=None)) for name, series in table.series.items()}
-        show = lambda number: "–" if number is None else f"{number:.{table.digits}f}"
+        digits = max(table.digits, 2) if table.baseline else table.digits  # of a ratio, or of the quantity itself
+        show = lambda number: "–" if number is None else f"{number:,.{digits}f}"
         ours = found.get("Postern", (None,) * 3)
         others = [(numbers[0], name) for name, numbers in found.items() if numbers[0] is not None and not name.startswith("Postern") and name != "mirror"]
-        best = f"{min(others)[1]} {show(min(others)[0])}" if others else "–"
+        best = f"{table.best(others)[1]} {show(table.best(others)[0])}" if others else "–"
         value = "–" if ours[0] is None else f"{show(ours[0])} ({show(ours[1])}–{show(ours[2])})"
-        met = table.series["Postern"].note or "–" if ours[0] is None else "yes" if ours[0] <= table.target else "no"
+        met = table.series["Postern"].note or "–" if ours[0] is None else "yes" if table.is_met(ours[0]) else "no"
         lines.append(f"| {table.title} | {table.goal.removeprefix('Postern ')} | {value} | {met} | {best} |")
     return "\n".join(lines) + "\n"

@@ -90,10 +90,42 @@ def private(context):
     table = Table("private", "Private answer: 80 % data, 10 % NODATA, 10 % NXDOMAIN, 10,000 names", CPU, "mirror", target=1.08, unfair=list(SHARED))
     table.unfair += ["Postern writes a line of its log for every NXDOMAIN of a private zone (who asked, and the record that would mend it); with `repeat = \"every 5m\"` one for each name in five minutes. Nobody else keeps such a record."]
     table.unfair += ["Recursor, Unbound and dnsmasq are resolvers: a zone of their own is not what they were made for."]
+    table.unfair += ["hickory-server goes through its whole zone for every answer that says no: that is nearly all of its number."]
     zone = Zone(context.place("zone-private"), PRIVATE_ZONE, NAMES)
     with started(context, "private", Work([zone], threads=1, cpus=context.server_cpus), table, right(zone)) as served:
         measure_cpu(context, served, table, ["--zone", str(zone.file), "--nodata", "10%", "--nxdomain", "10%"])
     return [table]
+
+
+def tcp(context):
+    """Many questions under way on each of a few connections: what a resolver that forwards over TCP or TLS sends."""
+    asked = "private data over TCP, 10,000 names, 20 connections with 40 questions under way each"
+    rate = Table("tcp", f"Answers a second: {asked}", "answers a second", "hickory-server", digits=0, target=1.6, more_is_better=True)
+    cost = Table("tcp-cost", f"Server CPU: {asked}", CPU, "hickory-server")
+    rate.unfair = [SHARED[0], "Data alone is asked for: hickory-server goes through its whole zone to say that something is not there (row `private`)."]
+    rate.unfair += ["It is the library with its own zone, catalog and listeners (`bench/examples/hickory.rs`), which reads one question after another and writes each answer alone; nothing listens to its log."]
+    rate.unfair += ["A rate is that of the load where the load was slower than the server, which the remarks say: then only the CPU time tells."]
+    cost.unfair = [SHARED[1]]
+    zone = Zone(context.place("zone-tcp"), PRIVATE_ZONE, NAMES)
+    questions = ["--names", str(write_names(context.place("names") / "tcp", [zone.owner(number) for number in range(NAMES)])), "--over", "tcp", "--ports", "20", "--window", "800"]
+    with started(context, "tcp", Work([zone], threads=1, cpus=context.server_cpus), rate, right(zone)) as served:
+        for turn in range(context.rounds):
+            for one in served[turn % len(served) :] + served[: turn % len(served)]:
+                run = undisturbed(context, one, [*questions, "--seed", str(turn + 1)])
+                if run is None:
+                    rate.note(one.peer.name, f"round {turn + 1} lost most of its queries and is left out")
+                    continue
+                rate.add(one.peer.name, run["rate"], turn)
+                cost.add(one.peer.name, run["server"]["cpu_per_query"], turn)
+                judge(rate, one, run)
+                if was_limited(run):
+                    rate.note(one.peer.name, "the load was the limit")
+    return [rate, cost]
+
+
+def was_limited(run):
+    """The load needed its whole core while the server left some of its own."""
+    return run["server"]["cpu_per_query"] * run["rate"] < 0.9e6 and bool(run["generator_limits"])
 
 
 def cached(context):
@@ -377,4 +409,4 @@ def latency(context):
     return tables
 
 
-ROWS = {"private": private, "cached": cached, "spliced": spliced, "uncached": uncached, "load": load, "record": record, "file": file, "reloads": reloads, "latency": latency}
+ROWS = {"private": private, "tcp": tcp, "cached": cached, "spliced": spliced, "uncached": uncached, "load": load, "record": record, "file": file, "reloads": reloads, "latency": latency}

@@ -5,6 +5,7 @@ import asking
 from running import DidNotStart, Running, free_port
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @dataclasses.dataclass
@@ -34,6 +35,9 @@ class Peer:
 
     def find(self):
         return shutil.which(self.program)
+
+    def prepare(self):
+        """Builds what is not installed."""
 
     def version(self):
         run = subprocess.run([self.find(), self.version_flag], capture_output=True, text=True, timeout=20)
@@ -123,6 +127,7 @@ class Served:
 NO_FORWARD = "does not forward"
 NO_ZONE = "serves no zone of its own"
 NO_UPDATE = "no way to change one record in a running server"
+RESOLVER = {"tcp": "is a resolver"}
 
 AUTHORITATIVE = {"cached": NO_FORWARD, "spliced": NO_FORWARD, "uncached": NO_FORWARD}
 
@@ -177,7 +182,7 @@ class Bind(Peer):
 class Unbound(Peer):
     name, program, package, template = "Unbound", "unbound", "unbound", "unbound.conf"
     version_flag = "-V"
-    cannot = {"record": "an auth-zone is read from its file"}
+    cannot = RESOLVER | {"record": "an auth-zone is read from its file"}
 
     def command(self, config, directory):
         return [self.find(), "-d", "-c", str(config)]
@@ -192,7 +197,7 @@ class Unbound(Peer):
 class Recursor(Peer):
     name, program, package, template = "PowerDNS Recursor", "pdns_recursor", "pdns-recursor", "recursor.conf"
     version_flag = "--version"
-    cannot = {"record": "an auth-zone is read from its file"}
+    cannot = RESOLVER | {"record": "an auth-zone is read from its file"}
     between_zones = ","
 
     def command(self, config, directory):
@@ -212,7 +217,7 @@ class Recursor(Peer):
 class Dnsdist(Peer):
     name, program, package, template = "dnsdist", "dnsdist", "dnsdist", "dnsdist.conf"
     version_flag = "--version"
-    cannot = {row: NO_ZONE for row in ("private", "load", "file", "reloads", "latency", "record")} | {"spliced": "passes answers on as they are"}
+    cannot = {row: NO_ZONE for row in ("private", "tcp", "load", "file", "reloads", "latency", "record")} | {"spliced": "passes answers on as they are"}
 
     def command(self, config, directory):
         return [self.find(), "--supervised", "--disable-syslog", "-C", str(config)]
@@ -221,7 +226,7 @@ class Dnsdist(Peer):
 class Dnsmasq(Peer):
     name, program, package, template = "dnsmasq", "dnsmasq", "dnsmasq-base", "dnsmasq.conf"
     version_flag = "--version"
-    cannot = {"record": "a hosts file is read whole"}
+    cannot = RESOLVER | {"record": "a hosts file is read whole"}
 
     def command(self, config, directory):
         return [self.find(), f"--conf-file={config}"]
@@ -231,6 +236,31 @@ class Dnsmasq(Peer):
 
     def forward(self, port):
         return f"server=127.0.0.1#{port}"
+
+
+class Hickory(Peer):
+    """hickory-server, the library, as a server: `bench/examples/hickory.rs`. It is built when it is asked for."""
+
+    name, only = "hickory-server", ("private", "tcp")
+    program = "cargo"
+
+    def prepare(self):
+        """Cargo tells where it put what it built, wherever that is, and of which version the library is."""
+        command = ["cargo", "build", "--release", "--locked", "--quiet", "--message-format", "json", "-p", "postern-bench", "--example", "hickory"]
+        run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        built = [json.loads(line) for line in run.stdout.splitlines()]
+        named = {artifact["target"]["name"]: artifact for artifact in built if artifact["reason"] == "compiler-artifact"}
+        self.built = named["hickory"]["executable"]
+        self.library = named["hickory_server"]["package_id"].rsplit("@", 1)[1]
+
+    def version(self):
+        return self.library
+
+    def start(self, work, directory):
+        directory.mkdir(parents=True)
+        port, (zone,) = free_port(), work.zones
+        command = [self.built, "--listen", f"127.0.0.1:{port}", "--origin", zone.name, "--threads", str(work.threads), str(zone.file)]
+        return Served(self, Running(command, directory, work.cpus), port)
 
 
 class Postern(Peer):
@@ -292,7 +322,7 @@ class Mirror(Peer):
     """Sends queries back with QR set: what receiving and sending alone cost."""
 
     name = "mirror"
-    cannot = {row: "knows no answers" for row in ("load", "file", "record", "reloads", "latency")}
+    cannot = {row: "knows no answers" for row in ("load", "file", "record", "reloads", "latency")} | {"tcp": "is for UDP"}
 
     def find(self):
         return self.program
@@ -307,7 +337,7 @@ class Mirror(Peer):
         return Served(self, Running(command, directory, work.cpus), port)
 
 
-PEERS = [Mirror(), Postern(), PosternFolded(), Nsd(), Knot(), Bind(), Unbound(), Recursor(), Dnsdist(), Dnsmasq()]
+PEERS = [Mirror(), Postern(), PosternFolded(), Nsd(), Knot(), Bind(), Hickory(), Unbound(), Recursor(), Dnsdist(), Dnsmasq()]
 
 
 def start_upstream(program, directory, cpus, ttl, aliases=()):
