@@ -1,5 +1,5 @@
 """Questions to a server, one at a time, and RFC 2136 changes."""
-import random, socket, struct, time
+import collections, random, socket, struct, time
 
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28}
 
@@ -18,10 +18,11 @@ def skip_name(data, at):
 
 
 class Asker:
-    """A connected socket that asks one question after another."""
+    """A connected socket that asks one question after another, from an address of this machine."""
 
-    def __init__(self, port):
+    def __init__(self, port, source="127.0.0.1"):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((source, 0))
         self.socket.connect(("127.0.0.1", port))
 
     def __enter__(self):
@@ -65,14 +66,52 @@ class Asker:
         return None if answer is None else {socket.inet_ntoa(octets) for octets in answer[1]}
 
 
-def wait_for(port, name, address, seconds, alive=lambda: True, pause=0.0005):
+def wait_for(port, name, address, seconds, alive=lambda: True, pause=0.0005, source="127.0.0.1"):
     """Asks until the answer is this address; the seconds that took, or None."""
     start = time.monotonic()
-    with Asker(port) as asker:
+    with Asker(port, source) as asker:
         while time.monotonic() - start < seconds and alive():
             if asker.addresses(name) == {address}:
                 return time.monotonic() - start
             time.sleep(pause)
+    return None
+
+
+def wait_for_all(port, wanted, seconds, alive=lambda: True):
+    """Asks for every name until each has its address; the seconds to the first right answer and to the last, or None. `wanted`: address by name.
+
+    Many questions are under way at once, so that a thousand names cost milliseconds; what came to nothing is asked again.
+    """
+    wanted = list(wanted.items())
+    queue, asked, first, left = collections.deque(range(len(wanted))), {}, None, len(wanted)
+    start = time.monotonic()
+    with Asker(port) as asker:
+        while (now := time.monotonic()) - start < seconds and alive():
+            for ident in [ident for ident, moment in asked.items() if now - moment > 0.05]:
+                del asked[ident]
+                queue.append(ident)
+            try:
+                while queue and len(asked) < 128:
+                    query = struct.pack(">HHHHHH", queue[0], 0x0100, 1, 0, 0, 0) + wire_name(wanted[queue[0]][0]) + struct.pack(">HH", TYPES["A"], 1)
+                    asker.socket.send(query)
+                    asked[queue.popleft()] = now
+                asker.socket.settimeout(0.005)
+                data = asker.socket.recv(4096)
+            except TimeoutError:
+                continue
+            except OSError:
+                time.sleep(0.001)  # nobody listens yet
+                continue
+            ident = data[0] << 8 | data[1]
+            if asked.pop(ident, None) is None:
+                continue
+            if asker.read(data, TYPES["A"])[1] != [socket.inet_aton(wanted[ident][1])]:
+                queue.append(ident)
+                continue
+            first = first or time.monotonic() - start
+            left -= 1
+            if not left:
+                return first, time.monotonic() - start
     return None
 
 

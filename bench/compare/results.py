@@ -105,6 +105,42 @@ class Table:
         return {"key": self.key, "title": self.title, "unit": self.unit, "baseline": self.baseline, "target": self.target, "more_is_better": self.more_is_better, "servers": servers, "unfair": self.unfair}
 
 
+@dataclasses.dataclass
+class Sheet:
+    """Several quantities of each server, side by side."""
+
+    key: str
+    title: str
+    columns: dict                                               # (heading, digits) by key
+    unfair: list = dataclasses.field(default_factory=list)
+    servers: dict = dataclasses.field(default_factory=dict)     # {column: Series} by server
+    notes: dict = dataclasses.field(default_factory=dict)
+    target = None
+
+    def add(self, name, column, value):
+        rounds = self.servers.setdefault(name, {}).setdefault(column, Series()).rounds
+        rounds[len(rounds)] = value
+
+    def note(self, name, text):
+        self.servers.setdefault(name, {})
+        self.notes[name] = text
+
+    def markdown(self):
+        head = ["server", *(heading for heading, _ in self.columns.values()), "remarks"]
+        lines = [f"#### {self.title}\n", "Medians (spread).\n", f"| {' | '.join(head)} |", "|---|" + "---:|" * len(self.columns) + "---|"]
+        for name, found in self.servers.items():
+            series = [(found.get(column, Series()), digits) for column, (_, digits) in self.columns.items()]
+            cells = ["–" if one.median is None else f"{one.median:,.{digits}f}{one.spread(digits)}" for one, digits in series]
+            lines.append(f"| {' | '.join([name, *cells, self.notes.get(name, '')])} |")
+        if self.unfair:
+            lines.append("\nUnfair: " + " ".join(self.unfair))
+        return "\n".join(lines) + "\n"
+
+    def as_json(self):
+        servers = {name: {column: series.values for column, series in found.items()} | {"note": self.notes.get(name, "")} for name, found in self.servers.items()}
+        return {"key": self.key, "title": self.title, "columns": {column: heading for column, (heading, _) in self.columns.items()}, "servers": servers, "unfair": self.unfair}
+
+
 def summary(tables):
     """Each row with a target: what Postern came to, and the best of the others."""
     lines = ["#### All targets in this run\n", "| work | target | Postern (spread) | met | best of the others |", "|---|---|---:|---|---|"]

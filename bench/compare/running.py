@@ -124,12 +124,12 @@ def memory(pid):
 class MemoryWatch:
     """The most memory that a server had between two moments, looked at 20 times a second (a look at 600 MB takes a millisecond or more)."""
 
-    def __init__(self, pid):
-        self.pid, self.most, self.stop = pid, memory(pid), threading.Event()
+    def __init__(self, pid, pause=0.05):
+        self.pid, self.pause, self.most, self.stop = pid, pause, memory(pid), threading.Event()
         self.thread = threading.Thread(target=self.watch, daemon=True)
 
     def watch(self):
-        while not self.stop.wait(0.05):
+        while not self.stop.wait(self.pause):
             self.most = max(self.most, memory(self.pid))
 
     def __enter__(self):

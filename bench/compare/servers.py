@@ -127,7 +127,7 @@ class Served:
 NO_FORWARD = "does not forward"
 NO_ZONE = "serves no zone of its own"
 NO_UPDATE = "no way to change one record in a running server"
-RESOLVER = {"tcp": "is a resolver"}
+RESOLVER = {"tcp": "is a resolver", "zones": "is a resolver"}
 
 AUTHORITATIVE = {"cached": NO_FORWARD, "spliced": NO_FORWARD, "uncached": NO_FORWARD}
 
@@ -217,7 +217,7 @@ class Recursor(Peer):
 class Dnsdist(Peer):
     name, program, package, template = "dnsdist", "dnsdist", "dnsdist", "dnsdist.conf"
     version_flag = "--version"
-    cannot = {row: NO_ZONE for row in ("private", "tcp", "load", "file", "reloads", "latency", "record")} | {"spliced": "passes answers on as they are"}
+    cannot = {row: NO_ZONE for row in ("private", "tcp", "zones", "load", "file", "reloads", "latency", "record")} | {"spliced": "passes answers on as they are"}
 
     def command(self, config, directory):
         return [self.find(), "--supervised", "--disable-syslog", "-C", str(config)]
