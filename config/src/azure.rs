@@ -32,6 +32,9 @@ mod pattern;
 /// The labels that Azure puts into the public chain of a resource with a private endpoint.
 pub const PRIVATE_LINK_LABELS: [&str; 2] = ["privatelink", "privatelink-global"];
 
+/// Changes of one character that make a name another one that was not meant.
+const MOST_APART: usize = 3;
+
 /// Every private-link zone known, with the public names that lead there.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -271,15 +274,18 @@ impl Table {
         {
             return private.strip_prefix("name.").map(str::to_string); // privatelink.vault.azure.net: the private zone is vaultcore
         }
+        let length = zone.chars().count();
         let mut labels: Vec<&str> = zone.split('.').collect();
         labels.sort_unstable();
         let candidates = self.zones.iter().filter_map(|pattern| pattern.with_holes_of(&zone));
         candidates
+            // Two names are at least as far apart as their lengths, which cost nothing to compare: there may be a thousand zones.
+            .filter(|candidate| candidate.chars().count().abs_diff(length) <= MOST_APART)
             .filter_map(|candidate| {
                 let mut same: Vec<&str> = candidate.split('.').collect();
                 same.sort_unstable();
                 let distance = if same == labels { 1 } else { strsim::osa_distance(&zone, &candidate) };
-                (distance <= 3).then_some((distance, candidate))
+                (distance <= MOST_APART).then_some((distance, candidate))
             })
             .min_by_key(|(distance, _)| *distance)
             .map(|(_, candidate)| candidate)

@@ -3,6 +3,8 @@
 //! Errors are what cannot be served as written. Warnings are what Azure, or this server, will do otherwise than its writer hoped. What only
 //! records show (one name with addresses of two networks, a public address in a private zone) is told by those who read the records.
 
+use std::collections::HashMap;
+
 use crate::model::{Config, Network, Recursion};
 use crate::parse::Places;
 use crate::read::Problems;
@@ -16,7 +18,8 @@ mod transfers;
 
 /// Reports what is wrong with the whole.
 pub(crate) fn check(config: &Config, places: &Places, problems: &mut Problems<'_>) {
-    let lint = Lint { config, places };
+    let by_name = (0..).zip(&config.networks).map(|(index, network)| (network.name.as_str(), index)).collect();
+    let lint = Lint { config, places, by_name };
     networks::unknown_names(&lint, problems);
     networks::prefixes(&lint, problems);
     networks::access(&lint, problems);
@@ -39,13 +42,20 @@ pub(crate) fn check(config: &Config, places: &Places, problems: &mut Problems<'_
 struct Lint<'c> {
     config: &'c Config,
     places: &'c Places,
+    /// Places of networks in the configuration: there may be ten thousand, and as many names in a list.
+    by_name: HashMap<&'c str, usize>,
 }
 
 impl<'c> Lint<'c> {
     /// The networks that a list of names links to: all of them where it is empty.
     fn networks(&self, names: &'c [String]) -> Vec<&'c Network> {
-        let linked = |network: &&Network| names.is_empty() || names.contains(&network.name);
-        self.config.networks.iter().filter(linked).collect()
+        if names.is_empty() {
+            return self.config.networks.iter().collect();
+        }
+        let mut linked: Vec<usize> = names.iter().filter_map(|name| self.by_name.get(name.as_str()).copied()).collect();
+        linked.sort_unstable();
+        linked.dedup();
+        linked.into_iter().map(|index| &self.config.networks[index]).collect()
     }
 
     /// The longest route of a network for `name`.
@@ -69,9 +79,18 @@ fn is_under(name: &str, zone: &str) -> bool {
     zone == "." || name.strip_suffix(zone).is_some_and(|front| front.is_empty() || front.ends_with('.'))
 }
 
-/// `a`, `b` and `c`, each in backquotes.
+/// Names that a message has at most: more make no sentence.
+const MOST_LISTED: usize = 20;
+
+/// `a`, `b` and `c`, each in backquotes; of very many the first.
 fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    let mut names = names.into_iter();
+    let mut listed: Vec<String> = names.by_ref().take(MOST_LISTED).map(|name| format!("`{name}`")).collect();
+    let rest = names.count();
+    if rest > 0 {
+        listed.push(format!("{rest} more"));
+    }
+    let names = listed;
     match names.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         _ => names.concat(),

@@ -1,5 +1,6 @@
 //! From what is written to what the server needs.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -238,6 +239,7 @@ fn usual_state(directory: &Path) -> PathBuf {
 fn networks(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Network> {
     use keys::network as key;
     let mut networks: Vec<Network> = Vec::new();
+    let mut by_name: HashMap<String, usize> = HashMap::new();
     for (at, table) in problems.tables(document, &key::SECTION) {
         let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
         let name = read.required(&key::NAME);
@@ -247,7 +249,7 @@ fn networks(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Pl
         let name_at = read.place(&key::NAME).unwrap_or(at);
         let problems = read.problems();
         let Some(name) = name else { continue };
-        if let Some(other) = networks.iter().position(|other| other.name == name) {
+        if let Some(other) = by_name.get(&name).copied() {
             let line = problems.line(places.networks[other].table);
             problems.error(
                 name_at,
@@ -270,6 +272,7 @@ fn networks(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Pl
             _ => {}
         }
         let clients = clients.unwrap_or_default();
+        by_name.entry(name.clone()).or_insert(networks.len());
         places.networks.push(NetworkPlaces { table: at, clients: clients.iter().map(|item| item.at).collect() });
         networks.push(Network { recursion: recursion.unwrap_or(usual_recursion(&name)), name, clients: values(clients) });
     }

@@ -264,3 +264,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn ten_thousand_networks_with_zones_of_their_own_are_checked() {
+    let mut text = String::new();
+    for number in 0..10_000u32 {
+        let prefix = std::net::Ipv4Addr::from(0x0a00_0000 + (number << 8));
+        text += &format!("[[network]]\nname = 'n{number}'\nclients = ['{prefix}/24']\n");
+    }
+    for part in 0..4 {
+        let names: Vec<String> = (part..10_000).step_by(4).map(|number| format!("'n{number}'")).collect();
+        text += &format!("[[zone]]\nname = 'site.test'\nfile = '{part}.zone'\nnetwork = [{}]\n", names.join(","));
+    }
+    for number in (0..10_000).step_by(10) {
+        text += &format!("[[zone]]\nname = 'own.test'\nfile = 'n{number}.zone'\nnetwork = ['n{number}']\n");
+    }
+    text += "[[forward]]\nzone = '.'\nupstreams = ['192.0.2.1']\n";
+    let path = Path::new("c");
+    let problems = |text: &str| {
+        let problems = parse(text, path).map_or_else(|problems| problems, |loaded| loaded.warnings);
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(problems(&text), [""; 0]);
+
+    let twice = "[[network]]\nname = 'wide'\nclients = ['10.0.0.0/9', '10.0.1.0/24']\n[[network]]\nname = 'n7'\nclients = ['10.200.0.0/16']\n\
+                 [[zone]]\nname = 'own.test'\nfile = 'again.zone'\nnetwork = ['n20', 'n10', 'n11', 'lost']\n";
+    let problems = problems(&format!("{text}{twice}"));
+    let told = [
+        "network `n1` has the prefix 10.0.1.0/24 already",
+        "network `n7` is already there, in line 22",
+        "is linked to network `n10` already",
+        "there is no network `lost`",
+    ];
+    assert_eq!(problems.len(), told.len(), "{problems:#?}");
+    told.iter().zip(&problems).for_each(|(told, problem)| assert!(problem.contains(told), "{problem}"));
+}

@@ -58,10 +58,15 @@ pub fn apart(name: &NameBuf, addresses: &[IpAddr], clients: Option<&Clients>) ->
     Some((*first, *other, "subnets"))
 }
 
+/// True where [`spelled_twice`] may find something.
+pub fn is_searched(zone: &Zone) -> bool {
+    zone.counts().sets <= MOST_SPELLED && is_private_link(&zone.apex().to_buf())
+}
+
 /// Names of `zone` whose other spelling (DICOM has two) stands in one of `others` with different addresses: pairs of names, the first few.
 pub fn spelled_twice(zone: &Zone, others: &[&Zone], table: &Table) -> Vec<(NameBuf, NameBuf)> {
     let mut found = Vec::new();
-    if zone.counts().sets > MOST_SPELLED || !is_private_link(&zone.apex().to_buf()) {
+    if !is_searched(zone) {
         return found;
     }
     for (name, set) in zone.records().filter(|(_, set)| set.rtype == rtype::A) {

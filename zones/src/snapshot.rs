@@ -116,6 +116,7 @@ pub struct Link {
 pub struct SnapshotBuilder {
     generation: u64,
     networks: Vec<(Arc<str>, Recursion)>,
+    by_name: HashMap<Arc<str>, NetworkId>,
     prefixes: Vec<(IpNet, NetworkId)>,
     hosted: Vec<Link>,
 }
@@ -163,17 +164,9 @@ impl Snapshot {
     pub fn next(&self, hosted: impl Fn(usize) -> Arc<Hosted>) -> Self {
         let links = self.hosted.iter().enumerate().map(|(place, link)| Link { hosted: hosted(place), networks: link.networks.clone() });
         let links: Vec<Link> = links.collect();
-        let mut renewed: Vec<(*const Index, Arc<Index>)> = Vec::new(); // as many as there are different sets of linked zones
+        let mut renewed: HashMap<*const Index, Arc<Index>, Hasher> = HashMap::default(); // one for each different set of linked zones
         let networks = self.networks.iter().map(|network| {
-            let old = Arc::as_ptr(&network.zones);
-            let zones = match renewed.iter().find(|(known, _)| *known == old) {
-                Some((_, zones)) => zones.clone(),
-                None => {
-                    let zones = network.zones.renew(&links);
-                    renewed.push((old, zones.clone()));
-                    zones
-                }
-            };
+            let zones = renewed.entry(Arc::as_ptr(&network.zones)).or_insert_with(|| network.zones.renew(&links)).clone();
             Network { name: network.name.clone(), recursion: network.recursion, zones }
         });
         let networks = networks.collect();
@@ -298,20 +291,25 @@ impl SnapshotBuilder {
     /// Adds a network; its id is the number of networks added before.
     pub fn network(mut self, name: &str, clients: &[IpNet], recursion: Recursion) -> Self {
         let id = NetworkId(self.networks.len() as u32);
-        self.networks.push((name.into(), recursion));
+        let name: Arc<str> = name.into();
+        self.by_name.entry(name.clone()).or_insert(id);
+        self.networks.push((name, recursion));
         self.prefixes.extend(clients.iter().map(|prefix| (*prefix, id)));
         self
     }
 
     /// Links a zone to networks by name; to all of them where none is named. Networks must have been added before.
     pub fn hosted(mut self, hosted: Arc<Hosted>, networks: &[&str]) -> Self {
-        let named = |name: &Arc<str>| networks.is_empty() || networks.contains(&&**name);
-        let ids = (0..).map(NetworkId).zip(&self.networks).filter(|(_, (name, _))| named(name)).map(|(id, _)| id);
-        let mut networks: Vec<NetworkId> = ids.collect();
-        if networks.is_empty() && !self.networks.iter().any(|(name, _)| **name == *"default") {
-            networks.push(NetworkId(u32::MAX)); // `default`, added when built
+        let mut ids: Vec<NetworkId> = match networks.is_empty() {
+            true => (0..self.networks.len() as u32).map(NetworkId).collect(),
+            false => networks.iter().filter_map(|name| self.by_name.get(*name).copied()).collect(),
+        };
+        ids.sort_unstable_by_key(|id| id.0);
+        ids.dedup();
+        if ids.is_empty() && !self.by_name.contains_key("default") {
+            ids.push(NetworkId(u32::MAX)); // `default`, added when built
         }
-        self.hosted.push(Link { hosted, networks: networks.into() });
+        self.hosted.push(Link { hosted, networks: ids.into() });
         self
     }
 

@@ -18,6 +18,7 @@ mod unit;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -250,10 +251,11 @@ impl Store {
         let is_reported = |slot: &&Slot| report.zones.iter().any(|zone| zone.name == slot.name && zone.networks == slot.networks);
         let reported: Vec<&Slot> = self.slots.iter().filter(is_reported).collect();
         for slot in reported {
-            let Some(zone) = &slot.zone else { continue };
+            let Some(zone) = slot.zone.as_ref().filter(|zone| lint::is_searched(zone)) else { continue };
+            let own: HashSet<&String> = slot.networks.iter().collect();
             let shares = |other: &&Slot| {
-                let (own, theirs) = (&slot.networks, &other.networks);
-                own.is_empty() || theirs.is_empty() || own.iter().any(|network| theirs.contains(network))
+                let theirs = &other.networks;
+                own.is_empty() || theirs.is_empty() || theirs.iter().any(|network| own.contains(network))
             };
             let others: Vec<&Zone> = self.slots.iter().filter(shares).filter_map(|slot| slot.zone.as_deref()).collect();
             for (name, other) in lint::spelled_twice(zone, &others, &self.context.table) {

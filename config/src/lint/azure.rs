@@ -87,8 +87,8 @@ pub(super) fn private_link_routes(lint: &Lint<'_>, problems: &mut Problems<'_>) 
             Some(public) => public.clone(),
             None => route.zone.split('.').filter(|label| !is_private_link(label)).collect::<Vec<_>>().join("."),
         };
-        let networks = lint.config.networks.iter().filter(|network| serves(&route.networks, network));
-        let covered = networks.clone().count() > 0 && networks.clone().all(|network| lint.covers(network, &public));
+        let networks = lint.networks(&route.networks);
+        let covered = !networks.is_empty() && networks.iter().all(|network| lint.covers(network, &public));
         let message = if covered {
             format!(
                 "clients ask for names in `{public}`, never in `{}`: this route is reached only if the route that has `{public}` first answers with a CNAME into it",

@@ -1,5 +1,7 @@
 //! Networks: their names, their prefixes, and what is linked to them.
 
+use std::collections::{HashMap, HashSet};
+
 use ipnet::IpNet;
 
 use super::{Lint, listed, serves};
@@ -15,19 +17,21 @@ pub(super) fn unknown_names(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     let routes = lint.config.forwards.iter().zip(&lint.places.forwards).map(|(route, place)| (&route.networks, &place.networks));
     let mut told = Vec::new();
     for (names, places) in zones.chain(routes) {
-        for (index, (name, &at)) in names.iter().zip(places).enumerate() {
+        let mut before = HashSet::new();
+        for (name, &at) in names.iter().zip(places) {
+            let is_first = before.insert(name);
             if told.contains(&at) {
                 continue; // another zone of the same preset
             }
-            let known = lint.config.networks.iter().map(|network| network.name.as_str());
-            if !known.clone().any(|known| known == name) {
+            if !lint.by_name.contains_key(name.as_str()) {
                 told.push(at);
+                let known = lint.config.networks.iter().map(|network| network.name.as_str());
                 let help = match did_you_mean(name, known.clone()) {
                     Some(meant) => format!("did you mean `{meant}`?"),
                     None => format!("the networks are {}", listed(known)),
                 };
                 problems.error(at, format!("there is no network `{name}`"), help);
-            } else if names[..index].contains(name) {
+            } else if !is_first {
                 told.push(at);
                 problems.warning(at, format!("network `{name}` stands here twice"), "take one out");
             }
@@ -37,28 +41,31 @@ pub(super) fn unknown_names(lint: &Lint<'_>, problems: &mut Problems<'_>) {
 
 /// Prefixes that two networks have, or that another prefix of the same network holds already.
 pub(super) fn prefixes(lint: &Lint<'_>, problems: &mut Problems<'_>) {
-    let mut seen: Vec<(IpNet, &str, usize)> = Vec::new();
+    let mut seen: HashMap<IpNet, Vec<(&str, usize)>> = HashMap::new();
+    let all = lint.config.networks.iter().flat_map(|network| network.clients.iter().map(|prefix| (prefix.trunc(), network.name.as_str())));
+    let owners: HashMap<IpNet, &str> = all.collect();
     for (network, place) in lint.config.networks.iter().zip(&lint.places.networks) {
-        for (index, (&prefix, &at)) in network.clients.iter().zip(&place.clients).enumerate() {
-            if let Some((_, other, other_at)) = seen.iter().find(|(seen, other, _)| *seen == prefix && *other != network.name) {
+        for (&prefix, &at) in network.clients.iter().zip(&place.clients) {
+            let before = seen.entry(prefix).or_default();
+            if let Some((other, other_at)) = before.iter().find(|(other, _)| *other != network.name) {
                 let line = problems.line(*other_at);
                 let message = format!("network `{other}` has the prefix {prefix} already, in line {line}");
                 problems.error(at, message, "a client belongs to one network: take the prefix out of one, or write a longer one");
-            } else if network.clients[..index].contains(&prefix) {
+            } else if !before.is_empty() {
                 problems.warning(at, format!("the prefix {prefix} stands twice in network `{}`", network.name), "take it out");
-            } else if let Some((wider, _)) = around(lint, prefix).filter(|(_, owner)| *owner == network.name) {
+            } else if let Some((wider, _)) = around(&owners, prefix).filter(|(_, owner)| *owner == network.name) {
                 let message = format!("the prefix {prefix} has no effect: {wider} of the same network holds it");
                 problems.warning(at, message, "take it out");
             }
-            seen.push((prefix, &network.name, at));
+            before.push((&network.name, at));
         }
     }
 }
 
 /// The longest prefix of any network that holds `prefix` and more, with its network.
-fn around<'c>(lint: &Lint<'c>, prefix: IpNet) -> Option<(IpNet, &'c str)> {
-    let all = lint.config.networks.iter().flat_map(|network| network.clients.iter().map(|wider| (*wider, network.name.as_str())));
-    all.filter(|(wider, _)| *wider != prefix && wider.contains(&prefix)).max_by_key(|(wider, _)| wider.prefix_len())
+fn around<'c>(owners: &HashMap<IpNet, &'c str>, prefix: IpNet) -> Option<(IpNet, &'c str)> {
+    let mut wider = std::iter::successors(prefix.supernet(), IpNet::supernet);
+    wider.find_map(|wider| owners.get(&wider).map(|owner| (wider, *owner)))
 }
 
 /// Access lists that contradict themselves, and recursion for everybody.
@@ -92,16 +99,28 @@ pub(super) fn access(lint: &Lint<'_>, problems: &mut Problems<'_>) {
 
 /// One zone name that a network would get from two places.
 pub(super) fn zones_linked_twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {
-    for (index, (zone, place)) in lint.config.zones.iter().zip(&lint.places.zones).enumerate() {
-        for other in &lint.config.zones[..index] {
-            if other.name != zone.name {
-                continue;
+    let mut named: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, zone) in lint.config.zones.iter().enumerate() {
+        named.entry(&zone.name).or_default().push(index);
+    }
+    let mut several: Vec<&Vec<usize>> = named.values().filter(|indices| indices.len() > 1).collect();
+    several.sort();
+    for indices in several {
+        // The first zone of that name in each network.
+        let mut taken: HashMap<&str, usize> = HashMap::new();
+        for &index in indices {
+            let (zone, place) = (&lint.config.zones[index], &lint.places.zones[index]);
+            let mut first: Option<usize> = None;
+            for network in lint.networks(&zone.networks) {
+                let earlier = *taken.entry(&network.name).or_insert(index);
+                if earlier != index && first.is_none_or(|first| earlier < first) {
+                    first = Some(earlier);
+                }
             }
+            let Some(first) = first else { continue };
+            let other = &lint.config.zones[first];
             let both = lint.config.networks.iter().filter(|network| serves(&zone.networks, network) && serves(&other.networks, network));
             let both: Vec<&str> = both.map(|network| network.name.as_str()).collect();
-            if both.is_empty() {
-                continue;
-            }
             let networks = if both.len() == 1 { "network" } else { "networks" };
             let message =
                 format!("zone `{}` is linked to {networks} {} already, in line {}", zone.name, listed(both.iter().copied()), other.line);
@@ -111,7 +130,6 @@ pub(super) fn zones_linked_twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {
                 "link each to other networks, or put all records into one"
             };
             problems.error(place.name, message, help);
-            break;
         }
     }
 }
@@ -120,10 +138,13 @@ pub(super) fn zones_linked_twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {
 pub(super) fn zones_linked_to_several(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     let mut told = Vec::new();
     for (zone, place) in lint.config.zones.iter().zip(&lint.places.zones) {
+        if !is_private_link(&zone.name) || told.contains(&place.name) {
+            continue;
+        }
         // Without `network`, `default` does not count: a lone network is not several because of it.
         let linked = lint.networks(&zone.networks).into_iter().map(|network| network.name.as_str());
         let linked: Vec<&str> = linked.filter(|name| !zone.networks.is_empty() || *name != DEFAULT).collect();
-        if linked.len() < 2 || !is_private_link(&zone.name) || told.contains(&place.name) {
+        if linked.len() < 2 {
             continue;
         }
         told.push(place.name);

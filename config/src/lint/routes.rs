@@ -36,18 +36,14 @@ pub(super) fn to_ourselves(lint: &Lint<'_>, problems: &mut Problems<'_>) {
 /// Keys and routes that change nothing.
 pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     for (route, place) in lint.config.forwards.iter().zip(&lint.places.forwards) {
-        let mut serving = lint.config.networks.iter().filter(|network| serves(&route.networks, network)).peekable();
-        if serving.peek().is_some() && !serving.any(recurses) {
+        let serving = lint.networks(&route.networks);
+        if !serving.is_empty() && !serving.iter().any(|network| recurses(network)) {
             let message = format!("the route for `{}` is never asked: none of its networks has recursion", route.zone);
             problems.warning(place.zone, message, "write `recursion = true` for the network, or take the route out");
         }
         let hosts: Vec<_> = lint.config.zones.iter().filter(|zone| zone.name == route.zone).collect();
-        let everywhere = lint
-            .config
-            .networks
-            .iter()
-            .filter(|network| serves(&route.networks, network))
-            .all(|network| hosts.iter().any(|zone| serves(&zone.networks, network) && zone.on_missing != OnMissing::Public));
+        let everywhere =
+            serving.iter().all(|network| hosts.iter().any(|zone| serves(&zone.networks, network) && zone.on_missing != OnMissing::Public));
         if everywhere && !hosts.is_empty() {
             let message =
                 format!("the route for `{}` is never asked: the zone is hosted, and its `on-missing` is not `public`", route.zone);

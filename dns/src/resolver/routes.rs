@@ -4,7 +4,7 @@
 //! that cache, health and questions in flight go on over a reload that leaves them as they are. Networks that ask the same upstreams in
 //! the same way share a route, and with it a cache of what those say: public data, in which private zones never are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -100,8 +100,9 @@ impl Registry {
                 warnings.push(Warning::Exhausted { zone: forward.zone.clone() });
                 continue;
             };
+            let named: HashSet<&str> = forward.networks.iter().map(String::as_str).collect();
             for (network, known) in snapshot.networks() {
-                if forward.networks.is_empty() || forward.networks.iter().any(|name| **name == *known.name) {
+                if named.is_empty() || named.contains(&*known.name) {
                     routes.add(network, &suffix, Route { id, to_self });
                 }
             }

@@ -1,6 +1,7 @@
 //! Zones that have one source: a file, or a directory with a file for each zone and files that are shared.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,14 +65,18 @@ impl Unit {
     /// The units of all slots; what is known of the files of `old` ones is kept, but they are read again.
     pub fn all(slots: &[Slot], old: Vec<Unit>) -> Vec<Unit> {
         let mut units: Vec<Unit> = Vec::new();
+        let mut of_source: HashMap<&Source, usize> = HashMap::new(); // there may be as many as zones
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| !is_owned(&slot.config.source)) {
-            match units.iter_mut().find(|unit| unit.source == slot.config.source) {
-                Some(unit) => unit.zones.push(index),
-                None => units.push(Unit::new(slot.config.source.clone(), index)),
+            match of_source.entry(&slot.config.source) {
+                Entry::Occupied(known) => units[*known.get()].zones.push(index),
+                Entry::Vacant(new) => {
+                    new.insert(units.len());
+                    units.push(Unit::new(slot.config.source.clone(), index));
+                }
             }
         }
         for mut before in old {
-            let Some(unit) = units.iter_mut().find(|unit| unit.source == before.source) else { continue };
+            let Some(unit) = of_source.get(&before.source).map(|unit| &mut units[*unit]) else { continue };
             let Source::Directory { path } = &unit.source else {
                 unit.inputs = before.inputs;
                 unit.inputs.iter_mut().for_each(Input::forget);

@@ -127,8 +127,8 @@ pub fn read_entry(log: &[u8], offset: u32) -> Entry<'_> {
 
 /// Does work on ranges of `logs`, on every core where there is much to do; gives the results in order.
 pub fn in_parts<R: Send>(logs: usize, records: usize, work: impl Fn(Range<usize>) -> R + Sync) -> Vec<R> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let parts = if records < MUCH { 1 } else { cores.min(logs) };
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get); // reads files
+    let parts = if records < MUCH { 1 } else { cores().min(logs) };
     let range = |part: usize| part * logs / parts..(part + 1) * logs / parts;
     if parts == 1 {
         return vec![work(0..logs)];
