@@ -66,7 +66,7 @@ def zones_once(context, peer, made, turn, sheet):
         add("rest", memory(one.pid) / MEGABYTES)
         for change in range(context.file_changes):
             zone = made[random.Random(context.seed + change).randrange(len(made))]
-            address = f"192.0.2.{1 + (turn * context.file_changes + change) % 250}"
+            address = f"10.98.0.{1 + (turn * context.file_changes + change) % 250}"
             zone.prepare({zone.last: address})
             begin = time.monotonic()
             zone.publish()
@@ -75,7 +75,7 @@ def zones_once(context, peer, made, turn, sheet):
             add("one", 1000 * (time.monotonic() - begin))
             time.sleep(1.1)
         for zone in made:
-            zone.prepare({zone.last: f"198.51.100.{1 + turn}"})
+            zone.prepare({zone.last: f"10.99.0.{1 + turn}"})
         with MemoryWatch(one.pid, 0.01) as watch:
             for zone in made:
                 zone.publish()
@@ -147,7 +147,7 @@ def networks_once(context, postern, served, turn, sheet):
         number = EVERY * (turn + 1)
         for change in range(context.file_changes):
             for column, zone, network in (("shared", served.sites[number % SITES], number), ("own", served.own[number], number)):
-                address = f"192.0.2.{1 + change}" if zone.address(0) != f"192.0.2.{1 + change}" else f"198.51.100.{1 + change}"
+                address = f"10.98.{turn}.{1 + change}"
                 zone.prepare({0: address})
                 begin = time.monotonic()
                 zone.publish()
@@ -175,9 +175,9 @@ class Networks:
     def __init__(self, directory, count):
         self.directory, self.count = directory, count
         directory.mkdir()
-        self.everybody = Zone(directory / "everybody", "everybody.contoso.example", 1000, net=10)
-        self.sites = [Zone(directory / f"site-{site}", "site.contoso.example", 1000, net=20 + site) for site in range(SITES)]
-        self.own = {number: Zone(directory / f"own-{number}", "own.contoso.example", 100, net=100 + number // EVERY % 100) for number in range(0, count, EVERY)}
+        self.everybody = Zone(directory / "everybody", "everybody.contoso.example", 1000)
+        self.sites = [Zone(directory / f"site-{site}", "site.contoso.example", 1000, net=f"10.{20 + site}.0.0") for site in range(SITES)]
+        self.own = {number: Zone(directory / f"own-{number}", "own.contoso.example", 100, net=f"10.{100 + (number >> 8)}.{number & 255}.0") for number in range(0, count, EVERY)}
         self.config = directory / "postern.toml"
         self.port = free_port()
         self.publish()

@@ -1,11 +1,11 @@
 """What the servers are given and asked: zones, changes of them, lists of names."""
-import os, pathlib
+import ipaddress, os, pathlib
 
 
 class Zone:
     """A zone of A records `w<number>`, as a zone file and, for dnsmasq, as a hosts file. Writing is done aside; only the rename is a change."""
 
-    def __init__(self, directory, name, count, labels="w{}", net=10):
+    def __init__(self, directory, name, count, labels="w{}", net="10.0.0.0"):
         self.name, self.count, self.labels, self.net = name, count, labels, net
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -21,13 +21,13 @@ class Zone:
         return f"{self.labels.format(number)}.{self.name}"
 
     def address(self, number):
-        return self.addresses.get(number) or f"{self.net}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+        return self.addresses.get(number) or str(ipaddress.IPv4Address(self.net) + number)
 
     def prepare(self, changes=None):
         """Writes the next version beside the current one."""
         self.serial += 1
         self.addresses.update(changes or {})
-        head = f"$ORIGIN {self.name}.\n$TTL 3600\n@ IN SOA ns hostmaster {self.serial} 3600 600 86400 300\n@ IN NS ns\nns IN A 192.0.2.53\n"
+        head = f"$ORIGIN {self.name}.\n$TTL 3600\n@ IN SOA ns hostmaster {self.serial} 3600 600 86400 300\n@ IN NS ns\nns IN A 10.0.0.53\n"
         with open(f"{self.file}.next", "w") as file:
             file.write(head)
             file.writelines(f"{self.labels.format(number)} IN A {self.address(number)}\n" for number in range(self.count))
