@@ -24,6 +24,6 @@ pub use batch::{Batch, Datagram, Sent, send_to_from};
 pub use bind::{UdpOptions, bind_udp, overflowed};
 pub use client::ClientBatch;
 pub use echo::mirror;
-pub use memory::{prefetch, release_memory};
+pub use memory::{LARGE_PAGE, prefetch, release_memory, want_large_pages};
 pub use outbox::Outbox;
 pub use poller::{Poller, Ready};

@@ -17,6 +17,20 @@ pub fn prefetch(octets: &[u8]) {
     let _ = (octets, LINE);
 }
 
+/// Octets of a large page.
+pub const LARGE_PAGE: usize = 2 << 20;
+
+/// Asks for large pages behind `octets`, as far as they lie on whole ones: for tables that are read here and there, where finding the page
+/// costs more than reading it. Not granted, everything works as before.
+pub fn want_large_pages(octets: &mut [u8]) {
+    let start = octets.as_ptr().align_offset(LARGE_PAGE);
+    let Some(inner) = octets.get_mut(start..) else { return };
+    // SAFETY: the range is page-aligned and lies inside memory that is borrowed here for writing; the advice changes no contents.
+    unsafe {
+        libc::madvise(inner.as_mut_ptr().cast(), inner.len() / LARGE_PAGE * LARGE_PAGE, libc::MADV_HUGEPAGE);
+    }
+}
+
 /// Gives memory that was freed back to the system. The C library keeps it otherwise, as the pieces lie between others that are in use.
 pub fn release_memory() {
     #[cfg(target_env = "gnu")]

@@ -30,6 +30,8 @@ enum Command {
 
 /// How long the writer may sleep while nothing comes: a look now and then, should a wake be lost.
 const NAP: Duration = Duration::from_millis(500);
+/// How long the writer waits for more once something has come: what comes in a burst is written at once, and wakes it once.
+const GATHER: Duration = Duration::from_millis(2);
 /// How long repetitions of a fallback are counted before one of them is taken down again.
 const COUNT_FOR: Duration = Duration::from_secs(1);
 /// Least time between two log lines about drops or about writing that fails.
@@ -150,6 +152,10 @@ impl Work {
             std::thread::park_timeout(NAP);
         }
         self.recorder.asleep.store(false, Ordering::SeqCst);
+        let few = self.recorder.queue.len() < self.recorder.queue.capacity() / 4;
+        if few && !self.recorder.queue.is_empty() && !self.stopping.load(Ordering::Acquire) {
+            std::thread::sleep(GATHER);
+        }
     }
 
     fn drain(&mut self) {
