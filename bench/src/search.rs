@@ -10,6 +10,10 @@ use crate::questions::Questions;
 
 /// Most runs of one search: each takes a duration.
 const MOST_RUNS: usize = 40;
+/// Queries of a run below which a search does not go: the 99th percentile of a few says nothing.
+pub const LEAST_QUERIES: u64 = 1000;
+/// Runs that a rate gets where the generator fell behind: what else runs on the machine must not look like a slow server.
+const CHANCES: usize = 3;
 
 /// What a search or a staircase of rates found.
 #[derive(Debug, Clone, Serialize)]
@@ -75,7 +79,8 @@ pub fn steps(
 
 /// Looks for the highest rate that meets the objective: doubles from `start`, then halves the gap until it is within `precision` (a part of the rate).
 ///
-/// The rate that is found has met the objective twice, the second time in a run of its own: near the limit one good run is luck.
+/// The rate that is found has met the objective twice, the second time in a run of its own: near the limit one good run is luck. A rate that
+/// was missed while the generator fell behind is tried again.
 pub fn highest(
     plan: &Plan,
     questions: &Arc<Questions>,
@@ -86,22 +91,28 @@ pub fn highest(
     mut progress: impl FnMut(&Moment),
 ) -> Result<Search, RunError> {
     let mut search = Search::new(Some(objective));
-    let mut hunt = Hunt::new(start, precision);
+    let mut hunt = Hunt::new(start, precision, LEAST_QUERIES as f64 / plan.duration.as_secs_f64());
+    let mut tried = 0;
     while let (Some(rate), true) = (hunt.next(), search.steps.len() < MOST_RUNS) {
         let outcome = load::run(&at(plan, rate), questions, &mut progress)?;
         let step = Step::of(rate, &outcome, Some(objective));
         each(&outcome, &step);
-        hunt.take(rate, step.met);
+        tried += 1;
+        if step.met || !step.generator_limited || tried == CHANCES {
+            hunt.take(rate, step.met);
+            tried = 0;
+        }
         search.steps.push(step);
     }
     search.highest = hunt.found();
-    search.generator_was_the_limit = ended_by_the_generator(&search.steps);
+    search.generator_was_the_limit = ended_by_the_generator(&search.steps, search.highest);
     Ok(search)
 }
 
-/// Whether the lowest rate that missed the objective did so while the generator fell behind: a better generator might have met it.
-fn ended_by_the_generator(steps: &[Step]) -> bool {
-    let missed = steps.iter().filter(|step| !step.met);
+/// Whether the lowest rate that missed the objective, above what was found, did so while the generator fell behind: a better generator might
+/// have met it.
+fn ended_by_the_generator(steps: &[Step], found: Option<f64>) -> bool {
+    let missed = steps.iter().filter(|step| !step.met && found.is_none_or(|found| step.rate > found));
     missed.min_by(|one, other| one.rate.total_cmp(&other.rate)).is_some_and(|step| step.generator_limited)
 }
 
@@ -146,6 +157,8 @@ impl Step {
 struct Hunt {
     start: f64,
     precision: f64,
+    /// Below it nothing is worth knowing.
+    least: f64,
     /// Rates that met the objective, rising.
     good: Vec<f64>,
     bad: Option<f64>,
@@ -153,8 +166,15 @@ struct Hunt {
 }
 
 impl Hunt {
-    fn new(start: f64, precision: f64) -> Self {
-        Self { start: start.max(1.0), precision: precision.clamp(0.001, 0.5), good: Vec::new(), bad: None, confirmed: false }
+    fn new(start: f64, precision: f64, least: f64) -> Self {
+        Self {
+            start: start.max(1.0),
+            precision: precision.clamp(0.001, 0.5),
+            least: least.max(1.0),
+            good: Vec::new(),
+            bad: None,
+            confirmed: false,
+        }
     }
 
     /// The rate to try next, until there is none.
@@ -162,8 +182,7 @@ impl Hunt {
         match (self.good.last(), self.bad) {
             (None, None) => Some(self.start),
             (Some(good), None) => (*good < 5e7).then_some(good * 2.0),
-            // Below one query a second nothing is worth knowing.
-            (None, Some(bad)) => (bad > 2.0).then_some(bad / 2.0),
+            (None, Some(bad)) => (bad / 2.0 >= self.least).then_some(bad / 2.0),
             (Some(good), Some(bad)) if bad - good > self.precision * bad => Some((good + bad) / 2.0),
             (Some(good), Some(_)) => (!self.confirmed).then_some(*good),
         }
@@ -194,7 +213,7 @@ mod tests {
     use super::*;
 
     fn hunt(start: f64, met: impl Fn(f64, usize) -> bool) -> (Option<f64>, usize) {
-        let mut hunt = Hunt::new(start, 0.02);
+        let mut hunt = Hunt::new(start, 0.02, 1.0);
         let mut tries = 0;
         while let (Some(rate), true) = (hunt.next(), tries < MOST_RUNS) {
             hunt.take(rate, met(rate, tries));
@@ -235,14 +254,14 @@ mod tests {
             generator_limited,
         };
         // The last run confirms a rate that was met; what ended the search is the lowest that was missed.
-        assert!(ended_by_the_generator(&[
-            step(2e3, false, false),
-            step(1e3, true, false),
-            step(1.5e3, false, true),
-            step(1e3, true, false)
-        ]));
-        assert!(!ended_by_the_generator(&[step(2e3, false, true), step(1e3, true, true), step(1.5e3, false, false)]));
-        assert!(!ended_by_the_generator(&[step(1e3, true, true)]));
+        assert!(ended_by_the_generator(
+            &[step(2e3, false, false), step(1e3, true, false), step(1.5e3, false, true), step(1e3, true, false)],
+            Some(1e3)
+        ));
+        assert!(!ended_by_the_generator(&[step(2e3, false, true), step(1e3, true, true), step(1.5e3, false, false)], Some(1e3)));
+        assert!(!ended_by_the_generator(&[step(1e3, true, true)], Some(1e3)));
+        // Tried again, 1,000 a second were met: what the generator did meanwhile ended nothing.
+        assert!(!ended_by_the_generator(&[step(1e3, false, true), step(1e3, true, false), step(2e3, false, false)], Some(1e3)));
     }
 
     #[test]
@@ -250,5 +269,8 @@ mod tests {
         let (found, tries) = hunt(1000.0, |_, _| false);
         assert_eq!(found, None);
         assert!(tries < 15, "{tries}");
+        let mut hunt = Hunt::new(1000.0, 0.02, 200.0);
+        let tried: Vec<f64> = std::iter::from_fn(|| hunt.next().inspect(|rate| hunt.take(*rate, false))).collect();
+        assert_eq!(tried, [1000.0, 500.0, 250.0], "a rate too low to say anything is not tried");
     }
 }

@@ -97,8 +97,10 @@ fn write_search(out: &mut String, report: &Report) -> std::fmt::Result {
     if search.generator_was_the_limit {
         out.push_str("<p class=\"bad\">The generator was the limit: the server may do more.</p>");
     }
-    let mut steps: Vec<_> = search.steps.iter().collect();
+    // Of a rate that was tried again, the last run: a line through all of them would go up and down in one place.
+    let mut steps: Vec<_> = search.steps.iter().rev().collect();
     steps.sort_by(|one, other| one.rate.total_cmp(&other.rate));
+    steps.dedup_by(|one, other| one.rate == other.rate);
     let line = |name, colour, of: fn(&crate::search::Step) -> f64| Line {
         name,
         colour,

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::compare::ratio;
-use crate::load::{Second, Sent, fine};
+use crate::load::{Load, Second, Sent, fine};
 use crate::message::{QueryForm, name_to_wire};
 use crate::questions::{Kind, Question};
 use crate::search::Step;
@@ -109,6 +109,18 @@ fn the_text_says_that_the_generator_was_the_bottleneck() {
     assert!(text.contains("WARNING    the generator was a bottleneck"), "{text}");
     assert!(text.contains("2 timed out, 1 of them answered late"), "{text}");
     assert!(text.contains("FAILED: p99>1us"), "{text}");
+}
+
+#[test]
+fn the_text_of_a_search_tells_the_run_that_it_found() {
+    let mut report = report();
+    for (run, rate) in report.runs.iter_mut().zip([1_000_000.0, 2_000_000.0]) {
+        run.plan.load = Load::Open { rate, arrivals: crate::load::Arrivals::Even };
+    }
+    report.search.as_mut().unwrap().highest = Some(1_000_000.0);
+    let text = to_text(&report);
+    assert!(text.contains("open loop, 1,000,000 queries a second") && !text.contains("2,000,000"), "{text}");
+    assert!(text.contains("highest rate with p99<1us: 1,000,000 queries a second"), "{text}");
 }
 
 #[test]

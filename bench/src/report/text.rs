@@ -1,10 +1,12 @@
 //! The report for a terminal.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use super::{Latency, Report, Run};
 use crate::load::{Load, Moment, Plan, Transport};
 use crate::objective::show_nanoseconds;
+use crate::search::LEAST_QUERIES;
 
 /// The report as plain text.
 pub fn to_text(report: &Report) -> String {
@@ -35,14 +37,19 @@ pub fn progress_line(plan: &Plan, moment: &Moment) -> String {
 }
 
 fn write_report(out: &mut String, report: &Report) -> std::fmt::Result {
-    let kinds: Vec<String> = report.questions.kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    writeln!(out, "questions  {} ({})", report.questions.source, kinds.join(", "))?;
+    let kinds: Vec<String> = report.questions.kinds.iter().map(|(kind, count)| format!("{} {kind}", grouped(*count as u64))).collect();
+    let (count, source) = (grouped(report.questions.count as u64), &report.questions.source);
+    writeln!(out, "questions  {count} different ones from {source} ({})", kinds.join(", "))?;
     for note in &report.questions.notes {
         writeln!(out, "           {note}")?;
     }
-    for run in &report.runs {
+    let shown = shown_whole(report);
+    for run in &report.runs[shown.clone()] {
         writeln!(out)?;
         write_run(out, run)?;
+    }
+    if shown.len() < report.runs.len() {
+        writeln!(out, "\n(each of the {} runs is in the JSON and in the page)", report.runs.len())?;
     }
     if let Some(search) = &report.search {
         writeln!(out, "\n       rate  answers/s        p50        p99      p99.9     loss")?;
@@ -63,12 +70,13 @@ fn write_report(out: &mut String, report: &Report) -> std::fmt::Result {
         if !search.objective.is_empty() {
             let objective = search.objective.join(", ");
             match search.highest {
-                Some(rate) => writeln!(out, "highest rate with {objective}: {rate:.0} queries a second")?,
-                None => writeln!(out, "no rate met {objective}")?,
+                Some(rate) => writeln!(out, "highest rate with {objective}: {} queries a second", grouped(rate.round() as u64))?,
+                None => writeln!(out, "no rate met {objective} (tried are rates that make {} queries a run)", grouped(LEAST_QUERIES))?,
             }
         }
         if search.generator_was_the_limit {
             writeln!(out, "the generator was the limit: the server may do more")?;
+            writeln!(out, "help: leave it cores of its own (--cpus, and the server on others), or more --threads")?;
         }
     }
     if let Some(comparison) = &report.comparison {
@@ -91,6 +99,18 @@ fn write_report(out: &mut String, report: &Report) -> std::fmt::Result {
     Ok(())
 }
 
+/// The runs that are told in full: of a search the last one at the rate that was found, else all. A search is many runs, and a line for each
+/// says why it went on.
+fn shown_whole(report: &Report) -> Range<usize> {
+    let all = 0..report.runs.len();
+    let Some(search) = report.search.as_ref().filter(|search| !search.objective.is_empty()) else { return all };
+    let is_found = |run: &Run| matches!(run.plan.load, Load::Open { rate, .. } if Some(rate) == search.highest);
+    match report.runs.iter().rposition(is_found) {
+        Some(found) => found..found + 1,
+        None => all.end.saturating_sub(1)..all.end,
+    }
+}
+
 fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
     let plan = &run.plan;
     let transport = match plan.transport {
@@ -98,19 +118,26 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
         Transport::Tcp => "TCP",
     };
     let load = match plan.load {
-        Load::Open { rate, .. } => format!("open loop, {rate:.0} queries a second"),
+        Load::Open { rate, .. } => format!("open loop, {} queries a second", grouped(rate.round() as u64)),
         Load::Closed { window } => format!("closed loop, {window} under way"),
     };
     writeln!(out, "{}: {} over {transport}, {load}, {} source ports, {:.1} s", run.label, plan.target, plan.ports, run.elapsed)?;
     let counts = &run.counts;
-    writeln!(out, "queries    {} sent, {} answered, {:.0} a second", counts.sent, counts.answered, run.rate)?;
+    writeln!(
+        out,
+        "queries    {} sent, {} answered, {} a second",
+        grouped(counts.sent),
+        grouped(counts.answered),
+        grouped(run.rate.round() as u64)
+    )?;
     let losses = [
         (counts.timed_out, "timed out"),
         (counts.late, "of them answered late"),
         (counts.cut_off, "cut off with their connection"),
         (counts.unsent, "due and never sent"),
     ];
-    let losses: Vec<String> = losses.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let losses: Vec<String> =
+        losses.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", grouped(*count))).collect();
     writeln!(out, "loss       {:.4} %{}{}", run.loss * 100.0, if losses.is_empty() { "" } else { ": " }, losses.join(", "))?;
     let odd = [
         (counts.unpromised, "not as their kind promises"),
@@ -123,7 +150,7 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
         (counts.reconnects, "reconnects"),
     ];
     for (count, what) in odd.iter().filter(|(count, _)| *count > 0) {
-        writeln!(out, "           {count} {what}")?;
+        writeln!(out, "           {} {what}", grouped(*count))?;
     }
     if let Some(limit) = &run.rate_limit {
         writeln!(out, "WARNING    {limit}")?;
@@ -149,9 +176,11 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
     if run.late.count > 0 {
         line("late", run.late.count as f64 / run.counts.sent.max(1) as f64, &run.late)?;
     }
-    if let Load::Closed { .. } = plan.load {
-        writeln!(out, "           (a closed loop: a server that stalls is asked less, so latency looks better than clients would see it)")?;
-    }
+    let note = match plan.load {
+        Load::Closed { .. } => "a closed loop: a server that stalls is asked less, so latency looks better than clients would see it",
+        Load::Open { .. } => "an open loop: latency counts from when a query was due; `from send` from when it left",
+    };
+    writeln!(out, "           ({note})")?;
     if let Some(server) = &run.server {
         writeln!(
             out,
@@ -171,10 +200,20 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
         run.generator.waiting_for_cpu * 100.0,
         micros(run.lag.p99)
     )?;
+    if !run.generator_limits.is_empty() {
+        writeln!(out, "WARNING    the generator was a bottleneck, this is not the server's limit:")?;
+    }
     for limit in &run.generator_limits {
-        writeln!(out, "WARNING    the generator was a bottleneck, this is not the server's limit: {limit}")?;
+        writeln!(out, "           {limit}")?;
     }
     Ok(())
+}
+
+/// With a comma between thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let comma = |place: usize| if place > 0 && (digits.len() - place).is_multiple_of(3) { "," } else { "" };
+    digits.char_indices().map(|(place, digit)| format!("{}{digit}", comma(place))).collect()
 }
 
 fn micros(value: f64) -> String {
