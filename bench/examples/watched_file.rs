@@ -9,16 +9,17 @@
 
 extern crate postern_bench as bench;
 
-use std::io::{self, BufRead, BufReader};
-use std::net::{SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+mod server;
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use bench::message::{QueryForm, name_to_wire, write_query};
 use clap::Parser;
 use hdrhistogram::Histogram;
+use server::{Prober, Server};
 
 /// Measure how soon a change of a watched file of a hundred records is answered
 #[derive(Debug, Parser)]
@@ -58,6 +59,7 @@ fn main() -> io::Result<()> {
     fs::write(directory.path().join("postern.toml"), CONFIG)?;
     fs::write(&file, zone(0, arguments.records))?;
     let server = Server::start(&arguments.postern, directory.path())?;
+    let mut prober = Prober::new(server.address)?;
     let mut version = 0;
     for (change, words) in CHANGES {
         let mut times = Histogram::<u64>::new(3).map_err(io::Error::other)?;
@@ -74,7 +76,7 @@ fn main() -> io::Result<()> {
                 fs::write(&file, text)?;
             }
             let written = Instant::now();
-            server.wait(version)?;
+            wait(&mut prober, version)?;
             times.record(written.elapsed().as_micros() as u64).map_err(io::Error::other)?;
         }
         let at = |share: f64| times.value_at_quantile(share) as f64 / 1000.0;
@@ -97,60 +99,15 @@ fn zone(version: u16, records: usize) -> String {
     (0..records).map(|number| format!("host-{number} 0 IN A 10.{high}.{low}.{}\n", number % 250)).collect()
 }
 
-/// The server, ended when this goes.
-struct Server {
-    child: Child,
-    socket: UdpSocket,
-}
-
-impl Server {
-    fn start(program: &Path, directory: &Path) -> io::Result<Self> {
-        let mut command = Command::new(program);
-        command.args(["serve", "-c"]).arg(directory.join("postern.toml")).env_remove("POSTERN_LOG").stderr(Stdio::piped());
-        let mut child = command.spawn()?;
-        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let server = Self { child, socket: UdpSocket::bind("127.0.0.1:0")? };
-        for line in lines.by_ref() {
-            let line = line?;
-            if let Some((_, address)) = line.split_once("listening address=") {
-                server.socket.connect(address.trim().parse::<SocketAddr>().map_err(io::Error::other)?)?;
-            }
-            if line.contains("postern: ready") {
-                thread::spawn(move || lines.for_each(drop)); // it must not be kept from writing
-                server.socket.set_read_timeout(Some(Duration::from_secs(2)))?;
-                return Ok(server);
-            }
+/// Asks for the first record until it is of this version. The zone is swapped whole, so one record speaks for all of them.
+fn wait(prober: &mut Prober, version: u16) -> io::Result<()> {
+    let [high, low] = version.to_be_bytes();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(10) {
+        if prober.ask("host-0.contoso.test")? == Some(Ipv4Addr::new(10, high, low, 0)) {
+            return Ok(());
         }
-        Err(io::Error::other("the server ended at its start"))
+        thread::sleep(Duration::from_micros(100)); // the clock of this measurement
     }
-
-    /// Asks for the first record until it is of this version. The zone is swapped whole, so one record speaks for all of them.
-    fn wait(&self, version: u16) -> io::Result<()> {
-        let mut query = Vec::new();
-        write_query(
-            &mut query,
-            &name_to_wire("host-0.contoso.test").map_err(io::Error::other)?,
-            1,
-            QueryForm { edns: false, ..QueryForm::default() },
-        );
-        let mut answer = [0; 512];
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(10) {
-            self.socket.send(&query)?;
-            let length = self.socket.recv(&mut answer)?;
-            let [high, low] = version.to_be_bytes();
-            if answer[..length].ends_with(&[10, high, low, 0]) {
-                return Ok(());
-            }
-            thread::sleep(Duration::from_micros(100)); // the clock of this measurement
-        }
-        Err(io::Error::other(format!("version {version} was not served within ten seconds")))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended
-        let _ = self.child.wait();
-    }
+    Err(io::Error::other(format!("version {version} was not served within ten seconds")))
 }

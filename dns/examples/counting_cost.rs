@@ -1,18 +1,17 @@
 //! Prints what it costs the thread that answers to count an answer, nanoseconds an answer: beside it the walk, which finds the answer.
+mod cost;
 #[path = "../tests/world/mod.rs"]
 mod world;
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use config::model::OnMissing;
+use cost::{best, question};
 use hickory_proto::rr::RecordType;
 use postern_dns::counters::{Counters, Kind, Source};
 use postern_dns::query::{Answer, Heard, Patience, walk_into};
 use postern_dns::state::View;
-use postern_dns::wire::question::Question;
 use world::{HUB, World};
-use zones::name::NameBuf;
 
 const ROUNDS: u32 = 200_000;
 
@@ -29,37 +28,17 @@ fn main() {
         let client = HUB.parse().unwrap();
         let network_id = state.snapshot.network_of(client);
         let view = View { state: &state, network: state.snapshot.network(network_id), network_id, recursion: true, now: world.now };
-        let question = Question {
-            name: NameBuf::parse(name).unwrap(),
-            rtype: 1,
-            class: 1,
-            end: 0,
-            recursion_desired: true,
-            checking_disabled: false,
-            authentic_data: false,
-            edns: None,
-            signed: false,
-        };
+        let question = question(name, RecordType::A);
         let mut answer = Answer::new();
-        let walk = best(|| {
+        let walk = best(ROUNDS, || {
             let ask = walk_into(&mut answer, black_box(&question), &view, &Heard::default(), Patience::Fresh);
             assert!(ask.is_none());
         });
         let (counters, message) = (Counters::own(), [0, 0, 0x81, 0x80]);
-        let counting = best(|| {
+        let counting = best(ROUNDS, || {
             let kind = Kind::new(black_box(&question).rtype, Source::of(black_box(&answer), false));
             counters.answer(kind, black_box(&message));
         });
         println!("{what:10} walk {walk:6.1} ns   counting {counting:4.1} ns");
     }
-}
-
-/// Nanoseconds a call, the best of five rounds.
-fn best(mut call: impl FnMut()) -> f64 {
-    let round = |_| {
-        let start = Instant::now();
-        (0..ROUNDS).for_each(|_| call());
-        start.elapsed().as_nanos() as f64 / f64::from(ROUNDS)
-    };
-    (0..5).map(round).fold(f64::MAX, f64::min)
 }

@@ -1,17 +1,18 @@
 //! Prints what the fallback record costs the thread that answers, nanoseconds an answer.
+mod cost;
 #[path = "../tests/world/mod.rs"]
 mod world;
 
+use std::hint::black_box;
 use std::time::Instant;
 
 use config::model::OnMissing;
+use cost::{best, question};
 use hickory_proto::rr::RecordType;
 use postern_dns::fallback::{Recorder, Writer};
 use postern_dns::query::{Answer, Heard, Patience, walk_into};
 use postern_dns::state::View;
-use postern_dns::wire::question::Question;
 use world::{HUB, World};
-use zones::name::NameBuf;
 
 fn main() {
     let mut world = World::new();
@@ -30,38 +31,22 @@ fn main() {
         let client = HUB.parse().unwrap();
         let network_id = state.snapshot.network_of(client);
         let view = View { state: &state, network: state.snapshot.network(network_id), network_id, recursion: true, now: world.now };
-        let question = Question {
-            name: NameBuf::parse(name).unwrap(),
-            rtype: 1,
-            class: 1,
-            end: 0,
-            recursion_desired: true,
-            checking_disabled: false,
-            authentic_data: false,
-            edns: None,
-            signed: false,
-        };
+        let question = question(name, RecordType::A);
         let mut answer = Answer::new();
         assert!(walk_into(&mut answer, &question, &view, &Heard::default(), Patience::Fresh).is_none());
         let settings =
             config::model::Fallback { file: Some("/dev/null".into()), ..world::fallback(if with_writer { 1 << 20 } else { 16 }) };
         let recorder = Recorder::new(&settings);
         let writer = with_writer.then(|| Writer::start(recorder.clone(), &settings).unwrap());
-        let rounds = 100_000;
-        let mut best = f64::MAX;
-        for _ in 0..5 {
-            let start = Instant::now();
-            for _ in 0..rounds {
-                recorder.note(std::hint::black_box(&question), client, std::hint::black_box(&answer), &view);
-            }
-            best = best.min(start.elapsed().as_nanos() as f64 / f64::from(rounds));
-        }
+        let noting = best(100_000, || {
+            recorder.note(black_box(&question), client, black_box(&answer), &view);
+        });
         let start = Instant::now();
         let written = recorder.waiting();
         drop(writer);
         let writing = start.elapsed().as_nanos() as f64 / written.max(1) as f64;
         println!(
-            "{what:45} {best:6.1} ns{}",
+            "{what:45} {noting:6.1} ns{}",
             if with_writer { format!("   writer: {writing:.0} ns an event, {} dropped", recorder.dropped()) } else { String::new() }
         );
     }
