@@ -1,7 +1,7 @@
 //! Fallbacks that were taken down a moment ago, counted where they are seen again.
 //!
-//! Where repetitions are folded, the writer words a fallback once a second at most: it opens a counter for it, workers count up, and the
-//! writer takes the count into ledger, metrics and the folded line when it closes the counter. So a client that asks for one missing name
+//! Where repetitions are folded, the writer words a fallback once in ten seconds, or when a line is due: it opens a counter for it, workers count up, and
+//! each second the writer takes the count into ledger, metrics and the folded line. So a client that asks for one missing name
 //! thousands of times a second costs a worker one compare-and-swap each time, and the writer nothing.
 
 use std::hash::BuildHasher;
@@ -53,6 +53,11 @@ impl Again {
         self.word(tag).compare_exchange(0, tag & !Self::COUNT, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
+    /// Takes the count out of a counter that stays open.
+    pub fn harvest(&self, tag: u64) -> u64 {
+        self.word(tag).fetch_and(!Self::COUNT, Ordering::Relaxed) & Self::COUNT
+    }
+
     /// Closes a counter that was opened; gives its count.
     pub fn close(&self, tag: u64) -> u64 {
         self.word(tag).swap(0, Ordering::Relaxed) & Self::COUNT
@@ -79,7 +84,9 @@ mod tests {
             }
         });
         assert!(!again.count(other));
-        assert_eq!((again.close(one), again.count(one)), (4000, false));
+        assert_eq!((again.harvest(one), again.harvest(one)), (4000, 0));
+        (0..3).for_each(|_| assert!(again.count(one)));
+        assert_eq!((again.close(one), again.count(one)), (3, false));
     }
 
     #[test]

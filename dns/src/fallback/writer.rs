@@ -32,8 +32,11 @@ enum Command {
 const NAP: Duration = Duration::from_millis(500);
 /// How long the writer waits for more once something has come: what comes in a burst is written at once, and wakes it once.
 const GATHER: Duration = Duration::from_millis(2);
-/// How long repetitions of a fallback are counted before one of them is taken down again.
+/// How often what workers have counted is taken in.
 const COUNT_FOR: Duration = Duration::from_secs(1);
+/// How long repetitions of a fallback are counted, where no line is due before, until one of them is taken down again. While somebody
+/// watches, it is each time.
+const SAME_FOR: Duration = Duration::from_secs(10);
 /// Least time between two log lines about drops or about writing that fails.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
@@ -51,7 +54,7 @@ impl Writer {
             inbox,
             stopping: stopping.clone(),
             counted: Vec::new(),
-            close: Instant::now() + COUNT_FOR,
+            harvest: Instant::now() + COUNT_FOR,
             dropped: Complaint::default(),
             failed: Complaint::default(),
         };
@@ -120,9 +123,10 @@ struct Work {
     output: Output,
     inbox: mpsc::Receiver<Command>,
     stopping: Arc<AtomicBool>,
-    /// Fallbacks that workers count, and when their counters are to be closed.
-    counted: Vec<(u64, Event)>,
-    close: Instant,
+    /// Fallbacks that workers count: the tag, what was taken down, and when.
+    counted: Vec<(u64, Event, Instant)>,
+    /// When counts are to be taken in.
+    harvest: Instant,
     dropped: Complaint,
     failed: Complaint,
 }
@@ -132,8 +136,8 @@ impl Work {
         loop {
             let stopping = self.stopping.load(Ordering::Acquire); // before the queue is emptied: what came earlier is written
             self.drain();
-            if stopping || Instant::now() >= self.close {
-                self.close_counters();
+            if stopping || Instant::now() >= self.harvest {
+                self.take_counts(stopping);
             }
             while let Ok(command) = self.inbox.try_recv() {
                 self.obey(command);
@@ -181,7 +185,7 @@ impl Work {
                 }
             }
             if let Some(tag) = counter {
-                self.counted.push((tag, event));
+                self.counted.push((tag, event, Instant::now()));
             }
         }
         if any {
@@ -190,18 +194,31 @@ impl Work {
         }
     }
 
-    /// Takes in what workers have counted. The next of each kind is taken down again, with who asks and what was said by then.
-    fn close_counters(&mut self) {
-        self.close = Instant::now() + COUNT_FOR;
+    /// Takes in what workers have counted. Counters that are closed, because nothing came, or long ago, or `all` of them, are opened again
+    /// by the next of their kind, which is taken down with who asks and what was said by then.
+    fn take_counts(&mut self, all: bool) {
+        let since = Instant::now();
+        self.harvest = since + COUNT_FOR;
         let now = SystemTime::now();
-        for (tag, event) in self.counted.drain(..) {
-            let times = self.recorder.again.close(tag);
-            if times > 0 {
-                lock(&self.recorder.ledger).see(&event, now, times);
-                lock(&self.recorder.counts).count(&event, now, times);
-                self.folding.fold_counted(&event, times);
+        let all = all || self.recorder.live.receiver_count() > 0;
+        let same_for = match self.settings.repeat {
+            Repeat::Every(period) => SAME_FOR.min(period),
+            Repeat::All | Repeat::First => SAME_FOR,
+        };
+        let Self { recorder, folding, .. } = self;
+        self.counted.retain(|(tag, event, opened)| {
+            let mut times = recorder.again.harvest(*tag);
+            let stays = times > 0 && !all && since.duration_since(*opened) < same_for;
+            if !stays {
+                times += recorder.again.close(*tag);
             }
-        }
+            if times > 0 {
+                lock(&recorder.ledger).see(event, now, times);
+                lock(&recorder.counts).count(event, now, times);
+                folding.fold_counted(event, times);
+            }
+            stays
+        });
     }
 
     fn obey(&mut self, command: Command) {
@@ -215,7 +232,7 @@ impl Work {
             Command::Use(settings, output) => {
                 self.output = output;
                 self.recorder.again.fold(settings.repeat != Repeat::All);
-                self.close_counters();
+                self.take_counts(true);
                 if settings.repeat != self.settings.repeat || settings.ledger != self.settings.ledger {
                     self.folding = Folding::new(settings.repeat, settings.ledger);
                 }
