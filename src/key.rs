@@ -13,7 +13,8 @@ use control::http::NewKey;
 pub struct KeyArgs {
     /// Name of the key, as the audit shows it.
     name: String,
-    /// How far it reaches: read, admin, or records=ZONE,… with `ZONE@network` for one of several of a name and `*` for all.
+    /// How far it reaches: read, admin, or records=ZONE,… with `ZONE@network` for one of several of a name, `*` for all and
+    /// `*@network` for all of a network.
     #[arg(long, default_value = "read")]
     scope: String,
 }

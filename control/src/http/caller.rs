@@ -32,7 +32,8 @@ pub struct Caller {
 pub enum Rights {
     /// To see everything.
     Read,
-    /// To see and change the records of these zones; one without network stands for all of its name, `*` for all zones.
+    /// To see and change the records of these zones; one without network stands for all of its name, `*` for all zones, and `*@network` for
+    /// all that are linked to it.
     Records(Arc<[ZoneRef]>),
     /// To do everything.
     Admin,
@@ -66,7 +67,7 @@ impl Caller {
     /// True where the records of a zone that is linked to these networks (none: all) may be changed.
     pub fn may_change<N: AsRef<str>>(&self, zone: &str, networks: &[N]) -> bool {
         let linked = |network: &String| networks.iter().any(|name| name.as_ref() == network);
-        let is_meant = |of: &ZoneRef| of.name == "*" || of.name == zone && of.network.as_ref().is_none_or(linked);
+        let is_meant = |of: &ZoneRef| (of.name == "*" || of.name == zone) && of.network.as_ref().is_none_or(linked);
         match &self.rights {
             Rights::Read => false,
             Rights::Records(zones) => zones.iter().any(is_meant),
@@ -176,6 +177,9 @@ mod tests {
         let of_hub = Caller { rights: Rights::Records([of_hub].into()), ..here };
         assert!(of_hub.may_change("contoso.test", &["hub", "spoke"]));
         assert!(!of_hub.may_change("contoso.test", &["spoke"]) && !of_hub.may_change::<&str>("contoso.test", &[]));
+        let all_of_hub = Caller { rights: Rights::Records([ZoneRef::parse("*@hub")].into()), ..of_hub };
+        assert!(all_of_hub.may_change("contoso.test", &["hub"]) && all_of_hub.may_change("fabrikam.test", &["hub"]));
+        assert!(!all_of_hub.may_change("contoso.test", &["spoke"]) && !all_of_hub.may_see::<&str>("contoso.test", &[]));
     }
 
     #[test]
