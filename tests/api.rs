@@ -369,6 +369,50 @@ fn every_scope_is_held_on_every_endpoint_of_the_document() {
 }
 
 #[test]
+fn a_key_of_one_network_hears_nothing_of_the_others() {
+    let zone = |name: &str, network: &str| format!("[[zone]]\nname = '{name}'\napi = true\nnetwork = ['{network}']\n");
+    let zones = [zone("twin.test", "hub"), zone("twin.test", "spoke"), zone("pair.test", "spoke"), zone("pair.test", "default")].concat();
+    let spoke = "[[network]]\nname = 'spoke'\nclients = ['10.9.0.0/16']\n";
+    let (mut file, mut secrets) = (String::new(), Vec::new());
+    for (name, scope) in [("one", "records=twin.test@hub,contoso.test@hub,filed.test@hub"), ("all", "records=*@hub")] {
+        let output = run(&["key", name, "--scope", scope]);
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let (secret, line) = printed.trim_end().split_once('\n').unwrap();
+        secrets.push(secret.to_owned());
+        file += &format!("{line}\n");
+    }
+    let config = format!("{CONFIG}{spoke}{zones}[api]\nlisten = '127.0.0.1:0'\nkey-file = 'api.key'\nrate = 0\n");
+    let server = Server::with(&[("postern.toml", &config), FILED, ("api.key", &file)]);
+    for secret in &secrets {
+        let mut api = server.api(Some(secret));
+        let listed = api.get("/v1/zones").ok(200);
+        let ids: Vec<&str> = listed["zones"].as_array().unwrap().iter().map(|zone| zone["id"].as_str().unwrap()).collect();
+        assert_eq!(ids, ["twin.test@hub"], "contoso.test and filed.test are of all networks");
+        let listed = api.get("/api/v1/servers/localhost/zones").ok(200);
+        assert_eq!((listed.as_array().unwrap().len(), &listed[0]["id"]), (1, &json!("twin.test.@hub")));
+        let put = |api: &mut Http, zone: &str| {
+            api.send("PUT", &format!("/v1/zones/{zone}/rrsets/www/A?dry_run=true"), Some(&rrset(&["10.0.0.1"])))
+        };
+        assert_eq!(put(&mut api, "twin.test@hub").status, 200);
+        for zone in ["twin.test@spoke", "contoso.test", "filed.test", "pair.test", "pair.test@default"] {
+            let refused = put(&mut api, zone);
+            assert_eq!((refused.status, refused.body.contains("spoke")), (403, false), "{zone}: {refused:?}");
+        }
+        let unclear = put(&mut api, "twin.test");
+        assert_eq!((unclear.status, unclear.body.contains("spoke")), (409, false), "{unclear:?}");
+        // What fell back elsewhere, what is hosted and for whom is not told by what refuses to mend it.
+        for (name, network) in [("www.pair.test", None), ("x.privatelink.fhir.azurehealthcareapis.com", None), ("www.pair.test", Some("lab"))] {
+            let body = json!({"name": name, "network": network, "addresses": ["10.0.0.1"]});
+            let refused = api.send("POST", "/v1/fallbacks/create?dry_run=true", Some(&body));
+            let words = format!("reaches to no zone that has a place for {name}");
+            assert_eq!((refused.status, refused.body.contains(&words)), (403, true), "{name}: {refused:?}");
+        }
+        let body = json!({"name": "www.twin.test", "addresses": ["10.0.0.1"]});
+        assert_eq!(api.send("POST", "/v1/fallbacks/create?dry_run=true", Some(&body)).ok(200)["added"], 1);
+    }
+}
+
+#[test]
 fn one_address_asks_no_more_often_than_the_rate_says() {
     let server = server("listen = '127.0.0.1:0'\nrate = 5");
     let mut api = server.api(None);

@@ -20,7 +20,7 @@ use zones::zone::{Change, DEFAULT_TTL, rtype};
 
 use super::Refusals;
 use super::change::{self, Answer, Dry};
-use super::records::{changeable, find, network_names};
+use super::records::{changeable, find, network_names, reach};
 use super::rrsets::bad_parameter;
 use crate::Control;
 use crate::http::{Body, Caller, Fault, Problem, Query};
@@ -277,7 +277,7 @@ pub(super) async fn create(
     }
     let (zone, owner) = {
         let state = control.state.load_full();
-        let (hosted, owner) = place(&control, &state, &name, missing.network.as_deref())?;
+        let (hosted, owner) = place(&control, &state, &name, missing.network.as_deref(), &caller)?;
         let link = state.snapshot.hosted().iter().find(|link| Arc::ptr_eq(&link.hosted, &hosted));
         let network = link.and_then(|link| network_names(&state.snapshot, link).first().map(|name| name.to_string()));
         let zone = network.map_or_else(|| hosted.name.to_string(), |network| format!("{}@{network}", hosted.name));
@@ -308,14 +308,25 @@ pub(super) async fn create(
 }
 
 /// The zone and the name in it that give a name its private answer: by what the ledger knows of it, else by what is hosted and by the zone
-/// table.
-fn place(control: &Control, state: &dns::state::State, name: &NameBuf, network: Option<&str>) -> Result<(Arc<Hosted>, NameBuf), Problem> {
+/// table. A caller that may not see everything hears of zones that it may change, and of nothing else: neither what fell back, nor where.
+fn place(
+    control: &Control,
+    state: &dns::state::State,
+    name: &NameBuf,
+    network: Option<&str>,
+    caller: &Caller,
+) -> Result<(Arc<Hosted>, NameBuf), Problem> {
     let snapshot = &state.snapshot;
     let text = name.to_string();
     let text = text.trim_end_matches('.');
     let conflict = |detail: String| Problem::new(StatusCode::CONFLICT, detail);
+    let may_change = |hosted: &Arc<Hosted>| {
+        let link = snapshot.hosted().iter().find(|link| Arc::ptr_eq(&link.hosted, hosted));
+        caller.may_see_all() || link.is_some_and(|link| caller.may_change(&hosted.name, &reach(snapshot, link)))
+    };
     let wanted = |id: NetworkId| network.is_none_or(|network| *snapshot.network(id).name == *network);
     if let Some(network) = network
+        && caller.may_see_all()
         && snapshot.network_named(network).is_none()
     {
         let detail = format!("there is no network `{network}`");
@@ -336,12 +347,16 @@ fn place(control: &Control, state: &dns::state::State, name: &NameBuf, network: 
     for (id, private, _) in &known {
         if let Some(hosted) = zone_of(snapshot, *id, private)
             && !found.iter().any(|(other, name, _)| Arc::ptr_eq(other, hosted) && name == private)
+            && may_change(hosted)
         {
             found.push((hosted.clone(), private.clone(), snapshot.network(*id).name.clone()));
         }
     }
     match (&found[..], known.first()) {
         ([(hosted, private, _)], _) => Ok((hosted.clone(), private.clone())),
+        ([], _) if !caller.may_see_all() => {
+            Err(Problem::forbidden(format!("the key `{}` reaches to no zone that has a place for {text}", caller.who)))
+        }
         ([], Some((id, private, zone))) => {
             let (network, zone) = (&snapshot.network(*id).name, if zone.is_empty() { "of it" } else { zone });
             Err(conflict(format!("network {network} hosts no zone for {private}: make zone {zone} first, with POST /v1/zones")))

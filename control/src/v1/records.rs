@@ -106,8 +106,8 @@ pub(super) fn rdata(rtype: u16, records: &[String], pointer: &str, faults: &mut 
 
 /// The zone that a path means, if the caller may see it.
 pub(super) fn hosted<'s>(snapshot: &'s Snapshot, caller: &Caller, path: &str) -> Result<&'s Link, Problem> {
-    let link = named(snapshot, &ZoneRef::parse(path))?;
-    match caller.may_see(&link.hosted.name, &network_names(snapshot, link)) {
+    let link = named(snapshot, caller, &ZoneRef::parse(path))?;
+    match caller.may_see(&link.hosted.name, &reach(snapshot, link)) {
         true => Ok(link),
         false => Err(beyond(caller, &link.hosted)),
     }
@@ -115,8 +115,8 @@ pub(super) fn hosted<'s>(snapshot: &'s Snapshot, caller: &Caller, path: &str) ->
 
 /// The zone that a path means, if the caller may change its records.
 pub(super) fn changeable<'s>(snapshot: &'s Snapshot, caller: &Caller, path: &str) -> Result<&'s Link, Problem> {
-    let link = named(snapshot, &ZoneRef::parse(path))?;
-    match caller.may_change(&link.hosted.name, &network_names(snapshot, link)) {
+    let link = named(snapshot, caller, &ZoneRef::parse(path))?;
+    match caller.may_change(&link.hosted.name, &reach(snapshot, link)) {
         true => Ok(link),
         false => Err(beyond(caller, &link.hosted)),
     }
@@ -126,22 +126,38 @@ fn beyond(caller: &Caller, hosted: &Hosted) -> Problem {
     Problem::forbidden(format!("the key `{}` does not reach to zone {}", caller.who, hosted.name))
 }
 
-fn named<'s>(snapshot: &'s Snapshot, zone: &ZoneRef) -> Result<&'s Link, Problem> {
+fn named<'s>(snapshot: &'s Snapshot, caller: &Caller, zone: &ZoneRef) -> Result<&'s Link, Problem> {
     let linked = |link: &&Link| zone.network.as_ref().is_none_or(|network| network_names(snapshot, link).contains(&network.as_str()));
-    let mut links = snapshot.hosted().iter().filter(|link| *link.hosted.name == *zone.name).filter(linked);
-    let Some(link) = links.next() else { return Err(zones::edit::Refusal::NoZone(zone.to_string()).into()) };
-    let others: Vec<&Link> = links.collect();
-    if others.is_empty() {
-        return Ok(link);
+    let links: Vec<&Link> = snapshot.hosted().iter().filter(|link| *link.hosted.name == *zone.name).filter(linked).collect();
+    match links[..] {
+        [] => Err(zones::edit::Refusal::NoZone(zone.to_string()).into()),
+        [link] => Ok(link),
+        [first, ..] => {
+            // Those that the caller may not see are not named to it.
+            let seen = links.iter().filter(|link| caller.may_see(&link.hosted.name, &reach(snapshot, link)));
+            let network = |link: &&Link| network_names(snapshot, link).first().map(|name| name.to_string()).unwrap_or_default();
+            let networks: Vec<String> = seen.map(network).collect();
+            match networks.is_empty() {
+                true => Err(beyond(caller, &first.hosted)),
+                false => Err(zones::edit::Refusal::Ambiguous { name: zone.name.clone(), networks }.into()),
+            }
+        }
     }
-    let network = |link: &Link| network_names(snapshot, link).first().map(|name| name.to_string()).unwrap_or_default();
-    let networks = std::iter::once(link).chain(others).map(network).collect();
-    Err(zones::edit::Refusal::Ambiguous { name: zone.name.clone(), networks }.into())
 }
 
 /// Names of the networks that a zone is linked to.
 pub(super) fn network_names<'s>(snapshot: &'s Snapshot, link: &Link) -> Vec<&'s str> {
     link.networks.iter().map(|id| &*snapshot.network(*id).name).collect()
+}
+
+/// The networks whose clients are answered from a zone, as a key's scope counts them; none: all. Whoever may change what one network sees
+/// may not change what all of them see.
+pub(super) fn reach<'s>(snapshot: &'s Snapshot, link: &'s Link) -> Vec<&'s str> {
+    match &link.hosted.kept {
+        Some(kept) => kept.settings.networks.iter().map(String::as_str).collect(),
+        None if link.networks.len() == snapshot.networks().count() => Vec::new(),
+        None => network_names(snapshot, link),
+    }
 }
 
 /// A zone's data as whoever writes it sees it.
