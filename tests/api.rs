@@ -243,6 +243,14 @@ fn files_go_in_and_come_out_again() {
     let rest = |text: &str| text.lines().skip(2).map(String::from).collect::<Vec<_>>();
     assert_eq!(rest(&after.body), rest(&before.body));
     assert_ne!(serial(&after.body), serial(&before.body), "the serial went on");
+    // An SOA that is longer than the zone's, or shorter, with its TTL.
+    let ttl = before.body.lines().nth(1).unwrap().split(' ').nth(1).unwrap();
+    for server in ["a-name-server-with-a-name-that-is-rather-long.in-some-other-domain.contoso.test.", "a."] {
+        let file = format!("@ {ttl} IN SOA {server} hostmaster.contoso.test. 1 3600 300 2419200 10\nwww 60 IN A 10.0.0.3\n");
+        import(&mut api, "?mode=replace", &file).ok(200);
+        let soa = api.get("/v1/zones/contoso.test/rrsets/@/SOA").ok(200);
+        assert!(soa["records"][0].as_str().unwrap().starts_with(server), "{soa}");
+    }
 }
 
 #[test]

@@ -225,7 +225,8 @@ fn replace(zone: &Zone, mut sets: Vec<Change>, soa: Option<(Box<[u8]>, u32)>) ->
         let serial = if serial_rose(zone.serial(), given) { given } else { next_serial(zone.serial()) };
         rdata[at..at + 4].copy_from_slice(&serial.to_be_bytes());
         let old = zone.soa();
-        let is_same = old.ttl == ttl && old.rdata().next().is_some_and(|old| old[..at] == rdata[..at] && old[at + 4..] == rdata[at + 4..]);
+        let is_alike = |old: &[u8]| old.len() == rdata.len() && old[..at] == rdata[..at] && old[at + 4..] == rdata[at + 4..];
+        let is_same = old.ttl == ttl && old.rdata().next().is_some_and(is_alike);
         if !is_same || serial == given {
             sets.push(Change::set(&apex, rtype::SOA, ttl, [rdata]));
         }
