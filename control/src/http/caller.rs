@@ -122,7 +122,11 @@ pub(super) async fn identify(State(shared): State<Shared>, mut request: Request,
 
 fn of_remote(address: IpAddr, headers: &HeaderMap, uri: &Uri, keys: Option<&keys::Keys>) -> Result<Caller, Problem> {
     let Some(keys) = keys else {
-        // Loopback only: the configuration sees to that. Pages in a browser of this machine must not get in.
+        // The configuration sees to that, but of one that is read anew the addresses wait for a restart and the keys do not.
+        if !address.is_loopback() {
+            return Err(unknown("without `api.key-file` only this machine is answered"));
+        }
+        // Pages in a browser of this machine must not get in.
         refuse_browsers(headers, uri)?;
         return Ok(Caller { who: "local".into(), from: Some(address), rights: Rights::Admin });
     };
@@ -193,6 +197,15 @@ mod tests {
         ] {
             let headers = [(name.parse().unwrap(), value.parse().unwrap())].into_iter().collect();
             assert_eq!(key_of(&headers), key, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn without_keys_only_this_machine_gets_in() {
+        let headers: HeaderMap = [(header::HOST, "localhost".parse().unwrap())].into_iter().collect();
+        for (address, good) in [("127.0.0.1", true), ("::1", true), ("192.0.2.1", false), ("2001:db8::1", false)] {
+            let caller = of_remote(address.parse().unwrap(), &headers, &Uri::from_static("/v1/zones"), None);
+            assert_eq!(caller.map_err(|problem| problem.status.as_u16()).err(), (!good).then_some(401), "{address}");
         }
     }
 
