@@ -409,7 +409,9 @@ fn a_key_of_one_network_hears_nothing_of_the_others() {
         let unclear = put(&mut api, "twin.test");
         assert_eq!((unclear.status, unclear.body.contains("spoke")), (409, false), "{unclear:?}");
         // What fell back elsewhere, what is hosted and for whom is not told by what refuses to mend it.
-        for (name, network) in [("www.pair.test", None), ("x.privatelink.fhir.azurehealthcareapis.com", None), ("www.pair.test", Some("lab"))] {
+        for (name, network) in
+            [("www.pair.test", None), ("x.privatelink.fhir.azurehealthcareapis.com", None), ("www.pair.test", Some("lab"))]
+        {
             let body = json!({"name": name, "network": network, "addresses": ["10.0.0.1"]});
             let refused = api.send("POST", "/v1/fallbacks/create?dry_run=true", Some(&body));
             let words = format!("reaches to no zone that has a place for {name}");

@@ -160,7 +160,8 @@ fn write_sets(zone: &Zone, settings: &Settings, wanted: &Wanted, out: &mut Strin
 }
 
 fn write_set(owner: &NameBuf, rtype: u16, set: Option<&RrSet<'_>>, beside: Option<&Beside>, wanted: &Wanted, out: &mut String) {
-    let text = |rdata: &[u8]| beside.map_or_else(|| content::write(rtype, rdata), |beside| beside.text(rtype, rdata));
+    let written = beside.map(|beside| beside.written(rtype)).unwrap_or_default();
+    let text = |rdata: &[u8]| written.get(rdata).map_or_else(|| content::write(rtype, rdata), |text| (*text).to_owned());
     let served = set.iter().flat_map(|set| set.rdata()).map(|rdata| Record { content: text(rdata), disabled: false });
     let disabled = beside.filter(|_| !wanted.without_disabled).map_or(&[][..], |beside| &beside.disabled);
     let disabled = disabled.iter().map(|content| Record { content: content.clone(), disabled: true });

@@ -3,7 +3,7 @@
 //! A draft is the zone as the request wants it, RRset by RRset: what one operation leaves is what the next one sees. It ends as the changes
 //! of one edit, and as what is kept beside the records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 use zones::name::NameBuf;
@@ -14,6 +14,9 @@ use super::content::{self, Content};
 use super::fault::Fault;
 use super::read::Object;
 use super::settings::{Beside, Comment, Settings, set_key};
+
+/// Records of an RRset at most: of 12 octets each at least, more do not fit into a message.
+pub const MOST_RECORDS: usize = 65_535 / 12;
 
 /// One record of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,8 +75,9 @@ impl<'z> Draft<'z> {
     pub fn types_at(&self, owner: &NameBuf) -> Vec<u16> {
         let mut types: Vec<u16> = self.zone.into_iter().flat_map(|zone| zone.at(owner)).map(|set| set.rtype).collect();
         let prefix = format!("{owner} ");
-        types.extend(self.settings.beside.keys().filter_map(|key| type_code(key.strip_prefix(&prefix)?)));
-        types.extend(self.sets.keys().filter(|(name, _)| name.name() == *owner).map(|(_, rtype)| *rtype));
+        let beside = self.settings.beside.range(prefix.clone()..).map_while(|(key, _)| key.strip_prefix(&prefix));
+        types.extend(beside.filter_map(type_code));
+        types.extend(self.touched(owner));
         types.sort_unstable();
         types.dedup();
         types
@@ -115,11 +119,10 @@ impl<'z> Draft<'z> {
 
     fn check(&self, name: &NameBuf, rtype: u16, set: &Set, beside_what: &str) -> Result<(), Fault> {
         let kind = type_name(rtype);
-        for (at, record) in set.records.iter().enumerate() {
-            if set.records[..at].iter().any(|earlier| earlier.content.rdata == record.content.rdata) {
-                let content = record.text(rtype);
-                return Err(Fault::invalid(format!("Duplicate record in RRset {name} IN {kind} with content \"{content}\"")));
-            }
+        let mut seen = HashSet::with_capacity(set.records.len());
+        if let Some(twice) = set.records.iter().find(|record| !seen.insert(&record.content.rdata)) {
+            let content = twice.text(rtype);
+            return Err(Fault::invalid(format!("Duplicate record in RRset {name} IN {kind} with content \"{content}\"")));
         }
         if set.records.len() > 1 && matches!(rtype, rtype::CNAME | rtype::SOA | rtype::DNAME) {
             return Err(Fault::invalid(format!("RRset {name} IN {kind} has more than one record")));
@@ -143,9 +146,13 @@ impl<'z> Draft<'z> {
 
     /// Types at a name that are served or touched.
     fn types_of(&self, name: &NameBuf) -> impl Iterator<Item = u16> {
+        self.zone.into_iter().flat_map(|zone| zone.at(name)).map(|set| set.rtype).chain(self.touched(name))
+    }
+
+    /// Types at a name that are touched.
+    fn touched(&self, name: &NameBuf) -> impl Iterator<Item = u16> {
         let key = NameKey::of(name);
-        let touched = self.sets.range((key.clone(), 0)..=(key, u16::MAX)).map(|((_, rtype), _)| *rtype);
-        self.zone.into_iter().flat_map(|zone| zone.at(name)).map(|set| set.rtype).chain(touched)
+        self.sets.range((key.clone(), 0)..=(key, u16::MAX)).map(|((_, rtype), _)| *rtype)
     }
 }
 
@@ -176,9 +183,9 @@ pub fn stored(zone: Option<&Zone>, settings: &Settings, owner: &NameBuf, rtype: 
     let served = zone.and_then(|zone| zone.at(owner).find(|set| set.rtype == rtype));
     let nothing = Beside::default();
     let beside = settings.beside(owner, rtype).unwrap_or(&nothing);
+    let written = beside.written(rtype);
     let records = served.iter().flat_map(|set| set.rdata()).map(|rdata| {
-        let text = beside.text(rtype, rdata);
-        let written = (!beside.written.is_empty() && text != content::write(rtype, rdata)).then_some(text);
+        let written = written.get(rdata).map(|text| (*text).to_owned());
         Record { content: Content { rdata: rdata.into(), written }, disabled: false }
     });
     let disabled = beside.disabled.iter().filter_map(|text| Some(Record { content: content::read(rtype, text).ok()?, disabled: true }));
@@ -228,6 +235,9 @@ pub fn check_characters(text: &str, name: &NameBuf) -> Result<(), Fault> {
 /// The records of an RRset in a request; none: it says nothing of them.
 pub fn read_records(rrset: Object<'_>, owner: &NameBuf, rtype: u16, apex: &NameBuf) -> Result<Option<Vec<Record>>, Fault> {
     let Some(list) = rrset.list("records") else { return Ok(None) };
+    if list.len() > MOST_RECORDS {
+        return Err(too_many(owner, rtype));
+    }
     let read = |value: &Value| {
         let record = Object::of(value);
         let text = record.text("content")?;
@@ -240,6 +250,11 @@ pub fn read_records(rrset: Object<'_>, owner: &NameBuf, rtype: u16, apex: &NameB
         Ok(Record { content, disabled })
     };
     list.iter().map(read).collect::<Result<_, _>>().map(Some)
+}
+
+/// More than one message holds: refused before anything is made of them.
+pub fn too_many(owner: &NameBuf, rtype: u16) -> Fault {
+    Fault::invalid(format!("RRset {owner} IN {} has more than {MOST_RECORDS} records", type_name(rtype)))
 }
 
 /// The comments of an RRset in a request; none: it says nothing of them.

@@ -104,6 +104,9 @@ impl Patch {
                 What::Extend(ttl, record) => {
                     let set = draft.set(&owner, rtype);
                     if !set.records.iter().any(|known| known.content.rdata == record.content.rdata) {
+                        if set.records.len() >= draft::MOST_RECORDS {
+                            return Err(draft::too_many(&owner, rtype));
+                        }
                         set.ttl = ttl;
                         set.records.push(record);
                     }
@@ -158,5 +161,43 @@ pub fn serial_of(soa: &[u8]) -> u32 {
 pub fn set_serial(soa: &mut [u8], serial: u32) {
     if let Some(numbers) = soa.last_chunk_mut::<20>() {
         numbers[..4].copy_from_slice(&serial.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use zones::zone::ZoneBuilder;
+
+    use super::*;
+
+    fn address(number: usize) -> String {
+        format!("10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255)
+    }
+
+    fn patched(rrsets: &Value) -> Result<usize, Fault> {
+        let zone = ZoneBuilder::new(zones::name::WireName::parse("contoso.test").unwrap()).finish(1).unwrap().zone;
+        let patch = Patch::read(&json!({ "rrsets": rrsets }), &zone.apex().to_buf(), OffsetDateTime::UNIX_EPOCH)?;
+        let (changes, _) = patch.apply(&zone, &Settings::default(), OffsetDateTime::UNIX_EPOCH)?;
+        Ok(changes.iter().filter(|change| change.rtype == rtype::A).map(|change| change.rdata.len()).sum())
+    }
+
+    #[test]
+    fn more_records_than_a_message_holds_are_refused_before_they_are_compared() {
+        let record = |number| json!({ "content": address(number) });
+        let replace = |records: usize| {
+            let records: Vec<Value> = (0..records).map(record).collect();
+            json!([{ "name": "www.contoso.test.", "type": "A", "changetype": "REPLACE", "ttl": 60, "records": records }])
+        };
+        let extend =
+            |number| json!({ "name": "www.contoso.test.", "type": "A", "changetype": "EXTEND", "ttl": 60, "records": [record(number)] });
+        let too_many = Err(Fault::invalid("RRset www.contoso.test. IN A has more than 5461 records"));
+        assert_eq!(patched(&replace(2_000)), Ok(2_000));
+        assert_eq!(patched(&replace(5_462)), too_many);
+        assert_eq!(patched(&Value::from((0..5_462).map(extend).collect::<Vec<_>>())), too_many);
+        let twice = json!([{ "name": "www.contoso.test.", "type": "A", "changetype": "REPLACE", "ttl": 60, "records": [record(1), record(2), record(1)] }]);
+        assert!(
+            patched(&twice).unwrap_err().message.starts_with("Duplicate record in RRset www.contoso.test. IN A with content \"10.0.0.1\"")
+        );
     }
 }

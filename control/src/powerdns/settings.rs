@@ -1,13 +1,13 @@
 //! What this interface keeps of a zone beside its records: `powerdns` in [`ZoneSettings::extra`], in the zone's journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use zones::edit::ZoneSettings;
 use zones::name::NameBuf;
 use zones::text::rdata::type_name;
 
-use super::content::{self, Content};
+use super::content;
 use super::fault::Fault;
 use super::serial::Rule;
 
@@ -123,10 +123,10 @@ impl Beside {
         self.comments.is_empty() && self.disabled.is_empty() && self.written.is_empty()
     }
 
-    /// The text of a record: as it was written, where that is kept.
-    pub fn text(&self, rtype: u16, rdata: &[u8]) -> String {
-        let is_it = |text: &&String| content::read(rtype, text).is_ok_and(|content: Content| *content.rdata == *rdata);
-        self.written.iter().find(is_it).cloned().unwrap_or_else(|| content::write(rtype, rdata))
+    /// What was written of each record that is not kept in our writing, by its RDATA.
+    pub fn written(&self, rtype: u16) -> HashMap<Box<[u8]>, &str> {
+        let read = |text: &'_ String| content::read(rtype, text).ok().map(|content| content.rdata);
+        self.written.iter().filter_map(|text| Some((read(text)?, text.as_str()))).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! `/v1/zones/{zone}/rrsets`: records, RRset by RRset or many at once.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -247,6 +248,7 @@ pub(super) async fn patch(
         let old = find(zone, &name, rtype);
         conditions.hold("the RRset", old.as_ref().map(etag).as_deref())?;
         let mut records: Vec<Box<[u8]>> = old.iter().flat_map(|old| old.rdata()).map(Into::into).collect();
+        let remove: HashSet<Box<[u8]>> = remove.into_iter().collect();
         records.retain(|record| !remove.contains(record));
         records.extend(add);
         Ok(vec![Change::set(&name, rtype, patch.ttl.unwrap_or_else(|| old.map_or(DEFAULT_TTL, |old| old.ttl)), records)])
