@@ -83,6 +83,10 @@ async fn change(
     let found = find::find(control, id, caller)?;
     found.must_be_changeable(caller)?;
     check_kind(kind)?;
+    if matches!(kind, ALLOW_AXFR_FROM | ALSO_NOTIFY) {
+        // Who may have the zone and whom the server sends datagrams is more than its records.
+        super::must_be_admin(caller)?;
+    }
     let of_kind = kind.to_owned();
     let amend: Amend = Box::new(move |_, kept| {
         let mut settings = Settings::of(kept);

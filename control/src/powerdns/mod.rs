@@ -16,7 +16,7 @@
 //! | `GET`, `PATCH`, `PUT`, `DELETE /zones/{id}` | read; change RRsets (REPLACE, DELETE, EXTEND, PRUNE); settings, or all RRsets; give up |
 //! | `PUT /zones/{id}/notify`, `/axfr-retrieve`, `/rectify` | tells secondaries; transfers a secondary zone; nothing, for none is signed |
 //! | `GET /zones/{id}/export` | a zone file |
-//! | `/zones/{id}/metadata[/{kind}]` | ALLOW-AXFR-FROM, ALSO-NOTIFY, SOA-EDIT-API and `X-…` |
+//! | `/zones/{id}/metadata[/{kind}]` | SOA-EDIT-API and `X-…`; ALLOW-AXFR-FROM and ALSO-NOTIFY for an admin |
 //! | `GET /zones/{id}/cryptokeys` | none: zones are not signed here |
 //! | `GET /config`, `/statistics`, `/search-data` | what clients ask to know what is served; what is counted; a search with `*` and `?` |
 //! | `PUT /cache/flush` | forgets upstream data |

@@ -106,7 +106,10 @@ impl Transfers {
 
     /// Tells the secondaries of a zone, although nothing changed.
     pub fn tell(&self, zone: ZoneRef) {
-        self.tell.lock().unwrap_or_else(PoisonError::into_inner).push(zone);
+        let mut tell = self.tell.lock().unwrap_or_else(PoisonError::into_inner);
+        if !tell.contains(&zone) {
+            tell.push(zone); // as many as there are zones, however often it is asked for
+        }
     }
 
     /// Has a zone asked for at once; false: it is none that is transferred.
