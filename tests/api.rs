@@ -435,6 +435,19 @@ fn one_address_asks_no_more_often_than_the_rate_says() {
 }
 
 #[test]
+fn strangers_who_take_all_connections_leave_the_socket_free() {
+    let server = server("listen = '127.0.0.1:0'\nconnections = 1");
+    let hangs = std::net::TcpStream::connect(server.api_address()).unwrap();
+    let mut stranger = std::net::TcpStream::connect(server.api_address()).unwrap();
+    assert_eq!(server.local_api().get("/v1/zones").status, 200);
+    drop(hangs);
+    std::io::Write::write_all(&mut stranger, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    std::io::Read::read_exact(&mut stranger, &mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+#[test]
 fn the_socket_is_for_its_owner_and_group_and_goes_with_the_server() {
     use std::os::unix::fs::PermissionsExt;
     let server = server("");

@@ -22,6 +22,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tower_service::Service;
 
 use super::keys::Keys;
+use super::patience::Patient;
 use super::rate::Rate;
 use super::{Shared, tls};
 use crate::Control;
@@ -51,8 +52,8 @@ pub struct Http {
     addresses: Vec<SocketAddr>,
     socket: Option<(PathBuf, u64)>,
     stop: watch::Sender<bool>,
-    connections: Arc<Semaphore>,
-    most: usize,
+    /// Room for connections and how much there is, over TCP and over the socket.
+    rooms: [(Arc<Semaphore>, usize); 2],
 }
 
 /// Ends when the listener stops: for handlers that would go on for ever. Among the extensions of every request.
@@ -95,6 +96,10 @@ pub(super) enum Peer {
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Time for a body.
 pub(super) const BODY_TIME: Duration = Duration::from_secs(60);
+/// A client that takes nothing of an answer for so long is cut off.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Connections over the socket, beside `api.connections`: however many hang on TCP, who runs the server gets in.
+const SOCKET_CONNECTIONS: usize = 64;
 /// After an error of accept (no file descriptors, mostly).
 const PAUSE: Duration = Duration::from_millis(50);
 /// Threads: a change waits for the disk, not for them.
@@ -148,25 +153,30 @@ pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<Http, Str
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("api").enable_all().build();
     let runtime = runtime.map_err(failed)?;
     let (stop, stopping) = watch::channel(false);
-    let connections = Arc::new(Semaphore::new(api.connections));
+    let rooms = [api.connections, SOCKET_CONNECTIONS].map(|most| (Arc::new(Semaphore::new(most)), most));
     let router = super::router(Shared { control, settings: settings.clone() });
-    let serve = Serve { router, settings: settings.clone(), connections: connections.clone(), stopping: Stopping(stopping) };
+    let [tcp, local] = [0, 1].map(|room: usize| Serve {
+        router: router.clone(),
+        settings: settings.clone(),
+        connections: rooms[room].0.clone(),
+        stopping: Stopping(stopping.clone()),
+    });
     let _enter = runtime.enter();
     let mut addresses = Vec::new();
     for (address, listener) in bound.tcp {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-        runtime.spawn(serve.clone().accept_tcp(listener));
+        runtime.spawn(tcp.clone().accept_tcp(listener));
         addresses.push(address);
     }
     let mut socket = None;
     if let Some((path, listener)) = bound.socket {
         let listener = tokio::net::UnixListener::from_std(listener).map_err(failed)?;
-        runtime.spawn(serve.clone().accept_socket(listener));
+        runtime.spawn(local.accept_socket(listener));
         let inode = fs::symlink_metadata(&path).map(|metadata| metadata.ino()).map_err(failed)?;
         socket = Some((path, inode));
     }
     drop(_enter);
-    Ok(Http { runtime, settings, addresses, socket, stop, connections, most: api.connections })
+    Ok(Http { runtime, settings, addresses, socket, stop, rooms })
 }
 
 impl Http {
@@ -194,7 +204,11 @@ impl Http {
             let _ = fs::remove_file(path); // where the directory is not ours, the next start does it
         }
         let _ = self.stop.send(true); // nobody listens where nothing is bound
-        let idle = self.connections.acquire_many(u32::try_from(self.most).unwrap_or(u32::MAX));
+        let idle = async {
+            for (room, most) in &self.rooms {
+                let _ = room.acquire_many(u32::try_from(*most).unwrap_or(u32::MAX)).await; // never closed
+            }
+        };
         let _ = self.runtime.block_on(async { tokio::time::timeout(drain, idle).await }); // what is under way then is cut off
         self.runtime.shutdown_timeout(Duration::from_millis(100));
     }
@@ -301,7 +315,7 @@ impl Serve {
         });
         let mut http = hyper::server::conn::http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(64 << 10);
-        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let connection = http.serve_connection(TokioIo::new(Patient::new(stream, PATIENCE)), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,

@@ -19,6 +19,7 @@ mod caller;
 mod extract;
 mod keys;
 mod listen;
+mod patience;
 mod problem;
 mod rate;
 mod tls;
