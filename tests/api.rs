@@ -435,6 +435,30 @@ fn one_address_asks_no_more_often_than_the_rate_says() {
 }
 
 #[test]
+fn a_stream_ends_with_the_key_it_was_asked_with() {
+    let (secrets, file) = keys();
+    let config = format!("{CONFIG}[api]\nlisten = '127.0.0.1:0'\nkey-file = 'api.key'\n");
+    let server = Server::with(&[("postern.toml", &config), FILED, ("api.key", &file)]);
+    let [mut revoked, mut other] = [&secrets[0], &secrets[3]].map(|key| server.api(Some(key)));
+    let (said, ended) = std::sync::mpsc::channel();
+    let follow = |api: &mut Http| api.raw("GET", "/v1/fallbacks/stream", &[], "").expect("an end that is one");
+    std::thread::scope(|threads| {
+        let also_said = said.clone();
+        threads.spawn(move || said.send(("revoked", follow(&mut revoked))).unwrap());
+        threads.spawn(move || also_said.send(("other", follow(&mut other))).unwrap());
+        let mut reader = server.api(Some(&secrets[0]));
+        assert_eq!(reader.get("/v1/zones").status, 200);
+        let without: String = file.lines().filter(|line| !line.starts_with("key-read ")).map(|line| format!("{line}\n")).collect();
+        write_files(server.path(), &[("api.key", &without)]);
+        let (who, reply) = ended.recv_timeout(harness::PATIENCE).expect("one ends");
+        assert_eq!((who, matches!(reply.status, 200 | 401)), ("revoked", true), "{reply:?}");
+        assert!(ended.try_recv().is_err(), "the other goes on");
+        server.signal("TERM");
+        assert_eq!(ended.recv_timeout(harness::PATIENCE).expect("the other ends with the server").0, "other");
+    });
+}
+
+#[test]
 fn strangers_who_take_all_connections_leave_the_socket_free() {
     let server = server("listen = '127.0.0.1:0'\nconnections = 1");
     let hangs = std::net::TcpStream::connect(server.api_address()).unwrap();

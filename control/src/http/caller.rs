@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use zones::edit::{Author, Via, ZoneRef};
 
-use super::listen::Peer;
+use super::listen::{Peer, Settings};
 use super::problem::Problem;
 use super::{Shared, keys};
 use axum::http::StatusCode;
@@ -37,6 +37,15 @@ pub enum Rights {
     Records(Arc<[ZoneRef]>),
     /// To do everything.
     Admin,
+}
+
+/// Ends when the key that a request came with is good no longer: for handlers that would go on for ever. Among the extensions of every
+/// request.
+#[derive(Clone)]
+pub struct Revoked {
+    settings: Arc<Settings>,
+    key: Option<(keys::Hash, Rights)>,
+    is_local: bool,
 }
 
 /// Who asks, or why nobody is known to: for interfaces that refuse in a form of their own.
@@ -111,16 +120,43 @@ impl<S: Sync> FromRequestParts<S> for Identity {
 pub(super) async fn identify(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     let settings = shared.settings.now();
     let peer = request.extensions().get::<Peer>().cloned();
-    let identity = match peer {
-        Some(Peer::Local { user }) => Ok(Caller { who: user, from: None, rights: Rights::Admin }),
-        Some(Peer::Remote { address }) => of_remote(address, request.headers(), request.uri(), settings.keys.as_ref()),
+    let identity = match &peer {
+        Some(Peer::Local { user }) => Ok((Caller { who: user.clone(), from: None, rights: Rights::Admin }, None)),
+        Some(Peer::Remote { address }) => of_remote(*address, request.headers(), request.uri(), settings.keys.as_ref()),
         None => Err(unknown("it is not known where the request comes from")),
     };
+    let is_local = matches!(peer, Some(Peer::Local { .. }));
+    let (identity, key) = match identity {
+        Ok((caller, key)) => (Ok(caller), key),
+        Err(problem) => (Err(problem), None),
+    };
+    let key = key.zip(identity.as_ref().ok().map(|caller: &Caller| caller.rights.clone()));
+    request.extensions_mut().insert(Revoked { settings: shared.settings.clone(), key, is_local });
     request.extensions_mut().insert(Identity(identity));
     next.run(request).await
 }
 
-fn of_remote(address: IpAddr, headers: &HeaderMap, uri: &Uri, keys: Option<&keys::Keys>) -> Result<Caller, Problem> {
+impl Revoked {
+    /// Waits until the request would be refused.
+    pub async fn wait(&self) {
+        let mut changes = self.settings.changes();
+        loop {
+            let now = self.settings.now();
+            let is_good = match (&self.key, &now.keys) {
+                _ if self.is_local => true,
+                (None, keys) => keys.is_none(),
+                (Some((hash, rights)), Some(keys)) => keys.has(hash, rights),
+                (Some(_), None) => false,
+            };
+            if !is_good || changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Who it is, and what its key is known by.
+fn of_remote(address: IpAddr, headers: &HeaderMap, uri: &Uri, keys: Option<&keys::Keys>) -> Result<(Caller, Option<keys::Hash>), Problem> {
     let Some(keys) = keys else {
         // The configuration sees to that, but of one that is read anew the addresses wait for a restart and the keys do not.
         if !address.is_loopback() {
@@ -128,11 +164,11 @@ fn of_remote(address: IpAddr, headers: &HeaderMap, uri: &Uri, keys: Option<&keys
         }
         // Pages in a browser of this machine must not get in.
         refuse_browsers(headers, uri)?;
-        return Ok(Caller { who: "local".into(), from: Some(address), rights: Rights::Admin });
+        return Ok((Caller { who: "local".into(), from: Some(address), rights: Rights::Admin }, None));
     };
     let given = key_of(headers).ok_or_else(|| unknown("no key: send `Authorization: Bearer …` or `X-API-Key: …`"))?;
     let key = keys.find(given).ok_or_else(|| unknown("the key is not known"))?;
-    Ok(Caller { who: key.name.clone(), from: Some(address), rights: key.rights.clone() })
+    Ok((Caller { who: key.name.clone(), from: Some(address), rights: key.rights.clone() }, Some(key.hash())))
 }
 
 /// The key that a request carries.

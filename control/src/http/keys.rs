@@ -32,8 +32,11 @@ pub(super) struct Keys {
 pub(super) struct Key {
     pub name: Arc<str>,
     pub rights: Rights,
-    hash: [u8; SHA256_OUTPUT_LEN],
+    hash: Hash,
 }
+
+/// SHA-256 of a key.
+pub(super) type Hash = [u8; SHA256_OUTPUT_LEN];
 
 /// A file of keys that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +99,11 @@ impl Keys {
         Ok(Self { keys })
     }
 
+    /// True where there is such a key with these rights.
+    pub fn has(&self, hash: &Hash, rights: &Rights) -> bool {
+        self.keys.iter().any(|key| key.hash == *hash && key.rights == *rights) // both are ours: nothing to time
+    }
+
     /// The key that somebody gives.
     pub fn find(&self, given: &str) -> Option<&Key> {
         let hash = digest(&SHA256, given.as_bytes());
@@ -107,6 +115,13 @@ impl Keys {
             }
         }
         found
+    }
+}
+
+impl Key {
+    /// What it is known by.
+    pub fn hash(&self) -> Hash {
+        self.hash
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Stopping(watch::Receiver<bool>);
 pub(crate) struct Settings {
     now: ArcSwap<Now>,
     pub(super) rate: Rate,
+    /// Says that there are others.
+    changed: watch::Sender<()>,
 }
 
 /// The settings of the moment.
@@ -148,7 +150,8 @@ fn bind_socket(path: &Path, owner: Option<(u32, u32)>) -> io::Result<UnixListene
 
 /// Starts serving.
 pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<Http, String> {
-    let settings = Arc::new(Settings { now: ArcSwap::from_pointee(Now::read(api)?), rate: Rate::default() });
+    let settings =
+        Arc::new(Settings { now: ArcSwap::from_pointee(Now::read(api)?), rate: Rate::default(), changed: watch::Sender::new(()) });
     let failed = |error: io::Error| format!("cannot start the API: {error}");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("api").enable_all().build();
     let runtime = runtime.map_err(failed)?;
@@ -193,6 +196,7 @@ impl Http {
     /// Takes keys, certificates and bounds anew; where one cannot be read nothing changes.
     pub fn reconfigure(&self, api: &Api) -> Result<(), String> {
         self.settings.now.store(Arc::new(Now::read(api)?));
+        self.settings.changed.send_replace(());
         Ok(())
     }
 
@@ -224,6 +228,10 @@ impl Stopping {
 impl Settings {
     pub(super) fn now(&self) -> Arc<Now> {
         self.now.load_full()
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 }
 

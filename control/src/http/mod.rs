@@ -24,7 +24,7 @@ mod problem;
 mod rate;
 mod tls;
 
-pub use caller::{Caller, Identity, Rights};
+pub use caller::{Caller, Identity, Revoked, Rights};
 pub use extract::{Body, Path, Query, read, read_json};
 pub use keys::{BadKeys, NewKey, check as check_keys};
 pub use listen::{BindError, Bound, Http, Stopping, bind, start};

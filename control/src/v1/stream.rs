@@ -16,7 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::Refusals;
 use super::fallbacks::Filter;
 use crate::Control;
-use crate::http::{Caller, Problem, Query, Stopping};
+use crate::http::{Caller, Problem, Query, Revoked, Stopping};
 
 /// When the stream ends.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -41,6 +41,7 @@ pub(super) async fn stream(
     caller: Caller,
     State(control): State<Arc<Control>>,
     Extension(mut stopping): Extension<Stopping>,
+    Extension(revoked): Extension<Revoked>,
     Query(filter): Query<Filter>,
     Query(length): Query<Length>,
 ) -> Result<Response, Problem> {
@@ -49,6 +50,7 @@ pub(super) async fn stream(
     let mut events = control.recorder.watch();
     let (mut sender, body) = Channel::<Bytes, Infallible>::new(UNDER_WAY);
     tokio::spawn(async move {
+        let mut revoked = std::pin::pin!(revoked.wait());
         let mut left = length.limit;
         let mut keep_alive = tokio::time::interval(KEEP_ALIVE); // at once, at first: the reader sees that it is on
         while left != Some(0) {
@@ -64,6 +66,7 @@ pub(super) async fn stream(
                 },
                 _ = keep_alive.tick() => ":\n\n".into(),
                 () = stopping.wait() => break,
+                () = revoked.as_mut() => break, // it is no business of that key any more
             };
             if sender.send_data(line.into()).await.is_err() {
                 break; // the reader is gone
