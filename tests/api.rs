@@ -101,6 +101,7 @@ fn refusals_are_exact() {
         ("POST", "/v1/zones", &json_type, r#"{}"#, 422, "`name` or a `preset`"),
         ("POST", "/v1/zones", &json_type, r#"{"nam": "new.test"}"#, 422, "unknown field `nam`"),
         ("POST", "/v1/zones", &json_type, r#"{"name": "a..b"}"#, 422, "/name"),
+        ("POST", "/v1/zones", &json_type, r#"{"name": "new.test@hub"}"#, 422, "stand in `networks`"),
         ("POST", "/v1/zones", &json_type, r#"{"name": "new.test", "on_missing": "never"}"#, 422, "/on_missing"),
         ("PATCH", "/v1/zones/contoso.test", &json_type, r#"{"on_missing": "public"}"#, 409, "the configuration, line"),
         ("POST", "/v1/zones/contoso.test/import", &[("Content-Type", "image/png")], "x", 415, "text/plain"),
@@ -257,7 +258,13 @@ fn files_go_in_and_come_out_again() {
 fn zones_are_made_set_and_given_up() {
     let server = server("listen = '127.0.0.1:0'");
     let mut api = server.api(None);
-    let made = api.send("POST", "/v1/zones", Some(&json!({"preset": "azure-health-data-services", "networks": ["hub"]})));
+    let third = "privatelink.dicom.azurehealthcareapis.com";
+    api.send("POST", "/v1/zones", Some(&json!({"name": third}))).ok(201);
+    let preset = json!({"preset": "azure-health-data-services", "networks": ["hub"]});
+    assert_eq!(api.send("POST", "/v1/zones", Some(&preset)).status, 409);
+    assert_eq!(api.get("/v1/zones").ok(200)["zones"].as_array().unwrap().len(), 3, "one of a preset is there: none is made");
+    assert_eq!(api.send("DELETE", &format!("/v1/zones/{third}"), None).status, 204);
+    let made = api.send("POST", "/v1/zones", Some(&preset));
     assert_eq!((made.status, made.header("location")), (201, "/v1/zones/privatelink.azurehealthcareapis.com"));
     assert_eq!(made.json()["zones"].as_array().unwrap().len(), 4);
     let again = api.send("POST", "/v1/zones", Some(&json!({"preset": "azure-health-data-services"})));

@@ -205,8 +205,8 @@ pub enum Task {
     Edit(Edit, Answer<Done>),
     /// Change records and what interfaces keep beside them, as one.
     Amend(ZoneRef, Author, Amend, Answer<Done>),
-    /// Make a zone.
-    Create(NewZone, Author, Answer<Done>),
+    /// Make zones, all of them or none; what each came to, in their order.
+    Create(Vec<NewZone>, Author, Answer<Vec<Done>>),
     /// Give a zone up, with its journal. Not one that the configuration names.
     Remove(ZoneRef, Author, May, Answer<()>),
     /// Change what is kept beside the records.
@@ -342,7 +342,8 @@ impl Task {
     /// Says that it is not done.
     pub fn refuse(self, refusal: Refusal) {
         match self {
-            Self::Edit(_, answer) | Self::Amend(_, _, _, answer) | Self::Create(_, _, answer) => answer(Err(refusal)),
+            Self::Edit(_, answer) | Self::Amend(_, _, _, answer) => answer(Err(refusal)),
+            Self::Create(_, _, answer) => answer(Err(refusal)),
             Self::Remove(_, _, _, answer) | Self::Expire(_, _, answer) => answer(Err(refusal)),
             Self::Configure(_, _, _, answer) => answer(Err(refusal)),
         }

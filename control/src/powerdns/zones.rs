@@ -61,7 +61,7 @@ pub async fn create(
     let author = author(&caller);
     let network = zone.settings.networks.first().map_or(String::new(), |network| format!("@{network}"));
     let named = format!("{}.{network}", zone.settings.name);
-    control.ask(|answer| Task::Create(zone, author, answer)).await?;
+    control.ask(|answer| Task::Create(vec![zone], author, answer)).await?;
     let found = find::find(&control, &named, &caller)?;
     detail(StatusCode::CREATED, found, with_rrsets.then(Wanted::default)).await
 }

@@ -235,7 +235,10 @@ pub(super) async fn create(caller: Caller, State(control): State<Arc<Control>>, 
     let mut faults = Vec::new();
     let on_missing = policy(new.on_missing.as_deref(), &mut faults).unwrap_or(OnMissing::Public);
     let names: Vec<String> = match (&new.name, &new.preset) {
-        (Some(name), None) => vec![ZoneRef { network: None, ..ZoneRef::parse(name) }.name],
+        (Some(name), None) => match ZoneRef::parse(name) {
+            ZoneRef { name, network: None } => vec![name],
+            ZoneRef { network: Some(_), .. } => return Err(invalid("/name", "the networks of a new zone stand in `networks`".into())),
+        },
         (None, Some(preset)) => match config::preset_zones(preset) {
             Some(zones) => zones.iter().map(|zone| zone.to_string()).collect(),
             None => return Err(invalid("/preset", format!("there is no preset `{preset}`"))),
@@ -253,26 +256,15 @@ pub(super) async fn create(caller: Caller, State(control): State<Arc<Control>>, 
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    let mut made: Vec<ZoneRef> = Vec::new();
-    for name in names {
-        let settings =
-            ZoneSettings { name, networks: new.networks.clone(), on_missing, declared: false, extra: serde_json::Map::default() };
-        let zone = ZoneRef { name: settings.name.clone(), network: settings.networks.first().cloned() };
-        let create = Made { settings, records: std::mem::take(&mut records) };
-        let author = caller.author(Via::Api);
-        if let Err(refusal) = control.ask(|answer| Task::Create(create, author, answer)).await {
-            for zone in made {
-                // It was made a moment ago and has nothing in it: that it cannot be taken away again is worth no second refusal.
-                let author = caller.author(Via::Api);
-                let _ = control.ask(|answer| Task::Remove(zone, author, Box::new(|_| Ok(())), answer)).await;
-            }
-            return Err(refusal.into());
-        }
-        made.push(zone);
-    }
+    let settings =
+        |name| ZoneSettings { name, networks: new.networks.clone(), on_missing, declared: false, extra: serde_json::Map::default() };
+    let all = names.into_iter().map(|name| Made { settings: settings(name), records: std::mem::take(&mut records) }).collect();
+    let author = caller.author(Via::Api);
+    let made = control.ask(|answer| Task::Create(all, author, answer)).await?;
     let state = control.state.load_full();
     let zones: Vec<Zone> = made
         .iter()
+        .map(|done| ZoneRef { name: done.name.to_string(), network: done.networks.first().cloned() })
         .filter_map(|zone| hosted(&state.snapshot, &caller, &zone.to_string()).ok())
         .map(|link| Zone::of(&control, &state.snapshot, link))
         .collect();

@@ -81,8 +81,9 @@ impl Store {
                     self.stage_or_refuse(wanted, answer, &mut staged, &mut committed);
                 }
                 Task::Create(new, author, answer) => {
-                    let made = self.create(new, &author, &mut committed.report);
-                    committed.answers.push(Box::new(move |generation| answer(made.map(|done| Done { generation, ..done }))));
+                    let made = self.create_all(new, &author, &mut committed.report);
+                    let served = |made: Vec<Done>, generation| made.into_iter().map(|done| Done { generation, ..done }).collect();
+                    committed.answers.push(Box::new(move |generation| answer(made.map(|made| served(made, generation)))));
                 }
                 Task::Remove(zone, author, may, answer) => {
                     let removed = self.remove(&zone, &author, may, &mut committed.report);
@@ -260,7 +261,29 @@ impl Store {
         }
     }
 
-    fn create(&mut self, new: NewZone, author: &Author, report: &mut Report) -> Result<Done, Refusal> {
+    /// Where one of them cannot be made, those that were are taken away again: nobody saw them.
+    fn create_all(&mut self, new: Vec<NewZone>, author: &Author, report: &mut Report) -> Result<Vec<Done>, Refusal> {
+        let before = self.slots.len();
+        let made: Result<Vec<Done>, Refusal> = new.into_iter().map(|new| self.create(new)).collect();
+        match &made {
+            Ok(_) => {
+                for slot in &self.slots[before..] {
+                    audit(author, &slot.name, &slot.networks, slot.zone.as_ref().map_or(0, |zone| zone.serial()), "zone created");
+                    report.zones.push(slot.report(Outcome::Loaded));
+                }
+            }
+            Err(_) => {
+                for mut slot in self.slots.drain(before..) {
+                    if let Some(Err(error)) = slot.owned.as_mut().map(|owned| owned.journal.remove()) {
+                        tracing::error!(zone = &*slot.name, "the zone is not made, and comes with the next start all the same: {error}");
+                    }
+                }
+            }
+        }
+        made
+    }
+
+    fn create(&mut self, new: NewZone) -> Result<Done, Refusal> {
         let NewZone { settings, records } = new;
         let settings = ZoneSettings { declared: false, ..settings };
         let slot = self.slot_of(&settings)?;
@@ -273,10 +296,8 @@ impl Store {
         let owned = Owned::create(path, settings, zone).map_err(|error| Refusal::Journal(error.to_string()))?;
         let warnings = owned::lint_changes(&records, self.context.clients.as_deref());
         let zone = owned.latest.clone();
-        audit(author, &slot.name, &slot.networks, zone.serial(), "zone created");
         let difference = Difference::whole(&zone, true);
         let slot = Slot { owned: Some(owned), zone: Some(zone.clone()), ..slot };
-        report.zones.push(slot.report(Outcome::Loaded));
         let (name, networks) = (slot.name.clone(), slot.networks.clone());
         self.slots.push(slot);
         Ok(Done { name, networks, before: zone.clone(), after: zone, difference, change: None, warnings, generation: 0 })

@@ -326,7 +326,7 @@ fn zones_are_made_configured_and_removed_and_survive_restarts_and_reloads() {
     let (mut store, _) = open(directory.path(), text);
     let create = |store: &mut Store, settings: ZoneSettings, records: &[&str]| {
         let records = records.iter().map(|text| change(text)).collect();
-        run(store, |answer| Task::Create(NewZone { settings, records }, author(), answer))
+        run(store, |answer| Task::Create(vec![NewZone { settings, records }], author(), answer))
     };
     create(&mut store, settings(ZONE, &["hub"]), &["ws A 10 10.20.1.4"]).unwrap();
     for (wrong, said) in [
@@ -338,6 +338,12 @@ fn zones_are_made_configured_and_removed_and_survive_restarts_and_reloads() {
         let refusal = create(&mut store, wrong, &[]).unwrap_err().to_string();
         assert!(refusal.contains(said), "{refusal}");
     }
+    // Several are made together, or none of them: not even until the next start.
+    let journals = || fs::read_dir(directory.path().join("state/zones")).unwrap().count();
+    let several = ["a.test", "b.test", ZONE, "c.test"].map(|name| NewZone { settings: settings(name, &["hub"]), records: Vec::new() });
+    let refusal = run(&mut store, |answer| Task::Create(several.to_vec(), author(), answer)).unwrap_err();
+    assert!(refusal.to_string().contains("is hosted already"), "{refusal}");
+    assert_eq!((store.current().hosted().len(), journals()), (1, 1));
     let set = run(&mut store, |answer| {
         let change: Configure = Box::new(|settings| {
             settings.extra.insert("kind".into(), "Native".into());
