@@ -242,22 +242,27 @@ impl Store {
             if let Err(error) = owned.journal.settle().and_then(|()| owned.compact_aside()) {
                 tracing::error!(zone = &*slot.name, "the journal goes on as it is: {error}");
             }
+            let is_changed = done.iter().any(|(_, done, _)| done.change.is_some());
             for (author, done, answer) in done {
                 match &done.change {
                     Some(change) => {
                         owned.history.push(change.clone());
                         audit(&author, &slot.name, &slot.networks, done.after.serial(), &done.difference.to_string());
                     }
+                    // That a primary was heard is kept, and nobody's decision.
+                    None if author.via == Via::Transfer => {}
                     None => audit(&author, &slot.name, &slot.networks, done.after.serial(), "settings changed"),
                 }
                 committed.answers.push(Box::new(move |generation| answer(Ok(Done { generation, ..done }))));
             }
             slot.zone = Some(owned.served(now));
             slot.hosted = None;
-            slot.state.changed = Some(std::time::SystemTime::now());
-            slot.note(None);
-            let report = slot.report(Outcome::Changed(difference));
-            committed.report.zones.push(report);
+            if is_changed {
+                slot.state.changed = Some(std::time::SystemTime::now());
+            }
+            let recovered = slot.note(None);
+            let outcome = if is_changed { Some(Outcome::Changed(difference)) } else { recovered };
+            committed.report.zones.extend(outcome.map(|outcome| slot.report(outcome)));
         }
     }
 

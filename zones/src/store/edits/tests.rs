@@ -567,3 +567,26 @@ fn a_copy_keeps_the_serial_of_its_primary_when_the_bounds_of_ttls_change() {
     drop(store);
     assert!(served(&open(directory.path(), &bounded).0, "ws").is_empty());
 }
+
+#[test]
+fn a_primary_that_has_nothing_newer_makes_the_source_good_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path(), SECONDARY);
+    transferred(&mut store, &["ws A 10 10.20.1.4"], 1).unwrap();
+    let state = |store: &Store| store.current().hosted()[0].hosted.source.state();
+    let before = state(&store);
+    let (reply, answers) = std::sync::mpsc::channel();
+    let amend: Amend = Box::new(|_, settings| {
+        settings.extra.insert(crate::edit::TRANSFERRED.into(), 2.into());
+        Ok(Vec::new())
+    });
+    let author = Author { via: Via::Transfer, ..author() };
+    let task = Task::Amend(ZoneRef::parse(ZONE), author, amend, Box::new(move |done| reply.send(done).unwrap()));
+    let committed = store.commit([task].into(), Instant::now());
+    assert!(committed.report.zones.is_empty(), "nothing to tell");
+    committed.answer();
+    answers.recv().unwrap().unwrap();
+    let after = state(&store);
+    assert!(after.last_success > before.last_success && after.is_good());
+    assert_eq!(after.changed, before.changed);
+}
