@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Json;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zones::edit::{Done, Edit, Refusal, Via, ZoneRef};
@@ -75,9 +78,10 @@ impl Conditions {
     /// `If-Match` and `If-None-Match` (RFC 9110 section 13.1).
     pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let text = |name: HeaderName| -> Result<Option<String>, Problem> {
-            let Some(value) = headers.get(&name) else { return Ok(None) };
-            let bad = |_| Problem::new(axum::http::StatusCode::BAD_REQUEST, format!("`{name}` cannot be read"));
-            value.to_str().map(|text| Some(text.to_owned())).map_err(bad)
+            let bad = |_| Problem::new(StatusCode::BAD_REQUEST, format!("`{name}` cannot be read"));
+            // A list may come in several lines (RFC 9110 section 5.3).
+            let lines: Vec<&str> = headers.get_all(&name).iter().map(HeaderValue::to_str).collect::<Result<_, _>>().map_err(bad)?;
+            Ok(Some(lines.join(", ")).filter(|_| !lines.is_empty()))
         };
         Ok(Self { matches: text(header::IF_MATCH)?, none_matches: text(header::IF_NONE_MATCH)? })
     }
@@ -85,6 +89,7 @@ impl Conditions {
     /// Refuses unless they hold of what has this tag; none: it does not exist.
     pub fn hold(&self, what: &str, etag: Option<&str>) -> Result<(), Refusal> {
         let has = |list: &str, tag: &str| list.split(',').map(str::trim).any(|one| one == "*" || one == tag);
+        let has_weakly = |list: &str, tag: &str| list.split(',').any(|one| has(one.trim().trim_start_matches("W/"), tag));
         let is = |tag: Option<&str>| tag.map_or_else(|| "is not there".into(), |tag| format!("is {tag}"));
         let rcode = if etag.is_some() { 7 } else { 8 }; // YXRRSET, NXRRSET (RFC 2136 section 2.2)
         if let Some(list) = &self.matches
@@ -93,11 +98,30 @@ impl Conditions {
             return Err(Refusal::Precondition { message: format!("`If-Match: {list}`: {what} {}", is(etag)), rcode });
         }
         if let Some(list) = &self.none_matches
-            && etag.is_some_and(|tag| has(list, tag))
+            && etag.is_some_and(|tag| has_weakly(list, tag))
         {
             return Err(Refusal::Precondition { message: format!("`If-None-Match: {list}`: {what} {}", is(etag)), rcode });
         }
         Ok(())
+    }
+}
+
+/// Marks an answer whose tag is that of the zone's records, while the answer says more: a client that has the tag has not the answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SaysMore;
+
+/// Sends nothing again to a client that has it: `If-None-Match` of GET and HEAD (RFC 9110 section 13.1.2).
+pub(super) async fn unless_known(request: Request, next: Next) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let wanted = is_read.then(|| Conditions::of(request.headers()).ok()).flatten();
+    let response = next.run(request).await;
+    let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
+    let is_known = wanted.is_some_and(|wanted| Conditions { matches: None, ..wanted }.hold("", tag).is_err());
+    match response.headers().get(header::ETAG) {
+        Some(tag) if is_known && response.status() == StatusCode::OK && response.extensions().get::<SaysMore>().is_none() => {
+            (StatusCode::NOT_MODIFIED, [(header::ETAG, tag.clone())]).into_response()
+        }
+        _ => response,
     }
 }
 
@@ -194,8 +218,15 @@ mod tests {
             ("if-none-match", "*", None, true),
             ("if-none-match", "*", Some("\"a\""), false),
             ("if-none-match", "\"b\"", Some("\"a\""), true),
+            // One weak tag is enough not to be the same, and not enough to be (section 8.8.3.2).
+            ("if-match", "W/\"a\"", Some("\"a\""), false),
+            ("if-none-match", "\"b\", W/\"a\"", Some("\"a\""), false),
         ] {
             assert_eq!(of(name, value).hold("it", tag).is_ok(), good, "{name}: {value} of {tag:?}");
         }
+        let lines = [(header::IF_MATCH, HeaderValue::from_static("\"b\"")), (header::IF_MATCH, HeaderValue::from_static("\"a\""))];
+        let mut headers = HeaderMap::new();
+        lines.into_iter().for_each(|(name, value)| drop(headers.append(name, value)));
+        assert!(Conditions::of(&headers).unwrap().hold("it", Some("\"a\"")).is_ok(), "a list may come in several lines");
     }
 }

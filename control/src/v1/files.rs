@@ -237,7 +237,7 @@ fn replace(zone: &Zone, mut sets: Vec<Change>, soa: Option<(Box<[u8]>, u32)>) ->
 /// Writes a zone as a zone file.
 #[utoipa::path(get, path = "/v1/zones/{zone}/export", operation_id = "export", tag = "records",
     params(("zone" = String, Path, description = "The zone.", example = "contoso.test")),
-    responses((status = 200, body = String, content_type = "text/dns"), Refusals))]
+    responses((status = 200, body = String, content_type = "text/dns"), (status = 304, description = "The client has it: `If-None-Match` names its tag."), Refusals))]
 pub(super) async fn export(caller: Caller, State(control): State<Arc<Control>>, Path(zone): Path<String>) -> Result<Response, Problem> {
     let state = control.state.load_full();
     let zone = data(&hosted(&state.snapshot, &caller, &zone)?.hosted)?.clone();

@@ -63,6 +63,7 @@ impl utoipa::Modify for Keys {
 /// The routes, and the document that describes them.
 pub(crate) fn routes() -> Router<Shared> {
     let (router, document) = described();
+    let router = router.layer(axum::middleware::from_fn(change::unless_known));
     let document = Arc::new(document);
     router.route("/v1/openapi.json", axum::routing::get(async move || Json(document.as_ref().clone())))
 }

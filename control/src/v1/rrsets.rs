@@ -99,7 +99,7 @@ const LARGEST_PAGE: usize = 10_000;
 
 /// Lists the RRsets of a zone.
 #[utoipa::path(get, path = "/v1/zones/{zone}/rrsets", operation_id = "list_rrsets", tag = "records",
-    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), Filter), responses((status = 200, body = RrSets), Refusals))]
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), Filter), responses((status = 200, body = RrSets), (status = 304, description = "The client has it: `If-None-Match` names its tag."), Refusals))]
 pub(super) async fn list(
     caller: Caller,
     State(control): State<Arc<Control>>,
@@ -175,7 +175,7 @@ fn read_cursor(zone: &Zone, cursor: &str) -> Result<NameBuf, Problem> {
 #[utoipa::path(get, path = "/v1/zones/{zone}/rrsets/{name}/{type}", operation_id = "show_rrset", tag = "records",
     params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), ("name" = String, Path, description = "Owner.", example = "www"),
         ("type" = String, Path, description = "Type.", example = "A")),
-    responses((status = 200, body = RrSet, headers(("ETag" = String))), Refusals))]
+    responses((status = 200, body = RrSet, headers(("ETag" = String))), (status = 304, description = "The client has it: `If-None-Match` names its tag."), Refusals))]
 pub(super) async fn show(
     caller: Caller,
     State(control): State<Arc<Control>>,

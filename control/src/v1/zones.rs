@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use config::model::{OnMissing, Source};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,7 +15,7 @@ use zones::snapshot::{Link, Snapshot, Writer, ZoneState};
 use zones::zone::{Change, DEFAULT_TTL};
 
 use super::Refusals;
-use super::change::Conditions;
+use super::change::{Conditions, SaysMore};
 use super::records::{data, hosted, network_names, owner, rdata, reach, rtype, zone_etag};
 use crate::Control;
 use crate::http::{Body, Caller, Fault, Path, Problem, Query};
@@ -222,7 +222,7 @@ pub(super) async fn show(caller: Caller, State(control): State<Arc<Control>>, Pa
     let link = hosted(&state.snapshot, &caller, &zone)?;
     let body = Json(Zone::of(&control, &state.snapshot, link));
     Ok(match data(&link.hosted) {
-        Ok(zone) => ([(header::ETAG, zone_etag(zone))], body).into_response(),
+        Ok(zone) => ([(header::ETAG, zone_etag(zone))], Extension(SaysMore), body).into_response(),
         Err(_) => body.into_response(),
     })
 }
