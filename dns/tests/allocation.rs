@@ -63,7 +63,7 @@ impl Server {
         let state = Arc::new(ArcSwap::from_pointee(world.state()));
         let clock = Clock::start();
         let resolver = Resolver::start(state.clone(), clock, 10, runtime.handle().clone(), None).unwrap();
-        let service = Service { state, clock, resolver: resolver.submitter(), recorder, handler: None };
+        let service = Service { state, clock, resolver: resolver.submitter(), recorder, handler: None, handled: Default::default() };
         let options = UdpOptions { read_timeout: Some(Duration::from_secs(10)), ..UdpOptions::default() };
         let socket = Arc::new(bind_udp("127.0.0.1:0".parse().unwrap(), &options).unwrap());
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -125,6 +125,10 @@ fn a_handler_gets_whole_messages_of_each_kind_and_its_answer_goes_back() {
     assert!(echo.seen.lock().unwrap().is_empty());
     let totals = running.gauges().totals();
     assert_eq!((totals.handed_over, totals.handler_busy), (10, 0));
+    // What handlers answer is counted like all else, by RCODE and type, where it came in.
+    let (noerror, notimp, refused) = (totals.by_rcode()[0], totals.by_rcode()[4], totals.by_rcode()[5]);
+    assert_eq!((noerror, notimp, refused, totals.questions_by_type()[15]), (10 + 2, 3 * 2, 2, 4));
+    assert_eq!(running.gauges().listeners(false, false).by_rcode()[0], 5 + 1);
 }
 
 #[test]

@@ -245,7 +245,10 @@ impl Desk {
                 buffer
             }
             Answered::Later => match coming.recv().await {
-                Some(answer) => answer,
+                Some(answer) => {
+                    request.is_counted_already(); // by the resolver
+                    answer
+                }
                 None => return,
             },
             Answered::Never => return,

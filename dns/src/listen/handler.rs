@@ -5,16 +5,19 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use sockets::Outbox;
 use tokio::sync::mpsc;
 
 use super::{Service, Transport};
 use crate::clock::Now;
-use crate::counters::{Counters, Event};
+use crate::counters::{self, Counters, Event, Source};
 use crate::resolver::ReplyTo;
+use crate::wire::message::read_name;
 use crate::wire::question::Question;
-use crate::wire::rtype;
+use crate::wire::{HEADER, rtype};
 
 /// Takes messages that are not the path's.
 pub trait Handler: Send + Sync + fmt::Debug {
@@ -53,6 +56,26 @@ pub struct Request {
     pub received: Now,
     /// None: answered.
     reply: Option<ReplyTo>,
+    counters: Arc<Counters>,
+    /// Its answer, or the first message of it, was counted.
+    is_counted: AtomicBool,
+}
+
+/// Where answers of handlers are counted, by transport and family: handlers have threads of their own.
+#[derive(Debug, Clone)]
+pub struct Handled([Arc<Counters>; 4]);
+
+impl Default for Handled {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counters::shared()))
+    }
+}
+
+impl Handled {
+    /// Those of a transport and family.
+    pub fn of(&self, is_stream: bool, is_v6: bool) -> &Arc<Counters> {
+        &self.0[usize::from(is_stream) * 2 + usize::from(is_v6)]
+    }
 }
 
 /// The client takes no answers any more.
@@ -83,12 +106,42 @@ const PARTS: usize = 2;
 
 impl Request {
     /// A message as it came in.
-    pub fn new(kind: Kind, packet: &[u8], client: SocketAddr, transport: Transport, received: Now, reply: ReplyTo) -> Box<Self> {
-        Box::new(Self { kind, packet: packet.to_vec(), client, transport, received, reply: Some(reply) })
+    pub fn new(
+        kind: Kind,
+        packet: &[u8],
+        client: SocketAddr,
+        transport: Transport,
+        received: Now,
+        reply: ReplyTo,
+        handled: &Handled,
+    ) -> Box<Self> {
+        let counters = handled.of(transport == Transport::Stream, client.is_ipv6()).clone();
+        let (packet, reply, is_counted) = (packet.to_vec(), Some(reply), AtomicBool::new(false));
+        Box::new(Self { kind, packet, client, transport, received, reply, counters, is_counted })
+    }
+
+    /// Its answer is one that the path or the resolver made, and counted.
+    pub fn is_counted_already(&self) {
+        self.is_counted.store(true, Relaxed);
+    }
+
+    /// Counts an answer, or the first message of one that has several.
+    fn count(&self, message: &[u8]) {
+        if message.len() < HEADER || self.is_counted.swap(true, Relaxed) {
+            return;
+        }
+        // The type of an UPDATE or a NOTIFY is that of its zone: no question for records.
+        let qtype = || {
+            let at = read_name(&self.packet, HEADER).ok()?.1;
+            Some(u16::from_be_bytes([*self.packet.get(at)?, *self.packet.get(at + 1)?]))
+        };
+        let rtype = if matches!(self.kind, Kind::Transfer | Kind::Signed) { qtype().unwrap_or(0) } else { 0 };
+        self.counters.answer(counters::Kind::new(rtype, Source::Server), message);
     }
 
     /// Sends the one answer there is.
     pub fn answer(mut self, message: &[u8]) {
+        self.count(message);
         match self.reply.take() {
             Some(ReplyTo::Tcp(connection)) => connection.answer(message),
             Some(ReplyTo::Udp { socket, local }) => {
@@ -104,6 +157,7 @@ impl Request {
     ///
     /// For streams: over UDP there is only one answer.
     pub async fn send(&self, message: Vec<u8>) -> Result<(), Gone> {
+        self.count(&message);
         match &self.reply {
             Some(ReplyTo::Tcp(connection)) => connection.parts.send(message).await.map_err(|_| Gone),
             _ => Err(Gone),

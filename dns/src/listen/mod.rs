@@ -23,7 +23,7 @@ pub mod packet_cache;
 pub mod tcp;
 pub mod udp;
 
-use handler::{Handler, Later, Request, hand_over, kind_of_opcode, kind_of_question};
+use handler::{Handled, Handler, Later, Request, hand_over, kind_of_opcode, kind_of_question};
 use packet_cache::Reusable;
 use tcp::{Answered, Answerer};
 
@@ -40,6 +40,8 @@ pub struct Service {
     pub recorder: Arc<Recorder>,
     /// Who takes what is not the path's, if there is somebody.
     pub handler: Option<Arc<dyn Handler>>,
+    /// Where its answers are counted.
+    pub handled: Handled,
 }
 
 /// Octets over a stream at most.
@@ -124,7 +126,7 @@ impl Service {
             Err(NotAQuestion::Declined(mut declined)) if client.port() != 0 && state.access.admits(client.ip()) => {
                 let kind = (declined.rcode == rcode::NOTIMP).then(|| kind_of_opcode(packet)).flatten();
                 if let Some((handler, kind)) = self.taker(kind) {
-                    let request = Request::new(kind, &packet[..length], client, transport, now, way_back());
+                    let request = Request::new(kind, &packet[..length], client, transport, now, way_back(), &self.handled);
                     if hand_over(handler, request, counters) {
                         return Answered::Later;
                     }
@@ -151,7 +153,7 @@ impl Service {
         if manners::is_unusual(&question) {
             let kind = kind_of_question(&question, || tsig(&packet[..length], &question).is_some());
             if let Some((handler, kind)) = self.taker(kind) {
-                let request = Request::new(kind, &packet[..length], client, transport, now, way_back());
+                let request = Request::new(kind, &packet[..length], client, transport, now, way_back(), &self.handled);
                 if hand_over(handler, request, counters) {
                     return Answered::Later;
                 }

@@ -400,7 +400,7 @@ mod tests {
         }
         let (message, later) = session.echo.later.lock().unwrap().remove(0);
         let client = "10.20.0.7:5353".parse().unwrap();
-        Request::new(Kind::Transfer, &message, client, Transport::Stream, Now(0), ReplyTo::Tcp(later))
+        Request::new(Kind::Transfer, &message, client, Transport::Stream, Now(0), ReplyTo::Tcp(later), &Default::default())
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ pub struct Gauges {
     resolver: thread::Gauges,
 }
 
-/// Counters of one worker, or of all connections to one address.
+/// Counters of one worker, of all connections to one address, or of answers that handlers gave.
 #[derive(Debug)]
 pub struct Listener {
     /// TCP, not UDP.

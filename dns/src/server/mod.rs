@@ -23,7 +23,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::fallback::Recorder;
-use crate::listen::handler::Handler;
+use crate::listen::handler::{Handled, Handler};
 use crate::listen::tcp::{self, Connections};
 use crate::listen::udp::Worker;
 use crate::listen::{Service, Streams};
@@ -78,7 +78,8 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name("tcp").enable_all().build()?;
         let state = assembly.state.clone();
         let resolver = Resolver::start(state.clone(), clock, config.limits.pending, runtime.handle().clone(), Some(recorder.clone()))?;
-        let service = Service { state, clock, resolver: resolver.submitter(), recorder, handler };
+        let handled = Handled::default();
+        let service = Service { state, clock, resolver: resolver.submitter(), recorder, handler, handled: handled.clone() };
         let stop_workers = Arc::new(AtomicBool::new(false));
         let (mut workers, mut listeners, mut vitals) = (Vec::new(), Vec::new(), vec![resolver.gauges().vital]);
         for (address, sockets) in bound.addresses.iter().zip(bound.udp) {
@@ -105,6 +106,11 @@ impl Server {
                 let _alive = alive;
                 accepting.await;
             });
+        }
+        for (is_stream, is_v6) in [(false, false), (false, true), (true, false), (true, true)] {
+            if listeners.iter().any(|listener| (listener.is_stream, listener.is_v6) == (is_stream, is_v6)) {
+                listeners.push(Listener { is_stream, is_v6, counters: handled.of(is_stream, is_v6).clone() });
+            }
         }
         let gauges = Gauges::new(listeners, vitals, connections.clone(), resolver.gauges());
         let addresses = bound.addresses;
