@@ -80,7 +80,7 @@ fn problems(args: &CheckArgs) -> (Option<Config>, Vec<Diagnostic>) {
 
 /// What is wrong with the sources of the zones. They are read as at start; nothing of them is kept.
 fn in_zones(config: &Config) -> Vec<Diagnostic> {
-    let (store, _, report) = Store::open(config, config.azure.clone());
+    let (store, _, report) = Store::open(config);
     let mut problems: Vec<Diagnostic> = report.problems.into_iter().map(of_record).collect();
     // A source that cannot be opened at all has no line of its own: it is told at its `[[zone]]`.
     let mut without_data: Vec<(u32, &str, Vec<&str>)> = Vec::new();

@@ -124,7 +124,7 @@ impl Up {
             let file = config.fallback.file.as_deref().unwrap_or(Path::new("")).display();
             format!("error: cannot write the fallback record to {file}: {error}")
         })?;
-        let (store, snapshot, report) = Store::open(config, config.azure.clone());
+        let (store, snapshot, report) = Store::open(config);
         report.log();
         if strict && report.has_errors() {
             return Err("error: a zone's source is bad, and the server is strict: not started".into());
@@ -137,10 +137,7 @@ impl Up {
         }
         let live = Arc::new(Mutex::new(Live::new(config.clone(), server, writer, logging, inbox.clone())));
         let on_event = live.clone();
-        let files = [&config.path, &config.server.zone_table, &config.api.key_file, &config.api.certificate];
-        let files = files.into_iter().chain([&config.api.private_key, &config.api.client_ca]);
-        let beside: Vec<PathBuf> = files.flatten().cloned().collect();
-        let watch = Watch::start(store, &beside, Box::new(move |store, event| live::lock(&on_event).on_event(store, event)))
+        let watch = Watch::start(store, Box::new(move |store, event| live::lock(&on_event).on_event(store, event)))
             .map_err(|error| format!("error: cannot watch for changes: {error}"))?;
         let watch = Arc::new(watch);
         let (control, standing, streams) = {

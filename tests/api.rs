@@ -453,6 +453,26 @@ fn one_address_asks_no_more_often_than_the_rate_says() {
 }
 
 #[test]
+fn a_file_of_keys_that_a_reload_names_is_watched_like_the_first_one() {
+    let (secrets, file) = keys();
+    let config = |name: &str| format!("{CONFIG}[api]\nlisten = '127.0.0.1:0'\nkey-file = '{name}'\n");
+    let server = Server::with(&[("postern.toml", &config("one.key")), FILED, ("one.key", &file)]);
+    let without = |scope: &str| file.lines().filter(|line| !line.contains(scope)).map(|line| format!("{line}\n")).collect::<String>();
+    let status = |key: &str| server.api(Some(key)).get("/v1/zones").status;
+    write_files(server.path(), &[("two.key", &without("key-read ")), ("postern.toml", &config("two.key"))]);
+    eventually("the other file counts", || (status(&secrets[0]) == 401).then_some(()));
+    assert_eq!(status(&secrets[3]), 200);
+    write_files(server.path(), &[("two.key", &without("key-admin "))]);
+    eventually("it is read again", || (status(&secrets[3]) == 401).then_some(()));
+    // The first one is nobody's business any more.
+    let seen = server.log().len();
+    write_files(server.path(), &[("one.key", "nonsense\n")]);
+    write_files(server.path(), &[("two.key", &file)]);
+    eventually("all are back", || (status(&secrets[3]) == 200).then_some(()));
+    assert!(!server.log()[seen..].iter().any(|line| line.contains("one.key")), "{:?}", server.log());
+}
+
+#[test]
 fn a_stream_ends_with_the_key_it_was_asked_with() {
     let (secrets, file) = keys();
     let config = format!("{CONFIG}[api]\nlisten = '127.0.0.1:0'\nkey-file = 'api.key'\n");

@@ -49,6 +49,15 @@ pub struct Config {
     pub settings: Vec<Setting>,
 }
 
+impl Config {
+    /// Files beside the sources of zones: where one of them changes, all is read again.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let api = &self.api;
+        let files = [&self.path, &self.server.zone_table, &api.key_file, &api.certificate, &api.private_key, &api.client_ca];
+        files.into_iter().flatten().cloned().collect()
+    }
+}
+
 /// `[server]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {

@@ -50,6 +50,8 @@ pub struct Store {
     slots: Vec<Slot>,
     units: Vec<Unit>,
     networks: Vec<model::Network>,
+    /// Files that the configuration names beside them.
+    beside: Vec<PathBuf>,
     context: Context,
     current: Arc<Snapshot>,
     /// Snapshots that somebody may still hold.
@@ -97,14 +99,15 @@ struct Context {
 
 impl Store {
     /// Reads every source once. A bad one is in the report, its zones have no data, and everything else serves.
-    pub fn open(config: &Config, table: Arc<Table>) -> (Self, Arc<Snapshot>, Report) {
-        let state = config.server.state.clone();
+    pub fn open(config: &Config) -> (Self, Arc<Snapshot>, Report) {
+        let (state, table) = (config.server.state.clone(), config.azure.clone());
         let context = Context { table, poll: config.server.poll, settle: config.server.settle, clients: None, state };
         let current = Arc::new(SnapshotBuilder::new().build());
         let mut store = Self {
             slots: Vec::new(),
             units: Vec::new(),
             networks: Vec::new(),
+            beside: Vec::new(),
             context,
             current,
             old: Vec::new(),
@@ -148,6 +151,8 @@ impl Store {
         self.keep_ttl_bounds(&mut report);
         (self.context.poll, self.context.settle) = (config.server.poll, config.server.settle);
         self.context.clients = lint::networks(config).map(Arc::new);
+        self.beside = config.files();
+        self.context.table = config.azure.clone(); // by which the sources are read anew, below
         self.units = Unit::all(&self.slots, std::mem::take(&mut self.units));
         report.merge(self.held.take().unwrap_or_default());
         report.merge(self.read(Instant::now(), Look::Now));
@@ -176,6 +181,11 @@ impl Store {
             state: &slot.state,
             zone: slot.zone.as_ref(),
         })
+    }
+
+    /// Files that the configuration names beside the sources.
+    pub fn beside(&self) -> &[PathBuf] {
+        &self.beside
     }
 
     /// Files and directories that the sources consist of, there or not: what to watch.

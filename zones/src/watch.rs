@@ -75,9 +75,9 @@ pub(crate) enum Message {
 }
 
 impl Watch {
-    /// Starts watching the sources of `store` and the files `beside` (the configuration), whose content is as it should be by now.
-    pub fn start(store: Store, beside: &[PathBuf], callback: Callback) -> io::Result<Self> {
-        Self::start_with(store, beside, callback, true)
+    /// Starts watching the sources of `store` and the files beside them (the configuration), whose content is as it should be by now.
+    pub fn start(store: Store, callback: Callback) -> io::Result<Self> {
+        Self::start_with(store, callback, true)
     }
 
     /// Looks now, without waiting for files to stand still, and gives what was found; the callback has been called when this returns.
@@ -116,17 +116,12 @@ impl Watch {
         answer.recv().ok()
     }
 
-    fn start_with(store: Store, beside: &[PathBuf], callback: Callback, with_events: bool) -> io::Result<Self> {
+    fn start_with(store: Store, callback: Callback, with_events: bool) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(COMMANDS);
         let interests = Arc::new(Mutex::new(Interests::default()));
         let happened = Arc::new(AtomicBool::new(false));
         let notifier = if with_events { notifier(sender.clone(), happened.clone(), interests.clone()) } else { None };
-        let mut beside: Vec<Input> = beside.iter().map(|path| Input::new(path.clone(), Format::Auto, None)).collect();
-        for input in &mut beside {
-            if let Seen::Changed(content) = input.look(Instant::now(), Look::Now, Duration::ZERO) {
-                input.judged(&content, &[]);
-            }
-        }
+        let beside = store.beside().iter().map(|path| known(path)).collect();
         let waiting = Arc::new(Waiting::new(store.meter().clone()));
         let (watched, failed) = (HashMap::new(), HashSet::new());
         let mut watcher =
@@ -262,8 +257,21 @@ impl Looker {
         again
     }
 
+    /// Looks from now on at the files beside the sources that the configuration of the moment names.
+    fn follow(&mut self) {
+        if self.beside.iter().map(|input| input.path.as_path()).eq(self.store.beside().iter().map(PathBuf::as_path)) {
+            return;
+        }
+        let mut old = std::mem::take(&mut self.beside);
+        for path in self.store.beside() {
+            let place = old.iter().position(|input| input.path.as_path() == path);
+            self.beside.push(place.map_or_else(|| known(path), |place| old.swap_remove(place)));
+        }
+    }
+
     /// Watches what there is to watch by now; true where that is more than before, so that a look is due.
     fn watch(&mut self) -> bool {
+        self.follow();
         let Some(notifier) = &mut self.notifier else { return false };
         let mut wanted = Interests::default();
         for path in self.store.paths() {
@@ -305,6 +313,15 @@ impl Looker {
         *self.interests.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
         added
     }
+}
+
+/// A file whose content is as it should be.
+fn known(path: &Path) -> Input {
+    let mut input = Input::new(path.to_owned(), Format::Auto, None);
+    if let Seen::Changed(content) = input.look(Instant::now(), Look::Now, Duration::ZERO) {
+        input.judged(&content, &[]);
+    }
+    input
 }
 
 /// Directories to watch, and which names in them matter.

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use config::azure::Table;
 use postern_zones::lookup::Lookup;
 use postern_zones::name::NameBuf;
 use postern_zones::record::Severity;
@@ -43,7 +42,7 @@ fn serve(files: &[(&str, &str)]) -> (Arc<Snapshot>, Report) {
     }
     let text = "[[zone]]\npreset = 'azure-health-data-services'\ndirectory = 'zones'\n";
     let config = config::parse(text, &directory.path().join("postern.toml")).unwrap().config;
-    let (_, snapshot, report) = Store::open(&config, Table::shared());
+    let (_, snapshot, report) = Store::open(&config);
     (snapshot, report)
 }
 

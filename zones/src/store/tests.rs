@@ -25,7 +25,7 @@ impl Site {
             fs::write(directory.path().join(name), text).unwrap();
         }
         let config = parse(config, directory.path());
-        let (store, _, report) = Store::open(&config, Table::shared());
+        let (store, _, report) = Store::open(&config);
         Self { directory, store, report, now: Instant::now(), settle: config.server.settle }
     }
 
@@ -508,4 +508,15 @@ fn an_export_of_a_zone_is_served_as_it_is() {
     site.write("zones/contoso.test.zone", &export.replace("10.20.1.4", "10.20.1.5"));
     let report = site.look();
     assert_eq!((report.problems.len(), site.a("ws.contoso.test")), (0, "10.20.1.5".into()), "its serial never moves: no warning");
+}
+
+#[test]
+fn a_zone_table_that_a_reload_names_tells_what_a_source_means() {
+    let zone = "[[zone]]\nname = 'privatelink.widgets.contoso.com'\nfile = 'endpoint.json'\n";
+    let endpoint = r#"{"customDnsConfigs": [{"fqdn": "a.widgets.contoso.com", "ipAddresses": ["10.0.0.1"]}]}"#;
+    let table = r#"[{"service": "Widgets", "zones": ["privatelink.widgets.contoso.com"], "forward": ["widgets.contoso.com"]}]"#;
+    let mut site = Site::new(zone, &[("endpoint.json", endpoint), ("table.json", table)]);
+    assert_ne!(site.a("a.privatelink.widgets.contoso.com"), "10.0.0.1");
+    site.reconfigure(&format!("[server]\nzone-table = 'table.json'\n{zone}"));
+    assert_eq!(site.a("a.privatelink.widgets.contoso.com"), "10.0.0.1");
 }

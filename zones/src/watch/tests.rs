@@ -2,8 +2,6 @@
 
 use std::sync::mpsc::{Receiver as Inbox, channel};
 
-use config::azure::Table;
-
 use super::*;
 use crate::lookup::Lookup;
 use crate::name::NameBuf;
@@ -31,7 +29,7 @@ impl Site {
         );
         fs::write(&path, &text).unwrap();
         let config = config::parse(&text, &path).unwrap().config;
-        let (store, snapshot, _) = Store::open(&config, Table::shared());
+        let (store, snapshot, _) = Store::open(&config);
         let current = Arc::new(Mutex::new(snapshot));
         let (sender, files) = channel();
         let shared = current.clone();
@@ -40,7 +38,7 @@ impl Site {
             Event::Edited(snapshot, _) => *shared.lock().unwrap() = snapshot,
             Event::File(path) => sender.send(path).unwrap(),
         };
-        let watch = Watch::start_with(store, &[path], Box::new(callback), with_events).unwrap();
+        let watch = Watch::start_with(store, Box::new(callback), with_events).unwrap();
         Self { directory, watch, current, files }
     }
 

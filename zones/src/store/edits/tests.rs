@@ -22,7 +22,7 @@ fn config(state: &Path, text: &str) -> Config {
 
 fn open(state: &Path, text: &str) -> (Store, Report) {
     let config = config(state, text);
-    let (store, _, report) = Store::open(&config, config.azure.clone());
+    let (store, _, report) = Store::open(&config);
     (store, report)
 }
 
