@@ -153,6 +153,7 @@ impl Up {
                     gauges,
                     streams: streams.clone(),
                     transfers: Transfers::new(),
+                    vitals: Default::default(),
                     host,
                 }),
                 standing,

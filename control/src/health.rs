@@ -5,7 +5,30 @@
 //! reload was refused; but then the last good data goes on serving, and to take the server out of service for it, with all others that
 //! read the same files, would do what a bad file must never do. `/ready?strict` says no there too.
 
+use std::sync::{Mutex, PoisonError};
+
+use dns::vital::{Alive, Vital};
+
 use crate::Control;
+
+/// Tasks that run for as long as the server does: those that take connections and messages, and that keep transfers.
+#[derive(Debug, Default)]
+pub struct Vitals(Mutex<Vec<Vital>>);
+
+impl Vitals {
+    /// One of this name, which takes what is given with it.
+    pub fn begin(&self, name: &str) -> Alive {
+        let (vital, alive) = Vital::new(name);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(vital);
+        alive
+    }
+
+    /// Names of those that have ended.
+    fn ended(&self) -> Vec<String> {
+        let vitals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        vitals.iter().filter(|vital| !vital.runs()).map(|vital| vital.name.to_string()).collect()
+    }
+}
 
 /// What is not as it should be, one line each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +49,8 @@ impl Control {
         let vitals = self.gauges.ended().chain(self.recorder.vital().filter(|vital| !vital.runs()));
         let mut ended: Vec<String> = vitals.map(|vital| vital.name.to_string()).collect();
         ended.extend((!self.host.is_watching()).then(|| "watch".into()));
+        ended.extend(self.vitals.ended());
+        ended.extend(self.transfers.ended().into_iter().map(|zone| format!("transfer {zone}")));
         if is_stopping {
             health.failing.push("stopping".into()); // threads end by then as they should
         } else {
@@ -53,5 +78,25 @@ impl Health {
     /// Everything, the worst first.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.failing.iter().chain(&self.degraded).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_ended_is_named() {
+        let vitals = Vitals::default();
+        let (api, messages) = (vitals.begin("api 127.0.0.1:8053"), vitals.begin("messages"));
+        assert!(vitals.ended().is_empty());
+        let panicked = std::thread::spawn(move || {
+            let _alive = messages;
+            panic!("as a task may");
+        });
+        assert!(panicked.join().is_err());
+        assert_eq!(vitals.ended(), ["messages"]);
+        drop(api);
+        assert_eq!(vitals.ended().len(), 2);
     }
 }

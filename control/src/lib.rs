@@ -43,6 +43,8 @@ pub struct Control {
     pub streams: Arc<Streams>,
     /// Zones that come from other servers, and who is told when ours change.
     pub transfers: Arc<transfer::Transfers>,
+    /// What the interfaces themselves need to run.
+    pub vitals: health::Vitals,
     /// The program.
     pub host: Arc<dyn Host>,
 }

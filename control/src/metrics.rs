@@ -3,7 +3,7 @@
 //! | page | |
 //! |---|---|
 //! | `/metrics` | everything that is counted: [`table`] |
-//! | `/health`, `/livez` | 200 while every thread runs |
+//! | `/health`, `/livez` | 200 while every thread runs, and every task that takes connections, messages or transfers |
 //! | `/ready`, `/readyz` | 200 while it should be asked, with what is not as it should be; 503 else, and with `?strict` wherever something is wrong |
 //!
 //! They are on the listener of `[metrics]`, and on that of the API.

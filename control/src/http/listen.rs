@@ -157,7 +157,7 @@ pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<Http, Str
     let runtime = runtime.map_err(failed)?;
     let (stop, stopping) = watch::channel(false);
     let rooms = [api.connections, SOCKET_CONNECTIONS].map(|most| (Arc::new(Semaphore::new(most)), most));
-    let router = super::router(Shared { control, settings: settings.clone() });
+    let router = super::router(Shared { control: control.clone(), settings: settings.clone() });
     let [tcp, local] = [0, 1].map(|room: usize| Serve {
         router: router.clone(),
         settings: settings.clone(),
@@ -168,13 +168,21 @@ pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<Http, Str
     let mut addresses = Vec::new();
     for (address, listener) in bound.tcp {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-        runtime.spawn(tcp.clone().accept_tcp(listener));
+        let (serve, alive) = (tcp.clone(), control.vitals.begin(&format!("api {address}")));
+        runtime.spawn(async move {
+            let _alive = alive;
+            serve.accept_tcp(listener).await;
+        });
         addresses.push(address);
     }
     let mut socket = None;
     if let Some((path, listener)) = bound.socket {
         let listener = tokio::net::UnixListener::from_std(listener).map_err(failed)?;
-        runtime.spawn(local.accept_socket(listener));
+        let alive = control.vitals.begin("api socket");
+        runtime.spawn(async move {
+            let _alive = alive;
+            local.accept_socket(listener).await;
+        });
         let inode = fs::symlink_metadata(&path).map(|metadata| metadata.ino()).map_err(failed)?;
         socket = Some((path, inode));
     }

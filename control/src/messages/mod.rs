@@ -132,8 +132,15 @@ impl Messages {
     pub fn start(control: Arc<Control>, inbox: Arc<Inbox>, waiting: Waiting, streams: Arc<Streams>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("messages").enable_all().build()?;
         let desk = Arc::new(Desk { control: control.clone(), inbox, streams, hinted: AtomicU64::new(0) });
-        runtime.spawn(control.transfers.clone().run(control));
-        runtime.spawn(serve(desk, waiting.0));
+        let [transfers, messages] = ["transfers", "messages"].map(|name| control.vitals.begin(name));
+        runtime.spawn(async move {
+            let _alive = transfers;
+            control.transfers.clone().run(control).await;
+        });
+        runtime.spawn(async move {
+            let _alive = messages;
+            serve(desk, waiting.0).await;
+        });
         Ok(Self { runtime })
     }
 

@@ -52,8 +52,12 @@ pub fn start(bound: Bound, control: Arc<Control>) -> io::Result<Metrics> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("metrics").enable_all().build()?;
     let _enter = runtime.enter();
     let listener = tokio::net::TcpListener::from_std(listener)?;
+    let alive = control.vitals.begin("metrics");
     let router = super::routes().with_state(control);
-    runtime.spawn(accept(listener, router));
+    runtime.spawn(async move {
+        let _alive = alive;
+        accept(listener, router).await;
+    });
     drop(_enter);
     Ok(Metrics { runtime: Some(runtime), address })
 }

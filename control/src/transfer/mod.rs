@@ -104,6 +104,12 @@ impl Transfers {
         }
     }
 
+    /// Zones whose task has ended, which none should.
+    pub fn ended(&self) -> Vec<String> {
+        let kept = self.secondaries.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().filter(|kept| kept.task.is_finished()).map(|kept| kept.wanted.zone.to_string()).collect()
+    }
+
     /// Tells the secondaries of a zone, although nothing changed.
     pub fn tell(&self, zone: ZoneRef) {
         let mut tell = self.tell.lock().unwrap_or_else(PoisonError::into_inner);
