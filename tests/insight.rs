@@ -276,6 +276,61 @@ fn shells_get_completion_of_every_command() {
         let output = run(&["completion", shell]);
         let script = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success());
+/// Holds a value to its schema: the keys that are described and no others, each of its type.
+fn fits(value: &Value, schema: &Value, document: &Value, at: &str) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return fits(value, document.pointer(reference.trim_start_matches('#')).expect(reference), document, at);
+    }
+    if let Some(several) = schema["oneOf"].as_array() {
+        let wanted = several.iter().find(|one| (one["type"] == "null") == value.is_null());
+        return fits(value, wanted.unwrap_or_else(|| panic!("{at}: {value}")), document, at);
+    }
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let is_named = schema["type"] == kind || schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(|one| one == kind));
+    assert!(is_named, "{at} is {kind}, described as {schema}");
+    value.as_array().into_iter().flatten().for_each(|item| fits(item, &schema["items"], document, &format!("{at}[]")));
+    if let Some(object) = value.as_object() {
+        let described = schema["properties"].as_object().unwrap_or_else(|| panic!("{at} is a free object"));
+        object.iter().for_each(|(key, value)| {
+            fits(value, described.get(key).unwrap_or_else(|| panic!("{at}.{key} is not described")), document, &format!("{at}.{key}"));
+        });
+        for key in schema["required"].as_array().into_iter().flatten() {
+            assert!(object.contains_key(key.as_str().unwrap()), "{at} lacks {key}");
+        }
+        assert_eq!(object.len(), schema["required"].as_array().map_or(0, Vec::len), "{at}: all keys are always there");
+    }
+}
+
+#[test]
+fn explanations_are_what_the_document_says() {
+    let scene = Scene::new("", &[]);
+    scene.make_health_zones();
+    let mut api = scene.server.api(None);
+    let document = api.get("/v1/openapi.json").ok(200);
+    let schema = &document["paths"]["/v1/explain"]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+    let mut seen = Value::Null;
+    for (question, part) in [
+        ("name=www.contoso.test", "/ask/name"),
+        ("name=www.contoso.test&ask=true", "/answer/rcode"),
+        ("name=www.contoso.test", "/hops/0/cache/what"),
+        (&*format!("name={FHIR3}&ask=true"), "/fallback/mend/what"),
+        (&*format!("name={FHIR3}"), "/hops/1/zone/name"),
+        ("name=www.contoso.test", "/hops/0/route/suffix"),
+    ] {
+        seen = api.get(&format!("/v1/explain?client=127.0.0.1&{question}")).ok(200);
+        fits(&seen, schema, &document, "explained");
+        assert!(seen.pointer(part).is_some_and(Value::is_string), "{question} shows {part}: {seen}");
+    }
+    assert!(seen.is_object());
+}
+
         for word in ["fallbacks", "explain", "dry-run"] {
             assert!(script.contains(word), "{shell} lacks {word}");
         }

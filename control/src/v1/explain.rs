@@ -7,7 +7,6 @@ use axum::Json;
 use axum::extract::State;
 use dns::explain::{BadQuestion, Explanation, question};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::Refusals;
 use super::rrsets::bad_parameter;
@@ -33,20 +32,16 @@ pub(super) struct Asked {
 }
 
 /// A question with its answer and why.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub(super) struct Explained {
     /// The question was asked and answered.
     asked: bool,
-    /// `name`, `type`, `client`, `network`, `admitted`, `recursion`, `generation`; `hops`: each name on the way with its `zone`, `route`,
-    /// `cache`, who decided and what was said; `ask`: what must be asked upstream first; `answer`; `fallback`: the line of the fallback
-    /// record, with what would mend it.
     #[serde(flatten)]
-    #[schema(value_type = Object)]
     explanation: Explanation,
 }
 
 /// Explains what a client gets for a question: every name, zone, route and cache entry on the way.
-#[utoipa::path(get, path = "/v1/explain", operation_id = "explain", tag = "insight", params(Asked), responses((status = 200, body = Explained), Refusals))]
+#[utoipa::path(get, path = "/v1/explain", operation_id = "explain", tag = "insight", params(Asked), responses((status = 200, body = described::Explained), Refusals))]
 pub(super) async fn explain(
     caller: Caller,
     State(control): State<Arc<Control>>,
@@ -64,4 +59,178 @@ pub(super) async fn explain(
     let now = control.streams.service.clock.now();
     let explanation = dns::explain::explain(&message, client, &state, now, reply.as_deref()).map_err(refused)?;
     Ok(Json(Explained { asked: reply.is_some(), explanation }))
+}
+
+/// [`Explained`] as the document describes it: the types themselves are the path's, which knows no HTTP. A test holds a real answer to it.
+#[allow(dead_code)] // read by the description alone
+mod described {
+    use utoipa::ToSchema;
+
+    /// A question with its answer and why. Names are lower case and have no final dot.
+    #[derive(ToSchema)]
+    pub struct Explained {
+        /// The question was asked and answered.
+        asked: bool,
+        /// The name asked.
+        name: String,
+        /// The type asked.
+        r#type: String,
+        /// Who asks.
+        client: String,
+        /// The client's network.
+        network: String,
+        /// The client may query at all.
+        admitted: bool,
+        /// The client may have recursion.
+        recursion: bool,
+        /// Generation of the data that was looked at.
+        generation: u64,
+        /// The names that the answer goes over, in order.
+        hops: Vec<ExplainedHop>,
+        /// What must be asked upstream before there is an answer; null: nothing.
+        #[schema(required = true)]
+        ask: Option<ExplainedAsk>,
+        /// What the client gets; null: something must be asked first.
+        #[schema(required = true)]
+        answer: Option<ExplainedAnswer>,
+        /// The line that would stand in the fallback record; null: the answer does not fall back.
+        #[schema(required = true)]
+        fallback: Option<FallbackLine>,
+    }
+
+    /// One name on the way.
+    #[derive(ToSchema)]
+    pub struct ExplainedHop {
+        /// The name.
+        name: String,
+        /// The private zone of the client's network that it lies in.
+        #[schema(required = true)]
+        zone: Option<ExplainedZone>,
+        /// The route that would be asked for it.
+        #[schema(required = true)]
+        route: Option<ExplainedRoute>,
+        /// What the cache holds of it for this question.
+        #[schema(required = true)]
+        cache: Option<ExplainedCache>,
+        /// Who said what comes next: `zone`, `upstream`, `zone-table`, or `nobody` where the answer waits for an upstream.
+        decided_by: String,
+        /// What was said, in words.
+        said: String,
+        /// The name that it leads to.
+        #[schema(required = true)]
+        leads_to: Option<String>,
+    }
+
+    /// A private zone on the way.
+    #[derive(ToSchema)]
+    pub struct ExplainedZone {
+        /// Apex.
+        name: String,
+        /// SOA serial; null: it has no data.
+        #[schema(required = true)]
+        serial: Option<u32>,
+        /// What happens to a name that it lacks: `public`, `nxdomain` or `servfail`.
+        on_missing: String,
+        /// The file its records stand in, where there is one.
+        #[schema(required = true)]
+        file: Option<String>,
+        /// Why it has no data.
+        #[schema(required = true)]
+        unavailable: Option<String>,
+        /// A route has a longer suffix than the zone, so that the zone does not speak here.
+        passed_over: bool,
+    }
+
+    /// A route on the way.
+    #[derive(ToSchema)]
+    pub struct ExplainedRoute {
+        /// Its suffix.
+        suffix: String,
+        /// Who is asked.
+        upstreams: Vec<String>,
+        /// It leads back to this server and is not asked.
+        to_self: bool,
+    }
+
+    /// A cache entry on the way.
+    #[derive(ToSchema)]
+    pub struct ExplainedCache {
+        /// `set`, `alias`, `no-data`, `nxdomain` or `failure`.
+        what: String,
+        /// Seconds that are left of its TTL; 0: it is stale.
+        ttl: u32,
+        /// It is past its TTL.
+        stale: bool,
+        /// Who said it.
+        upstream: String,
+    }
+
+    /// What must be asked.
+    #[derive(ToSchema)]
+    pub struct ExplainedAsk {
+        /// QNAME.
+        name: String,
+        /// QTYPE.
+        r#type: String,
+        /// Who is asked.
+        upstreams: Vec<String>,
+    }
+
+    /// A message as the client gets it.
+    #[derive(ToSchema)]
+    pub struct ExplainedAnswer {
+        /// RCODE.
+        rcode: String,
+        /// AA: all of it is ours.
+        authoritative: bool,
+        /// Something in it is past its TTL, or was derived from the zone table.
+        stale: bool,
+        /// Records of the answer section, presentation form.
+        answer: Vec<String>,
+        /// Records of the authority section.
+        authority: Vec<String>,
+        /// Extended errors (RFC 8914): code and text.
+        errors: Vec<String>,
+    }
+
+    /// A line of the fallback record.
+    #[derive(ToSchema)]
+    pub struct FallbackLine {
+        /// When (RFC 3339, UTC).
+        time: String,
+        /// Who asked.
+        client: String,
+        /// The client's network.
+        network: String,
+        /// The name asked.
+        name: String,
+        /// The type asked.
+        r#type: String,
+        /// The private-link name that had no private answer.
+        private: String,
+        /// The private zone it lies in; empty where none is known.
+        zone: String,
+        /// Why.
+        reason: String,
+        /// What the client got.
+        action: String,
+        /// The name asked and the name each alias leads to.
+        chain: Vec<String>,
+        /// The addresses given.
+        addresses: Vec<String>,
+        /// Some address given is a public one; null where none was given.
+        #[schema(required = true)]
+        public: Option<bool>,
+        /// Who said it, where somebody was asked.
+        #[schema(required = true)]
+        upstream: Option<String>,
+        /// RCODE given.
+        rcode: String,
+        /// TTL of what was given, seconds.
+        ttl: u32,
+        /// How to mend it.
+        mend: super::super::fallbacks::Mend,
+        /// Fallbacks of the same network, name, type and reason since the line before that were not written.
+        folded: u64,
+    }
 }

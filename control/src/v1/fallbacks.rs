@@ -102,12 +102,14 @@ struct Fallback {
 
 /// What would give a name its private answer.
 #[derive(Debug, Serialize, ToSchema)]
-struct Mend {
+pub(super) struct Mend {
     /// What to do.
     what: String,
     /// The record line but for the address; null where a line does not help.
+    #[schema(required = true)]
     record: Option<String>,
     /// The file it belongs in, where there is one.
+    #[schema(required = true)]
     file: Option<String>,
 }
 
