@@ -21,6 +21,7 @@ pub enum Command {
     Fallbacks(crate::fallbacks::FallbacksArgs),
     Status(crate::status::StatusArgs),
     Cache(crate::cache::CacheArgs),
+    Config(crate::configuration::ConfigArgs),
     Reload(crate::reload::ReloadArgs),
     Key(crate::key::KeyArgs),
     Completion(crate::completion::CompletionArgs),

@@ -11,6 +11,7 @@ mod check;
 mod cli;
 mod client;
 mod completion;
+mod configuration;
 mod explain;
 mod fallbacks;
 mod healthcheck;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Fallbacks(args) => fallbacks::run(args),
         Command::Status(args) => status::run(args),
         Command::Cache(args) => cache::run(args),
+        Command::Config(args) => configuration::run(args),
         Command::Reload(args) => reload::run(args),
         Command::Key(args) => key::run(args),
         Command::Completion(args) => completion::run(args),

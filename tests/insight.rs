@@ -264,18 +264,18 @@ fn the_configuration_tells_the_line_of_each_value_and_no_secret() {
     assert_eq!((&of("cache", "max-ttl")["value"], &of("cache", "max-ttl")["line"]), (&json!("'1h'"), &json!(line("max-ttl"))));
     assert_eq!((&of("cache", "min-ttl")["value"].is_string(), &of("cache", "min-ttl")["line"]), (&true, &Value::Null));
     assert_eq!((&of("key", "secret")["value"], &of("key", "secret")["table"]), (&json!("(hidden)"), &json!("acme")));
+    let shown = scene.good(&["config", "cache"]);
+    let from = format!("postern.toml:{}", line("max-ttl"));
+    assert!(shown.lines().any(|row| row.starts_with("cache.max-ttl ") && row.contains(&from) && row.ends_with("'1h'")), "{shown}");
+    assert!(shown.lines().any(|row| row.starts_with("cache.min-ttl ") && row.contains(" default ")) && !shown.contains("key["), "{shown}");
+    let set = scene.good(&["config", "--set"]);
+    assert!(set.contains("key[acme].secret") && set.contains("(hidden)") && !set.contains(" default "), "{set}");
     // What a reload takes is shown at once, what needs a restart stays as it was.
     write_files(server.path(), &[("postern.toml", &text.replace("'1h'", "'2h'").replace("queue = 100", "queue = 200"))]);
     eventually("it is reloaded", || (of("cache", "max-ttl")["value"] == "'2h'").then_some(()));
     assert_eq!(of("fallback", "queue")["value"], "100");
 }
 
-#[test]
-fn shells_get_completion_of_every_command() {
-    for shell in ["bash", "zsh", "fish"] {
-        let output = run(&["completion", shell]);
-        let script = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success());
 /// Holds a value to its schema: the keys that are described and no others, each of its type.
 fn fits(value: &Value, schema: &Value, document: &Value, at: &str) {
     if let Some(reference) = schema["$ref"].as_str() {
@@ -331,6 +331,12 @@ fn explanations_are_what_the_document_says() {
     assert!(seen.is_object());
 }
 
+#[test]
+fn shells_get_completion_of_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = run(&["completion", shell]);
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success());
         for word in ["fallbacks", "explain", "dry-run"] {
             assert!(script.contains(word), "{shell} lacks {word}");
         }

@@ -1,0 +1,85 @@
+//! `postern config`: the configuration as a running server applies it.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::client::{Client, ClientArgs, Output, told};
+use crate::print::{json, table, text};
+
+/// Show the configuration as a running server applies it, and where each value comes from.
+///
+/// What needs a restart is shown as it still is. Secrets are hidden.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Of this section alone: `server`, `zone` or `api`, say.
+    section: Option<String>,
+    /// Only what the file says, not the defaults.
+    #[arg(long)]
+    set: bool,
+    #[command(flatten)]
+    server: ClientArgs,
+}
+
+/// Prints it.
+pub fn run(args: ConfigArgs) -> ExitCode {
+    told(show(&args))
+}
+
+fn show(args: &ConfigArgs) -> Result<(), String> {
+    let mut configuration = Client::new(&args.server)?.get("/v1/configuration")?;
+    let is_meant = |setting: &Value| {
+        args.section.as_ref().is_none_or(|section| setting["section"] == **section) && !(args.set && setting["line"].is_null())
+    };
+    if let Some(settings) = configuration["settings"].as_array_mut() {
+        if let Some(section) = args.section.as_ref().filter(|section| !settings.iter().any(|setting| setting["section"] == ***section)) {
+            return Err(format!("error: the configuration has no section `{section}`"));
+        }
+        settings.retain(is_meant);
+    }
+    match args.server.output {
+        Output::Json => json(&configuration),
+        Output::Table => table(&rows(&configuration)),
+    }
+}
+
+fn rows(configuration: &Value) -> Vec<Vec<String>> {
+    let file = configuration["file"].as_str().unwrap_or_default();
+    let mut rows = vec![["KEY", "FROM", "VALUE"].map(String::from).to_vec()];
+    for setting in configuration["settings"].as_array().into_iter().flatten() {
+        let table = setting["table"].as_str().map_or(String::new(), |table| format!("[{table}]"));
+        let from = setting["line"].as_u64().map_or_else(|| "default".into(), |line| format!("{file}:{line}"));
+        let value = match (setting["value"].as_str(), setting["absent"].as_str()) {
+            (Some(value), _) => value.to_owned(),
+            (None, Some(absent)) => format!("({absent})"),
+            (None, None) => "-".into(),
+        };
+        rows.push(vec![format!("{}{table}.{}", text(&setting["section"]), text(&setting["key"])), from, value]);
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_value_stands_beside_the_line_that_says_so() {
+        let setting = |section: &str, table: Option<&str>, key: &str, value: Option<&str>, absent: Option<&str>, line: Option<u32>| json!({"section": section, "table": table, "key": key, "value": value, "absent": absent, "line": line});
+        let configuration = json!({"file": "postern.toml", "settings": [
+            setting("server", None, "workers", Some("2"), None, None),
+            setting("zone", Some("contoso.test"), "api", Some("true"), None, Some(7)),
+            setting("api", None, "listen", None, Some("the socket alone"), None),
+        ]});
+        let want = [
+            ["KEY", "FROM", "VALUE"],
+            ["server.workers", "default", "2"],
+            ["zone[contoso.test].api", "postern.toml:7", "true"],
+            ["api.listen", "default", "(the socket alone)"],
+        ];
+        assert_eq!(rows(&configuration), want.map(|row| row.map(String::from).to_vec()));
+    }
+}
