@@ -94,8 +94,8 @@ impl<'m> Message<'m> {
         let field = |at| word(at).ok_or(BadMessage::Short);
         let flags = field(2)?;
         let (answers, authorities, additionals) = (field(6)?, field(8)?, field(10)?);
-        let asked = field(4)? == 1;
-        let (name, qtype, class, mut at) = match field(4)? {
+        let questions = field(4)?;
+        let (name, qtype, class, mut at) = match questions {
             1 => {
                 let (name, at) = read_name(bytes, HEADER)?;
                 (name, field(at)?, field(at + 2)?, at + 4)
@@ -106,7 +106,11 @@ impl<'m> Message<'m> {
         let mut rcode = flags & flag::RCODE;
         let mut records = Vec::with_capacity(usize::from(answers.saturating_add(authorities.min(16))).min(bytes.len() / 11));
         for index in 0..u32::from(answers) + u32::from(authorities) + u32::from(additionals) {
-            let after = skip_name(bytes, at)?;
+            let (owner, after) = match bytes.get(at..).unwrap_or_default() {
+                [0, ..] => (NameBuf::root(), at + 1),                         // OPT's
+                [0xc0, 0x0c, ..] if questions == 1 => (name.clone(), at + 2), // most are the question's
+                _ => read_name(bytes, at)?,
+            };
             let (rtype, record_class) = (field(after)?, field(after + 2)?);
             let ttl = (u32::from(field(after + 4)?) << 16) | u32::from(field(after + 6)?);
             let start = after + 10;
@@ -114,7 +118,7 @@ impl<'m> Message<'m> {
             if end > bytes.len() {
                 return Err(BadMessage::Short);
             }
-            let owner = std::mem::replace(&mut at, end);
+            at = end;
             let answer = index < u32::from(answers);
             if index >= u32::from(answers) + u32::from(authorities) {
                 if rtype == rtype::OPT {
@@ -122,10 +126,6 @@ impl<'m> Message<'m> {
                 }
             } else if every_class || record_class == class {
                 let ttl = if ttl > i32::MAX as u32 { 0 } else { ttl };
-                let owner = match bytes[owner..after] {
-                    [0xc0, 0x0c] if asked => name.clone(), // most are the question's
-                    _ => read_name(bytes, owner)?.0,
-                };
                 records.push(Record { owner, answer, rtype, class: record_class, ttl, start, end });
             }
         }
@@ -175,18 +175,6 @@ impl<'m> Message<'m> {
             at += 1 + usize::from(*self.bytes.get(at).filter(|_| at < end).ok_or(BadMessage::Data)?);
         }
         Ok(at - start)
-    }
-}
-
-/// Where the bytes after the name at `at` start.
-fn skip_name(bytes: &[u8], mut at: usize) -> Result<usize, BadMessage> {
-    loop {
-        match usize::from(*bytes.get(at).ok_or(BadMessage::Short)?) {
-            0 => return Ok(at + 1),
-            length @ 1..=63 => at += 1 + length,
-            0xc0.. => return if at + 1 < bytes.len() { Ok(at + 2) } else { Err(BadMessage::Short) },
-            _ => return Err(BadName::Label.into()),
-        }
     }
 }
 
@@ -280,6 +268,18 @@ mod tests {
         for length in 0..octets.len() {
             assert_eq!(Message::read(&octets[..length]).unwrap_err(), BadMessage::Short, "{length} octets");
         }
+    }
+
+    #[test]
+    fn a_bad_owner_is_refused_in_every_section() {
+        let bad = b"\xff\xff\0\x01\0\x01\0\0\0\x3c\0\x04\xcb\x00\x71\x05";
+        let opt = b"\0\0\x29\x04\xd0\0\0\0\0\0\0";
+        for counts in [[1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 1]] {
+            assert_eq!(Message::read(&message(0x8180, counts, &[QUESTION, bad])).unwrap_err(), BadMessage::Pointer, "{counts:?}");
+        }
+        assert_eq!(Message::read(&message(0x8180, [1, 0, 0, 2], &[QUESTION, opt, bad])).unwrap_err(), BadMessage::Pointer);
+        // Without a question the pointer means what stands first, which is a name that points to itself.
+        assert_eq!(Message::read_part(&message(0x8180, [0, 1, 0, 0], &[b"\xc0\x0c"])).unwrap_err(), BadMessage::Pointer);
     }
 
     #[test]
