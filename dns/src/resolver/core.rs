@@ -263,8 +263,7 @@ impl Core {
             }
             (Some(_), _) if pending.exchanges >= MAX_EXCHANGES => self.fail(id, Failure::Loop, &view, out),
             (Some(ask), _) => self.ask(now, state, id, ask, &view, out),
-            (None, Some(answer)) => self.finish(id, &answer, &view, out),
-            (None, None) => self.finish(id, &answer, &view, out),
+            (None, given_up) => self.finish(id, given_up.as_ref().unwrap_or(&answer), &view, out),
         }
     }
 
