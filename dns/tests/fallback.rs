@@ -211,6 +211,31 @@ fn what_the_queue_has_no_room_for_is_counted() {
 }
 
 #[test]
+fn a_fallback_that_goes_on_is_counted_meanwhile_and_its_lines_come_when_they_are_due() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fallback.json");
+    let settings = Fallback { repeat: Repeat::Every(Duration::from_millis(2500)), ..settings(&file) };
+    let mut world = hub(OnMissing::Public);
+    world.recorder = Recorder::new(&settings);
+    let writer = Writer::start(world.recorder.clone(), &settings).unwrap();
+    let lines = || std::fs::read_to_string(&file).unwrap_or_default().lines().count();
+    let (mut asked, mut meanwhile) = (0, 0);
+    let start = Instant::now();
+    while lines() < 2 && start.elapsed() < Duration::from_secs(60) {
+        world.ask(HUB, OTHER, A);
+        asked += 1;
+        meanwhile = meanwhile.max(world.recorder.ledger().first().map_or(0, |seen| seen.count).min(asked - 1));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    writer.stop();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let folded: Vec<u64> = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["folded"].as_u64().unwrap()).collect();
+    assert!(meanwhile > 1, "the ledger knows more than the first before the next line is due");
+    assert_eq!((folded.len(), folded[0], world.recorder.ledger()[0].count), (2, 0, asked), "{text}");
+    assert!(folded[1] > 1 && folded[1] + 2 <= asked, "{} folded of {asked}", folded[1]);
+}
+
+#[test]
 fn a_file_that_was_renamed_is_opened_anew_and_other_settings_are_taken() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("fallback.json");

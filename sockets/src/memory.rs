@@ -39,3 +39,17 @@ pub fn release_memory() {
         libc::malloc_trim(0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_pages_change_no_contents_wherever_the_memory_lies() {
+        for (length, from) in [(0, 0), (1, 0), (4096, 7), (LARGE_PAGE, 1), (3 * LARGE_PAGE + 5, 64)] {
+            let mut octets: Vec<u8> = (0..from + length).map(|place| place as u8).collect();
+            want_large_pages(&mut octets[from..]);
+            assert!(octets.iter().enumerate().all(|(place, octet)| *octet == place as u8), "{length} octets from {from}");
+        }
+    }
+}

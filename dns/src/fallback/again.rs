@@ -1,8 +1,8 @@
 //! Fallbacks that were taken down a moment ago, counted where they are seen again.
 //!
-//! Where repetitions are folded, the writer words a fallback once in ten seconds, or when a line is due: it opens a counter for it, workers count up, and
-//! each second the writer takes the count into ledger, metrics and the folded line. So a client that asks for one missing name
-//! thousands of times a second costs a worker one compare-and-swap each time, and the writer nothing.
+//! Where repetitions are folded, the writer words a fallback once in ten seconds, or when a line is due: it opens a counter for it, workers
+//! count up, and each second the writer takes the count into ledger, metrics and the folded line. So a client that asks for one missing
+//! name thousands of times a second costs a worker one compare-and-swap each time, and the writer nothing.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
