@@ -159,6 +159,16 @@ impl Snapshot {
         &self.hosted
     }
 
+    /// Names of the networks that a zone is for, as whoever writes it names them; none: all. It may be for all and linked to one, as long as
+    /// that is all there are.
+    pub fn meant_for<'s>(&'s self, link: &'s Link) -> Vec<&'s str> {
+        match &link.hosted.kept {
+            Some(kept) => kept.settings.networks.iter().map(String::as_str).collect(),
+            None if link.networks.len() == self.networks.len() => Vec::new(),
+            None => link.networks.iter().map(|id| &*self.network(*id).name).collect(),
+        }
+    }
+
     /// The next snapshot: the same networks and links, other data. `hosted` gives each zone as it is from now on, by its place in
     /// [`Snapshot::hosted`]; only the zones' own tables are made anew.
     pub fn next(&self, hosted: impl Fn(usize) -> Arc<Hosted>) -> Self {

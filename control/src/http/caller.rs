@@ -73,7 +73,8 @@ impl Caller {
         self.may_see_all() || self.may_change(zone, networks)
     }
 
-    /// True where the records of a zone that is linked to these networks (none: all) may be changed.
+    /// True where the records of a zone that is for these networks (none: all) may be changed. Whoever may change what one network sees may
+    /// not change what all of them see.
     pub fn may_change<N: AsRef<str>>(&self, zone: &str, networks: &[N]) -> bool {
         let linked = |network: &String| networks.iter().any(|name| name.as_ref() == network);
         let is_meant = |of: &ZoneRef| (of.name == "*" || of.name == zone) && of.network.as_ref().is_none_or(linked);

@@ -58,11 +58,7 @@ pub fn find(control: &Control, id: &str, caller: &Caller) -> Result<Found, Fault
 
 impl Found {
     fn new(control: &Control, snapshot: &Snapshot, link: &Link, is_one_of_several: bool) -> Self {
-        let networks = match &link.hosted.kept {
-            Some(kept) => kept.settings.networks.clone(),
-            None if link.networks.len() == snapshot.networks().count() => Vec::new(),
-            None => link.networks.iter().map(|id| snapshot.network(*id).name.to_string()).collect(),
-        };
+        let networks: Vec<String> = snapshot.meant_for(link).into_iter().map(str::to_owned).collect();
         let primaries = if link.hosted.writer == Writer::Primary { primaries(control, &link.hosted.name, &networks) } else { Vec::new() };
         Self { hosted: link.hosted.clone(), networks, primaries, is_one_of_several }
     }

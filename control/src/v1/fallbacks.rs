@@ -20,7 +20,7 @@ use zones::zone::{Change, DEFAULT_TTL, rtype};
 
 use super::Refusals;
 use super::change::{self, Answer, Dry};
-use super::records::{changeable, find, network_names, reach};
+use super::records::{changeable, find, network_names};
 use super::rrsets::bad_parameter;
 use crate::Control;
 use crate::http::{Body, Caller, Fault, Problem, Query};
@@ -324,7 +324,7 @@ fn place(
     let conflict = |detail: String| Problem::new(StatusCode::CONFLICT, detail);
     let may_change = |hosted: &Arc<Hosted>| {
         let link = snapshot.hosted().iter().find(|link| Arc::ptr_eq(&link.hosted, hosted));
-        caller.may_see_all() || link.is_some_and(|link| caller.may_change(&hosted.name, &reach(snapshot, link)))
+        caller.may_see_all() || link.is_some_and(|link| caller.may_change(&hosted.name, &snapshot.meant_for(link)))
     };
     let wanted = |id: NetworkId| network.is_none_or(|network| *snapshot.network(id).name == *network);
     if let Some(network) = network

@@ -107,7 +107,7 @@ pub(super) fn rdata(rtype: u16, records: &[String], pointer: &str, faults: &mut 
 /// The zone that a path means, if the caller may see it.
 pub(super) fn hosted<'s>(snapshot: &'s Snapshot, caller: &Caller, path: &str) -> Result<&'s Link, Problem> {
     let link = named(snapshot, caller, &ZoneRef::parse(path))?;
-    match caller.may_see(&link.hosted.name, &reach(snapshot, link)) {
+    match caller.may_see(&link.hosted.name, &snapshot.meant_for(link)) {
         true => Ok(link),
         false => Err(beyond(caller, &link.hosted)),
     }
@@ -116,7 +116,7 @@ pub(super) fn hosted<'s>(snapshot: &'s Snapshot, caller: &Caller, path: &str) ->
 /// The zone that a path means, if the caller may change its records.
 pub(super) fn changeable<'s>(snapshot: &'s Snapshot, caller: &Caller, path: &str) -> Result<&'s Link, Problem> {
     let link = named(snapshot, caller, &ZoneRef::parse(path))?;
-    match caller.may_change(&link.hosted.name, &reach(snapshot, link)) {
+    match caller.may_change(&link.hosted.name, &snapshot.meant_for(link)) {
         true => Ok(link),
         false => Err(beyond(caller, &link.hosted)),
     }
@@ -134,7 +134,7 @@ fn named<'s>(snapshot: &'s Snapshot, caller: &Caller, zone: &ZoneRef) -> Result<
         [link] => Ok(link),
         [first, ..] => {
             // Those that the caller may not see are not named to it.
-            let seen = links.iter().filter(|link| caller.may_see(&link.hosted.name, &reach(snapshot, link)));
+            let seen = links.iter().filter(|link| caller.may_see(&link.hosted.name, &snapshot.meant_for(link)));
             let network = |link: &&Link| network_names(snapshot, link).first().map(|name| name.to_string()).unwrap_or_default();
             let networks: Vec<String> = seen.map(network).collect();
             match networks.is_empty() {
@@ -148,16 +148,6 @@ fn named<'s>(snapshot: &'s Snapshot, caller: &Caller, zone: &ZoneRef) -> Result<
 /// Names of the networks that a zone is linked to.
 pub(super) fn network_names<'s>(snapshot: &'s Snapshot, link: &Link) -> Vec<&'s str> {
     link.networks.iter().map(|id| &*snapshot.network(*id).name).collect()
-}
-
-/// The networks whose clients are answered from a zone, as a key's scope counts them; none: all. Whoever may change what one network sees
-/// may not change what all of them see.
-pub(super) fn reach<'s>(snapshot: &'s Snapshot, link: &'s Link) -> Vec<&'s str> {
-    match &link.hosted.kept {
-        Some(kept) => kept.settings.networks.iter().map(String::as_str).collect(),
-        None if link.networks.len() == snapshot.networks().count() => Vec::new(),
-        None => network_names(snapshot, link),
-    }
 }
 
 /// A zone's data as whoever writes it sees it.

@@ -16,7 +16,7 @@ use zones::zone::{Change, DEFAULT_TTL};
 
 use super::Refusals;
 use super::change::{Conditions, SaysMore};
-use super::records::{data, hosted, network_names, owner, rdata, reach, rtype, zone_etag};
+use super::records::{data, hosted, network_names, owner, rdata, rtype, zone_etag};
 use crate::Control;
 use crate::http::{Body, Caller, Fault, Path, Problem, Query};
 
@@ -199,7 +199,7 @@ impl Zone {
 pub(super) async fn list(caller: Caller, State(control): State<Arc<Control>>, Query(page): Query<Page>) -> Json<Zones> {
     let state = control.state.load_full();
     let snapshot = &state.snapshot;
-    let seen = snapshot.hosted().iter().filter(|link| caller.may_see(&link.hosted.name, &reach(snapshot, link)));
+    let seen = snapshot.hosted().iter().filter(|link| caller.may_see(&link.hosted.name, &snapshot.meant_for(link)));
     let mut keyed: Vec<(String, &Link)> = seen.map(|link| (key(snapshot, link), link)).collect();
     keyed.sort_by(|one, other| one.0.cmp(&other.0));
     let start = page.cursor.map_or(0, |cursor| keyed.partition_point(|(key, _)| *key <= cursor));
