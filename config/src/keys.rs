@@ -370,7 +370,7 @@ section! {
     /// Most requests a second of one client address, and as many at once. The socket has no bound.
     RATE "rate": Number<u32> = Number { least: 1, most: 1_000_000, zero: "no bound" }, Default { default: "1000" };
 
-    /// Connections over TCP, in all. The socket has room of its own.
+    /// Connections over TCP, in all. The socket has room for 64 of its own; who comes then waits.
     CONNECTIONS "connections": Number<usize> = Number { least: 1, most: 100_000, zero: "" }, Default { default: "500" };
 }
 
