@@ -7,9 +7,7 @@
 //! * SERVFAIL, REFUSED, another error or nonsense: the next one, and this one not again;
 //! * FORMERR or NOTIMP to a question with EDNS: the same one without;
 //! * truncated: the same one over TCP;
-//! * at its limit in flight or a second: the next one; if all are, the exchange waits in the queue of the first, which holds as many as
-//!   may be in flight (or asked in a second, if that is more), and no longer than `timeout`. One whose queue is full is answered
-//!   SERVFAIL at once. An upstream that is down has no queue.
+//! * at its limit in flight or a second: the next one; if all are, the exchange waits for room ([`queues`](super::queues)).
 //!
 //! When all failed, that is remembered (RFC 9520) and whoever waits is answered from stale data or not at all.
 
@@ -43,7 +41,7 @@ const LISTENING: usize = 8;
 /// Everything about upstreams: exchanges, attempts, servers, routes.
 #[derive(Debug)]
 pub(super) struct Exchanges {
-    list: Slab<Exchange>,
+    pub(super) list: Slab<Exchange>,
     by_hash: HashMap<u64, u32, foldhash::fast::RandomState>, // the keys are keyed hashes already
     pub(super) attempts: Slab<Attempt>,
     serial: u32,
@@ -55,29 +53,30 @@ pub(super) struct Exchanges {
     pub(super) changes: u64,
     pub(super) loops: LoopProbes,
     /// Servers that have room for what waits in their queues, perhaps.
-    to_serve: Vec<UpstreamId>,
+    pub(super) to_serve: Vec<UpstreamId>,
 }
 
 /// What is asked, and how far that has come.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) ask: Ask,
-    hash: u64,
+    pub(super) hash: u64,
     /// Who asked first: decides as whom an answer is read when nobody waits any more.
     client: IpAddr,
     first: u32,
     deadline: Now,
     /// Members of the route tried in this round, and those that are not tried again.
-    tried: u64,
-    refused: u64,
+    pub(super) tried: u64,
+    pub(super) refused: u64,
     round: u8,
-    failure: Option<Failure>,
+    pub(super) failure: Option<Failure>,
     /// An upstream was asked: a failure is one of the name.
     asked: Option<UpstreamId>,
     attempts: ArrayVec<u32, LISTENING>,
     /// The attempt that is waited for.
     active: Option<u32>,
-    queued: Option<(u8, TimerId)>,
+    /// It waits for room at this member until then.
+    pub(super) queued: Option<(u8, TimerId)>,
 }
 
 /// One message sent to one upstream.
@@ -143,7 +142,7 @@ impl Exchanges {
         &self.list[exchange as usize].ask
     }
 
-    fn route(&mut self, exchange: u32) -> Option<&mut RouteState> {
+    pub(super) fn route(&mut self, exchange: u32) -> Option<&mut RouteState> {
         self.routes.get_mut(&self.list[exchange as usize].ask.route)
     }
 }
@@ -249,7 +248,7 @@ impl Core {
     /// Asks the next upstream, or ends the exchange where there is none.
     pub(super) fn ask_next(&mut self, now: Now, state: &State, exchange: u32, out: &mut impl Outside) {
         loop {
-            let Exchanges { list, servers, routes, to_serve, .. } = &mut self.exchanges;
+            let Exchanges { list, servers, routes, .. } = &mut self.exchanges;
             let going = &mut list[exchange as usize];
             let Some(route) = routes.get_mut(&going.ask.route).filter(|_| now < going.deadline) else {
                 return self.exchange_failed(now, state, exchange, Failure::NoUpstream, out);
@@ -262,13 +261,7 @@ impl Core {
                 Choice::Wait(member) => {
                     let server = route.members[usize::from(member)].server;
                     let until = now.plus(route.plan.timeout).min(going.deadline);
-                    going.queued = Some((member, self.timers.set(until, Due::Queued(exchange))));
-                    let waits_at = &mut servers[server.0 as usize];
-                    waits_at.queue.push_back((exchange, going.hash));
-                    waits_at.meter.delayed.fetch_add(1, Relaxed);
-                    waits_at.show();
-                    to_serve.push(server);
-                    return;
+                    return self.enter_queue(exchange, member, server, until);
                 }
                 Choice::NoRoom(failure) => return self.exchange_failed(now, state, exchange, failure, out),
                 Choice::Nobody if going.round < ROUNDS && going.tried & !going.refused != 0 => {
@@ -281,7 +274,7 @@ impl Core {
     }
 
     /// Sends an exchange's question to one member of its route.
-    fn ask_member(
+    pub(super) fn ask_member(
         &mut self,
         now: Now,
         exchange: u32,
@@ -394,87 +387,6 @@ impl Core {
                 self.end_attempt(place, out);
             }
             Purpose::Loop => self.end_attempt(place, out),
-        }
-    }
-
-    /// An exchange has waited long for room at an upstream.
-    pub(super) fn queued_long(&mut self, now: Now, state: &State, exchange: u32, out: &mut impl Outside) {
-        let going = &mut self.exchanges.list[exchange as usize];
-        if let Some((member, _)) = going.queued.take() {
-            going.tried |= 1 << member;
-            going.failure.get_or_insert(Failure::Busy);
-            self.ask_next(now, state, exchange, out);
-        }
-    }
-
-    /// An upstream's rate allows for more.
-    pub(super) fn refilled(&mut self, now: Now, state: &State, id: UpstreamId, out: &mut impl Outside) {
-        self.exchanges.servers[id.0 as usize].refill = None;
-        self.exchanges.to_serve.push(id);
-        self.serve_queues(now, state, out);
-    }
-
-    /// Sends what waits in queues and has room by now. True where questions became ready to go on.
-    pub(super) fn serve_queues(&mut self, now: Now, state: &State, out: &mut impl Outside) -> bool {
-        while let Some(id) = self.exchanges.to_serve.pop() {
-            while let Some((exchange, member)) = self.next_queued(now, id) {
-                self.leave_queue(exchange);
-                if self.ask_member(now, exchange, member, None, out).is_err() {
-                    self.exchanges.list[exchange as usize].refused |= 1 << member;
-                    self.ask_next(now, state, exchange, out);
-                }
-            }
-        }
-        self.is_ready()
-    }
-
-    /// The first exchange in a server's queue, where that server has room.
-    fn next_queued(&mut self, now: Now, id: UpstreamId) -> Option<(u32, u8)> {
-        use crate::upstream::health::Admission;
-        let server = self.exchanges.servers.get_mut(id.0 as usize)?;
-        loop {
-            let (exchange, hash) = *server.queue.front()?;
-            // Exchanges that ended or went elsewhere leave their places behind.
-            let here = self.exchanges.list.get(exchange as usize).filter(|going| going.hash == hash);
-            let queued = here.and_then(|going| Some((going.queued?.0, self.exchanges.routes.get(&going.ask.route)?)));
-            let Some((member, _)) = queued.filter(|(member, route)| route.members[usize::from(*member)].server == id) else {
-                server.queue.pop_front();
-                continue;
-            };
-            match server.health.admits(now) {
-                Admission::Now => {
-                    server.queue.pop_front();
-                    return Some((exchange, member));
-                }
-                Admission::Full => return None,
-                Admission::At(at) => {
-                    if server.refill.is_none() {
-                        server.refill = Some(self.timers.set(at, Due::Refill(id)));
-                    }
-                    return None;
-                }
-            }
-        }
-    }
-
-    fn leave_queue(&mut self, exchange: u32) {
-        if let Some((_, timer)) = self.exchanges.list[exchange as usize].queued.take() {
-            self.timers.cancel(timer);
-        }
-    }
-
-    /// Whoever waits in the queue of a server that went down goes elsewhere.
-    pub(super) fn empty_queue(&mut self, now: Now, state: &State, id: UpstreamId, out: &mut impl Outside) {
-        let queue = std::mem::take(&mut self.exchanges.servers[id.0 as usize].queue);
-        for (exchange, hash) in queue {
-            let going = self.exchanges.list.get(exchange as usize).filter(|going| going.hash == hash);
-            let Some((member, _)) = going.and_then(|going| going.queued) else { continue };
-            let at = self.exchanges.route(exchange).map(|route| route.members[usize::from(member)].server);
-            if at == Some(id) {
-                self.leave_queue(exchange);
-                self.exchanges.list[exchange as usize].tried |= 1 << member;
-                self.ask_next(now, state, exchange, out);
-            }
         }
     }
 

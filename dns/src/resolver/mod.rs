@@ -7,13 +7,14 @@
 //! ```
 //!
 //! [`core`] decides and knows no socket; [`thread`] is the loop around it. In reading order: [`job`], [`core`], `exchange` (one question to
-//! the upstreams of a route), `upstreams` (which of them, and what is learned of them), `loops` (S7), `timers`, [`thread`]; [`routes`]
-//! makes routes from the configuration.
+//! the upstreams of a route), `upstreams` (which of them, and what is learned of them), `queues` (for room at one), `loops` (S7), `timers`,
+//! [`thread`]; [`routes`] makes routes from the configuration.
 
 pub mod core;
 mod exchange;
 pub mod job;
 mod loops;
+mod queues;
 pub mod routes;
 pub mod thread;
 mod timers;
