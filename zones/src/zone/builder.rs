@@ -2,19 +2,21 @@
 //!
 //! Records are appended to one of 64 logs, chosen by the hash of their owner, and nothing else happens while a source is read.
 //! [`ZoneBuilder::finish`] sorts each log by hash, which puts the records of a name side by side and the names in the order of the
-//! shards, checks name by name, adds the empty non-terminals, and writes the shards one behind the other.
+//! shards, checks name by name (`findings`), adds the empty non-terminals, and writes the shards one behind the other.
 
-use std::collections::HashMap;
+mod findings;
+
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use findings::{Findings, empty_non_terminals};
 
 use super::log::{Entry, Order, Place, groups, in_parts, log_of, read_entry, shards_for, write_entry};
 use super::problems::Problems;
 use super::sets::SetWriter;
 use super::shard::{self, Shard, ShardWriter};
 use super::{Counts, Zone, rtype};
-use crate::lookup::Lookup;
 use crate::name::{NameBuf, WireName, write_name};
 use crate::network::Clients;
 use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
@@ -74,34 +76,6 @@ pub struct Built {
     pub skipped: usize,
     /// Where the SOA stands; none: the source has none.
     pub soa: Option<(Arc<PathBuf>, Position)>,
-}
-
-/// What is known of a name that has names below it.
-#[derive(Debug, Default, Clone, Copy)]
-struct Parent {
-    children: u32,
-    wild: bool,
-}
-
-/// What the first walk over all names finds for the second.
-#[derive(Debug, Default)]
-struct Findings {
-    parents: HashMap<Box<[u8]>, Parent, foldhash::fast::FixedState>,
-    apex: Parent,
-    /// Owners of cuts (`false`) and DNAMEs (`true`).
-    diverts: HashMap<Box<[u8]>, bool, foldhash::fast::FixedState>,
-    /// NS, MX and SRV records, by log and offset: their targets are looked at when the zone stands.
-    targets: Vec<(u8, u32)>,
-    soa: Option<Soa>,
-    counts: Counts,
-}
-
-#[derive(Debug)]
-struct Soa {
-    rdata: Box<[u8]>,
-    ttl: u32,
-    file: u16,
-    at: Position,
 }
 
 impl ZoneBuilder {
@@ -203,130 +177,6 @@ impl ZoneBuilder {
         }
     }
 
-    /// First walk: each name by itself.
-    fn look(&self, order: &Order, problems: &mut Problems) -> Findings {
-        let parts = in_parts(self.logs.len(), self.records, |logs| {
-            let (mut findings, mut problems) = (Findings::default(), Problems::default());
-            for number in logs {
-                for group in groups(&self.logs[number], &order.places[number]) {
-                    self.check_name(number, group, &mut findings, &mut problems);
-                }
-            }
-            (findings, problems)
-        });
-        let mut all = Findings::default();
-        for (findings, found) in parts {
-            all.merge(findings);
-            problems.merge(found);
-        }
-        all
-    }
-
-    /// What may stand together at one name: RFC 1034 section 3.6.2 (CNAME), RFC 6672 section 2.4 (DNAME).
-    fn check_name(&self, number: usize, group: &[Place], findings: &mut Findings, problems: &mut Problems) {
-        let log = &self.logs[number];
-        let owner = read_entry(log, group[0].offset).owner;
-        let is_apex = owner.is_empty();
-        let is_wild = owner.starts_with(b"\x01*");
-        if !is_apex {
-            note_parent(findings, owner);
-        }
-        findings.counts.depth = findings.counts.depth.max(labels(owner));
-        findings.counts.wildcards += usize::from(is_wild);
-
-        let (mut cname, mut dname, mut ns, mut ds, mut other) = (None::<Entry>, None::<Entry>, None, None, None);
-        for place in group {
-            let entry = read_entry(log, place.offset);
-            match entry.rtype {
-                0 | rtype::KEY | rtype::RRSIG | rtype::NSEC => continue,
-                rtype::CNAME => {
-                    if cname.is_some_and(|first| !first.rdata.eq_ignore_ascii_case(entry.rdata)) {
-                        problems.error(
-                            self,
-                            &entry,
-                            format!("a second CNAME at {}", self.name(owner)),
-                            "a name can be an alias of one name only",
-                        );
-                    }
-                    cname = cname.or(Some(entry));
-                    continue;
-                }
-                rtype::DNAME => {
-                    if dname.is_some_and(|first| !first.rdata.eq_ignore_ascii_case(entry.rdata)) {
-                        problems.error(
-                            self,
-                            &entry,
-                            format!("a second DNAME at {}", self.name(owner)),
-                            "a name can be redirected to one name only",
-                        );
-                    }
-                    dname = dname.or(Some(entry));
-                }
-                rtype::SOA => self.check_soa(&entry, findings, problems),
-                rtype::NS => ns = ns.or(Some(entry)),
-                rtype::DS => ds = ds.or(Some(entry)),
-                _ => {}
-            }
-            other = other.or(Some(entry));
-            if matches!(entry.rtype, rtype::NS | rtype::MX | rtype::SRV) {
-                findings.targets.push((number as u8, place.offset));
-            }
-        }
-
-        if let Some(cname) = cname {
-            if is_apex {
-                let message = format!("CNAME at the apex {}", self.name(owner));
-                problems.error(self, &cname, message, "the apex has an SOA record, and a CNAME stands alone: give it A and AAAA records");
-            } else if let Some(other) = other {
-                let message =
-                    format!("CNAME beside other data: {} also has {} (line {})", self.name(owner), type_name(other.rtype), other.at.line);
-                problems.error(self, &cname, message, "a CNAME stands alone: remove it or the other records");
-            }
-        }
-        if is_wild {
-            if let Some(entry) = ns.or(dname) {
-                let message = format!("{} at the wildcard {} is served as plain data", type_name(entry.rtype), self.name(owner));
-                problems.warning(self, &entry, message, "RFC 4592 does not define it");
-            }
-            return;
-        }
-        if let Some(dname) = dname {
-            if let (Some(ns), false) = (ns, is_apex) {
-                let message = format!("DNAME beside NS at {} (line {})", self.name(owner), ns.at.line);
-                problems.error(self, &dname, message, "a delegated name cannot be redirected as well");
-            }
-            findings.counts.dnames += 1;
-            findings.diverts.insert(owner.into(), true);
-        } else if ns.is_some() && !is_apex {
-            findings.counts.cuts += 1;
-            findings.diverts.insert(owner.into(), false);
-        }
-        if let (Some(ds), None) = (ds, ns) {
-            problems.warning(self, &ds, format!("DS without NS at {}", self.name(owner)), "DS belongs to a delegation");
-        }
-    }
-
-    fn check_soa(&self, entry: &Entry<'_>, findings: &mut Findings, problems: &mut Problems) {
-        if !entry.owner.is_empty() {
-            problems.error(self, entry, format!("SOA below the apex, at {}", self.name(entry.owner)), "a zone has one SOA, at its apex");
-            return;
-        }
-        if let Some(first) = &findings.soa {
-            if first.file == entry.file && first.rdata[..] != *entry.rdata {
-                let message = format!("a second SOA (the first is in line {})", first.at.line);
-                problems.error(self, entry, message, "a zone has one SOA");
-            }
-            if first.file <= entry.file {
-                return; // of several files the first one's counts
-            }
-        }
-        if soa_names(entry.rdata).is_none() {
-            problems.error(self, entry, "SOA record data is malformed".into(), "expected two names and five numbers");
-            return;
-        }
-        findings.soa = Some(Soa { rdata: entry.rdata.into(), ttl: entry.ttl, file: entry.file, at: entry.at });
-    }
-
     /// Second walk: writes the shards.
     fn write(&self, order: &Order, findings: &mut Findings, problems: &mut Problems) -> Vec<Arc<Shard>> {
         let parts = in_parts(self.logs.len(), self.records, |logs| self.write_logs(logs, order, findings));
@@ -421,23 +271,6 @@ impl ZoneBuilder {
         if own_serial { zone } else { zone.with_serial(serial) }
     }
 
-    /// RFC 2181 section 10.3: NS and MX (and SRV, RFC 2782) name a host, not an alias.
-    fn check_targets(&self, zone: &Zone, findings: &Findings, problems: &mut Problems) {
-        for &(number, offset) in &findings.targets {
-            let entry = read_entry(&self.logs[number as usize], offset);
-            let skip = match entry.rtype {
-                rtype::MX => 2,
-                rtype::SRV => 6,
-                _ => 0,
-            };
-            let Some(target) = entry.rdata.get(skip..).and_then(|name| NameBuf::read(name).ok()) else { continue };
-            if target.is_under(self.apex.as_wire()) && matches!(zone.lookup(&target, rtype::A), Lookup::Alias { .. }) {
-                let message = format!("{} of {} points to {target}, which is a CNAME", type_name(entry.rtype), self.name(entry.owner));
-                problems.warning(self, &entry, message, "name the host itself");
-            }
-        }
-    }
-
     /// A name of the zone for people: absolute, without the final dot.
     pub(super) fn name(&self, owner: &[u8]) -> String {
         let mut text = String::new();
@@ -495,26 +328,6 @@ impl ZoneBuilder {
     }
 }
 
-impl Findings {
-    fn merge(&mut self, other: Findings) {
-        for (owner, parent) in other.parents {
-            self.parents.entry(owner).or_default().add(parent);
-        }
-        self.apex.add(other.apex);
-        self.diverts.extend(other.diverts);
-        self.targets.extend(other.targets);
-        self.soa = self.soa.take().or(other.soa); // the apex lies in one log
-        self.counts.add(&other.counts);
-    }
-}
-
-impl Parent {
-    fn add(&mut self, other: Parent) {
-        self.children += other.children;
-        self.wild |= other.wild;
-    }
-}
-
 impl Counts {
     fn add(&mut self, other: &Counts) {
         self.records += other.records;
@@ -526,35 +339,6 @@ impl Counts {
         self.dnames += other.dnames;
         self.depth = self.depth.max(other.depth);
     }
-}
-
-/// The names that have names below them and nothing of their own (RFC 4592 section 2.2.2).
-fn empty_non_terminals(logs: &[Vec<u8>], order: &Order, findings: &mut Findings) -> Vec<Box<[u8]>> {
-    let mut empty: Vec<Box<[u8]>> = findings.parents.keys().filter(|owner| !order.has(logs, owner)).cloned().collect();
-    let mut next = 0;
-    while next < empty.len() {
-        let owner = empty[next].clone();
-        findings.counts.wildcards += usize::from(owner.starts_with(b"\x01*"));
-        if let Some(parent) = note_parent(findings, &owner).filter(|parent| !order.has(logs, parent)) {
-            empty.push(parent.into());
-        }
-        next += 1;
-    }
-    empty
-}
-
-/// Counts a name at its parent; gives the parent where it was not known as one.
-fn note_parent<'o>(findings: &mut Findings, owner: &'o [u8]) -> Option<&'o [u8]> {
-    let parent = parent_of(owner)?;
-    let wild = owner.starts_with(b"\x01*");
-    let (known, is_new) = match (parent.is_empty(), findings.parents.contains_key(parent)) {
-        (true, _) => (&mut findings.apex, false),
-        (false, true) => (findings.parents.get_mut(parent)?, false),
-        (false, false) => (findings.parents.entry(parent.into()).or_default(), true),
-    };
-    known.children += 1;
-    known.wild |= wild;
-    is_new.then_some(parent)
 }
 
 /// The owner without its first label; none above the apex.
