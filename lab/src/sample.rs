@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn paths_are_words_for_the_shell() {
-        for (path, word) in [("/tmp/lab-1", "/tmp/lab-1"), ("/tmp/a b", "'/tmp/a b'"), ("/it's", r"'/it'\''s'")] {
+        for (path, word) in [("/srv/lab-1", "/srv/lab-1"), ("/srv/a b", "'/srv/a b'"), ("/it's", r"'/it'\''s'")] {
             assert_eq!(shell(Path::new(path)), word);
         }
     }
