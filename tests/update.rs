@@ -249,6 +249,25 @@ fn keys_are_read_again_with_the_configuration() {
     eventually("the key is known", || (update("nsupdate", &server, Some(&new), false, host) == "NOERROR").then_some(()));
 }
 
+#[test]
+fn another_secret_in_a_file_is_the_one_that_counts() {
+    if !has("nsupdate") {
+        return;
+    }
+    let server = server("");
+    let record = "update add _acme-challenge.corp.contoso.com 60 TXT token";
+    let asked_with = |key: &str| update("nsupdate", &server, Some(key), false, record);
+    let new = "hmac-sha512:acme:YW5vdGhlciBzZWNyZXQ=";
+    assert_eq!((asked_with(&key("acme")), asked_with(new)), ("NOERROR".into(), "BADSIG".into()));
+    // One that cannot be read leaves the old one in use, and is told with its place.
+    std::fs::write(server.file("acme.key"), "no Base64!\n").unwrap();
+    server.logged(&["acme.key", "cannot take the secret"]);
+    assert_eq!(asked_with(&key("acme")), "NOERROR");
+    std::fs::write(server.file("acme.key"), "key \"acme\" { algorithm hmac-sha512; secret \"YW5vdGhlciBzZWNyZXQ=\"; };\n").unwrap();
+    eventually("the new one counts", || (asked_with(new) == "NOERROR").then_some(()));
+    assert_eq!(asked_with(&key("acme")), "BADSIG");
+}
+
 /// One name, two zones: the key's policy says which, else the client's network.
 #[test]
 fn of_several_zones_with_one_name_the_right_one_is_changed() {

@@ -204,7 +204,7 @@ section! {
 section! {
     /// A TSIG key (RFC 8945), or clients that need none, and what it is good for: updates (RFC 2136), transfers, notifications, questions.
     ///
-    /// Keys are read with this file: after another secret was written to `secret-file`, reload.
+    /// A `secret-file` is watched as this file is: another secret in it is the one that counts.
     key = "key", List,
         shown: &[
             &["name", "algorithm", "secret", "allow-md5", "mac-bits", "allow", "zones", "names", "types", "clients"],

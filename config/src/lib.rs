@@ -24,6 +24,7 @@
 pub mod azure;
 pub mod diagnostic;
 mod effective;
+mod file;
 mod key;
 mod keys;
 mod kind;
@@ -38,6 +39,7 @@ mod syntax;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use effective::Setting;
+pub use file::{File, fingerprint};
 pub use model::Config;
 pub use parse::{Loaded, load, parse};
 pub use preset::preset_zones;

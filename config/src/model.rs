@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use crate::azure::Table;
 use crate::effective::Setting;
+use crate::file::File;
 
 mod key;
 
@@ -47,15 +48,8 @@ pub struct Config {
     pub azure: Arc<Table>,
     /// Every key with its value as text and where that comes from: to be shown.
     pub settings: Vec<Setting>,
-}
-
-impl Config {
-    /// Files beside the sources of zones: where one of them changes, all is read again.
-    pub fn files(&self) -> Vec<PathBuf> {
-        let api = &self.api;
-        let files = [&self.path, &self.server.zone_table, &api.key_file, &api.certificate, &api.private_key, &api.client_ca];
-        files.into_iter().flatten().cloned().collect()
-    }
+    /// Files beside the sources of zones, each once: where one of them changes, all is read again.
+    pub files: Vec<File>,
 }
 
 /// `[server]`.

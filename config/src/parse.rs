@@ -10,6 +10,7 @@ use toml::de::DeTable;
 use crate::azure::Table;
 use crate::diagnostic::{Diagnostic, whole_file};
 use crate::effective;
+use crate::file::{File, fingerprint};
 use crate::key::{AnyKey, Section};
 use crate::keys;
 use crate::kind::{At, UpstreamItem};
@@ -47,9 +48,10 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     let mut problems = Problems::new(path, text);
     let readable = syntax::readable(text, &mut problems);
     let document = DeTable::parse(&readable).map(Spanned::into_inner).unwrap_or_default(); // what is no TOML was reported and taken out
+    problems.has_file(File { path: path.into(), fingerprint: Some(fingerprint(text.as_bytes())) });
     problems.check_sections(&document);
     let (config, places) = lower(&document, &mut problems);
-    let config = Config { path: Some(path.into()), ..config };
+    let config = Config { path: Some(path.into()), files: problems.take_files(), ..config };
     lint::check(&config, &places, &mut problems);
     let failed = problems.has_errors();
     let settings = if failed { Vec::new() } else { effective::settings(&document, &readable, &problems) };
@@ -62,7 +64,7 @@ impl Default for Config {
     /// What an empty file says.
     fn default() -> Self {
         let loaded = parse("", Path::new("postern.toml")).expect("a test reads the empty file");
-        Self { path: None, ..loaded.config }
+        Self { path: None, files: Vec::new(), ..loaded.config }
     }
 }
 
@@ -161,6 +163,9 @@ fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places
     let log = log(document, problems);
     let fallback = fallback(document, problems, &mut places);
     let api = api(document, &server.state, problems, &mut places);
+    for path in [&api.key_file, &api.certificate, &api.private_key, &api.client_ca].into_iter().flatten() {
+        problems.has_file(File::now(path));
+    }
     let metrics = metrics(document, problems);
     (
         Config {
@@ -178,6 +183,7 @@ fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places
             metrics,
             azure,
             settings: Vec::new(),
+            files: Vec::new(),
         },
         places,
     )
@@ -195,7 +201,7 @@ fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Plac
     let zone_table = read.option(&key::ZONE_TABLE);
     let mut azure = None;
     if let (Some(path), Some(at)) = (&zone_table, read.place(&key::ZONE_TABLE)) {
-        match std::fs::read_to_string(path) {
+        match read.problems().read(path) {
             Ok(text) => match Table::builtin().extended(&text, path) {
                 Ok(table) => azure = Some(Arc::new(table)),
                 Err(wrong) => read.problems().append(at, wrong),

@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostic, Lines, Severity, did_you_mean};
+use crate::file::{File, fingerprint};
 use crate::key::{Absent, AnyKey, Default, Field, Kind, Required, Section};
 use crate::keys;
 
@@ -14,6 +15,8 @@ pub(crate) struct Problems<'a> {
     lines: Lines<'a>,
     directory: &'a Path,
     list: Vec<(usize, Diagnostic)>,
+    /// The file and those it names, as they are read.
+    files: Vec<File>,
     /// The file is no TOML, so that a key may only seem to be missing.
     pub(crate) broken: bool,
 }
@@ -29,7 +32,26 @@ pub(crate) struct Reader<'r, 'a> {
 impl<'a> Problems<'a> {
     pub(crate) fn new(file: &'a Path, text: &'a str) -> Self {
         let directory = file.parent().unwrap_or(Path::new(""));
-        Self { lines: Lines::new(file, text), directory, list: Vec::new(), broken: false }
+        Self { lines: Lines::new(file, text), directory, list: Vec::new(), files: Vec::new(), broken: false }
+    }
+
+    /// Reads a file that is named, which is watched from then on.
+    pub(crate) fn read(&mut self, path: &Path) -> std::io::Result<String> {
+        let text = std::fs::read_to_string(path);
+        self.has_file(File { path: path.to_owned(), fingerprint: text.as_ref().ok().map(|text| fingerprint(text.as_bytes())) });
+        text
+    }
+
+    /// A file is to be watched. Of a file that is there twice the first content counts, so that a change between them is one.
+    pub(crate) fn has_file(&mut self, file: File) {
+        if !self.files.iter().any(|other| other.path == file.path) {
+            self.files.push(file);
+        }
+    }
+
+    /// Files that were read or are to be watched, in that order.
+    pub(crate) fn take_files(&mut self) -> Vec<File> {
+        std::mem::take(&mut self.files)
     }
 
     /// Directory that paths are taken from.

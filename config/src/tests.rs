@@ -66,7 +66,7 @@ fn the_sample_is_what_the_keys_say() {
 fn the_sample_says_the_defaults_and_is_clean() {
     let loaded = parse(&crate::sample(), Path::new("postern.toml")).unwrap();
     assert_eq!(loaded.warnings, []);
-    let same = |config: Config| Config { path: None, settings: Vec::new(), ..config }; // where each value stands differs
+    let same = |config: Config| Config { path: None, settings: Vec::new(), files: Vec::new(), ..config }; // where each value stands differs
     assert_eq!(same(loaded.config), same(Config::default()));
 }
 

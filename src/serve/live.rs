@@ -135,6 +135,7 @@ impl Live {
             None => self.config.clone(),
         };
         let config = self.keep_what_needs_a_restart(config);
+        store.attend(&config.files);
         // What can fail comes first, so that a refusal leaves nothing half done.
         if config.fallback != self.config.fallback {
             self.writer.reconfigure(&config.fallback).map_err(|error| format!("cannot write the fallback record: {error}"))?;

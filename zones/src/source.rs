@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use config::fingerprint;
 use config::model::Format;
 
 use crate::name::{NameBuf, WireName};
 use crate::record::{Position, RecordRef, RecordSink};
-use crate::text::fingerprint;
 
 /// Change times are coarse: within this time after one, bytes may change and the stamp not. The file is then read to be sure.
 const COARSE: Duration = Duration::from_secs(2);
@@ -122,6 +122,19 @@ impl Input {
             known: None,
             candidate: None,
         }
+    }
+
+    /// A file whose content was read elsewhere. What is in it by now counts as read only where it is still that.
+    pub fn held(file: &config::File) -> Self {
+        let mut input = Self::new(file.path.clone(), Format::Auto, None);
+        input.known = Some(Known { files: vec![(file.path.clone(), None, file.fingerprint)], racy: false });
+        let _ = input.look(Instant::now(), Look::Now, Duration::ZERO); // other content is found by the next look as well
+        input
+    }
+
+    /// [`fingerprint`] of the content that was read last.
+    pub fn fingerprint(&self) -> Option<u64> {
+        self.known.as_ref()?.files[0].2
     }
 
     /// What is wrong with it now.

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use config::File;
 use config::azure::Table;
 use config::model::{self, Config, Source};
 
@@ -51,7 +52,7 @@ pub struct Store {
     units: Vec<Unit>,
     networks: Vec<model::Network>,
     /// Files that the configuration names beside them.
-    beside: Vec<PathBuf>,
+    beside: Vec<File>,
     context: Context,
     current: Arc<Snapshot>,
     /// Snapshots that somebody may still hold.
@@ -151,7 +152,7 @@ impl Store {
         self.keep_ttl_bounds(&mut report);
         (self.context.poll, self.context.settle) = (config.server.poll, config.server.settle);
         self.context.clients = lint::networks(config).map(Arc::new);
-        self.beside = config.files();
+        self.beside.clone_from(&config.files);
         self.context.table = config.azure.clone(); // by which the sources are read anew, below
         self.units = Unit::all(&self.slots, std::mem::take(&mut self.units));
         report.merge(self.held.take().unwrap_or_default());
@@ -184,8 +185,14 @@ impl Store {
     }
 
     /// Files that the configuration names beside the sources.
-    pub fn beside(&self) -> &[PathBuf] {
+    pub fn beside(&self) -> &[File] {
         &self.beside
+    }
+
+    /// A configuration may be applied, and if it is not, then a change of one of its files may be what it needs.
+    pub fn attend(&mut self, files: &[File]) {
+        self.beside.retain(|old| files.iter().all(|new| new.path != old.path));
+        self.beside.extend_from_slice(files);
     }
 
     /// Files and directories that the sources consist of, there or not: what to watch.

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use config::model::Format;
+use config::File;
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
@@ -75,7 +75,7 @@ pub(crate) enum Message {
 }
 
 impl Watch {
-    /// Starts watching the sources of `store` and the files beside them (the configuration), whose content is as it should be by now.
+    /// Starts watching the sources of `store` and the files beside them (the configuration).
     pub fn start(store: Store, callback: Callback) -> io::Result<Self> {
         Self::start_with(store, callback, true)
     }
@@ -121,11 +121,22 @@ impl Watch {
         let interests = Arc::new(Mutex::new(Interests::default()));
         let happened = Arc::new(AtomicBool::new(false));
         let notifier = if with_events { notifier(sender.clone(), happened.clone(), interests.clone()) } else { None };
-        let beside = store.beside().iter().map(|path| known(path)).collect();
         let waiting = Arc::new(Waiting::new(store.meter().clone()));
         let (watched, failed) = (HashMap::new(), HashSet::new());
-        let mut watcher =
-            Looker { store, callback, beside, notifier, interests, watched, happened, failed, unsettled: None, waiting: waiting.clone() };
+        let mut watcher = Looker {
+            store,
+            callback,
+            beside: Vec::new(),
+            followed: Vec::new(),
+            notifier,
+            interests,
+            watched,
+            happened,
+            failed,
+            unsettled: None,
+            waiting: waiting.clone(),
+        };
+        watcher.follow();
         let left = waiting.clone();
         let thread = std::thread::Builder::new().name("postern-watch".into()).spawn(move || {
             watcher.run(&receiver);
@@ -150,6 +161,8 @@ pub(crate) struct Looker {
     store: Store,
     callback: Callback,
     beside: Vec<Input>,
+    /// What the configuration said of them.
+    followed: Vec<File>,
     notifier: Option<RecommendedWatcher>,
     interests: Arc<Mutex<Interests>>,
     /// Directories that are watched, and which inode each was.
@@ -259,17 +272,18 @@ impl Looker {
 
     /// Looks from now on at the files beside the sources that the configuration of the moment names.
     fn follow(&mut self) {
-        if self.beside.iter().map(|input| input.path.as_path()).eq(self.store.beside().iter().map(PathBuf::as_path)) {
+        if self.followed == self.store.beside() {
             return;
         }
+        self.followed = self.store.beside().to_vec();
         let mut old = std::mem::take(&mut self.beside);
-        for path in self.store.beside() {
-            let place = old.iter().position(|input| input.path.as_path() == path);
-            self.beside.push(place.map_or_else(|| known(path), |place| old.swap_remove(place)));
+        for file in &self.followed {
+            let place = old.iter().position(|input| *input.path == file.path && input.fingerprint() == file.fingerprint);
+            self.beside.push(place.map_or_else(|| Input::held(file), |place| old.swap_remove(place)));
         }
     }
 
-    /// Watches what there is to watch by now; true where that is more than before, so that a look is due.
+    /// Watches what there is to watch by now; true where that is other than before, so that a look is due.
     fn watch(&mut self) -> bool {
         self.follow();
         let Some(notifier) = &mut self.notifier else { return false };
@@ -310,18 +324,12 @@ impl Looker {
                 Err(_) => {}
             }
         }
-        *self.interests.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
-        added
+        // What happened to a file before it mattered was not told.
+        let mut interests = self.interests.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_other = *interests != wanted;
+        *interests = wanted;
+        added || is_other
     }
-}
-
-/// A file whose content is as it should be.
-fn known(path: &Path) -> Input {
-    let mut input = Input::new(path.to_owned(), Format::Auto, None);
-    if let Seen::Changed(content) = input.look(Instant::now(), Look::Now, Duration::ZERO) {
-        input.judged(&content, &[]);
-    }
-    input
 }
 
 /// Directories to watch, and which names in them matter.

@@ -98,7 +98,7 @@ fn from_file(path: &Path, name: &str, at: usize, problems: &mut Problems<'_>) ->
             if data.permissions().mode() & 0o004 != 0 {
                 problems.warning(at, format!("everybody on this machine can read {shown}"), format!("chmod o= {shown}"));
             }
-            std::fs::read_to_string(path).map_err(|error| error.to_string())
+            problems.read(path).map_err(|error| error.to_string())
         }
         Err(error) => Err(error.to_string()),
     };

@@ -63,7 +63,7 @@ pub struct Read {
 pub struct Included {
     /// Where it is, as it was written: a link on the way may be turned elsewhere.
     pub path: PathBuf,
-    /// [`fingerprint`] of the bytes that were read; none: it could not be read.
+    /// [`config::fingerprint`] of the bytes that were read; none: it could not be read.
     pub fingerprint: Option<u64>,
 }
 
@@ -131,14 +131,6 @@ pub fn detect(path: &Path, text: &[u8]) -> Format {
         }
     }
     Format::Zone
-}
-
-/// A number that changes when the bytes do; the same for the same bytes only within one run of the program.
-pub fn fingerprint(bytes: &[u8]) -> u64 {
-    use std::hash::BuildHasher;
-    use std::sync::OnceLock;
-    static SEED: OnceLock<foldhash::quality::RandomState> = OnceLock::new();
-    SEED.get_or_init(Default::default).hash_one(bytes)
 }
 
 /// A written name and, where it is not a private-link name itself, the private-link names that it may stand for, most likely first.

@@ -216,6 +216,50 @@ fn the_configuration_is_watched_beside_the_sources() {
 }
 
 #[test]
+fn what_a_file_held_when_it_was_read_is_what_a_change_is_told_by() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("postern.toml");
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+    let named = |key_file: &str| format!("[server]\npoll = '1h'\n[api]\nkey-file = '{key_file}'\n");
+    write("one.key", "at the start\n");
+    write("postern.toml", &named("one.key"));
+    let (store, ..) = Store::open(&config::load(&path).unwrap().config);
+    write("one.key", "before it is watched\n");
+    let (sender, files) = channel();
+    let second = directory.path().join("two.key");
+    let (of_second, main, mut is_written) = (second.clone(), path.clone(), false);
+    let callback = move |store: &mut Store, event: Event| {
+        let Event::File(changed) = event else { return };
+        let config = config::load(&main).unwrap().config;
+        if config.zones.is_empty() {
+            store.reconfigure(&config);
+        } else {
+            store.attend(&config.files); // it is refused
+        }
+        if changed == main && !std::mem::replace(&mut is_written, true) {
+            fs::write(&of_second, "before the callback is over\n").unwrap();
+        }
+        sender.send(changed).unwrap();
+    };
+    let watch = Watch::start(store, Box::new(callback)).unwrap();
+    let next = || files.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(next(), directory.path().join("one.key"));
+    write("two.key", "as it is read\n");
+    write("postern.toml", &named("two.key"));
+    assert_eq!((next(), next()), (path.clone(), second.clone()));
+    write("one.key", "of no interest\n");
+    assert_eq!(files.recv_timeout(Duration::from_millis(200)), Err(RecvTimeoutError::Timeout));
+    // A configuration that is refused may need a change of its files, and so may the one that serves on.
+    write("postern.toml", &format!("{}[[zone]]\nname = 'contoso.test'\napi = true\n", named("one.key")));
+    assert_eq!(next(), path);
+    write("one.key", "mended\n");
+    assert_eq!(next(), directory.path().join("one.key"));
+    write("two.key", "mended, too\n");
+    assert_eq!(next(), second);
+    drop(watch);
+}
+
+#[test]
 fn a_flood_of_events_is_survived() {
     let site = Site::new(plain);
     let end = Instant::now() + Duration::from_millis(500);

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::super::Included;
 use super::super::lexer::Token;
 use super::super::report::{Bad, Outcome, shown};
-use super::super::{Included, fingerprint};
 use super::{File, Reader, Scope};
 
 /// Files inside one another.
@@ -105,7 +105,7 @@ impl Reader<'_> {
             }
             fs::read(&real)
         });
-        self.read.included.push(Included { path: path.clone(), fingerprint: bytes.as_ref().ok().map(|bytes| fingerprint(bytes)) });
+        self.read.included.push(Included { path: path.clone(), fingerprint: bytes.as_ref().ok().map(|bytes| config::fingerprint(bytes)) });
         let bytes = bytes.map_err(unreadable)?;
         self.includes.open.push(real);
         Ok((Arc::new(path), bytes))
