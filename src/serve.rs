@@ -120,7 +120,8 @@ struct Listeners {
 impl Up {
     fn start(config: &Config, strict: bool, bound: Bound, listeners: Listeners, logging: Logging) -> Result<Self, String> {
         let recorder = fallback::Recorder::new(&config.fallback);
-        let writer = fallback::Writer::start(recorder.clone(), &config.fallback).map_err(|error| {
+        let lines = logging.lines();
+        let writer = fallback::Writer::start(recorder.clone(), &config.fallback, move || lines.release()).map_err(|error| {
             let file = config.fallback.file.as_deref().unwrap_or(Path::new("")).display();
             format!("error: cannot write the fallback record to {file}: {error}")
         })?;

@@ -37,7 +37,7 @@ fn main() {
         let settings =
             config::model::Fallback { file: Some("/dev/null".into()), ..world::fallback(if with_writer { 1 << 20 } else { 16 }) };
         let recorder = Recorder::new(&settings);
-        let writer = with_writer.then(|| Writer::start(recorder.clone(), &settings).unwrap());
+        let writer = with_writer.then(|| Writer::start(recorder.clone(), &settings, || {}).unwrap());
         let noting = best(100_000, || {
             recorder.note(black_box(&question), client, black_box(&answer), &view);
         });

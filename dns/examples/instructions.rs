@@ -107,7 +107,7 @@ fn main() {
     let clock = Clock::start();
     let settings = config::model::Fallback { repeat: Repeat::First, file: Some("/dev/null".into()), ..world::fallback(16) };
     let recorder = Recorder::new(&settings);
-    let _writer = Writer::start(recorder.clone(), &settings).expect("a thread");
+    let _writer = Writer::start(recorder.clone(), &settings, || {}).expect("a thread");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let resolver = Resolver::start(state.clone(), clock, 10, runtime.handle().clone(), None).expect("a thread");
     let service =

@@ -200,7 +200,7 @@ pub fn explain(message: &[u8], client: IpAddr, state: &State, now: Now, reply: O
     };
     let fallback = ask.is_none().then(|| Event::would_be(&question, client, &answer, &view)).flatten();
     Ok(Explanation {
-        name: text(&question.name),
+        name: question.name.without_dot(),
         rtype: RecordType::from(question.rtype).to_string(),
         client,
         network: view.network.name.to_string(),
@@ -209,7 +209,7 @@ pub fn explain(message: &[u8], client: IpAddr, state: &State, now: Now, reply: O
         generation: state.snapshot.generation,
         hops,
         ask: ask.map(|ask| Asking {
-            name: text(&ask.name),
+            name: ask.name.without_dot(),
             rtype: RecordType::from(ask.rtype).to_string(),
             upstreams: upstreams(&view, ask.route),
         }),
@@ -232,7 +232,7 @@ fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Q
         passed_over: hosted.is_none(),
     });
     let route = view.state.routes.find(view.network_id, name).map(|(route, suffix)| RouteStop {
-        suffix: text(&NameBuf::read(&name.as_wire()[name.len() - suffix..]).unwrap_or(NameBuf::root())), // a suffix of a name is one
+        suffix: NameBuf::read(&name.as_wire()[name.len() - suffix..]).unwrap_or(NameBuf::root()).without_dot(), // a suffix of a name is one
         upstreams: upstreams(view, route.id),
         to_self: route.to_self,
     });
@@ -259,8 +259,8 @@ fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Q
         Some(Hop::Derived(_)) => ("zone-table", "no upstream answers: the zone table knows the private name".into()),
         None => ended(&answer.end),
     };
-    let leads_to = hop.map(|hop| text(&hop.target()));
-    Stop { name: text(name), zone, route, cache, decided_by, said, leads_to }
+    let leads_to = hop.map(|hop| hop.target().without_dot());
+    Stop { name: name.without_dot(), zone, route, cache, decided_by, said, leads_to }
 }
 
 fn ended(end: &End<'_>) -> (&'static str, String) {
@@ -306,12 +306,4 @@ fn given(message: &[u8], stale: bool) -> Option<Given> {
         authority: lines(&message.authorities),
         errors: errors.collect(),
     })
-}
-
-fn text(name: &NameBuf) -> String {
-    let mut text = name.to_string();
-    if text.len() > 1 {
-        text.pop();
-    }
-    text
 }

@@ -58,7 +58,7 @@ impl Server {
         }
         let settings = config::model::Fallback { repeat, file: Some("/dev/null".into()), ..world::fallback(1000) };
         let recorder = Recorder::new(&settings);
-        let writer = Writer::start(recorder.clone(), &settings).unwrap();
+        let writer = Writer::start(recorder.clone(), &settings, || {}).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let state = Arc::new(ArcSwap::from_pointee(world.state()));
         let clock = Clock::start();

@@ -28,7 +28,7 @@ fn events(world: &mut World, questions: impl FnOnce(&mut World)) -> Vec<Value> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("fallback.json");
     world.recorder = Recorder::new(&settings(&file));
-    let writer = Writer::start(world.recorder.clone(), &settings(&file)).unwrap();
+    let writer = Writer::start(world.recorder.clone(), &settings(&file), || {}).unwrap();
     questions(world);
     writer.stop();
     let text = std::fs::read_to_string(&file).unwrap();
@@ -179,7 +179,7 @@ fn those_who_watch_see_what_is_not_muted_and_whoever_is_too_slow_is_told_how_muc
     let (mut watcher, muted) = (world.recorder.watch(), Muted { name: OTHER.into(), network: Some("hub".into()) });
     assert_eq!(world.recorder.mute(muted.clone()), Ok(true));
     let note = |world: &mut World, times: usize| {
-        let writer = Writer::start(world.recorder.clone(), &settings).unwrap();
+        let writer = Writer::start(world.recorder.clone(), &settings, || {}).unwrap();
         (0..times).for_each(|_| drop(world.ask(HUB, OTHER, A)));
         writer.stop();
     };
@@ -205,7 +205,7 @@ fn what_the_queue_has_no_room_for_is_counted() {
         world.ask(HUB, OTHER, A);
     }
     assert_eq!((world.recorder.dropped(), world.recorder.waiting()), (6, 4));
-    let writer = Writer::start(world.recorder.clone(), &world::fallback(4)).unwrap();
+    let writer = Writer::start(world.recorder.clone(), &world::fallback(4), || {}).unwrap();
     writer.stop();
     assert_eq!((world.recorder.ledger()[0].count, world.recorder.waiting()), (4, 0));
 }
@@ -217,7 +217,7 @@ fn a_fallback_that_goes_on_is_counted_meanwhile_and_its_lines_come_when_they_are
     let settings = Fallback { repeat: Repeat::Every(Duration::from_millis(2500)), ..settings(&file) };
     let mut world = hub(OnMissing::Public);
     world.recorder = Recorder::new(&settings);
-    let writer = Writer::start(world.recorder.clone(), &settings).unwrap();
+    let writer = Writer::start(world.recorder.clone(), &settings, || {}).unwrap();
     let lines = || std::fs::read_to_string(&file).unwrap_or_default().lines().count();
     let (mut asked, mut meanwhile) = (0, 0);
     let start = Instant::now();
@@ -248,7 +248,7 @@ fn a_file_that_was_renamed_is_opened_anew_and_other_settings_are_taken() {
     };
     let mut world = hub(OnMissing::Public);
     world.recorder = Recorder::new(&settings(&file));
-    let writer = Writer::start(world.recorder.clone(), &settings(&file)).unwrap();
+    let writer = Writer::start(world.recorder.clone(), &settings(&file), || {}).unwrap();
     world.ask(HUB, OTHER, A);
     until(&mut || lines(&file) == 1);
     let aside = directory.path().join("aside");

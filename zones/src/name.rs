@@ -183,6 +183,21 @@ impl NameBuf {
         })
     }
 
+    /// Its first `labels` labels in presentation format without a final dot; of none: `.`.
+    pub fn first_labels(&self, labels: usize) -> String {
+        let mut text = String::with_capacity(self.len()); // an escape is rare
+        let _ = write_name(&self.bytes[..self.start(labels)], &mut text); // a String takes everything
+        if labels > 0 {
+            text.pop();
+        }
+        text
+    }
+
+    /// The whole name in presentation format without a final dot; the root: `.`.
+    pub fn without_dot(&self) -> String {
+        self.first_labels(self.labels())
+    }
+
     /// A copy that can be kept.
     pub fn to_wire_name(&self) -> WireName {
         WireName(self.as_wire().into())
@@ -203,6 +218,17 @@ impl WireName {
     /// Wire form.
     pub fn as_wire(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Labels, the root not counted.
+    pub fn labels(&self) -> usize {
+        let mut rest = self.as_wire();
+        let mut labels = 0;
+        while let Some((&length, tail)) = rest.split_first().filter(|(length, _)| **length > 0) {
+            rest = tail.get(length as usize..).unwrap_or_default();
+            labels += 1;
+        }
+        labels
     }
 
     /// The same name on the stack, with its labels found.
@@ -233,17 +259,29 @@ pub fn write_name(wire: &[u8], out: &mut impl fmt::Write) -> fmt::Result {
         if length == 0 || length > tail.len() {
             break;
         }
-        for &octet in &tail[..length] {
-            match octet {
-                b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => write!(out, "\\{}", octet as char)?,
-                0x21..=0x7e => out.write_char(octet as char)?,
-                _ => write!(out, "\\{octet:03}")?,
+        let mut label = &tail[..length];
+        while let Some(special) = label.iter().position(|octet| !is_plain(*octet)) {
+            out.write_str(ascii(&label[..special]))?;
+            match label[special] {
+                octet @ 0x21..=0x7e => write!(out, "\\{}", octet as char)?,
+                octet => write!(out, "\\{octet:03}")?,
             }
+            label = &label[special + 1..];
         }
+        out.write_str(ascii(label))?;
         out.write_char('.')?;
         rest = &tail[length..];
     }
     Ok(())
+}
+
+/// Stands for itself in presentation format.
+fn is_plain(octet: u8) -> bool {
+    matches!(octet, 0x21..=0x7e) && !matches!(octet, b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$')
+}
+
+fn ascii(plain: &[u8]) -> &str {
+    str::from_utf8(plain).unwrap_or_default() // plain octets are ASCII
 }
 
 fn unescape(text: &[u8]) -> Result<(u8, usize), BadName> {
@@ -307,6 +345,17 @@ impl Eq for NameBuf {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_are_written_without_the_final_dot() {
+        let name = NameBuf::parse("a\\.b.fhir.contoso.test").unwrap();
+        assert_eq!(name.without_dot(), "a\\.b.fhir.contoso.test");
+        assert_eq!((name.first_labels(2), name.first_labels(0)), ("a\\.b.fhir".into(), ".".into()));
+        assert_eq!((name.to_wire_name().labels(), NameBuf::root().to_wire_name().labels()), (4, 0));
+        assert_eq!(NameBuf::root().without_dot(), ".");
+        let dot_last = NameBuf::read(b"\x03a\\.\x00").unwrap();
+        assert_eq!(dot_last.without_dot(), "a\\\\\\.");
+    }
 
     #[test]
     fn reads_and_lowers() {

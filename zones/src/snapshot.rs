@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::edit::{History, ZoneSettings};
 use crate::lookup::Lookup;
-use crate::name::{NameBuf, WireName, write_name};
+use crate::name::{NameBuf, WireName};
 use crate::network::Clients;
 use crate::store::Shown;
 use crate::text::rdata::type_name;
@@ -245,20 +245,15 @@ impl Hosted {
 
     /// The line that would give `name` (in this zone) a private record: ready to be pasted into the file, but for the address.
     pub fn mending_line(&self, name: &NameBuf, rtype: u16) -> String {
-        let mut owner = String::new();
-        let _ = write_name(name.as_wire(), &mut owner); // a String takes everything
-        let relative = name.labels() - self.apex.to_buf().labels().min(name.labels());
+        let relative = name.labels() - self.apex.labels().min(name.labels());
         match &self.writer {
-            Writer::Hosts(_) => format!("<private address> {}", owner.trim_end_matches('.')),
-            Writer::Azure(_) => owner,
+            Writer::Hosts(_) => format!("<private address> {}", name.without_dot()),
+            Writer::Azure(_) => name.to_string(),
             Writer::Memory | Writer::Api | Writer::Primary | Writer::ZoneFile(_) if relative == 0 => {
                 format!("@ {DEFAULT_TTL} IN {} <private address>", type_name(rtype))
             }
             Writer::Memory | Writer::Api | Writer::Primary | Writer::ZoneFile(_) => {
-                let relative = name.as_wire()[..name.start(relative)].iter().chain(&[0]).copied().collect::<Vec<u8>>();
-                owner.clear();
-                let _ = write_name(&relative, &mut owner);
-                format!("{} {DEFAULT_TTL} IN {} <private address>", owner.trim_end_matches('.'), type_name(rtype))
+                format!("{} {DEFAULT_TTL} IN {} <private address>", name.first_labels(relative), type_name(rtype))
             }
         }
     }

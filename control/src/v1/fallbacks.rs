@@ -410,7 +410,7 @@ pub(super) async fn unmute(
 impl MutedName {
     fn checked(self) -> Result<Muted, String> {
         let name = NameBuf::parse(&self.name).map_err(|error| format!("`{}` is not a name: {error}", self.name))?;
-        Ok(Muted { name: name.to_string().trim_end_matches('.').into(), network: self.network })
+        Ok(Muted { name: name.without_dot(), network: self.network })
     }
 }
 

@@ -84,17 +84,24 @@ impl Event {
 
     pub(super) fn of(slip: &Slip, sighting: &Seen) -> Self {
         let snapshot = &*sighting.snapshot;
-        let mut chain = names(&slip.names);
-        let private = chain.get(slip.private).cloned().unwrap_or(NameBuf::root());
+        let (mut chain, mut private_name) = (Vec::with_capacity(slip.chain + 1), NameBuf::root());
+        let mut rest = &*slip.names;
+        while let Ok(name) = NameBuf::read(rest) {
+            rest = &rest[name.len()..];
+            if chain.len() == slip.private {
+                private_name.clone_from(&name);
+            }
+            chain.push(name.without_dot());
+        }
+        let private = chain.get(slip.private).cloned().unwrap_or_default();
         chain.truncate(slip.chain);
         let network = snapshot.network(sighting.network).name.to_string();
         let elsewhere = match sighting.reason {
-            Reason::NoRecord | Reason::NoZone => snapshot.elsewhere(&private, sighting.network),
+            Reason::NoRecord | Reason::NoZone => snapshot.elsewhere(&private_name, sighting.network),
             _ => None,
         };
         let reason = if elsewhere.is_some() { Reason::OtherNetwork } else { sighting.reason };
         let hosted = sighting.zone.as_deref();
-        let private = text(&private);
         let zone = match hosted {
             Some(hosted) => hosted.name.to_string(),
             None => sighting.table.private_zone_of(&private).unwrap_or_default().into(),
@@ -103,17 +110,17 @@ impl Event {
         Self {
             time: rfc3339(sighting.time.into()),
             client: sighting.client,
-            name: chain.first().map(text).unwrap_or_default(),
+            name: chain.first().cloned().unwrap_or_default(),
             rtype: RecordType::from(sighting.rtype).to_string(),
             reason,
             action: sighting.action,
-            chain: chain.iter().map(text).collect(),
+            chain,
             public: (!addresses.is_empty()).then(|| addresses.iter().any(|address| is_public(*address))),
             addresses,
             upstream: sighting.upstream.as_deref().map(str::to_owned),
             rcode: rcode_name(sighting.rcode),
             ttl: sighting.ttl,
-            mend: mend(reason, &private, &zone, hosted, &network, elsewhere.as_deref()),
+            mend: mend(reason, &private_name, &private, &zone, hosted, &network, elsewhere.as_deref()),
             network,
             private,
             zone,
@@ -199,13 +206,21 @@ pub(super) fn rfc3339(time: OffsetDateTime) -> String {
     time.format(FORMAT).unwrap_or_default() // every field is one that a date with time has
 }
 
-fn mend(reason: Reason, private: &str, zone: &str, hosted: Option<&Hosted>, network: &str, elsewhere: Option<&str>) -> Mend {
+fn mend(
+    reason: Reason,
+    name: &NameBuf,
+    private: &str,
+    zone: &str,
+    hosted: Option<&Hosted>,
+    network: &str,
+    elsewhere: Option<&str>,
+) -> Mend {
     let record = match hosted {
         Some(hosted) if matches!(hosted.writer, Writer::Azure(_)) => None, // nobody writes into an export
         // An A record is enough: every other type is then NODATA, and no longer public.
-        Some(hosted) => NameBuf::parse(private).ok().map(|name| hosted.mending_line(&name, rtype::A)),
+        Some(hosted) => Some(hosted.mending_line(name, rtype::A)),
         None if zone.is_empty() => None,
-        None => record_in(private, zone),
+        None => record_in(name, zone),
     };
     let file = hosted.and_then(|hosted| hosted.writer.file()).map(|file| file.display().to_string());
     let is_copy = hosted.is_some_and(|hosted| hosted.writer == Writer::Primary);
@@ -237,29 +252,10 @@ fn mend(reason: Reason, private: &str, zone: &str, hosted: Option<&Hosted>, netw
 }
 
 /// The line of a zone file that is not there yet.
-fn record_in(private: &str, zone: &str) -> Option<String> {
+fn record_in(name: &NameBuf, zone: &str) -> Option<String> {
     let apex = WireName::parse(zone).ok()?;
-    let name = NameBuf::parse(private).ok()?;
     name.is_under(apex.as_wire())
-        .then(|| Hosted::new(apex, OnMissing::Public, ZoneState::Unavailable("".into()), Writer::Memory).mending_line(&name, rtype::A))
-}
-
-fn names(wire: &[u8]) -> Vec<NameBuf> {
-    let mut rest = wire;
-    std::iter::from_fn(|| {
-        let name = NameBuf::read(rest).ok()?;
-        rest = &rest[name.len()..];
-        Some(name)
-    })
-    .collect()
-}
-
-fn text(name: &NameBuf) -> String {
-    let mut text = name.to_string();
-    if text.len() > 1 {
-        text.pop();
-    }
-    text
+        .then(|| Hosted::new(apex, OnMissing::Public, ZoneState::Unavailable("".into()), Writer::Memory).mending_line(name, rtype::A))
 }
 
 fn addresses(entry: &Entry) -> Vec<IpAddr> {
@@ -377,7 +373,9 @@ pub(super) mod tests {
         let apex = WireName::parse("privatelink.azurehealthcareapis.com").unwrap();
         let hosted = |writer| Hosted::new(apex.clone(), OnMissing::Public, ZoneState::Unavailable("expired".into()), writer);
         let name = "a.fhir.privatelink.azurehealthcareapis.com";
-        let mend = |reason, writer| mend(reason, name, "privatelink.azurehealthcareapis.com", Some(&hosted(writer)), "hub", None);
+        let mend = |reason, writer| {
+            mend(reason, &NameBuf::parse(name).unwrap(), name, "privatelink.azurehealthcareapis.com", Some(&hosted(writer)), "hub", None)
+        };
         let copy = mend(Reason::NoRecord, Writer::Primary);
         assert_eq!(copy.what, "add the record to zone privatelink.azurehealthcareapis.com on its primary: this server only has a copy");
         assert_eq!(copy.record.as_deref(), Some("a.fhir 10 IN A <private address>"));

@@ -59,25 +59,26 @@ pub struct Counted {
 #[derive(Debug)]
 pub(super) struct Ledger {
     bound: usize,
-    seen: HashMap<(Arc<str>, Arc<str>), Familiar>,
+    /// By network and name, as one text.
+    seen: HashMap<Arc<str>, Familiar, foldhash::quality::RandomState>,
     /// Keys by the turn at which they were last seen.
-    order: BTreeMap<u64, (Arc<str>, Arc<str>)>,
+    order: BTreeMap<u64, Arc<str>>,
     turn: u64,
+    key: String,
 }
 
 /// Zones and networks are the operator's, but a zone that nobody hosts is named by a stranger: of these there is a bound.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    counts: HashMap<CountKey, (u64, SystemTime)>,
+    /// By zone, network, reason and action, as one text.
+    counts: HashMap<String, Counted, foldhash::quality::RandomState>,
     strange: usize,
+    key: String,
 }
-
-/// Zone, network, reason, action.
-type CountKey = (Arc<str>, Arc<str>, Reason, Action);
 
 impl Ledger {
     pub fn new(bound: usize) -> Self {
-        Self { bound, seen: HashMap::new(), order: BTreeMap::new(), turn: 0 }
+        Self { bound, seen: HashMap::default(), order: BTreeMap::new(), turn: 0, key: String::new() }
     }
 
     pub fn bound(&mut self, bound: usize) {
@@ -88,23 +89,9 @@ impl Ledger {
     /// Takes so many of an event.
     pub fn see(&mut self, event: &Event, time: SystemTime, times: u64) {
         self.turn += 1;
-        let key: (Arc<str>, Arc<str>) = (event.network.as_str().into(), event.name.as_str().into());
-        let familiar = self.seen.entry(key.clone()).or_insert_with(|| Familiar {
-            network: key.0.clone(),
-            name: key.1.clone(),
-            private: (&*event.private).into(),
-            zone: (&*event.zone).into(),
-            rtype: (&*event.rtype).into(),
-            mend: Arc::new(event.mend.clone()),
-            count: 0,
-            first_seen: time,
-            last_seen: time,
-            reason: event.reason,
-            action: event.action,
-            client: event.client,
-            turn: 0,
-        });
-        self.order.remove(&familiar.turn);
+        join(&mut self.key, &[&event.network, &event.name]);
+        let Some(familiar) = self.seen.get_mut(&*self.key) else { return self.meet(event, time, times) };
+        let key = self.order.remove(&familiar.turn);
         familiar.turn = self.turn;
         familiar.count += times;
         familiar.last_seen = time;
@@ -119,6 +106,28 @@ impl Ledger {
         if *familiar.mend != event.mend {
             familiar.mend = Arc::new(event.mend.clone());
         }
+        self.order.insert(self.turn, key.unwrap_or_else(|| self.key.as_str().into()));
+    }
+
+    /// Takes what was never seen, or was forgotten. Its key is at hand.
+    fn meet(&mut self, event: &Event, time: SystemTime, times: u64) {
+        let key: Arc<str> = self.key.as_str().into();
+        let familiar = Familiar {
+            network: event.network.as_str().into(),
+            name: event.name.as_str().into(),
+            private: event.private.as_str().into(),
+            zone: event.zone.as_str().into(),
+            rtype: event.rtype.as_str().into(),
+            mend: Arc::new(event.mend.clone()),
+            count: times,
+            first_seen: time,
+            last_seen: time,
+            reason: event.reason,
+            action: event.action,
+            client: event.client,
+            turn: self.turn,
+        };
+        self.seen.insert(key.clone(), familiar);
         self.order.insert(self.turn, key);
         self.evict();
     }
@@ -142,34 +151,42 @@ impl Counts {
 
     /// Takes so many of an event.
     pub fn count(&mut self, event: &Event, time: SystemTime, times: u64) {
-        let mut key: CountKey = (event.zone.as_str().into(), event.network.as_str().into(), event.reason, event.action);
+        let mut zone = event.zone.as_str();
+        let (reason, action) = (event.reason.as_str(), event.action.as_str());
+        join(&mut self.key, &[zone, &event.network, reason, action]);
         let is_strange = matches!(event.reason, Reason::NoZone | Reason::OtherNetwork);
-        if is_strange && !self.counts.contains_key(&key) {
+        if is_strange && !self.counts.contains_key(&self.key) {
             match self.strange < Self::BOUND {
                 true => self.strange += 1,
-                false => key.0 = "".into(),
+                false => {
+                    zone = "";
+                    join(&mut self.key, &[zone, &event.network, reason, action]);
+                }
             }
         }
-        let (count, last_seen) = self.counts.entry(key).or_insert((0, time));
-        *count += times;
-        *last_seen = time;
+        if let Some(counted) = self.counts.get_mut(&self.key) {
+            counted.count += times;
+            counted.last_seen = time;
+            return;
+        }
+        let (zone, network) = (zone.into(), event.network.as_str().into());
+        let counted = Counted { zone, network, reason: event.reason, action: event.action, count: times, last_seen: time };
+        self.counts.insert(self.key.clone(), counted);
     }
 
     pub fn list(&self) -> Vec<Counted> {
-        let mut list: Vec<Counted> = self
-            .counts
-            .iter()
-            .map(|((zone, network, reason, action), (count, last_seen))| Counted {
-                zone: zone.clone(),
-                network: network.clone(),
-                reason: *reason,
-                action: *action,
-                count: *count,
-                last_seen: *last_seen,
-            })
-            .collect();
+        let mut list: Vec<Counted> = self.counts.values().cloned().collect();
         list.sort_by(|a, b| (&a.zone, &a.network, a.reason, a.action).cmp(&(&b.zone, &b.network, b.reason, b.action)));
         list
+    }
+}
+
+/// One text of several, none of which has a line end in it, to be looked up without making each anew.
+fn join(key: &mut String, parts: &[&str]) {
+    key.clear();
+    for part in parts {
+        key.push_str(part);
+        key.push('\n');
     }
 }
 

@@ -41,8 +41,9 @@ const SAME_FOR: Duration = Duration::from_secs(10);
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 impl Writer {
-    /// Opens the destination and starts the thread. One writer a recorder.
-    pub fn start(recorder: Arc<Recorder>, settings: &Fallback) -> io::Result<Self> {
+    /// Opens the destination and starts the thread. One writer a recorder. Whoever takes the log may hold its lines back until `over`
+    /// is called, which is when a burst of them is.
+    pub fn start(recorder: Arc<Recorder>, settings: &Fallback, over: impl Fn() + Send + 'static) -> io::Result<Self> {
         let output = Output::open(settings)?;
         let (commands, inbox) = mpsc::channel();
         let stopping = Arc::new(AtomicBool::new(false));
@@ -57,6 +58,7 @@ impl Writer {
             harvest: Instant::now() + COUNT_FOR,
             dropped: Complaint::default(),
             failed: Complaint::default(),
+            over,
         };
         let (vital, alive) = Vital::new("fallback");
         let thread = std::thread::Builder::new().name("fallback".into()).spawn(move || {
@@ -116,7 +118,7 @@ impl Drop for Writer {
     }
 }
 
-struct Work {
+struct Work<F> {
     recorder: Arc<Recorder>,
     folding: Folding,
     settings: Fallback,
@@ -129,9 +131,11 @@ struct Work {
     harvest: Instant,
     dropped: Complaint,
     failed: Complaint,
+    /// A burst of lines is.
+    over: F,
 }
 
-impl Work {
+impl<F: Fn()> Work<F> {
     fn run(mut self) {
         loop {
             let stopping = self.stopping.load(Ordering::Acquire); // before the queue is emptied: what came earlier is written
@@ -143,6 +147,7 @@ impl Work {
                 self.obey(command);
             }
             self.complain(stopping);
+            (self.over)();
             if stopping {
                 return;
             }

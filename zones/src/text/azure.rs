@@ -359,7 +359,7 @@ impl Walk<'_> {
             Some(other) => return Err(self.shape(other, "ipAddresses", "a list of addresses")),
         };
         if addresses.is_empty() {
-            let bad = self.bad(written, format!("`{}` has no address", name.to_string().trim_end_matches('.')), "");
+            let bad = self.bad(written, format!("`{}` has no address", name.without_dot()), "");
             self.nameless.push(*bad);
             return Ok(());
         }
@@ -371,7 +371,7 @@ impl Walk<'_> {
         let owners = spellings(name, self.table);
         if owners.len() == 1 && !is_private_link(name) {
             let spot = self.lines.spot(written);
-            self.warning(unmapped(spot, name.to_string().trim_end_matches('.').as_bytes()));
+            self.warning(unmapped(spot, name.without_dot().as_bytes()));
         }
         let at = self.lines.spot(written).position(self.text);
         for value in addresses {
