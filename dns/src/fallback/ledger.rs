@@ -1,10 +1,11 @@
 //! Who fell back on what: a bounded table by (network, name), and counts for metrics.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::recent::Recent;
 use super::{Action, Event, Mend, Reason};
 
 /// One (network, name) of the ledger.
@@ -55,15 +56,10 @@ pub struct Counted {
     pub last_seen: SystemTime,
 }
 
-/// The table: when it is full, what was not seen for the longest time goes.
+/// Who fell back, by network and name as one text.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    bound: usize,
-    /// By network and name, as one text.
-    seen: HashMap<Arc<str>, Familiar, foldhash::quality::RandomState>,
-    /// Keys by the turn at which they were last seen.
-    order: BTreeMap<u64, Arc<str>>,
-    turn: u64,
+    seen: Recent<Familiar>,
     key: String,
 }
 
@@ -78,21 +74,17 @@ pub(super) struct Counts {
 
 impl Ledger {
     pub fn new(bound: usize) -> Self {
-        Self { bound, seen: HashMap::default(), order: BTreeMap::new(), turn: 0, key: String::new() }
+        Self { seen: Recent::new(bound), key: String::new() }
     }
 
     pub fn bound(&mut self, bound: usize) {
-        self.bound = bound;
-        self.evict();
+        self.seen.bound(bound);
     }
 
     /// Takes so many of an event.
     pub fn see(&mut self, event: &Event, time: SystemTime, times: u64) {
-        self.turn += 1;
         join(&mut self.key, &[&event.network, &event.name]);
-        let Some(familiar) = self.seen.get_mut(&*self.key) else { return self.meet(event, time, times) };
-        let key = self.order.remove(&familiar.turn);
-        familiar.turn = self.turn;
+        let Some(familiar) = self.seen.touch(&self.key) else { return self.seen.insert(&self.key, Familiar::new(event, time, times)) };
         familiar.count += times;
         familiar.last_seen = time;
         (familiar.reason, familiar.action, familiar.client) = (event.reason, event.action, event.client);
@@ -106,13 +98,18 @@ impl Ledger {
         if *familiar.mend != event.mend {
             familiar.mend = Arc::new(event.mend.clone());
         }
-        self.order.insert(self.turn, key.unwrap_or_else(|| self.key.as_str().into()));
     }
 
-    /// Takes what was never seen, or was forgotten. Its key is at hand.
-    fn meet(&mut self, event: &Event, time: SystemTime, times: u64) {
-        let key: Arc<str> = self.key.as_str().into();
-        let familiar = Familiar {
+    /// The most recently seen first.
+    pub fn list(&self) -> Vec<Familiar> {
+        self.seen.list().into_iter().map(|(turn, familiar)| Familiar { turn, ..familiar.clone() }).collect()
+    }
+}
+
+impl Familiar {
+    /// What was never seen, or was forgotten.
+    fn new(event: &Event, time: SystemTime, times: u64) -> Self {
+        Self {
             network: event.network.as_str().into(),
             name: event.name.as_str().into(),
             private: event.private.as_str().into(),
@@ -125,22 +122,7 @@ impl Ledger {
             reason: event.reason,
             action: event.action,
             client: event.client,
-            turn: self.turn,
-        };
-        self.seen.insert(key.clone(), familiar);
-        self.order.insert(self.turn, key);
-        self.evict();
-    }
-
-    /// The most recently seen first.
-    pub fn list(&self) -> Vec<Familiar> {
-        self.order.values().rev().filter_map(|key| self.seen.get(key)).cloned().collect()
-    }
-
-    fn evict(&mut self) {
-        while self.seen.len() > self.bound {
-            let Some((_, key)) = self.order.pop_first() else { break };
-            self.seen.remove(&key);
+            turn: 0, // it is told where it is listed
         }
     }
 }
@@ -182,7 +164,7 @@ impl Counts {
 }
 
 /// One text of several, none of which has a line end in it, to be looked up without making each anew.
-fn join(key: &mut String, parts: &[&str]) {
+pub(super) fn join(key: &mut String, parts: &[&str]) {
     key.clear();
     for part in parts {
         key.push_str(part);

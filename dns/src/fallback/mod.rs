@@ -28,6 +28,7 @@ pub mod event;
 pub mod ledger;
 mod mute;
 mod output;
+mod recent;
 mod repeat;
 mod sighting;
 pub mod writer;

@@ -1,34 +1,30 @@
 //! Which repetitions of a fallback are written, and how many were folded into the next line.
 
-use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use config::model::Repeat;
 
-use super::{Event, Reason};
+use super::Event;
+use super::ledger::join;
+use super::recent::Recent;
 
-type Key = (String, String, String, Reason);
-
-/// Remembers what was written, in a bounded table: what was not seen for the longest time is forgotten, and written again.
+/// Remembers what was written, by network, name, type and reason as one text: what is forgotten is written again.
 #[derive(Debug)]
 pub(super) struct Folding {
     repeat: Repeat,
-    bound: usize,
-    seen: HashMap<Key, Seen>,
-    order: BTreeMap<u64, Key>,
-    turn: u64,
+    seen: Recent<Seen>,
+    key: String,
 }
 
 #[derive(Debug)]
 struct Seen {
     written: Instant,
     folded: u64,
-    turn: u64,
 }
 
 impl Folding {
     pub fn new(repeat: Repeat, bound: usize) -> Self {
-        Self { repeat, bound, seen: HashMap::new(), order: BTreeMap::new(), turn: 0 }
+        Self { repeat, seen: Recent::new(bound), key: String::new() }
     }
 
     /// The number of events folded into this one; none where this one is folded itself.
@@ -36,42 +32,31 @@ impl Folding {
         if self.repeat == Repeat::All {
             return Some(0);
         }
-        self.turn += 1;
-        let key = key(event);
-        let written = match self.seen.get_mut(&key) {
-            Some(seen) => {
-                self.order.remove(&seen.turn);
-                seen.turn = self.turn;
-                let due = matches!(self.repeat, Repeat::Every(period) if now.duration_since(seen.written) >= period);
-                seen.folded += u64::from(!due);
-                due.then(|| {
-                    seen.written = now;
-                    std::mem::take(&mut seen.folded)
-                })
-            }
-            None => {
-                self.seen.insert(key.clone(), Seen { written: now, folded: 0, turn: self.turn });
-                Some(0)
-            }
+        self.key(event);
+        let Some(seen) = self.seen.touch(&self.key) else {
+            self.seen.insert(&self.key, Seen { written: now, folded: 0 });
+            return Some(0);
         };
-        self.order.insert(self.turn, key);
-        while self.seen.len() > self.bound.max(1) {
-            let Some((_, key)) = self.order.pop_first() else { break };
-            self.seen.remove(&key);
+        let due = matches!(self.repeat, Repeat::Every(period) if now.duration_since(seen.written) >= period);
+        if !due {
+            seen.folded += 1;
+            return None;
         }
-        written
+        seen.written = now;
+        Some(std::mem::take(&mut seen.folded))
     }
 
     /// Takes repetitions that were counted where they were seen: they are folded into the next line of their kind.
     pub fn fold_counted(&mut self, event: &Event, times: u64) {
-        if let Some(seen) = self.seen.get_mut(&key(event)) {
+        self.key(event);
+        if let Some(seen) = self.seen.get_mut(&self.key) {
             seen.folded += times;
         }
     }
-}
 
-fn key(event: &Event) -> Key {
-    (event.network.clone(), event.name.clone(), event.rtype.clone(), event.reason)
+    fn key(&mut self, event: &Event) {
+        join(&mut self.key, &[&event.network, &event.name, &event.rtype, event.reason.as_str()]);
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +64,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::fallback::Reason;
     use crate::fallback::event::tests::event;
 
     /// What each of (seconds, name) becomes.
