@@ -167,10 +167,11 @@ impl Input {
             self.candidate = None;
             return Seen::Same;
         }
-        let still = self.stood_still(now, &stamps);
-        if how == Look::Settled && still < settle {
-            return Seen::Waiting(settle - still);
+        let since = self.seen_since(now, &stamps);
+        if let Some(wait) = waits(now, since, settle).filter(|_| how == Look::Settled) {
+            return Seen::Waiting(wait);
         }
+        let still = now.saturating_duration_since(since);
         let tries = if how == Look::Now { TRIES } else { 1 };
         for attempt in 0..tries {
             if attempt > 0 {
@@ -197,8 +198,7 @@ impl Input {
     pub fn settles_in(&mut self, now: Instant, settle: Duration) -> Option<Duration> {
         let stamps = self.stamps(Stamp::of(&self.path).ok()?);
         let is_known = self.known.as_ref().is_some_and(|known| known.has(&stamps));
-        let still = if is_known { settle } else { self.stood_still(now, &stamps) };
-        (still < settle).then(|| settle - still)
+        if is_known { None } else { waits(now, self.seen_since(now, &stamps), settle) }
     }
 
     /// It was changed since it was read.
@@ -209,11 +209,8 @@ impl Input {
 
     /// There is no such file. An editor may be about to put it back (rename to a backup, write anew), so that is a change like another.
     fn gone(&mut self, now: Instant, how: Look, settle: Duration) -> Seen {
-        let still = self.stood_still(now, &[None]);
-        match how == Look::Settled && self.was_good && still < settle {
-            true => Seen::Waiting(settle - still),
-            false => Seen::Gone,
-        }
+        let wait = waits(now, self.seen_since(now, &[None]), settle);
+        wait.filter(|_| how == Look::Settled && self.was_good).map_or(Seen::Gone, Seen::Waiting)
     }
 
     /// Stamps of the file, which is given, and of what it includes.
@@ -222,13 +219,15 @@ impl Input {
         std::iter::once(Some(own)).chain(included.map(|(path, ..)| Stamp::of(path).ok())).collect()
     }
 
-    /// How long it has been seen with these stamps.
-    fn stood_still(&mut self, now: Instant, stamps: &[Option<Stamp>]) -> Duration {
+    /// Since when it has been seen with these stamps. Not since the look at all sources began: much may have been read meanwhile, or the
+    /// machine have stood still, and a file that is being written must not pass for one that nobody touches.
+    fn seen_since(&mut self, now: Instant, stamps: &[Option<Stamp>]) -> Instant {
         match &self.candidate {
-            Some((candidate, since)) if candidate == stamps => now.saturating_duration_since(*since),
+            Some((candidate, since)) if candidate == stamps => *since,
             _ => {
-                self.candidate = Some((stamps.to_vec(), now));
-                Duration::ZERO
+                let since = now.max(Instant::now());
+                self.candidate = Some((stamps.to_vec(), since));
+                since
             }
         }
     }
@@ -303,6 +302,11 @@ impl From<&fs::Metadata> for Stamp {
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
+}
+
+/// How long it takes until something that has been seen since then will have stood still.
+fn waits(now: Instant, since: Instant, settle: Duration) -> Option<Duration> {
+    (since + settle).checked_duration_since(now).filter(|wait| !wait.is_zero())
 }
 
 /// The bytes of a file that was the same before and after reading, by its handle and by its path.

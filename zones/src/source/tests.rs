@@ -3,6 +3,11 @@ use std::io::Write;
 
 const SETTLE: Duration = Duration::from_millis(20);
 
+/// Time is told: so far ahead that the clock does not catch up with it.
+fn told() -> Instant {
+    Instant::now() + Duration::from_secs(3600)
+}
+
 fn changed(seen: Seen) -> Content {
     match seen {
         Seen::Changed(content) => content,
@@ -15,7 +20,7 @@ fn a_file_is_read_when_it_stands_still() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
     let mut input = Input::new(path.clone(), Format::Zone, None);
-    let start = Instant::now();
+    let start = told();
     assert!(matches!(input.look(start, Look::Settled, SETTLE), Seen::Gone));
     fs::write(&path, "one").unwrap();
     assert!(matches!(input.look(start, Look::Settled, SETTLE), Seen::Waiting(SETTLE)));
@@ -29,12 +34,25 @@ fn a_file_is_read_when_it_stands_still() {
 }
 
 #[test]
+fn a_file_has_stood_still_since_it_was_seen_and_not_since_the_look_began() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.zone");
+    let mut input = Input::new(path.clone(), Format::Zone, None);
+    let began = Instant::now();
+    std::thread::sleep(SETTLE * 2); // others are read
+    fs::write(&path, "half of it").unwrap();
+    assert!(matches!(input.look(began, Look::Settled, SETTLE), Seen::Waiting(wait) if wait > SETTLE));
+    assert!(matches!(input.look(began + SETTLE, Look::Settled, SETTLE), Seen::Waiting(_)));
+    changed(input.look(told(), Look::Settled, SETTLE));
+}
+
+#[test]
 fn a_file_that_is_put_back_was_never_gone() {
     let directory = tempfile::tempdir().unwrap();
     let (path, backup) = (directory.path().join("a.zone"), directory.path().join("a.zone~"));
     fs::write(&path, "one").unwrap();
     let mut input = Input::new(path.clone(), Format::Zone, None);
-    let start = Instant::now();
+    let start = told();
     let content = changed(input.look(start, Look::Now, SETTLE));
     input.judged(&content, &[]);
     input.was_good = true;
@@ -55,7 +73,7 @@ fn a_file_settles_once_it_has_stood_still() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
     let mut input = Input::new(path.clone(), Format::Zone, None);
-    let start = Instant::now();
+    let start = told();
     assert_eq!(input.settles_in(start, SETTLE), None, "there is none");
     fs::write(&path, "one").unwrap();
     assert_eq!(input.settles_in(start, SETTLE), Some(SETTLE));
@@ -145,7 +163,7 @@ fn a_file_that_grows_all_the_time_is_waited_for() {
     let path = directory.path().join("a.zone");
     let mut file = File::create(&path).unwrap();
     let mut input = Input::new(path, Format::Zone, None);
-    let start = Instant::now();
+    let start = told();
     for step in 0..20 {
         writeln!(file, "line").unwrap();
         assert!(matches!(input.look(start + SETTLE * step, Look::Settled, SETTLE), Seen::Waiting(_)));

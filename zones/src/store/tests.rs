@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::*;
 use crate::lookup::Lookup;
 
-/// A directory with a configuration and sources, and a store of it. Time is told, not waited for.
+/// A directory with a configuration and sources, and a store of it. Time is told, not waited for, and so far ahead that the clock does not
+/// catch up with it.
 struct Site {
     directory: tempfile::TempDir,
     store: Store,
@@ -26,7 +27,7 @@ impl Site {
         }
         let config = parse(config, directory.path());
         let (store, _, report) = Store::open(&config);
-        Self { directory, store, report, now: Instant::now(), settle: config.server.settle }
+        Self { directory, store, report, now: Instant::now() + Duration::from_secs(3600), settle: config.server.settle }
     }
 
     fn path(&self, name: &str) -> PathBuf {
