@@ -53,8 +53,20 @@ impl Http {
         self.send("GET", path, None)
     }
 
+    /// Asks as often as this without waiting for an answer in between, so that how fast this client is does not matter.
+    pub fn flood(&mut self, count: usize, path: &str, headers: &[(&str, &str)]) -> Vec<Reply> {
+        (0..count).for_each(|_| self.begin("GET", path, headers, "").expect("it is sent"));
+        (0..count).map(|_| self.reply().expect("an answer")).collect()
+    }
+
     /// Sends anything; none: the connection broke.
     pub fn raw(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Option<Reply> {
+        self.begin(method, path, headers, body)?;
+        self.reply()
+    }
+
+    /// Sends a request, whose answer is not read.
+    fn begin(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Option<()> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n", body.len());
         if let Some(key) = &self.key {
             head += &format!("Authorization: Bearer {key}\r\n");
@@ -62,16 +74,35 @@ impl Http {
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }
-        self.stream.get_mut().write_all(format!("{head}\r\n{body}").as_bytes()).ok()?;
+        self.stream.get_mut().write_all(format!("{head}\r\n{body}").as_bytes()).ok()
+    }
+
+    /// The next answer.
+    fn reply(&mut self) -> Option<Reply> {
+        let (status, headers) = self.head()?;
+        self.body(status, headers)
+    }
+
+    /// Asks for what goes on; gives the answer's status and headers, once they are there: the server is at it.
+    pub fn open(&mut self, path: &str) -> Option<(u16, Vec<(String, String)>)> {
+        self.begin("GET", path, &[], "")?;
+        self.head()
+    }
+
+    fn head(&mut self) -> Option<(u16, Vec<(String, String)>)> {
         let status = self.line()?.split(' ').nth(1)?.parse().ok()?;
         let mut headers = Vec::new();
         loop {
             let line = self.line()?;
             match line.split_once(':') {
                 Some((name, value)) => headers.push((name.to_ascii_lowercase(), value.trim().to_owned())),
-                None => break,
+                None => return Some((status, headers)),
             }
         }
+    }
+
+    /// The rest of an answer; none: the connection broke.
+    pub fn body(&mut self, status: u16, headers: Vec<(String, String)>) -> Option<Reply> {
         let header = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         let body = match header("transfer-encoding") {
             Some(_) => self.chunks()?,

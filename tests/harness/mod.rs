@@ -9,6 +9,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
@@ -17,7 +18,14 @@ use hickory_proto::rr::{Name, RecordType};
 use tempfile::TempDir;
 
 /// How long anything may take on a busy machine before it counts as never.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a stub waits before it asks again: longer than any machine stands still, as what is asked twice is counted twice.
+const AGAIN: Duration = Duration::from_secs(20);
+
+/// What a configuration says where the upstreams of a test answer in any case, so that one that stands still for a while is waited for:
+/// as part of the `[[forward]]`, and the rest.
+pub const PATIENT_FORWARD: &str = "timeout = '5s'\n";
+pub const PATIENT: &str = "[limits]\nquery-deadline = '30s'\n[cache]\nstale-after = '10s'\n";
 
 /// A running server. Dropped, it is killed.
 pub struct Server {
@@ -25,6 +33,8 @@ pub struct Server {
     pub address: SocketAddr,
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
+    /// Those who read what it prints, while it may print more.
+    readers: Vec<JoinHandle<()>>,
     directory: Option<TempDir>,
     path: PathBuf,
 }
@@ -41,12 +51,15 @@ pub fn run(arguments: &[&str]) -> Output {
     postern(arguments).output().expect("the program runs")
 }
 
-/// Writes files into a directory, with their directories.
+/// Writes files into a directory, with their directories. Each is there at once, as with an editor that renames: one that is emptied and
+/// then written is empty for as long as this process is kept from writing, which is another matter (`reload.rs`).
 pub fn write_files(directory: &Path, files: &[(&str, &str)]) {
     for (path, content) in files {
         let path = directory.join(path);
         std::fs::create_dir_all(path.parent().expect("a file is in a directory")).unwrap();
-        std::fs::write(path, content).unwrap();
+        let new = path.with_file_name(".new");
+        std::fs::write(&new, content).unwrap();
+        std::fs::rename(new, path).unwrap();
     }
 }
 
@@ -134,18 +147,20 @@ impl Server {
     pub fn spawn(mut command: Command, path: PathBuf, directory: Option<TempDir>) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let log = Arc::new(Mutex::new(Vec::new()));
-        for stream in [Box::new(child.stdout.take().unwrap()) as Box<dyn Read + Send>, Box::new(child.stderr.take().unwrap())] {
+        let streams = [Box::new(child.stdout.take().unwrap()) as Box<dyn Read + Send>, Box::new(child.stderr.take().unwrap())];
+        let read = |stream| {
             let log = log.clone();
             std::thread::spawn(move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
                     log.lock().unwrap().push(line);
                 }
-            });
-        }
-        let mut server = Self { address: (Ipv4Addr::LOCALHOST, 0).into(), child, log, directory, path };
+            })
+        };
+        let readers = streams.map(read).into();
+        let mut server = Self { address: (Ipv4Addr::LOCALHOST, 0).into(), child, log, readers, directory, path };
         server.address = eventually("the server is ready", || {
             if let Some(status) = server.child.try_wait().unwrap() {
-                std::thread::sleep(Duration::from_millis(100)); // its last words
+                server.hear_the_rest();
                 panic!("the server ended at its start with {status}:\n{}", server.log().join("\n"));
             }
             let log = server.log();
@@ -171,6 +186,11 @@ impl Server {
     /// The directory of its files.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Writes one of its files anew, at once.
+    pub fn write(&self, name: &str, content: &str) {
+        write_files(&self.path, &[(name, content)]);
     }
 
     /// One of its files.
@@ -229,11 +249,16 @@ impl Server {
         self.wait();
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and until all that it printed was read.
     pub fn wait(&mut self) -> ExitStatus {
         let status = eventually("the server ends", || self.child.try_wait().unwrap());
-        std::thread::sleep(Duration::from_millis(50)); // the readers of its streams
+        self.hear_the_rest();
         status
+    }
+
+    /// Its streams have ended with it.
+    fn hear_the_rest(&mut self) {
+        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
     }
 
     /// SIGTERM, and waits for its end.
@@ -300,7 +325,7 @@ pub fn ask_udp(server: SocketAddr, source: Option<IpAddr>, query: &Message) -> O
     let any = if server.is_ipv4() { "0.0.0.0".parse().unwrap() } else { "::".parse().unwrap() };
     let socket = UdpSocket::bind((source.unwrap_or(any), 0)).unwrap();
     socket.connect(server).unwrap();
-    socket.set_read_timeout(Some(PATIENCE / 3)).unwrap();
+    socket.set_read_timeout(Some(AGAIN)).unwrap();
     let mut buffer = [0; 65_535];
     for _ in 0..3 {
         socket.send(&query.to_vec().unwrap()).ok()?;
