@@ -4,7 +4,7 @@ mod harness;
 
 use std::path::{Path, PathBuf};
 
-use harness::{Server, run, short};
+use harness::{PATIENT, PATIENT_FORWARD, Server, run, short};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType::{A, AAAA, SOA};
 use lab::{Lab, Scenario};
@@ -68,7 +68,8 @@ fn public() -> Lab {
 }
 
 fn config(lab: &Lab, zone: &str) -> String {
-    format!("[server]\nlisten = ['127.0.0.1:0']\n\n[[zone]]\n{zone}\n\n[[forward]]\nzone = '.'\nupstreams = ['{}']\n", lab.address())
+    let forward = format!("[[forward]]\nzone = '.'\nupstreams = ['{}']\n{PATIENT_FORWARD}", lab.address());
+    format!("[server]\nlisten = ['127.0.0.1:0']\n\n[[zone]]\n{zone}\n\n{forward}{PATIENT}")
 }
 
 const DIRECTORY: &str = "preset = 'azure-health-data-services'\ndirectory = 'zones'";
@@ -126,7 +127,7 @@ fn examples_that_come_one_after_the_other_are_served_together() {
     let server = Server::with(&[("postern.toml", &config(&lab, DIRECTORY)), ("zones/empty.json", "[]")]);
     holds(&server, "none", &[]);
     for example in EXAMPLES {
-        std::fs::write(server.file(&format!("zones/{}", example.named)), text(example)).unwrap();
+        server.write(&format!("zones/{}", example.named), &text(example));
         for Service { private, address, .. } in example.services {
             server.becomes(private, A, &[address]);
         }

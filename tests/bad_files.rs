@@ -125,6 +125,7 @@ file = 'a.zone'
 [[forward]]
 zone = '.'
 upstreams = ['UPSTREAM']
+timeout = '5s'
 [[zone]]
 preset = 'azure-health-data-services'
 directory = 'zones'
@@ -144,6 +145,8 @@ file = 'd.json'
 [[zone]]
 name = 'rest.contoso.test'
 file = 'rest.zone'
+[limits]
+query-deadline = '30s'
 ";
 
 /// A directory with every source good, under addresses that end in 5, and who answers for the rest.
@@ -326,12 +329,12 @@ const CONFIGS: &[(&str, &[u8], &[&str])] = &[
     ("'1ms'", b"1ms", &[":3:10: error: TOML: `1ms` is a string without quotes help: write `\"1ms\"`"]),
     ("'1ms'", b"'\xff'", &[":3:11: error: not UTF-8 text help: save the file as UTF-8"]),
     ("name = 'a.contoso.test'", b"name = 'a..contoso.test'", &[":5:8: error: `a..contoso.test` is not a domain name: it has an empty label help: write, for example, `name = \"privatelink.blob.core.windows.net\"`"]),
-    ("name = 'b.contoso.test'", b"name = 'a.contoso.test'", &[":16:8: error: zone `a.contoso.test` is linked to network `default` already, in line 4 help: a `[[zone]]` without `network` is linked to all: say for each which networks it is for"]),
+    ("name = 'b.contoso.test'", b"name = 'a.contoso.test'", &[":17:8: error: zone `a.contoso.test` is linked to network `default` already, in line 4 help: a `[[zone]]` without `network` is linked to all: say for each which networks it is for"]),
     ("size = '1MiB'", b"sise = '1MiB'\nstale = '1w'", &[
-        ":14:1: error: unknown key `sise` in `[cache]` help: did you mean `size`?",
-        ":15:9: error: `stale` must be a time from 1s to 7d (0: never), found `1w` help: write a whole number and one of ms, s, m, h, d, such as `stale = \"1d\"`",
+        ":15:1: error: unknown key `sise` in `[cache]` help: did you mean `size`?",
+        ":16:9: error: `stale` must be a time from 1s to 7d (0: never), found `1w` help: write a whole number and one of ms, s, m, h, d, such as `stale = \"1d\"`",
     ]),
-    ("'1MiB'", b"'lots'", &[":14:8: error: `size` must be a size from 1MiB to 1TiB (0: no cache), found `lots` help: write a whole number and one of B, KiB, MiB, GiB, TiB, such as `size = \"64MiB\"`"]),
+    ("'1MiB'", b"'lots'", &[":15:8: error: `size` must be a size from 1MiB to 1TiB (0: no cache), found `lots` help: write a whole number and one of B, KiB, MiB, GiB, TiB, such as `size = \"64MiB\"`"]),
     ("settle", b"zone-table = 't.json'\nsettle", &["t.json:1:1: error: not a JSON list of rows: EOF while parsing a list help: the shape is that of the built-in table"]),
 ];
 
@@ -390,13 +393,13 @@ fn a_configuration_that_turns_bad_changes_nothing() {
 #[test]
 fn a_configuration_that_is_being_written_is_waited_for() {
     let world = World::new();
-    world.write("postern.toml", world.config().replace("'1ms'", "'300ms'"));
+    world.write("postern.toml", world.config().replace("'1ms'", "'600ms'"));
     let server = world.serve();
     let (path, config) = (world.path("postern.toml"), std::fs::read(world.path("postern.toml")).unwrap());
     let seen = server.log().len();
     for part in [0, config.iter().rposition(|octet| *octet == b'[').unwrap() - 1] {
         std::fs::write(&path, &config[..part]).unwrap();
-        std::thread::sleep(Duration::from_millis(900)); // three times as long as a whole one must stand still
+        std::thread::sleep(Duration::from_millis(900)); // a whole one must stand still for less, one that looks cut for ten times that
         the_rest_serves(&server, &[]);
     }
     std::fs::write(&path, [&config, &b"[[zone]]\nname = 'last.contoso.test'\nfile = 'rest.zone'\n"[..]].concat()).unwrap();
@@ -414,7 +417,7 @@ fn check_exits_0_1_or_2_and_prints_the_same_as_json() {
     let config = world.path("postern.toml");
     let warns = format!("{}[[forward]]\nzone = 'x.contoso.test'\nupstreams = ['192.0.2.53', '192.0.2.53']\n", world.config());
     let warning = json!({
-        "file": config, "line": 29, "column": 28, "severity": "warning",
+        "file": config, "line": 32, "column": 28, "severity": "warning",
         "message": "the upstream 192.0.2.53:53 stands here twice", "help": "take one out",
     });
     let bad_zone = json!({

@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use harness::{PATIENCE, Server};
+use harness::{PATIENCE, PATIENT_FORWARD, Server};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType::A;
 use lab::{Lab, Scenario};
@@ -69,7 +69,8 @@ fn world() -> World {
     let public = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
     let config = format!(
         "[server]\nlisten = ['127.0.0.1:0']\nworkers = 2\nnsid = 'hub-dns-1'\n\n[[zone]]\nname = 'privatelink.azurehealthcareapis.com'\n\
-         file = 'x.zone'\n\n[[forward]]\nzone = '.'\nupstreams = ['{}']\n\n[cache]\nsize = '1MiB'\n\n[fallback]\nfile = 'fallback.jsonl'\n\
+         file = 'x.zone'\n\n[[forward]]\nzone = '.'\nupstreams = ['{}']\n{PATIENT_FORWARD}\n[limits]\nquery-deadline = '30s'\n\n\
+         [cache]\nsize = '1MiB'\nstale-after = '10s'\n\n[fallback]\nfile = 'fallback.jsonl'\n\
          rotate = '1MiB'\nkeep = 1\nledger = 1000\n",
         public.address()
     );

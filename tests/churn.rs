@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
-use harness::{PATIENCE, Server, eventually, postern, query, write_files};
+use harness::{PATIENCE, PATIENT_FORWARD, Server, eventually, postern, query, write_files};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{RData, Record, RecordType};
@@ -46,7 +46,8 @@ fn version(volume: &Path, version: u32, upstream: SocketAddr) -> String {
     let data = format!("..{version}");
     let config = format!(
         "[server]\nlisten = ['127.0.0.1:0']\npoll = '1h'\nnsid = 'v{}'\n\n[[zone]]\nname = 'contoso.test'\nfile = 'contoso.zone'\n\n\
-         [[zone]]\nname = 'fabrikam.test'\nfile = 'fabrikam.zone'\n\n[[forward]]\nzone = '.'\nupstreams = ['{upstream}']\n",
+         [[zone]]\nname = 'fabrikam.test'\nfile = 'fabrikam.zone'\n\n[[forward]]\nzone = '.'\nupstreams = ['{upstream}']\n{PATIENT_FORWARD}\
+         [limits]\nquery-deadline = '30s'\n",
         configured(version)
     );
     let mut contoso = format!("$TTL 60\nentry CNAME host-{version}.fabrikam.test.\n");

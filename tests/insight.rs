@@ -5,8 +5,9 @@ mod harness;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::mpsc;
+use std::time::Duration;
 
-use harness::{PATIENCE, Server, eventually, postern, run, write_files};
+use harness::{PATIENT, PATIENT_FORWARD, Server, eventually, postern, run, write_files};
 use hickory_proto::rr::RecordType::A;
 use lab::{Lab, Scenario};
 use serde_json::{Value, json};
@@ -24,9 +25,10 @@ struct Scene {
 impl Scene {
     fn new(more: &str, files: &[(&str, &str)]) -> Self {
         let public = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
+        let waits = if more.contains("[cache]") { "" } else { PATIENT };
         let config = format!(
             "[server]\nlisten = ['127.0.0.1:0']\n[[network]]\nname = 'hub'\nclients = ['127.0.0.0/8']\n\
-             [[forward]]\nzone = '.'\nupstreams = ['{}']\n[api]\nlisten = '127.0.0.1:0'\nrate = 0\n{more}",
+             [[forward]]\nzone = '.'\nupstreams = ['{}']\n{PATIENT_FORWARD}{waits}[api]\nlisten = '127.0.0.1:0'\nrate = 0\n{more}",
             public.address()
         );
         Self { server: Server::with(&[&[("postern.toml", config.as_str())], files].concat()), _public: public }
@@ -150,7 +152,7 @@ fn fallbacks_are_followed_as_they_happen() {
     // It may not be there yet: so it happens again and again.
     let line = eventually("a line", || {
         scene.server.ask(FHIR3, A);
-        said.recv_timeout(PATIENCE / 100).ok()
+        said.recv_timeout(Duration::from_millis(300)).ok()
     });
     let event: Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&event["name"], &event["network"], &event["reason"]), (&json!(FHIR3), &json!("hub"), &json!("no-record")));

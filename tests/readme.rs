@@ -5,7 +5,7 @@ mod harness;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harness::{Server, postern, run, write_files};
+use harness::{PATIENT, PATIENT_FORWARD, Server, postern, run, write_files};
 use hickory_proto::rr::RecordType::A;
 use lab::{Lab, Scenario};
 
@@ -78,7 +78,8 @@ fn the_readmes_configuration_with_its_zone_file_is_read_without_a_word() {
 fn the_readmes_five_minutes_give_a_spliced_answer() {
     let public = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
     let config = replace_value(&block("toml"), "listen", "['127.0.0.1:0']");
-    let config = replace_value(&config, "upstreams", &format!("['{}']", public.address()));
+    let config = replace_value(&config, "upstreams", &format!("['{}']\n{PATIENT_FORWARD}", public.address()));
+    let config = format!("{config}\n{PATIENT}");
     let server = Server::with(&[("postern.toml", &config), ("zones/privatelink.azurehealthcareapis.com.zone", &block("dns-zone"))]);
     let asked = blocks(&read("README.md"), "sh").concat();
     let question = asked.lines().find(|line| line.trim_start().starts_with("dig ")).expect("a line with dig");

@@ -5,7 +5,7 @@ mod harness;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use harness::{PATIENCE, Server, Systemd, ask_udp, eventually, postern, query, run, write_files};
+use harness::{PATIENCE, PATIENT, PATIENT_FORWARD, Server, Systemd, ask_udp, eventually, postern, query, run, write_files};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType::{self, A, AAAA, HTTPS};
 use lab::{Fault, Lab, Scenario};
@@ -16,17 +16,23 @@ const FHIR1_PRIVATE: &str = "contosows-fhir1.fhir.privatelink.azurehealthcareapi
 const ZONE_FILE: &str = "zones/privatelink.azurehealthcareapis.com.zone";
 const ZONE: &str = "contosows-fhir1.fhir 10 IN A 10.20.1.5\n";
 
-/// A lab of this test's own, and a configuration that forwards to it.
+/// A lab of this test's own.
 fn public(faults: Vec<Fault>) -> Lab {
     let lab = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
     lab.set(faults);
     lab
 }
 
+/// A configuration that forwards to it.
 fn config(lab: &Lab, more: &str) -> String {
+    forwarding(lab, &format!("{PATIENT_FORWARD}{PATIENT}{more}"))
+}
+
+/// The same, with the rest of its `[[forward]]` and all that follows.
+fn forwarding(lab: &Lab, more: &str) -> String {
     format!(
         "[[network]]\nname = 'hub'\nclients = ['127.0.0.0/8']\n\n[[zone]]\npreset = 'azure-health-data-services'\nnetwork = ['hub']\n\
-         directory = 'zones'\n\n[[forward]]\nzone = '.'\nupstreams = ['{}']\n\n{more}",
+         directory = 'zones'\n\n[[forward]]\nzone = '.'\nupstreams = ['{}']\n{more}",
         lab.address()
     )
 }
@@ -49,6 +55,11 @@ fn events(file: &Path, count: usize) -> Vec<serde_json::Value> {
         let lines: Vec<&str> = text.split_inclusive('\n').filter(|line| line.ends_with('\n')).collect();
         (lines.len() >= count).then(|| lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect())
     })
+}
+
+/// The question, not only those by which the server finds out whether the lab leads back to it.
+fn was_asked(lab: &Lab) {
+    eventually("the upstream was asked", || (lab.counters().asked("www.contoso.test", A) > 0).then_some(()));
 }
 
 #[test]
@@ -77,11 +88,12 @@ fn every_line_of_the_labs_tour_gives_what_it_promises() {
             };
             let mut want = step.prints.clone();
             want.sort();
-            let start = Instant::now();
-            while short() != want && start.elapsed() < PATIENCE {
+            let (start, mut got) = (Instant::now(), short());
+            while got != want && start.elapsed() < PATIENCE {
                 std::thread::sleep(Duration::from_millis(20)); // an edit before it is on its way
+                got = short();
             }
-            assert_eq!(short(), want, "{}", step.command);
+            assert_eq!(got, want, "{}", step.command);
             if let Some(reason) = step.fallback {
                 server.logged_after(seen, &["fallback", &format!("reason=\"{reason}\""), &format!("name=\"{}\"", words[0])]);
             }
@@ -125,9 +137,9 @@ fn a_fallback_is_written_with_its_reason_and_the_record_that_mends_it() {
     }
     assert_eq!((event["public"].as_bool(), event["addresses"].as_array().unwrap().len()), (Some(true), 2));
     // Pasted with an address, the record mends it.
-    let file = Path::new(event["mend"]["file"].as_str().unwrap());
+    assert_eq!(Path::new(event["mend"]["file"].as_str().unwrap()), server.file(ZONE_FILE));
     let record = event["mend"]["record"].as_str().unwrap().replace("<private address>", "10.20.1.6");
-    std::fs::write(file, format!("{ZONE}{record}\n")).unwrap();
+    server.write(ZONE_FILE, &format!("{ZONE}{record}\n"));
     server.becomes(FHIR2, A, &["contosows-fhir2.fhir.privatelink.azurehealthcareapis.com.", "10.20.1.6"]);
 }
 
@@ -162,13 +174,13 @@ fn an_edit_of_a_zone_is_served_and_a_broken_one_changes_nothing() {
     let lab = public(vec![]);
     let server = Server::with(&[("postern.toml", &listening(&config(&lab, ""))), (ZONE_FILE, ZONE)]);
     assert_eq!(server.short(FHIR1, A), [FHIR1_PRIVATE, "10.20.1.5"]);
-    std::fs::write(server.file(ZONE_FILE), ZONE.replace("10.20.1.5", "10.20.1.55")).unwrap();
+    server.write(ZONE_FILE, &ZONE.replace("10.20.1.5", "10.20.1.55"));
     server.becomes(FHIR1, A, &[FHIR1_PRIVATE, "10.20.1.55"]);
     server.logged(&["zone changed", "privatelink.azurehealthcareapis.com"]);
-    std::fs::write(server.file(ZONE_FILE), "contosows-fhir1.fhir 10 IN A 10.20.1.\n").unwrap();
+    server.write(ZONE_FILE, "contosows-fhir1.fhir 10 IN A 10.20.1.\n");
     server.logged(&["privatelink.azurehealthcareapis.com.zone:1:", "error"]);
     assert_eq!(server.short(FHIR1, A), [FHIR1_PRIVATE, "10.20.1.55"]);
-    std::fs::write(server.file(ZONE_FILE), ZONE).unwrap();
+    server.write(ZONE_FILE, ZONE);
     server.becomes(FHIR1, A, &[FHIR1_PRIVATE, "10.20.1.5"]);
 }
 
@@ -177,22 +189,21 @@ fn the_configuration_is_applied_as_far_as_it_can_be_and_a_bad_one_not_at_all() {
     let (lab, other) = (public(vec![]), public(vec![Fault::everything().rcode(ResponseCode::Refused)]));
     let good = listening(&config(&lab, ""));
     let server = Server::with(&[("postern.toml", &good), (ZONE_FILE, ZONE)]);
-    let file = server.file("postern.toml");
     assert_eq!(server.short("www.contoso.test", A), ["203.0.113.80"]);
     // Another upstream, watched.
-    std::fs::write(&file, good.replace(&lab.address().to_string(), &other.address().to_string())).unwrap();
+    server.write("postern.toml", &good.replace(&lab.address().to_string(), &other.address().to_string()));
     server.logged(&["reloaded"]);
     server.becomes("www.contoso.test", A, &["SERVFAIL"]);
     // Errors: nothing changes, and all of them are said.
     let seen = server.log().len();
-    std::fs::write(&file, good.replace("[[forward]]", "[[froward]]").replace("preset", "perset")).unwrap();
+    server.write("postern.toml", &good.replace("[[forward]]", "[[froward]]").replace("preset", "perset"));
     server.logged_after(seen, &["reload refused"]);
     server.logged_after(seen, &["postern.toml:", "froward"]);
     server.logged_after(seen, &["postern.toml:", "perset"]);
     assert_eq!(server.short(FHIR1, A), [FHIR1_PRIVATE, "10.20.1.5"]);
     // What needs a restart is said, and the rest of the change is applied.
     let seen = server.log().len();
-    std::fs::write(&file, good.replace("127.0.0.1:0", "127.0.0.2:0").replace("['hub']", "['hub']\non-missing = 'nxdomain'")).unwrap();
+    server.write("postern.toml", &good.replace("127.0.0.1:0", "127.0.0.2:0").replace("['hub']", "['hub']\non-missing = 'nxdomain'"));
     server.logged_after(seen, &["`server.listen` changed", "restart"]);
     server.becomes("www.contoso.test", A, &["203.0.113.80"]);
     server.becomes(FHIR2, A, &["NXDOMAIN"]);
@@ -208,8 +219,7 @@ fn hup_reads_everything_again_even_where_nothing_is_watched_in_time() {
     server.signal("HUP");
     server.logged_after(seen, &["postern: reloaded"]);
     // A log level and the access lists are applied.
-    std::fs::write(server.file("postern.toml"), text.replace("[server]\n", "[log]\nlevel = 'debug'\n[server]\ndeny = ['127.0.0.9/32']\n"))
-        .unwrap();
+    server.write("postern.toml", &text.replace("[server]\n", "[log]\nlevel = 'debug'\n[server]\ndeny = ['127.0.0.9/32']\n"));
     server.signal("HUP");
     eventually("127.0.0.9 is refused", || {
         let answer = server.ask_from("127.0.0.9", FHIR1, A);
@@ -221,11 +231,12 @@ fn hup_reads_everything_again_even_where_nothing_is_watched_in_time() {
 #[test]
 fn term_answers_what_is_under_way_and_int_does_too() {
     for signal in ["TERM", "INT"] {
-        let lab = public(vec![Fault::name("www.contoso.test").delay_ms(700)]);
-        let mut server = Server::with(&[("postern.toml", &listening(&config(&lab, ""))), (ZONE_FILE, ZONE)]);
+        let lab = public(vec![Fault::name("www.contoso.test").delay_ms(2000)]);
+        let text = listening(&config(&lab, "")).replace("[server]", "[server]\ndrain = '60s'");
+        let mut server = Server::with(&[("postern.toml", &text), (ZONE_FILE, ZONE)]);
         let address = server.address;
         let answer = std::thread::spawn(move || ask_udp(address, None, &query("www.contoso.test", A)));
-        eventually("the upstream was asked", || (lab.counters().udp > 0).then_some(()));
+        was_asked(&lab);
         server.signal(signal);
         let answer = answer.join().unwrap().expect("the answer that was under way");
         assert_eq!(harness::short(&answer), ["203.0.113.80"]);
@@ -237,12 +248,11 @@ fn term_answers_what_is_under_way_and_int_does_too() {
 #[test]
 fn a_stop_waits_no_longer_than_drain_and_a_second_signal_ends_it_at_once() {
     let lab = public(vec![Fault::everything().silent()]);
-    let slow = "[limits]\nquery-deadline = '60s'\n";
-    let text = listening(&config(&lab, slow)).replace("1500ms", "30s");
+    let text = listening(&forwarding(&lab, "timeout = '30s'\n[limits]\nquery-deadline = '60s'\n"));
     let ask = |server: &Server| {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.send_to(&query("www.contoso.test", A).to_vec().unwrap(), server.address).unwrap();
-        eventually("the upstream was asked", || (lab.counters().udp > 0).then_some(()));
+        was_asked(&lab);
         lab.clear();
     };
     let mut server = Server::with(&[("postern.toml", &text.replace("[server]", "[server]\ndrain = '300ms'"))]);
@@ -311,7 +321,7 @@ fn a_zone_that_never_had_good_data_fails_alone() {
     assert_eq!(server.short(FHIR1, A), ["SERVFAIL"]);
     assert_eq!(server.short("contosows-dicom1.dicom.azurehealthcareapis.com", A)[1], "10.20.1.7");
     server.logged(&["fallback", "reason=\"zone-unavailable\"", "action=\"servfail\""]);
-    std::fs::write(server.file(ZONE_FILE), ZONE).unwrap();
+    server.write(ZONE_FILE, ZONE);
     server.becomes(FHIR1, A, &[FHIR1_PRIVATE, "10.20.1.5"]);
 }
 
@@ -351,7 +361,7 @@ fn systemd_is_told_when_it_is_ready_reloads_and_stops() {
     let (reloading, next) = systemd.told(next, "RELOADING=1");
     assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
     let (_, next) = systemd.told(next, "READY=1");
-    std::fs::write(server.file(ZONE_FILE), "broken\n").unwrap();
+    server.write(ZONE_FILE, "broken\n");
     let (bad, next) = systemd.told(next, "bad sources");
     assert!(bad.contains("privatelink.azurehealthcareapis.com"), "{bad}");
     server.signal("TERM");

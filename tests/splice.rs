@@ -3,8 +3,9 @@
 mod harness;
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
-use harness::{Server, ask_tcp, ask_udp, query};
+use harness::{PATIENT, PATIENT_FORWARD, Server, ask_tcp, ask_udp, query};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType::{self, A, AAAA, CAA, CNAME, DS, HTTPS, MX, NS, SOA, SVCB, TXT};
 use lab::{Lab, Scenario};
@@ -120,10 +121,12 @@ file    = "vault-branch.zone"
 [[forward]]
 zone      = "."
 upstreams = ["PUBLIC"]
+# patience
 
 [[forward]]
 zone      = "corp.contoso.test"
 upstreams = ["CORP"]
+# patience
 "#;
 
 fn public() -> Scenario {
@@ -143,10 +146,15 @@ struct World {
     _corp: Lab,
 }
 
+/// What is forwarded is waited for: what a slow upstream does is another matter (S6).
 fn world() -> World {
+    world_of(&format!("{}{PATIENT}", CONFIG.replace("# patience\n", PATIENT_FORWARD)))
+}
+
+fn world_of(config: &str) -> World {
     let any = "127.0.0.1:0".parse().unwrap();
     let (public, corp) = (Lab::start(public(), any).unwrap(), Lab::start(corp(), any).unwrap());
-    let config = CONFIG.replace("PUBLIC", &public.address().to_string()).replace("CORP", &corp.address().to_string());
+    let config = config.replace("PUBLIC", &public.address().to_string()).replace("CORP", &corp.address().to_string());
     let sample = |name: &str| lab::sample::FILES.iter().find(|(path, _)| path.ends_with(name)).expect("a sample zone").1;
     let server = Server::with(&[
         ("postern.toml", &config),
@@ -285,10 +293,13 @@ fn s2_each_alias_keeps_its_own_ttl_and_no_signature_stays() {
     let mut message = query(FHIR1, A);
     message.edns.as_mut().unwrap().set_dnssec_ok(true);
     message.metadata.authentic_data = true;
+    let start = Instant::now();
     for _ in 0..2 {
         let answer = ask_udp(world.server.address, None, &message).unwrap();
         let ttls: Vec<_> = answer.answers.iter().map(|record| (record.record_type(), record.ttl)).collect();
-        assert!(matches!(ttls[..], [(CNAME, 55..=60), (A, 10)]), "{ttls:?}");
+        let [(CNAME, alias), (A, 10)] = ttls[..] else { panic!("{ttls:?}") };
+        let gone = start.elapsed().as_secs() as u32 + 1;
+        assert!((60 - gone.min(60)..=60).contains(&alias), "{alias} after {gone} s at the most");
         assert!(!answer.metadata.authentic_data && !answer.metadata.authoritative && answer.metadata.recursion_available);
     }
 }
@@ -308,20 +319,20 @@ fn s4_record_managers_read_our_data_alone() {
 #[test]
 fn s5_a_record_added_now_beats_a_public_answer_cached_a_moment_ago_and_a_removed_one_is_gone() {
     let world = world();
-    let zone = world.server.file("zones/privatelink.azurehealthcareapis.com.zone");
-    let before = std::fs::read_to_string(&zone).unwrap();
+    let zone = "zones/privatelink.azurehealthcareapis.com.zone";
+    let before = std::fs::read_to_string(world.server.file(zone)).unwrap();
     let public = world.server.short(FHIR3, A);
     assert_eq!(public.last().map(String::as_str), Some("203.0.113.21"));
-    std::fs::write(&zone, format!("{before}contosows-fhir3.fhir 10 IN A 10.20.1.77\n")).unwrap();
+    world.server.write(zone, &format!("{before}contosows-fhir3.fhir 10 IN A 10.20.1.77\n"));
     world.server.becomes(FHIR3, A, &["contosows-fhir3.fhir.privatelink.azurehealthcareapis.com.", "10.20.1.77"]);
-    std::fs::write(&zone, &before).unwrap();
+    world.server.write(zone, &before);
     let public: Vec<&str> = public.iter().map(String::as_str).collect();
     world.server.becomes(FHIR3, A, &public);
 }
 
 #[test]
 fn s6_private_names_resolve_while_the_upstream_is_silent_heard_of_before_or_not() {
-    let world = world();
+    let world = world_of(CONFIG);
     world.server.ask("contosows-workspace.azurehealthcareapis.com", A); // this alias is known, the others are not
     world.public.set(vec![lab::Fault::everything().silent()]);
     for case in CASES.iter().filter(|case| case.rule == "S1" && case.name.contains("azurehealthcareapis")) {

@@ -5,7 +5,7 @@ mod harness;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use harness::{Server, eventually};
+use harness::{PATIENT, PATIENT_FORWARD, Server, eventually};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType::{A, CNAME, SOA, TXT};
 use lab::{Lab, Scenario};
@@ -80,7 +80,9 @@ fn run(client: &str, arguments: &[&str], script: &str) -> (String, bool) {
 /// An update by `client`: RCODE, NOERROR where it printed none.
 fn update(client: &str, server: &Server, key: Option<&str>, tcp: bool, commands: &str) -> String {
     let (ip, port) = (server.address.ip(), server.address.port());
-    let mut arguments = if tcp { vec!["-v"] } else { vec![] };
+    // What is asked again while the first is still being done is done twice.
+    let mut arguments = if client == "nsupdate" { vec!["-t", "120", "-u", "120", "-r", "0"] } else { vec!["-t", "120", "-r", "0"] };
+    arguments.extend(tcp.then_some("-v"));
     if let Some(key) = key {
         arguments.extend(["-y", key]);
     }
@@ -192,7 +194,7 @@ fn a_zone_of_a_file_is_refused_with_the_files_name_and_one_that_is_not_here_with
     for (zone, want) in [("files.contoso.com", "REFUSED"), ("fabrikam.com", "NOTAUTH")] {
         let (ip, port) = (server.address.ip(), server.address.port());
         let script = format!("server {ip} {port}\nzone {zone}\nupdate add www.{zone} 60 A 10.0.0.1\nsend\n");
-        let (printed, good) = run("nsupdate", &["-y", &key("all")], &script);
+        let (printed, good) = run("nsupdate", &["-t", "120", "-u", "120", "-y", &key("all")], &script);
         assert!(!good && printed.contains(want), "{printed}");
     }
     server.logged(&["update refused", "files.zone"]);
@@ -205,7 +207,7 @@ fn signed_questions_never_fall_back_and_their_answers_are_signed() {
     let zone = "privatelink.azurehealthcareapis.com";
     let missing = "contosows-fhir1.fhir.privatelink.azurehealthcareapis.com";
     let server = server(&format!(
-        "[[zone]]\nname = '{zone}'\napi = true\nnetwork = ['hub']\n[[forward]]\nzone = '.'\nupstreams = ['{}']\n",
+        "[[zone]]\nname = '{zone}'\napi = true\nnetwork = ['hub']\n[[forward]]\nzone = '.'\nupstreams = ['{}']\n{PATIENT_FORWARD}{PATIENT}",
         public.address()
     ));
     assert_eq!(server.ask(missing, A).metadata.response_code, ResponseCode::NoError, "an ordinary question falls back");
@@ -215,7 +217,7 @@ fn signed_questions_never_fall_back_and_their_answers_are_signed() {
     let port = server.address.port().to_string();
     let dig = |arguments: &[&str]| {
         let key = key("all");
-        let own = ["@127.0.0.1", "-p", &port, "-y", &key, "+time=10", "+tries=1"];
+        let own = ["@127.0.0.1", "-p", &port, "-y", &key, "+time=60", "+tries=1"];
         run("dig", &[&own[..], arguments].concat(), "").0
     };
     for transport in ["+notcp", "+tcp"] {
@@ -245,7 +247,7 @@ fn keys_are_read_again_with_the_configuration() {
     let new = format!("hmac-sha256:later:{SECRET}");
     assert_eq!(update("nsupdate", &server, Some(&new), false, host), "BADKEY");
     let config = format!("{CONFIG}[[key]]\nname = 'later'\nsecret = '{SECRET}'\nallow = ['update']\n");
-    std::fs::write(server.file("postern.toml"), config).unwrap();
+    server.write("postern.toml", &config);
     eventually("the key is known", || (update("nsupdate", &server, Some(&new), false, host) == "NOERROR").then_some(()));
 }
 
@@ -260,10 +262,10 @@ fn another_secret_in_a_file_is_the_one_that_counts() {
     let new = "hmac-sha512:acme:YW5vdGhlciBzZWNyZXQ=";
     assert_eq!((asked_with(&key("acme")), asked_with(new)), ("NOERROR".into(), "BADSIG".into()));
     // One that cannot be read leaves the old one in use, and is told with its place.
-    std::fs::write(server.file("acme.key"), "no Base64!\n").unwrap();
+    server.write("acme.key", "no Base64!\n");
     server.logged(&["acme.key", "cannot take the secret"]);
     assert_eq!(asked_with(&key("acme")), "NOERROR");
-    std::fs::write(server.file("acme.key"), "key \"acme\" { algorithm hmac-sha512; secret \"YW5vdGhlciBzZWNyZXQ=\"; };\n").unwrap();
+    server.write("acme.key", "key \"acme\" { algorithm hmac-sha512; secret \"YW5vdGhlciBzZWNyZXQ=\"; };\n");
     eventually("the new one counts", || (asked_with(new) == "NOERROR").then_some(()));
     assert_eq!(asked_with(&key("acme")), "BADSIG");
 }
@@ -302,12 +304,12 @@ fn acknowledged_updates_survive_a_kill() {
     if !has("nsupdate") {
         return;
     }
-    let first = server("");
+    let mut first = server("");
     for number in 0..20 {
         let add = format!("update add h{number}.corp.contoso.com 60 A 10.0.1.{number}");
         assert_eq!(update("nsupdate", &first, Some(&key("all")), number % 2 == 0, &add), "NOERROR");
     }
-    first.signal("KILL");
+    first.kill();
     let config = first.file("postern.toml");
     let again = Server::spawn(harness::postern(&["serve", "-c", config.to_str().unwrap()]), first.path().to_path_buf(), None);
     for number in 0..20 {

@@ -64,10 +64,10 @@ impl Server {
         let clock = Clock::start();
         let resolver = Resolver::start(state.clone(), clock, 10, runtime.handle().clone(), None).unwrap();
         let service = Service { state, clock, resolver: resolver.submitter(), recorder, handler: None, handled: Default::default() };
-        let options = UdpOptions { read_timeout: Some(Duration::from_secs(10)), ..UdpOptions::default() };
+        let options = UdpOptions { read_timeout: Some(Duration::from_secs(60)), ..UdpOptions::default() };
         let socket = Arc::new(bind_udp("127.0.0.1:0".parse().unwrap(), &options).unwrap());
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         client.connect(socket.local_addr().unwrap()).unwrap();
         Self { world, service, socket, client, counters: Counters::own(), _writer: writer, _resolver: resolver, _runtime: runtime }
     }

@@ -221,7 +221,7 @@ fn a_fallback_that_goes_on_is_counted_meanwhile_and_its_lines_come_when_they_are
     let lines = || std::fs::read_to_string(&file).unwrap_or_default().lines().count();
     let (mut asked, mut meanwhile) = (0, 0);
     let start = Instant::now();
-    while lines() < 2 && start.elapsed() < Duration::from_secs(60) {
+    while lines() < 2 && start.elapsed() < Duration::from_secs(120) {
         world.ask(HUB, OTHER, A);
         asked += 1;
         meanwhile = meanwhile.max(world.recorder.ledger().first().map_or(0, |seen| seen.count).min(asked - 1));
@@ -242,7 +242,7 @@ fn a_file_that_was_renamed_is_opened_anew_and_other_settings_are_taken() {
     let lines = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
     let until = |what: &mut dyn FnMut() -> bool| {
         let start = Instant::now();
-        while !what() && start.elapsed() < Duration::from_secs(20) {
+        while !what() && start.elapsed() < Duration::from_secs(120) {
             std::thread::sleep(Duration::from_millis(5));
         }
     };

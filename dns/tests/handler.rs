@@ -68,7 +68,7 @@ fn tsig() -> Vec<u8> {
 }
 
 fn ask(server: SocketAddr, transport: Transport, message: &[u8]) -> Vec<u8> {
-    let wait = Some(Duration::from_secs(10));
+    let wait = Some(Duration::from_secs(60));
     let mut buffer = vec![0; 65_535];
     let length = match transport {
         Transport::Datagram => {

@@ -161,7 +161,7 @@ fn servers_from_before_edns_refuse_or_overlook_it() {
 
 #[test]
 fn delayed_answers_come_late_and_overtake_one_another() {
-    let lab = lab_with(Fault::name("late.load.contoso.test").delay_ms(400));
+    let lab = lab_with(Fault::name("late.load.contoso.test").delay_ms(3000));
     let socket = socket();
     let start = Instant::now();
     for (id, name) in [(1, "late.load.contoso.test."), (2, "soon.load.contoso.test.")] {
@@ -169,14 +169,14 @@ fn delayed_answers_come_late_and_overtake_one_another() {
     }
     let ids: Vec<u8> = (0..2).map(|_| receive(&socket, PATIENCE).unwrap().0[1]).collect();
     assert_eq!(ids, [2, 1]);
-    assert!(start.elapsed() >= Duration::from_millis(400));
+    assert!(start.elapsed() >= Duration::from_millis(3000));
     assert_eq!(lab.counters().max_outstanding, 1);
     eventually("nothing held back", || lab.counters().outstanding == 0);
 }
 
 #[test]
 fn delayed_answers_overtake_one_another_on_a_connection_too() {
-    let lab = lab_with(Fault::name("late.load.contoso.test").delay_ms(400));
+    let lab = lab_with(Fault::name("late.load.contoso.test").delay_ms(3000));
     let mut stream = TcpStream::connect(lab.address()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     for (id, name) in [(1, "late.load.contoso.test."), (2, "soon.load.contoso.test.")] {
@@ -349,8 +349,8 @@ fn messages_that_are_no_questions_get_formerr_or_nothing() {
 #[test]
 fn twenty_thousand_questions_wait_and_all_are_answered() {
     let lab = lab_with(Fault::everything().delay(Delay::Uniform(Duration::from_secs(2), Duration::from_secs(3))));
-    let sockets: Vec<_> = (0..20).map(|_| socket()).collect();
-    let mut answered = 0;
+    // So many that each holds all of its answers: nobody reads them before all questions are asked, however long that takes.
+    let sockets: Vec<_> = (0..200).map(|_| socket()).collect();
     let start = Instant::now();
     for nth in 0..20_000_u32 {
         let name = format!("n{nth}.load.contoso.test.");
@@ -361,24 +361,20 @@ fn twenty_thousand_questions_wait_and_all_are_answered() {
         }
     }
     let asked_in = start.elapsed();
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = sockets
-            .iter()
-            .map(|socket| scope.spawn(|| (0..1_000).take_while(|_| receive(socket, Duration::from_secs(5)).is_some()).count()))
-            .collect();
-        answered += threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>();
-    });
+    for socket in &sockets {
+        (0..100).for_each(|nth| drop(receive(socket, PATIENCE).unwrap_or_else(|| panic!("{nth} of 100 are answered"))));
+    }
     let counters = lab.stop();
     assert_eq!((counters.udp, counters.overflow), (20_000, 0));
     if asked_in < Duration::from_secs(2) {
         assert_eq!(counters.max_outstanding, 20_000);
     }
-    assert!(answered > 19_000, "{answered} answered; only a full receive buffer may lose some");
 }
 
 #[test]
 fn a_stopped_lab_is_gone() {
-    let lab = lab_with(Fault::everything().times(0));
+    // An address at which no other test takes the port meanwhile.
+    let lab = Lab::start(Scenario::azure(), "127.0.53.2:0".parse().unwrap()).unwrap();
     let address = lab.address();
     lab.stop();
     assert!(TcpStream::connect(address).is_err());

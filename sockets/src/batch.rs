@@ -320,7 +320,7 @@ mod tests {
 
     fn client(address: &str) -> UdpSocket {
         let client = UdpSocket::bind(address).unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         client
     }
 

@@ -129,7 +129,7 @@ mod tests {
         let mut outbox = Outbox::new(1);
         for round in 0..2u8 {
             for (index, client) in (0u8..).zip(&clients) {
-                client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
                 let local = [Some("127.0.0.2".parse().unwrap()), None, Some("127.0.0.4".parse().unwrap())][usize::from(index)];
                 outbox.push(&vec![index + round; usize::from(index) + 1], client.local_addr().unwrap(), local);
             }
@@ -148,7 +148,7 @@ mod tests {
     fn one_that_is_refused_does_not_hold_up_the_others() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let mut outbox = Outbox::new(4);
         outbox.push(b"one", client.local_addr().unwrap(), None);
         outbox.push(b"bad", "192.0.2.1:0".parse().unwrap(), None); // port 0: EINVAL

@@ -6,7 +6,7 @@ use super::*;
 use crate::lookup::Lookup;
 use crate::name::NameBuf;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 struct Site {
     directory: tempfile::TempDir,
