@@ -95,9 +95,13 @@ mod tests {
 
     #[test]
     fn both_wildcards_take_the_same_port() {
-        let v6 = bind_udp("[::]:0".parse().unwrap(), &UdpOptions::default()).unwrap();
-        let port = v6.local_addr().unwrap().port();
-        bind_udp(SocketAddr::new("0.0.0.0".parse().unwrap(), port), &UdpOptions::default()).unwrap();
+        let try_once = || {
+            let v6 = bind_udp("[::]:0".parse().unwrap(), &UdpOptions::default()).unwrap();
+            let port = v6.local_addr().unwrap().port();
+            bind_udp(SocketAddr::new("0.0.0.0".parse().unwrap(), port), &UdpOptions::default())
+        };
+        // Somebody may have just this one of IPv4.
+        assert!((0..10).any(|_| try_once().is_ok()), "{:?}", try_once());
     }
 
     #[test]

@@ -25,7 +25,7 @@ fn inquiry(target: SocketAddr) -> Inquiry {
         transport: Transport::Udp,
         count: 100,
         threads: 3,
-        timeout: Duration::from_secs(10),
+        timeout: Duration::from_secs(60),
         seed: 1,
         tolerance: Tolerance::default(),
     }
@@ -87,7 +87,8 @@ fn a_line_that_names_only_some_fields_leaves_the_rest_open() {
 fn a_server_that_says_nothing_differs() {
     let one = upstream(60, "edge.fabrikam.example");
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let inquiry = Inquiry { count: 2, threads: 1, timeout: Duration::from_millis(50), ..inquiry(silent.local_addr().unwrap()) };
+    // As long as the one that answers may stand still.
+    let inquiry = Inquiry { count: 2, threads: 1, timeout: Duration::from_secs(2), ..inquiry(silent.local_addr().unwrap()) };
     let verdict = compare(&inquiry, &questions(2), &Oracle::Server(one.address()), |_| ()).unwrap();
     assert_eq!(verdict.groups.len(), 1);
     assert_eq!((verdict.groups[0].field, verdict.groups[0].count), (Field::Response, 2));

@@ -138,10 +138,20 @@ mod tests {
         let telling = tokio::spawn(async move { tell(address, None, &mut changed).await });
         let mut buffer = [0u8; 1500];
         let (_, _) = secondary.recv_from(&mut buffer).await.unwrap();
-        let (length, from) = secondary.recv_from(&mut buffer).await.unwrap();
-        buffer[2] |= 0x80;
-        secondary.send_to(&buffer[..length], from).await.unwrap();
-        timeout(Duration::from_secs(30), telling).await.expect("it ends with the answer").unwrap();
+        let mut told = 1;
+        let answering = async {
+            loop {
+                let (length, from) = secondary.recv_from(&mut buffer).await.unwrap();
+                told += 1; // more than twice only where an answer came too late
+                buffer[2] |= 0x80;
+                secondary.send_to(&buffer[..length], from).await.unwrap();
+            }
+        };
+        tokio::select! {
+            done = telling => done.unwrap(),
+            () = answering => {}
+        }
+        assert!((2..5).contains(&told), "{told}: it ends with the answer and is not given up");
         drop(newest);
     }
 
@@ -156,12 +166,13 @@ mod tests {
         let mut told = Vec::new();
         let mut buffer = [0u8; 1500];
         while told.last() != Some(&100) {
-            let (length, from) = timeout(Duration::from_secs(30), secondary.recv_from(&mut buffer)).await.expect("another").unwrap();
+            let (length, from) = timeout(Duration::from_secs(120), secondary.recv_from(&mut buffer)).await.expect("another").unwrap();
             told.push(u32::from_be_bytes(*buffer[length - 20..].first_chunk().unwrap()));
             buffer[2] |= 0x80;
             secondary.send_to(&buffer[..length], from).await.unwrap();
         }
-        assert!(told.len() <= 3, "{told:?}");
+        told.dedup(); // told again where an answer came too late
+        assert!(told.len() <= 5, "{told:?}");
         assert!(telling.is_by(None));
     }
 }

@@ -304,7 +304,7 @@ mod tests {
             pending: 100,
             tcp_connections: 3,
             tcp_per_client: 2,
-            tcp_idle: Duration::from_millis(300),
+            tcp_idle: Duration::from_secs(60), // longer than a test stands still: no silence but that which is meant ends a connection
             tcp_pipeline: 4,
             query_deadline: Duration::from_secs(5),
         }
@@ -324,12 +324,21 @@ mod tests {
         task: tokio::task::JoinHandle<io::Result<()>>,
     }
 
+    /// For those that wait for the end of a client's patience.
+    fn soon_idle(tcp_idle: u64) -> Limits {
+        Limits { tcp_idle: Duration::from_millis(tcp_idle), ..limits() }
+    }
+
     fn session() -> Session {
+        session_with(limits())
+    }
+
+    fn session_with(limits: Limits) -> Session {
         let (client, server) = tokio::io::duplex(1 << 20);
         let echo = Arc::new(Echo::default());
         let (stop, stopped) = watch::channel(false);
         let answerer = echo.clone();
-        let task = tokio::spawn(async move { converse(server, "10.20.0.7:5353".parse().unwrap(), &limits(), &*answerer, stopped).await });
+        let task = tokio::spawn(async move { converse(server, "10.20.0.7:5353".parse().unwrap(), &limits, &*answerer, stopped).await });
         Session { client, echo, stop, task }
     }
 
@@ -431,7 +440,8 @@ mod tests {
         let echo = Arc::new(Echo::default());
         let (stop, stopped) = watch::channel(false);
         let answerer = echo.clone();
-        let task = tokio::spawn(async move { converse(server, "10.20.0.7:5353".parse().unwrap(), &limits(), &*answerer, stopped).await });
+        let task =
+            tokio::spawn(async move { converse(server, "10.20.0.7:5353".parse().unwrap(), &soon_idle(3000), &*answerer, stopped).await });
         let mut session = Session { client, echo, stop, task };
         session.client.write_all(&question(b'L', 20)).await.unwrap();
         let request = request(&session).await;
@@ -478,10 +488,9 @@ mod tests {
         let mut client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (echo, (_stop, stopped)) = (Arc::new(Echo::default()), watch::channel(false));
         let answerer = echo.clone();
-        let limits = Limits { tcp_idle: Duration::from_secs(60), ..limits() };
         let task = tokio::spawn(async move {
             let (server, peer) = listener.accept().await.unwrap();
-            converse(server, peer, &limits, &*answerer, stopped).await
+            converse(server, peer, &limits(), &*answerer, stopped).await
         });
         let octets = [question(1, 20), question(b'L', 21), question(2, 22), question(3, 11), question(4, 23)].concat();
         client.write_all(&octets).await.unwrap();
@@ -496,7 +505,7 @@ mod tests {
     #[tokio::test]
     async fn silence_half_a_question_and_nonsense_end_a_connection() {
         for octets in [vec![], vec![0], question(1, 40)[..30].to_vec(), vec![0, 0, 1], question(1, 11)] {
-            let mut session = session();
+            let mut session = session_with(soon_idle(300));
             session.client.write_all(&octets).await.unwrap();
             let end = timeout(Duration::from_secs(60), session.client.read(&mut [0; 8])).await.expect("closed in time");
             assert_eq!(end.unwrap_or(0), 0, "{octets:?}");
