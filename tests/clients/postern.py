@@ -3,7 +3,7 @@ import hashlib, http.client, json, os, pathlib, shutil, socket, subprocess, temp
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEY = "a-key-that-is-in-no-file"
-PATIENCE = 60
+PATIENCE = 180
 
 
 def free_port():
@@ -40,7 +40,7 @@ def clean_environment():
 
 def ask(port, method, path, body=None, headers=None):
     """Status, headers and body of an answer; none: nobody listens."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         data = None if body is None else (body if isinstance(body, str) else json.dumps(body)).encode()
         given = {"X-API-Key": KEY, "Accept": "application/json"} | ({"Content-Type": "application/json"} if data else {}) | (headers or {})
@@ -75,7 +75,7 @@ class Process:
         if self.child.poll() is None:
             self.child.terminate()
             try:
-                self.child.wait(20)
+                self.child.wait(60)
             except subprocess.TimeoutExpired:
                 self.child.kill()
                 self.child.wait()
