@@ -1,18 +1,30 @@
 //! HTTP/1.1 as plainly as can be, over TCP or a UNIX socket: so that the tests see what a client sees.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::PATIENCE;
 
-/// A connection that is used again and again.
+/// A connection that is used again and again, unless it was not for so long that the server may have closed it.
 pub struct Http {
+    to: To,
+    used: Instant,
     stream: BufReader<Box<dyn Stream>>,
     key: Option<String>,
+}
+
+/// The server closes after 10 s.
+const IDLE: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+enum To {
+    Address(SocketAddr),
+    Socket(PathBuf),
 }
 
 /// What came back.
@@ -30,16 +42,16 @@ impl<T: Read + Write + Send> Stream for T {}
 
 impl Http {
     pub fn tcp(address: SocketAddr, key: Option<&str>) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { stream: BufReader::new(Box::new(stream)), key: key.map(Into::into) }
+        Self::to(To::Address(address), key)
     }
 
     pub fn socket(path: &Path) -> Self {
-        let stream = UnixStream::connect(path).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { stream: BufReader::new(Box::new(stream)), key: None }
+        Self::to(To::Socket(path.into()), None)
+    }
+
+    fn to(to: To, key: Option<&str>) -> Self {
+        let stream = to.connect().expect("a connection");
+        Self { to, used: Instant::now(), stream, key: key.map(Into::into) }
     }
 
     /// Sends JSON, where there is some.
@@ -74,6 +86,10 @@ impl Http {
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }
+        if self.used.elapsed() > IDLE {
+            self.stream = self.to.connect().ok()?;
+        }
+        self.used = Instant::now();
         self.stream.get_mut().write_all(format!("{head}\r\n{body}").as_bytes()).ok()
     }
 
@@ -108,6 +124,7 @@ impl Http {
             Some(_) => self.chunks()?,
             None => self.octets(header("content-length").map_or(0, |length| length.parse().unwrap()))?,
         };
+        self.used = Instant::now();
         Some(Reply { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
     }
 
@@ -134,6 +151,24 @@ impl Http {
         let mut line = String::new();
         let read = self.stream.read_line(&mut line).ok()?;
         (read > 0).then(|| line.trim_end().to_owned())
+    }
+}
+
+impl To {
+    fn connect(&self) -> io::Result<BufReader<Box<dyn Stream>>> {
+        Ok(BufReader::new(match self {
+            Self::Address(address) => {
+                let stream = TcpStream::connect_timeout(address, PATIENCE)?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                Box::new(stream)
+            }
+            Self::Socket(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                Box::new(stream)
+            }
+        }))
     }
 }
 
