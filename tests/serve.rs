@@ -257,8 +257,10 @@ fn a_stop_waits_no_longer_than_drain_and_a_second_signal_ends_it_at_once() {
     };
     let mut server = Server::with(&[("postern.toml", &text.replace("[server]", "[server]\ndrain = '300ms'"))]);
     ask(&server);
+    let start = Instant::now();
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(30), "who asked would have waited for a minute");
     let mut server = Server::with(&[("postern.toml", &text.replace("[server]", "[server]\ndrain = '5m'"))]);
     ask(&server);
     server.signal("TERM");
