@@ -214,7 +214,7 @@ fn what_the_queue_has_no_room_for_is_counted() {
 fn a_fallback_that_goes_on_is_counted_meanwhile_and_its_lines_come_when_they_are_due() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("fallback.json");
-    let settings = Fallback { repeat: Repeat::Every(Duration::from_millis(2500)), ..settings(&file) };
+    let settings = Fallback { repeat: Repeat::Every(Duration::from_secs(4)), ..settings(&file) };
     let mut world = hub(OnMissing::Public);
     world.recorder = Recorder::new(&settings);
     let writer = Writer::start(world.recorder.clone(), &settings, || {}).unwrap();

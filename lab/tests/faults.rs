@@ -360,6 +360,7 @@ fn twenty_thousand_questions_wait_and_all_are_answered() {
             eventually("the lab has read them", || lab.counters().udp > u64::from(nth) - 50);
         }
     }
+    eventually("the lab has read all", || lab.counters().udp == 20_000);
     let asked_in = start.elapsed();
     for socket in &sockets {
         (0..100).for_each(|nth| drop(receive(socket, PATIENCE).unwrap_or_else(|| panic!("{nth} of 100 are answered"))));
