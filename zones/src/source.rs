@@ -99,7 +99,7 @@ struct Known {
 
 /// What tells that a file changed without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -247,17 +247,21 @@ impl Input {
     /// Takes note of judged content and the files that it included.
     pub fn judged(&mut self, content: &Content, included: &[crate::text::Included]) {
         let mut files = vec![(self.path.to_path_buf(), Some(content.stamp), Some(fingerprint(&content.bytes)))];
-        files.extend(included.iter().map(|file| (file.path.clone(), Stamp::of(&file.path).ok(), file.fingerprint)));
+        files.extend(included.iter().map(|file| (file.path.clone(), file.stamp, file.fingerprint)));
         self.changed = files.iter().filter_map(|(_, stamp, _)| stamp.as_ref()?.modified()).max();
         let racy = is_racy(&files);
         self.known = Some(Known { files, racy });
         self.candidate = None;
     }
 
-    /// Reads everything that is known again and compares; where it is the same, the new stamps count.
+    /// Reads everything that is known again and compares; where it is the same, the new stamps count. What could not be read is told by its
+    /// stamp alone. A stamp says that it is a file: a FIFO or a device would never end.
     fn same_bytes(&mut self, stamps: &[Option<Stamp>]) -> bool {
         let Some(known) = &mut self.known else { return false };
-        let same = known.files.iter().all(|(path, _, print)| fs::read(path).ok().map(|bytes| fingerprint(&bytes)) == *print);
+        let same = known.files.iter().zip(stamps).all(|((path, old, print), new)| match print {
+            Some(print) => new.is_some() && fs::read(path).is_ok_and(|bytes| fingerprint(&bytes) == *print),
+            None => old == new,
+        });
         if same {
             known.files.iter_mut().zip(stamps).for_each(|((_, old, _), new)| *old = *new);
             known.racy = is_racy(&known.files);
@@ -280,7 +284,8 @@ impl Content {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> std::io::Result<Self> {
+    /// That of the file at a path.
+    pub fn of(path: &Path) -> std::io::Result<Self> {
         let metadata = fs::metadata(path)?;
         // A FIFO or a device would never end.
         if metadata.is_file() { Ok(Self::from(&metadata)) } else { Err(std::io::Error::other("not a file")) }

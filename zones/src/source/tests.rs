@@ -142,12 +142,85 @@ fn an_included_file_is_part_of_it() {
     fs::write(&inner, "one").unwrap();
     let mut input = Input::new(path, Format::Zone, None);
     let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
-    input.judged(&content, &[crate::text::Included { path: inner.clone(), fingerprint: Some(fingerprint(b"one")) }]);
+    let stamp = Stamp::of(&inner).ok();
+    input.judged(&content, &[crate::text::Included { path: inner.clone(), stamp, fingerprint: Some(fingerprint(b"one")) }]);
     assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Same));
     fs::write(&inner, "two").unwrap();
     changed(input.look(Instant::now(), Look::Now, SETTLE));
     fs::remove_file(&inner).unwrap();
     changed(input.look(Instant::now(), Look::Now, SETTLE));
+}
+
+/// Reads a zone file as a source does; `meanwhile` happens between that and the note of what was read.
+fn judge(input: &mut Input, meanwhile: impl FnOnce()) -> usize {
+    let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+    let (origin, mut log, mut problems) = (NameBuf::parse("contoso.test").unwrap(), RecordLog::default(), Vec::new());
+    let table = config::azure::Table::shared();
+    let root = input.path.parent();
+    let read = crate::text::read(Format::Zone, &content.bytes, &input.path, &origin, root, &table, &mut log, &mut problems);
+    meanwhile();
+    input.judged(&content, &read.included);
+    problems.len()
+}
+
+/// Written an hour ago, so that its stamp alone tells what is in it.
+fn write_long_ago(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    File::options().write(true).open(path).unwrap().set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+}
+
+#[test]
+fn a_link_to_an_included_file_that_turns_while_it_is_read_is_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let turn = |to: &str| {
+        std::os::unix::fs::symlink(to, at("next")).unwrap();
+        fs::rename(at("next"), at("inner")).unwrap();
+    };
+    for (name, text) in [("a.zone", "$INCLUDE inner\n"), ("one", "www A 10.0.0.1\n"), ("two", "www A 10.0.0.2\n")] {
+        write_long_ago(&at(name), text);
+    }
+    turn("one");
+    let mut input = Input::new(at("a.zone"), Format::Zone, None);
+    assert_eq!(judge(&mut input, || turn("two")), 0);
+    assert_eq!(judge(&mut input, || fs::remove_file(at("two")).unwrap()), 0);
+    // One that is not there when it is read, and is when that is noted.
+    assert_eq!(judge(&mut input, || turn("one")), 1);
+    assert_eq!(judge(&mut input, || ()), 0);
+    assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Same));
+}
+
+#[test]
+fn an_included_file_that_is_refused_is_mended_where_it_stands() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    fs::create_dir(at("zones")).unwrap();
+    for (name, text) in [("zones/a.zone", "$INCLUDE inner\n"), ("outside", "www A 10.0.0.1\n"), ("zones/inside", "www A 10.0.0.2\n")] {
+        write_long_ago(&at(name), text);
+    }
+    std::os::unix::fs::symlink("../outside", at("zones/inner")).unwrap();
+    let mut input = Input::new(at("zones/a.zone"), Format::Zone, None);
+    assert_eq!(judge(&mut input, || ()), 1);
+    assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Same), "it is told once");
+    assert!(input.paths().any(|path| path == at("zones/inner")), "it is watched");
+    fs::remove_file(at("zones/inner")).unwrap();
+    std::os::unix::fs::symlink("inside", at("zones/inner")).unwrap();
+    assert_eq!(judge(&mut input, || ()), 0);
+}
+
+#[test]
+fn a_fifo_in_place_of_an_included_file_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    write_long_ago(&at("a.zone"), "$INCLUDE inner\n");
+    write_long_ago(&at("inner"), "www A 10.0.0.1\n");
+    let mut input = Input::new(at("a.zone"), Format::Zone, None);
+    assert_eq!(judge(&mut input, || ()), 0);
+    fs::remove_file(at("inner")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(at("inner")).status().unwrap().success());
+    let (sender, judged) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(judge(&mut input, || ())));
+    assert_eq!(judged.recv_timeout(Duration::from_secs(20)), Ok(1));
 }
 
 #[test]

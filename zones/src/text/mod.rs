@@ -37,6 +37,7 @@ use config::model::Format;
 
 use crate::name::{NameBuf, is_private_link};
 use crate::record::{Position, Problem, RecordSink};
+use crate::source::Stamp;
 
 pub use azure::read_azure;
 pub use hosts::read_hosts;
@@ -63,7 +64,9 @@ pub struct Read {
 pub struct Included {
     /// Where it is, as it was written: a link on the way may be turned elsewhere.
     pub path: PathBuf,
-    /// [`config::fingerprint`] of the bytes that were read; none: it could not be read.
+    /// Its stamp before it was read; none: there was no such file.
+    pub stamp: Option<Stamp>,
+    /// [`config::fingerprint`] of the bytes that were read; none: it could not be read, or must not be.
     pub fingerprint: Option<u64>,
 }
 

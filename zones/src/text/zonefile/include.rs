@@ -8,6 +8,7 @@ use super::super::Included;
 use super::super::lexer::Token;
 use super::super::report::{Bad, Outcome, shown};
 use super::{File, Reader, Scope};
+use crate::source::Stamp;
 
 /// Files inside one another.
 const MAX_DEPTH: usize = 16;
@@ -77,13 +78,12 @@ impl Reader<'_> {
         };
         // Resolved first: what counts is where the bytes lie, through every link and `..`.
         let resolved = root.canonicalize().and_then(|root| Ok((root, path.canonicalize()?)));
-        let (root, real) = match resolved {
-            Ok(resolved) => resolved,
-            Err(error) => {
-                self.read.included.push(Included { path, fingerprint: None });
-                return Err(unreadable(error));
-            }
-        };
+        // Looked at before it is read: what is written or what a link is turned to meanwhile has another stamp. What is refused is a part
+        // of the source as well, since it may be mended where it stands.
+        let stamp = resolved.as_ref().ok().and_then(|(_, real)| Stamp::of(real).ok());
+        let place = self.read.included.len();
+        self.read.included.push(Included { path: path.clone(), stamp, fingerprint: None });
+        let (root, real) = resolved.map_err(unreadable)?;
         if !real.starts_with(&root) {
             return Err(Bad::new(
                 token.spot,
@@ -105,7 +105,7 @@ impl Reader<'_> {
             }
             fs::read(&real)
         });
-        self.read.included.push(Included { path: path.clone(), fingerprint: bytes.as_ref().ok().map(|bytes| config::fingerprint(bytes)) });
+        self.read.included[place].fingerprint = bytes.as_ref().ok().map(|bytes| config::fingerprint(bytes));
         let bytes = bytes.map_err(unreadable)?;
         self.includes.open.push(real);
         Ok((Arc::new(path), bytes))
