@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use config::File;
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::edit::{Editor, Refusal, Waiting};
@@ -120,7 +120,9 @@ impl Watch {
         let (sender, receiver) = sync_channel(COMMANDS);
         let interests = Arc::new(Mutex::new(Interests::default()));
         let happened = Arc::new(AtomicBool::new(false));
-        let notifier = if with_events { notifier(sender.clone(), happened.clone(), interests.clone()) } else { None };
+        let is_lost = Arc::new(AtomicBool::new(false));
+        let notifier =
+            if with_events { notifier(sender.clone(), happened.clone(), is_lost.clone(), interests.clone()) } else { None };
         let waiting = Arc::new(Waiting::new(store.meter().clone()));
         let (watched, failed) = (HashMap::new(), HashSet::new());
         let mut watcher = Looker {
@@ -132,6 +134,7 @@ impl Watch {
             interests,
             watched,
             happened,
+            is_lost,
             failed,
             unsettled: None,
             waiting: waiting.clone(),
@@ -168,6 +171,8 @@ pub(crate) struct Looker {
     /// Directories that are watched, and which inode each was.
     watched: HashMap<PathBuf, (u64, u64)>,
     happened: Arc<AtomicBool>,
+    /// A directory that was watched went away, and its watch with it: another of its name, or itself again, may have the same inode.
+    is_lost: Arc<AtomicBool>,
     /// Directories that cannot be watched: said once.
     failed: HashSet<PathBuf>,
     waiting: Arc<Waiting>,
@@ -296,10 +301,11 @@ impl Looker {
         }
         let inode = |path: &Path| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
         // Another directory of the same name is another watch.
+        let is_lost = self.is_lost.swap(false, Ordering::AcqRel);
         let stale: Vec<PathBuf> = self
             .watched
             .iter()
-            .filter(|(path, known)| !wanted.names.contains_key(*path) || inode(path) != Some(**known))
+            .filter(|(path, known)| is_lost || !wanted.names.contains_key(*path) || inode(path) != Some(**known))
             .map(|(path, _)| path.clone())
             .collect();
         for path in stale {
@@ -412,7 +418,12 @@ fn queue(path: &Path, rest: &mut VecDeque<OsString>, at: &mut PathBuf) {
     parts.rev().for_each(|part| rest.push_front(part.as_os_str().to_owned()));
 }
 
-fn notifier(sender: SyncSender<Message>, happened: Arc<AtomicBool>, interests: Arc<Mutex<Interests>>) -> Option<RecommendedWatcher> {
+fn notifier(
+    sender: SyncSender<Message>,
+    happened: Arc<AtomicBool>,
+    is_lost: Arc<AtomicBool>,
+    interests: Arc<Mutex<Interests>>,
+) -> Option<RecommendedWatcher> {
     let handler = move |event: notify::Result<notify::Event>| {
         let matters = match &event {
             // Our own reading opens and closes files, too.
@@ -420,6 +431,10 @@ fn notifier(sender: SyncSender<Message>, happened: Arc<AtomicBool>, interests: A
             Ok(event) if event.need_rescan() || event.paths.is_empty() => true,
             Ok(event) => {
                 let interests = interests.lock().unwrap_or_else(PoisonError::into_inner);
+                let is_away = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
+                if is_away && event.paths.iter().any(|path| interests.names.contains_key(path)) {
+                    is_lost.store(true, Ordering::Release); // before it is told that something happened
+                }
                 event.paths.iter().any(|path| interests.concerns(path))
             }
             Err(_) => true,

@@ -189,6 +189,32 @@ fn a_directory_that_is_replaced_is_watched_again() {
 }
 
 #[test]
+fn a_directory_that_goes_away_and_comes_back_is_watched_again() {
+    let site = Site::new(plain);
+    site.write("zones/contoso.test.zone", &record(9));
+    site.wait("www.contoso.test", 9); // by an event: it is watched
+    let [zones, away] = ["zones", "away"].map(|name| site.path(name));
+    // On the watching thread, which does not see that it was away; one that is made anew has the inode of the old one where it is free.
+    let moved = move |_: &mut Store| {
+        fs::rename(&zones, &away).unwrap();
+        fs::rename(&away, &zones).unwrap();
+        zones
+    };
+    let zones = site.watch.with_store(moved).unwrap();
+    std::thread::sleep(Duration::from_millis(100)); // until that was told, else what is written next is
+    site.write("zones/contoso.test.zone", &record(2));
+    site.wait("www.contoso.test", 2);
+    let made = move |_: &mut Store| {
+        fs::remove_dir_all(&zones).unwrap();
+        fs::create_dir(&zones).unwrap();
+    };
+    site.watch.with_store(made).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    site.write("zones/contoso.test.zone", &record(3));
+    site.wait("www.contoso.test", 3);
+}
+
+#[test]
 fn a_directory_that_does_not_exist_yet_is_seen_to_come() {
     let site = Site::new(|_| {});
     plain(site.directory.path());
