@@ -166,6 +166,12 @@ fn tags_keep_two_editors_apart() {
     api.send("POST", "/v1/zones", Some(&json!({"name": "made.test"}))).ok(201);
     let tag = api.get("/v1/zones/made.test").header("etag").to_owned();
     api.send("PUT", "/v1/zones/made.test/rrsets/www/A", Some(&rrset(&["10.0.0.1"]))).ok(200);
+    let mut set = |tag: &str| api.raw("PATCH", "/v1/zones/made.test", &[kind, ("If-Match", tag)], r#"{"on_missing": "servfail"}"#).unwrap();
+    let stale = set(&tag);
+    assert_eq!((stale.status, stale.body.contains("If-Match")), (412, true), "{stale:?}");
+    let now = server.api(None).get("/v1/zones/made.test");
+    assert_eq!(now.json()["on_missing"], "public", "what was refused is not done");
+    assert_eq!(set(now.header("etag")).ok(200)["on_missing"], "servfail");
     assert_eq!(api.raw("DELETE", "/v1/zones/made.test", &[("If-Match", &tag)], "").unwrap().status, 412);
     let tag = api.get("/v1/zones/made.test").header("etag").to_owned();
     assert_eq!(api.raw("DELETE", "/v1/zones/made.test", &[("If-Match", &tag)], "").unwrap().status, 204);

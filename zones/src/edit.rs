@@ -193,8 +193,8 @@ pub struct NewZone {
 /// Says what came of it, on the store's thread: no place to wait.
 pub type Answer<T> = Box<dyn FnOnce(Result<T, Refusal>) + Send>;
 
-/// Changes settings; a refusal leaves them as they were.
-pub type Configure = Box<dyn FnOnce(&mut ZoneSettings) -> Result<(), Refusal> + Send>;
+/// Changes settings of the zone as it is when its turn comes; a refusal leaves them as they were.
+pub type Configure = Box<dyn FnOnce(&Zone, &mut ZoneSettings) -> Result<(), Refusal> + Send>;
 
 /// Looks whether a zone, as it is when its turn comes, may go.
 pub type May = Box<dyn FnOnce(&Zone) -> Result<(), Refusal> + Send>;

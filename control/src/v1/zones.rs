@@ -289,11 +289,14 @@ fn first_records(sets: &[NewSet], apex: &NameBuf, faults: &mut Vec<Fault>) -> Ve
 
 /// Changes the settings of a zone that an API made.
 #[utoipa::path(patch, path = "/v1/zones/{zone}", operation_id = "set_zone", tag = "zones", request_body = Settings,
-    params(("zone" = String, Path, description = "The zone.", example = "contoso.test")), responses((status = 200, body = Zone), Refusals))]
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"),
+        ("If-Match" = Option<String>, Header, description = "Tag that the zone must have.")),
+    responses((status = 200, body = Zone), Refusals))]
 pub(super) async fn set(
     caller: Caller,
     State(control): State<Arc<Control>>,
     Path(zone): Path<String>,
+    headers: HeaderMap,
     Body(new): Body<Settings>,
 ) -> Result<Json<Zone>, Problem> {
     caller.must_be_admin()?;
@@ -302,8 +305,10 @@ pub(super) async fn set(
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
+    let conditions = Conditions::of(&headers)?;
     let author = caller.author(Via::Api);
-    let change = Box::new(move |settings: &mut ZoneSettings| -> Result<(), Refusal> {
+    let change = Box::new(move |zone: &zones::zone::Zone, settings: &mut ZoneSettings| -> Result<(), Refusal> {
+        conditions.hold("the zone", Some(&zone_etag(zone)))?;
         settings.networks = new.networks.unwrap_or(std::mem::take(&mut settings.networks));
         settings.on_missing = on_missing.unwrap_or(settings.on_missing);
         Ok(())

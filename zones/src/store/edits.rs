@@ -336,7 +336,7 @@ impl Store {
         let Some(owned) = &self.slots[place].owned else { return Err(Refusal::ReadOnly { name, writer }) };
         let old = owned.settings.clone();
         let mut settings = (*old).clone();
-        unless_it_panics(&name, || change(&mut settings))?;
+        unless_it_panics(&name, || change(&owned.latest, &mut settings))?;
         settings.name.clone_from(&old.name);
         settings.declared = old.declared;
         let moves = settings.networks != old.networks || settings.on_missing != old.on_missing;

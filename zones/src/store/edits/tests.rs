@@ -278,7 +278,7 @@ fn an_edit_that_panics_is_refused_and_those_around_it_are_made() {
         panic!("when half of it is done")
     });
     let refused = run(&mut store, |answer| Task::Amend(ZoneRef::parse(ZONE), author(), beside, answer)).map(drop);
-    let configure: Configure = Box::new(|settings| {
+    let configure: Configure = Box::new(|_, settings| {
         settings.extra.insert("kind".into(), "Native".into());
         panic!("so, too")
     });
@@ -345,7 +345,7 @@ fn zones_are_made_configured_and_removed_and_survive_restarts_and_reloads() {
     assert!(refusal.to_string().contains("is hosted already"), "{refusal}");
     assert_eq!((store.current().hosted().len(), journals()), (1, 1));
     let set = run(&mut store, |answer| {
-        let change: Configure = Box::new(|settings| {
+        let change: Configure = Box::new(|_, settings| {
             settings.extra.insert("kind".into(), "Native".into());
             Ok(())
         });
