@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+pub use control::http::part;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Uri, header};
 use hyper_util::rt::TokioIo;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -76,14 +76,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const SILENCE: Duration = Duration::from_secs(60);
 /// Where the unit's `RuntimeDirectory=` puts it.
 const USUAL_SOCKET: &str = "/run/postern/postern.sock";
-/// What may stand in a path as it is; `@` parts a zone from its network.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
-
-/// A part of a path, whatever stands in it.
-pub fn part(text: &str) -> String {
-    // A path of dots alone would be taken as a step up.
-    if text.bytes().all(|octet| octet == b'.') { text.replace('.', "%2E") } else { utf8_percent_encode(text, PLAIN).to_string() }
-}
 
 /// The exit of a command; what went wrong is told.
 pub fn told(result: Result<(), String>) -> ExitCode {

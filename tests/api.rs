@@ -314,6 +314,26 @@ fn zones_are_made_set_and_given_up() {
     assert_eq!((refused.status, refused.body.contains("unknown section")), (422, true), "{refused:?}");
 }
 
+#[test]
+fn a_new_zone_is_found_where_its_location_says_whatever_stands_in_its_name() {
+    let server = server("listen = '127.0.0.1:0'");
+    let mut api = server.api(None);
+    for (name, location) in [
+        ("0/25.2.0.192.in-addr.arpa", "0%2F25.2.0.192.in-addr.arpa"),
+        ("100%.test", "100%25.test"),
+        ("a?b#c.test", "a%3Fb%23c.test"),
+        (r"a\032b.test", "a%5C032b.test"),
+        (".", "%2E"),
+    ] {
+        let made = api.send("POST", "/v1/zones", Some(&json!({"name": name, "networks": ["hub"]})));
+        assert_eq!((made.status, made.header("location")), (201, format!("/v1/zones/{location}").as_str()), "{made:?}");
+        assert_eq!(api.get(made.header("location")).ok(200)["id"], name);
+    }
+    let twin = api.send("POST", "/v1/zones", Some(&json!({"name": "100%.test", "networks": ["default"]})));
+    assert_eq!(twin.header("location"), "/v1/zones/100%25.test@default");
+    assert_eq!(api.get(twin.header("location")).ok(200)["networks"], json!(["default"]));
+}
+
 /// Who may do an operation: the keys `read`, `records` of the zone, `records` of another zone; an admin may everything.
 fn may(operation: &str) -> [bool; 3] {
     match operation {

@@ -19,6 +19,7 @@ mod caller;
 mod extract;
 mod keys;
 mod listen;
+mod part;
 mod patience;
 mod problem;
 mod rate;
@@ -28,6 +29,7 @@ pub use caller::{Caller, Identity, Revoked, Rights};
 pub use extract::{Body, Path, Query, read, read_json};
 pub use keys::{BadKeys, NewKey, check as check_keys};
 pub use listen::{BindError, Bound, Http, Stopping, bind, start};
+pub use part::part;
 pub use problem::{Fault, Problem};
 
 /// What handlers share.

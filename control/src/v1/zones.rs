@@ -18,7 +18,7 @@ use super::Refusals;
 use super::change::{Conditions, SaysMore};
 use super::records::{data, hosted, network_names, owner, rdata, rtype, zone_etag};
 use crate::Control;
-use crate::http::{Body, Caller, Fault, Path, Problem, Query};
+use crate::http::{Body, Caller, Fault, Path, Problem, Query, part};
 
 /// A zone.
 #[derive(Debug, Serialize, ToSchema)]
@@ -268,7 +268,7 @@ pub(super) async fn create(caller: Caller, State(control): State<Arc<Control>>, 
         .filter_map(|zone| hosted(&state.snapshot, &caller, &zone.to_string()).ok())
         .map(|link| Zone::of(&control, &state.snapshot, link))
         .collect();
-    let location = zones.first().and_then(|zone| HeaderValue::from_str(&format!("/v1/zones/{}", zone.id)).ok());
+    let location = zones.first().and_then(|zone| HeaderValue::from_str(&format!("/v1/zones/{}", part(&zone.id))).ok());
     let mut response = (StatusCode::CREATED, Json(Zones { zones, next: None })).into_response();
     location.map(|location| response.headers_mut().insert(header::LOCATION, location));
     Ok(response)
