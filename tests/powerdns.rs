@@ -413,6 +413,22 @@ fn zones_of_one_name_have_ids_with_their_network() {
 }
 
 #[test]
+fn a_new_zone_is_found_where_its_url_says_whatever_stands_in_its_name() {
+    let (_server, api) = server();
+    for (name, id) in [
+        ("0/25.2.0.192.in-addr.arpa.", "0=2F25.2.0.192.in-addr.arpa."),
+        ("here.test.@spoke", "here.test."),
+        ("_x.twins.test.@hub", "=5Fx.twins.test."),
+        ("_x.twins.test.@spoke", "=5Fx.twins.test.@spoke"),
+        (".", "=2E"),
+    ] {
+        let made = make(&api, name);
+        assert_eq!((&made["id"], &made["url"]), (&json!(id), &json!(format!("{ZONES}/{id}"))), "{name}");
+        assert_eq!(api.get(made["url"].as_str().unwrap())["id"], id);
+    }
+}
+
+#[test]
 fn what_is_kept_beside_records_survives_a_kill() {
     let (mut server, api) = contoso();
     let mut set = rrset("www.contoso.test.", "A", &["10.0.0.1", "10.0.0.2"]);

@@ -18,6 +18,7 @@ use super::create;
 use super::draft::{self, Draft};
 use super::fault::Fault;
 use super::find::{self, Found};
+use super::id;
 use super::patch::{self, Patch};
 use super::read::{self, Object};
 use super::settings::Settings;
@@ -59,10 +60,9 @@ pub async fn create(
     let sets = object.list("rrsets").map_or(0, <[_]>::len) + object.may_text("zone").map_or(0, str::len) / LINE;
     let zone = aside(sets, move || create::read(&body, OffsetDateTime::now_utc())).await??;
     let author = author(&caller);
-    let network = zone.settings.networks.first().map_or(String::new(), |network| format!("@{network}"));
-    let named = format!("{}.{network}", zone.settings.name);
+    let made = id::write(&zone.settings.name, zone.settings.networks.first().map(String::as_str));
     control.ask(|answer| Task::Create(vec![zone], author, answer)).await?;
-    let found = find::find(&control, &named, &caller)?;
+    let found = find::find(&control, &made, &caller)?;
     detail(StatusCode::CREATED, found, with_rrsets.then(Wanted::default)).await
 }
 
