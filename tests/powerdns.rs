@@ -320,6 +320,7 @@ fn rule_9_holds_for_requests_that_are_too_many_or_too_large() {
     for (reply, status) in [(large, 413), (many, 429)] {
         assert_eq!((reply.status, reply.header("content-type")), (status, "application/json"), "{}", reply.body);
         assert!(reply.json()["error"].is_string());
+        assert_eq!(reply.header("retry-after"), if status == 429 { "1" } else { "" });
     }
 }
 

@@ -30,6 +30,7 @@ pub use extract::{Body, Path, Query, read, read_json};
 pub use keys::{BadKeys, NewKey, check as check_keys};
 pub use listen::{BindError, Bound, Http, Stopping, bind, start};
 pub use part::part;
+pub(crate) use problem::say_when;
 pub use problem::{Fault, Problem};
 
 /// What handlers share.

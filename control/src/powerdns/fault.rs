@@ -6,7 +6,7 @@ use serde_json::json;
 use zones::edit::Refusal;
 use zones::zone::Refused;
 
-use crate::http::Problem;
+use crate::http::{Problem, say_when};
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +77,7 @@ impl IntoResponse for Fault {
             let realm = HeaderValue::from_static("X-API-Key realm=\"PowerDNS\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
         }
+        say_when(&mut response);
         response
     }
 }
@@ -89,5 +90,16 @@ mod tests {
     fn what_panicked_is_a_fault_of_the_server_in_both_interfaces() {
         assert_eq!(Fault::from(Refusal::Panicked).status, StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(Problem::from(Refusal::Panicked).status, StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[test]
+    fn what_may_be_tried_again_says_when_in_both_interfaces() {
+        for (refusal, after) in [(Refusal::Busy, Some("1")), (Refusal::Stopped, Some("1")), (Refusal::Panicked, None)] {
+            let own = Problem::from(refusal.clone()).into_response();
+            for response in [own, Fault::from(refusal.clone()).into_response()] {
+                let told = response.headers().get(header::RETRY_AFTER).map(|after| after.to_str().unwrap());
+                assert_eq!(told, after, "{refusal}: {}", response.status());
+            }
+        }
     }
 }
