@@ -3,11 +3,13 @@
 mod harness;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use harness::http::Http;
-use harness::{Server, ask_udp, eventually, postern, query, write_files};
+use harness::{Server, ask_udp, eventually, field, postern, query, write_files};
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::RecordType::{A, AXFR, SOA};
 use hickory_proto::rr::{Name, RData, Record, rdata};
@@ -416,4 +418,75 @@ fn a_reload_adds_and_removes_zones_that_are_transferred() {
     second.signal("HUP");
     eventually("it is gone", || (serial(&second, "filed.contoso.com").is_none()).then_some(()));
     assert_eq!(second.short("www.corp.contoso.com", A), ["10.1.0.1"]);
+}
+
+/// A secondary that answers whatever it is told; counts that.
+fn told() -> (SocketAddr, Arc<AtomicUsize>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (address, count) = (socket.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = count.clone();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1500];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            counted.fetch_add(1, Ordering::SeqCst);
+            buffer[2] |= 0x80; // QR
+            socket.send_to(&buffer[..length], from).unwrap();
+        }
+    });
+    (address, count)
+}
+
+#[test]
+fn of_zones_of_one_name_that_of_the_named_network_alone_is_told_and_retrieved() {
+    let filed = |serial: u32| format!("@ 60 IN SOA ns host {serial} 3600 3600 86400 60\n@ 60 IN NS ns\nns 60 IN A 10.0.0.53\n");
+    let config = "[server]\nlisten = ['127.0.0.1:0']\n[[network]]\nname = 'hub'\nclients = ['127.0.0.0/8']\n\
+                  [[zone]]\nname = 'corp.contoso.com'\nfile = 'corp.zone'\ntransfer-to = ['127.0.0.1']\n";
+    let [one, other] = [(), ()].map(|()| Server::with(&[("postern.toml", config), ("corp.zone", &filed(5))]));
+    let [(at_hub, hub), (at_spoke, spoke)] = [told(), told()];
+    let zones = |network: &str, primary: SocketAddr, secondary: SocketAddr| {
+        format!(
+            "[[zone]]\nname = 'corp.contoso.com'\nnetwork = ['{network}']\nprimaries = ['{primary}']\n\
+             [[zone]]\nname = 'told.contoso.com'\nnetwork = ['{network}']\napi = true\nnotify = ['{secondary}']\n"
+        )
+    };
+    let config = format!(
+        "[server]\nlisten = ['127.0.0.1:0']\n[[network]]\nname = 'hub'\nclients = ['127.0.0.0/8']\n\
+         [[network]]\nname = 'spoke'\nclients = ['10.30.0.0/16']\n[api]\nlisten = '127.0.0.1:0'\nrate = 0\n{}{}",
+        zones("hub", one.address, at_hub),
+        zones("spoke", other.address, at_spoke)
+    );
+    let server = Server::with(&[("postern.toml", &config)]);
+    let mut api = server.api(None);
+    let path = |zone: &str, network: &str| format!("/api/v1/servers/localhost/zones/{zone}.contoso.com.@{network}");
+    let transferred = |api: &mut Http, network: &str, serial: u32| {
+        eventually("it is transferred", || {
+            let shown = api.get(&path("corp", network));
+            (shown.status == 200 && shown.json()["serial"] == serial).then_some(())
+        });
+    };
+
+    transferred(&mut api, "hub", 5);
+    transferred(&mut api, "spoke", 5);
+    for primary in [&one, &other] {
+        write_files(primary.path(), &[("corp.zone", &filed(6))]);
+        eventually("the file is read", || (serial(primary, "corp.contoso.com") == Some(6)).then_some(()));
+    }
+    api.send("PUT", &format!("{}/axfr-retrieve", path("corp", "hub")), None).ok(200);
+    transferred(&mut api, "hub", 6);
+    write_files(other.path(), &[("corp.zone", &filed(7))]);
+    eventually("the file is read", || (serial(&other, "corp.contoso.com") == Some(7)).then_some(()));
+    api.send("PUT", &format!("{}/axfr-retrieve", path("corp", "spoke")), None).ok(200);
+    transferred(&mut api, "spoke", 7);
+    let of_spoke = |line: &&String| line.contains("transferred") && line.contains("corp.contoso.com@spoke");
+    let serials: Vec<String> = server.log().iter().filter(of_spoke).filter_map(|line| Some(field(line, "serial")?.to_owned())).collect();
+    assert_eq!(serials, ["5", "7"], "the other network's was asked for alone");
+
+    // Both are told once when the server starts, and each telling is at most five datagrams.
+    eventually("both are told", || (hub.load(Ordering::SeqCst) > 0 && spoke.load(Ordering::SeqCst) > 0).then_some(()));
+    for _ in 0..10 {
+        let before = hub.load(Ordering::SeqCst);
+        api.send("PUT", &format!("{}/notify", path("told", "hub")), None).ok(200);
+        eventually("it is told again", || (hub.load(Ordering::SeqCst) > before).then_some(()));
+    }
+    assert!(spoke.load(Ordering::SeqCst) <= 5, "{} datagrams to the other network's", spoke.load(Ordering::SeqCst));
 }

@@ -394,6 +394,12 @@ impl ZoneRef {
         let name = if name == "." { name } else { name.trim_end_matches('.') };
         Self { name: name.to_ascii_lowercase(), network }
     }
+
+    /// True where the zone of this name that is linked to these networks (none: all) is meant.
+    pub fn means<N: AsRef<str>>(&self, name: &str, networks: &[N]) -> bool {
+        let is_linked = |wanted: &String| networks.is_empty() || networks.iter().any(|network| network.as_ref() == wanted);
+        self.name == name && self.network.as_ref().is_none_or(is_linked)
+    }
 }
 
 impl fmt::Display for ZoneRef {
@@ -498,5 +504,19 @@ mod tests {
             assert_eq!(ZoneRef::parse(text), ZoneRef { name: name.into(), network: network.map(Into::into) });
         }
         assert_eq!(ZoneRef::parse("contoso.test.@hub").to_string(), "contoso.test@hub");
+    }
+
+    #[test]
+    fn a_zone_is_meant_by_its_name_and_one_of_its_networks() {
+        let hub: &[&str] = &["spoke", "hub"];
+        for (text, name, networks, is_meant) in [
+            ("contoso.test", "contoso.test", hub, true),
+            ("contoso.test@hub", "contoso.test", hub, true),
+            ("contoso.test@lab", "contoso.test", hub, false),
+            ("contoso.test@hub", "contoso.test", &[], true),
+            ("contoso.test", "fabrikam.test", &[], false),
+        ] {
+            assert_eq!(ZoneRef::parse(text).means(name, networks), is_meant, "{text} and {name} of {networks:?}");
+        }
     }
 }

@@ -43,8 +43,7 @@ pub fn find(control: &Control, id: &str, caller: &Caller) -> Result<Found, Fault
     let named: Vec<&Link> = snapshot.hosted().iter().filter(|link| *link.hosted.name == wanted.name).collect();
     let is_one_of_several = named.len() > 1;
     let found = named.into_iter().map(|link| Found::new(control, snapshot, link, is_one_of_several));
-    let is_meant =
-        |found: &Found| wanted.network.as_ref().is_none_or(|network| found.networks.is_empty() || found.networks.contains(network));
+    let is_meant = |found: &Found| wanted.means(&found.hosted.name, &found.networks);
     let mut found: Vec<Found> = found.filter(|found| is_meant(found) && found.may_be_seen(caller)).collect();
     match (found.pop(), found.is_empty()) {
         (None, _) => Err(Fault::no_zone(&wanted.to_string())),

@@ -85,7 +85,7 @@ impl Transfers {
                 let hosted = &link.hosted;
                 let Some(zone) = hosted.zone() else { continue };
                 let linked = (hosted.name.clone(), link.networks.clone());
-                let is_asked = asked.iter().any(|asked| asked.name == *hosted.name);
+                let is_asked = asked.iter().any(|asked| asked.means(&hosted.name, &state.snapshot.meant_for(link)));
                 let is_due = is_asked || before.get(&linked) != Some(&zone.serial());
                 serials.insert(linked.clone(), zone.serial());
                 let policy = Policy::of(hosted, &now);
@@ -118,10 +118,10 @@ impl Transfers {
         }
     }
 
-    /// Has a zone asked for at once; false: it is none that is transferred.
-    pub fn retrieve(&self, zone: &str) -> bool {
+    /// Has the zone of this name that is linked to these networks (none: all) asked for at once; false: it is none that is transferred.
+    pub fn retrieve(&self, name: &str, networks: &[String]) -> bool {
         let kept = self.secondaries.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = kept.iter().filter(|kept| kept.wanted.zone.name == zone);
+        let named = kept.iter().filter(|kept| kept.wanted.zone.means(name, networks));
         named.map(|kept| kept.told.notify_one()).count() > 0
     }
 

@@ -380,10 +380,7 @@ impl Store {
 
     /// The slot that somebody names.
     fn place_of(&self, zone: &ZoneRef) -> Result<usize, Refusal> {
-        let is_meant = |slot: &Slot| {
-            let linked = |network: &String| slot.networks.is_empty() || slot.networks.contains(network);
-            *slot.name == zone.name && zone.network.as_ref().is_none_or(linked)
-        };
+        let is_meant = |slot: &Slot| zone.means(&slot.name, &slot.networks);
         let mut places = (0..self.slots.len()).filter(|place| is_meant(&self.slots[*place]));
         let place = places.next().ok_or_else(|| Refusal::NoZone(zone.to_string()))?;
         let others: Vec<usize> = places.collect();
