@@ -74,7 +74,7 @@ fn problems(args: &CheckArgs) -> (Option<Config>, Vec<Diagnostic>) {
             problems.extend(loaded.config.api.key_file.as_deref().and_then(in_keys));
             (Some(loaded.config), problems)
         }
-        Err(problems) => (None, problems),
+        Err(refused) => (None, refused.problems),
     }
 }
 

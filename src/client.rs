@@ -253,8 +253,8 @@ fn socket(config: Option<&Path>) -> Result<PathBuf, String> {
     let found = crate::serve::PLACES.iter().map(PathBuf::from).find(|path| path.exists());
     let usual = PathBuf::from(USUAL_SOCKET);
     let Some(path) = config.map(Path::to_path_buf).or(found) else { return Ok(usual) };
-    let loaded = config::load(&path).map_err(|problems| {
-        let first = problems.first().map(ToString::to_string).unwrap_or_default();
+    let loaded = config::load(&path).map_err(|refused| {
+        let first = refused.problems.first().map(ToString::to_string).unwrap_or_default();
         format!("{first}\nerror: the configuration does not say where the socket is. help: name it with --socket")
     })?;
     let api = loaded.config.api;

@@ -62,7 +62,7 @@ fn check(args: &HealthcheckArgs) -> Result<String, String> {
 
 /// Where the server of a configuration listens: for questions, and for probes.
 fn addresses(path: &Path) -> Result<(SocketAddr, Option<SocketAddr>), String> {
-    let loaded = config::load(path).map_err(|problems| problems.first().map(ToString::to_string).unwrap_or_default())?;
+    let loaded = config::load(path).map_err(|refused| refused.problems.first().map(ToString::to_string).unwrap_or_default())?;
     let server = loaded.config.server.listen.first().copied();
     Ok((server.ok_or("error: the configuration has no `server.listen`")?, loaded.config.metrics.listen))
 }

@@ -246,7 +246,7 @@ pub fn configuration_file(named: Option<&Path>) -> Result<PathBuf, String> {
 /// Prints everything that is wrong, and the warnings.
 fn load(path: &Path) -> Result<Config, String> {
     let told = |problems: &[config::Diagnostic]| problems.iter().map(|problem| format!("{problem}\n")).collect::<String>();
-    let loaded = config::load(path).map_err(|problems| format!("{}error: not started", told(&problems)))?;
+    let loaded = config::load(path).map_err(|refused| format!("{}error: not started", told(&refused.problems)))?;
     eprint!("{}", told(&loaded.warnings));
     Ok(loaded.config)
 }

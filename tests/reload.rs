@@ -533,6 +533,38 @@ fn the_serial_of_a_file_that_has_one_is_served_as_it_stands() {
 }
 
 #[test]
+fn a_file_that_a_refused_configuration_names_is_waited_for() {
+    let mut site = Site::new(plain);
+    site.before();
+    site.replace("postern.toml", &format!("{CONFIG}[[key]]\nname = 'acme'\nsecret-file = 'keys/acme'\nallow = ['query']\n"));
+    site.says(&["reload refused", "cannot take the secret from", "keys/acme"]);
+    fs::create_dir(site.server.file("keys")).unwrap();
+    site.write("next", "c2VjcmV0\n");
+    site.rename("next", "keys/acme");
+    site.generation += 1;
+    assert_eq!(number(&site.says(&["postern: reloaded"]), "generation"), site.generation);
+    site.ends();
+}
+
+#[test]
+fn a_configuration_from_a_pipe_is_kept_when_it_is_to_be_read_again() {
+    let directory = tempfile::tempdir().unwrap();
+    plain(directory.path());
+    let (path, pipe) = (directory.path().to_path_buf(), directory.path().join("pipe"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let text = CONFIG.to_string();
+    let command = postern(&["serve", "-c", pipe.to_str().unwrap()]);
+    let writer = std::thread::spawn(move || fs::write(pipe, text).unwrap());
+    let server = Server::spawn(command, path, Some(directory));
+    writer.join().unwrap();
+    server.signal("HUP");
+    server.logged(&["reload refused", "pipe: not a file, so it cannot be read again"]);
+    server.becomes("www.contoso.test", A, &["10.0.0.1"]);
+    fs::write(server.file(CONTOSO), zone(2)).unwrap();
+    server.becomes("www.contoso.test", A, &["10.0.0.2"]);
+}
+
+#[test]
 fn the_configuration_file_is_watched_and_what_a_bad_one_says_changes_nothing() {
     let mut site = Site::new(plain);
     // A zone more, one less: one change each.

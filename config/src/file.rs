@@ -1,14 +1,18 @@
 //! Files that a configuration consists of, and what was in them.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+
+/// Largest file that is read, bytes: a hundred thousand keys.
+pub const LARGEST: u64 = 16 << 20;
 
 /// A file that a configuration is written in or names, sources of zones apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
     /// Where it is.
     pub path: PathBuf,
-    /// [`fingerprint`] of what was read from it; of a file that is read later (a key file, certificates), of what was in it when the
+    /// [`fingerprint`] of what was read from it last; of a file that is read later (a key file, certificates), of what was in it when the
     /// configuration was read. So what comes after that is other content, however soon it comes. None: it could not be read.
     pub fingerprint: Option<u64>,
 }
@@ -16,11 +20,25 @@ pub struct File {
 impl File {
     /// A file as it is now.
     pub fn now(path: &Path) -> Self {
-        // A FIFO or a device would never end.
-        let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-        let bytes = is_file.then(|| std::fs::read(path).ok()).flatten();
-        Self { path: path.to_owned(), fingerprint: bytes.map(|bytes| fingerprint(&bytes)) }
+        Self::of(path, &read(path))
     }
+
+    /// A file of which this was read.
+    pub fn of(path: &Path, bytes: &io::Result<Vec<u8>>) -> Self {
+        Self { path: path.to_owned(), fingerprint: bytes.as_ref().ok().map(|bytes| fingerprint(bytes)) }
+    }
+}
+
+/// The bytes of a file that a configuration names. A FIFO or a device would never end, and who reads it again would wait for ever.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    if metadata.len() > LARGEST {
+        return Err(io::Error::other(format!("it has {} bytes, and at most {LARGEST} are read", metadata.len())));
+    }
+    std::fs::read(path)
 }
 
 /// A number that changes when the bytes do; the same for the same bytes only within one run of the program.
@@ -48,7 +66,12 @@ mod tests {
         assert_eq!(File::now(&path), File { path: path.clone(), fingerprint: None });
         std::fs::write(&path, "a").unwrap();
         assert_eq!(File::now(&path).fingerprint, Some(fingerprint(b"a")));
-        assert_eq!(File::now(Path::new("/dev/zero")).fingerprint, None);
-        assert_eq!(File::now(directory.path()).fingerprint, None);
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(LARGEST + 1).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("at most 16777216 are read"));
+        for path in [Path::new("/dev/zero"), directory.path()] {
+            assert_eq!(read(path).unwrap_err().to_string(), "not a file");
+            assert_eq!(File::now(path).fingerprint, None);
+        }
     }
 }

@@ -39,9 +39,9 @@ mod syntax;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use effective::Setting;
-pub use file::{File, fingerprint};
+pub use file::{File, LARGEST, fingerprint, read};
 pub use model::Config;
-pub use parse::{Loaded, load, parse};
+pub use parse::{Loaded, Refused, load, parse};
 pub use preset::preset_zones;
 pub use sample::{reference, sample};
 pub use schema::json_schema;

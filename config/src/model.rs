@@ -52,6 +52,24 @@ pub struct Config {
     pub files: Vec<File>,
 }
 
+impl Config {
+    /// Some of its files were read again: from now on a change is told by that.
+    pub fn note(&mut self, read: &[File]) {
+        for file in &mut self.files {
+            if let Some(other) = read.iter().find(|other| other.path == file.path) {
+                file.fingerprint = other.fingerprint;
+            }
+        }
+    }
+}
+
+impl Api {
+    /// Its files of keys and certificates.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.key_file, &self.certificate, &self.private_key, &self.client_ca].into_iter().flatten()
+    }
+}
+
 /// `[server]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {

@@ -1,6 +1,8 @@
 //! From what is written to what the server needs.
 
 use std::collections::HashMap;
+use std::io::Read as _;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,19 +34,34 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
 }
 
+/// A configuration that cannot be served.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused {
+    /// All that is wrong with it, warnings among them, in the order of the file.
+    pub problems: Vec<Diagnostic>,
+    /// The file and those that it names, as far as it could be read: what mends it may be a change of any of them.
+    pub files: Vec<File>,
+}
+
 /// Largest configuration file that is read: a thousand times what anyone has written by hand.
-const LARGEST_FILE: u64 = 4 << 20;
+const LARGEST_FILE: usize = 4 << 20;
 
 /// Reads and checks a configuration file. All problems are told at once, warnings among them.
-pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
-    match read_text(path) {
-        Ok(text) => parse(&text, path),
-        Err(problem) => Err(vec![*problem]),
+pub fn load(path: &Path) -> Result<Loaded, Refused> {
+    let bytes = read_bytes(path);
+    let file = File::of(path, &bytes);
+    match text(path, bytes) {
+        Ok(text) => judge(&text, path),
+        Err(problem) => Err(Refused { problems: vec![*problem], files: vec![file] }),
     }
 }
 
 /// Checks a configuration that was read from `path`; relative paths in it are taken from the directory of `path`.
 pub fn parse(text: &str, path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
+    judge(text, path).map_err(|refused| refused.problems)
+}
+
+fn judge(text: &str, path: &Path) -> Result<Loaded, Refused> {
     let mut problems = Problems::new(path, text);
     let readable = syntax::readable(text, &mut problems);
     let document = DeTable::parse(&readable).map(Spanned::into_inner).unwrap_or_default(); // what is no TOML was reported and taken out
@@ -57,7 +74,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     let settings = if failed { Vec::new() } else { effective::settings(&document, &readable, &problems) };
     let config = Config { settings, ..config };
     let list = problems.into_list();
-    if failed { Err(list) } else { Ok(Loaded { config, warnings: list }) }
+    if failed { Err(Refused { problems: list, files: config.files }) } else { Ok(Loaded { config, warnings: list }) }
 }
 
 impl Default for Config {
@@ -130,17 +147,26 @@ pub(crate) struct ApiPlaces {
     pub(crate) client_ca: Option<usize>,
 }
 
-fn read_text(path: &Path) -> Result<String, Box<Diagnostic>> {
-    let cannot = |error: std::io::Error| {
+/// A pipe is read as well: `postern check -c /dev/stdin`.
+fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.file_type().is_fifo() {
+        return crate::file::read(path);
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LARGEST_FILE as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn text(path: &Path, bytes: std::io::Result<Vec<u8>>) -> Result<String, Box<Diagnostic>> {
+    let bytes = bytes.map_err(|error| {
         let help =
             if error.kind() == std::io::ErrorKind::NotFound { "`postern schema --format toml` prints a file to begin with" } else { "" };
         Box::new(whole_file(path, format!("cannot read the configuration: {error}"), help))
-    };
-    let size = std::fs::metadata(path).map_err(cannot)?.len();
-    if size > LARGEST_FILE {
+    })?;
+    if bytes.len() > LARGEST_FILE {
+        let size = bytes.len();
         return Err(Box::new(whole_file(path, format!("the file has {size} bytes; a configuration has at most {LARGEST_FILE}"), "")));
     }
-    let bytes = std::fs::read(path).map_err(cannot)?;
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
@@ -163,7 +189,7 @@ fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places
     let log = log(document, problems);
     let fallback = fallback(document, problems, &mut places);
     let api = api(document, &server.state, problems, &mut places);
-    for path in [&api.key_file, &api.certificate, &api.private_key, &api.client_ca].into_iter().flatten() {
+    for path in api.files() {
         problems.has_file(File::now(path));
     }
     let metrics = metrics(document, problems);

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::diagnostic::{Diagnostic, Lines, Severity, did_you_mean};
-use crate::file::{File, fingerprint};
+use crate::file::{self, File};
 use crate::key::{Absent, AnyKey, Default, Field, Kind, Required, Section};
 use crate::keys;
 
@@ -37,9 +37,9 @@ impl<'a> Problems<'a> {
 
     /// Reads a file that is named, which is watched from then on.
     pub(crate) fn read(&mut self, path: &Path) -> std::io::Result<String> {
-        let text = std::fs::read_to_string(path);
-        self.has_file(File { path: path.to_owned(), fingerprint: text.as_ref().ok().map(|text| fingerprint(text.as_bytes())) });
-        text
+        let bytes = file::read(path);
+        self.has_file(File::of(path, &bytes));
+        String::from_utf8(bytes?).map_err(|_| std::io::Error::other("not UTF-8 text"))
     }
 
     /// A file is to be watched. Of a file that is there twice the first content counts, so that a change between them is one.

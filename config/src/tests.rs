@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::key::{Form, Presence};
 use crate::model::{Recursion, Source, Transport, Upstreams};
-use crate::{Config, keys, load, parse};
+use crate::{Config, File, fingerprint, keys, load, parse};
 
 /// The sample with its unset keys set.
 fn sample_with_all_set() -> String {
@@ -230,20 +230,59 @@ fn a_zone_table_beside_the_file_teaches_new_zones() {
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.config.azure.private_names("a.widgets.contoso.com"), ["a.privatelink.widgets.contoso.com"]);
     std::fs::write(&table, "[\n{\"zones\": []}]").unwrap();
-    let problems = load(&file).unwrap_err();
-    assert_eq!(problems[0].to_string(), format!("{}:2:13: error: bad row: missing field `service`", table.display()));
+    let refused = load(&file).unwrap_err();
+    assert_eq!(refused.problems[0].to_string(), format!("{}:2:13: error: bad row: missing field `service`", table.display()));
 }
 
 #[test]
 fn says_what_is_wrong_with_a_file_that_cannot_be_read() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("postern.toml");
-    let told = |file: &Path| load(file).unwrap_err()[0].to_string().replace(&*directory.path().to_string_lossy(), "D");
+    let told = |file: &Path| load(file).unwrap_err().problems[0].to_string().replace(&*directory.path().to_string_lossy(), "D");
     assert!(told(&file).starts_with("D/postern.toml: error: cannot read the configuration: No such file"), "{}", told(&file));
     std::fs::write(&file, b"[server]\nnsid = \"\xc3\xa9\xff\"\n").unwrap();
     assert_eq!(told(&file), "D/postern.toml:2:10: error: not UTF-8 text help: save the file as UTF-8");
     std::fs::write(&file, vec![b'#'; (4 << 20) + 1]).unwrap();
     assert!(told(&file).contains("a configuration has at most"), "{}", told(&file));
+}
+
+#[test]
+fn what_is_refused_says_which_files_may_mend_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let write = |name: &str, bytes: &[u8]| std::fs::write(at(name), bytes).unwrap();
+    let file = |name: &str, bytes: Option<&[u8]>| File { path: at(name), fingerprint: bytes.map(fingerprint) };
+    let refused = || load(&at("postern.toml")).unwrap_err().files;
+    assert_eq!(refused(), [file("postern.toml", None)]);
+    write("postern.toml", b"\xff");
+    assert_eq!(refused(), [file("postern.toml", Some(b"\xff"))]);
+    let text = "[server]\nzone-table = 'table.json'\n[api]\nkey-file = 'api.key'\n[[key]]\nname = 'acme'\nsecret-file = 'acme.key'\nallow = ['query']\n";
+    write("postern.toml", text.as_bytes());
+    let main = file("postern.toml", Some(text.as_bytes()));
+    let rest = [file("table.json", None), file("acme.key", None), file("api.key", None)];
+    assert_eq!(refused(), [std::slice::from_ref(&main), &rest].concat());
+    // What cannot be used has content all the same, and another one is a change.
+    let large = vec![b'A'; 65 << 10];
+    write("table.json", b"\xff");
+    write("acme.key", &large);
+    write("api.key", b"");
+    assert_eq!(refused(), [main, file("table.json", Some(b"\xff")), file("acme.key", Some(&large)), file("api.key", Some(b""))]);
+}
+
+#[test]
+fn a_fifo_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("postern.toml");
+    let fifo = directory.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    std::fs::write(&path, "[server]\nzone-table = 'fifo'\n[[key]]\nname = 'acme'\nsecret-file = 'fifo'\nallow = ['query']\n").unwrap();
+    let (sender, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(load(&path).unwrap_err().problems));
+    let problems = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    for what in ["cannot read the zone table", "cannot take the secret from"] {
+        let message = format!("{what} {}: not a file", fifo.display());
+        assert!(problems.iter().any(|problem| problem.message == message), "{problems:?}");
+    }
 }
 
 proptest! {

@@ -44,8 +44,8 @@ pub fn sample(directory: &Path, listen: SocketAddr, public: SocketAddr) -> io::R
         }
         std::fs::write(path, content.replace("LISTEN", &listen.to_string()).replace("PUBLIC", &public.to_string()))?;
     }
-    let loaded = config::load(&directory.join("postern.toml")).map_err(|problems| {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let loaded = config::load(&directory.join("postern.toml")).map_err(|refused| {
+        let problems: Vec<String> = refused.problems.iter().map(ToString::to_string).collect();
         io::Error::other(problems.join("\n"))
     })?;
     Ok(Sample { directory: directory.to_owned(), config: loaded.config })

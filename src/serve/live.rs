@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use config::Config;
+use config::{Config, Refused};
 use control::http::Http;
 use control::messages::Inbox;
 use dns::fallback;
@@ -77,7 +77,7 @@ impl Live {
         systemd::ready(&self.status());
     }
 
-    /// A source or the configuration file changed.
+    /// A source or a file of the configuration changed.
     pub fn on_event(&mut self, store: &mut Store, event: Event) {
         match event {
             Event::Looked(snapshot, report) => {
@@ -86,8 +86,8 @@ impl Live {
                 systemd::status(&self.status());
             }
             Event::Edited(snapshot, _) => self.server.publish(snapshot),
-            Event::File(path) => {
-                tracing::info!(target: "postern", file = %path.display(), "changed");
+            Event::Files(paths) => {
+                paths.iter().for_each(|path| tracing::info!(target: "postern", file = %path.display(), "changed"));
                 let _ = self.reload(store); // the log and the status say why not
             }
         }
@@ -124,7 +124,11 @@ impl Live {
     fn try_reload(&mut self, store: &mut Store) -> Result<(), String> {
         let config = match &self.config.path {
             Some(path) => {
-                let loaded = config::load(path).map_err(|problems| {
+                if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+                    return Err(format!("{}: not a file, so it cannot be read again", path.display())); // a pipe has nothing more to say
+                }
+                let loaded = config::load(path).map_err(|Refused { problems, files }| {
+                    store.attend(&files);
                     problems.iter().for_each(|problem| tracing::error!(target: "postern", "{problem}"));
                     let more = if problems.len() == 1 { String::new() } else { format!(" and {} more", problems.len() - 1) };
                     format!("{}{more}", problems.first().map(ToString::to_string).unwrap_or_default())

@@ -51,6 +51,8 @@ pub struct Input {
     pub missing: Option<String>,
     /// When its last judged content changed.
     pub changed: Option<SystemTime>,
+    /// Largest that it is read, bytes.
+    most: u64,
     known: Option<Known>,
     candidate: Option<(Vec<Option<Stamp>>, Instant)>,
 }
@@ -119,6 +121,7 @@ impl Input {
             error: None,
             missing: None,
             changed: None,
+            most: u64::MAX,
             known: None,
             candidate: None,
         }
@@ -127,8 +130,9 @@ impl Input {
     /// A file whose content was read elsewhere. What is in it by now counts as read only where it is still that.
     pub fn held(file: &config::File) -> Self {
         let mut input = Self::new(file.path.clone(), Format::Auto, None);
+        input.most = config::LARGEST; // as it is read elsewhere: what cannot be read there is no other content here
         input.known = Some(Known { files: vec![(file.path.clone(), None, file.fingerprint)], racy: false });
-        let _ = input.look(Instant::now(), Look::Now, Duration::ZERO); // other content is found by the next look as well
+        let _ = input.look(Instant::now(), Look::Settled, Duration::ZERO); // other content is found by the next look as well
         input
     }
 
@@ -160,6 +164,9 @@ impl Input {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return self.gone(now, how, settle),
             Err(error) => return Seen::Unreadable(plain(&error)),
         };
+        if stamp.size > self.most {
+            return Seen::Unreadable(format!("larger than {} bytes", self.most));
+        }
         let stamps = self.stamps(stamp);
         if let Some(known) = self.known.as_ref().filter(|known| known.has(&stamps))
             && (!known.racy || self.same_bytes(&stamps))
@@ -240,8 +247,12 @@ impl Input {
             let in_place = (before.device, before.inode) == (content.stamp.device, content.stamp.inode);
             in_place && content.stamp.size < before.size
         };
-        let before = self.known.as_ref().and_then(|known| known.files[0].1);
-        before.is_some_and(is_less) || !content.bytes.ends_with(b"\n")
+        let is_less = match self.known.as_ref().map(|known| &known.files[0]) {
+            Some((_, Some(before), _)) => is_less(*before),
+            Some((_, None, print)) => print.is_some(), // other content by the time it was looked at: nothing to compare with
+            None => false,
+        };
+        is_less || !content.bytes.ends_with(b"\n")
     }
 
     /// Takes note of judged content and the files that it included.

@@ -189,10 +189,14 @@ impl Store {
         &self.beside
     }
 
-    /// A configuration may be applied, and if it is not, then a change of one of its files may be what it needs.
+    /// A configuration was read. Whether it is applied or refused, a change of one of its files is what is waited for from now on.
     pub fn attend(&mut self, files: &[File]) {
-        self.beside.retain(|old| files.iter().all(|new| new.path != old.path));
-        self.beside.extend_from_slice(files);
+        self.beside = files.to_vec();
+    }
+
+    /// Other content of such a file was seen.
+    pub fn saw(&mut self, file: File) {
+        self.beside.iter_mut().filter(|old| old.path == file.path).for_each(|old| old.clone_from(&file));
     }
 
     /// Files and directories that the sources consist of, there or not: what to watch.

@@ -49,8 +49,8 @@ pub enum Event {
     Looked(Arc<Snapshot>, Report),
     /// An API changed zones: a new snapshot, and what changed. Who asked is told once this was handled.
     Edited(Arc<Snapshot>, Report),
-    /// A file that is watched beside the sources has other content.
-    File(PathBuf),
+    /// Files that are watched beside the sources have other content.
+    Files(Vec<PathBuf>),
 }
 
 /// The watching thread. Dropped, it stops.
@@ -121,15 +121,13 @@ impl Watch {
         let interests = Arc::new(Mutex::new(Interests::default()));
         let happened = Arc::new(AtomicBool::new(false));
         let is_lost = Arc::new(AtomicBool::new(false));
-        let notifier =
-            if with_events { notifier(sender.clone(), happened.clone(), is_lost.clone(), interests.clone()) } else { None };
+        let notifier = if with_events { notifier(sender.clone(), happened.clone(), is_lost.clone(), interests.clone()) } else { None };
         let waiting = Arc::new(Waiting::new(store.meter().clone()));
         let (watched, failed) = (HashMap::new(), HashSet::new());
         let mut watcher = Looker {
             store,
             callback,
             beside: Vec::new(),
-            followed: Vec::new(),
             notifier,
             interests,
             watched,
@@ -164,8 +162,6 @@ pub(crate) struct Looker {
     store: Store,
     callback: Callback,
     beside: Vec<Input>,
-    /// What the configuration said of them.
-    followed: Vec<File>,
     notifier: Option<RecommendedWatcher>,
     interests: Arc<Mutex<Interests>>,
     /// Directories that are watched, and which inode each was.
@@ -250,22 +246,26 @@ impl Looker {
             Some(_) => {}
         }
         let mut again = None;
-        for index in 0..self.beside.len() {
-            let input = &mut self.beside[index];
+        let mut changed = Vec::new();
+        for input in &mut self.beside {
             match input.look(now, Look::Settled, settle) {
                 // Half a configuration may be a good one, without the zones that are still to come.
                 Seen::Changed(content) if input.looks_cut(&content) && content.still < settle * PATIENCE => {
                     again = again.into_iter().chain([settle * PATIENCE - content.still]).min();
                 }
-                // Before the sources: who applies a configuration reads them too, so that both are one generation.
                 Seen::Changed(content) => {
                     input.judged(&content, &[]);
-                    let path = input.path.to_path_buf();
-                    (self.callback)(&mut self.store, Event::File(path));
+                    let file = File { path: input.path.to_path_buf(), fingerprint: input.fingerprint() };
+                    changed.push(file.path.clone());
+                    self.store.saw(file); // who reads it now may find yet another
                 }
                 Seen::Waiting(time) => again = again.into_iter().chain([time]).min(),
                 Seen::Same | Seen::Gone | Seen::Unreadable(_) => {} // a configuration that is away goes on as it was
             }
+        }
+        // Before the sources: who applies a configuration reads them too, so that both are one generation.
+        if !changed.is_empty() {
+            (self.callback)(&mut self.store, Event::Files(changed));
         }
         let (snapshot, report) = self.store.look_again(now, Look::Settled);
         again = again.into_iter().chain(report.again).min();
@@ -275,15 +275,16 @@ impl Looker {
         again
     }
 
-    /// Looks from now on at the files beside the sources that the configuration of the moment names.
+    /// Looks from now on at the files beside the sources that the configuration read last names, for other content than was read.
     fn follow(&mut self) {
-        if self.followed == self.store.beside() {
+        let is_of = |input: &Input, file: &File| *input.path == file.path && input.fingerprint() == file.fingerprint;
+        let files = self.store.beside();
+        if self.beside.len() == files.len() && self.beside.iter().zip(files).all(|(input, file)| is_of(input, file)) {
             return;
         }
-        self.followed = self.store.beside().to_vec();
         let mut old = std::mem::take(&mut self.beside);
-        for file in &self.followed {
-            let place = old.iter().position(|input| *input.path == file.path && input.fingerprint() == file.fingerprint);
+        for file in files {
+            let place = old.iter().position(|input| is_of(input, file));
             self.beside.push(place.map_or_else(|| Input::held(file), |place| old.swap_remove(place)));
         }
     }

@@ -90,19 +90,16 @@ pub(super) fn keys(document: &DeTable<'_>, networks: &[Network], problems: &mut 
 
 /// The secret in a file, and its hash where the file names one.
 fn from_file(path: &Path, name: &str, at: usize, problems: &mut Problems<'_>) -> Option<(Option<Algorithm>, Secret)> {
-    const LARGEST: u64 = 64 << 10;
+    const LARGEST: usize = 64 << 10;
     let shown = path.display();
-    let text = match std::fs::metadata(path) {
-        Ok(data) if data.len() > LARGEST => Err("it is too large for a secret".to_string()),
-        Ok(data) => {
-            if data.permissions().mode() & 0o004 != 0 {
-                problems.warning(at, format!("everybody on this machine can read {shown}"), format!("chmod o= {shown}"));
-            }
-            problems.read(path).map_err(|error| error.to_string())
-        }
+    if std::fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o004 != 0) {
+        problems.warning(at, format!("everybody on this machine can read {shown}"), format!("chmod o= {shown}"));
+    }
+    let read = match problems.read(path) {
+        Ok(text) if text.len() > LARGEST => Err("it is too large for a secret".to_string()),
+        Ok(text) => read_key(&text, name),
         Err(error) => Err(error.to_string()),
     };
-    let read = text.and_then(|text| read_key(&text, name));
     read.map_err(|why| problems.error(at, format!("cannot take the secret from {shown}: {why}"), "")).ok()
 }
 

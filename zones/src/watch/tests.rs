@@ -36,7 +36,7 @@ impl Site {
         let callback = move |_: &mut Store, event: Event| match event {
             Event::Looked(snapshot, _) => *shared.lock().unwrap() = snapshot,
             Event::Edited(snapshot, _) => *shared.lock().unwrap() = snapshot,
-            Event::File(path) => sender.send(path).unwrap(),
+            Event::Files(paths) => paths.into_iter().for_each(|path| sender.send(path).unwrap()),
         };
         let watch = Watch::start_with(store, Box::new(callback), with_events).unwrap();
         Self { directory, watch, current, files }
@@ -254,48 +254,119 @@ fn the_configuration_is_watched_beside_the_sources() {
     assert_eq!(site.files.recv_timeout(DEADLINE).unwrap(), site.path("postern.toml"));
 }
 
+/// Watches `postern.toml` of a directory and what it names; each change reads it again, as a server does, and is told.
+fn follow(directory: &Path, mut meanwhile: impl FnMut(&[PathBuf], bool) + Send + 'static) -> (Watch, Inbox<Vec<PathBuf>>) {
+    let path = directory.join("postern.toml");
+    let (store, ..) = Store::open(&config::load(&path).unwrap().config);
+    meanwhile(&[], true);
+    let (sender, told) = channel();
+    let callback = move |store: &mut Store, event: Event| {
+        let Event::Files(changed) = event else { return };
+        meanwhile(&changed, false);
+        match config::load(&path) {
+            Ok(loaded) => drop(store.reconfigure(&loaded.config)),
+            Err(refused) => store.attend(&refused.files),
+        }
+        meanwhile(&changed, true);
+        sender.send(changed).unwrap();
+    };
+    (Watch::start(store, Box::new(callback)).unwrap(), told)
+}
+
+const QUIET: Duration = Duration::from_millis(200);
+
 #[test]
 fn what_a_file_held_when_it_was_read_is_what_a_change_is_told_by() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("postern.toml");
-    let write = |name: &str, text: &str| replace(&directory.path().join(name), text);
-    let named = |key_file: &str| format!("[server]\npoll = '1h'\n[api]\nkey-file = '{key_file}'\n");
-    write("one.key", "at the start\n");
-    write("postern.toml", &named("one.key"));
-    let (store, ..) = Store::open(&config::load(&path).unwrap().config);
-    write("one.key", "before it is watched\n");
-    let (sender, files) = channel();
-    let second = directory.path().join("two.key");
-    let (of_second, main, mut is_written) = (second.clone(), path.clone(), false);
-    let callback = move |store: &mut Store, event: Event| {
-        let Event::File(changed) = event else { return };
-        let config = config::load(&main).unwrap().config;
-        if config.zones.is_empty() {
-            store.reconfigure(&config);
-        } else {
-            store.attend(&config.files); // it is refused
-        }
-        if changed == main && !std::mem::replace(&mut is_written, true) {
-            replace(&of_second, "before the callback is over\n");
-        }
-        sender.send(changed).unwrap();
+    let at = {
+        let directory = directory.path().to_path_buf();
+        move |name: &str| directory.join(name)
     };
-    let watch = Watch::start(store, Box::new(callback)).unwrap();
-    let next = || files.recv_timeout(DEADLINE).unwrap();
-    assert_eq!(next(), directory.path().join("one.key"));
-    write("two.key", "as it is read\n");
-    write("postern.toml", &named("two.key"));
-    assert_eq!((next(), next()), (path.clone(), second.clone()));
-    write("one.key", "of no interest\n");
-    assert_eq!(files.recv_timeout(Duration::from_millis(200)), Err(RecvTimeoutError::Timeout));
-    // A configuration that is refused may need a change of its files, and so may the one that serves on.
-    write("postern.toml", &format!("{}[[zone]]\nname = 'contoso.test'\napi = true\n", named("one.key")));
-    assert_eq!(next(), path);
-    write("one.key", "mended\n");
-    assert_eq!(next(), directory.path().join("one.key"));
-    write("two.key", "mended, too\n");
-    assert_eq!(next(), second);
+    let named = |key_file: &str| format!("[server]\npoll = '1h'\n[api]\nkey-file = '{key_file}'\n");
+    replace(&at("one.key"), "at the start\n");
+    replace(&at("postern.toml"), &named("one.key"));
+    let written = at.clone();
+    let mut turns = 0;
+    let meanwhile = move |changed: &[PathBuf], is_read: bool| {
+        let write = |name: &str, text: &str| replace(&written(name), text);
+        let is_of = |name: &str| *changed == [written(name)];
+        match is_read {
+            true if changed.is_empty() => write("one.key", "before it is watched\n"),
+            true if is_of("postern.toml") => write("two.key", "before the callback is over\n"),
+            // Seen, written back before it is read, and written again afterwards: what was read is not what is there.
+            false if is_of("two.key") && turns < 2 => write("two.key", "back\n"),
+            true if is_of("two.key") && turns < 2 => {
+                turns += 1;
+                write("two.key", "before the callback is over\n");
+            }
+            _ => {}
+        }
+    };
+    let (watch, told) = follow(directory.path(), meanwhile);
+    let next = || told.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(next(), [at("one.key")]);
+    replace(&at("two.key"), "as it is read\n");
+    replace(&at("postern.toml"), &named("two.key"));
+    assert_eq!(next(), [at("postern.toml")]);
+    for _ in 0..3 {
+        assert_eq!(next(), [at("two.key")]);
+    }
+    replace(&at("one.key"), "of no interest\n");
+    assert_eq!(told.recv_timeout(QUIET), Err(RecvTimeoutError::Timeout));
     drop(watch);
+}
+
+#[test]
+fn a_refused_configuration_waits_for_what_it_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let write = |name: &str, text: &str| replace(&at(name), text);
+    let settings = "[server]\npoll = '1h'\n";
+    write("postern.toml", settings);
+    let (watch, told) = follow(directory.path(), |_, _| ());
+    let next = || told.recv_timeout(DEADLINE).unwrap();
+    write("postern.toml", &format!("{settings}zone-table = 'tables/new.json'\n"));
+    assert_eq!(next(), [at("postern.toml")]);
+    fs::create_dir(at("tables")).unwrap();
+    for text in ["no JSON\n", "[]\n"] {
+        write("tables/next", text);
+        fs::rename(at("tables/next"), at("tables/new.json")).unwrap();
+        assert_eq!(next(), [at("tables/new.json")]);
+    }
+    // One that goes and comes back with a configuration that is read while it is away.
+    let (text, main) = (fs::read_to_string(at("postern.toml")).unwrap(), at("postern.toml"));
+    fs::remove_file(&main).unwrap();
+    let path = main.clone();
+    watch.with_store(move |store| store.attend(&config::load(&path).unwrap_err().files)).unwrap();
+    replace(&main, &text);
+    assert_eq!(next(), [main]);
+    // What is refused is not read over and over.
+    fs::write(at("tables/next"), b"\xff\n").unwrap();
+    fs::rename(at("tables/next"), at("tables/new.json")).unwrap();
+    assert_eq!(next(), [at("tables/new.json")]);
+    let file = fs::File::options().write(true).open(at("tables/new.json")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"\n", config::LARGEST).unwrap(); // a hole before it
+    assert_eq!(told.recv_timeout(QUIET), Err(RecvTimeoutError::Timeout));
+}
+
+#[test]
+fn files_that_change_together_are_one_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let turn = |to: &str| {
+        std::os::unix::fs::symlink(to, at("next")).unwrap();
+        fs::rename(at("next"), at("now")).unwrap();
+    };
+    replace(&at("postern.toml"), "[server]\npoll = '1h'\n[api]\ncertificate = 'now/a.pem'\nprivate-key = 'now/b.pem'\n");
+    for version in ["one", "two"] {
+        fs::create_dir(at(version)).unwrap();
+        ["a.pem", "b.pem"].iter().for_each(|name| fs::write(at(version).join(name), format!("{version}\n")).unwrap());
+    }
+    turn("one");
+    let (_watch, told) = follow(directory.path(), |_, _| ());
+    turn("two");
+    assert_eq!(told.recv_timeout(DEADLINE).unwrap(), [at("now/a.pem"), at("now/b.pem")]);
+    assert_eq!(told.recv_timeout(QUIET), Err(RecvTimeoutError::Timeout));
 }
 
 #[test]
