@@ -161,14 +161,15 @@ impl Up {
                 streams,
             )
         };
-        let http = http::start(&config.api, listeners.api, control.clone()).map_err(|error| format!("error: {error}"))?;
+        let mut held = live::lock(&live);
+        let http = held.start_api(listeners.api, control.clone()).map_err(|error| format!("error: {error}"))?;
         for address in http.addresses() {
             tracing::info!(target: "postern", %address, "the API listens");
         }
         if let Some(socket) = http.socket() {
             tracing::info!(target: "postern", socket = %socket.display(), "the API listens");
         }
-        live::lock(&live).set_api(http);
+        drop(held);
         let metrics = listeners.metrics.map(|bound| metrics::start(bound, control.clone())).transpose();
         let metrics = metrics.map_err(|error| format!("error: cannot start the listener of metrics: {error}"))?;
         if let Some(metrics) = &metrics {

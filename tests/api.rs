@@ -499,6 +499,33 @@ fn a_file_of_keys_that_a_reload_names_is_watched_like_the_first_one() {
 }
 
 #[test]
+fn keys_of_a_configuration_that_changes_while_the_server_starts_count() {
+    let (secrets, file) = keys();
+    let config = |name: &str| {
+        let server = CONFIG.replace("[server]\n", "[server]\nsettle = 0\n");
+        format!("{server}[fallback]\nfile = 'fallback.log'\n[api]\nlisten = '127.0.0.1:0'\nkey-file = '{name}'\n")
+    };
+    let large: String = (0..50_000).map(|number| format!("host{number} 10 IN A 10.9.9.9\n")).collect(); // it takes its time
+    let without: String = file.lines().filter(|line| !line.starts_with("key-admin ")).map(|line| format!("{line}\n")).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_path_buf();
+    let files =
+        [("postern.toml", config("one.key")), (FILED.0, large), ("one.key", file), ("two.key", without), ("next", config("two.key"))];
+    write_files(&path, &files.each_ref().map(|(name, text)| (*name, text.as_str())));
+    let command = postern(&["serve", "-c", path.join("postern.toml").to_str().unwrap()]);
+    let server = std::thread::scope(|threads| {
+        threads.spawn(|| {
+            eventually("the configuration was read", || path.join("fallback.log").exists().then_some(()));
+            std::fs::rename(path.join("next"), path.join("postern.toml")).unwrap();
+        });
+        Server::spawn(command, path.clone(), Some(directory))
+    });
+    let status = |key: &str| server.api(Some(key)).get("/v1/zones").status;
+    eventually("the other file counts", || (status(&secrets[3]) == 401).then_some(()));
+    assert_eq!(status(&secrets[0]), 200);
+}
+
+#[test]
 fn a_stream_ends_with_the_key_it_was_asked_with() {
     let (secrets, file) = keys();
     let config = format!("{CONFIG}[api]\nlisten = '127.0.0.1:0'\nkey-file = 'api.key'\n");

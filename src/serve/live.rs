@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use config::{Config, Refused};
-use control::http::Http;
+use control::Control;
+use control::http::{self, Http};
 use control::messages::Inbox;
 use dns::fallback;
 use dns::server::Server;
@@ -57,9 +58,11 @@ impl Live {
         &self.server
     }
 
-    /// The API serves.
-    pub fn set_api(&mut self, api: Http) {
-        self.api = Some(api);
+    /// Starts the API, as the configuration has it by now: it may have changed since the start.
+    pub fn start_api(&mut self, bound: http::Bound, control: Arc<Control>) -> Result<&Http, String> {
+        let (api, read) = http::start(&self.config.api, bound, control)?;
+        self.config.note(&read);
+        Ok(self.api.insert(api))
     }
 
     /// Answers the requests that are under way, and takes no more.
@@ -68,7 +71,10 @@ impl Live {
     }
 
     /// Says that it answers.
-    pub fn ready(&mut self, store: &Store) {
+    pub fn ready(&mut self, store: &mut Store) {
+        if self.refused.is_none() {
+            store.attend(&self.config.files); // with what the API took
+        }
         self.see_sources(store);
         let snapshot = self.server.snapshot();
         let zones = snapshot.hosted().len();
@@ -138,16 +144,20 @@ impl Live {
             }
             None => self.config.clone(),
         };
-        let config = self.keep_what_needs_a_restart(config);
+        let mut config = self.keep_what_needs_a_restart(config);
         store.attend(&config.files);
         // What can fail comes first, so that a refusal leaves nothing half done.
         if config.fallback != self.config.fallback {
             self.writer.reconfigure(&config.fallback).map_err(|error| format!("cannot write the fallback record: {error}"))?;
         }
         self.logging.reconfigure(&config.log)?;
-        if let Some(api) = &self.api {
-            api.reconfigure(&config.api)?;
-        }
+        let (read, taken) = match &self.api {
+            Some(api) => api.reconfigure(&config.api),
+            None => http::check(&config.api), // it is about to start
+        };
+        config.note(&read);
+        store.attend(&config.files);
+        taken?;
         let (snapshot, report) = store.reconfigure(&config);
         report.log();
         self.server.reconfigure(&config, snapshot);

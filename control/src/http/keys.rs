@@ -9,6 +9,7 @@
 //! A key is 32 random octets, so one round of SHA-256 is as good as any slow hash: there is nothing to guess.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,20 +60,15 @@ pub struct NewKey {
 
 /// Longest name of a key.
 const LONGEST_NAME: usize = 64;
-/// Largest file that is read: a hundred thousand keys.
-const LARGEST: u64 = 16 << 20;
 const PREFIX: &str = "sha256:";
 
 impl Keys {
-    /// Reads a file.
-    pub fn read(path: &Path) -> Result<Self, BadKeys> {
+    /// The keys of a file of which this was read.
+    pub fn of(path: &Path, bytes: &io::Result<Vec<u8>>) -> Result<Self, BadKeys> {
         let whole = |message: String| BadKeys { file: path.to_owned(), place: None, message };
-        let cannot = |error: std::io::Error| whole(format!("the keys cannot be read: {error}"));
-        if std::fs::metadata(path).map_err(cannot)?.len() > LARGEST {
-            return Err(whole(format!("a file of keys has at most {LARGEST} bytes")));
-        }
-        let text = std::fs::read_to_string(path).map_err(cannot)?;
-        Self::parse(&text).map_err(|(line, column, message)| BadKeys { place: Some((line, column)), ..whole(message) })
+        let bytes = bytes.as_ref().map_err(|error| whole(format!("the keys cannot be read: {error}")))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| whole("the keys cannot be read: not UTF-8 text".into()))?;
+        Self::parse(text).map_err(|(line, column, message)| BadKeys { place: Some((line, column)), ..whole(message) })
     }
 
     fn parse(text: &str) -> Result<Self, (usize, usize, String)> {
@@ -131,7 +127,7 @@ fn words_at(content: &str, index: usize) -> &str {
 
 /// Says what is wrong with a file of keys.
 pub fn check(path: &Path) -> Result<(), BadKeys> {
-    Keys::read(path).map(|_| ())
+    Keys::of(path, &config::read(path)).map(|_| ())
 }
 
 impl fmt::Display for BadKeys {

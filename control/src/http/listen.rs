@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use config::File;
 use config::model::Api;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -78,6 +79,9 @@ pub(super) struct Now {
     pub max_body: u64,
     tls: Option<Arc<ServerConfig>>,
 }
+
+/// Files of keys and certificates, each read once: what is used is what a change is told by.
+pub(super) struct Files(Vec<(PathBuf, io::Result<Vec<u8>>)>);
 
 /// Where a request comes from. Among the extensions of every request.
 #[derive(Debug, Clone)]
@@ -148,10 +152,17 @@ fn bind_socket(path: &Path, owner: Option<(u32, u32)>) -> io::Result<UnixListene
     Ok(listener)
 }
 
-/// Starts serving.
-pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<Http, String> {
-    let settings =
-        Arc::new(Settings { now: ArcSwap::from_pointee(Now::read(api)?), rate: Rate::default(), changed: watch::Sender::new(()) });
+/// Says what is wrong with the files of keys and certificates; and what was in them.
+pub fn check(api: &Api) -> (Vec<File>, Result<(), String>) {
+    let files = Files::read(api);
+    (files.as_read(), Now::of(api, &files).map(drop))
+}
+
+/// Starts serving; and gives what was in the files of keys and certificates.
+pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<(Http, Vec<File>), String> {
+    let files = Files::read(api);
+    let now = Now::of(api, &files)?;
+    let settings = Arc::new(Settings { now: ArcSwap::from_pointee(now), rate: Rate::default(), changed: watch::Sender::new(()) });
     let failed = |error: io::Error| format!("cannot start the API: {error}");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("api").enable_all().build();
     let runtime = runtime.map_err(failed)?;
@@ -187,7 +198,7 @@ pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<Http, Str
         socket = Some((path, inode));
     }
     drop(_enter);
-    Ok(Http { runtime, settings, addresses, socket, stop, rooms })
+    Ok((Http { runtime, settings, addresses, socket, stop, rooms }, files.as_read()))
 }
 
 impl Http {
@@ -201,11 +212,14 @@ impl Http {
         self.socket.as_ref().map(|(path, _)| path.as_path())
     }
 
-    /// Takes keys, certificates and bounds anew; where one cannot be read nothing changes.
-    pub fn reconfigure(&self, api: &Api) -> Result<(), String> {
-        self.settings.now.store(Arc::new(Now::read(api)?));
-        self.settings.changed.send_replace(());
-        Ok(())
+    /// Takes keys, certificates and bounds anew; where one cannot be read nothing changes. Gives what was in the files, too.
+    pub fn reconfigure(&self, api: &Api) -> (Vec<File>, Result<(), String>) {
+        let files = Files::read(api);
+        let taken = Now::of(api, &files).map(|now| {
+            self.settings.now.store(Arc::new(now));
+            self.settings.changed.send_replace(());
+        });
+        (files.as_read(), taken)
     }
 
     /// Takes no more requests, answers those under way for at most `drain`, and ends.
@@ -244,12 +258,34 @@ impl Settings {
 }
 
 impl Now {
-    fn read(api: &Api) -> Result<Self, String> {
+    fn of(api: &Api, files: &Files) -> Result<Self, String> {
         let keys = match &api.key_file {
-            Some(path) => Some(Keys::read(path).map_err(|wrong| wrong.to_string())?),
+            Some(path) => Some(Keys::of(path, files.content(path)).map_err(|wrong| wrong.to_string())?),
             None => None,
         };
-        Ok(Self { keys, rate: api.rate, max_body: api.max_body, tls: tls::read(api)? })
+        Ok(Self { keys, rate: api.rate, max_body: api.max_body, tls: tls::read(api, files)? })
+    }
+}
+
+impl Files {
+    fn read(api: &Api) -> Self {
+        let mut files: Vec<(PathBuf, io::Result<Vec<u8>>)> = Vec::new();
+        for path in api.files() {
+            if files.iter().all(|(other, _)| other != path) {
+                files.push((path.clone(), config::read(path)));
+            }
+        }
+        Self(files)
+    }
+
+    /// What was read of one of them.
+    pub(super) fn content(&self, path: &Path) -> &io::Result<Vec<u8>> {
+        let (_, content) = self.0.iter().find(|(other, _)| other == path).expect("every path that `[api]` has was read");
+        content
+    }
+
+    fn as_read(&self) -> Vec<File> {
+        self.0.iter().map(|(path, content)| File::of(path, content)).collect()
     }
 }
 

@@ -28,7 +28,7 @@ mod tls;
 pub use caller::{Caller, Identity, Revoked, Rights};
 pub use extract::{Body, Path, Query, read, read_json};
 pub use keys::{BadKeys, NewKey, check as check_keys};
-pub use listen::{BindError, Bound, Http, Stopping, bind, start};
+pub use listen::{BindError, Bound, Http, Stopping, bind, check, start};
 pub use part::part;
 pub(crate) use problem::say_when;
 pub use problem::{Fault, Problem};

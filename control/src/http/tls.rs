@@ -1,5 +1,6 @@
 //! TLS of the listener, from files.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,11 +11,15 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
+use super::listen::Files;
+
 /// What `certificate`, `private-key` and `client-ca` say; none: no TLS.
-pub(super) fn read(api: &Api) -> Result<Option<Arc<ServerConfig>>, String> {
+pub(super) fn read(api: &Api, files: &Files) -> Result<Option<Arc<ServerConfig>>, String> {
     let (Some(certificate), Some(private_key)) = (&api.certificate, &api.private_key) else { return Ok(None) };
-    let chain = certificates(certificate)?;
-    let key = PrivateKeyDer::from_pem_file(private_key).map_err(|error| format!("{}: no private key: {error}", private_key.display()))?;
+    let chain = certificates(certificate, files)?;
+    let no_key = |error: &dyn Display| format!("{}: no private key: {error}", private_key.display());
+    let pem = files.content(private_key).as_ref().map_err(|error| no_key(error))?;
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| no_key(&error))?;
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -23,7 +28,7 @@ pub(super) fn read(api: &Api) -> Result<Option<Arc<ServerConfig>>, String> {
         None => builder.with_no_client_auth(),
         Some(path) => {
             let mut roots = RootCertStore::empty();
-            for certificate in certificates(path)? {
+            for certificate in certificates(path, files)? {
                 roots.add(certificate).map_err(|error| format!("{}: not the certificate of an authority: {error}", path.display()))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
@@ -35,9 +40,10 @@ pub(super) fn read(api: &Api) -> Result<Option<Arc<ServerConfig>>, String> {
     Ok(Some(Arc::new(config)))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    let certificates: Vec<_> = read.map_err(|error| format!("{}: no certificate: {error}", path.display()))?;
+fn certificates(path: &Path, files: &Files) -> Result<Vec<CertificateDer<'static>>, String> {
+    let none = |error: &dyn Display| format!("{}: no certificate: {error}", path.display());
+    let pem = files.content(path).as_ref().map_err(|error| none(error))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| none(&error))?;
     if certificates.is_empty() {
         return Err(format!("{}: no certificate: the file has none", path.display()));
     }
