@@ -129,11 +129,16 @@ impl Input {
 
     /// A file whose content was read elsewhere. What is in it by now counts as read only where it is still that.
     pub fn held(file: &config::File) -> Self {
-        let mut input = Self::new(file.path.clone(), Format::Auto, None);
-        input.most = config::LARGEST; // as it is read elsewhere: what cannot be read there is no other content here
-        input.known = Some(Known { files: vec![(file.path.clone(), None, file.fingerprint)], racy: false });
-        let _ = input.look(Instant::now(), Look::Settled, Duration::ZERO); // other content is found by the next look as well
-        input
+        let mut files = vec![(file.path.clone(), None, file.fingerprint)];
+        if Stamp::of(&file.path).is_ok_and(|stamp| stamp.size <= config::LARGEST)
+            && let Ok(Some((bytes, stamp))) = read_still(&file.path)
+            && file.fingerprint == Some(fingerprint(&bytes))
+        {
+            files[0].1 = Some(stamp); // other content is found by the next look, once it stands still
+        }
+        let racy = is_racy(&files);
+        // What is too large to be read there is no other content here.
+        Self { most: config::LARGEST, known: Some(Known { files, racy }), ..Self::new(file.path.clone(), Format::Auto, None) }
     }
 
     /// [`fingerprint`] of the content that was read last.

@@ -283,12 +283,12 @@ fn what_a_file_held_when_it_was_read_is_what_a_change_is_told_by() {
         move |name: &str| directory.join(name)
     };
     let named = |key_file: &str| format!("[server]\npoll = '1h'\n[api]\nkey-file = '{key_file}'\n");
-    replace(&at("one.key"), "at the start\n");
-    replace(&at("postern.toml"), &named("one.key"));
+    fs::write(at("one.key"), "at the start\n").unwrap();
+    fs::write(at("postern.toml"), named("one.key")).unwrap();
     let written = at.clone();
     let mut turns = 0;
     let meanwhile = move |changed: &[PathBuf], is_read: bool| {
-        let write = |name: &str, text: &str| replace(&written(name), text);
+        let write = |name: &str, text: &str| fs::write(written(name), text).unwrap();
         let is_of = |name: &str| *changed == [written(name)];
         match is_read {
             true if changed.is_empty() => write("one.key", "before it is watched\n"),
@@ -329,8 +329,7 @@ fn a_refused_configuration_waits_for_what_it_names() {
     assert_eq!(next(), [at("postern.toml")]);
     fs::create_dir(at("tables")).unwrap();
     for text in ["no JSON\n", "[]\n"] {
-        write("tables/next", text);
-        fs::rename(at("tables/next"), at("tables/new.json")).unwrap();
+        write("tables/new.json", text);
         assert_eq!(next(), [at("tables/new.json")]);
     }
     // One that goes and comes back with a configuration that is read while it is away.
@@ -341,8 +340,8 @@ fn a_refused_configuration_waits_for_what_it_names() {
     replace(&main, &text);
     assert_eq!(next(), [main]);
     // What is refused is not read over and over.
-    fs::write(at("tables/next"), b"\xff\n").unwrap();
-    fs::rename(at("tables/next"), at("tables/new.json")).unwrap();
+    fs::write(at("tables/.new"), b"\xff\n").unwrap();
+    fs::rename(at("tables/.new"), at("tables/new.json")).unwrap();
     assert_eq!(next(), [at("tables/new.json")]);
     let file = fs::File::options().write(true).open(at("tables/new.json")).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"\n", config::LARGEST).unwrap(); // a hole before it
@@ -353,18 +352,19 @@ fn a_refused_configuration_waits_for_what_it_names() {
 fn files_that_change_together_are_one_change() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
-    let turn = |to: &str| {
-        std::os::unix::fs::symlink(to, at("next")).unwrap();
-        fs::rename(at("next"), at("now")).unwrap();
+    let turn = |directory: &Path, to: &str| {
+        std::os::unix::fs::symlink(to, directory.join("next")).unwrap();
+        fs::rename(directory.join("next"), directory.join("now")).unwrap();
     };
-    replace(&at("postern.toml"), "[server]\npoll = '1h'\n[api]\ncertificate = 'now/a.pem'\nprivate-key = 'now/b.pem'\n");
+    fs::write(at("postern.toml"), "[server]\npoll = '1h'\n[api]\ncertificate = 'now/a.pem'\nprivate-key = 'now/b.pem'\n").unwrap();
     for version in ["one", "two"] {
         fs::create_dir(at(version)).unwrap();
         ["a.pem", "b.pem"].iter().for_each(|name| fs::write(at(version).join(name), format!("{version}\n")).unwrap());
     }
-    turn("one");
-    let (_watch, told) = follow(directory.path(), |_, _| ());
-    turn("two");
+    turn(directory.path(), "one");
+    let (watch, told) = follow(directory.path(), |_, _| ());
+    let path = directory.path().to_path_buf();
+    watch.with_store(move |_| turn(&path, "two")).unwrap(); // between two looks
     assert_eq!(told.recv_timeout(DEADLINE).unwrap(), [at("now/a.pem"), at("now/b.pem")]);
     assert_eq!(told.recv_timeout(QUIET), Err(RecvTimeoutError::Timeout));
 }
