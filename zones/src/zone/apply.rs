@@ -118,12 +118,12 @@ impl Zone {
         let ttl = change.ttl.clamp(self.min_ttl, self.max_ttl);
         let (mut wire, mut count) = (Vec::new(), 0);
         for (at, rdata) in change.rdata.iter().enumerate() {
-            if change.rdata.len() > LARGEST_SET / 12 || wire.len() > LARGEST_SET {
-                return Err(format!("{name} {kind} has {} records: more than one DNS message holds", change.rdata.len()));
-            }
             if !change.rdata[..at].iter().any(|earlier| same_data(change.rtype, earlier, rdata)) {
                 shard::write_record(&mut wire, change.rtype, ttl, rdata);
                 count += 1;
+            }
+            if change.rdata.len() > LARGEST_SET / 12 || wire.len() > LARGEST_SET {
+                return Err(format!("{name} {kind} has {} records: more than one DNS message holds", change.rdata.len()));
             }
         }
         let edit = self.edit_of(owner, edits);

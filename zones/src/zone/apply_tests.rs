@@ -163,3 +163,19 @@ fn serials_wrap_around() {
     }
     assert_eq!(next_serial(u32::MAX), 1);
 }
+
+#[test]
+fn records_that_no_message_holds_are_refused_however_few_they_are() {
+    let zone = build("contoso.test", "").unwrap().zone;
+    let name = NameBuf::parse("a.contoso.test").unwrap();
+    for (octets, records, is_refused) in [(60_000, 1, false), (40_000, 2, true), (60_000, 2, true), (4, 4_095, true), (4, 4_000, false)] {
+        let data = (0..records).map(|number: u32| number.to_be_bytes().iter().rev().cycle().take(octets).copied().collect());
+        let applied = zone.apply(&[Change::set(&name, 65_280, 60, data)]);
+        match is_refused {
+            true => assert!(applied.unwrap_err()[0].message.ends_with("more than one DNS message holds"), "{octets} {records}"),
+            false => {
+                assert_eq!(applied.unwrap().at(&name).map(|set| set.rdata().count()).sum::<usize>(), records as usize, "{octets} {records}")
+            }
+        }
+    }
+}
