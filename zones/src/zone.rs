@@ -16,6 +16,7 @@ mod apply_tests;
 mod builder;
 mod log;
 mod problems;
+mod repeats;
 mod sets;
 mod shard;
 #[cfg(test)]

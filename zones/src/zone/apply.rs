@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::builder::{self, LARGEST_SET, MAX_TTL, SHARD_NAMES, parent_of, same_data, soa_names, wrong_data};
+use super::builder::{self, LARGEST_SET, MAX_TTL, SHARD_NAMES, parent_of, soa_names, wrong_data};
 use super::log::{order_of, shards_for};
+use super::repeats::repeats;
 use super::shard::{self, Node, Shard, ShardWriter};
 use super::{Zone, rtype};
 use crate::lookup::RrSet;
@@ -116,14 +117,19 @@ impl Zone {
             };
         }
         let ttl = change.ttl.clamp(self.min_ttl, self.max_ttl);
+        let too_many = || format!("{name} {kind} has {} records: more than one DNS message holds", change.rdata.len());
+        if change.rdata.len() > LARGEST_SET / 12 {
+            return Err(too_many());
+        }
         let (mut wire, mut count) = (Vec::new(), 0);
+        let repeated = repeats(change.rtype, change.rdata.len(), |at| &change.rdata[at]);
         for (at, rdata) in change.rdata.iter().enumerate() {
-            if !change.rdata[..at].iter().any(|earlier| same_data(change.rtype, earlier, rdata)) {
+            if repeated.get(at) != Some(&true) {
                 shard::write_record(&mut wire, change.rtype, ttl, rdata);
                 count += 1;
             }
-            if change.rdata.len() > LARGEST_SET / 12 || wire.len() > LARGEST_SET {
-                return Err(format!("{name} {kind} has {} records: more than one DNS message holds", change.rdata.len()));
+            if wire.len() > LARGEST_SET {
+                return Err(too_many());
             }
         }
         let edit = self.edit_of(owner, edits);

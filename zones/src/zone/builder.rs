@@ -363,14 +363,6 @@ pub(super) fn wrong_data(rtype: u16, rdata: &[u8]) -> Option<String> {
     (rdata.len() != expected).then(|| format!("{} has {} octets of data instead of {expected}", type_name(rtype), rdata.len()))
 }
 
-/// Names compare without regard to case (RFC 4343), other data octet by octet.
-pub(super) fn same_data(rtype: u16, a: &[u8], b: &[u8]) -> bool {
-    match rtype {
-        rtype::NS | rtype::CNAME | rtype::PTR | rtype::MX | rtype::SRV | rtype::DNAME => a.eq_ignore_ascii_case(b),
-        _ => a == b,
-    }
-}
-
 /// Octets of the two names that start an SOA's data, where it is well-formed.
 pub(super) fn soa_names(rdata: &[u8]) -> Option<usize> {
     let mname = NameBuf::read(rdata).ok()?.len();

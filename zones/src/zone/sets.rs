@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::builder::{LARGEST_SET, ZoneBuilder, same_data};
+use super::builder::{LARGEST_SET, ZoneBuilder};
 use super::log::{Place, read_entry};
 use super::problems::Problems;
+use super::repeats::repeats;
 use super::shard::{self, ShardWriter};
 use super::{Counts, rtype};
 use crate::lint;
@@ -53,9 +54,10 @@ impl SetWriter {
             }
             self.wire.clear();
             let mut count = 0usize;
+            let repeated = repeats(first.rtype, set.len(), |index| read_entry(log, set[index].1).rdata);
             for (index, &(rtype, offset)) in set.iter().enumerate() {
                 let entry = read_entry(log, offset);
-                if set[..index].iter().any(|(_, earlier)| same_data(rtype, read_entry(log, *earlier).rdata, entry.rdata)) {
+                if repeated.get(index) == Some(&true) {
                     continue;
                 }
                 if entry.file != first.file && index > 0 {
