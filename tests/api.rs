@@ -563,6 +563,33 @@ fn strangers_who_take_all_connections_leave_the_socket_free() {
 }
 
 #[test]
+fn what_a_slow_reader_has_not_taken_does_not_pile_up_in_the_kernel() {
+    let text = "x".repeat(250);
+    let zone: String = (0..20_000).map(|number| format!("n{number} 10 IN TXT {text}\n")).collect();
+    let config = format!("{CONFIG}[api]\nlisten = '127.0.0.1:0'\n");
+    let server = Server::with(&[("postern.toml", &config), ("filed.zone", &zone)]);
+    let mut reader = std::net::TcpStream::connect(server.api_address()).unwrap();
+    std::io::Write::write_all(&mut reader, b"GET /v1/zones/filed.test/export HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut head = [0; 12];
+    std::io::Read::read_exact(&mut reader, &mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    // The line of the server's end: its address and ours, then octets that wait to be sent or acknowledged.
+    let [from, to] = [server.api_address(), reader.local_addr().unwrap()].map(|end| format!("0100007F:{:04X}", end.port()));
+    let queued = || {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let line = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).find(|words| words[1..3] == [&from[..], &to]);
+        let (sending, _) = line.expect("it is connected")[4].split_once(':').unwrap();
+        usize::from_str_radix(sending, 16).unwrap()
+    };
+    let mut before = 0;
+    let settled = eventually("nothing more goes in", || {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        (std::mem::replace(&mut before, queued()) == before && before > 0).then_some(before)
+    });
+    assert!(settled < 1 << 20, "{settled} of five million octets");
+}
+
+#[test]
 fn the_socket_is_for_its_owner_and_group_and_goes_with_the_server() {
     use std::os::unix::fs::PermissionsExt;
     let server = server("");

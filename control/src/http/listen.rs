@@ -15,6 +15,7 @@ use config::File;
 use config::model::Api;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -104,6 +105,9 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 pub(super) const BODY_TIME: Duration = Duration::from_secs(60);
 /// A client that takes nothing of an answer for so long is cut off.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Octets that a kernel takes ahead of what it sends. Left to itself it takes megabytes, and takes more only when a third of them is gone: a
+/// slow reader would be seen to take nothing for minutes.
+const UNSENT: u32 = 32 << 10;
 /// Connections over the socket, beside `api.connections`: however many hang on TCP, who runs the server gets in.
 const SOCKET_CONNECTIONS: usize = 64;
 /// After an error of accept (no file descriptors, mostly).
@@ -310,6 +314,7 @@ impl Serve {
                 continue;
             };
             let _ = stream.set_nodelay(true); // slower without, not wrong
+            let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT); // coarser without
             let (serve, peer) = (self.clone(), Peer::Remote { address: peer.ip().to_canonical() });
             let tls = self.settings.now().tls.clone();
             tokio::spawn(async move {
