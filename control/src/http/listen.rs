@@ -103,7 +103,7 @@ pub(super) enum Peer {
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Time for a body.
 pub(super) const BODY_TIME: Duration = Duration::from_secs(60);
-/// A client that takes nothing of an answer for so long is cut off.
+/// A client that takes nothing of an answer for so long is cut off; one that takes too little, a while later.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Octets that a kernel takes ahead of what it sends. Left to itself it takes megabytes, and takes more only when a third of them is gone: a
 /// slow reader would be seen to take nothing for minutes.
