@@ -1,8 +1,6 @@
 //! From what is written to what the server needs.
 
 use std::collections::HashMap;
-use std::io::Read as _;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,13 +8,13 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::azure::Table;
-use crate::diagnostic::{Diagnostic, whole_file};
 use crate::effective;
 use crate::file::{File, fingerprint};
 use crate::key::{AnyKey, Section};
 use crate::keys;
 use crate::kind::{At, UpstreamItem};
 use crate::lint;
+use crate::load::{Loaded, Refused, parse};
 use crate::model::{
     Api, Cache, Config, Fallback, Forward, Limits, Log, Metrics, Network, Recursion, Select, Server, Source, Upstreams, Zone,
 };
@@ -25,43 +23,8 @@ use crate::syntax;
 
 mod tsig;
 
-/// A configuration that can be served, and what its writer may want to know.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Loaded {
-    /// What the server needs.
-    pub config: Config,
-    /// Warnings, in the order of the file.
-    pub warnings: Vec<Diagnostic>,
-}
-
-/// A configuration that cannot be served.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refused {
-    /// All that is wrong with it, warnings among them, in the order of the file.
-    pub problems: Vec<Diagnostic>,
-    /// The file and those that it names, as far as it could be read: what mends it may be a change of any of them.
-    pub files: Vec<File>,
-}
-
-/// Largest configuration file that is read: a thousand times what anyone has written by hand.
-const LARGEST_FILE: usize = 4 << 20;
-
-/// Reads and checks a configuration file. All problems are told at once, warnings among them.
-pub fn load(path: &Path) -> Result<Loaded, Refused> {
-    let bytes = read_bytes(path);
-    let file = File::of(path, &bytes);
-    match text(path, bytes) {
-        Ok(text) => judge(&text, path),
-        Err(problem) => Err(Refused { problems: vec![*problem], files: vec![file] }),
-    }
-}
-
-/// Checks a configuration that was read from `path`; relative paths in it are taken from the directory of `path`.
-pub fn parse(text: &str, path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
-    judge(text, path).map_err(|refused| refused.problems)
-}
-
-fn judge(text: &str, path: &Path) -> Result<Loaded, Refused> {
+/// Checks a configuration that was read from `path`, and takes note of the files that it names.
+pub(crate) fn judge(text: &str, path: &Path) -> Result<Loaded, Refused> {
     let mut problems = Problems::new(path, text);
     let readable = syntax::readable(text, &mut problems);
     let document = DeTable::parse(&readable).map(Spanned::into_inner).unwrap_or_default(); // what is no TOML was reported and taken out
@@ -145,33 +108,6 @@ pub(crate) struct ApiPlaces {
     pub(crate) certificate: Option<usize>,
     pub(crate) private_key: Option<usize>,
     pub(crate) client_ca: Option<usize>,
-}
-
-/// A pipe is read as well: `postern check -c /dev/stdin`.
-fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
-    if !std::fs::metadata(path)?.file_type().is_fifo() {
-        return crate::file::read(path);
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(LARGEST_FILE as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn text(path: &Path, bytes: std::io::Result<Vec<u8>>) -> Result<String, Box<Diagnostic>> {
-    let bytes = bytes.map_err(|error| {
-        let help =
-            if error.kind() == std::io::ErrorKind::NotFound { "`postern schema --format toml` prints a file to begin with" } else { "" };
-        Box::new(whole_file(path, format!("cannot read the configuration: {error}"), help))
-    })?;
-    if bytes.len() > LARGEST_FILE {
-        let size = bytes.len();
-        return Err(Box::new(whole_file(path, format!("the file has {size} bytes; a configuration has at most {LARGEST_FILE}"), "")));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let text = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
-        Box::new(crate::diagnostic::Lines::new(path, &text).error(good, "not UTF-8 text", "save the file as UTF-8"))
-    })
 }
 
 /// Section by section. What cannot be read is left out or stands at its default, with its problem reported.

@@ -1,0 +1,72 @@
+//! From a file to a configuration that can be served, or to all that is wrong with it.
+
+use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use crate::diagnostic::{Diagnostic, Lines, whole_file};
+use crate::file::{self, File};
+use crate::model::Config;
+use crate::parse::judge;
+
+/// A configuration that can be served, and what its writer may want to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// What the server needs.
+    pub config: Config,
+    /// Warnings, in the order of the file.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A configuration that cannot be served.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused {
+    /// All that is wrong with it, warnings among them, in the order of the file.
+    pub problems: Vec<Diagnostic>,
+    /// The file and those that it names, as far as it could be read: what mends it may be a change of any of them.
+    pub files: Vec<File>,
+}
+
+/// Largest configuration file that is read: a thousand times what anyone has written by hand.
+const LARGEST_FILE: usize = 4 << 20;
+
+/// Reads and checks a configuration file. All problems are told at once, warnings among them.
+pub fn load(path: &Path) -> Result<Loaded, Refused> {
+    let bytes = read_bytes(path);
+    let file = File::of(path, &bytes);
+    match text(path, bytes) {
+        Ok(text) => judge(&text, path),
+        Err(problem) => Err(Refused { problems: vec![*problem], files: vec![file] }),
+    }
+}
+
+/// Checks a configuration that was read from `path`; relative paths in it are taken from the directory of `path`.
+pub fn parse(text: &str, path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
+    judge(text, path).map_err(|refused| refused.problems)
+}
+
+/// A pipe is read as well: `postern check -c /dev/stdin`.
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.file_type().is_fifo() {
+        return file::read(path);
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LARGEST_FILE as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn text(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<String, Box<Diagnostic>> {
+    let bytes = bytes.map_err(|error| {
+        let help = if error.kind() == io::ErrorKind::NotFound { "`postern schema --format toml` prints a file to begin with" } else { "" };
+        Box::new(whole_file(path, format!("cannot read the configuration: {error}"), help))
+    })?;
+    if bytes.len() > LARGEST_FILE {
+        let size = bytes.len();
+        return Err(Box::new(whole_file(path, format!("the file has {size} bytes; a configuration has at most {LARGEST_FILE}"), "")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
+        Box::new(Lines::new(path, &text).error(good, "not UTF-8 text", "save the file as UTF-8"))
+    })
+}
