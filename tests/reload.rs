@@ -593,8 +593,9 @@ fn the_configuration_file_is_watched_and_what_a_bad_one_says_changes_nothing() {
     site.write(CONTOSO, &zone(2));
     site.becomes("www.contoso.test", 2, serial);
     assert!(site.systemd.status().contains("reload refused: "), "{}", site.systemd.status());
-    // Gone: as before; SIGHUP says so.
+    // Gone: as before, which is told, and told by SIGHUP.
     fs::remove_file(site.server.file("postern.toml")).unwrap();
+    site.says(&["WARN", "postern.toml is gone; what was read from it before goes on serving"]);
     site.server.signal("HUP");
     site.says(&["reload refused", "postern.toml"]);
     assert_eq!(site.address("www.tailspin.test"), "10.0.0.1");

@@ -138,12 +138,29 @@ impl Input {
         }
         let racy = is_racy(&files);
         // What is too large to be read there is no other content here.
-        Self { most: config::LARGEST, known: Some(Known { files, racy }), ..Self::new(file.path.clone(), Format::Auto, None) }
+        let (most, was_good) = (config::LARGEST, file.fingerprint.is_some());
+        Self { most, was_good, known: Some(Known { files, racy }), ..Self::new(file.path.clone(), Format::Auto, None) }
     }
 
     /// [`fingerprint`] of the content that was read last.
     pub fn fingerprint(&self) -> Option<u64> {
         self.known.as_ref()?.files[0].2
+    }
+
+    /// Why what was read from it cannot be read any more, where a look found that out; once for each reason.
+    pub fn lost(&mut self, seen: &Seen) -> Option<String> {
+        let why = match seen {
+            Seen::Gone => "is gone".to_owned(),
+            Seen::Unreadable(why) => format!("cannot be read: {why}"),
+            Seen::Waiting(_) => return None,
+            Seen::Same | Seen::Changed(_) => {
+                self.missing = None;
+                return None;
+            }
+        };
+        let is_told = self.fingerprint().is_none() || self.missing.as_ref() == Some(&why);
+        self.missing = Some(why.clone());
+        (!is_told).then_some(why)
     }
 
     /// What is wrong with it now.

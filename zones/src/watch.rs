@@ -248,7 +248,11 @@ impl Looker {
         let mut again = None;
         let mut changed = Vec::new();
         for input in &mut self.beside {
-            match input.look(now, Look::Settled, settle) {
+            let seen = input.look(now, Look::Settled, settle);
+            if let Some(why) = input.lost(&seen) {
+                tracing::warn!(target: "postern", "{} {why}; what was read from it before goes on serving", input.path.display());
+            }
+            match seen {
                 // Half a configuration may be a good one, without the zones that are still to come.
                 Seen::Changed(content) if input.looks_cut(&content) && content.still < settle * PATIENCE => {
                     again = again.into_iter().chain([settle * PATIENCE - content.still]).min();
@@ -260,7 +264,7 @@ impl Looker {
                     self.store.saw(file); // who reads it now may find yet another
                 }
                 Seen::Waiting(time) => again = again.into_iter().chain([time]).min(),
-                Seen::Same | Seen::Gone | Seen::Unreadable(_) => {} // a configuration that is away goes on as it was
+                Seen::Same | Seen::Gone | Seen::Unreadable(_) => {}
             }
         }
         // Before the sources: who applies a configuration reads them too, so that both are one generation.

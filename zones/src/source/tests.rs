@@ -304,3 +304,31 @@ fn records_go_to_the_longest_apex_and_strays_are_noted_once() {
     assert_eq!((strays.count, first), (1, vec!["3 www.fabrikam.test.".to_string()]));
     assert_eq!(sinks.map(|lines| lines.0.len()), [2, 2, 2]);
 }
+
+#[test]
+fn a_file_that_was_read_and_cannot_be_any_more_is_told_once_for_each_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("api.key");
+    let mut time = Instant::now();
+    let mut look = |input: &mut Input| {
+        time += Duration::from_secs(60); // whatever there is stands still from one look to the next
+        let seen = input.look(time, Look::Settled, SETTLE);
+        input.lost(&seen)
+    };
+    let mut never = Input::held(&config::File::now(&path));
+    assert_eq!((look(&mut never), look(&mut never)), (None, None), "nothing was read from it");
+    fs::write(&path, "one\n").unwrap();
+    let mut input = Input::held(&config::File::now(&path));
+    assert_eq!(look(&mut input), None);
+    for round in 0..2 {
+        fs::remove_file(&path).unwrap();
+        assert_eq!(look(&mut input), None, "{round}: an editor may be about to put it back");
+        assert_eq!((look(&mut input).as_deref(), look(&mut input)), (Some("is gone"), None), "{round}");
+        fs::create_dir(&path).unwrap();
+        assert_eq!((look(&mut input).as_deref(), look(&mut input)), (Some("cannot be read: not a file"), None), "{round}");
+        fs::remove_dir(&path).unwrap();
+        fs::write(&path, "one\n").unwrap();
+        look(&mut input);
+        assert_eq!((look(&mut input), &input.missing), (None, &None), "{round}");
+    }
+}
