@@ -41,9 +41,10 @@ const SAME_FOR: Duration = Duration::from_secs(10);
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 impl Writer {
-    /// Opens the destination and starts the thread. One writer a recorder. Whoever takes the log may hold its lines back until `over`
-    /// is called, which is when a burst of them is.
-    pub fn start(recorder: Arc<Recorder>, settings: &Fallback, over: impl Fn() + Send + 'static) -> io::Result<Self> {
+    /// Opens the destination and starts the thread. One writer a recorder.
+    ///
+    /// `burst_is_over` is called when nothing more is to be written for the moment: until then whoever takes the log may hold its lines back.
+    pub fn start(recorder: Arc<Recorder>, settings: &Fallback, burst_is_over: impl Fn() + Send + 'static) -> io::Result<Self> {
         let output = Output::open(settings)?;
         let (commands, inbox) = mpsc::channel();
         let stopping = Arc::new(AtomicBool::new(false));
@@ -58,7 +59,7 @@ impl Writer {
             harvest: Instant::now() + COUNT_FOR,
             dropped: Complaint::default(),
             failed: Complaint::default(),
-            over,
+            burst_is_over,
         };
         let (vital, alive) = Vital::new("fallback");
         let thread = std::thread::Builder::new().name("fallback".into()).spawn(move || {
@@ -131,8 +132,7 @@ struct Work<F> {
     harvest: Instant,
     dropped: Complaint,
     failed: Complaint,
-    /// A burst of lines is.
-    over: F,
+    burst_is_over: F,
 }
 
 impl<F: Fn()> Work<F> {
@@ -147,7 +147,7 @@ impl<F: Fn()> Work<F> {
                 self.obey(command);
             }
             self.complain(stopping);
-            (self.over)();
+            (self.burst_is_over)();
             if stopping {
                 return;
             }
