@@ -52,7 +52,7 @@ pub fn run(arguments: &[&str]) -> Output {
 }
 
 /// Writes files into a directory, with their directories. Each is there at once, as with an editor that renames: one that is emptied and
-/// then written is empty for as long as this process is kept from writing, which is another matter (`reload.rs`).
+/// then written is empty for as long as this process is kept from writing, which is another matter (`tests/reload`).
 pub fn write_files(directory: &Path, files: &[(&str, &str)]) {
     for (path, content) in files {
         let path = directory.join(path);
