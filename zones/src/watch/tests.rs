@@ -349,6 +349,24 @@ fn a_refused_configuration_waits_for_what_it_names() {
 }
 
 #[test]
+fn a_named_file_that_is_written_in_place_is_read_in_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let key_file = directory.path().join("one.key");
+    fs::write(&key_file, "one\n").unwrap();
+    fs::write(directory.path().join("postern.toml"), "[server]\npoll = '1h'\n[api]\nkey-file = 'one.key'\n").unwrap();
+    let (watch, told) = follow(directory.path(), |_, _| ());
+    for text in ["more than before\n", "less\n", "no line end", "", "one\n"] {
+        fs::write(&key_file, text).unwrap();
+        // Where this process stands still between emptying and writing, what is told first may be that it is empty.
+        let (path, read) = (key_file.clone(), Some(config::fingerprint(text.as_bytes())));
+        let is_read = move |store: &mut Store| store.beside().iter().any(|file| file.path == path && file.fingerprint == read);
+        while !watch.with_store(is_read.clone()).unwrap() {
+            assert_eq!(told.recv_timeout(DEADLINE).as_deref(), Ok(&[key_file.clone()][..]), "{text:?}");
+        }
+    }
+}
+
+#[test]
 fn files_that_change_together_are_one_change() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
