@@ -478,6 +478,7 @@ fn of_zones_of_one_name_that_of_the_named_network_alone_is_told_and_retrieved() 
     api.send("PUT", &format!("{}/axfr-retrieve", path("corp", "spoke")), None).ok(200);
     transferred(&mut api, "spoke", 7);
     let of_spoke = |line: &&String| line.contains("transferred") && line.contains("corp.contoso.com@spoke");
+    server.logged(&["transferred", "corp.contoso.com@spoke", "serial=7"]);
     let serials: Vec<String> = server.log().iter().filter(of_spoke).filter_map(|line| Some(field(line, "serial")?.to_owned())).collect();
     assert_eq!(serials, ["5", "7"], "the other network's was asked for alone");
 

@@ -46,6 +46,13 @@ pub fn postern(arguments: &[&str]) -> Command {
     command
 }
 
+/// How much later than it is written a line of a log is seen: `POSTERN_TEST_LATE`, in milliseconds. A test that does not wait for the lines
+/// that it looks at fails with it every time, not once in a thousand runs.
+fn late() -> Duration {
+    let wanted = std::env::var("POSTERN_TEST_LATE").ok();
+    Duration::from_millis(wanted.map_or(0, |text| text.parse().expect("POSTERN_TEST_LATE is a number of milliseconds")))
+}
+
 /// Runs the program to its end.
 pub fn run(arguments: &[&str]) -> Output {
     postern(arguments).output().expect("the program runs")
@@ -148,10 +155,18 @@ impl Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let log = Arc::new(Mutex::new(Vec::new()));
         let streams = [Box::new(child.stdout.take().unwrap()) as Box<dyn Read + Send>, Box::new(child.stderr.take().unwrap())];
+        let late = late();
         let read = |stream| {
             let log = log.clone();
+            let (lines, due) = std::sync::mpsc::channel();
             std::thread::spawn(move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    lines.send((Instant::now() + late, line)).unwrap();
+                }
+            });
+            std::thread::spawn(move || {
+                for (due, line) in due {
+                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
                     log.lock().unwrap().push(line);
                 }
             })

@@ -110,6 +110,7 @@ fn a_config_map_swap_of_several_files_is_one_change() {
             let line = site.server.logged_after(seen, &["zone changed", &format!("zone=\"{other}\"")]);
             assert_eq!(number(&line, "generation"), site.generation, "{line}");
         }
+        site.before();
     }
     site.ends();
 }
