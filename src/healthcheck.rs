@@ -95,8 +95,8 @@ fn ask_dns(server: SocketAddr, patience: Duration) -> Result<String, String> {
         let until = end.min(Instant::now() + part);
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             socket.set_read_timeout(Some(left)).map_err(failed)?;
-            match socket.recv(&mut answer) {
-                Ok(length) if length >= 12 && answer[..2] == question[..2] && answer[2] & 0x80 != 0 => {
+            match sockets::receive(&socket, &mut answer) {
+                Ok((length, _)) if length >= 12 && answer[..2] == question[..2] && answer[2] & 0x80 != 0 => {
                     return Ok(format!("{server} answers"));
                 }
                 Ok(_) => {}

@@ -171,7 +171,7 @@ fn ask_over_udp(shared: &Shared) {
         if window.under_way.is_empty() {
             return;
         }
-        let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("lost: {:?}: {error}", window.under_way));
+        let (length, _) = sockets::receive(&socket, &mut buffer).unwrap_or_else(|error| panic!("lost: {:?}: {error}", window.under_way));
         window.answered(shared, &buffer[..length]);
     }
 }

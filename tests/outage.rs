@@ -101,7 +101,7 @@ impl Client {
     /// The next answer.
     fn receive(&self) -> Message {
         let mut buffer = [0; 4096];
-        let length = self.socket.recv(&mut buffer).unwrap_or_else(|error| panic!("no answer: {error}"));
+        let (length, _) = sockets::receive(&self.socket, &mut buffer).unwrap_or_else(|error| panic!("no answer: {error}"));
         Message::from_vec(&buffer[..length]).expect("a message that can be read")
     }
 

@@ -155,7 +155,7 @@ impl Sender {
         self.socket.send(&last).unwrap();
         let mut buffer = [0; 2048];
         loop {
-            let length = self.socket.recv(&mut buffer).expect("the server is alive");
+            let (length, _) = sockets::receive(&self.socket, &mut buffer).expect("the server is alive");
             if buffer[..2] == id.to_be_bytes() && length > 12 {
                 return;
             }

@@ -75,7 +75,7 @@ fn ask(server: SocketAddr, transport: Transport, message: &[u8]) -> Vec<u8> {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.set_read_timeout(wait).unwrap();
             socket.send_to(message, server).unwrap();
-            socket.recv(&mut buffer).unwrap()
+            sockets::receive(&socket, &mut buffer).unwrap().0
         }
         Transport::Stream => {
             let mut stream = TcpStream::connect(server).unwrap();

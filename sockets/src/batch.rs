@@ -364,7 +364,7 @@ mod tests {
                 assert_eq!((sent, seen.len()), (1, 1), "{bound}");
                 assert_eq!(seen[0], (client.local_addr().unwrap(), local.map(|local| local.parse().unwrap()), 3, false));
                 let mut reply = [0; 16];
-                assert_eq!(client.recv(&mut reply).unwrap(), 3);
+                assert_eq!(crate::receive(&client, &mut reply).unwrap().0, 3);
                 assert_eq!(reply[..3], [8, 7, round]);
             }
             // And from the other side of the house, later.
@@ -375,7 +375,7 @@ mod tests {
             };
             send_to_from(&server, b"later", peer, local.map(|local| local.parse().unwrap())).unwrap();
             let mut reply = [0; 16];
-            assert_eq!(client.recv(&mut reply).unwrap(), 5);
+            assert_eq!(crate::receive(&client, &mut reply).unwrap().0, 5);
         }
     }
 
@@ -395,7 +395,7 @@ mod tests {
             }
             for (index, client) in clients.iter().enumerate().filter(|(index, _)| index % 3 != 0) {
                 let mut reply = [0; 16];
-                let length = client.recv(&mut reply).unwrap();
+                let length = crate::receive(client, &mut reply).unwrap().0;
                 assert_eq!(length, 2 + index % 3);
                 assert_eq!(reply[length - 2..length], [index as u8, round]);
             }
@@ -453,7 +453,7 @@ mod tests {
         assert_eq!(sent.error.unwrap().raw_os_error(), Some(libc::EMSGSIZE));
         let mut reply = [0; 16];
         for octet in [1, 3] {
-            assert_eq!(client.recv(&mut reply).unwrap(), 1);
+            assert_eq!(crate::receive(&client, &mut reply).unwrap().0, 1);
             assert_eq!(reply[0], octet);
         }
     }

@@ -136,7 +136,7 @@ mod tests {
             assert_eq!((outbox.len(), outbox.send(&socket).sent, outbox.is_empty()), (3, 3, true));
             for (index, client) in (0u8..).zip(&clients) {
                 let mut buffer = [0; 16];
-                let (length, from) = client.recv_from(&mut buffer).unwrap();
+                let (length, from) = crate::receive(client, &mut buffer).unwrap();
                 assert_eq!(buffer[..length], vec![index + round; usize::from(index) + 1]);
                 let want = ["127.0.0.2", "127.0.0.1", "127.0.0.4"][usize::from(index)];
                 assert_eq!(from, SocketAddr::new(want.parse().unwrap(), port));
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!((sent.sent, sent.lost), (2, 1), "{sent:?}");
         for want in [b"one", b"two"] {
             let mut buffer = [0; 16];
-            let length = client.recv(&mut buffer).unwrap();
+            let length = crate::receive(&client, &mut buffer).unwrap().0;
             assert_eq!(&buffer[..length], want);
         }
     }

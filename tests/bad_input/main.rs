@@ -151,7 +151,8 @@ fn over_udp(server: SocketAddr, packets: impl Iterator<Item = Vec<u8>>) -> Vec<S
         socket.send(&last).unwrap();
         let mut outcome = "silence".to_owned();
         loop {
-            let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{error} after {}", packet.escape_ascii()));
+            let (length, _) =
+                sockets::receive(&socket, &mut buffer).unwrap_or_else(|error| panic!("{error} after {}", packet.escape_ascii()));
             if buffer[..2] == last[..2] {
                 assert_eq!(seen(&last, &buffer[..length], true), "NOERROR question", "after {}", packet.escape_ascii());
                 break;

@@ -76,7 +76,7 @@ impl Prober {
         self.socket.send(&query)?;
         let mut answer = [0; 512];
         loop {
-            let length = self.socket.recv(&mut answer)?;
+            let length = sockets::receive(&self.socket, &mut answer)?.0;
             if answer[..2] != self.id.to_be_bytes() {
                 continue;
             }

@@ -38,7 +38,7 @@ pub fn socket() -> UdpSocket {
 pub fn receive(socket: &UdpSocket, patience: Duration) -> Option<(Vec<u8>, SocketAddr)> {
     socket.set_read_timeout(Some(patience)).unwrap();
     let mut buffer = [0; 65_535];
-    socket.recv_from(&mut buffer).ok().map(|(length, from)| (buffer[..length].to_vec(), from))
+    sockets::receive(socket, &mut buffer).ok().map(|(length, from)| (buffer[..length].to_vec(), from))
 }
 
 /// Asks over UDP and gives the bytes of the first answer.
