@@ -1,7 +1,6 @@
 //! What a change of a zone added, changed and removed.
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::name::NameBuf;
 use crate::text::rdata::type_name;
@@ -27,15 +26,14 @@ impl Difference {
     /// From `old` to `new`, zones of one apex. Shards that both share are not looked into.
     pub fn between(old: &Zone, new: &Zone) -> Self {
         let mut difference = Self::default();
-        let shared = old.shards_are_parallel(new);
-        for (owner, set) in old.records_not_in(new, shared) {
+        for (owner, set) in old.records_not_in(new) {
             match new.at(&owner).find(|found| found.rtype == set.rtype) {
                 Some(found) if set.same_data(&found) => {}
                 Some(_) => difference.note('~', &owner, set.rtype),
                 None => difference.note('-', &owner, set.rtype),
             }
         }
-        for (owner, set) in new.records_not_in(old, shared) {
+        for (owner, set) in new.records_not_in(old) {
             if !old.at(&owner).any(|found| found.rtype == set.rtype) {
                 difference.note('+', &owner, set.rtype);
             }
@@ -89,31 +87,6 @@ impl fmt::Display for Difference {
     }
 }
 
-impl Zone {
-    /// Takes over the shards of `old` that are equal, so that two generations of a zone cost little more than one.
-    pub fn share_with(&mut self, old: &Zone) {
-        if self.shards.len() == old.shards.len() && self.apex() == old.apex() {
-            for (new, old) in self.shards.iter_mut().zip(&old.shards) {
-                if new == old {
-                    *new = Arc::clone(old);
-                }
-            }
-        }
-    }
-
-    fn shards_are_parallel(&self, other: &Zone) -> bool {
-        self.shards.len() == other.shards.len()
-    }
-
-    /// The SOA and the RRsets of shards that `other` does not share.
-    fn records_not_in<'z>(&'z self, other: &'z Zone, parallel: bool) -> impl Iterator<Item = (NameBuf, crate::lookup::RrSet<'z>)> {
-        let apex = self.apex().to_buf();
-        let own = self.shards.iter().enumerate().filter(move |(number, shard)| !parallel || !Arc::ptr_eq(shard, &other.shards[*number]));
-        let rest = own.flat_map(|(_, shard)| self.records_of(shard));
-        std::iter::once((apex, self.soa())).chain(rest)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,7 +137,7 @@ mod tests {
         many[7].3 = "10.0.0.9";
         let mut new = zone(&many);
         new.share_with(&old);
-        assert_eq!(old.shards.iter().zip(&new.shards).filter(|(old, new)| !Arc::ptr_eq(old, new)).count(), 1);
+        assert!(new.records_not_in(&old).count() < 1000, "of 5001");
         assert_eq!(Difference::between(&old, &new).names, ["~ h7.contoso.test. A"]);
     }
 }

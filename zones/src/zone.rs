@@ -19,12 +19,14 @@ mod problems;
 mod repeats;
 mod sets;
 mod shard;
+mod shards;
 #[cfg(test)]
 mod tests;
 
 pub use apply::{Change, Refused, next_serial, serial_rose};
 pub use builder::{Built, DEFAULT_TTL, Foreign, ZoneBuilder};
 use shard::{Node, Shard};
+use shards::Shards;
 
 /// TYPE numbers that the zone rules speak of.
 pub mod rtype {
@@ -52,7 +54,7 @@ pub mod rtype {
 pub struct Zone {
     apex: WireName,
     apex_labels: usize,
-    pub(crate) shards: Box<[Arc<Shard>]>,
+    shards: Shards,
     soa: Box<[u8]>,
     negative_soa: Box<[u8]>,
     own_serial: bool,
@@ -191,8 +193,8 @@ impl Zone {
         let owner: Box<[u8]> = self.relative(owner, 0).into();
         let hash = shard::hash(&owner);
         let place = shard::shard_of(hash, self.shards.len());
-        let here = self.shards[place].nodes().filter(move |(low, node)| (*low, node.owner()) > (hash as u32, &owner));
-        let later = self.shards[place + 1..].iter().flat_map(|shard| shard.nodes());
+        let here = self.shards.at(place).nodes().filter(move |(low, node)| (*low, node.owner()) > (hash as u32, &owner));
+        let later = self.shards.iter().skip(place + 1).flat_map(|shard| shard.nodes());
         here.chain(later).flat_map(move |(_, node)| {
             let owner = self.absolute(node.owner());
             node.sets().map(move |set| (owner.clone(), set))
@@ -204,8 +206,21 @@ impl Zone {
         self.shards.len()
     }
 
+    /// Takes over the shards of `old` that are equal, so that two generations of a zone cost little more than one.
+    pub fn share_with(&mut self, old: &Zone) {
+        if self.apex == old.apex {
+            self.shards.share_with(&old.shards);
+        }
+    }
+
+    /// The SOA and the RRsets of shards that `other` does not share.
+    pub(crate) fn records_not_in<'z>(&'z self, other: &'z Zone) -> impl Iterator<Item = (NameBuf, RrSet<'z>)> {
+        let rest = self.shards.not_in(&other.shards).flat_map(|shard| self.records_of(shard));
+        std::iter::once((self.apex.to_buf(), self.soa())).chain(rest)
+    }
+
     /// Every RRset of a shard with its owner.
-    pub(crate) fn records_of<'z>(&'z self, shard: &'z Shard) -> impl Iterator<Item = (NameBuf, RrSet<'z>)> {
+    fn records_of<'z>(&'z self, shard: &'z Shard) -> impl Iterator<Item = (NameBuf, RrSet<'z>)> {
         shard.nodes().flat_map(move |(_, node)| {
             let owner = self.absolute(node.owner());
             node.sets().map(move |set| (owner.clone(), set))
@@ -257,7 +272,7 @@ impl Zone {
     #[inline]
     fn find(&self, owner: &[u8]) -> Option<Node<'_>> {
         let hash = shard::hash(owner);
-        self.shards[shard::shard_of(hash, self.shards.len())].find(hash, owner)
+        self.shards.at(shard::shard_of(hash, self.shards.len())).find(hash, owner)
     }
 
     /// RFC 1034 section 4.3.2 step 3a and 3c: the RRset, else the CNAME, else nothing.

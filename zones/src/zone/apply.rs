@@ -11,6 +11,7 @@ use super::builder::{self, LARGEST_SET, MAX_TTL, SHARD_NAMES, parent_of, soa_nam
 use super::log::{order_of, shards_for};
 use super::repeats::repeats;
 use super::shard::{self, Node, Shard, ShardWriter};
+use super::shards::Shards;
 use super::{Zone, rtype};
 use crate::lookup::RrSet;
 use crate::name::{NameBuf, WireName};
@@ -89,7 +90,7 @@ impl Zone {
             changed = changed && zone.serial() == self.serial() && before == zone.soa;
         }
         if changed {
-            zone.set_serial(next_serial(self.serial())); // in place: a copy is thousands of shared shards
+            zone.set_serial(next_serial(self.serial()));
         }
         Ok(zone)
     }
@@ -193,7 +194,7 @@ impl Zone {
         if !diverted && !outgrown {
             for edits in sorted.chunk_by(|a, b| shard::shard_of(a.1.hash, shards) == shard::shard_of(b.1.hash, shards)) {
                 let number = shard::shard_of(edits[0].1.hash, shards);
-                zone.shards[number] = Arc::new(merge(&self.shards[number], edits, &occlusion)?);
+                zone.shards.replace(number, Arc::new(merge(self.shards.at(number), edits, &occlusion)?));
             }
             return Ok(zone);
         }
@@ -224,7 +225,7 @@ impl Zone {
         while written.len() < shards {
             written.push(Arc::new(writer.finish()));
         }
-        zone.shards = written.into();
+        zone.shards = Shards::new(&written);
         Ok(zone)
     }
 }

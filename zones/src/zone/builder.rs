@@ -16,6 +16,7 @@ use super::log::{Entry, Order, Place, groups, in_parts, log_of, read_entry, shar
 use super::problems::Problems;
 use super::sets::SetWriter;
 use super::shard::{self, Shard, ShardWriter};
+use super::shards::Shards;
 use super::{Counts, Zone, rtype};
 use crate::name::{NameBuf, WireName, write_name};
 use crate::network::Clients;
@@ -259,7 +260,7 @@ impl ZoneBuilder {
         let mut zone = Zone {
             apex: self.apex.clone(),
             apex_labels: self.apex_labels,
-            shards: shards.into(),
+            shards: Shards::new(&shards),
             soa: Box::default(),
             negative_soa: Box::default(),
             own_serial,
