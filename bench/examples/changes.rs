@@ -81,6 +81,7 @@ fn main() -> io::Result<()> {
 
     let mut prober = Prober::new(server.address)?;
     one_by_one(&arguments, &mut api, &mut prober)?;
+    drop(api); // its place is that of one of many
     if arguments.rate > 0 {
         many_at_once(&arguments, &socket, server.address)?;
     }
