@@ -1,16 +1,11 @@
 """A running Postern for the scripts of this directory: free ports, files of its own, a key, ended by its process number."""
-import hashlib, http.client, json, os, pathlib, shutil, socket, subprocess, tempfile, time
+import hashlib, http.client, json, os, pathlib, shutil, subprocess, sys, tempfile, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from ports import free_port  # noqa: E402
 KEY = "a-key-that-is-in-no-file"
 PATIENCE = 180
-
-
-def free_port():
-    """A port that nobody has: for programs that cannot be told to take any."""
-    with socket.socket() as tcp:
-        tcp.bind(("127.0.0.1", 0))
-        return tcp.getsockname()[1]
 
 
 def program():
