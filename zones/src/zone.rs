@@ -1,6 +1,6 @@
 //! One zone's data, compiled.
 //!
-//! Names are spread over shards by their hash (`shard`); a zone is a list of shared shards and a few counters. A lookup hashes the
+//! Names are spread over shards by their hash (`shard`); a zone is its shared shards (`shards`) and a few counters. A lookup hashes the
 //! name once and probes once; only a name that does not exist, in a zone that has wildcards, cuts or DNAMEs, costs more. A change
 //! ([`Zone::apply`]) makes anew the shards it touches and shares the rest. [`ZoneBuilder`] makes a zone from records in any order.
 
@@ -54,7 +54,7 @@ pub mod rtype {
 pub struct Zone {
     apex: WireName,
     apex_labels: usize,
-    shards: Shards,
+    pub(crate) shards: Shards,
     soa: Box<[u8]>,
     negative_soa: Box<[u8]>,
     own_serial: bool,
