@@ -1,12 +1,13 @@
 """Ports for programs that cannot be told to take any."""
 import pathlib, random, socket
 
-#: From here on the kernel gives ports to whoever asks somebody, at any moment.
+# From here on the kernel gives ports to whoever asks somebody, at any moment.
 TAKEN_FROM = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
 
 
 def free_port():
-    """A port of 127.0.0.1 that is free for UDP and TCP, and that nobody is given by chance before its server has started."""
+    """A port of 127.0.0.1 that is free for UDP and TCP and, where the kernel's range starts above 20,000, given to nobody by chance before its
+    server has started."""
     while True:
         port = random.randrange(10_000, max(TAKEN_FROM, 20_000))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:

@@ -4,7 +4,8 @@ import contextlib, functools, random, signal, time
 import asking
 from results import Sheet, Table
 from rows import CPU, SHARED, measure_cpu, started
-from running import DidNotStart, MemoryWatch, Running, free_port, memory
+from ports import free_port
+from running import DidNotStart, MemoryWatch, Running, memory
 from servers import Served, Work
 from workloads import Zone, write_names
 

@@ -1,5 +1,5 @@
 """Processes of a comparison: started in a directory of their own, pinned, ended by their id whatever happens."""
-import atexit, ctypes, os, pathlib, signal, socket, subprocess, threading, time
+import atexit, ctypes, os, pathlib, signal, subprocess, threading, time
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -76,18 +76,6 @@ def clean_up_at_the_end():
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)
-
-
-def free_port():
-    """A port that is free for UDP and TCP."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
-            udp.bind(("127.0.0.1", 0))
-            try:
-                tcp.bind(("127.0.0.1", udp.getsockname()[1]))
-                return udp.getsockname()[1]
-            except OSError:
-                continue
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------------------

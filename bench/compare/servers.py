@@ -2,7 +2,8 @@
 import dataclasses, http.client, json, os, pathlib, shutil, signal, string, subprocess, sys
 
 import asking
-from running import DidNotStart, Running, free_port
+from ports import free_port
+from running import DidNotStart, Running
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
