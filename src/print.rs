@@ -49,7 +49,8 @@ pub fn print_changed(output: Output, changes: &[Value]) -> Result<(), String> {
     for change in changes {
         let [added, changed, removed] = ["added", "changed", "removed"].map(|key| change[key].as_u64().unwrap_or_default());
         for warning in change["warnings"].as_array().into_iter().flatten() {
-            eprintln!("warning: {}: {}", text(&change["zone"]), text(warning));
+            let warning = text(warning).replace("`allow_empty=true`", "--allow-empty").replace("`allow_loss=true`", "--allow-loss");
+            eprintln!("warning: {}: {warning}", text(&change["zone"]));
         }
         if added + changed + removed == 0 && changes.len() > 1 {
             continue; // of many zones those that got something are told

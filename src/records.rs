@@ -86,6 +86,9 @@ enum Command {
         /// Take away what the zone has and the file has not.
         #[arg(long)]
         replace: bool,
+        /// Accept that --replace removes more than half of the names of a zone.
+        #[arg(long, requires = "replace")]
+        allow_loss: bool,
         /// Only say what would happen.
         #[arg(long)]
         dry_run: bool,
@@ -108,6 +111,9 @@ struct FileArgs {
     /// What the file is.
     #[arg(long, value_enum, default_value = "auto")]
     format: FileFormat,
+    /// Accept a file without records, which empties a zone that is replaced.
+    #[arg(long)]
+    allow_empty: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -155,16 +161,23 @@ fn do_it(client: &Client, output: Output, command: Command) -> Result<(), String
         Command::Delete { zone, name, rtype: None, dry_run } => {
             let path = format!("/v1/zones/{}/rrsets", part(&zone));
             let sets = client.pages(&path, &format!("name={}", part(&name)), "rrsets", usize::MAX)?;
-            let sets: Vec<Value> =
-                sets.iter().filter(|set| set["type"] != "SOA").map(|set| json!({"name": set["name"], "type": set["type"]})).collect();
+            let sets: Vec<Value> = sets
+                .iter()
+                .filter(|set| set["type"] != "SOA")
+                .map(|set| json!({"name": set["name"], "type": set["type"], "records": []}))
+                .collect();
             if sets.is_empty() {
                 return Err(format!("error: {name} has no records in {zone}"));
             }
             let path = format!("{path}?dry_run={dry_run}");
             print_changed(output, &[client.change(Method::PATCH, &path, Some(&json!({"rrsets": sets})))?])
         }
-        Command::Diff { file, merge } => print_changed(output, &import(client, &file, !merge, true)?),
-        Command::Import { file, replace, dry_run } => print_changed(output, &import(client, &file, replace, dry_run)?),
+        Command::Diff { file, merge } => {
+            print_changed(output, &import(client, &file, How { replace: !merge, allow_loss: false, dry_run: true })?)
+        }
+        Command::Import { file, replace, allow_loss, dry_run } => {
+            print_changed(output, &import(client, &file, How { replace, allow_loss, dry_run })?)
+        }
         Command::Export { zone, file } => {
             let answer = client.send(Method::GET, &format!("/v1/zones/{}/export", part(&zone)), None)?;
             match file {
@@ -183,12 +196,25 @@ fn zones(client: &Client) -> Result<Vec<Value>, String> {
     client.pages("/v1/zones", "", "zones", usize::MAX)
 }
 
+/// How a file goes into a zone.
+struct How {
+    replace: bool,
+    allow_loss: bool,
+    dry_run: bool,
+}
+
 /// Puts a file into the zone that is named, or into every zone that the API writes.
-fn import(client: &Client, args: &FileArgs, replace: bool, dry_run: bool) -> Result<Vec<Value>, String> {
+fn import(client: &Client, args: &FileArgs, how: How) -> Result<Vec<Value>, String> {
+    let How { replace, allow_loss, dry_run } = how;
     let content = match args.file.to_str() {
         Some("-") => print::read_input()?,
         _ => std::fs::read(&args.file).map_err(|error| format!("error: {}: {error}", args.file.display()))?,
     };
+    let place = if args.file.to_str() == Some("-") { "standard input".into() } else { args.file.display().to_string() };
+    if content.iter().all(u8::is_ascii_whitespace) && !args.allow_empty {
+        let cause = "a command that failed writes nothing";
+        return Err(format!("{place}: error: the file is empty ({cause}). help: --allow-empty accepts an empty file"));
+    }
     let zones = match &args.zone {
         Some(zone) => vec![zone.clone()],
         None => {
@@ -209,11 +235,16 @@ fn import(client: &Client, args: &FileArgs, replace: bool, dry_run: bool) -> Res
         FileFormat::Hosts => "hosts",
         FileFormat::Azure => "azure",
     };
+    let allowed = format!("&allow_empty={}&allow_loss={allow_loss}", args.allow_empty);
+    let as_option = |line: &str| line.replace("`allow_empty=true`", "--allow-empty").replace("`allow_loss=true`", "--allow-loss");
+    let placed = |line: &str| match line.starts_with("error") {
+        true => format!("{place}: {}", as_option(line)),
+        false => format!("{place}:{line}"),
+    };
     let send = |zone: &String| {
-        let path = format!("/v1/zones/{}/import?mode={mode}&format={format}&dry_run={dry_run}", part(zone));
+        let path = format!("/v1/zones/{}/import?mode={mode}&format={format}&dry_run={dry_run}{allowed}", part(zone));
         let answer = client.send(Method::POST, &path, Some(("text/plain", content.clone())));
-        let answer = answer
-            .map_err(|message| message.lines().map(|line| format!("{}:{line}", args.file.display())).collect::<Vec<_>>().join("\n"))?;
+        let answer = answer.map_err(|message| message.lines().map(placed).collect::<Vec<_>>().join("\n"))?;
         serde_json::from_slice(&answer.body).map_err(|error| format!("error: the server's answer is not JSON: {error}"))
     };
     zones.iter().map(send).collect()

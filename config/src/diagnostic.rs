@@ -96,7 +96,7 @@ pub(crate) fn whole_file(file: &Path, message: impl Into<String>, help: impl Int
 }
 
 /// The candidate nearest to `word`, where one is near enough to have been meant.
-pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let reach = (word.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()

@@ -38,7 +38,7 @@ mod sample;
 mod schema;
 mod syntax;
 
-pub use diagnostic::{Diagnostic, Severity};
+pub use diagnostic::{Diagnostic, Severity, did_you_mean};
 pub use effective::Setting;
 pub use file::{File, LARGEST, fingerprint, read};
 pub use load::{Loaded, Refused, load, parse};

@@ -5,6 +5,7 @@ mod commands;
 mod harness;
 mod keys;
 mod listener;
+mod mistakes;
 mod records;
 mod zones;
 

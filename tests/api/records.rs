@@ -66,7 +66,7 @@ fn refusals_are_exact() {
         ("POST", "/v1/zones", &json_type, r#"{"name": "new.test", "networks": ["nowhere"]}"#, 422, "no network `nowhere`"),
         ("POST", "/v1/zones", &json_type, r#"{"preset": "azure"}"#, 422, "no preset `azure`"),
         ("POST", "/v1/zones", &json_type, r#"{}"#, 422, "`name` or a `preset`"),
-        ("POST", "/v1/zones", &json_type, r#"{"nam": "new.test"}"#, 422, "unknown field `nam`"),
+        ("POST", "/v1/zones", &json_type, r#"{"nam": "new.test"}"#, 422, "unknown member `nam`; did you mean `name`?"),
         ("POST", "/v1/zones", &json_type, r#"{"name": "a..b"}"#, 422, "/name"),
         ("POST", "/v1/zones", &json_type, r#"{"name": "new.test@hub"}"#, 422, "stand in `networks`"),
         ("POST", "/v1/zones", &json_type, r#"{"name": "new.test", "on_missing": "never"}"#, 422, "/on_missing"),
@@ -165,7 +165,7 @@ fn a_batch_is_made_whole_or_not_at_all_and_a_dry_run_tells_the_difference() {
     api.send("PATCH", path, Some(&good)).ok(200);
     assert_eq!(server.short("c.contoso.test", A), ["a.contoso.test.", "10.0.0.1"]);
     // A CNAME becomes an address in one step.
-    let swap = json!({"rrsets": [{"name": "c", "type": "CNAME"}, set("c", "A", &["10.0.0.9"])]});
+    let swap = json!({"rrsets": [{"name": "c", "type": "CNAME", "records": []}, set("c", "A", &["10.0.0.9"])]});
     api.send("PATCH", path, Some(&swap)).ok(200);
     assert_eq!(server.short("c.contoso.test", A), ["10.0.0.9"]);
     assert_eq!(server.short("b.contoso.test", TXT), ["one two"]);

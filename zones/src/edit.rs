@@ -147,6 +147,9 @@ pub enum Refusal {
     /// It would break a rule of zones: each with the index of the change at fault.
     #[error("{}", list(.0))]
     Invalid(Vec<Refused>),
+    /// It would take records away that were probably not meant.
+    #[error("{0}")]
+    Loss(String),
     /// Not written to the disk.
     #[error("the journal cannot be written: {0}")]
     Journal(String),

@@ -55,12 +55,29 @@ pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let pointer = pointer(error.path());
         let error = error.into_inner();
         match error.classify() {
-            serde_json::error::Category::Data => Problem::invalid(vec![Fault { pointer, detail: error.to_string() }]),
+            serde_json::error::Category::Data => Problem::invalid(vec![Fault { pointer, detail: reworded(&error.to_string()) }]),
             _ => Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}")),
         }
     })?;
     reader.end().map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}")))?;
     Ok(read)
+}
+
+/// What serde reports, with a suggestion in the place of its list if a member is unknown.
+fn reworded(message: &str) -> String {
+    let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'));
+    let Some((name, rest)) = unknown else { return message.to_owned() };
+    let known: Vec<String> = rest.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    format!("unknown member `{name}`{}", one_of(&name.replace('-', "_"), &known))
+}
+
+/// What to write in the place of an unknown word: the one that was probably meant, or all that are known.
+pub(crate) fn one_of(word: &str, known: &[String]) -> String {
+    match config::did_you_mean(&word.to_lowercase(), known.iter().map(String::as_str)) {
+        Some(meant) => format!("; did you mean `{meant}`?"),
+        None if known.is_empty() => "; none is taken here".into(),
+        None => format!("; known here: `{}`", known.join("`, `")),
+    }
 }
 
 /// A path of serde's as a JSON pointer (RFC 6901).

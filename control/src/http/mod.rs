@@ -26,6 +26,7 @@ mod rate;
 mod tls;
 
 pub use caller::{Caller, Identity, Revoked, Rights};
+pub(crate) use extract::one_of;
 pub use extract::{Body, Path, Query, read, read_json};
 pub use keys::{BadKeys, NewKey, check as check_keys};
 pub use listen::{BindError, Bound, Http, Stopping, bind, check, start};

@@ -79,6 +79,7 @@ impl From<Refusal> for Problem {
             Refusal::ReadOnly { .. } => {
                 Self::of_kind(StatusCode::CONFLICT, "urn:postern:problem:managed-elsewhere", "The zone has another writer", detail)
             }
+            Refusal::Loss(_) => Self::of_kind(StatusCode::CONFLICT, "urn:postern:problem:loss", "The zone would lose its records", detail),
             Refusal::Exists(_) => Self::of_kind(StatusCode::CONFLICT, "urn:postern:problem:exists", "It exists already", detail),
             Refusal::Precondition { .. } => Self::new(StatusCode::PRECONDITION_FAILED, detail),
             Refusal::Unavailable { .. } | Refusal::Busy | Refusal::Stopped => Self::new(StatusCode::SERVICE_UNAVAILABLE, detail),

@@ -53,7 +53,7 @@ impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         let status = match &refusal {
             Refusal::NoZone(name) => return Self::no_zone(name),
-            Refusal::Exists(_) => StatusCode::CONFLICT,
+            Refusal::Exists(_) | Refusal::Loss(_) => StatusCode::CONFLICT,
             Refusal::Ambiguous { .. } | Refusal::ReadOnly { .. } | Refusal::Precondition { .. } | Refusal::Invalid(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }

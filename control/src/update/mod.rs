@@ -149,7 +149,7 @@ impl Told {
             Refusal::Precondition { rcode, .. } => (*rcode, if *rcode == rcode::REFUSED { PROHIBITED } else { OTHER }),
             Refusal::NoZone(_) => (rcode::NOTAUTH, NOT_AUTHORITATIVE),
             Refusal::ReadOnly { .. } | Refusal::Ambiguous { .. } => (rcode::REFUSED, PROHIBITED),
-            Refusal::Invalid(_) | Refusal::Exists(_) => (rcode::REFUSED, OTHER),
+            Refusal::Invalid(_) | Refusal::Exists(_) | Refusal::Loss(_) => (rcode::REFUSED, OTHER),
             Refusal::Busy | Refusal::Stopped | Refusal::Unavailable { .. } => (rcode::SERVFAIL, NOT_READY),
             Refusal::Journal(_) | Refusal::Panicked => (rcode::SERVFAIL, OTHER),
         };

@@ -1,6 +1,6 @@
 //! Records from and to files.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use config::model::Format;
 use serde::Deserialize;
 use utoipa::ToSchema;
+use zones::edit::Refusal;
 use zones::name::{NameBuf, WireName};
 use zones::record::{Position, Problem as Wrong, RecordRef, RecordSink, Severity};
 use zones::snapshot::{Link, Snapshot};
@@ -30,11 +31,17 @@ pub(super) struct How {
     #[serde(default)]
     #[param(inline)]
     mode: Mode,
-    /// What the file is; absent: told from its first bytes.
+    /// What the file is. Absent: JSON of Azure for `application/json`, otherwise told from the first bytes of the file.
     #[serde(default)]
     #[param(inline)]
     format: FileFormat,
-    /// Only say what would happen.
+    /// Accept a file without records. Otherwise an empty body is rejected, and so is `mode=replace` if the file has no record of the zone.
+    #[serde(default)]
+    allow_empty: bool,
+    /// Accept that `mode=replace` removes more than half of the names of a zone that has 20 names or more. Otherwise it is rejected.
+    #[serde(default)]
+    allow_loss: bool,
+    /// Only report what would happen. A change that would be rejected for its losses is a warning.
     #[serde(default)]
     dry_run: bool,
 }
@@ -65,6 +72,9 @@ enum FileFormat {
     Azure,
 }
 
+/// A replacement must not remove more than half of the names of a zone of this size, unless the client allows it.
+const GUARDED_NAMES: usize = 20;
+
 /// Problems that are told of one file.
 const MOST_TOLD: usize = 1_000;
 
@@ -94,24 +104,70 @@ pub(super) async fn import(
     }
     let conditions = Conditions::of(request.headers())?;
     let bytes = read(request, &shared).await?;
+    let is_json = kind == "application/json";
+    if bytes.iter().all(u8::is_ascii_whitespace) && (is_json || !how.allow_empty) {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, empty_body(is_json)));
+    }
     let format = match how.format {
+        FileFormat::Auto if is_json => Format::Azure,
         FileFormat::Auto => Format::Auto,
         FileFormat::Zone => Format::Zone,
         FileFormat::Hosts => Format::Hosts,
         FileFormat::Azure => Format::Azure,
     };
+    let hosted = link.hosted.clone();
     let reading = tokio::task::spawn_blocking(move || File::read(&bytes, format, &state, &link)).await;
     let file = reading.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the file cannot be read"))??;
-    let (notes, pointers) = (file.notes, file.places);
+    let (mut notes, pointers) = (file.notes, file.places);
     let (sets, soa) = (file.sets, file.soa);
+    if how.dry_run {
+        notes.extend(how.rejected_loss(data(&hosted)?, &sets));
+    }
     change::make(control, &caller, &zone, Dry { dry_run: how.dry_run }, pointers, notes, move |zone| {
         conditions.hold("the zone", Some(&zone_etag(zone)))?;
+        if let Some(loss) = how.rejected_loss(zone, &sets).filter(|_| !how.dry_run) {
+            return Err(Refusal::Loss(loss));
+        }
         Ok(match how.mode {
             Mode::Merge => sets,
             Mode::Replace => replace(zone, sets, soa),
         })
     })
     .await
+}
+
+fn empty_body(is_json: bool) -> &'static str {
+    if is_json {
+        "the body is empty, but JSON is expected (`Content-Type: application/json`)"
+    } else {
+        "the body is empty: there is no file in it. `allow_empty=true` accepts an empty file"
+    }
+}
+
+impl How {
+    /// Why the loss of records is rejected. Returns `None` if it is allowed, or if too little is lost.
+    fn rejected_loss(&self, zone: &Zone, sets: &[Change]) -> Option<String> {
+        if self.mode == Mode::Merge {
+            return None;
+        }
+        let name = zone.apex();
+        if sets.is_empty() {
+            let detail = format!(
+                "the file has no record of zone {name}, so that replacing would remove all {} records; `allow_empty=true` accepts it",
+                zone.counts().records
+            );
+            return (!self.allow_empty).then_some(detail);
+        }
+        if self.allow_loss || zone.counts().names < GUARDED_NAMES {
+            return None;
+        }
+        let kept: HashSet<&WireName> = sets.iter().map(|set| &set.owner).collect();
+        let owners: HashSet<WireName> = zone.records().map(|(owner, _)| owner.to_wire_name()).filter(|owner| owner != name).collect();
+        let (names, lost) = (owners.len(), owners.iter().filter(|owner| !kept.contains(owner)).count());
+        (names >= GUARDED_NAMES && lost > names / 2).then(|| {
+            format!("replacing would remove {lost} of the {names} names of zone {name}; `allow_loss=true` accepts a loss of more than half")
+        })
+    }
 }
 
 /// Records of a file, by RRset.
@@ -210,7 +266,7 @@ impl Sink<'_> {
 /// What makes a zone hold the sets of a file and no others, but for its SOA and its own NS where the file has none.
 fn replace(zone: &Zone, mut sets: Vec<Change>, soa: Option<(Box<[u8]>, u32)>) -> Vec<Change> {
     let apex = zone.apex().to_buf();
-    let kept: std::collections::HashSet<(WireName, u16)> = sets.iter().map(|set| (set.owner.clone(), set.rtype)).collect();
+    let kept: HashSet<(WireName, u16)> = sets.iter().map(|set| (set.owner.clone(), set.rtype)).collect();
     for (owner, set) in zone.records() {
         let is_own = owner == apex && matches!(set.rtype, rtype::SOA | rtype::NS);
         if !is_own && !kept.contains(&(owner.to_wire_name(), set.rtype)) {

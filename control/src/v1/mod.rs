@@ -9,6 +9,7 @@
 //! * [`explain`]: why a question has the answer it has
 //! * [`fallbacks`], [`stream`]: what went public, mended and muted; the same as it happens
 //! * [`cache`], [`status`]: what upstreams said, and how the server and its upstreams are
+//! * [`parameters`]: which query parameters an endpoint takes
 //! * [`records`], [`change`]: how records are written in JSON, and what came of a change
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ mod change;
 mod explain;
 mod fallbacks;
 mod files;
+mod parameters;
 mod records;
 mod rrsets;
 mod server;
@@ -41,7 +43,8 @@ mod zones;
         title = "Postern",
         description = "Zones and records of a Postern server.\n\nNames are given absolute, with the final dot. They are taken with it \
                        or without: a name without it that does not lie in the zone is relative to the zone, `@` is the zone itself. \
-                       RDATA is in presentation format (RFC 1035 section 5.1), and names in it are absolute.\n\nA zone is named \
+                       RDATA is in presentation format (RFC 1035 section 5.1), and names in it are absolute.\n\nUnknown query parameters and \
+                       unknown members are rejected. `-` and `_` are the same in the name of a parameter.\n\nA zone is named \
                        `name`, or `name@network` where several have one name. Errors are those of RFC 9457."
     ),
     components(schemas(Fault)),
@@ -63,7 +66,9 @@ impl utoipa::Modify for Keys {
 /// The routes, and the document that describes them.
 pub(crate) fn routes() -> Router<Shared> {
     let (router, document) = described();
-    let router = router.layer(axum::middleware::from_fn(change::unless_known));
+    let known = parameters::KnownParameters::of(&document);
+    let check = axum::middleware::from_fn(move |request, next| parameters::check(known.clone(), request, next));
+    let router = router.layer(axum::middleware::from_fn(change::unless_known)).layer(check);
     let document = Arc::new(document);
     router.route("/v1/openapi.json", axum::routing::get(async move || Json(document.as_ref().clone())))
 }

@@ -48,6 +48,7 @@ pub(super) struct RrSets {
 
 /// What an RRset is to be.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct NewSet {
     /// TTL, seconds. Absent: the one that the RRset has, else 10.
     #[schema(maximum = 2_147_483_647)]
@@ -73,6 +74,7 @@ pub(super) struct Patch {
 
 /// RRsets that are to be different, all of them or none.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Batch {
     /// Each as it is to be.
     rrsets: Vec<BatchSet>,
@@ -80,6 +82,7 @@ pub(super) struct Batch {
 
 /// An RRset as it is to be.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct BatchSet {
     /// Owner.
     name: String,
@@ -89,8 +92,7 @@ struct BatchSet {
     /// TTL, seconds. Absent: the one that the RRset has, else 10.
     #[schema(maximum = 2_147_483_647)]
     ttl: Option<u32>,
-    /// RDATA of each record; none: the RRset goes.
-    #[serde(default)]
+    /// RDATA of each record. An empty list removes the RRset.
     records: Vec<String>,
 }
 

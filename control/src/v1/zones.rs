@@ -94,6 +94,7 @@ pub(super) struct NewZone {
 
 /// An RRset of a new zone.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct NewSet {
     /// Owner.
     name: String,

@@ -1,0 +1,152 @@
+//! Requests and commands that are not meant as they are written: nothing is changed, and the answer offers the right spelling.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use hickory_proto::rr::RecordType::A;
+use serde_json::json;
+
+use crate::harness::{Server, postern};
+use crate::{rrset, server};
+
+const IMPORT: &str = "/v1/zones/contoso.test/import";
+const WWW: &str = "/v1/zones/contoso.test/rrsets/www/A";
+
+#[test]
+fn unknown_parameters_and_members_are_rejected_with_the_right_spelling() {
+    let server = server("listen = '127.0.0.1:0'");
+    let mut api = server.api(None);
+    let json_type = [("Content-Type", "application/json")];
+    let text = [("Content-Type", "text/plain")];
+    let good = r#"{"records": ["10.0.0.1"]}"#;
+    for (method, path, headers, body, status, words) in [
+        ("PUT", format!("{WWW}?dryrun=true"), &json_type, good, 400, "unknown parameter; did you mean `dry_run`?"),
+        ("PUT", format!("{WWW}?force=true"), &json_type, good, 400, "known here: `dry_run`"),
+        ("PUT", format!("{WWW}?dry_run=yes"), &json_type, good, 400, "dry_run"),
+        ("PUT", format!("{WWW}?dry_run=false&dry%2Drun=true"), &json_type, good, 400, "duplicate field"),
+        ("POST", format!("{IMPORT}?replace=true"), &text, "www A 10.0.0.1\n", 400, "known here: `mode`"),
+        ("DELETE", "/v1/zones/contoso.test?dry_run=true".into(), &json_type, "", 400, "none is taken here"),
+        ("POST", "/v1/reload?x".into(), &json_type, "", 400, "none is taken here"),
+        ("GET", "/v1/fallbacks?Limit=1".into(), &json_type, "", 400, "did you mean `limit`?"),
+        ("GET", "/v1/zones/contoso.test/rrsets?rtype=A".into(), &json_type, "", 400, "did you mean `type`?"),
+        ("PUT", WWW.into(), &json_type, r#"{"records": ["10.0.0.1"], "tll": 5}"#, 422, "unknown member `tll`; did you mean `ttl`?"),
+        ("PATCH", WWW.into(), &json_type, r#"{"removed": ["10.0.0.1"]}"#, 422, "did you mean `remove`?"),
+        (
+            "PATCH",
+            "/v1/zones/contoso.test/rrsets".into(),
+            &json_type,
+            r#"{"rrsets": [{"name": "www", "type": "A", "record": []}]}"#,
+            422,
+            "did you mean `records`?",
+        ),
+        // An RRset whose records are left out is not one that is to go.
+        (
+            "PATCH",
+            "/v1/zones/contoso.test/rrsets".into(),
+            &json_type,
+            r#"{"rrsets": [{"name": "www", "type": "A", "ttl": 5}]}"#,
+            422,
+            "missing field `records`",
+        ),
+        ("POST", "/v1/zones".into(), &json_type, r#"{"name": "new.test", "rrsets": [{"nam": "a"}]}"#, 422, "/rrsets/0"),
+        ("POST", "/v1/fallbacks/muted".into(), &json_type, r#"{"nmae": "a.test"}"#, 422, "did you mean `name`?"),
+    ] {
+        let reply = api.raw(method, &path, headers, body).unwrap();
+        assert_eq!(reply.status, status, "{method} {path} {body}: {reply:?}");
+        assert!(reply.body.contains(words), "{method} {path} {body}: {reply:?}");
+        assert_eq!(reply.header("content-type"), "application/problem+json", "{method} {path}");
+    }
+    assert_eq!(api.get("/v1/zones/contoso.test").ok(200)["records"], 1, "nothing was changed");
+    for spelling in ["dry-run", "dry_run", "dry%2Drun"] {
+        let dry = api.send("PUT", &format!("{WWW}?{spelling}=true"), Some(&rrset(&["10.0.0.1"]))).ok(200);
+        assert_eq!(dry["dry_run"], true, "{spelling}");
+    }
+    assert_eq!(server.short("www.contoso.test", A), ["NXDOMAIN"]);
+}
+
+#[test]
+fn an_import_without_records_takes_nothing_away_unless_it_is_allowed() {
+    let server = server("listen = '127.0.0.1:0'");
+    let mut api = server.api(None);
+    api.send("PUT", WWW, Some(&rrset(&["10.0.0.1"]))).ok(200);
+    let foreign = r#"[{"customDnsConfigs": [{"fqdn": "www.fabrikam.test", "ipAddresses": ["10.0.0.2"]}]}]"#;
+    for (query, kind, body, status, words) in [
+        ("?mode=replace", "application/json", "", 400, "JSON is expected"),
+        ("?mode=replace&allow_empty=true", "application/json", " \n", 400, "JSON is expected"),
+        ("", "application/json", "", 400, "JSON is expected"),
+        ("", "text/plain", "", 400, "`allow_empty=true`"),
+        ("?mode=replace", "text/plain", "\n", 400, "`allow_empty=true`"),
+        ("?mode=replace", "", "", 400, "`allow_empty=true`"),
+        ("?mode=replace", "text/plain", "; nothing\n$TTL 60\n", 409, "would remove all 2 records; `allow_empty=true` accepts it"),
+        ("?mode=replace", "application/json", "[]", 409, "`allow_empty=true`"),
+        ("?mode=replace", "application/json", "{\"value\":[]}", 409, "`allow_empty=true`"),
+        ("?mode=replace", "application/json", foreign, 409, "`allow_empty=true`"),
+        ("?mode=replace", "application/json", "www A 10.0.0.2", 422, "1:1"),
+    ] {
+        let reply = api.raw("POST", &format!("{IMPORT}{query}"), &[("Content-Type", kind)], body).unwrap();
+        assert_eq!(reply.status, status, "{query} {kind} {body:?}: {reply:?}");
+        assert!(reply.body.contains(words), "{query} {kind} {body:?}: {reply:?}");
+        assert_eq!(server.short("www.contoso.test", A), ["10.0.0.1"], "{query} {kind} {body:?}");
+    }
+    let json_type = [("Content-Type", "application/json")];
+    let dry = api.raw("POST", &format!("{IMPORT}?mode=replace&dry_run=true"), &json_type, "[]").unwrap().ok(200);
+    assert_eq!((&dry["removed"], dry["warnings"][0].as_str().unwrap().contains("`allow_empty=true`")), (&json!(1), true), "{dry}");
+    let emptied = api.raw("POST", &format!("{IMPORT}?mode=replace&allow-empty=true"), &json_type, "[]").unwrap().ok(200);
+    assert_eq!(emptied["removed"], 1);
+    assert_eq!(server.short("www.contoso.test", A), ["NXDOMAIN"]);
+}
+
+#[test]
+fn a_replacement_that_loses_most_names_needs_leave() {
+    let server = server("listen = '127.0.0.1:0'");
+    let mut api = server.api(None);
+    let text = [("Content-Type", "text/plain")];
+    let file = |names: u32| (0..names).map(|number| format!("n{number} 10 IN A 10.0.0.{number}\n")).collect::<String>();
+    let mut import = |query: &str, names: u32| api.raw("POST", &format!("{IMPORT}?mode=replace{query}"), &text, &file(names)).unwrap();
+    import("", 19).ok(200);
+    import("", 1).ok(200); // too small to be guarded
+    import("", 20).ok(200);
+    let reply = import("", 9);
+    assert_eq!(reply.status, 409, "{reply:?}");
+    assert!(reply.body.contains("would remove 11 of the 20 names") && reply.body.contains("`allow_loss=true`"), "{reply:?}");
+    assert_eq!(server.short("n19.contoso.test", A), ["10.0.0.19"]);
+    let dry = import("&dry_run=true", 9).ok(200);
+    assert!(dry["warnings"][0].as_str().unwrap().contains("`allow_loss=true`"), "{dry}");
+    import("", 10).ok(200); // half of them
+    import("", 20).ok(200);
+    import("&allow_loss=true", 9).ok(200);
+    assert_eq!(server.short("n19.contoso.test", A), ["NXDOMAIN"]);
+}
+
+/// Runs `postern records import` with what it reads on standard input.
+fn import(server: &Server, arguments: &[&str], input: &str) -> (bool, String) {
+    let socket = server.file("state/postern.sock").display().to_string();
+    let mut command = postern(&[&["records", "import", "--socket", &socket], arguments].concat());
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn the_command_does_not_replace_a_zone_with_the_output_of_a_command_that_failed() {
+    let server = server("listen = '127.0.0.1:0'");
+    let mut api = server.api(None);
+    api.send("PUT", WWW, Some(&rrset(&["10.0.0.1"]))).ok(200);
+    for (arguments, input, words) in [
+        (&["--replace", "-", "contoso.test"][..], "", "standard input: error: the file is empty"),
+        (&["-", "contoso.test"], "\n", "--allow-empty"),
+        (&["--replace", "-", "contoso.test"], "[]", "--allow-empty accepts it"),
+        (&["--replace", "--allow-empty", "-", "contoso.test"], "{", "standard input:1:"),
+    ] {
+        let (good, said) = import(&server, arguments, input);
+        assert!(!good && said.contains(words), "{arguments:?}: {said}");
+        assert_eq!(server.short("www.contoso.test", A), ["10.0.0.1"], "{arguments:?}: {said}");
+    }
+    let (good, said) = import(&server, &["--replace", "--dry-run", "-", "contoso.test"], "[]");
+    assert!(good && said.contains("warning: contoso.test.: ") && said.contains("--allow-empty accepts it"), "{said}");
+    let (good, said) = import(&server, &["--replace", "--allow-empty", "-", "contoso.test"], "");
+    assert!(good && said.contains("1 removed"), "{said}");
+    assert_eq!(server.short("www.contoso.test", A), ["NXDOMAIN"]);
+}
