@@ -27,15 +27,35 @@ pub enum Hop<'s> {
     Derived(Box<NameBuf>),
 }
 
-impl Hop<'_> {
-    /// The name this alias leads to, lowered.
+impl<'s> Hop<'s> {
+    /// The name this alias leads to, in lower case.
     pub fn target(&self) -> NameBuf {
+        match self {
+            Self::Dname(_, _, target) | Self::Derived(target) => (**target).clone(),
+            // Zones and cache hold only names that were read once already.
+            _ => NameBuf::read(self.target_wire()).unwrap_or(NameBuf::root()),
+        }
+    }
+
+    /// Returns true if this alias leads to `name`.
+    #[inline]
+    pub fn leads_to(&self, name: &NameBuf) -> bool {
+        self.target_wire().eq_ignore_ascii_case(name.as_wire()) // octets of length are below the letters
+    }
+
+    /// The DNAME RRset that this alias was made from.
+    pub fn dname(&self) -> Option<RrSet<'s>> {
+        if let Self::Dname(set, ..) = self { Some(*set) } else { None }
+    }
+
+    /// The target in wire form, its case kept.
+    #[inline]
+    fn target_wire(&self) -> &[u8] {
         let wire = match self {
             Self::Upstream(entry) => entry.alias(),
             Self::Private(set) => set.rdata().next(),
-            Self::Dname(_, _, target) | Self::Derived(target) => return (**target).clone(),
+            Self::Dname(_, _, target) | Self::Derived(target) => Some(target.as_wire()),
         };
-        // Zones and cache hold only names that were read once already.
-        wire.and_then(|wire| NameBuf::read(wire).ok()).unwrap_or(NameBuf::root())
+        wire.unwrap_or_default()
     }
 }

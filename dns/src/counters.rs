@@ -253,7 +253,8 @@ impl Source {
         }
         let is_ours = |hop: &Hop| matches!(hop, Hop::Private(_) | Hop::Dname(..));
         let ends_at_home = match &answer.end {
-            End::Private(..) | End::PrivateNoData(_) | End::PrivateNxDomain(_) | End::Referral(..) => true,
+            End::Private(..) | End::PrivateNoData(_) | End::PrivateNxDomain(_) => true,
+            End::PrivateUndecided(_) | End::TooLong(..) | End::Referral(..) => true,
             End::Upstream(_) => false,
             End::Aliases => answer.chain.last().is_some_and(is_ours),
             End::MinimalAny => return Self::Server,

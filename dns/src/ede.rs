@@ -85,5 +85,7 @@ pub const DERIVED: ExtendedError = ExtendedError { code: 3, text: "upstreams do 
 pub const FELL_BACK: ExtendedError = ExtendedError { code: 0, text: "no private record: public answer" };
 /// The zone's policy for a name it lacks is NXDOMAIN.
 pub const MISSING: ExtendedError = ExtendedError { code: 0, text: "no private record for this name" };
+/// RFC 6672 section 2.2: the RCODE is YXDOMAIN.
+pub const TOO_LONG: ExtendedError = ExtendedError { code: 0, text: "the DNAME makes the name longer than 255 octets" };
 /// A handler of other messages has no room for one more.
 pub const HANDLER_BUSY: ExtendedError = ExtendedError { code: 14, text: "too many messages wait; try again" };

@@ -14,12 +14,14 @@ use zones::snapshot::ZoneState;
 use crate::cache::{Age, Key, What};
 use crate::chain::Hop;
 use crate::clock::Now;
+use crate::ede;
 use crate::fallback::Event;
 use crate::query::{self, Answer, End, Heard, Patience, Step};
 use crate::respond::respond;
 use crate::state::{State, View};
 use crate::upstream;
 use crate::wire::question::{Question, understand};
+use crate::wire::rtype;
 
 /// Everything about one question. Names are lower case and have no final dot.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -257,19 +259,22 @@ fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Q
         Some(Hop::Dname(..)) => ("zone", "DNAME of the private zone".into()),
         Some(Hop::Upstream(entry)) => ("upstream", format!("alias that {} gave", entry.upstream)),
         Some(Hop::Derived(_)) => ("zone-table", "no upstream answers: the zone table knows the private name".into()),
-        None => ended(&answer.end),
+        None => ended(&answer.end, question),
     };
     let leads_to = hop.map(|hop| hop.target().without_dot());
     Stop { name: name.without_dot(), zone, route, cache, decided_by, said, leads_to }
 }
 
-fn ended(end: &End<'_>) -> (&'static str, String) {
+fn ended(end: &End<'_>, question: &Question) -> (&'static str, String) {
     match end {
         End::Private(set, _) => ("zone", format!("{} records of the private zone", set.count)),
         End::PrivateNoData(_) => ("zone", "the name is private and lacks this type".into()),
         End::PrivateNxDomain(_) => ("zone", "the private zone lacks the name, and nobody else is asked".into()),
+        End::PrivateUndecided(_) => ("zone", "the private zone lacks the name; only other types of it are asked for publicly".into()),
+        End::TooLong(..) => ("zone", ede::TOO_LONG.text.into()),
         End::Referral(..) => ("zone", "a zone cut of the private zone".into()),
         End::Upstream(entry) => ("upstream", format!("answer of {}", entry.upstream)),
+        End::Aliases if matches!(question.rtype, rtype::CNAME | rtype::ANY) => ("zone", "the alias that was asked for leads here".into()),
         End::Aliases => ("nobody", "where the aliases lead this client has no recursion".into()),
         End::MinimalAny => ("nobody", "ANY for a name that is not ours".into()),
         End::Failed(failure) => ("nobody", failure.outcome().1.text.into()),

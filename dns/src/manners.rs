@@ -29,8 +29,10 @@ pub fn is_unusual(question: &Question) -> bool {
 /// `packet`: the message in front, room behind.
 #[cold]
 pub fn decline(declined: &Declined, settings: &Settings, packet: &mut [u8]) -> usize {
-    // ID, opcode, RD and CD are the client's (RFC 1035 section 4.1.1, RFC 4035 section 3.2.2); the rest starts anew.
-    let kept = u16::from_be_bytes([packet[2], packet[3]]) & (flag::OPCODE | flag::RD | flag::CD);
+    // ID, opcode, RD and CD are the client's (RFC 1035 section 4.1.1, RFC 4035 section 3.2.2); the rest starts anew. What RD and CD
+    // mean with an unknown opcode is unknown, so they are clear then.
+    let bits = if declined.rcode == rcode::NOTIMP { flag::OPCODE } else { flag::OPCODE | flag::RD | flag::CD };
+    let kept = u16::from_be_bytes([packet[2], packet[3]]) & bits;
     let errors = [declined.error];
     let opt = declined.edns.map(|edns| Opt {
         udp_size: settings.udp_size,
@@ -76,7 +78,10 @@ fn refuse(question: &Question, view: &View, packet: &mut [u8], limit: usize, rco
 
 fn flags(question: &Question, view: &View) -> u16 {
     let bit = |set, bit| if set { bit } else { 0 };
-    flag::QR | bit(question.recursion_desired, flag::RD) | bit(view.recursion, flag::RA) | bit(question.checking_disabled, flag::CD)
+    flag::QR
+        | bit(question.recursion_desired, flag::RD)
+        | bit(view.recursion, flag::RA)
+        | bit(question.checking_disabled && view.recursion, flag::CD)
 }
 
 /// `version.bind`, `id.server` and their like: what the configuration names, else REFUSED (RFC 4892 section 2.1 asks for a way to say no).

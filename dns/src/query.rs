@@ -68,13 +68,17 @@ pub enum End<'s> {
     Private(RrSet<'s>, &'s Zone),
     /// A private zone has the name but not the type.
     PrivateNoData(&'s Zone),
-    /// A private zone lacks the name, and nobody else is asked.
+    /// A private zone lacks the name, and no upstream is asked.
     PrivateNxDomain(&'s Zone),
+    /// A private zone lacks the name, but an address of it may be found publicly. NODATA, because NXDOMAIN would deny every type.
+    PrivateUndecided(&'s Zone),
+    /// A DNAME, and the label at which its owner starts, whose substitution is longer than a name may be: YXDOMAIN.
+    TooLong(RrSet<'s>, usize),
     /// A zone cut of a private zone, and the label of the name at which it starts.
     Referral(RrSet<'s>, usize, &'s Zone),
     /// What an upstream said: an RRset or a denial.
     Upstream(Arc<Entry>),
-    /// The aliases alone: where they lead, this client has no recursion.
+    /// The aliases alone: the question was for the alias, or the client has no recursion where they lead.
     Aliases,
     /// ANY, answered with HINFO (RFC 8482 section 4.2).
     MinimalAny,
@@ -137,11 +141,10 @@ pub fn walk_into<'s>(answer: &mut Answer<'s>, question: &Question, view: &View<'
             Next::End(end) => answer.end = end,
             Next::Ask(route) => return Some(Ask::new(route, &answer.name, question)),
             Next::Follow(_) if answer.chain.is_full() => answer.end = End::Failed(Failure::Loop),
-            Next::Follow(hop) => {
-                answer.name = hop.target();
-                answer.chain.push(hop);
-                continue;
-            }
+            Next::Follow(hop) => match answer.follow(hop, question) {
+                None => continue,
+                Some(end) => answer.end = end,
+            },
             Next::Public => answer.end = End::Failed(Failure::NoRoute),
         }
         return None;
@@ -194,8 +197,7 @@ fn ask_zone<'s>(question: &Question, view: &View<'s>, hosted: &'s Arc<Hosted>, a
         Lookup::Alias { set, .. } => Next::Follow(Hop::Private(set)),
         Lookup::Redirect { set, owner } => match redirected(&answer.name, owner, &set) {
             Some(target) => Next::Follow(Hop::Dname(set, answer.name.start(owner), Box::new(target))),
-            // The new name would be too long: YXDOMAIN (RFC 6672 section 2.2); SERVFAIL says as much to a stub.
-            None => Next::End(End::Failed(Failure::Loop)),
+            None => Next::End(End::TooLong(set, owner)),
         },
         Lookup::Referral { set, owner } => Next::End(End::Referral(set, owner, zone)),
         // Never the public data for a type we lack (S3).
@@ -204,6 +206,11 @@ fn ask_zone<'s>(question: &Question, view: &View<'s>, hosted: &'s Arc<Hosted>, a
             None => Next::End(End::PrivateNoData(zone)),
         },
         Lookup::Missing if !may_fall_back(question, view) => Next::End(End::PrivateNxDomain(zone)),
+        Lookup::Missing if never_falls_back(question.rtype) => match hosted.on_missing {
+            // Resolvers behind this server apply NXDOMAIN to every type of the name (RFC 2308 section 5, RFC 8020).
+            OnMissing::Public | OnMissing::Servfail => Next::End(End::PrivateUndecided(zone)),
+            OnMissing::Nxdomain => Next::End(End::PrivateNxDomain(zone)),
+        },
         Lookup::Missing => {
             answer.miss(Some(hosted), Reason::NoRecord);
             match hosted.on_missing {
@@ -288,13 +295,14 @@ pub(crate) fn cached(view: &View, key: Key) -> Option<(Arc<Entry>, Age)> {
     }
 }
 
-/// S4: what a hosted zone lacks is asked for elsewhere only for ordinary recursive questions. Record managers read back through the
-/// others, and must see our data alone.
+/// S4: only an ordinary recursive question may be answered with public data for a name that a hosted zone lacks.
 fn may_fall_back(question: &Question, view: &View) -> bool {
-    question.recursion_desired
-        && view.recursion
-        && !question.signed
-        && !matches!(question.rtype, rtype::SOA | rtype::NS | rtype::DS | rtype::ANY | rtype::AXFR | rtype::IXFR)
+    question.recursion_desired && view.recursion && !question.signed
+}
+
+/// S4: record managers read hosted data back with these types, so they never see public data.
+fn never_falls_back(rtype: u16) -> bool {
+    matches!(rtype, rtype::SOA | rtype::NS | rtype::DS | rtype::ANY | rtype::AXFR | rtype::IXFR)
 }
 
 /// S6: an alias into a private zone of this network outlives every bound on staleness, because what it leads to is ours and is fresh.
@@ -334,7 +342,7 @@ impl Answer<'_> {
     pub fn is_ours_alone(&self) -> bool {
         self.chain.iter().all(|hop| matches!(hop, Hop::Private(_) | Hop::Dname(..)))
             && match self.end {
-                End::Private(..) | End::PrivateNoData(_) | End::PrivateNxDomain(_) => true,
+                End::Private(..) | End::PrivateNoData(_) | End::PrivateNxDomain(_) | End::PrivateUndecided(_) | End::TooLong(..) => true,
                 End::Aliases | End::Referral(..) => !self.chain.is_empty(),
                 _ => false,
             }
@@ -368,6 +376,19 @@ impl<'s> Answer<'s> {
         self.name.clone_from(name);
         self.missed = None;
         self.stale = false;
+    }
+
+    /// Follows an alias to its target. Returns the end of the answer if the alias leads nowhere.
+    fn follow(&mut self, hop: Hop<'s>, question: &Question) -> Option<End<'s>> {
+        self.name = hop.target();
+        let passed = self.name == question.name || self.chain.iter().any(|earlier| earlier.leads_to(&self.name));
+        self.chain.push(hop);
+        match question.rtype {
+            _ if passed => Some(End::Failed(Failure::Loop)),
+            // An alias that was asked for is the answer (RFC 1034 section 4.3.2 step 3a). A CNAME made from a DNAME comes here.
+            rtype::CNAME | rtype::ANY => Some(End::Aliases),
+            _ => None,
+        }
     }
 
     fn miss(&mut self, zone: Option<&'s Arc<Hosted>>, reason: Reason) {

@@ -26,16 +26,18 @@ pub fn respond(question: &Question, answer: &Answer, view: &View, packet: &mut [
     let mut reply = Reply::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
     let mut owner = HEADER;
     let mut authentic = true;
-    for hop in &answer.chain {
-        owner = write_hop(&mut reply, hop, owner, view, &mut authentic);
+    for (index, hop) in answer.chain.iter().enumerate() {
+        let dname = hop.dname().filter(|set| !has_dname(&answer.chain[..index], set));
+        owner = write_hop(&mut reply, hop, dname, owner, view, &mut authentic);
     }
     match &answer.end {
+        End::Private(set, _) if has_dname(&answer.chain, set) => authentic = false,
         End::Private(set, _) => {
             authentic = false;
             reply.records(Section::Answer, set.wire, set.count, owner, Ttl::Keep);
             add_addresses(&mut reply, set, &answer.name, view);
         }
-        End::PrivateNoData(zone) | End::PrivateNxDomain(zone) => {
+        End::PrivateNoData(zone) | End::PrivateNxDomain(zone) | End::PrivateUndecided(zone) => {
             authentic = false;
             let soa = zone.negative_soa();
             // The apex is a suffix of the name that ends the chain, wherever that name stands.
@@ -57,14 +59,25 @@ pub fn respond(question: &Question, answer: &Answer, view: &View, packet: &mut [
             authentic = false;
             reply.record(Section::Answer, owner, rtype::HINFO, 3600, b"\x07RFC8482\x00");
         }
-        End::Aliases | End::Failed(_) => authentic = false,
+        End::TooLong(set, label) => {
+            authentic = false;
+            if !has_dname(&answer.chain, set) {
+                reply.records(Section::Answer, set.wire, set.count, owner + answer.name.start(*label), Ttl::Keep);
+            }
+        }
+        End::Aliases => authentic = false,
+        End::Failed(_) => {
+            authentic = false;
+            reply.drop_overflow(); // TC would make the client come again over TCP, to receive the same RCODE
+        }
     }
     let mut flags = flag::QR;
     for (set, bit) in [
         (answer.is_ours_alone(), flag::AA),
         (question.recursion_desired, flag::RD),
         (view.recursion, flag::RA),
-        (question.checking_disabled, flag::CD),
+        // An authoritative server clears it, a recursive one copies it (RFC 4035 sections 3.1.6 and 3.2.2).
+        (question.checking_disabled && view.recursion, flag::CD),
         // AD only where the client can make something of it (RFC 6840 section 5.7), and never over private data (S2).
         (authentic && (question.authentic_data || question.dnssec_ok()), flag::AD),
     ] {
@@ -85,6 +98,10 @@ fn outcome(answer: &Answer, errors: &mut ArrayVec<ExtendedError, 2>) -> u16 {
         End::PrivateNxDomain(_) => {
             errors.push(ede::MISSING);
             rcode::NXDOMAIN
+        }
+        End::TooLong(..) => {
+            errors.push(ede::TOO_LONG);
+            rcode::YXDOMAIN
         }
         End::Upstream(entry) if entry.what == What::NxDomain => rcode::NXDOMAIN,
         _ => rcode::NOERROR,
@@ -111,8 +128,15 @@ pub fn refuse(question: &Question, failure: Failure, view: &View, packet: &mut [
     respond(question, &answer, view, packet, limit)
 }
 
-/// Writes one alias; gives the offset of the name it leads to.
-fn write_hop(reply: &mut Reply, hop: &Hop, owner: usize, view: &View, authentic: &mut bool) -> usize {
+/// Returns true if one of these aliases was made from this DNAME: a record stands in an answer once (RFC 2181 section 5).
+#[inline]
+fn has_dname(hops: &[Hop], set: &RrSet) -> bool {
+    // Both are of one snapshot, so that the same RRset is the same place in memory.
+    hops.iter().filter_map(Hop::dname).any(|written| std::ptr::eq(written.wire, set.wire))
+}
+
+/// Writes one alias, after `dname` if it was made from one that is not yet written. Returns the offset of the name it leads to.
+fn write_hop(reply: &mut Reply, hop: &Hop, dname: Option<RrSet>, owner: usize, view: &View, authentic: &mut bool) -> usize {
     let start = reply.position();
     let stale_ttl = view.state.settings.cache.stale_ttl;
     match hop {
@@ -128,8 +152,10 @@ fn write_hop(reply: &mut Reply, hop: &Hop, owner: usize, view: &View, authentic:
         }
         Hop::Dname(set, above, target) => {
             *authentic = false;
-            // The DNAME's owner is a suffix of the name that it redirects.
-            reply.records(Section::Answer, set.wire, set.count, owner + above, Ttl::Keep);
+            if let Some(dname) = dname {
+                // The DNAME's owner is a suffix of the name that it redirects.
+                reply.records(Section::Answer, dname.wire, dname.count, owner + above, Ttl::Keep);
+            }
             reply.record(Section::Answer, owner, rtype::CNAME, set.ttl, target.as_wire())
         }
         Hop::Derived(target) => {

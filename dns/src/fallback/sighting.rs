@@ -181,6 +181,7 @@ fn outcome(answer: &Answer) -> Option<(Action, u16)> {
         End::Failed(Failure::NotAuthoritative | Failure::NoRecursion | Failure::Denied | Failure::Busy) => None,
         End::Failed(failure) => Some((Action::Servfail, failure.outcome().0)),
         End::Private(..) | End::PrivateNoData(_) | End::PrivateNxDomain(_) | End::Referral(..) | End::Aliases | End::MinimalAny => None,
+        End::PrivateUndecided(_) | End::TooLong(..) => None,
     }
 }
 

@@ -125,7 +125,7 @@ const NAME: &[u8] = b"\x03www\x07contoso\x04test\0";
 fn a_message_that_is_no_question_is_declined_with_a_reason() {
     let state = named();
     for (what, packet, want) in [
-        ("UPDATE", message(5 << 11 | RD, [1, 0, 0, 1], &[WWW, OPT]), "NOTIMP rd; opt 21 opcode not supported"),
+        ("UPDATE", message(5 << 11 | RD, [1, 0, 0, 1], &[WWW, OPT]), "NOTIMP; opt 21 opcode not supported"),
         ("opcode 15, header alone", message(15 << 11, [0; 4], &[]), "NOTIMP no question"),
         ("no question", message(RD, [0; 4], &[]), "FORMERR rd no question"),
         ("two questions", message(0, [2, 0, 0, 1], &[WWW, WWW, OPT]), "FORMERR no question; opt 0 not exactly one question"),

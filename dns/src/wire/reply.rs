@@ -147,6 +147,13 @@ impl<'b> Reply<'b> {
         self.additionals += count;
     }
 
+    /// If something did not fit, drops all records and forgets it: the answer is then not truncated.
+    pub fn drop_overflow(&mut self) {
+        if self.overflowed {
+            (self.len, self.answers, self.authorities, self.additionals, self.overflowed) = (self.end, 0, 0, 0, false);
+        }
+    }
+
     /// Writes header and OPT; gives the length of the answer. What did not fit leaves header, question and OPT with TC (S8).
     ///
     /// `flags` are QR … CD without RCODE; the client's RD and CD bits are the caller's to keep.
