@@ -17,3 +17,21 @@ def free_port():
                 return port
             except OSError:
                 continue
+
+
+def free_block(count):
+    """The first of COUNT neighboring ports of 127.0.0.1 that are free for UDP and TCP, below those that the kernel gives away."""
+    while True:
+        first = random.randrange(10_000, max(TAKEN_FROM, 20_000) - count)
+        held = []
+        try:
+            for port in range(first, first + count):
+                for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                    held.append(socket.socket(socket.AF_INET, kind))
+                    held[-1].bind(("127.0.0.1", port))
+            return first
+        except OSError:
+            continue
+        finally:
+            for one in held:
+                one.close()
