@@ -232,6 +232,78 @@ fn a_forged_answer_that_comes_first_is_ignored_and_counted() {
     }
 }
 
+/// An upstream on a socket of this test; it is handed each question and its sender.
+fn scripted(mut upstream: impl FnMut(&UdpSocket, &[u8], SocketAddr) + Send + 'static) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1500];
+        while let Ok((length, from)) = sockets::receive(&socket, &mut buffer) {
+            upstream(&socket, &buffer[..length], from);
+        }
+    });
+    address
+}
+
+/// The right answer to a question: one address.
+fn right_answer(question: &[u8]) -> Vec<u8> {
+    let mut message = question.to_vec();
+    message.truncate(message.len() - 11); // without OPT
+    message[2] |= 0x80;
+    message[4..12].copy_from_slice(&[0, 1, 0, 1, 0, 0, 0, 0]);
+    message.extend_from_slice(b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc6\x33\x64\x01");
+    message
+}
+
+#[test]
+fn a_datagram_that_is_no_response_does_not_end_the_wait_for_the_answer() {
+    let upstream = scripted(|socket, question, from| {
+        let right = right_answer(question);
+        for flags in [0x01, 0x29, 0xa9] {
+            let mut other = right.clone(); // a query, a query of another opcode, a response of another opcode
+            other[2] = flags;
+            socket.send_to(&other, from).unwrap();
+        }
+        socket.send_to(&right, from).unwrap();
+    });
+    let server = Server::start(&[(upstream, Transport::Udp)], LONG);
+    assert!(is_right(&server.ask(WWW)));
+    assert!(server.status(upstream).stray >= 3);
+}
+
+#[test]
+fn wrong_ids_for_a_question_move_it_to_tcp_where_nobody_can_guess() {
+    let guessed = Arc::new(AtomicBool::new(false));
+    let upstream = scripted({
+        let guessed = guessed.clone();
+        move |socket, question, from| {
+            let right = right_answer(question);
+            for guess in 1..=100 {
+                let mut wrong = right.clone();
+                wrong[..2].copy_from_slice(&u16::from_be_bytes([right[0], right[1]]).wrapping_add(guess).to_be_bytes());
+                socket.send_to(&wrong, from).unwrap();
+            }
+            guessed.store(true, Ordering::Release);
+        }
+    });
+    let listener = std::net::TcpListener::bind(upstream).unwrap();
+    let server = Server::start(&[(upstream, Transport::Udp)], LONG);
+    let over_tcp = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut length = [0; 2];
+        connection.read_exact(&mut length).unwrap();
+        let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
+        connection.read_exact(&mut question).unwrap();
+        let answer = right_answer(&question);
+        connection.write_all(&[&(answer.len() as u16).to_be_bytes()[..], &answer].concat()).unwrap();
+        connection
+    });
+    assert!(is_right(&server.ask(WWW)));
+    assert!(guessed.load(Ordering::Acquire));
+    over_tcp.join().unwrap();
+}
+
 #[test]
 fn a_server_that_does_not_keep_the_letter_case_and_one_that_answers_twice_are_understood() {
     for fault in [Fault::everything().forge(Forgery::Case), Fault::everything().duplicate(1.0)] {

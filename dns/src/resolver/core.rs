@@ -30,8 +30,9 @@ use crate::respond::respond;
 use crate::state::{State, View};
 use crate::upstream::{AttemptId, Fault, Meter, UpstreamId};
 
-/// Upstream exchanges one question may take: 16 hops, each asked once, and some for routes that change meanwhile.
-pub const MAX_EXCHANGES: u8 = 20;
+/// Upstream exchanges one question may take. An upstream that hands out one alias at a time gets no more of them, as with other resolvers
+/// (BIND and Unbound stop at 11); the 16 hops of a chain usually come in one or two answers.
+pub const MAX_EXCHANGES: u8 = 12;
 
 /// What the core has done outside.
 pub trait Outside {

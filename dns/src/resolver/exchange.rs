@@ -6,7 +6,8 @@
 //!   silent are tried again, up to four rounds or the deadline;
 //! * SERVFAIL, REFUSED, another error or nonsense: the next one, and this one not again;
 //! * FORMERR or NOTIMP to a question with EDNS: the same one without;
-//! * truncated: the same one over TCP;
+//! * truncated, or responses with wrong IDs: the same one over TCP;
+//! * an ICMP error: the same one once more from another port, because strangers can forge the first;
 //! * at its limit in flight or a second: the next one; if all are, the exchange waits for room ([`queues`](super::queues)).
 //!
 //! When all failed, that is remembered (RFC 9520) and whoever waits is answered from stale data or not at all.
@@ -68,6 +69,8 @@ pub(super) struct Exchange {
     /// Members of the route tried in this round, and those that are not tried again.
     pub(super) tried: u64,
     pub(super) refused: u64,
+    /// Members from which one ICMP error came: the next one counts.
+    unreachable: u64,
     round: u8,
     pub(super) failure: Option<Failure>,
     /// An upstream was asked: a failure is one of the name.
@@ -195,6 +198,7 @@ impl Core {
             deadline: now.plus(state.settings.deadline),
             tried: 0,
             refused: 0,
+            unreachable: 0,
             round: 1,
             failure: None,
             asked: None,
@@ -368,8 +372,10 @@ impl Core {
                 self.judge(now, id.place, useful, name);
                 self.end_attempt(id.place, out);
             }
-            (Purpose::Copy(_), Err(_)) => {
-                self.lost(now, state, id.place, out);
+            (Purpose::Copy(_), Err(fault)) => {
+                if fault != Fault::Guessed {
+                    self.lost(now, state, id.place, out);
+                }
                 self.end_attempt(id.place, out);
             }
             (Purpose::Loop, _) => self.end_attempt(id.place, out),
@@ -481,8 +487,15 @@ impl Core {
 
     /// A question was not answered in time, or not delivered.
     fn question_lost(&mut self, now: Now, state: &State, place: u32, fault: Option<Fault>, out: &mut impl Outside) {
-        let Attempt { purpose, serial, .. } = self.exchanges.attempts[place as usize];
+        let Attempt { purpose, serial, over, edns, .. } = self.exchanges.attempts[place as usize];
         let Purpose::Question { exchange, member } = purpose else { return };
+        if let Some(over) = self.another_way(exchange, member, over, fault) {
+            if fault == Some(Fault::Guessed) {
+                self.report_guesses(now, place);
+            }
+            self.end_attempt(place, out);
+            return self.ask_again(now, state, (exchange, member), (over, edns, false), out);
+        }
         if fault != Some(Fault::Exhausted) {
             self.lost(now, state, place, out);
         }
@@ -504,6 +517,29 @@ impl Core {
         }
         if waited_for {
             self.ask_next(now, state, exchange, out);
+        }
+    }
+
+    /// How the same upstream is asked again after a fault that a stranger can cause. Returns `None` if the fault counts.
+    fn another_way(&mut self, exchange: u32, member: u8, over: Transport, fault: Option<Fault>) -> Option<Transport> {
+        let going = &mut self.exchanges.list[exchange as usize];
+        match (fault?, over) {
+            (Fault::Guessed, _) => Some(Transport::Tcp),
+            (Fault::Unreachable, Transport::Udp) if going.unreachable & (1 << member) == 0 => {
+                going.unreachable |= 1 << member;
+                Some(Transport::Udp)
+            }
+            _ => None,
+        }
+    }
+
+    /// Logs that somebody guesses at the IDs of an upstream, once a minute for each.
+    fn report_guesses(&mut self, now: Now, place: u32) {
+        const AGAIN: Duration = Duration::from_secs(60);
+        let server = &mut self.exchanges.servers[self.exchanges.attempts[place as usize].server.0 as usize];
+        if server.guesses_reported.is_none_or(|at| now.since(at) >= AGAIN.as_millis() as u64) {
+            server.guesses_reported = Some(now);
+            tracing::warn!(upstream = %server.meter.name, "responses with wrong IDs arrived: the questions they were for are asked over TCP");
         }
     }
 

@@ -5,7 +5,8 @@
 //! probe is repeated every minute until it no longer comes back. A name under the route's own suffix is asked for, because an upstream
 //! may well forward everything else to us and still be the right one for its own zones.
 //!
-//! A question over UDP from an address of our own upstream sockets has gone in the shortest circle, and needs no probe.
+//! A question over UDP from an address of our own upstream sockets has gone in the shortest circle, and is refused alone. It says nothing
+//! of the route: anybody can forge a source address, while only the upstream knows the random name of a probe.
 
 use std::time::Duration;
 
@@ -70,19 +71,14 @@ impl LoopProbes {
 }
 
 impl Core {
-    /// True where a question is one of ours that has gone in a circle.
+    /// Returns true if a question is one of ours that has gone in a circle.
     pub(super) fn came_back(&mut self, now: Now, state: &State, job: &Job, out: &mut impl Outside) -> bool {
         if let Some((route, member)) = self.exchanges.loops.find(&job.question.name) {
             self.mark(now, state, route, member, out);
             return true;
         }
         // Ports of TCP are others: a client on this machine may well come from one that has our socket's number.
-        let own = if matches!(job.reply, ReplyTo::Udp { .. }) { out.upstream_at(job.client) } else { None };
-        let Some(server) = own else { return false };
-        for (route, member) in self.members_at(server) {
-            self.mark(now, state, route, member, out);
-        }
-        true
+        matches!(job.reply, ReplyTo::Udp { .. }) && out.upstream_at(job.client).is_some()
     }
 
     /// Probes all upstreams of all routes.

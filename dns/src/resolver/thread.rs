@@ -27,7 +27,7 @@ use crate::fallback::Recorder;
 use crate::query::Answer;
 use crate::state::{State, View};
 use crate::upstream::tcp::{Deliver, Tcp};
-use crate::upstream::udp::Udp;
+use crate::upstream::udp::{ClaimedDatagram, Udp};
 use crate::upstream::{AttemptId, Fault, Meter, UpstreamId, UpstreamStatus};
 use crate::vital::Vital;
 
@@ -277,9 +277,12 @@ impl Loop {
                 loop {
                     let received = self.post.udp.receive(event.token(), &mut batch, &mut lost);
                     for index in 0..received {
-                        if let Some(attempt) = self.post.udp.claim(event.token(), batch.datagram(index)) {
-                            self.core.upstream_said(now, &state, attempt, Ok(batch.datagram(index)), &mut self.post);
-                        }
+                        let (attempt, said) = match self.post.udp.claim(event.token(), batch.datagram(index)) {
+                            ClaimedDatagram::Answer(attempt) => (attempt, Ok(batch.datagram(index))),
+                            ClaimedDatagram::Guessed(attempt) => (attempt, Err(Fault::Guessed)),
+                            ClaimedDatagram::Stray => continue,
+                        };
+                        self.core.upstream_said(now, &state, attempt, said, &mut self.post);
                     }
                     if received < batch.capacity() {
                         break;

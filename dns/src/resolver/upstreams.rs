@@ -71,6 +71,8 @@ pub(super) struct Server {
     /// What it did not answer when it went down.
     probe: Option<Box<Ask>>,
     probe_timer: Option<TimerId>,
+    /// When responses with wrong IDs were last logged.
+    pub(super) guesses_reported: Option<Now>,
 }
 
 /// What to do with an exchange.
@@ -234,6 +236,7 @@ impl Core {
             wanted: Now(0),
             probe: None,
             probe_timer: None,
+            guesses_reported: None,
         };
         let meter = server.meter.clone();
         let id = UpstreamId(self.exchanges.servers.insert(server) as u32);

@@ -76,9 +76,14 @@ pub fn question(key: &impl BuildHasher<Hasher = SipHasher13>, message: &[u8]) ->
     Some(hasher.finish())
 }
 
+/// Returns true for a response to a standard query: QR is set and OPCODE is 0.
+pub fn is_response(message: &[u8]) -> bool {
+    message.get(2).is_some_and(|flags| flags & 0xf8 == 0x80)
+}
+
 /// True for an error that comes without the question: some servers answer FORMERR, NOTIMP, SERVFAIL or REFUSED with the bare header.
 pub fn is_bare_error(message: &[u8]) -> bool {
-    message.len() >= HEADER && message[2] & 0x80 != 0 && message[3] & 0xf != 0 && message[3] & 0xf != 3 && message[4..6] == [0, 0]
+    message.len() >= HEADER && is_response(message) && message[3] & 0xf != 0 && message[3] & 0xf != 3 && message[4..6] == [0, 0]
 }
 
 #[cfg(test)]

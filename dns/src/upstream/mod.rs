@@ -38,6 +38,9 @@ pub enum Fault {
     /// The upstream's host or port cannot be reached (ICMP, refused connection).
     #[error("unreachable")]
     Unreachable,
+    /// Responses with wrong IDs came: somebody tries to guess the right one (RFC 5452).
+    #[error("answers were forged")]
+    Guessed,
     /// The connection broke before the answer came.
     #[error("connection lost")]
     Reset,

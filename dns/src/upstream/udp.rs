@@ -3,8 +3,12 @@
 //! An answer must come from the upstream's address to the port, with the ID and with the question that was sent. Ports and IDs are such
 //! that nobody can guess them (RFC 5452): each turn of the loop sends from one of up to [`POOL`] sockets, chosen at random, whose ports
 //! the kernel chose at random when they were bound to port 0; IDs are random and unique on their socket; a socket is replaced after
-//! [`USES`] questions or [`AGE`], as soon as nothing is outstanding on it. What has not all three right is counted and ignored, and the
-//! right answer waited for.
+//! [`USES`] questions or [`AGE`], as soon as nothing is outstanding on it. A datagram that has not all of them right, or is no response,
+//! is counted and ignored, and the right answer is awaited.
+//!
+//! An attacker who has found the port must still guess the ID. [`MISSES`] responses to one question with a wrong ID are taken as such an
+//! attempt, and the question is asked over TCP instead. An ICMP error can be forged as well: it makes the questions of its socket go out
+//! again at once from another one, and only a second error counts as a refusal.
 //!
 //! Connected sockets cost a quarter of a fresh socket for each question (measured: 4.9 against 22 µs), and the kernel drops what comes
 //! from elsewhere before we see it.
@@ -32,6 +36,9 @@ pub const POOL: usize = 16;
 pub const USES: u32 = 2000;
 /// How long a socket is used.
 pub const AGE: Duration = Duration::from_secs(60);
+/// Responses with the right question and a wrong ID after which a question is asked over TCP. Three guesses at 65,536 IDs succeed once in
+/// 22,000 tries; one or two may be duplicates of an earlier answer to the same question.
+pub const MISSES: u8 = 3;
 /// Questions outstanding on one socket: a quarter of the IDs, so that a free one is found at once.
 const OUTSTANDING: usize = 16_384;
 /// Room for a burst of answers while the resolver does something else.
@@ -81,6 +88,19 @@ struct Outlet {
 struct Slot {
     attempt: AttemptId,
     question: u64,
+    /// Responses to this question that had another ID.
+    misses: u8,
+}
+
+/// The outstanding question that a datagram belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimedDatagram {
+    /// The datagram answers this attempt.
+    Answer(AttemptId),
+    /// Too many wrong IDs came for this attempt: somebody guesses.
+    Guessed(AttemptId),
+    /// The datagram belongs to no question.
+    Stray,
 }
 
 #[derive(Clone, Copy)]
@@ -129,7 +149,7 @@ impl Udp {
         let question = message::question(&self.keys, message).ok_or(Fault::Exhausted)?;
         let (Some(outlet), Some(pool)) = (self.sockets.get_mut(key), self.pools.get_mut(&to)) else { return Err(Fault::Exhausted) };
         let id = std::iter::repeat_with(rand::random::<u16>).take(64).find(|id| !outlet.slots.contains_key(id)).ok_or(Fault::Exhausted)?;
-        outlet.slots.insert(id, Slot { attempt, question });
+        outlet.slots.insert(id, Slot { attempt, question, misses: 0 });
         outlet.uses += 1;
         let place = attempt.place as usize;
         if self.places.len() <= place {
@@ -176,31 +196,56 @@ impl Udp {
         }
     }
 
-    /// Receives what has come to the socket of an event; 0 where nothing is left, or it is gone. Attempts that its upstream's host
-    /// refused are put into `lost`.
+    /// Receives what has come to the socket of an event. Returns 0 if nothing is left or the socket is gone. If the system reports an ICMP
+    /// error, the socket's attempts are added to `lost`; the answers that are already here are received all the same.
     pub fn receive(&mut self, token: Token, batch: &mut ClientBatch, lost: &mut Vec<AttemptId>) -> usize {
-        let Some(outlet) = token.0.checked_sub(self.first_token).and_then(|key| self.sockets.get(key)) else { return 0 };
-        match batch.receive(&outlet.socket) {
-            Ok(received) => received,
-            Err(_) => {
-                lost.extend(outlet.slots.values().map(|slot| slot.attempt));
-                0
+        const ERRORS: u8 = 3; // each report clears one error, and strangers can cause more
+        let Some(key) = token.0.checked_sub(self.first_token) else { return 0 };
+        for _ in 0..ERRORS {
+            let Some(outlet) = self.sockets.get(key) else { return 0 };
+            match batch.receive(&outlet.socket) {
+                Ok(received) => return received,
+                Err(_) => {
+                    lost.extend(outlet.slots.values().map(|slot| slot.attempt));
+                    self.retire(key);
+                }
             }
         }
+        0
     }
 
-    /// The attempt that a datagram from the socket of an event answers, by ID and question.
-    pub fn claim(&self, token: Token, datagram: &[u8]) -> Option<AttemptId> {
-        let outlet = self.sockets.get(token.0.checked_sub(self.first_token)?)?;
-        let slot = message::id(datagram).and_then(|id| outlet.slots.get(&id));
-        let right = |slot: &&Slot| message::is_bare_error(datagram) || message::question(&self.keys, datagram) == Some(slot.question);
-        let found = slot.filter(right).map(|slot| slot.attempt);
-        if found.is_none()
-            && let Some(pool) = self.pools.get(&outlet.upstream)
+    /// The attempt that a datagram from the socket of an event belongs to, by ID and question.
+    pub fn claim(&mut self, token: Token, datagram: &[u8]) -> ClaimedDatagram {
+        let Some(outlet) = token.0.checked_sub(self.first_token).and_then(|key| self.sockets.get_mut(key)) else {
+            return ClaimedDatagram::Stray;
+        };
+        let question = message::is_response(datagram).then(|| message::question(&self.keys, datagram)).flatten();
+        if let Some(slot) = message::id(datagram).and_then(|id| outlet.slots.get(&id))
+            && (question == Some(slot.question) || message::is_bare_error(datagram))
         {
+            return ClaimedDatagram::Answer(slot.attempt);
+        }
+        if let Some(pool) = self.pools.get(&outlet.upstream) {
             pool.meter.stray.fetch_add(1, Relaxed);
         }
-        found
+        let missed = outlet.slots.values_mut().find(|slot| Some(slot.question) == question);
+        let Some(slot) = missed else { return ClaimedDatagram::Stray };
+        slot.misses = slot.misses.saturating_add(1);
+        if slot.misses == MISSES { ClaimedDatagram::Guessed(slot.attempt) } else { ClaimedDatagram::Stray }
+    }
+
+    /// Sends nothing more from a socket. It is closed once nothing is outstanding on it.
+    fn retire(&mut self, key: usize) {
+        let Some(outlet) = self.sockets.get_mut(key) else { return };
+        outlet.retired = true;
+        let waits = !outlet.slots.is_empty();
+        if let Some(pool) = self.pools.get_mut(&outlet.upstream) {
+            pool.active.retain(|active| *active != key);
+            pool.turn = pool.turn.filter(|turn| *turn != key || !pool.ends.is_empty());
+        }
+        if !waits {
+            self.close_socket(key);
+        }
     }
 
     /// The upstream that a socket with this address here belongs to.
@@ -228,14 +273,8 @@ impl Udp {
         let mut key = pool.active.get(choice).copied();
         if let Some(worn) = key.filter(|key| self.sockets.get(*key).is_none_or(|outlet| outlet.is_worn(now))) {
             // A worn socket that still waits for answers goes on listening, and its successor takes its place.
-            let waits = self.sockets.get_mut(worn).is_some_and(|outlet| {
-                outlet.retired = true;
-                !outlet.slots.is_empty()
-            });
             pool.active.swap_remove(choice);
-            if !waits {
-                self.close_socket(worn);
-            }
+            self.retire(worn);
             key = None;
         }
         let key = match key {
@@ -297,12 +336,13 @@ impl Udp {
                 match self.batch.send(&outlet.socket, from, ends.len()) {
                     Ok(0) => break, // no room: as if the network had lost them
                     Ok(sent) => from += sent,
-                    // What an earlier datagram met (ICMP) is told once; after that the socket sends again.
+                    // An ICMP error for an earlier datagram is reported once; after that the socket sends again. If the upstream is
+                    // really not there, this datagram meets an error too, and [`Udp::receive`] reports it.
                     Err(_) if refused => break,
                     Err(_) => refused = true,
                 }
             }
-            if refused {
+            if from < ends.len() && refused {
                 self.lost.extend(outlet.slots.values().map(|slot| slot.attempt));
                 return;
             }

@@ -86,7 +86,11 @@ fn the_next_upstream_is_asked_when_one_fails_in_whatever_way() {
             other.queries[0].set_query_type(RecordType::TXT);
             script.said(sent, Ok(&other.to_vec().unwrap()));
         }),
-        ("unreachable", |script, sent| script.said(sent, Err(Fault::Unreachable))),
+        ("unreachable twice", |script, sent| {
+            script.said(sent, Err(Fault::Unreachable));
+            let again = script.take_sent().remove(0);
+            script.said(&again, Err(Fault::Unreachable));
+        }),
         ("a referral", |script, sent| {
             let mut referral = answer(sent, ResponseCode::NoError, &["www.contoso.test. 1 TXT x"]);
             referral.answers.clear();
@@ -101,6 +105,33 @@ fn the_next_upstream_is_asked_when_one_fails_in_whatever_way() {
         fail(&mut script, &first);
         assert_eq!(script.sent(), ["192.0.2.2 www.contoso.test. A"], "{what}");
     }
+}
+
+/// An ICMP error can be forged by anybody who guesses a port.
+#[test]
+fn one_icmp_error_only_makes_the_question_go_out_again_at_once() {
+    let mut script = Script::new(SIMPLE);
+    for name in ["one.contoso.test", "two.contoso.test", "three.contoso.test", "four.contoso.test"] {
+        script.ask(HUB, name);
+        let first = script.take_sent().remove(0);
+        script.said(&first, Err(Fault::Unreachable));
+        assert_eq!(script.out.sent[0].to_string(), format!("192.0.2.1 {name}. A"));
+        script.say_next(ResponseCode::NoError, &[&format!("{name}. 60 A 198.51.100.1")]);
+        assert_eq!(script.reply(), format!("NoError; {name}. 60 A 198.51.100.1"));
+    }
+    assert_eq!((script.status(ONE).condition, script.status(ONE).lost), (Condition::Up, 0));
+}
+
+#[test]
+fn a_question_whose_id_somebody_guesses_at_is_asked_over_tcp_and_the_upstream_keeps_its_good_name() {
+    let mut script = Script::new(TWO_UPSTREAMS);
+    script.ask(HUB, "www.contoso.test");
+    let first = script.take_sent().remove(0);
+    script.said(&first, Err(Fault::Guessed));
+    assert_eq!(script.out.sent[0].to_string(), "tcp 192.0.2.1 www.contoso.test. A");
+    script.say_next(ResponseCode::NoError, WWW);
+    assert!(script.reply().starts_with("NoError; www.contoso.test."));
+    assert_eq!((script.status(ONE).condition, script.status(ONE).lost), (Condition::Up, 0));
 }
 
 #[test]
