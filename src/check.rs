@@ -3,11 +3,13 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use config::{Config, Diagnostic, Severity};
 use serde_json::json;
 use zones::record::{self, Problem};
+use zones::state_directory::StateDirectory;
 use zones::store::Store;
 
 /// Check the configuration and everything that it names, and tell all problems.
@@ -80,7 +82,7 @@ fn problems(args: &CheckArgs) -> (Option<Config>, Vec<Diagnostic>) {
 
 /// What is wrong with the sources of the zones. They are read as at start; nothing of them is kept.
 fn in_zones(config: &Config) -> Vec<Diagnostic> {
-    let (store, _, report) = Store::open(config);
+    let (store, _, report) = Store::open(config, Arc::new(StateDirectory::inspect(&config.server.state)));
     let mut problems: Vec<Diagnostic> = report.problems.into_iter().map(of_record).collect();
     // A source that cannot be opened at all has no line of its own: it is told at its `[[zone]]`.
     let mut without_data: Vec<(u32, &str, Vec<&str>)> = Vec::new();

@@ -15,6 +15,7 @@ use control::transfer::Transfers;
 use control::{Control, http};
 use dns::fallback;
 use dns::server::{Bound, Server};
+use zones::state_directory::StateDirectory;
 use zones::store::Store;
 use zones::watch::Watch;
 
@@ -88,11 +89,14 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
         }
     };
     let logging = Logging::start(&config.log)?;
-    let api = http::bind(&config.api, privileges::owner(&config.server)?).map_err(|error| format!("error: {error} (`api`)"))?;
+    let owner = privileges::owner(&config.server)?;
+    let mut state = StateDirectory::claim(&config.server.state, owner).map_err(|error| format!("error: {error}"))?;
+    let api = http::bind(&config.api, owner).map_err(|error| format!("error: {error} (`api`)"))?;
     if let Some(user) = privileges::give_up(&config.server)? {
         tracing::info!(target: "postern", "sockets are bound; now {user}");
     }
-    let up = Up::start(&config, args.strict || config.server.strict, bound, Listeners { api, metrics }, logging)?;
+    state.probe(); // as the user that will write
+    let up = Up::start(&config, Arc::new(state), args.strict || config.server.strict, bound, Listeners { api, metrics }, logging)?;
     if let Some(sample) = &sample {
         sample.print(up.listening());
     }
@@ -118,14 +122,21 @@ struct Listeners {
 }
 
 impl Up {
-    fn start(config: &Config, strict: bool, bound: Bound, listeners: Listeners, logging: Logging) -> Result<Self, String> {
+    fn start(
+        config: &Config,
+        state: Arc<StateDirectory>,
+        strict: bool,
+        bound: Bound,
+        listeners: Listeners,
+        logging: Logging,
+    ) -> Result<Self, String> {
         let recorder = fallback::Recorder::new(&config.fallback);
         let lines = logging.lines();
         let writer = fallback::Writer::start(recorder.clone(), &config.fallback, move || lines.release()).map_err(|error| {
             let file = config.fallback.file.as_deref().unwrap_or(Path::new("")).display();
             format!("error: cannot write the fallback record to {file}: {error}")
         })?;
-        let (store, snapshot, report) = Store::open(config);
+        let (store, snapshot, report) = Store::open(config, state);
         report.log();
         if strict && report.has_errors() {
             return Err("error: a zone's source is bad, and the server is strict: not started".into());

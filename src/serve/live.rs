@@ -181,6 +181,7 @@ impl Live {
             keep("server.listen", &mut new.server.listen, &old.server.listen),
             keep("server.workers", &mut new.server.workers, &old.server.workers),
             keep("server.user", &mut new.server.user, &old.server.user),
+            keep("server.state", &mut new.server.state, &old.server.state),
             keep("server.group", &mut new.server.group, &old.server.group),
             keep("api.listen", &mut new.api.listen, &old.api.listen),
             keep("api.socket", &mut new.api.socket, &old.api.socket),

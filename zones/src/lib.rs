@@ -11,7 +11,7 @@
 //!
 //! Reading order: [`name`], [`record`], [`lookup`], [`zone`], [`network`], [`snapshot`], then [`source`], [`store`], [`watch`]; beside
 //! them [`text`] reads sources, [`lint`] and [`diff`] judge, [`edit`] is how an API changes a zone, [`journal`]
-//! keeps what it wrote, [`histogram`] counts how long things take.
+//! keeps what it wrote in the [`state_directory`], [`histogram`] counts how long things take.
 //!
 //! ```
 //! use config::model::{OnMissing, Recursion};
@@ -48,6 +48,7 @@ pub mod network;
 pub mod record;
 pub mod snapshot;
 pub mod source;
+pub mod state_directory;
 pub mod store;
 pub mod text;
 pub mod watch;

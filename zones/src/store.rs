@@ -38,6 +38,7 @@ use crate::name::{NameBuf, WireName};
 use crate::network::Clients;
 use crate::record::{Position, Problem, Severity};
 use crate::snapshot::{Hosted, Kept, Snapshot, SnapshotBuilder, Writer, ZoneState};
+use crate::state_directory::StateDirectory;
 use crate::zone::Zone;
 use owned::Owned;
 use unit::Unit;
@@ -95,13 +96,13 @@ struct Context {
     settle: Duration,
     clients: Option<Arc<Clients>>,
     /// Where journals are kept.
-    state: PathBuf,
+    state: Arc<StateDirectory>,
 }
 
 impl Store {
     /// Reads every source once. A bad one is in the report, its zones have no data, and everything else serves.
-    pub fn open(config: &Config) -> (Self, Arc<Snapshot>, Report) {
-        let (state, table) = (config.server.state.clone(), config.azure.clone());
+    pub fn open(config: &Config, state: Arc<StateDirectory>) -> (Self, Arc<Snapshot>, Report) {
+        let table = config.azure.clone();
         let context = Context { table, poll: config.server.poll, settle: config.server.settle, clients: None, state };
         let current = Arc::new(SnapshotBuilder::new().build());
         let mut store = Self {

@@ -8,6 +8,7 @@ use postern_zones::lookup::Lookup;
 use postern_zones::name::NameBuf;
 use postern_zones::record::Severity;
 use postern_zones::snapshot::Snapshot;
+use postern_zones::state_directory::StateDirectory;
 use postern_zones::store::{Report, Store};
 
 /// A name and its address.
@@ -42,7 +43,7 @@ fn serve(files: &[(&str, &str)]) -> (Arc<Snapshot>, Report) {
     }
     let text = "[[zone]]\npreset = 'azure-health-data-services'\ndirectory = 'zones'\n";
     let config = config::parse(text, &directory.path().join("postern.toml")).unwrap().config;
-    let (_, snapshot, report) = Store::open(&config);
+    let (_, snapshot, report) = Store::open(&config, Arc::new(StateDirectory::inspect(&config.server.state)));
     (snapshot, report)
 }
 

@@ -297,7 +297,7 @@ impl Store {
         let zone = zone.apply(&records).map_err(Refusal::Invalid)?;
         let sets_serial = records.iter().any(|change| change.rtype == crate::zone::rtype::SOA);
         let zone = if sets_serial { zone } else { zone.with_serial(serial) };
-        let path = owned::path_for(&self.context.state, &settings.name);
+        let path = owned::path_for(self.context.state.path(), &settings.name);
         let owned = Owned::create(path, settings, zone).map_err(|error| Refusal::Journal(error.to_string()))?;
         let warnings = owned::lint_changes(&records, self.context.clients.as_deref());
         let zone = owned.latest.clone();

@@ -41,7 +41,7 @@ impl Store {
             return;
         }
         let in_use: HashSet<PathBuf> = self.slots.iter().filter_map(|slot| Some(slot.owned.as_ref()?.path.clone())).collect();
-        let (mut found, bad) = owned::find(&self.context.state, &in_use);
+        let (mut found, bad) = owned::find(self.context.state.path(), &in_use);
         for place in 0..self.slots.len() {
             if lacks(&self.slots[place]) {
                 let outcome = self.claim(place, &mut found, &bad);
@@ -107,7 +107,7 @@ impl Store {
         };
         let built = slot.empty_builder().finish(super::edits::unix_seconds());
         let zone = built.map_err(|_| "an empty zone was refused".to_string())?.zone;
-        let path = owned::path_for(&self.context.state, &slot.config.name);
+        let path = owned::path_for(self.context.state.path(), &slot.config.name);
         let owned = Owned::create(path, settings, zone).map_err(|error| error.to_string())?;
         slot.adopt(owned)
     }

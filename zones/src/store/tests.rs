@@ -26,7 +26,7 @@ impl Site {
             fs::write(directory.path().join(name), text).unwrap();
         }
         let config = parse(config, directory.path());
-        let (store, _, report) = Store::open(&config);
+        let (store, _, report) = Store::open(&config, Arc::new(StateDirectory::claim(&config.server.state, None).unwrap()));
         Self { directory, store, report, now: Instant::now() + Duration::from_secs(3600), settle: config.server.settle }
     }
 

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver as Inbox, channel};
 use super::*;
 use crate::lookup::Lookup;
 use crate::name::NameBuf;
+use crate::state_directory::StateDirectory;
 
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -29,7 +30,7 @@ impl Site {
         );
         fs::write(&path, &text).unwrap();
         let config = config::parse(&text, &path).unwrap().config;
-        let (store, snapshot, _) = Store::open(&config);
+        let (store, snapshot, _) = Store::open(&config, Arc::new(StateDirectory::inspect(&config.server.state)));
         let current = Arc::new(Mutex::new(snapshot));
         let (sender, files) = channel();
         let shared = current.clone();
@@ -257,7 +258,7 @@ fn the_configuration_is_watched_beside_the_sources() {
 /// Watches `postern.toml` of a directory and what it names; each change reads it again, as a server does, and is told.
 fn follow(directory: &Path, mut meanwhile: impl FnMut(&[PathBuf], bool) + Send + 'static) -> (Watch, Inbox<Vec<PathBuf>>) {
     let path = directory.join("postern.toml");
-    let (store, ..) = Store::open(&config::load(&path).unwrap().config);
+    let (store, ..) = Store::open(&config::load(&path).unwrap().config, Arc::new(StateDirectory::inspect(directory)));
     meanwhile(&[], true);
     let (sender, told) = channel();
     let callback = move |store: &mut Store, event: Event| {

@@ -8,6 +8,7 @@ use config::model::Config;
 use super::*;
 use crate::edit::Via;
 use crate::lookup::Lookup;
+use crate::state_directory::StateDirectory;
 use crate::store::Look;
 use crate::text::rdata::{read_rdata, type_code};
 
@@ -22,7 +23,7 @@ fn config(state: &Path, text: &str) -> Config {
 
 fn open(state: &Path, text: &str) -> (Store, Report) {
     let config = config(state, text);
-    let (store, _, report) = Store::open(&config);
+    let (store, _, report) = Store::open(&config, Arc::new(StateDirectory::claim(&config.server.state, None).unwrap()));
     (store, report)
 }
 
