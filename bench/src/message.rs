@@ -1,8 +1,7 @@
 //! Queries as wire bytes, and the little of a response that is read at full speed.
 
-use std::str::FromStr;
-
-use hickory_proto::rr::{Name, RecordType};
+use config::rtype;
+use hickory_proto::rr::Name;
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
 /// Octets of a DNS header (RFC 1035 section 4.1.1).
@@ -53,19 +52,12 @@ pub fn name_to_wire(text: &str) -> Result<Vec<u8>, BadQuestion> {
 
 /// Reads a record type: a mnemonic, `TYPE65`, or a number.
 pub fn type_to_number(text: &str) -> Result<u16, BadQuestion> {
-    let upper = text.to_ascii_uppercase();
-    if let Ok(known) = RecordType::from_str(&upper) {
-        return Ok(known.into());
-    }
-    upper.strip_prefix("TYPE").unwrap_or(&upper).parse().map_err(|_| BadQuestion::Type(text.to_string()))
+    rtype::type_code(text).or_else(|| text.parse().ok()).ok_or_else(|| BadQuestion::Type(text.to_string()))
 }
 
 /// The type as people write it.
 pub fn type_to_text(number: u16) -> String {
-    match RecordType::from(number) {
-        RecordType::Unknown(code) => format!("TYPE{code}"),
-        known => known.to_string(),
-    }
+    rtype::type_name(number).into_owned()
 }
 
 /// The RCODE as people write it (RFC 1035 section 4.1.1, RFC 2136 section 2.2).
@@ -171,10 +163,13 @@ mod tests {
 
     #[test]
     fn types_are_read_as_mnemonic_number_or_rfc_3597_text() {
-        for (text, number) in [("A", 1), ("aaaa", 28), ("HTTPS", 65), ("TYPE65280", 65280), ("257", 257)] {
+        for (text, number) in
+            [("A", 1), ("aaaa", 28), ("HTTPS", 65), ("TYPE65280", 65280), ("257", 257), ("loc", 29), ("IPSECKEY", 45), ("NSAP-PTR", 23)]
+        {
             assert_eq!(type_to_number(text), Ok(number), "{text}");
         }
-        assert!(type_to_number("NONSENSE").is_err());
+        assert!(type_to_number("NONSENSE").is_err() && type_to_number("Unknown").is_err());
+        assert_eq!((type_to_text(45).as_str(), type_to_text(65305).as_str()), ("IPSECKEY", "TYPE65305"));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sockets::Batch;
 
+use config::rtype::{A, AAAA, CNAME, SOA};
+
 use crate::message::{self, BadQuestion, HEADER};
 
 /// Datagrams a batch.
@@ -113,11 +115,6 @@ impl Rules {
         Ok(answered)
     }
 }
-
-const A: u16 = 1;
-const CNAME: u16 = 5;
-const SOA: u16 = 6;
-const AAAA: u16 = 28;
 
 /// An answer that grows behind its question.
 struct Reply<'b> {

@@ -34,6 +34,7 @@ pub mod model;
 mod parse;
 mod preset;
 mod read;
+pub mod rtype;
 mod sample;
 mod schema;
 mod syntax;

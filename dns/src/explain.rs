@@ -5,23 +5,25 @@
 
 use std::net::IpAddr;
 
-use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::{Name, Record, RecordType};
+use config::rtype::{self, is_meta, type_code, type_name};
 use serde::Serialize;
 use zones::name::NameBuf;
 use zones::snapshot::ZoneState;
+use zones::text::record_line;
 
 use crate::cache::{Age, Key, What};
 use crate::chain::Hop;
 use crate::clock::Now;
+use crate::counters::RCODE_NAMES;
 use crate::ede;
 use crate::fallback::Event;
 use crate::query::{self, Answer, End, Heard, Patience, Step};
 use crate::respond::respond;
 use crate::state::{State, View};
 use crate::upstream;
+use crate::wire::HEADER;
+use crate::wire::message::{Message, flag};
 use crate::wire::question::{Question, understand};
-use crate::wire::rtype;
 
 /// Everything about one question. Names are lower case and have no final dot.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -153,17 +155,19 @@ pub enum BadQuestion {
 
 /// A recursive question with EDNS, as a message: what is explained, and what a resolver can be asked to see it answered.
 pub fn question(name: &str, rtype: &str) -> Result<Vec<u8>, BadQuestion> {
-    let bad = || BadQuestion::Name(name.into());
-    let qname = NameBuf::parse(name).map_err(|_| bad())?;
-    let code = zones::text::rdata::type_code(rtype).filter(|code| !zones::text::rdata::is_meta(*code) || *code == 255);
+    let qname = NameBuf::parse(name).map_err(|_| BadQuestion::Name(name.into()))?;
+    let code = type_code(rtype).filter(|code| !is_meta(*code) || *code == rtype::ANY);
     let code = code.ok_or_else(|| BadQuestion::Type(rtype.into()))?;
-    let mut message = Message::new(0, MessageType::Query, OpCode::Query);
-    message.metadata.recursion_desired = true;
-    message.add_query(Query::query(Name::from_ascii(qname.to_string()).map_err(|_| bad())?, RecordType::from(code)));
-    let mut edns = Edns::new();
-    edns.set_max_payload(1232);
-    message.edns = Some(edns);
-    message.to_vec().map_err(|_| bad())
+    let mut message = vec![0; HEADER];
+    message[2..4].copy_from_slice(&flag::RD.to_be_bytes());
+    (message[5], message[11]) = (1, 1); // one question, one additional record
+    message.extend_from_slice(qname.as_wire());
+    message.extend_from_slice(&code.to_be_bytes());
+    message.extend_from_slice(&[0, 1, 0]); // class IN; OPT's owner
+    message.extend_from_slice(&rtype::OPT.to_be_bytes());
+    message.extend_from_slice(&upstream::message::UDP_SIZE.to_be_bytes());
+    message.extend_from_slice(&[0; 6]);
+    Ok(message)
 }
 
 /// Explains what `client` gets for a message of [`question`].
@@ -203,7 +207,7 @@ pub fn explain(message: &[u8], client: IpAddr, state: &State, now: Now, reply: O
     let fallback = ask.is_none().then(|| Event::would_be(&question, client, &answer, &view)).flatten();
     Ok(Explanation {
         name: question.name.without_dot(),
-        rtype: RecordType::from(question.rtype).to_string(),
+        rtype: type_name(question.rtype).into_owned(),
         client,
         network: view.network.name.to_string(),
         admitted: state.access.admits(client),
@@ -212,7 +216,7 @@ pub fn explain(message: &[u8], client: IpAddr, state: &State, now: Now, reply: O
         hops,
         ask: ask.map(|ask| Asking {
             name: ask.name.without_dot(),
-            rtype: RecordType::from(ask.rtype).to_string(),
+            rtype: type_name(ask.rtype).into_owned(),
             upstreams: upstreams(&view, ask.route),
         }),
         answer: given,
@@ -288,27 +292,27 @@ fn upstreams(view: &View<'_>, route: crate::route::RouteId) -> Vec<String> {
 
 /// A message in words; none where it is none.
 fn given(message: &[u8], stale: bool) -> Option<Given> {
-    let message = Message::from_vec(message).ok()?;
-    let lines = |records: &[Record]| records.iter().map(ToString::to_string).collect();
-    let options = message.edns.iter().flat_map(|edns| edns.options().as_ref());
-    let errors = options.filter_map(|(_, option)| {
-        let hickory_proto::rr::rdata::opt::EdnsOption::Unknown(15, data) = option else { return None };
+    const EXTENDED_ERROR: u16 = 15; // RFC 8914 section 2
+    let message = Message::read(message).ok()?;
+    let lines = |answer: bool| {
+        let records = message.records.iter().filter(|record| record.answer == answer);
+        let line = |record| {
+            let mut rdata = Vec::new();
+            message.append_rdata(record, &mut rdata).ok()?;
+            Some(record_line(&record.owner, record.ttl, record.rtype, &rdata))
+        };
+        records.map(line).collect::<Option<Vec<String>>>()
+    };
+    let errors = message.options().filter(|(code, _)| *code == EXTENDED_ERROR).filter_map(|(_, data)| {
         let (code, text) = data.split_first_chunk::<2>()?;
         Some(format!("{} {}", u16::from_be_bytes(*code), String::from_utf8_lossy(text)).trim_end().to_string())
     });
-    let rcode = match message.metadata.response_code {
-        ResponseCode::NoError => "NOERROR".into(),
-        ResponseCode::NXDomain => "NXDOMAIN".into(),
-        ResponseCode::ServFail => "SERVFAIL".into(),
-        ResponseCode::Refused => "REFUSED".into(),
-        other => format!("{other:?}").to_uppercase(),
-    };
     Some(Given {
-        rcode,
-        authoritative: message.metadata.authoritative,
+        rcode: RCODE_NAMES.get(usize::from(message.rcode)).map_or_else(|| message.rcode.to_string(), |name| (*name).into()),
+        authoritative: message.flags & flag::AA != 0,
         stale,
-        answer: lines(&message.answers),
-        authority: lines(&message.authorities),
+        answer: lines(true)?,
+        authority: lines(false)?,
         errors: errors.collect(),
     })
 }

@@ -77,3 +77,33 @@ fn what_is_no_question_is_refused() {
     }
     assert!(question("contoso.test", "TYPE65").is_ok() && question("contoso.test", "ANY").is_ok());
 }
+
+#[test]
+fn records_of_every_type_are_told_in_presentation_format() {
+    let mut world = World::new();
+    let records = [
+        ("x", "LOC", "42 21 54 N 71 06 18 W -24m 30m"),
+        ("x", "URI", "10 1 \"https://contoso.test/\""),
+        ("x", "IPSECKEY", "10 1 2 192.0.2.38 AQID"),
+        ("x", "HIP", "2 2001 AQID rvs.contoso.test."),
+        ("x", "TXT", "\"a\" \"b\""),
+        ("x", "TYPE65400", "\\# 2 ABCD"),
+        ("x", "TYPE65305", "\\# 1 00"),
+    ];
+    world.host("contoso.test", &["hub"], OnMissing::Nxdomain, &records);
+    for (name, rtype, want) in [
+        ("x.contoso.test", "LOC", "x.contoso.test. 10 IN LOC 42 21 54.000 N 71 6 18.000 W -24.00m 30.00m 10000.00m 10.00m"),
+        ("x.contoso.test", "uri", "x.contoso.test. 10 IN URI 10 1 \"https://contoso.test/\""),
+        ("x.contoso.test", "TYPE45", "x.contoso.test. 10 IN IPSECKEY 10 1 2 192.0.2.38 AQID"),
+        ("x.contoso.test", "HIP", "x.contoso.test. 10 IN HIP 2 2001 AQID rvs.contoso.test."),
+        ("x.contoso.test", "TXT", "x.contoso.test. 10 IN TXT \"a\" \"b\""),
+        ("x.contoso.test", "TYPE65400", "x.contoso.test. 10 IN TYPE65400 \\# 2 ABCD"),
+        ("x.contoso.test", "TYPE65305", "x.contoso.test. 10 IN TYPE65305 \\# 1 00"),
+    ] {
+        let said = explained(&world, HUB, name, rtype);
+        assert_eq!(said.answer.map(|answer| answer.answer), Some(vec![want.to_owned()]), "{rtype}");
+        assert_eq!(said.rtype, want.split(' ').nth(3).unwrap());
+    }
+    let missing = explained(&world, HUB, "*.y.contoso.test", "TYPE65280");
+    assert_eq!((missing.rtype.as_str(), missing.answer.unwrap().rcode.as_str()), ("TYPE65280", "NXDOMAIN"));
+}

@@ -83,6 +83,17 @@ fn an_answer_that_went_public_is_told_whole() {
 }
 
 #[test]
+fn the_type_asked_is_named_whatever_it_is() {
+    for (rtype, want) in
+        [(29, "LOC"), (49, "DHCID"), (45, "IPSECKEY"), (108, "EUI48"), (260, "AMTRELAY"), (65305, "TYPE65305"), (65400, "TYPE65400")]
+    {
+        let mut world = hub(OnMissing::Nxdomain);
+        let events = events(&mut world, |world| drop(world.ask(HUB, OTHER_PRIVATE, RecordType::from(rtype))));
+        assert_eq!(events.iter().map(|event| event["type"].as_str()).collect::<Vec<_>>(), [Some(want)]);
+    }
+}
+
+#[test]
 fn each_reason_and_action_has_its_case() {
     let private = "ws-other.fhir.PL.";
     let other_private = format!("no-record public {private}");

@@ -23,31 +23,12 @@ mod shards;
 #[cfg(test)]
 mod tests;
 
+pub use config::rtype;
+
 pub use apply::{Change, Refused, next_serial, serial_rose};
 pub use builder::{Built, DEFAULT_TTL, Foreign, ZoneBuilder};
 use shard::{Node, Shard};
 use shards::Shards;
-
-/// TYPE numbers that the zone rules speak of.
-pub mod rtype {
-    #![allow(missing_docs)]
-    pub const A: u16 = 1;
-    pub const NS: u16 = 2;
-    pub const CNAME: u16 = 5;
-    pub const SOA: u16 = 6;
-    pub const PTR: u16 = 12;
-    pub const MX: u16 = 15;
-    pub const TXT: u16 = 16;
-    pub const KEY: u16 = 25;
-    pub const AAAA: u16 = 28;
-    pub const SRV: u16 = 33;
-    pub const DNAME: u16 = 39;
-    pub const OPT: u16 = 41;
-    pub const DS: u16 = 43;
-    pub const RRSIG: u16 = 46;
-    pub const NSEC: u16 = 47;
-    pub const ANY: u16 = 255;
-}
 
 /// One zone's data: immutable; a change makes a new one that shares what did not change.
 #[derive(Clone, PartialEq, Eq)]

@@ -157,7 +157,8 @@ fn octets(data: &RData) -> Vec<u8> {
 
 /// A record's type and data, in lower case: hickory-proto lowers names in RDATA.
 fn record() -> impl Strategy<Value = (&'static str, String)> {
-    let name = || "[a-z][a-z0-9-]{0,9}(\\.[a-z]{1,9}){0,2}\\.?";
+    // hickory-proto decodes a label that begins with `xn--`, and rejects what is not Punycode.
+    let name = || "[a-z][a-z0-9-]{0,9}(\\.[a-z]{1,9}){0,2}\\.?".prop_filter("a Punycode label", |name| !name.starts_with("xn--"));
     let text = || "\"[ !#-\\[\\]-~]{0,30}\"";
     prop_oneof![
         any::<[u8; 4]>().prop_map(|octets| ("A", std::net::Ipv4Addr::from(octets).to_string())),

@@ -5,11 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use hickory_proto::op::Message;
-use hickory_proto::rr::{Record, RecordType};
+use hickory_proto::rr::{RData, Record, RecordType};
 use hickory_proto::serialize::binary::BinDecodable;
 use serde::{Deserialize, Serialize};
 
-use crate::message::{Response, rcode_to_text};
+use crate::message::{Response, rcode_to_text, type_to_text};
 
 /// What can differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -135,12 +135,21 @@ impl Answer {
 fn line(record: &Record) -> Line {
     let owner = record.name.to_lowercase();
     let rtype = record.record_type();
-    let mut data = record.data.to_string();
+    let mut data = match &record.data {
+        RData::Unknown { rdata, .. } => generic(&rdata.anything),
+        data => data.to_string(),
+    };
     if matches!(rtype, RecordType::CNAME | RecordType::NS | RecordType::PTR | RecordType::MX | RecordType::SRV | RecordType::SOA) {
         // Names are equal whatever their letters' case (RFC 4343 section 3), and compression lends them the case of the question.
         data.make_ascii_lowercase();
     }
-    (format!("{owner} {} {rtype} {data}", record.dns_class), record.ttl)
+    (format!("{owner} {} {} {data}", record.dns_class, type_to_text(rtype.into())), record.ttl)
+}
+
+/// Octets as RFC 3597 section 5 writes them.
+fn generic(octets: &[u8]) -> String {
+    let digits: String = octets.iter().map(|octet| format!("{octet:02X}")).collect();
+    format!("\\# {} {digits}", octets.len()).trim_end().to_string()
 }
 
 /// What an answer must be; a field that is `None` may be anything.

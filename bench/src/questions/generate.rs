@@ -7,12 +7,12 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
 use super::{Group, Kind, Order, Questions, Weights};
+use config::rtype;
+
 use crate::message::{self, BadQuestion, QueryForm};
 
 /// Types that are asked for NODATA, the first one that a name lacks.
-const NODATA_TYPES: [u16; 5] = [16, 28, 15, 1, 33];
-/// CNAME: a name that has one answers every type, so it never makes NODATA.
-const CNAME: u16 = 5;
+const NODATA_TYPES: [u16; 5] = [rtype::TXT, rtype::AAAA, rtype::MX, rtype::A, rtype::SRV];
 
 /// Names that exist, with their types.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -245,7 +245,7 @@ pub fn mix(names: &Names, public: Option<&Names>, mix: &Mix, form: QueryForm, se
         }
     })?;
     group(&mut questions, mix.nodata, Kind::NoData, true, &|questions| {
-        for (owner, types) in owners.iter().filter(|(_, types)| !types.contains(&CNAME)) {
+        for (owner, types) in owners.iter().filter(|(_, types)| !types.contains(&rtype::CNAME)) {
             let lacks = |rtype: &u16| if types.is_empty() { !mix.types.contains(rtype) } else { !types.contains(rtype) };
             if let Some(rtype) = NODATA_TYPES.into_iter().find(lacks) {
                 questions.push(owner, rtype, form, Kind::NoData);

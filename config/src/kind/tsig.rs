@@ -12,6 +12,7 @@ use crate::key::{Field, Kind};
 use crate::model;
 pub(crate) use crate::model::{Action, Algorithm};
 use crate::read::Problems;
+use crate::rtype;
 
 /// A secret in Base64.
 pub(crate) struct Base64;
@@ -133,15 +134,16 @@ impl Kind for RecordType {
 
     fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<u16> {
         read_text(self, value, field, problems, |text| {
-            let upper = text.to_ascii_uppercase();
-            let known = TYPES.iter().find(|(name, _)| *name == upper).map(|(_, number)| *number);
-            let number = known.or_else(|| upper.strip_prefix("TYPE")?.parse().ok());
-            number.ok_or_else(|| {
-                let help = crate::diagnostic::did_you_mean(&upper, TYPES.iter().map(|(name, _)| *name));
+            let code = rtype::type_code(text).ok_or_else(|| {
+                let help = crate::diagnostic::did_you_mean(&text.to_ascii_uppercase(), rtype::mnemonics());
                 let help =
                     help.map_or("any type can be written as `TYPE` and its number".into(), |meant| format!("did you mean `{meant}`?"));
                 (format!("`{text}` is no record type"), help)
-            })
+            })?;
+            match rtype::is_meta(code) {
+                true => Err((format!("`{text}` is a type of questions, which no zone has records of"), String::new())),
+                false => Ok(code),
+            }
         })
     }
 
@@ -153,37 +155,3 @@ impl Kind for RecordType {
         json!({"type": "string", "minLength": 1})
     }
 }
-
-/// Types that people write in zones.
-const TYPES: [(&str, u16); 30] = [
-    ("A", 1),
-    ("NS", 2),
-    ("CNAME", 5),
-    ("SOA", 6),
-    ("PTR", 12),
-    ("HINFO", 13),
-    ("MX", 15),
-    ("TXT", 16),
-    ("RP", 17),
-    ("AFSDB", 18),
-    ("AAAA", 28),
-    ("LOC", 29),
-    ("SRV", 33),
-    ("NAPTR", 35),
-    ("KX", 36),
-    ("CERT", 37),
-    ("DNAME", 39),
-    ("DS", 43),
-    ("SSHFP", 44),
-    ("IPSECKEY", 45),
-    ("DHCID", 49),
-    ("TLSA", 52),
-    ("SMIMEA", 53),
-    ("CDS", 59),
-    ("OPENPGPKEY", 61),
-    ("SVCB", 64),
-    ("HTTPS", 65),
-    ("SPF", 99),
-    ("URI", 256),
-    ("CAA", 257),
-];

@@ -4,7 +4,7 @@
 //! refused, as PowerDNS does ("Not in expected format"), or kept as it is beside the wire form (`Content::written`).
 
 use zones::name::NameBuf;
-use zones::text::rdata::{read_rdata, type_name, write_rdata};
+use zones::text::rdata::{read_rdata, write_rdata};
 use zones::zone::rtype;
 
 /// RDATA in both forms.
@@ -17,14 +17,21 @@ pub struct Content {
 }
 
 /// Types whose presentation format is free enough (quotes, units, orders) that other spellings than ours are kept, not refused.
-const FREE: [u16; 12] = [29, 35, 37, 42, 48, 60, 61, 64, 65, 256, 257, 65305];
-/// Types with hexadecimal digits, which PowerDNS gives in lower case: DS, SSHFP, TLSA, SMIMEA, CDS, ZONEMD, NSEC3PARAM, EUI48, EUI64.
-const HEXADECIMAL: [u16; 9] = [43, 44, 52, 53, 59, 63, 51, 108, 109];
-const SPF: u16 = 99;
+#[rustfmt::skip]
+const FREE: [u16; 17] = [
+    rtype::WKS, rtype::NSAP, rtype::LOC, rtype::NAPTR, rtype::CERT, rtype::APL, rtype::IPSECKEY, rtype::DNSKEY, rtype::HIP,
+    rtype::CDNSKEY, rtype::OPENPGPKEY, rtype::SVCB, rtype::HTTPS, rtype::DSYNC, rtype::URI, rtype::CAA, rtype::AMTRELAY,
+];
+/// Types with hexadecimal digits, which PowerDNS gives in lower case.
+#[rustfmt::skip]
+const HEXADECIMAL: [u16; 12] = [
+    rtype::DS, rtype::SSHFP, rtype::NSEC3PARAM, rtype::TLSA, rtype::SMIMEA, rtype::CDS, rtype::ZONEMD, rtype::EUI48, rtype::EUI64,
+    rtype::EID, rtype::TA, rtype::DLV,
+];
 
 /// Reads the content of a record. The error is what is wrong with it, for behind "Record name/TYPE 'content': ".
 pub fn read(rtype: u16, text: &str) -> Result<Content, String> {
-    if matches!(rtype, rtype::TXT | SPF) {
+    if matches!(rtype, rtype::TXT | rtype::SPF) {
         return read_strings(text);
     }
     let rdata = read_rdata(rtype, text, &NameBuf::root()).map_err(|error| format!("Parsing record content: {error}"))?;
@@ -52,7 +59,7 @@ pub fn write(rtype: u16, rdata: &[u8]) -> String {
     if write_rdata(rtype, rdata, &mut text).is_err() {
         text = format!("\\# {} {}", rdata.len(), data_encoding::HEXLOWER.encode(rdata));
     }
-    if HEXADECIMAL.contains(&rtype) || type_name(rtype).starts_with("TYPE") {
+    if HEXADECIMAL.contains(&rtype) || text.starts_with("\\#") {
         text.make_ascii_lowercase();
     }
     text

@@ -13,11 +13,6 @@ use zones::zone::{Change, Zone, serial_rose};
 use super::record::{Meaning, Record};
 use crate::tsig::Key;
 
-/// WKS (RFC 1035 section 3.4.2): one record for each address and protocol.
-const WKS: u16 = 11;
-const RRSIG: u16 = 46;
-const NSEC: u16 = 47;
-
 /// The RRsets that are to be different.
 pub fn changes(zone: &Zone, prerequisites: &[Record], updates: &[Record], keys: &[Arc<Key>]) -> Result<Vec<Change>, Refusal> {
     check(zone, prerequisites)?;
@@ -143,7 +138,7 @@ impl Draft<'_> {
     fn add(&mut self, record: &Record) {
         let (is_apex, rtype) = (self.is_apex(&record.owner), record.rtype);
         let sets = self.sets(&record.owner);
-        let beside_cname = |rtype: u16| matches!(rtype, rtype::CNAME | RRSIG | NSEC | zones::zone::rtype::KEY);
+        let beside_cname = |rtype: u16| matches!(rtype, rtype::CNAME | rtype::RRSIG | rtype::NSEC | rtype::KEY);
         match rtype {
             rtype::SOA => {
                 let held = sets.get(&rtype).and_then(|set| serial(set.rdata.first()?));
@@ -161,7 +156,7 @@ impl Draft<'_> {
         set.ttl = record.ttl; // an RRset has one TTL (RFC 2181 section 5.2): the last that was said
         match rtype {
             rtype::SOA | rtype::CNAME | rtype::DNAME => set.rdata = vec![data],
-            WKS => {
+            rtype::WKS => {
                 set.rdata.retain(|held| held.get(..5) != data.get(..5));
                 set.rdata.push(data);
             }

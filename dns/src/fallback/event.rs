@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use config::model::OnMissing;
-use hickory_proto::rr::RecordType;
+use config::rtype::type_name;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -111,7 +111,7 @@ impl Event {
             time: rfc3339(sighting.time.into()),
             client: sighting.client,
             name: chain.first().cloned().unwrap_or_default(),
-            rtype: RecordType::from(sighting.rtype).to_string(),
+            rtype: type_name(sighting.rtype).into_owned(),
             reason,
             action: sighting.action,
             chain,

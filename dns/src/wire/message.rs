@@ -20,6 +20,8 @@ pub struct Message<'m> {
     pub class: u16,
     /// Answer and authority records, in order; the additional section is never used.
     pub records: Vec<Record>,
+    /// RDATA of OPT; empty if there is none.
+    options: &'m [u8],
 }
 
 /// Where a record stands and what its fixed fields say.
@@ -74,7 +76,7 @@ pub mod flag {
 }
 
 impl<'m> Message<'m> {
-    /// Reads header, question and records. Additional records are looked at only for OPT's extended RCODE.
+    /// Reads header, question and records. Additional records are looked at only for OPT.
     pub fn read(bytes: &'m [u8]) -> Result<Self, BadMessage> {
         Self::read_as(bytes, false, false)
     }
@@ -103,7 +105,7 @@ impl<'m> Message<'m> {
             0 if may_lack_question => (NameBuf::root(), 0, 1, HEADER),
             _ => return Err(BadMessage::Questions),
         };
-        let mut rcode = flags & flag::RCODE;
+        let (mut rcode, mut options) = (flags & flag::RCODE, &bytes[..0]);
         let mut records = Vec::with_capacity(usize::from(answers.saturating_add(authorities.min(16))).min(bytes.len() / 11));
         for index in 0..u32::from(answers) + u32::from(authorities) + u32::from(additionals) {
             let (owner, after) = match bytes.get(at..).unwrap_or_default() {
@@ -123,13 +125,25 @@ impl<'m> Message<'m> {
             if index >= u32::from(answers) + u32::from(authorities) {
                 if rtype == rtype::OPT {
                     rcode |= ((ttl >> 24) as u16) << 4;
+                    options = &bytes[start..end];
                 }
             } else if every_class || record_class == class {
                 let ttl = if ttl > i32::MAX as u32 { 0 } else { ttl };
                 records.push(Record { owner, answer, rtype, class: record_class, ttl, start, end });
             }
         }
-        Ok(Self { bytes, flags, rcode, name, rtype: qtype, class, records })
+        Ok(Self { bytes, flags, rcode, name, rtype: qtype, class, records, options })
+    }
+
+    /// EDNS options with their codes (RFC 6891 section 6.1.2), up to the first that is cut off.
+    pub fn options(&self) -> impl Iterator<Item = (u16, &'m [u8])> + use<'m> {
+        let mut rest = self.options;
+        std::iter::from_fn(move || {
+            let (&[code_high, code_low, length_high, length_low], behind) = rest.split_first_chunk()?;
+            let (data, behind) = behind.split_at_checked(u16::from_be_bytes([length_high, length_low]).into())?;
+            rest = behind;
+            Some((u16::from_be_bytes([code_high, code_low]), data))
+        })
     }
 
     /// RDATA of a record as it stands: for types that hold no names.
@@ -146,6 +160,8 @@ impl<'m> Message<'m> {
             2 | 3 | 4 | 5 | 7 | 8 | 9 | 12 | 39 => (0, 1), // NS MD MF CNAME MB MG MR PTR DNAME
             6 | 14 | 17 => (0, 2),                         // SOA MINFO RP
             15 | 18 | 21 | 36 => (2, 1),                   // MX AFSDB RT KX
+            24 => (18, 1),                                 // SIG
+            30 => (0, 1),                                  // NXT
             26 => (2, 2),                                  // PX
             33 => (6, 1),                                  // SRV
             35 => (self.naptr_strings(at, end)?, 1),

@@ -8,9 +8,11 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use config::rtype::{mnemonics, type_code_of};
+
 use super::lexer::{CLASS, Class, Form, Lexer, Line, Token};
 use super::names::{Written, read_name, repeats_origin};
-use super::rdata::{Fields, decimal, is_meta, mnemonics, read_fields, seconds, type_code_of, type_name};
+use super::rdata::{Fields, decimal, is_meta, read_fields, seconds, type_name};
 use super::report::{Bad, Outcome, Report, Spot, shown};
 use super::{Read, decode};
 use crate::name::{NameBuf, write_name};
@@ -425,6 +427,10 @@ fn unknown_type(token: Token, word: &[u8]) -> Box<Bad> {
         .min()
         .filter(|(distance, name)| *distance < name.len().min(3));
     let help = match near {
+        _ if class_code(word).is_some() => "the class is written once, before the type".to_owned(),
+        _ if matches!(upper.as_str(), "ALIAS" | "ANAME") => {
+            "an alias at the apex is not a type of DNS: write the A and AAAA records".to_owned()
+        }
         Some((_, name)) => format!("did you mean {name}?"),
         None => "a type that has no mnemonic is written as in `TYPE65400 \\# 4 0A000001`".to_owned(),
     };

@@ -7,7 +7,9 @@ use data_encoding::{BASE32HEX_NOPAD, BASE64, HEXLOWER_PERMISSIVE};
 use super::super::lexer::{Form, Token};
 use super::super::names::{Written, read_name, repeats_origin, unescape};
 use super::super::report::{Bad, Outcome, Spot, shown};
-use super::{Field, layout, location, of, quote, services, type_code_of, type_name};
+use config::rtype::{self, type_code_of};
+
+use super::{BadRdata, Field, gateways, historic, layout, location, of, quote, services, type_name};
 
 /// DNSSEC algorithm mnemonics (IANA; RFC 4034 appendix A.1).
 #[rustfmt::skip]
@@ -22,6 +24,9 @@ static ALGORITHMS: &[(&str, u32)] = &[
 static CERT_TYPES: &[(&str, u32)] = &[
     ("PKIX", 1), ("SPKI", 2), ("PGP", 3), ("IPKIX", 4), ("ISPKI", 5), ("IPGP", 6), ("ACPKIX", 7), ("IACPKIX", 8), ("URI", 253), ("OID", 254),
 ];
+
+/// Schemes of DSYNC (IANA "DSYNC: Location of Synchronization Endpoints").
+static SCHEMES: &[(&str, u32)] = &[("NOTIFY", 1)];
 
 /// The tokens of one record's RDATA, taken one after the other.
 pub(in super::super) struct Fields<'t> {
@@ -56,7 +61,11 @@ pub(in super::super) fn read_fields(fields: &mut Fields<'_>, out: &mut Vec<u8>) 
             }
             if let Some(extra) = fields.first() {
                 let what = quote(extra.raw(fields.text));
-                return Err(Bad::new(extra.spot, format!("{what} is more than {} has room for", layout.name), extra_help(fields.rtype)));
+                return Err(Bad::new(
+                    extra.spot,
+                    format!("{what} is more than {} has room for", type_name(fields.rtype)),
+                    extra_help(fields.rtype),
+                ));
             }
         }
     }
@@ -148,16 +157,17 @@ impl<'t> Fields<'t> {
                 let moment = moment(text).ok_or_else(|| self.wrong(&token, what, "a time as YYYYMMDDHHmmSS is expected"))?;
                 out.extend(moment.to_be_bytes());
             }
-            Field::V4 => {
-                let (token, text) = self.word("address")?;
-                let address = parse::<Ipv4Addr>(text).ok_or_else(|| self.bad_v4(&token, text))?;
-                out.extend(address.octets());
+            Field::U64(what) => {
+                let (token, text) = self.word(what)?;
+                let value = parse::<u64>(text).filter(|_| text.iter().all(u8::is_ascii_digit));
+                out.extend(
+                    value
+                        .ok_or_else(|| self.wrong(&token, what, format!("a whole number from 0 to {} is expected", u64::MAX)))?
+                        .to_be_bytes(),
+                );
             }
-            Field::V6 => {
-                let (token, text) = self.word("address")?;
-                let address = parse::<Ipv6Addr>(text).ok_or_else(|| self.bad_v6(&token, text))?;
-                out.extend(address.octets());
-            }
+            Field::V4 => self.v4("address", out)?,
+            Field::V6 => self.v6("address", out)?,
             Field::Text(what) => self.string(what, out)?,
             Field::MayText(what) => {
                 if !self.is_empty() {
@@ -165,9 +175,14 @@ impl<'t> Fields<'t> {
                 }
             }
             Field::Texts => {
-                self.string("text", out)?;
+                self.strings("text", out)?;
                 while !self.is_empty() {
-                    self.string("text", out)?;
+                    self.strings("text", out)?;
+                }
+            }
+            Field::Names(what) => {
+                while !self.is_empty() {
+                    self.name(what, out)?;
                 }
             }
             Field::Value(what) => {
@@ -201,10 +216,16 @@ impl<'t> Fields<'t> {
                     .map_err(|error| self.bad_code(&token, "next hashed owner", "base32hex", error))?;
                 self.counted(&token, "next hashed owner", &hash, out)?;
             }
-            Field::Base64(what) => {
-                let (token, digits) = self.rest(what)?;
-                out.extend(BASE64.decode(&digits).map_err(|error| self.bad_code(&token, what, "base64", error))?);
+            Field::Base64(what) => self.base64(what, out)?,
+            Field::MayBase64(what) => {
+                if !self.is_empty() {
+                    self.base64(what, out)?;
+                }
             }
+            Field::DashBase64(what) => match self.first() {
+                Some(token) if token.is(self.text, "-") => drop(self.next(what)?),
+                _ => self.base64(what, out)?,
+            },
             Field::Type(what) => {
                 let (token, text) = self.word(what)?;
                 let code = type_code_of(text).ok_or_else(|| self.wrong(&token, what, "a type such as `A` or `TYPE65400` is expected"))?;
@@ -244,11 +265,47 @@ impl<'t> Fields<'t> {
             Field::Services => services::read(self, out)?,
             Field::Location => location::read(self, out)?,
             Field::Prefixes => self.prefixes(out)?,
+            Field::Scheme => {
+                let value = self.mnemonic("scheme", SCHEMES, 255)?;
+                out.push(value as u8);
+            }
+            Field::Gateway => gateways::read_ipseckey(self, out)?,
+            Field::Relay => gateways::read_relay(self, out)?,
+            Field::HostIdentity => gateways::read_host_identity(self, out)?,
+            Field::WellKnown => historic::read_services(self, out)?,
+            Field::Nsap => historic::read_nsap(self, out)?,
+            Field::Bits => historic::read_bits(self, out)?,
+            Field::AtmAddress => historic::read_atm_address(self, out)?,
+            Field::Chained => historic::read_chained(self, out)?,
         }
         Ok(())
     }
 
-    fn name(&mut self, what: &str, out: &mut Vec<u8>) -> Outcome<()> {
+    /// An IPv4 address.
+    pub fn v4(&mut self, what: &str, out: &mut Vec<u8>) -> Outcome<()> {
+        let (token, text) = self.word(what)?;
+        let address = parse::<Ipv4Addr>(text).ok_or_else(|| self.bad_v4(&token, text))?;
+        out.extend(address.octets());
+        Ok(())
+    }
+
+    /// An IPv6 address.
+    pub fn v6(&mut self, what: &str, out: &mut Vec<u8>) -> Outcome<()> {
+        let (token, text) = self.word(what)?;
+        let address = parse::<Ipv6Addr>(text).ok_or_else(|| self.bad_v6(&token, text))?;
+        out.extend(address.octets());
+        Ok(())
+    }
+
+    /// Base64 to the end, at least one token.
+    pub fn base64(&mut self, what: &str, out: &mut Vec<u8>) -> Outcome<()> {
+        let (token, digits) = self.rest(what)?;
+        out.extend(BASE64.decode(&digits).map_err(|error| self.bad_code(&token, what, "base64", error))?);
+        Ok(())
+    }
+
+    /// A domain name, with the origin behind it where it is relative.
+    pub fn name(&mut self, what: &str, out: &mut Vec<u8>) -> Outcome<()> {
         let (token, text) = self.word(what)?;
         let start = out.len();
         match read_name(text, self.origin, out) {
@@ -262,7 +319,7 @@ impl<'t> Fields<'t> {
         }
         // An address is a name too as far as its letters go, but nobody means it.
         if text.last() != Some(&b'.') && is_address(text) {
-            let help = if matches!(self.rtype, 5 | 39 | 65305) {
+            let help = if matches!(self.rtype, rtype::CNAME | rtype::DNAME) {
                 "an address goes into an A or AAAA record"
             } else {
                 "a host's name is expected here"
@@ -283,6 +340,21 @@ impl<'t> Fields<'t> {
             let what = of(what, self.rtype);
             Bad::new(token.spot, format!("{what} has {length} octets, a string holds 255"), "write it as several quoted strings")
         })?;
+        Ok(())
+    }
+
+    /// One token as character-strings: exporters and people put the whole of a long text between one pair of quotes.
+    fn strings(&mut self, what: &str, out: &mut Vec<u8>) -> Outcome<()> {
+        let (token, text) = self.next(what)?;
+        let mut octets = Vec::new();
+        unescape_into(text, &mut octets).map_err(|()| self.bad_escape(&token))?;
+        if octets.is_empty() {
+            out.push(0);
+        }
+        for part in octets.chunks(255) {
+            out.push(part.len() as u8);
+            out.extend_from_slice(part);
+        }
         Ok(())
     }
 
@@ -308,7 +380,7 @@ impl<'t> Fields<'t> {
         if octets.len() != length as usize {
             return Err(Bad::new(mark.spot, format!("`\\#` says {length} octets, {} are written", octets.len()), ""));
         }
-        if super::write_rdata(self.rtype, &octets, &mut Nothing).is_err() {
+        if super::write_rdata(self.rtype, &octets, &mut Nothing) == Err(BadRdata::Malformed) {
             return Err(Bad::new(mark.spot, format!("these octets are not RDATA of {}", type_name(self.rtype)), ""));
         }
         out.extend(octets);
@@ -369,7 +441,7 @@ impl<'t> Fields<'t> {
         )
     }
 
-    fn bad_code(&self, token: &Token, what: &str, code: &str, error: data_encoding::DecodeError) -> Box<Bad> {
+    pub fn bad_code(&self, token: &Token, what: &str, code: &str, error: data_encoding::DecodeError) -> Box<Bad> {
         let why = match error.kind {
             data_encoding::DecodeKind::Length => "their number is wrong",
             data_encoding::DecodeKind::Symbol => "a character is not one of them",

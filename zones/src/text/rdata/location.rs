@@ -40,13 +40,13 @@ pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
 pub(super) fn write(cursor: &mut Cursor<'_>, out: &mut dyn fmt::Write) -> Result<(), BadRdata> {
     let head = cursor.take(4)?;
     if head[0] != 0 || head[1..].iter().any(|size| size >> 4 > 9 || size & 15 > 9) {
-        return Err(BadRdata);
+        return Err(BadRdata::Malformed);
     }
     for (limit, ahead, behind) in [(90, 'N', 'S'), (180, 'E', 'W')] {
         let value = i64::from(cursor.u32()?) - EQUATOR;
         let (value, letter) = if value < 0 { (-value, behind) } else { (value, ahead) };
         if value > limit * 3_600_000 {
-            return Err(BadRdata);
+            return Err(BadRdata::Malformed);
         }
         let (seconds, thousandths) = (value / 1000, value % 1000);
         write!(out, " {} {} {}.{:03} {letter}", seconds / 3600, seconds / 60 % 60, seconds % 60, thousandths)?;

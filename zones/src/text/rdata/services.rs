@@ -65,7 +65,7 @@ pub(super) fn write(cursor: &mut Cursor<'_>, out: &mut dyn fmt::Write) -> Result
     while !cursor.is_empty() {
         let key = cursor.u16()?;
         if last.is_some_and(|last| last >= key) {
-            return Err(BadRdata);
+            return Err(BadRdata::Malformed);
         }
         last = Some(key);
         let length = cursor.u16()?;
@@ -170,7 +170,7 @@ fn list(value: &[u8]) -> Vec<Vec<u8>> {
 fn write_value(key: u16, value: &[u8], out: &mut dyn fmt::Write) -> Result<(), BadRdata> {
     let joined = |out: &mut dyn fmt::Write, size: usize, item: &dyn Fn(&[u8]) -> String| -> Result<(), BadRdata> {
         if value.is_empty() || !value.len().is_multiple_of(size) {
-            return Err(BadRdata);
+            return Err(BadRdata::Malformed);
         }
         for (index, chunk) in value.chunks_exact(size).enumerate() {
             out.write_char(if index == 0 { '=' } else { ',' })?;
@@ -186,7 +186,7 @@ fn write_value(key: u16, value: &[u8], out: &mut dyn fmt::Write) -> Result<(), B
             while !cursor.is_empty() {
                 let length = cursor.u8()?;
                 if length == 0 {
-                    return Err(BadRdata);
+                    return Err(BadRdata::Malformed);
                 }
                 if !items.is_empty() {
                     items.push(b',');
@@ -199,20 +199,20 @@ fn write_value(key: u16, value: &[u8], out: &mut dyn fmt::Write) -> Result<(), B
                 }
             }
             if items.is_empty() {
-                return Err(BadRdata);
+                return Err(BadRdata::Malformed);
             }
             out.write_str("=\"")?;
             write_escaped(&items, out)?;
             out.write_char('"')?;
         }
         2 | 8 if value.is_empty() => {}
-        2 | 8 => return Err(BadRdata),
+        2 | 8 => return Err(BadRdata::Malformed),
         3 => {
-            let port: [u8; 2] = value.try_into().map_err(|_| BadRdata)?;
+            let port: [u8; 2] = value.try_into().map_err(|_| BadRdata::Malformed)?;
             write!(out, "={}", u16::from_be_bytes(port))?;
         }
         4 => joined(out, 4, &|octets| Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3]).to_string())?,
-        5 if value.is_empty() => return Err(BadRdata),
+        5 if value.is_empty() => return Err(BadRdata::Malformed),
         5 => write!(out, "={}", BASE64.encode(value))?,
         6 => joined(out, 16, &|octets| {
             let mut address = [0; 16];

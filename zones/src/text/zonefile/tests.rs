@@ -403,3 +403,33 @@ fn files_that_include_each_other_end() {
         "{problems:#?}"
     );
 }
+
+#[test]
+fn a_text_of_any_length_may_stand_between_one_pair_of_quotes() {
+    let text = format!("key._domainkey 3600 IN TXT \"v=DKIM1; p={}\"\n", "A".repeat(400));
+    let want = format!("key._domainkey.contoso.test. 3600 TXT \"v=DKIM1; p={}\" \"{}\"", "A".repeat(244), "A".repeat(156));
+    assert_eq!(good(text), [want]);
+}
+
+#[test]
+fn types_are_known_by_mnemonic_and_by_number() {
+    let text = "\
+a 5 IPSECKEY 10 0 2 . AQID
+a 5 TYPE45 10 1 2 192.0.2.38 AQID
+b 5 NSAP-PTR x
+c 5 TYPE65305 \\# 3 FFFFFF
+d 5 NULL \\# 1 00
+TYPE1 5 TYPE1 10.0.0.1
+";
+    assert_eq!(
+        good(text),
+        [
+            "a.contoso.test. 5 IPSECKEY 10 0 2 . AQID",
+            "a.contoso.test. 5 IPSECKEY 10 1 2 192.0.2.38 AQID",
+            "b.contoso.test. 5 NSAP-PTR x.contoso.test.",
+            "c.contoso.test. 5 TYPE65305 \\# 3 FFFFFF",
+            "d.contoso.test. 5 NULL \\# 1 00",
+            "type1.contoso.test. 5 A 10.0.0.1",
+        ]
+    );
+}
