@@ -1,8 +1,12 @@
 //! Files that a configuration consists of, and what was in them.
 
-use std::io;
+use std::fs::{self, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+
+use nix::fcntl::OFlag;
 
 /// Largest file that is read, bytes: a hundred thousand keys.
 pub const LARGEST: u64 = 16 << 20;
@@ -29,16 +33,37 @@ impl File {
     }
 }
 
-/// The bytes of a file that a configuration names. A FIFO or a device would never end, and who reads it again would wait for ever.
+/// The bytes of a file that a configuration names.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let metadata = std::fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a file"));
+    let (mut file, metadata) = open(path)?;
+    read_whole(&mut file, metadata.len(), LARGEST)
+}
+
+/// Opens a file to read it. A FIFO, a device or a directory is an error at once: none of them has an end to wait for.
+pub fn open(path: &Path) -> io::Result<(fs::File, Metadata)> {
+    require_file(&fs::metadata(path)?)?; // opening a device may already do something
+    // A FIFO may have taken its place since then, and opening that would block.
+    let file = fs::File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    let metadata = file.metadata()?;
+    require_file(&metadata)?;
+    Ok((file, metadata))
+}
+
+/// Reads a file of `size` bytes to its end. More than `most` bytes, or more than the memory holds, is an error.
+pub fn read_whole(file: &mut fs::File, size: u64, most: u64) -> io::Result<Vec<u8>> {
+    let too_large = |size: u64| io::Error::new(io::ErrorKind::FileTooLarge, format!("it has {size} bytes, and at most {most} are read"));
+    if size > most {
+        return Err(too_large(size));
     }
-    if metadata.len() > LARGEST {
-        return Err(io::Error::other(format!("it has {} bytes, and at most {LARGEST} are read", metadata.len())));
-    }
-    std::fs::read(path)
+    let mut bytes = Vec::new();
+    let room = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(1); // one more: the end is found without growing
+    bytes.try_reserve_exact(room).map_err(|_| io::Error::new(io::ErrorKind::OutOfMemory, format!("no memory for its {size} bytes")))?;
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(too_large(bytes.len() as u64)) } else { Ok(bytes) }
+}
+
+fn require_file(metadata: &Metadata) -> io::Result<()> {
+    if metadata.is_file() { Ok(()) } else { Err(io::Error::other("not a file")) }
 }
 
 /// A number that changes when the bytes do; the same for the same bytes only within one run of the program.
@@ -64,9 +89,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("api.key");
         assert_eq!(File::now(&path), File { path: path.clone(), fingerprint: None });
-        std::fs::write(&path, "a").unwrap();
+        fs::write(&path, "a").unwrap();
         assert_eq!(File::now(&path).fingerprint, Some(fingerprint(b"a")));
-        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
         file.set_len(LARGEST + 1).unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("at most 16777216 are read"));
         for path in [Path::new("/dev/zero"), directory.path()] {

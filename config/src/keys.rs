@@ -70,6 +70,10 @@ section! {
     /// How long a burst of file events is left to settle before sources are read.
     SETTLE "settle": Millis = Millis { least: 1, most: 5_000, zero: "at once" }, Default { default: r#""20ms""# };
 
+    /// Largest source of a zone: a file, and all files that it includes. A larger one is an error of its zone, which keeps its last good data.
+    /// Reading a zone file takes about five times its size in memory.
+    MAX_SOURCE_SIZE "max-source-size": Size = Size { least: KIB, most: 4095 * MIB, zero: "" }, Default { default: r#""256MiB""# };
+
     /// Refuse to start when the source of a zone is bad, instead of serving the rest.
     STRICT "strict": Switch = Switch, Default { default: "false" };
 

@@ -32,6 +32,7 @@ mod lint;
 mod load;
 pub mod model;
 mod parse;
+mod pipe;
 mod preset;
 mod read;
 pub mod rtype;
@@ -41,7 +42,7 @@ mod syntax;
 
 pub use diagnostic::{Diagnostic, Severity, did_you_mean};
 pub use effective::Setting;
-pub use file::{File, LARGEST, fingerprint, read};
+pub use file::{File, LARGEST, fingerprint, open, read, read_whole};
 pub use load::{Loaded, Refused, load, parse};
 pub use model::Config;
 pub use preset::preset_zones;

@@ -1,6 +1,6 @@
 //! From a file to a configuration that can be served, or to all that is wrong with it.
 
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use crate::diagnostic::{Diagnostic, Lines, whole_file};
 use crate::file::{self, File};
 use crate::model::Config;
 use crate::parse::judge;
+use crate::pipe::{self, Patience};
 
 /// A configuration that can be served, and what its writer may want to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,9 +51,7 @@ fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     if !std::fs::metadata(path)?.file_type().is_fifo() {
         return file::read(path);
     }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(LARGEST_FILE as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    pipe::read(path, LARGEST_FILE + 1, Patience::USUAL)
 }
 
 fn text(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<String, Box<Diagnostic>> {

@@ -95,6 +95,8 @@ pub struct Server {
     pub poll: Duration,
     /// How long a burst of file events is left to settle before sources are read.
     pub settle: Duration,
+    /// Largest source of a zone, bytes: a file with all files that it includes.
+    pub max_source_size: u64,
     /// Refuse to start when a zone's source is bad, instead of serving the rest.
     pub strict: bool,
     /// Largest UDP answer sent, bytes (RFC 9715: 1232).

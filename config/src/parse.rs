@@ -187,6 +187,7 @@ fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Plac
         identity: read.option(&key::IDENTITY),
         poll: read.value(&key::POLL),
         settle: read.value(&key::SETTLE),
+        max_source_size: read.value(&key::MAX_SOURCE_SIZE),
         strict: read.value(&key::STRICT),
         udp_size: read.value(&key::UDP_SIZE),
         drain: read.value(&key::DRAIN),

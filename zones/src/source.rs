@@ -4,8 +4,7 @@
 //! is still being written it is left alone: its stamp must have stood still for the settle time, and must be the same before and after
 //! reading.
 
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,7 +51,7 @@ pub struct Input {
     /// When its last judged content changed.
     pub changed: Option<SystemTime>,
     /// Largest that it is read, bytes.
-    most: u64,
+    pub most: u64,
     known: Option<Known>,
     candidate: Option<(Vec<Option<Stamp>>, Instant)>,
 }
@@ -70,6 +69,8 @@ pub enum Seen {
     Gone,
     /// It is there and cannot be read.
     Unreadable(String),
+    /// It has that many bytes, more than are read.
+    TooLarge(u64),
 }
 
 /// Bytes of a file that stood still.
@@ -131,7 +132,7 @@ impl Input {
     pub fn held(file: &config::File) -> Self {
         let mut files = vec![(file.path.clone(), None, file.fingerprint)];
         if Stamp::of(&file.path).is_ok_and(|stamp| stamp.size <= config::LARGEST)
-            && let Ok(Some((bytes, stamp))) = read_still(&file.path)
+            && let Ok(Some((bytes, stamp))) = read_still(&file.path, config::LARGEST)
             && file.fingerprint == Some(fingerprint(&bytes))
         {
             files[0].1 = Some(stamp); // other content is found by the next look, once it stands still
@@ -152,6 +153,7 @@ impl Input {
         let why = match seen {
             Seen::Gone => "is gone".to_owned(),
             Seen::Unreadable(why) => format!("cannot be read: {why}"),
+            Seen::TooLarge(size) => format!("cannot be read: it has {size} bytes, and at most {} are read", self.most),
             Seen::Waiting(_) => return None,
             Seen::Same | Seen::Changed(_) => {
                 self.missing = None;
@@ -187,7 +189,7 @@ impl Input {
             Err(error) => return Seen::Unreadable(plain(&error)),
         };
         if stamp.size > self.most {
-            return Seen::Unreadable(format!("larger than {} bytes", self.most));
+            return Seen::TooLarge(stamp.size);
         }
         let stamps = self.stamps(stamp);
         if let Some(known) = self.known.as_ref().filter(|known| known.has(&stamps))
@@ -206,7 +208,7 @@ impl Input {
             if attempt > 0 {
                 std::thread::sleep(BETWEEN_TRIES);
             }
-            match read_still(&self.path) {
+            match read_still(&self.path, self.most) {
                 Ok(Some((bytes, stamp))) => {
                     if self.known.as_ref().is_some_and(|known| known.files[0].2 == Some(fingerprint(&bytes))) && self.same_bytes(&stamps) {
                         self.candidate = None;
@@ -290,9 +292,11 @@ impl Input {
     /// Reads everything that is known again and compares; where it is the same, the new stamps count. What could not be read is told by its
     /// stamp alone. A stamp says that it is a file: a FIFO or a device would never end.
     fn same_bytes(&mut self, stamps: &[Option<Stamp>]) -> bool {
+        let most = self.most;
         let Some(known) = &mut self.known else { return false };
+        let read = |path: &Path| config::open(path).and_then(|(mut file, metadata)| config::read_whole(&mut file, metadata.len(), most));
         let same = known.files.iter().zip(stamps).all(|((path, old, print), new)| match print {
-            Some(print) => new.is_some() && fs::read(path).is_ok_and(|bytes| fingerprint(&bytes) == *print),
+            Some(print) => new.is_some() && read(path).is_ok_and(|bytes| fingerprint(&bytes) == *print),
             None => old == new,
         });
         if same {
@@ -347,15 +351,11 @@ fn waits(now: Instant, since: Instant, settle: Duration) -> Option<Duration> {
     (since + settle).checked_duration_since(now).filter(|wait| !wait.is_zero())
 }
 
-/// The bytes of a file that was the same before and after reading, by its handle and by its path.
-fn read_still(path: &Path) -> std::io::Result<Option<(Vec<u8>, Stamp)>> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("not a file"));
-    }
-    let mut file = File::open(path)?;
-    let before = Stamp::from(&file.metadata()?);
-    let mut bytes = Vec::with_capacity(before.size as usize + 1); // one more: the end is found without growing
-    file.read_to_end(&mut bytes)?;
+/// The bytes of a file that was the same before and after reading, by its handle and by its path. More than `most` is an error.
+fn read_still(path: &Path, most: u64) -> std::io::Result<Option<(Vec<u8>, Stamp)>> {
+    let (mut file, metadata) = config::open(path)?;
+    let before = Stamp::from(&metadata);
+    let bytes = config::read_whole(&mut file, before.size, most)?;
     let after = Stamp::from(&file.metadata()?);
     let named = Stamp::of(path)?;
     let still = before == after && after == named && bytes.len() as u64 == after.size;

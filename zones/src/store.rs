@@ -97,13 +97,16 @@ struct Context {
     clients: Option<Arc<Clients>>,
     /// Where journals are kept.
     state: Arc<StateDirectory>,
+    /// Largest source, bytes.
+    most: u64,
 }
 
 impl Store {
     /// Reads every source once. A bad one is in the report, its zones have no data, and everything else serves.
     pub fn open(config: &Config, state: Arc<StateDirectory>) -> (Self, Arc<Snapshot>, Report) {
         let table = config.azure.clone();
-        let context = Context { table, poll: config.server.poll, settle: config.server.settle, clients: None, state };
+        let (poll, settle, most) = (config.server.poll, config.server.settle, config.server.max_source_size);
+        let context = Context { table, poll, settle, clients: None, state, most };
         let current = Arc::new(SnapshotBuilder::new().build());
         let mut store = Self {
             slots: Vec::new(),
@@ -152,6 +155,7 @@ impl Store {
         self.open_journals(&mut report);
         self.keep_ttl_bounds(&mut report);
         (self.context.poll, self.context.settle) = (config.server.poll, config.server.settle);
+        self.context.most = config.server.max_source_size;
         self.context.clients = lint::networks(config).map(Arc::new);
         self.beside.clone_from(&config.files);
         self.context.table = config.azure.clone(); // by which the sources are read anew, below

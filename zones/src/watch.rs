@@ -264,7 +264,7 @@ impl Looker {
                     self.store.saw(file); // who reads it now may find yet another
                 }
                 Seen::Waiting(time) => again = again.into_iter().chain([time]).min(),
-                Seen::Same | Seen::Gone | Seen::Unreadable(_) => {}
+                Seen::Same | Seen::Gone | Seen::Unreadable(_) | Seen::TooLarge(_) => {}
             }
         }
         // Before the sources: who applies a configuration reads them too, so that both are one generation.

@@ -1,4 +1,5 @@
 use super::*;
+use std::fs::File;
 use std::io::Write;
 
 const SETTLE: Duration = Duration::from_millis(20);
@@ -171,8 +172,8 @@ fn judge(input: &mut Input, meanwhile: impl FnOnce()) -> usize {
     let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
     let (origin, mut log, mut problems) = (NameBuf::parse("contoso.test").unwrap(), RecordLog::default(), Vec::new());
     let table = config::azure::Table::shared();
-    let root = input.path.parent();
-    let read = crate::text::read(Format::Zone, &content.bytes, &input.path, &origin, root, &table, &mut log, &mut problems);
+    let includes = input.path.parent().map(|root| crate::text::IncludeScope { root, most: 1000 });
+    let read = crate::text::read(Format::Zone, &content.bytes, &input.path, &origin, includes, &table, &mut log, &mut problems);
     meanwhile();
     input.judged(&content, &read.included);
     problems.len()
@@ -243,6 +244,32 @@ fn what_is_no_file_cannot_be_read() {
     let directory = tempfile::tempdir().unwrap();
     let mut input = Input::new(directory.path().into(), Format::Zone, None);
     assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Unreadable(why) if why == "not a file"));
+}
+
+#[test]
+fn a_file_that_is_too_large_is_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.zone");
+    File::create(&path).unwrap().set_len(40 << 30).unwrap(); // sparse: it takes no room
+    let mut input = Input::new(path.clone(), Format::Zone, None);
+    input.most = 1 << 20;
+    assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::TooLarge(size) if size == 40 << 30));
+    fs::write(&path, "www A 10.0.0.1\n").unwrap();
+    changed(input.look(Instant::now(), Look::Now, SETTLE));
+}
+
+#[test]
+fn what_a_zone_file_includes_counts_towards_its_size() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    write_long_ago(&at("a.zone"), "$INCLUDE inner\n$INCLUDE inner\n");
+    write_long_ago(&at("inner"), &"; a comment\n".repeat(35)); // 420 bytes: twice they fit into 1000
+    let mut input = Input::new(at("a.zone"), Format::Zone, None);
+    assert_eq!(judge(&mut input, || ()), 0);
+    write_long_ago(&at("inner"), &"; a comment\n".repeat(60)); // 720 bytes: twice they do not
+    assert_eq!(judge(&mut input, || ()), 1);
+    File::options().write(true).open(at("inner")).unwrap().set_len(40 << 30).unwrap();
+    assert_eq!(judge(&mut input, || ()), 2);
 }
 
 #[test]

@@ -186,6 +186,7 @@ impl Unit {
             if lacks_log {
                 input.forget(); // it was alone until now
             }
+            input.most = context.most;
             let seen = input.look(now, if lacks_log { Look::Now } else { how }, context.settle);
             match seen {
                 Seen::Same => input.missing = None,
@@ -200,6 +201,7 @@ impl Unit {
                 }
                 Seen::Gone => input.missing = Some(format!("{}: no such file", input.path.display())),
                 Seen::Unreadable(why) => input.missing = Some(format!("{}: {why}", input.path.display())),
+                Seen::TooLarge(size) => input.missing = Some(too_large(&input.path, size, context.most)),
                 Seen::Changed(content) => {
                     let found = self.judge(index, content, with_logs, slots, context);
                     let is_bad = found.problems.iter().any(|problem| problem.severity == Severity::Error);
@@ -243,8 +245,10 @@ impl Unit {
         let format = if input.format == Format::Auto { text::detect(&input.path, &content.bytes) } else { input.format };
         let mut judged = Judged { input: index, content, format, included: Vec::new(), problems: Vec::new(), log: None, built: Vec::new() };
         let read = |origin: &WireName, sink: &mut dyn RecordSink, judged: &mut Judged| {
-            let (origin, root) = (origin.to_buf(), input.path.parent());
-            let read = text::read(format, &judged.content.bytes, &input.path, &origin, root, &context.table, sink, &mut judged.problems);
+            let (origin, most) = (origin.to_buf(), context.most);
+            let includes = input.path.parent().map(|root| text::IncludeScope { root, most });
+            let read =
+                text::read(format, &judged.content.bytes, &input.path, &origin, includes, &context.table, sink, &mut judged.problems);
             judged.included = read.included;
         };
         let is_zone_file = format == Format::Zone;
@@ -453,6 +457,11 @@ fn serial(newest: Option<SystemTime>, old: Option<&Zone>) -> u32 {
         Some(old) if !serial_rose(old.serial(), stamp) => next_serial(old.serial()),
         _ => stamp,
     }
+}
+
+fn too_large(path: &Path, size: u64, most: u64) -> String {
+    let path = path.display();
+    format!("{path}: it has {size} bytes, and `server.max-source-size` is {most}: make the file smaller, or raise the key")
 }
 
 /// A problem without its help, for status.

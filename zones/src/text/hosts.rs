@@ -15,7 +15,7 @@ use super::names::read_absolute;
 use super::report::{Bad, Report, Spot, shown};
 use super::{AZURE_TTL, BOM, Read, decode, spellings};
 use crate::name::is_private_link;
-use crate::record::{Problem, RecordRef, RecordSink};
+use crate::record::{Position, Problem, RecordRef, RecordSink};
 
 /// Reads a hosts file. Owners are absolute; a public name of the table is given as it is written and as its private-link names.
 pub fn read_hosts(text: &[u8], file: &Arc<PathBuf>, table: &Table, sink: &mut dyn RecordSink, problems: &mut Vec<Problem>) -> Read {
@@ -30,15 +30,53 @@ pub fn read_hosts(text: &[u8], file: &Arc<PathBuf>, table: &Table, sink: &mut dy
     }
     let mut start = if text.starts_with(BOM) { BOM.len() } else { 0 };
     let mut line = 0;
-    while start < text.len() && !report.is_full() {
+    let mut skipped = SkippedRows { file, early: Vec::new() };
+    while start < text.len() && skipped.early.len() < MAX_EARLY {
         line += 1;
         let end = memchr::memchr(b'\n', &text[start..]).map_or(text.len(), |length| start + length);
         let entry = Entry { text, line: Spot { line, line_start: start as u32, at: start as u32 }, end };
-        entry.read(file, table, sink, &mut report, &mut read);
+        entry.read(table, sink, &mut report, &mut skipped, &mut read);
         start = end + 1;
     }
+    skipped.finish(&mut report);
     report.finish();
     read
+}
+
+/// Bad rows without a single record before them, after which the file is something else than a hosts file.
+const MAX_EARLY: usize = 1000;
+
+/// Rows and names that cannot be used. Each costs itself alone, unless nothing in the file can be used.
+struct SkippedRows<'f> {
+    file: &'f Arc<PathBuf>,
+    /// Those before the first record, each with its kind. They are errors if no record follows.
+    early: Vec<(Position, Bad, &'static str)>,
+}
+
+impl SkippedRows<'_> {
+    fn add(&mut self, at: Position, bad: Bad, kind: &'static str, report: &mut Report<'_>, read: &Read) {
+        if read.records == 0 {
+            self.early.push((at, bad, kind));
+        } else {
+            self.warn(at, bad, kind, report);
+        }
+    }
+
+    /// Called at each record: the file is a hosts file.
+    fn settle(&mut self, report: &mut Report<'_>) {
+        for (at, bad, kind) in std::mem::take(&mut self.early) {
+            self.warn(at, bad, kind, report);
+        }
+    }
+
+    fn finish(self, report: &mut Report<'_>) {
+        self.early.into_iter().for_each(|(at, bad, _)| report.error(self.file, at, bad));
+    }
+
+    fn warn(&self, at: Position, bad: Bad, kind: &str, report: &mut Report<'_>) {
+        let message = format!("{}; this {kind} is skipped", bad.message);
+        report.warning(self.file, at, Bad { message, ..bad });
+    }
 }
 
 /// An IP address; a zone index (`fe80::1%eth0`) is not one that DNS can give.
@@ -54,7 +92,7 @@ struct Entry<'t> {
 }
 
 impl<'t> Entry<'t> {
-    fn read(&self, file: &Arc<PathBuf>, table: &Table, sink: &mut dyn RecordSink, report: &mut Report<'_>, read: &mut Read) {
+    fn read(&self, table: &Table, sink: &mut dyn RecordSink, report: &mut Report<'_>, skipped: &mut SkippedRows<'_>, read: &mut Read) {
         let comment = memchr::memchr(b'#', &self.text[self.start()..self.end]).map_or(self.end, |length| self.start() + length);
         let mut words = self.words(comment);
         let Some((at, word)) = words.next() else { return };
@@ -64,7 +102,8 @@ impl<'t> Entry<'t> {
             } else {
                 "a line is `address name…`; a comment begins with `#`"
             };
-            return report.error(file, at.position(self.text), *Bad::new(at, format!("`{}` is not an IP address", shown(word)), help));
+            let bad = Bad::new(at, format!("`{}` is not an IP address", shown(word)), help);
+            return skipped.add(at.position(self.text), *bad, "line", report, read);
         };
         let mut octets = Vec::with_capacity(16);
         let rtype = write_address(address, &mut octets);
@@ -75,14 +114,16 @@ impl<'t> Entry<'t> {
             let name = match read_absolute(word) {
                 Ok(name) => name,
                 Err(error) => {
-                    report.error(file, position, *Bad::new(at, format!("`{}` is not a name: {error}", shown(word)), ""));
+                    let bad = Bad::new(at, format!("`{}` is not a name: {error}", shown(word)), "");
+                    skipped.add(position, *bad, "name", report, read);
                     continue;
                 }
             };
+            skipped.settle(report);
             let owners = spellings(&name, table);
             let of_endpoint = memchr::memmem::find(&self.text[comment..self.end].to_ascii_lowercase(), b"/privateendpoints/").is_some();
             if of_endpoint && owners.len() == 1 && !is_private_link(&name) {
-                report.warning(file, position, unmapped(at, word));
+                report.warning(skipped.file, position, unmapped(at, word));
             }
             for owner in &owners {
                 sink.record(RecordRef { owner, rtype, ttl: Some(AZURE_TTL), rdata: &octets, at: position });
@@ -90,11 +131,8 @@ impl<'t> Entry<'t> {
             }
         }
         if names == 0 {
-            report.error(
-                file,
-                at.position(self.text),
-                *Bad::new(at, format!("`{}` has no name", shown(word)), "a line is `address name…`"),
-            );
+            let bad = Bad::new(at, format!("`{}` has no name", shown(word)), "a line is `address name…`");
+            skipped.add(at.position(self.text), *bad, "line", report, read);
         }
     }
 

@@ -59,6 +59,15 @@ pub struct Read {
     pub links: Vec<Link>,
 }
 
+/// The files that a zone file may include.
+#[derive(Debug, Clone, Copy)]
+pub struct IncludeScope<'r> {
+    /// Directory in or below which they lie, links followed.
+    pub root: &'r Path,
+    /// Bytes of the zone file and of all that it includes.
+    pub most: u64,
+}
+
 /// A file that a zone file included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Included {
@@ -87,14 +96,14 @@ pub struct Link {
 
 /// Reads a whole source in `format` (looked for when [`Format::Auto`]).
 ///
-/// `origin` and `include_root` matter to zone files alone, `table` to the others.
+/// `origin` and `includes` matter to zone files alone, `table` to the others.
 #[allow(clippy::too_many_arguments)] // what a source is, and where its parts go
 pub fn read(
     format: Format,
     text: &[u8],
     file: &Arc<PathBuf>,
     origin: &NameBuf,
-    include_root: Option<&Path>,
+    includes: Option<IncludeScope<'_>>,
     table: &Table,
     sink: &mut dyn RecordSink,
     problems: &mut Vec<Problem>,
@@ -102,7 +111,7 @@ pub fn read(
     match if format == Format::Auto { detect(file, text) } else { format } {
         Format::Hosts => read_hosts(text, file, table, sink, problems),
         Format::Azure => read_azure(text, file, table, sink, problems),
-        Format::Zone | Format::Auto => read_zone_file(text, file, origin, include_root, sink, problems),
+        Format::Zone | Format::Auto => read_zone_file(text, file, origin, includes, sink, problems),
     }
 }
 

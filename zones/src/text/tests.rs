@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::rdata::{type_name, write_rdata};
-use super::{Read, read_zone_file};
+use super::{IncludeScope, Read, read_zone_file};
 use crate::name::NameBuf;
 use crate::record::{Problem, RecordRef, RecordSink};
 
@@ -42,7 +42,8 @@ pub fn zone_in(text: impl AsRef<[u8]>, file: &Path, root: Option<&Path>) -> (Kep
     let mut kept = Kept::default();
     let mut problems = Vec::new();
     let origin = NameBuf::parse("contoso.test").unwrap();
-    let read = read_zone_file(text.as_ref(), &Arc::new(file.to_owned()), &origin, root, &mut kept, &mut problems);
+    let includes = root.map(|root| IncludeScope { root, most: 1 << 20 });
+    let read = read_zone_file(text.as_ref(), &Arc::new(file.to_owned()), &origin, includes, &mut kept, &mut problems);
     assert_eq!(read.records as usize, kept.lines.len());
     (kept, problems.iter().map(Problem::to_string).collect(), read)
 }

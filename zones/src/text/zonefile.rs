@@ -5,7 +5,7 @@ mod include;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use config::rtype::{mnemonics, type_code_of};
@@ -14,7 +14,7 @@ use super::lexer::{CLASS, Class, Form, Lexer, Line, Token};
 use super::names::{Written, read_name, repeats_origin};
 use super::rdata::{Fields, decimal, is_meta, read_fields, seconds, type_name};
 use super::report::{Bad, Outcome, Report, Spot, shown};
-use super::{Read, decode};
+use super::{IncludeScope, Read, decode};
 use crate::name::{NameBuf, write_name};
 use crate::record::{Position, Problem, RecordRef, RecordSink};
 
@@ -23,13 +23,13 @@ const MAX_TTL: u32 = i32::MAX as u32;
 
 /// Reads a zone file. `origin` is the zone's apex: what relative names end in until `$ORIGIN` says otherwise.
 ///
-/// `$INCLUDE` reads files in or below `include_root`; none: no file at all. A record without TTL gets that of `$TTL`, else the last one
+/// `$INCLUDE` reads the files that `includes` allows; none: no file at all. A record without TTL gets that of `$TTL`, else the last one
 /// written, else the MINIMUM of a SOA without TTL, else none.
 pub fn read_zone_file(
     text: &[u8],
     file: &Arc<PathBuf>,
     origin: &NameBuf,
-    include_root: Option<&Path>,
+    includes: Option<IncludeScope<'_>>,
     sink: &mut dyn RecordSink,
     problems: &mut Vec<Problem>,
 ) -> Read {
@@ -37,7 +37,7 @@ pub fn read_zone_file(
         sink,
         report: Report::new(problems),
         read: Read::default(),
-        includes: include::Includes::new(include_root, file),
+        includes: include::Includes::new(includes, file, text.len()),
         generated: 0,
         tokens: Vec::new(),
         rdata: Vec::new(),

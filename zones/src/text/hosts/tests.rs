@@ -79,7 +79,7 @@ fn each_bad_line_is_told_with_its_place() {
             &["x.hosts:1:1: error: `fe80::1%eth0` is not an IP address help: an address with `%` is valid on one machine alone"],
         ),
         ("\n  10.0.0.1 # a.test", &["x.hosts:2:3: error: `10.0.0.1` has no name help: a line is `address name…`"]),
-        ("10.0.0.1 a..test b.test .", &["x.hosts:1:10: error: `a..test` is not a name: empty label"]),
+        ("10.0.0.1 a..test b.test .", &["x.hosts:1:10: warning: `a..test` is not a name: empty label; this name is skipped"]),
         (
             &long,
             &[
@@ -115,4 +115,27 @@ fn a_file_of_something_else_is_given_up() {
     let (kept, problems) = hosts("word\n".repeat(5000));
     assert_eq!((kept.lines.len(), problems.len()), (0, 51));
     assert_eq!(problems[50], "x.hosts:51:1: error: 950 more errors from here on, and the rest was not read");
+}
+
+#[test]
+fn a_bad_row_costs_itself_alone() {
+    let text = "fe80::1%lo0 localhost\n10.0.0.1 a.test\n10.0.0.300 b.test\n10.0.0.3 c..test d.test\n10.0.0.4\n10.0.0.5 e.test\n";
+    let (kept, problems) = hosts(text);
+    assert_eq!(kept.lines, ["a.test. 10 A 10.0.0.1", "d.test. 10 A 10.0.0.3", "e.test. 10 A 10.0.0.5"]);
+    assert_eq!(
+        problems,
+        [
+            "x.hosts:1:1: warning: `fe80::1%lo0` is not an IP address; this line is skipped help: an address with `%` is valid on one machine alone",
+            "x.hosts:3:1: warning: `10.0.0.300` is not an IP address; this line is skipped help: a line is `address name…`; a comment begins with `#`",
+            "x.hosts:4:10: warning: `c..test` is not a name: empty label; this name is skipped",
+            "x.hosts:5:1: warning: `10.0.0.4` has no name; this line is skipped help: a line is `address name…`",
+        ]
+    );
+}
+
+#[test]
+fn many_bad_rows_are_counted() {
+    let (kept, problems) = hosts(format!("10.0.0.1 a.test\n{}10.0.0.2 b.test\n", "10.0.0.300 x.test\n".repeat(3000)));
+    assert_eq!((kept.lines.len(), problems.len()), (2, 51));
+    assert_eq!(problems[50], "x.hosts:52:1: warning: 2950 more warnings from here on");
 }

@@ -1,12 +1,11 @@
 //! `$INCLUDE file [origin]` (RFC 1035 section 5.1).
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::Included;
 use super::super::lexer::Token;
 use super::super::report::{Bad, Outcome, shown};
+use super::super::{IncludeScope, Included};
 use super::{File, Reader, Scope};
 use crate::source::Stamp;
 
@@ -20,13 +19,17 @@ pub(super) struct Includes {
     root: Option<PathBuf>,
     /// Resolved paths of the files that are being read, the outermost first.
     open: Vec<PathBuf>,
+    /// Bytes that may be read in all, and how many of them are left.
+    most: u64,
+    left: u64,
 }
 
 impl Includes {
-    pub fn new(root: Option<&Path>, file: &Path) -> Self {
+    pub fn new(scope: Option<IncludeScope<'_>>, file: &Path, length: usize) -> Self {
         // A source need not be a file: text from elsewhere has nothing to resolve.
         let open = vec![file.canonicalize().unwrap_or_else(|_| file.to_owned())];
-        Self { root: root.map(Path::to_owned), open }
+        let most = scope.map_or(0, |scope| scope.most);
+        Self { root: scope.map(|scope| scope.root.to_owned()), open, most, left: most.saturating_sub(length as u64) }
     }
 }
 
@@ -94,19 +97,18 @@ impl Reader<'_> {
         if self.includes.open.contains(&real) {
             return Err(Bad::new(token.spot, format!("{quoted} includes itself"), ""));
         }
-        // The resolved path is what is opened, so that a link turned meanwhile leads nowhere else. A FIFO or a device would never end.
-        let bytes = fs::metadata(&real).and_then(|metadata| {
-            if !metadata.is_file() {
-                return Err(std::io::Error::other("not a file"));
-            }
-            // Offsets are 32 bits wide; looked at here so that nothing of that size is held.
-            if metadata.len() > u64::from(u32::MAX) {
-                return Err(std::io::Error::other("it is larger than 4 GiB"));
-            }
-            fs::read(&real)
-        });
+        // The resolved path is what is opened, so that a link turned meanwhile leads nowhere else.
+        let left = self.includes.left;
+        let bytes = config::open(&real).and_then(|(mut file, metadata)| config::read_whole(&mut file, metadata.len(), left));
         self.read.included[place].fingerprint = bytes.as_ref().ok().map(|bytes| config::fingerprint(bytes));
-        let bytes = bytes.map_err(unreadable)?;
+        let bytes = bytes.map_err(|error| match error.kind() {
+            std::io::ErrorKind::FileTooLarge => {
+                let message = format!("with {quoted} the zone file has more than {} bytes", self.includes.most);
+                Bad::new(token.spot, message, "raise `server.max-source-size` if it is meant to be that large")
+            }
+            _ => unreadable(error),
+        })?;
+        self.includes.left -= bytes.len() as u64;
         self.includes.open.push(real);
         Ok((Arc::new(path), bytes))
     }
