@@ -26,6 +26,8 @@ pub struct Search {
     pub highest: Option<f64>,
     /// Whether the generator, not the server, ended the search.
     pub generator_was_the_limit: bool,
+    /// Whether the search ended at its bound of runs before it had an answer.
+    pub stopped_early: bool,
 }
 
 /// One rate that was tried.
@@ -71,9 +73,9 @@ pub fn steps(
         if step.met {
             search.highest = Some(search.highest.map_or(rate, |highest| highest.max(rate)));
         }
-        search.generator_was_the_limit |= step.generator_limited;
         search.steps.push(step);
     }
+    search.generator_was_the_limit = ended_by_the_generator(&search.steps, search.highest);
     Ok(search)
 }
 
@@ -105,6 +107,7 @@ pub fn highest(
         search.steps.push(step);
     }
     search.highest = hunt.found();
+    search.stopped_early = hunt.next().is_some();
     search.generator_was_the_limit = ended_by_the_generator(&search.steps, search.highest);
     Ok(search)
 }
@@ -125,10 +128,47 @@ fn at(plan: &Plan, rate: f64) -> Plan {
 }
 
 impl Search {
+    /// Rates that met the objective in at least one run, rising.
+    pub fn met_once(&self) -> Vec<f64> {
+        let mut rates: Vec<f64> = self.steps.iter().filter(|step| step.met).map(|step| step.rate).collect();
+        rates.sort_by(f64::total_cmp);
+        rates.dedup();
+        rates
+    }
+
+    /// The result of a search in one sentence. `None` for mere steps.
+    pub fn verdict(&self) -> Option<String> {
+        if self.objective.is_empty() {
+            return None;
+        }
+        let objective = self.objective.join(", ");
+        if let Some(rate) = self.highest {
+            return Some(format!("highest rate with {objective}: {} queries a second", grouped(rate.round() as u64)));
+        }
+        let met_once = self.met_once();
+        let stopped = if self.stopped_early { format!("the search stopped after {} runs: ", self.steps.len()) } else { String::new() };
+        if met_once.is_empty() {
+            return Some(format!(
+                "{stopped}no rate met {objective} (rates that make at least {} queries a run were tried)",
+                grouped(LEAST_QUERIES)
+            ));
+        }
+        let rates: Vec<String> = met_once.iter().map(|rate| grouped(rate.round() as u64)).collect();
+        let rates = rates.join(", ");
+        Some(format!("{stopped}no rate met {objective} twice in a row; met once: {rates} queries a second"))
+    }
+
     fn new(objective: Option<&Conditions>) -> Self {
         let objective = objective.map(|conditions| conditions.0.iter().map(ToString::to_string).collect()).unwrap_or_default();
-        Self { objective, steps: Vec::new(), highest: None, generator_was_the_limit: false }
+        Self { objective, steps: Vec::new(), highest: None, generator_was_the_limit: false, stopped_early: false }
     }
+}
+
+/// A number with a comma between thousands.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let comma = |place: usize| if place > 0 && (digits.len() - place).is_multiple_of(3) { "," } else { "" };
+    digits.char_indices().map(|(place, digit)| format!("{}{digit}", comma(place))).collect()
 }
 
 impl Step {
@@ -237,6 +277,57 @@ mod tests {
         // The seventh try is met although the rate is beyond what can be done.
         let (found, _) = hunt(50_000.0, |rate, tries| rate <= 100_000.0 || tries == 2);
         assert!(found.unwrap() <= 100_000.0, "{found:?}");
+    }
+
+    #[test]
+    fn a_search_without_an_answer_says_which_rates_met_the_objective_once() {
+        let step = |rate: f64, met: bool| Step {
+            rate,
+            answered: rate,
+            met,
+            missed: Vec::new(),
+            p50: 0.0,
+            p99: 0.0,
+            p99_9: 0.0,
+            loss: 0.0,
+            server_cpu: None,
+            generator_limited: false,
+        };
+        let mut search = Search {
+            objective: vec!["p99<5ms".into()],
+            steps: vec![step(10_000.0, true), step(20_000.0, true), step(20_000.0, false), step(10_000.0, true), step(40_000.0, false)],
+            highest: None,
+            generator_was_the_limit: false,
+            stopped_early: true,
+        };
+        let verdict = search.verdict().unwrap();
+        assert_eq!(
+            verdict,
+            "the search stopped after 5 runs: no rate met p99<5ms twice in a row; met once: 10,000, 20,000 queries a second"
+        );
+        search.steps.iter_mut().for_each(|step| step.met = false);
+        assert!(search.verdict().unwrap().starts_with("the search stopped after 5 runs: no rate met p99<5ms (rates"));
+        search.highest = Some(20_000.0);
+        assert_eq!(search.verdict().unwrap(), "highest rate with p99<5ms: 20,000 queries a second");
+        search.objective.clear();
+        assert_eq!(search.verdict(), None);
+    }
+
+    #[test]
+    fn steps_that_all_meet_the_objective_are_not_limited_by_the_generator() {
+        let step = |generator_limited| Step {
+            rate: 1e3,
+            answered: 1e3,
+            met: true,
+            missed: Vec::new(),
+            p50: 0.0,
+            p99: 0.0,
+            p99_9: 0.0,
+            loss: 0.0,
+            server_cpu: None,
+            generator_limited,
+        };
+        assert!(!ended_by_the_generator(&[step(true), step(true)], None));
     }
 
     #[test]

@@ -73,7 +73,7 @@ struct LoadArgs {
     #[arg(long, value_parser = rate, conflicts_with_all = ["window", "steps", "objective"], help_heading = "Load")]
     rate: Option<f64>,
     /// Open loop: spread queries at random (Poisson) instead of evenly
-    #[arg(long, help_heading = "Load")]
+    #[arg(long, help_heading = "Load", conflicts_with = "window")]
     poisson: bool,
     /// Closed loop: so many queries under way
     #[arg(long, help_heading = "Load", conflicts_with_all = ["steps", "objective"])]
@@ -85,10 +85,10 @@ struct LoadArgs {
     #[arg(long, help_heading = "Load")]
     objective: Option<Conditions>,
     /// Where the search begins
-    #[arg(long, value_parser = rate, default_value = "10k", help_heading = "Load")]
+    #[arg(long, value_parser = rate, default_value = "10k", requires = "objective", conflicts_with_all = ["rate", "window", "steps"], help_heading = "Load")]
     start: f64,
     /// How close the search comes to the highest rate
-    #[arg(long, value_parser = share, default_value = "2%", help_heading = "Load")]
+    #[arg(long, value_parser = share, default_value = "2%", requires = "objective", conflicts_with_all = ["rate", "window", "steps"], help_heading = "Load")]
     precision: f64,
     /// How long is measured, each run
     #[arg(long, value_parser = duration, default_value = "10s", help_heading = "Load")]
@@ -132,7 +132,7 @@ struct LoadArgs {
     #[arg(long, requires = "versus", help_heading = "Servers")]
     versus_pid: Option<u32>,
     /// How often each of two servers is loaded
-    #[arg(long, default_value_t = 5, help_heading = "Servers")]
+    #[arg(long, default_value_t = 5, requires = "versus", conflicts_with_all = ["steps", "objective"], help_heading = "Servers")]
     rounds: usize,
 
     /// Fail (exit code 1) when any of these is true, such as 'p99>2ms,servfail>0%'
@@ -250,6 +250,9 @@ fn refuse_strangers(mut targets: impl Iterator<Item = SocketAddr>, allowed: bool
 fn plan(args: &LoadArgs) -> Result<Plan, String> {
     let target = args.target.ok_or("which server? give its address")?;
     refuse_strangers([Some(target), args.versus].into_iter().flatten(), args.allow_remote)?;
+    if args.poisson && args.rate.is_none() && args.steps.is_none() && args.objective.is_none() {
+        return Err("--poisson spreads queries of an open loop\nhelp: add --rate, --steps or --objective".to_string());
+    }
     let arrivals = if args.poisson { Arrivals::Poisson } else { Arrivals::Even };
     let load = match args.rate {
         Some(rate) => Load::Open { rate, arrivals },
@@ -309,9 +312,42 @@ mod tests {
             "bench 127.0.0.1 --fail p99>2",
             "bench 127.0.0.1 --rate fast",
             "bench answers 127.0.0.1 --ask a",
+            "bench 127.0.0.1 --query-file q --nxdomain 10%",
+            "bench 127.0.0.1 --query-file q --random-subdomain 90%",
+            "bench 127.0.0.1 --query-file q --types AAAA",
+            "bench 127.0.0.1 --pcap p --nodata 10%",
+            "bench 127.0.0.1 --pcap p --no-edns",
+            "bench 127.0.0.1 --ask a.example --hit-ratio 10%",
+            "bench 127.0.0.1 --ask a.example --zipf 1",
+            "bench 127.0.0.1 --ask a.example --public 10%",
+            "bench 127.0.0.1 --names n --origin contoso.example",
+            "bench 127.0.0.1 --names n --pcap-port 5353",
+            "bench 127.0.0.1 --names n --window 5 --poisson",
+            "bench 127.0.0.1 --names n --rate 1k --start 2k",
+            "bench 127.0.0.1 --names n --rounds 2",
         ] {
             assert!(read(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_single_name_is_asked_for_each_of_the_types() {
+        let asked = |line: &str| {
+            let questions = read_questions(&read(line).unwrap().load.questions).unwrap();
+            let mut picker = bench::questions::Picker::new(0, 0, 1);
+            (0..questions.len()).map(|_| questions.describe(picker.pick(&questions))).collect::<Vec<_>>()
+        };
+        assert_eq!(asked("bench 127.0.0.1 --ask a.example"), ["a.example. A"]);
+        assert_eq!(
+            asked("bench 127.0.0.1 --ask a.example --ask b.example/MX --types AAAA,TXT"),
+            ["a.example. AAAA", "a.example. TXT", "b.example. MX"]
+        );
+    }
+
+    #[test]
+    fn poisson_arrivals_need_an_open_loop() {
+        let closed = read("bench 127.0.0.1 --ask a.example --poisson").unwrap();
+        assert!(plan(&closed.load).unwrap_err().contains("--rate"));
     }
 
     #[test]

@@ -3,22 +3,27 @@
 use std::path::PathBuf;
 
 use bench::message::{self, QueryForm};
-use bench::questions::{Questions, generate, pcap, queryfile};
+use bench::questions::{Kind, Questions, generate, pcap, queryfile};
 use clap::Args;
 
 use super::words::share;
 
+/// Sources that give questions as they are: options that mix questions from names cannot be combined with them.
+const GIVEN_QUESTIONS: [&str; 3] = ["query_file", "pcap", "ask"];
+/// Sources whose questions always have their type.
+const WHOLE_QUESTIONS: [&str; 2] = ["query_file", "pcap"];
+
 /// Where questions come from.
 #[derive(Debug, Args)]
 pub struct QuestionArgs {
-    /// Questions from a dnsperf query file
+    /// Questions from a dnsperf query file; - reads standard input
     #[arg(long, value_name = "FILE", help_heading = "Questions", conflicts_with_all = ["pcap", "names", "zone"])]
     query_file: Option<PathBuf>,
     /// Questions from a capture (pcap, pcapng)
     #[arg(long, value_name = "FILE", help_heading = "Questions", conflicts_with_all = ["names", "zone"])]
     pcap: Option<PathBuf>,
     /// Destination port of queries in the capture
-    #[arg(long, default_value_t = 53, help_heading = "Questions")]
+    #[arg(long, default_value_t = 53, requires = "pcap", conflicts_with_all = ["query_file", "names", "zone", "ask"], help_heading = "Questions")]
     pcap_port: u16,
     /// Questions made from a list of names, one a line, each optionally with its type
     #[arg(long, value_name = "FILE", help_heading = "Questions", conflicts_with = "zone")]
@@ -27,46 +32,46 @@ pub struct QuestionArgs {
     #[arg(long, value_name = "FILE", help_heading = "Questions")]
     zone: Option<PathBuf>,
     /// What relative names of the zone file end in
-    #[arg(long, help_heading = "Questions")]
+    #[arg(long, requires = "zone", conflicts_with_all = ["query_file", "pcap", "names", "ask"], help_heading = "Questions")]
     origin: Option<String>,
     /// A single question, such as www.contoso.example or www.contoso.example/AAAA (may be given again)
     #[arg(long, value_name = "NAME", help_heading = "Questions", conflicts_with_all = ["query_file", "pcap", "names", "zone"])]
     ask: Vec<String>,
     /// Types to ask of names whose types are not known
-    #[arg(long, value_delimiter = ',', default_value = "A", help_heading = "Questions")]
+    #[arg(long, value_delimiter = ',', default_value = "A", help_heading = "Questions", conflicts_with_all = WHOLE_QUESTIONS)]
     types: Vec<String>,
     /// Popularity of names: Zipf's exponent, 0 for each alike
-    #[arg(long, default_value_t = 0.0, help_heading = "Questions")]
+    #[arg(long, default_value_t = 0.0, help_heading = "Questions", conflicts_with_all = GIVEN_QUESTIONS)]
     zipf: f64,
     /// Of the questions that exist: how many ask known names; the rest ask fresh names below them, which no cache has
-    #[arg(long, value_parser = share, default_value = "100%", help_heading = "Questions")]
+    #[arg(long, value_parser = share, default_value = "100%", help_heading = "Questions", conflicts_with_all = GIVEN_QUESTIONS)]
     hit_ratio: f64,
     /// Share of questions for names that do not exist
-    #[arg(long, value_parser = share, default_value = "0%", help_heading = "Questions")]
+    #[arg(long, value_parser = share, default_value = "0%", help_heading = "Questions", conflicts_with_all = GIVEN_QUESTIONS)]
     nxdomain: f64,
     /// Share of questions for types that the name lacks
-    #[arg(long, value_parser = share, default_value = "0%", help_heading = "Questions")]
+    #[arg(long, value_parser = share, default_value = "0%", help_heading = "Questions", conflicts_with_all = GIVEN_QUESTIONS)]
     nodata: f64,
     /// Share of questions for fresh names that do not exist
-    #[arg(long, value_parser = share, default_value = "0%", help_heading = "Questions")]
+    #[arg(long, value_parser = share, default_value = "0%", help_heading = "Questions", conflicts_with_all = GIVEN_QUESTIONS)]
     random_subdomain: f64,
     /// Names of the public share, one a line
-    #[arg(long, value_name = "FILE", requires = "public", help_heading = "Questions")]
+    #[arg(long, value_name = "FILE", requires = "public", help_heading = "Questions", conflicts_with_all = GIVEN_QUESTIONS)]
     public_names: Option<PathBuf>,
     /// Share of questions for public names
-    #[arg(long, value_parser = share, default_value = "0%", help_heading = "Questions")]
+    #[arg(long, value_parser = share, default_value = "0%", help_heading = "Questions", conflicts_with_all = GIVEN_QUESTIONS)]
     public: f64,
     /// Questions and arrivals follow from it
     #[arg(long, default_value_t = 1, help_heading = "Questions")]
     pub seed: u64,
     /// Send queries without EDNS
-    #[arg(long, help_heading = "Questions")]
+    #[arg(long, help_heading = "Questions", conflicts_with = "pcap")]
     no_edns: bool,
     /// Ask for DNSSEC records (DO)
-    #[arg(long, help_heading = "Questions", conflicts_with = "no_edns")]
+    #[arg(long, help_heading = "Questions", conflicts_with_all = ["no_edns", "pcap"])]
     dnssec: bool,
     /// Send queries with RD clear
-    #[arg(long, help_heading = "Questions")]
+    #[arg(long, help_heading = "Questions", conflicts_with = "pcap")]
     no_recursion: bool,
 }
 
@@ -82,8 +87,16 @@ pub fn read_questions(args: &QuestionArgs) -> Result<Questions, String> {
     let types: Vec<u16> =
         args.types.iter().map(|text| message::type_to_number(text).map_err(|error| error.to_string())).collect::<Result<_, _>>()?;
     if !args.ask.is_empty() {
-        let text: String = args.ask.iter().map(|ask| ask.replacen('/', " ", 1) + if ask.contains('/') { "\n" } else { " A\n" }).collect();
-        return queryfile::parse(&text, "--ask", form).map_err(|error| error.to_string());
+        let mut questions = Questions::in_turn("--ask");
+        for ask in &args.ask {
+            let (name, own_type) = ask.split_once('/').map_or((ask.as_str(), None), |(name, rtype)| (name, Some(rtype)));
+            let name = message::name_to_wire(name).map_err(|error| error.to_string())?;
+            let own_type = own_type.map(message::type_to_number).transpose().map_err(|error| error.to_string())?;
+            for rtype in own_type.as_ref().map_or(types.as_slice(), std::slice::from_ref) {
+                questions.push(&name, *rtype, form, Kind::Given);
+            }
+        }
+        return Ok(questions);
     }
     let (names, source) = match (&args.names, &args.zone) {
         (Some(path), _) => (generate::read_names(path), format!("names of {}", path.display())),

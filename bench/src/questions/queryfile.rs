@@ -1,5 +1,6 @@
 //! dnsperf's query file: a name and a type a line.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use super::{Kind, Questions};
@@ -19,50 +20,75 @@ pub enum BadQueryFile {
         /// What the system said.
         error: std::io::Error,
     },
-    /// A line is not a question.
-    #[error("{path}:{line}: error: {problem}\nhelp: write `name type`, one question a line, as dnsperf has it")]
-    Line {
+    /// No line is a question.
+    #[error("{path}: no questions in it{}\nhelp: write `name type`, one question a line, as dnsperf has it", skipped.iter().map(|line| format!("\n{line}")).collect::<String>())]
+    Empty {
         /// The file.
         path: String,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        problem: String,
+        /// Why lines were skipped.
+        skipped: Vec<String>,
     },
-    /// There is nothing in it.
-    #[error("{0}: no questions in it")]
-    Empty(String),
 }
 
-/// Reads a query file: `name type` a line; `;` and `#` begin a comment, blank lines are skipped.
+/// Skipped lines that are shown one by one.
+const MOST_SHOWN: usize = 3;
+
+/// Reads a query file: `name type` a line; `;` and `#` begin a comment. The path `-` is standard input.
+///
+/// As with dnsperf, a line that is no question is skipped. [`Questions::notes`] counts such lines and shows the first of them.
 pub fn read(path: &Path, form: QueryForm) -> Result<Questions, BadQueryFile> {
-    let name = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|error| BadQueryFile::Read { path: name.clone(), error })?;
+    let is_standard_input = path == Path::new("-");
+    let name = if is_standard_input { "standard input".to_string() } else { path.display().to_string() };
+    let mut bytes = Vec::new();
+    let read = if is_standard_input {
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| ())
+    } else {
+        std::fs::read(path).map(|read| bytes = read)
+    };
+    read.map_err(|error| BadQueryFile::Read { path: name.clone(), error })?;
     parse(&String::from_utf8_lossy(&bytes), &name, form)
 }
 
 /// Parses the text of a query file; `path` is for messages.
 pub fn parse(text: &str, path: &str, form: QueryForm) -> Result<Questions, BadQueryFile> {
     let mut questions = Questions::in_turn(format!("query file {path}"));
+    let (mut skipped, mut shown) = (0_u64, Vec::new());
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with([';', '#']) {
             continue;
         }
-        let bad = |problem: String| BadQueryFile::Line { path: path.to_string(), line: index + 1, problem };
-        let mut words = line.split_whitespace();
-        let (Some(name), Some(rtype)) = (words.next(), words.next()) else {
-            return Err(bad(format!("`{line}` has no type")));
-        };
-        let wire = message::name_to_wire(name).map_err(|error| bad(error.to_string()))?;
-        let rtype = message::type_to_number(rtype).map_err(|error| bad(error.to_string()))?;
         if questions.len() == MOST_QUESTIONS {
             questions.notes.push(format!("{path}: only the first {MOST_QUESTIONS} questions are used"));
             break;
         }
-        questions.push(&wire, rtype, form, Kind::Given);
+        match question(line) {
+            Ok((name, rtype)) => questions.push(&name, rtype, form, Kind::Given),
+            Err(problem) => {
+                skipped += 1;
+                if shown.len() < MOST_SHOWN {
+                    shown.push(format!("{path}:{}: {problem}", index + 1));
+                }
+            }
+        }
     }
-    if questions.is_empty() { Err(BadQueryFile::Empty(path.to_string())) } else { Ok(questions) }
+    if questions.is_empty() {
+        return Err(BadQueryFile::Empty { path: path.to_string(), skipped: shown });
+    }
+    if skipped > 0 {
+        let plural = if skipped == 1 { "line was" } else { "lines were" };
+        questions.notes.push(format!("{path}: {skipped} {plural} skipped: not a question"));
+        questions.notes.append(&mut shown);
+    }
+    Ok(questions)
+}
+
+/// Name and type of one line.
+fn question(line: &str) -> Result<(Vec<u8>, u16), String> {
+    let mut words = line.split_whitespace();
+    let (Some(name), Some(rtype)) = (words.next(), words.next()) else { return Err(format!("`{line}` has no type")) };
+    let name = message::name_to_wire(name).map_err(|error| error.to_string())?;
+    Ok((name, message::type_to_number(rtype).map_err(|error| error.to_string())?))
 }
 
 #[cfg(test)]
@@ -80,12 +106,26 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_is_named_with_its_number() {
+    fn a_line_that_is_no_question_is_skipped_counted_and_named() {
+        let text = "a.example A\nb.example\na..example A\nc.example NOPE\nd.example BAD\ne.example MX\n";
+        let questions = parse(text, "q.txt", QueryForm::default()).unwrap();
+        assert_eq!(questions.len(), 2);
+        assert_eq!(
+            questions.notes,
+            [
+                "q.txt: 4 lines were skipped: not a question",
+                "q.txt:2: `b.example` has no type",
+                "q.txt:3: `a..example` is not a domain name",
+                "q.txt:4: `NOPE` is not a record type",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_without_a_question_is_an_error_that_says_why() {
         for (text, expected) in [
-            ("a.example A\nb.example\n", "q.txt:2: error: `b.example` has no type"),
-            ("a..example A\n", "q.txt:1: error: `a..example` is not a domain name"),
-            ("a.example NOPE\n", "q.txt:1: error: `NOPE` is not a record type"),
-            ("; nothing\n", "q.txt: no questions in it"),
+            ("; nothing\n", "q.txt: no questions in it\nhelp: write `name type`"),
+            ("b.example\n", "q.txt: no questions in it\nq.txt:1: `b.example` has no type\nhelp: write `name type`"),
         ] {
             let error = parse(text, "q.txt", QueryForm::default()).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");

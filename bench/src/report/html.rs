@@ -91,8 +91,8 @@ fn write_limits(out: &mut String, report: &Report) -> std::fmt::Result {
 fn write_search(out: &mut String, report: &Report) -> std::fmt::Result {
     let Some(search) = &report.search else { return Ok(()) };
     out.push_str("<h2>Rates</h2>");
-    if let Some(rate) = search.highest.filter(|_| !search.objective.is_empty()) {
-        write!(out, "<p>Highest rate with {}: <b>{rate:.0} queries a second</b>.</p>", escape(&search.objective.join(", ")))?;
+    if let Some(verdict) = search.verdict() {
+        write!(out, "<p><b>{}</b></p>", escape(&verdict))?;
     }
     if search.generator_was_the_limit {
         out.push_str("<p class=\"bad\">The generator was the limit: the server may do more.</p>");
@@ -113,6 +113,7 @@ fn write_search(out: &mut String, report: &Report) -> std::fmt::Result {
         x_label: count,
         y_label: micros,
         lines: vec![line("p50", 0, |step| step.p50), line("p99", 1, |step| step.p99), line("p99.9", 2, |step| step.p99_9)],
+        warm_up: None,
     };
     out.push_str(&plot.to_svg());
     out.push_str("<table><thead><tr><th>rate<th>answers/s<th>p50<th>p99<th>p99.9<th>loss<th>objective</thead><tbody>");
@@ -163,14 +164,22 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
     if let Load::Closed { .. } = run.plan.load {
         out.push_str("<p>A closed loop: a server that stalls is asked less, so latency looks better than clients would see it.</p>");
     }
-    out.push_str(&quantile_plot("Latency by quantile", vec![quantile_line("from the schedule", 0, run)]).to_svg());
+    out.push_str(
+        &quantile_plot(
+            "Latency by quantile",
+            vec![quantile_line(if matches!(run.plan.load, Load::Open { .. }) { "from the schedule" } else { "from sending" }, 0, run)],
+        )
+        .to_svg(),
+    );
     write_series(out, run);
     out.push_str("<table><thead><tr><th>part<th>share<th>p50<th>p90<th>p99<th>p99.9<th>p99.99<th>max</thead><tbody>");
     let mut row = |name: &str, share: f64, latency: &Latency| {
         let cells = [latency.p50, latency.p90, latency.p99, latency.p99_9, latency.p99_99, latency.max].map(micros);
         write!(out, "<tr><th>{}<td>{:.3} %<td>{}", escape(name), share * 100.0, cells.join("<td>"))
     };
-    row("all, from the schedule", 1.0, &run.latency)?;
+    if let Load::Open { .. } = run.plan.load {
+        row("all, from the schedule", 1.0, &run.latency)?;
+    }
     row("all, from sending", 1.0, &run.service)?;
     for part in run.by_rcode.iter().chain(&run.by_kind) {
         row(&part.name, part.share, &part.latency)?;
@@ -215,6 +224,7 @@ fn write_series(out: &mut String, run: &Run) {
         points: whole_seconds(run).map(|second| (f64::from(second.second), of(second))).collect(),
     };
     let seconds = (Scale::Counted, "second");
+    let warm_up = Some(run.plan.warmup.as_secs_f64()).filter(|warm_up| *warm_up > 0.0);
     let mut rates = vec![line("sent", 0, &|second| second.sent as f64), line("answered", 1, &|second| second.answered as f64)];
     let names: Vec<&str> = run.by_rcode.iter().map(|part| part.name.as_str()).collect();
     for (index, name) in names.iter().copied().enumerate().filter(|_| names.len() > 1) {
@@ -226,7 +236,7 @@ fn write_series(out: &mut String, run: &Run) {
         rates.push(line("timed out", 7, &|second| second.timed_out as f64));
     }
     let plots = [
-        Plot { title: "Each second", x: seconds, y: (Scale::Linear, "a second"), x_label: count, y_label: count, lines: rates },
+        Plot { title: "Each second", x: seconds, y: (Scale::Linear, "a second"), x_label: count, y_label: count, lines: rates, warm_up },
         Plot {
             title: "Latency over time",
             x: seconds,
@@ -234,6 +244,7 @@ fn write_series(out: &mut String, run: &Run) {
             x_label: count,
             y_label: micros,
             lines: vec![line("p50", 0, &|second| second.p50), line("p99", 1, &|second| second.p99), line("max", 2, &|second| second.max)],
+            warm_up,
         },
         Plot {
             title: "Server CPU, cores",
@@ -242,6 +253,7 @@ fn write_series(out: &mut String, run: &Run) {
             x_label: count,
             y_label: |value| format!("{value:.2}"),
             lines: server_line(run, |second| second.server_cpu),
+            warm_up,
         },
         Plot {
             title: "Server memory, MiB",
@@ -250,6 +262,7 @@ fn write_series(out: &mut String, run: &Run) {
             x_label: count,
             y_label: |value| format!("{value:.1}"),
             lines: server_line(run, |second| second.server_memory.map(mebibytes)),
+            warm_up,
         },
     ];
     for plot in plots {
@@ -284,6 +297,7 @@ fn quantile_plot<'a>(title: &'a str, lines: Vec<Line<'a>>) -> Plot<'a> {
         },
         y_label: micros,
         lines,
+        warm_up: None,
     }
 }
 

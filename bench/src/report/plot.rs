@@ -28,6 +28,8 @@ pub(super) struct Plot<'a> {
     pub x_label: fn(f64) -> String,
     pub y_label: fn(f64) -> String,
     pub lines: Vec<Line<'a>>,
+    /// Where on the x axis the warm-up ends. What lies before it is shaded, because no number of the tables counts it.
+    pub warm_up: Option<f64>,
 }
 
 const WIDTH: f64 = 720.0;
@@ -59,6 +61,15 @@ impl Plot<'_> {
             "<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
             self.title, self.title
         )?;
+        if let Some(end) = self.warm_up.filter(|end| *end > x.low) {
+            let to = across(end.min(x.high));
+            write!(
+                svg,
+                "<rect class=\"warm-up\" x=\"{LEFT}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\"><title>warm-up, not measured</title></rect>",
+                to - LEFT,
+                HEIGHT - TOP - BOTTOM
+            )?;
+        }
         for tick in x.ticks() {
             let at = across(tick);
             write!(svg, "<line class=\"grid\" x1=\"{at:.1}\" y1=\"{TOP}\" x2=\"{at:.1}\" y2=\"{:.1}\"/>", HEIGHT - BOTTOM)?;
@@ -104,6 +115,9 @@ impl Plot<'_> {
         svg.push_str("</svg><ul class=\"legend\">");
         for line in &self.lines {
             write!(svg, "<li><i class=\"c{}\"></i>{}</li>", line.colour % 8, line.name)?;
+        }
+        if self.warm_up.is_some_and(|end| end > x.low) {
+            svg.push_str("<li><i class=\"warm-up\"></i>warm-up, not measured</li>");
         }
         svg.push_str("</ul></figure>");
         Ok(())
@@ -179,6 +193,21 @@ mod tests {
     }
 
     #[test]
+    fn the_warm_up_is_shaded_up_to_its_end() {
+        let plot = |warm_up: Option<f64>| Plot {
+            title: "t",
+            x: (Scale::Counted, "second"),
+            y: (Scale::Linear, "y"),
+            x_label: |value| format!("{value}"),
+            y_label: |value| format!("{value}"),
+            lines: vec![Line { name: "l", colour: 0, points: vec![(0.0, 1.0), (5.0, 2.0), (10.0, 3.0)] }],
+            warm_up,
+        };
+        assert!(plot(Some(2.0)).to_svg().contains("class=\"warm-up\" x=\"76\" y=\"12\" width=\"126.4\""));
+        assert!(!plot(None).to_svg().contains("warm-up"));
+    }
+
+    #[test]
     fn a_plot_of_nothing_is_nothing_and_of_one_value_does_not_divide_by_zero() {
         let plot = |points: Vec<(f64, f64)>| Plot {
             title: "t",
@@ -187,6 +216,7 @@ mod tests {
             x_label: |value| format!("{value}"),
             y_label: |value| format!("{value}"),
             lines: vec![Line { name: "l", colour: 0, points }],
+            warm_up: None,
         };
         assert_eq!(plot(Vec::new()).to_svg(), "");
         assert!(!plot(vec![(1.0, 1.0)]).to_svg().contains("NaN"));

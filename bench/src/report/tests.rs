@@ -63,7 +63,13 @@ fn report() -> Report {
         server_cpu: None,
         generator_limited: true,
     };
-    report.search = Some(Search { objective: vec!["p99<1us".into()], steps: vec![step], highest: None, generator_was_the_limit: true });
+    report.search = Some(Search {
+        objective: vec!["p99<1us".into()],
+        steps: vec![step],
+        highest: None,
+        generator_was_the_limit: true,
+        stopped_early: false,
+    });
     report.comparison = Some(Comparison {
         first: "127.0.0.1:1".parse().unwrap(),
         second: "127.0.0.1:2".parse().unwrap(),

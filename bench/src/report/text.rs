@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::{Latency, Report, Run};
 use crate::load::{Load, Moment, Plan, Transport};
 use crate::objective::show_nanoseconds;
-use crate::search::LEAST_QUERIES;
+use crate::search::grouped;
 
 /// The report as plain text.
 pub fn to_text(report: &Report) -> String {
@@ -67,12 +67,8 @@ fn write_report(out: &mut String, report: &Report) -> std::fmt::Result {
                 step.loss * 100.0
             )?;
         }
-        if !search.objective.is_empty() {
-            let objective = search.objective.join(", ");
-            match search.highest {
-                Some(rate) => writeln!(out, "highest rate with {objective}: {} queries a second", grouped(rate.round() as u64))?,
-                None => writeln!(out, "no rate met {objective} (tried are rates that make {} queries a run)", grouped(LEAST_QUERIES))?,
-            }
+        if let Some(verdict) = search.verdict() {
+            writeln!(out, "{verdict}")?;
         }
         if search.generator_was_the_limit {
             writeln!(out, "the generator was the limit: the server may do more")?;
@@ -207,13 +203,6 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
         writeln!(out, "           {limit}")?;
     }
     Ok(())
-}
-
-/// With a comma between thousands.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let comma = |place: usize| if place > 0 && (digits.len() - place).is_multiple_of(3) { "," } else { "" };
-    digits.char_indices().map(|(place, digit)| format!("{}{digit}", comma(place))).collect()
 }
 
 fn micros(value: f64) -> String {
