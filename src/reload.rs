@@ -5,14 +5,19 @@ use std::process::ExitCode;
 use clap::Args;
 use hyper::Method;
 
-use crate::client::{Client, ClientArgs, Output, told};
+use crate::client::{Client, ClientArgs, Output, part, told};
 use crate::print::{json, text, write};
 
 /// Have a running server read its configuration and every source again.
 ///
-/// It watches them anyway; this says at once what came of it. A configuration that has errors changes nothing.
+/// It watches them anyway; this prints at once what came of it. A configuration that has errors changes nothing. A file that loses all or
+/// most of a zone's records, or a configuration that drops most zones, is rejected until it is accepted by name.
 #[derive(Debug, Args)]
 pub struct ReloadArgs {
+    /// Accept what the files of ZONE hold now, whatever records are lost: `ZONE` or `ZONE@NETWORK`. `configuration` accepts a
+    /// configuration that drops most zones. May be given several times.
+    #[arg(long, value_name = "ZONE")]
+    accept: Vec<String>,
     #[command(flatten)]
     server: ClientArgs,
 }
@@ -23,7 +28,9 @@ pub fn run(args: ReloadArgs) -> ExitCode {
 }
 
 fn reload(args: &ReloadArgs) -> Result<(), String> {
-    let reloaded = Client::new(&args.server)?.change(Method::POST, "/v1/reload", None)?;
+    let accepted = part(&args.accept.join(","));
+    let path = if accepted.is_empty() { "/v1/reload".into() } else { format!("/v1/reload?accept={accepted}") };
+    let reloaded = Client::new(&args.server)?.change(Method::POST, &path, None)?;
     if args.server.output == Output::Json {
         return json(&reloaded);
     }

@@ -22,6 +22,7 @@ use zones::watch::Watch;
 use crate::logging::Logging;
 use crate::{privileges, systemd};
 
+mod accept;
 mod host;
 mod live;
 mod sample;
@@ -206,7 +207,7 @@ impl Up {
             };
             match next {
                 Ok(Signal::Reload) => {
-                    let _ = self.control.host.reload(); // the log says why not
+                    let _ = self.control.host.reload(&[]); // the log says why not
                 }
                 Ok(Signal::Reopen) => live::lock(&self.live).reopen(),
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return self.stop(),

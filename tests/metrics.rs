@@ -267,7 +267,7 @@ fn probes_tell_what_is_wrong_and_fail_only_where_right_answers_are_lacking() {
     world.write("health.zone", "contosows-fhir1.fhir 10 IN A 10.20.1.555\n");
     world.counts(good, 0.0);
     let (status, text) = world.page("/ready");
-    assert!(status == 200 && text.contains("zone privatelink.azurehealthcareapis.com: last good data serves: "), "{status} {text}");
+    assert!(status == 200 && text.contains("zone privatelink.azurehealthcareapis.com: last good data ("), "{status} {text}");
     assert!(text.contains("health.zone:1:"), "file and line: {text}");
     let (status, strict) = world.page("/ready?strict");
     assert_eq!((status, strict.replace("not ready", "ready")), (503, text));

@@ -6,8 +6,8 @@
 use crate::key::{Absent, Default, Form, Required, Section, section};
 use crate::kind::{
     Action, Address, Algorithm, Base64, Domain, Format, Level, List, LogFormat, Millis, NamePattern, NetworkName, Number, OnMissing, OneOf,
-    OneOrMore, PathOrNot, PathText, Peer, Prefix, Preset, RecordType, Recursion, Repeat, Seconds, Select, ServerAddress, Size, Switch,
-    Text, UpstreamList, ZoneName,
+    OneOrMore, PathOrNot, PathText, Peer, Percent, Prefix, Preset, RecordType, Recursion, Repeat, Seconds, Select, ServerAddress, Size,
+    Switch, Text, UpstreamList, ZoneName,
 };
 
 /// The sections in the order in which one reads them.
@@ -116,7 +116,7 @@ section! {
     zone = "zone", List,
         shown: &[
             &["preset", "network", "directory", "on-missing", "min-ttl", "max-ttl"],
-            &["name", "network", "file", "format"],
+            &["name", "network", "file", "format", "max-loss", "allow-empty"],
             &["name = \"corp.contoso.com\"", "network", "api", "hold-deleted", "transfer-to", "notify"],
             &["name = \"ad.contoso.com\"", "network", "primaries", "transfer-key"],
         ],
@@ -158,6 +158,12 @@ section! {
     /// How long a name that was deleted through the API goes on being answered, so that a client that deletes and then adds in two
     /// calls lets no public answer out in between.
     HOLD_DELETED "hold-deleted": Millis = Millis { least: 1, most: MINUTE, zero: "not at all" }, Default { default: r#""0s""# };
+
+    /// Largest share of its names that a zone of 20 names or more may lose by one change of its files. A change that loses more waits for `postern reload --accept ZONE`. `"100%"`: any share.
+    MAX_LOSS "max-loss": Percent = Percent { least: 1, most: 100 }, Default { default: r#""50%""# };
+
+    /// Whether files without records may empty the zone. Otherwise a file that loses its last record is bad until `postern reload --accept ZONE` accepts it.
+    ALLOW_EMPTY "allow-empty": Switch = Switch, Default { default: "false" };
 
     /// What happens to a name that the zone lacks. A type that a name lacks is always NODATA.
     ON_MISSING "on-missing": OneOf<OnMissing> = OneOf { words: &OnMissing::WORDS }, Default { default: r#""public""# };

@@ -148,6 +148,10 @@ pub struct Zone {
     pub min_ttl: u32,
     /// Highest TTL given out, seconds.
     pub max_ttl: u32,
+    /// Largest share of its names that one change of its files may take away, percent.
+    pub max_loss: u8,
+    /// True if files without records may empty the zone.
+    pub allow_empty: bool,
     /// How long a name deleted through the API goes on being answered.
     pub hold_deleted: Duration,
     /// Who may have it transferred.

@@ -88,6 +88,8 @@ pub(crate) struct ZonePlaces {
     pub(crate) notify: Option<usize>,
     pub(crate) transfer_key: Option<usize>,
     pub(crate) hold_deleted: Option<usize>,
+    /// `max-loss` and `allow-empty`, which only files have a use for.
+    pub(crate) guard: [(&'static str, Option<usize>); 2],
 }
 
 /// Places of a route.
@@ -269,6 +271,7 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
         let (directory, file) = (read.option(&key::DIRECTORY), read.option(&key::FILE));
         let api = read.option(&key::API);
         let hold_deleted = read.value(&key::HOLD_DELETED);
+        let (max_loss, allow_empty) = (read.value(&key::MAX_LOSS), read.value(&key::ALLOW_EMPTY));
         let primaries = read.option(&key::PRIMARIES);
         let (transfer_to, notify) = (read.value(&key::TRANSFER_TO), values(read.value(&key::NOTIFY)));
         let transfer_key = read.option(&key::TRANSFER_KEY);
@@ -282,6 +285,7 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
         let ttl_at = read.place(&key::MIN_TTL).or(read.place(&key::MAX_TTL));
         let (notify_at, transfer_key_at) = (read.place(&key::NOTIFY), read.place(&key::TRANSFER_KEY));
         let hold_deleted_at = read.place(&key::HOLD_DELETED);
+        let guard_at = [("max-loss", read.place(&key::MAX_LOSS)), ("allow-empty", read.place(&key::ALLOW_EMPTY))];
         let problems = read.problems();
         match (preset_at, name_at) {
             (Some(at), Some(_)) => problems.error(at, "a zone has a `preset` or a `name`, not both", "write two `[[zone]]`"),
@@ -353,6 +357,7 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
             notify: notify_at,
             transfer_key: transfer_key_at,
             hold_deleted: hold_deleted_at,
+            guard: guard_at,
         };
         let (networks, transfer_to) = (values(networks), values(transfer_to));
         for name in names {
@@ -364,6 +369,8 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
                 on_missing,
                 min_ttl,
                 max_ttl,
+                max_loss,
+                allow_empty,
                 hold_deleted,
                 transfer_to: transfer_to.clone(),
                 notify: notify.clone(),

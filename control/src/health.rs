@@ -6,6 +6,7 @@
 //! read the same files, would do what a bad file must never do. `/ready?strict` says no there too.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use dns::vital::{Alive, Vital};
 
@@ -59,12 +60,18 @@ impl Control {
         }
         for link in self.state.load().snapshot.hosted() {
             let hosted = &link.hosted;
-            let error = hosted.source.state().error.map(|(_, why)| why);
-            match (hosted.zone(), error) {
+            let state = hosted.source.state();
+            match (hosted.zone(), state.error) {
                 (Some(_), None) => {}
-                (Some(_), Some(why)) => health.degraded.push(format!("zone {}: last good data serves: {why}", hosted.name)),
-                (None, why) => {
-                    let why = why.unwrap_or_else(|| "its source was not read yet".into());
+                (Some(_), Some((_, why))) => {
+                    let age = state
+                        .last_success
+                        .and_then(|last| last.elapsed().ok())
+                        .map_or(String::new(), |age| format!(" ({} old)", rough(age)));
+                    health.degraded.push(format!("zone {}: last good data{age} serves: {why}", hosted.name));
+                }
+                (None, error) => {
+                    let why = error.map(|(_, why)| why).unwrap_or_else(|| "its source was not read yet".into());
                     health.failing.push(format!("zone {} has no data: {why}", hosted.name));
                 }
             }
@@ -78,6 +85,16 @@ impl Health {
     /// Everything, the worst first.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.failing.iter().chain(&self.degraded).map(String::as_str)
+    }
+}
+
+/// A time in its largest unit.
+fn rough(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min", seconds / 60),
+        seconds @ 3600..86_400 => format!("{} h", seconds / 3600),
+        seconds => format!("{} d", seconds / 86_400),
     }
 }
 

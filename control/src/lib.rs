@@ -51,8 +51,9 @@ pub struct Control {
 
 /// What only the program can do.
 pub trait Host: Send + Sync {
-    /// Reads the configuration and every source again, as SIGHUP does; an error says why nothing changed.
-    fn reload(&self) -> Result<(), String>;
+    /// Reads the configuration and every source again, as SIGHUP does. `accepted` names what may lose data this time: zones as `ZONE` or
+    /// `ZONE@NETWORK`, and `configuration`. An error is the reason why nothing changed.
+    fn reload(&self, accepted: &[String]) -> Result<(), String>;
 
     /// The configuration as it is applied.
     fn config(&self) -> Arc<Config>;

@@ -9,6 +9,7 @@ use config::Config;
 use control::Reloads;
 use zones::watch::Watch;
 
+use super::accept::AcceptedLoss;
 use super::live::{self, Live};
 
 /// How the server is doing, for those who must not wait for a reload to end.
@@ -67,10 +68,11 @@ impl Host {
 }
 
 impl control::Host for Host {
-    fn reload(&self) -> Result<(), String> {
+    fn reload(&self, accepted: &[String]) -> Result<(), String> {
+        let accepted = AcceptedLoss::parse(accepted);
         let ended = || "the server is stopping".to_string();
         let (live, watch) = self.live.upgrade().zip(self.watch.upgrade()).ok_or_else(ended)?;
-        watch.with_store(move |store| live::lock(&live).reload(store)).ok_or_else(ended)?
+        watch.with_store(move |store| live::lock(&live).reload(store, &accepted)).ok_or_else(ended)?
     }
 
     fn config(&self) -> Arc<Config> {

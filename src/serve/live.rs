@@ -13,6 +13,7 @@ use zones::snapshot::Snapshot;
 use zones::store::{Report, Store};
 use zones::watch::Event;
 
+use super::accept::AcceptedLoss;
 use super::host::Standing;
 use crate::logging::Logging;
 use crate::systemd;
@@ -94,17 +95,17 @@ impl Live {
             Event::Edited(snapshot, _) => self.server.publish(snapshot),
             Event::Files(paths) => {
                 paths.iter().for_each(|path| tracing::info!(target: "postern", file = %path.display(), "changed"));
-                let _ = self.reload(store); // the log and the status say why not
+                let _ = self.reload(store, &AcceptedLoss::default()); // the log and the status say why not
             }
         }
     }
 
     /// Reads the configuration and every source again, and applies what can be applied. With a configuration that has errors nothing
-    /// changes.
-    pub fn reload(&mut self, store: &mut Store) -> Result<(), String> {
+    /// changes, nor with one that drops most zones unless that is accepted.
+    pub fn reload(&mut self, store: &mut Store, accepted: &AcceptedLoss) -> Result<(), String> {
         systemd::reloading();
         let start = Instant::now();
-        self.refused = self.try_reload(store).err();
+        self.refused = self.try_reload(store, accepted).err();
         self.standing.reloaded(self.refused.as_deref(), start.elapsed());
         match &self.refused {
             None => tracing::info!(target: "postern", generation = self.server.snapshot().generation, "reloaded"),
@@ -127,7 +128,7 @@ impl Live {
         self.writer.stop();
     }
 
-    fn try_reload(&mut self, store: &mut Store) -> Result<(), String> {
+    fn try_reload(&mut self, store: &mut Store, accepted: &AcceptedLoss) -> Result<(), String> {
         let config = match &self.config.path {
             Some(path) => {
                 if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
@@ -146,6 +147,7 @@ impl Live {
         };
         let mut config = self.keep_what_needs_a_restart(config);
         store.attend(&config.files);
+        accepted.check(&self.config, &config)?;
         // What can fail comes first, so that a refusal leaves nothing half done.
         if config.fallback != self.config.fallback {
             self.writer.reconfigure(&config.fallback).map_err(|error| format!("cannot write the fallback record: {error}"))?;
@@ -158,7 +160,7 @@ impl Live {
         config.note(&read);
         store.attend(&config.files);
         taken?;
-        let (snapshot, report) = store.reconfigure(&config);
+        let (snapshot, report) = store.reconfigure_accepting(&config, &accepted.zones);
         report.log();
         self.server.reconfigure(&config, snapshot);
         self.inbox.configure(&config);

@@ -41,6 +41,19 @@ impl Difference {
         difference
     }
 
+    /// Names that have records in `old` and none in `new`.
+    pub fn names_lost(old: &Zone, new: &Zone) -> usize {
+        let mut last: Option<NameBuf> = None;
+        let mut lost = 0;
+        for (owner, _) in old.records_not_in(new) {
+            if last.as_ref() != Some(&owner) {
+                lost += usize::from(new.at(&owner).next().is_none());
+                last = Some(owner);
+            }
+        }
+        lost
+    }
+
     /// A zone that comes (`+`) or goes (`-`) as a whole: counted, not named.
     pub fn whole(zone: &Zone, comes: bool) -> Self {
         let sets = zone.counts().sets;

@@ -13,14 +13,20 @@ use std::time::{Duration, Instant, SystemTime};
 use config::fingerprint;
 use config::model::Format;
 
-use crate::name::{NameBuf, WireName};
-use crate::record::{Position, RecordRef, RecordSink};
+mod log;
+mod writers;
+
+pub use log::{Census, FileCounts, RecordLog, Sorter, Strays};
+pub use writers::OpenWriters;
 
 /// Change times are coarse: within this time after one, bytes may change and the stamp not. The file is then read to be sure.
 const COARSE: Duration = Duration::from_secs(2);
 /// Tries to read a file that changes meanwhile, when it must be read now.
 const TRIES: u32 = 40;
 const BETWEEN_TRIES: Duration = Duration::from_millis(5);
+
+/// The link that Kubernetes turns when a volume has new content.
+const PUBLISHED: &str = "..data";
 
 /// Whether what is still changing is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +48,16 @@ pub struct Input {
     pub own: Option<usize>,
     /// Records of its last good content, where they are kept.
     pub log: Option<RecordLog>,
+    /// How many records its last good content had, by file.
+    pub counts: FileCounts,
     /// It was good once.
     pub was_good: bool,
     /// What is wrong with its content.
     pub error: Option<String>,
+    /// True if nothing is wrong but how much is lost: the operator can accept the content as it is.
+    pub is_held: bool,
+    /// [`fingerprint`] of unfinished content that was logged already.
+    pub logged_unfinished: Option<u64>,
     /// Why there is no content to judge.
     pub missing: Option<String>,
     /// When its last judged content changed.
@@ -80,15 +92,8 @@ pub struct Content {
     pub bytes: Vec<u8>,
     /// How long the stamp has been seen to stand still.
     pub still: Duration,
-    stamp: Stamp,
-}
-
-/// Records of one file, in order, to be given to a sink again.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct RecordLog {
-    bytes: Vec<u8>,
-    files: Vec<Arc<PathBuf>>,
-    records: usize,
+    /// The stamp that the file had before and after it was read.
+    pub stamp: Stamp,
 }
 
 /// The content that was judged last.
@@ -118,8 +123,11 @@ impl Input {
             format,
             own,
             log: None,
+            counts: FileCounts::default(),
             was_good: false,
             error: None,
+            is_held: false,
+            logged_unfinished: None,
             missing: None,
             changed: None,
             most: u64::MAX,
@@ -168,6 +176,11 @@ impl Input {
     /// What is wrong with it now.
     pub fn problem(&self) -> Option<String> {
         self.missing.as_ref().or(self.error.as_ref()).cloned()
+    }
+
+    /// Returns true if the zone may have records from it: its own file, or one that is shared.
+    pub fn is_of(&self, slot: usize) -> bool {
+        self.own.is_none_or(|own| own == slot)
     }
 
     /// Makes the next look read it whatever its stamp says; its last good records stay.
@@ -263,20 +276,27 @@ impl Input {
         }
     }
 
-    /// True where new content looks as if more of it were to come: the file was written over with less than it had, or ends within a line.
-    ///
-    /// Another file in its place (a rename, a link that turns) is whole, however small.
-    pub fn looks_cut(&self, content: &Content) -> bool {
-        let is_less = |before: Stamp| {
-            let in_place = (before.device, before.inode) == (content.stamp.device, content.stamp.inode);
-            in_place && content.stamp.size < before.size
-        };
-        let is_less = match self.known.as_ref().map(|known| &known.files[0]) {
-            Some((_, Some(before), _)) => is_less(*before),
+    /// Returns true if the file was written over with less than it had. Another file in its place (a rename, a link that turns) is whole,
+    /// however small.
+    pub fn has_shrunk(&self, content: &Content) -> bool {
+        match self.known.as_ref().map(|known| &known.files[0]) {
+            Some((_, Some(before), _)) => self.is_in_place(content) && content.stamp.size < before.size,
             Some((_, None, print)) => print.is_some(), // other content by the time it was looked at: nothing to compare with
             None => false,
-        };
-        is_less || !content.bytes.ends_with(b"\n")
+        }
+    }
+
+    /// Returns true if this is the file that was judged before, with other content.
+    pub fn is_in_place(&self, content: &Content) -> bool {
+        let before = self.known.as_ref().and_then(|known| known.files[0].1);
+        before.is_some_and(|before| (before.device, before.inode) == (content.stamp.device, content.stamp.inode))
+    }
+
+    /// Returns true if the file is reached through a link that is turned once everything behind it is written, as Kubernetes does with
+    /// volumes (`..data`).
+    pub fn is_published(&self) -> bool {
+        let beside = |path: &Path| path.parent().is_some_and(|directory| directory.join(PUBLISHED).is_symlink());
+        self.path.is_symlink() && beside(&self.path)
     }
 
     /// Takes note of judged content and the files that it included.
@@ -317,6 +337,19 @@ impl Content {
     /// When the file was last written.
     pub fn modified(&self) -> Option<SystemTime> {
         self.stamp.modified()
+    }
+
+    /// Returns true if it ends behind a line, or has none. Blanks behind the last line count for nothing.
+    pub fn ends_a_line(&self) -> bool {
+        let is_utf16 = self.bytes.starts_with(&[0xff, 0xfe]);
+        let end = if is_utf16 { self.bytes.strip_suffix(&[0]).unwrap_or(&self.bytes) } else { &self.bytes };
+        end.iter().rev().find(|octet| !matches!(octet, b' ' | b'\t')).is_none_or(|last| *last == b'\n')
+    }
+
+    /// For how long the file was not written, by what was seen of it or by its own time, whichever is longer.
+    pub fn unwritten(&self) -> Duration {
+        let age = self.modified().and_then(|modified| SystemTime::now().duration_since(modified).ok());
+        self.still.max(age.unwrap_or_default())
     }
 }
 
@@ -376,156 +409,6 @@ pub fn plain(error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => "no such file or directory".into(),
         std::io::ErrorKind::PermissionDenied => "permission denied".into(),
         _ => error.to_string(),
-    }
-}
-
-/// A log entry is a file (`1`, index u16) or a record (`0`, owner, type u16, TTL u32 + 1 or 0, line, column, length u16, data).
-impl RecordLog {
-    /// Records in it.
-    pub fn len(&self) -> usize {
-        self.records
-    }
-
-    /// True where it has none.
-    pub fn is_empty(&self) -> bool {
-        self.records == 0
-    }
-
-    /// Gives everything to a sink again.
-    pub fn replay(&self, sink: &mut dyn RecordSink) {
-        let mut rest = &self.bytes[..];
-        while let Some(entry) = self.next(&mut rest) {
-            match entry {
-                Ok(record) => sink.record(record.borrow()),
-                Err(file) => sink.file(file),
-            }
-        }
-    }
-
-    fn next<'l>(&'l self, rest: &mut &'l [u8]) -> Option<Result<Replayed<'l>, &'l Arc<PathBuf>>> {
-        let (&kind, tail) = rest.split_first()?;
-        *rest = tail;
-        if kind == 1 {
-            return Some(Err(self.files.get(u16::from_le_bytes(take(rest)?) as usize)?));
-        }
-        let owner = NameBuf::read(rest).ok()?;
-        *rest = &rest[owner.len()..];
-        let rtype = u16::from_le_bytes(take(rest)?);
-        let ttl = u64::from_le_bytes(take(rest)?).checked_sub(1).map(|ttl| ttl as u32);
-        let at = Position { line: u32::from_le_bytes(take(rest)?), column: u32::from_le_bytes(take(rest)?) };
-        let length = u16::from_le_bytes(take(rest)?) as usize;
-        let (rdata, tail) = rest.split_at_checked(length)?;
-        *rest = tail;
-        Some(Ok(Replayed { owner, rtype, ttl, rdata, at }))
-    }
-}
-
-struct Replayed<'l> {
-    owner: NameBuf,
-    rtype: u16,
-    ttl: Option<u32>,
-    rdata: &'l [u8],
-    at: Position,
-}
-
-impl Replayed<'_> {
-    fn borrow(&self) -> RecordRef<'_> {
-        RecordRef { owner: &self.owner, rtype: self.rtype, ttl: self.ttl, rdata: self.rdata, at: self.at }
-    }
-}
-
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (head, tail) = rest.split_first_chunk()?;
-    *rest = tail;
-    Some(*head)
-}
-
-impl RecordSink for RecordLog {
-    fn record(&mut self, record: RecordRef<'_>) {
-        let Ok(length) = u16::try_from(record.rdata.len()) else { return };
-        self.bytes.push(0);
-        self.bytes.extend_from_slice(record.owner.as_wire());
-        self.bytes.extend_from_slice(&record.rtype.to_le_bytes());
-        self.bytes.extend_from_slice(&record.ttl.map_or(0, |ttl| u64::from(ttl) + 1).to_le_bytes());
-        self.bytes.extend_from_slice(&record.at.line.to_le_bytes());
-        self.bytes.extend_from_slice(&record.at.column.to_le_bytes());
-        self.bytes.extend_from_slice(&length.to_le_bytes());
-        self.bytes.extend_from_slice(record.rdata);
-        self.records += 1;
-    }
-
-    fn file(&mut self, file: &Arc<PathBuf>) {
-        let known = self.files.iter().position(|known| known == file);
-        let index = known.unwrap_or_else(|| {
-            self.files.push(file.clone());
-            self.files.len() - 1
-        });
-        self.bytes.push(1);
-        self.bytes.extend_from_slice(&(index as u16).to_le_bytes());
-    }
-}
-
-/// Gives each record of a shared file to the zones that own its name, the longest apex, and notes the names that none owns.
-#[derive(Debug)]
-pub struct Sorter<'b, S> {
-    /// Apexes and their sinks.
-    pub sinks: Vec<(&'b WireName, &'b mut S)>,
-    /// Written names that lie in no zone: the first name given for a place in a file.
-    pub strays: Strays,
-}
-
-/// Names of a source that no zone took.
-#[derive(Debug, Default)]
-pub struct Strays {
-    /// The first of them, with file and place.
-    pub first: Vec<(Arc<PathBuf>, Position, NameBuf)>,
-    /// How many.
-    pub count: usize,
-    file: Option<Arc<PathBuf>>,
-    open: Option<(Position, NameBuf, bool)>,
-}
-
-impl Strays {
-    const MOST: usize = 5;
-
-    /// Notes a spelling of the name written at a place: one that is taken settles it.
-    fn note(&mut self, at: Position, name: &NameBuf, taken: bool) {
-        match &mut self.open {
-            Some((place, _, was_taken)) if *place == at => *was_taken |= taken,
-            _ => {
-                self.close();
-                self.open = Some((at, name.clone(), taken));
-            }
-        }
-    }
-
-    /// Ends the name that was being given.
-    pub fn close(&mut self) {
-        if let Some((at, name, false)) = self.open.take() {
-            self.count += 1;
-            if self.first.len() < Self::MOST {
-                self.first.push((self.file.clone().unwrap_or_default(), at, name));
-            }
-        }
-    }
-}
-
-impl<S: RecordSink> RecordSink for Sorter<'_, S> {
-    fn record(&mut self, record: RecordRef<'_>) {
-        let owning = |apex: &WireName| record.owner.is_under(apex.as_wire()).then(|| apex.as_wire().len());
-        let longest = self.sinks.iter().filter_map(|(apex, _)| owning(apex)).max();
-        self.strays.note(record.at, record.owner, longest.is_some());
-        if longest.is_some() {
-            for (_, sink) in self.sinks.iter_mut().filter(|(apex, _)| owning(apex) == longest) {
-                sink.record(record.clone());
-            }
-        }
-    }
-
-    fn file(&mut self, file: &Arc<PathBuf>) {
-        self.strays.close();
-        self.strays.file = Some(file.clone());
-        self.sinks.iter_mut().for_each(|(_, sink)| sink.file(file));
     }
 }
 

@@ -35,6 +35,7 @@ pub struct StateDirectory {
     lock: Option<File>,
     /// Why nothing is written to it; none: it can be written.
     read_only: Option<String>,
+    is_inspected: bool,
 }
 
 /// Why a server must not start on a state directory.
@@ -67,7 +68,7 @@ impl StateDirectory {
     /// Creates the directory if it is missing, gives it to `owner` (user and group) if one is named, and locks it. Call this before
     /// privileges are given up, and [`StateDirectory::probe`] after.
     pub fn claim(path: &Path, owner: Option<(u32, u32)>) -> Result<Self, StateDirectoryError> {
-        let mut state = Self { path: path.to_owned(), lock: None, read_only: None };
+        let mut state = Self { path: path.to_owned(), lock: None, read_only: None, is_inspected: false };
         if let Err(error) = create_directory(path, owner) {
             state.read_only = Some(format!("{}: {error}", path.display()));
             return Ok(state);
@@ -81,7 +82,8 @@ impl StateDirectory {
 
     /// The directory as it is, for a command that only looks.
     pub fn inspect(path: &Path) -> Self {
-        Self { path: path.to_owned(), lock: None, read_only: Some(format!("{}: only inspected", path.display())) }
+        let read_only = Some(format!("{}: only inspected", path.display()));
+        Self { path: path.to_owned(), lock: None, read_only, is_inspected: true }
     }
 
     /// Finds out whether this user can create files, and logs it if not.
@@ -94,6 +96,11 @@ impl StateDirectory {
         if let Some(why) = &self.read_only {
             tracing::warn!("the state directory cannot be written; what it holds is served, changes of its zones are rejected: {why}");
         }
+    }
+
+    /// Returns true if a command only looks at what is there: it waits for nothing and keeps nothing.
+    pub fn is_inspected(&self) -> bool {
+        self.is_inspected
     }
 
     /// Where it is.
@@ -233,7 +240,9 @@ fn hand_over(path: &Path, (user, group): (u32, u32)) {
     let is_roots = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0);
     let is_ours = || {
         let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
-        path.join("zones").is_dir() || entries.map(|entry| entry.file_name()).all(|name| name == LOCK || name == "postern.sock")
+        path.join("zones").is_dir()
+            || path.join("sources").is_dir()
+            || entries.map(|entry| entry.file_name()).all(|name| name == LOCK || name == "postern.sock")
     };
     // A mistaken `state = "/etc"` must not give it away.
     if user == 0 || !is_roots(path) || !is_ours() {
@@ -248,10 +257,9 @@ fn hand_over(path: &Path, (user, group): (u32, u32)) {
         let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
         entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())).map(|entry| entry.path()).collect::<Vec<_>>()
     };
-    let zones = path.join("zones");
-    if is_roots(&zones) {
-        files_in(&zones).iter().for_each(|file| give(file));
-        give(&zones);
+    for directory in ["zones", "sources"].map(|name| path.join(name)).iter().filter(|directory| is_roots(directory)) {
+        files_in(directory).iter().for_each(|file| give(file));
+        give(directory);
     }
     files_in(path).iter().for_each(|file| give(file));
     give(path);

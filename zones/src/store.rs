@@ -10,15 +10,18 @@
 //! and never by a thread that answers.
 
 mod edits;
+mod guard;
 mod journals;
 mod owned;
 mod report;
 mod unit;
 
 #[cfg(test)]
+mod guard_tests;
+#[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -27,8 +30,9 @@ use config::File;
 use config::azure::Table;
 use config::model::{self, Config, Source};
 
-pub use crate::source::Look;
+pub use crate::source::{Look, OpenWriters};
 pub use edits::Committed;
+pub use guard::{AcceptedZone, LONGEST_WRITE, UNFINISHED};
 pub use report::{Outcome, Report, Shown, SourceState, ZoneReport, ZoneStatus};
 
 use crate::diff::Difference;
@@ -79,6 +83,10 @@ struct Slot {
     /// Why the records of its sources do not make a zone.
     build_error: Option<String>,
     state: SourceState,
+    /// What its files hold is taken whatever is lost: the operator accepted it, for this one reading.
+    accepts_loss: bool,
+    /// Another zone has the same name, in other networks.
+    has_namesake: bool,
     /// The same for others.
     shown: Arc<Shown>,
     writer: Writer,
@@ -95,6 +103,10 @@ struct Context {
     poll: Duration,
     settle: Duration,
     clients: Option<Arc<Clients>>,
+    /// Who writes which files now, as events report it.
+    writers: Arc<OpenWriters>,
+    /// Files are read as they are, and nothing is waited for: a check.
+    is_inspection: bool,
     /// Where journals are kept.
     state: Arc<StateDirectory>,
     /// Largest source, bytes.
@@ -104,9 +116,16 @@ struct Context {
 impl Store {
     /// Reads every source once. A bad one is in the report, its zones have no data, and everything else serves.
     pub fn open(config: &Config, state: Arc<StateDirectory>) -> (Self, Arc<Snapshot>, Report) {
-        let table = config.azure.clone();
-        let (poll, settle, most) = (config.server.poll, config.server.settle, config.server.max_source_size);
-        let context = Context { table, poll, settle, clients: None, state, most };
+        let context = Context {
+            table: config.azure.clone(),
+            poll: config.server.poll,
+            settle: config.server.settle,
+            clients: None,
+            writers: Arc::default(),
+            is_inspection: state.is_inspected(),
+            state,
+            most: config.server.max_source_size,
+        };
         let current = Arc::new(SnapshotBuilder::new().build());
         let mut store = Self {
             slots: Vec::new(),
@@ -145,8 +164,13 @@ impl Store {
         (self.current.clone(), report)
     }
 
-    /// Takes another configuration. Zones that are in both keep their data; what their sources say is read again.
+    /// Takes another configuration. Zones that are in both keep their data, and their sources are read again.
     pub fn reconfigure(&mut self, config: &Config) -> (Arc<Snapshot>, Report) {
+        self.reconfigure_accepting(config, &[])
+    }
+
+    /// As [`Store::reconfigure`]. For the zones named in `accepted`, what their files hold at this moment is taken, whatever is lost.
+    pub fn reconfigure_accepting(&mut self, config: &Config, accepted: &[AcceptedZone]) -> (Arc<Snapshot>, Report) {
         let mut report = Report::default();
         let mut old: Vec<Slot> = std::mem::take(&mut self.slots);
         self.slots = config.zones.iter().filter_map(|zone| Slot::new(zone, &mut old)).collect();
@@ -160,12 +184,29 @@ impl Store {
         self.beside.clone_from(&config.files);
         self.context.table = config.azure.clone(); // by which the sources are read anew, below
         self.units = Unit::all(&self.slots, std::mem::take(&mut self.units));
+        self.name_slots(accepted);
         report.merge(self.held.take().unwrap_or_default());
         report.merge(self.read(Instant::now(), Look::Now));
+        self.slots.iter_mut().for_each(|slot| slot.accepts_loss = false);
         self.publish(true);
         (report.generation, report.is_new) = (self.current.generation, true);
         self.drop_old();
         (self.current.clone(), report)
+    }
+
+    /// Notes which zones share a name, and of which a loss is accepted.
+    fn name_slots(&mut self, accepted: &[AcceptedZone]) {
+        let mut count: HashMap<Arc<str>, usize> = HashMap::new();
+        self.slots.iter().for_each(|slot| *count.entry(slot.name.clone()).or_default() += 1);
+        for slot in &mut self.slots {
+            slot.has_namesake = count.get(&slot.name).is_some_and(|count| *count > 1);
+            slot.accepts_loss = accepted.iter().any(|zone| zone.is(&slot.config));
+        }
+    }
+
+    /// Who writes which files now. The watch keeps it.
+    pub fn writers(&self) -> &Arc<OpenWriters> {
+        &self.context.writers
     }
 
     /// What it counts of edits.
@@ -331,6 +372,8 @@ impl Slot {
             reason,
             build_error: None,
             state,
+            accepts_loss: false,
+            has_namesake: false,
             shown,
             writer,
             owned,

@@ -27,14 +27,17 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::edit::{Editor, Refusal, Waiting};
 use crate::snapshot::Snapshot;
-use crate::source::{Input, Seen};
-use crate::store::{Committed, Look, Report, Store};
+use crate::source::{Content, Input, OpenWriters, Seen};
+use crate::store::{Committed, LONGEST_WRITE, Look, Report, Store, UNFINISHED};
 
 /// Least time between looks, however many events come; more where a look takes long: a tenth of a core at most.
 const LEAST: Duration = Duration::from_millis(5);
 const SHARE: u32 = 10;
 /// Files that are being written are waited for so many settle times before the others are read without them.
 const PATIENCE: u32 = 10;
+/// A file of the configuration that was written over with less than it had must stand still for so long: a program that opens and closes
+/// it for each piece leaves a good one without the zones that are still to come.
+const REWRITE: Duration = Duration::from_secs(2);
 /// How soon old snapshots that were still held are tried again.
 const OLD: Duration = Duration::from_secs(1);
 /// Links followed on one path (as the kernel: 40).
@@ -121,7 +124,9 @@ impl Watch {
         let interests = Arc::new(Mutex::new(Interests::default()));
         let happened = Arc::new(AtomicBool::new(false));
         let is_lost = Arc::new(AtomicBool::new(false));
-        let notifier = if with_events { notifier(sender.clone(), happened.clone(), is_lost.clone(), interests.clone()) } else { None };
+        let told =
+            Told { happened: happened.clone(), is_lost: is_lost.clone(), interests: interests.clone(), writers: store.writers().clone() };
+        let notifier = if with_events { notifier(sender.clone(), told) } else { None };
         let waiting = Arc::new(Waiting::new(store.meter().clone()));
         let (watched, failed) = (HashMap::new(), HashSet::new());
         let mut watcher = Looker {
@@ -254,8 +259,8 @@ impl Looker {
             }
             match seen {
                 // Half a configuration may be a good one, without the zones that are still to come.
-                Seen::Changed(content) if input.looks_cut(&content) && content.still < settle * PATIENCE => {
-                    again = again.into_iter().chain([settle * PATIENCE - content.still]).min();
+                Seen::Changed(content) if let Some(left) = left_to_write(input, &content, self.store.writers(), settle) => {
+                    again = again.into_iter().chain([left]).min();
                 }
                 Seen::Changed(content) => {
                     input.judged(&content, &[]);
@@ -343,6 +348,18 @@ impl Looker {
     }
 }
 
+/// How long to wait on for a file of the configuration that is written in place. Returns `None` if nothing suggests that more is to come.
+fn left_to_write(input: &Input, content: &Content, writers: &OpenWriters, settle: Duration) -> Option<Duration> {
+    let wanted = match (input.has_shrunk(content), content.ends_a_line(), writers.is_open(&content.stamp)) {
+        (_, _, Some(true)) => LONGEST_WRITE,
+        (true, ..) => REWRITE,
+        (false, false, None) => UNFINISHED,
+        (false, false, Some(false)) => settle * PATIENCE,
+        (false, true, _) => return None,
+    };
+    Some(wanted.saturating_sub(content.still)).filter(|left| !left.is_zero())
+}
+
 /// Directories to watch, and which names in them matter.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Interests {
@@ -423,12 +440,16 @@ fn queue(path: &Path, rest: &mut VecDeque<OsString>, at: &mut PathBuf) {
     parts.rev().for_each(|part| rest.push_front(part.as_os_str().to_owned()));
 }
 
-fn notifier(
-    sender: SyncSender<Message>,
+/// What an event changes.
+struct Told {
     happened: Arc<AtomicBool>,
     is_lost: Arc<AtomicBool>,
     interests: Arc<Mutex<Interests>>,
-) -> Option<RecommendedWatcher> {
+    writers: Arc<OpenWriters>,
+}
+
+fn notifier(sender: SyncSender<Message>, told: Told) -> Option<RecommendedWatcher> {
+    let Told { happened, is_lost, interests, writers } = told;
     let handler = move |event: notify::Result<notify::Event>| {
         let matters = match &event {
             // Our own reading opens and closes files, too.
@@ -444,6 +465,11 @@ fn notifier(
             }
             Err(_) => true,
         };
+        if let Ok(event) = &event
+            && matters
+        {
+            writers.note(event); // before it is told: who looks then sees it
+        }
         if matters && !happened.swap(true, Ordering::AcqRel) {
             let _ = sender.try_send(Message::Happened); // a full queue wakes the thread as well
         }

@@ -41,6 +41,12 @@ pub(crate) struct Size {
     pub(crate) zero: &'static str,
 }
 
+/// A share: a whole number and `%`.
+pub(crate) struct Percent {
+    pub(crate) least: u8,
+    pub(crate) most: u8,
+}
+
 const TIMES: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const SIZES: [(&str, u64); 5] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 const TIME_PATTERN: &str = "^(0|[0-9]+(ms|s|m|h|d))$";
@@ -143,6 +149,27 @@ impl Kind for Size {
 
     fn schema(&self) -> Value {
         json!({"anyOf": [{"type": "string", "pattern": "^(0|[0-9]+([KMGT]i)?B)$"}, {"const": 0}]})
+    }
+}
+
+impl Kind for Percent {
+    type Out = u8;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<u8> {
+        let percent = read_unit(&self.shape(), "%", &[("%", 1)], value, field, problems)?;
+        let percent = u8::try_from(percent).ok().filter(|percent| (self.least..=self.most).contains(percent));
+        if percent.is_none() {
+            out_of_bounds(&self.shape(), &value_text(value), value, field, problems);
+        }
+        percent
+    }
+
+    fn shape(&self) -> String {
+        format!("a share from {}% to {}%", self.least, self.most)
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "pattern": "^[0-9]{1,3}%$"})
     }
 }
 

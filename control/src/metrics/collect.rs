@@ -187,6 +187,7 @@ fn add_zones(page: &mut Page, snapshot: &Snapshot) {
     zones().for_each(|(hosted, network)| page.add(&ZONE_HAS_DATA, [&hosted.name, network], hosted.zone().is_some()));
     let states: Vec<_> = zones().map(|(hosted, network)| (&hosted.name, network, hosted.source.state(), hosted.source.journal())).collect();
     states.iter().for_each(|(name, network, state, _)| page.add(&ZONE_SOURCE_GOOD, [name, network], state.is_good()));
+    states.iter().for_each(|(name, network, state, _)| page.add(&ZONE_LOSS_HELD, [name, network], state.is_held));
     for (name, network, state, _) in &states {
         state.last_success.into_iter().for_each(|time| page.add(&ZONE_SOURCE_SUCCESS, [name, network], seconds(time)));
     }

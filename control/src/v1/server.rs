@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Refusals;
 use crate::Control;
-use crate::http::{Caller, Problem};
+use crate::http::{Caller, Problem, Query};
 
 /// A network.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,12 +47,28 @@ pub(super) async fn networks(caller: Caller, State(control): State<Arc<Control>>
     Ok(Json(state.snapshot.networks().map(|(_, one)| network(one)).collect()))
 }
 
+/// What a reload may lose.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Acceptance {
+    /// Zones whose sources are taken as they are now, whatever records they lose: names, or `name@network`, with commas between.
+    /// `configuration` accepts a configuration file that drops most zones.
+    accept: Option<String>,
+}
+
 /// Reads the configuration and every source again.
-#[utoipa::path(post, path = "/v1/reload", operation_id = "reload", tag = "server", responses((status = 200, body = Reloaded), Refusals))]
-pub(super) async fn reload(caller: Caller, State(control): State<Arc<Control>>) -> Result<Json<Reloaded>, Problem> {
+#[utoipa::path(post, path = "/v1/reload", operation_id = "reload", tag = "server", params(Acceptance),
+    responses((status = 200, body = Reloaded), Refusals))]
+pub(super) async fn reload(
+    caller: Caller,
+    State(control): State<Arc<Control>>,
+    Query(acceptance): Query<Acceptance>,
+) -> Result<Json<Reloaded>, Problem> {
     caller.must_be_admin()?;
     let host = control.host.clone();
-    let reloaded = tokio::task::spawn_blocking(move || host.reload()).await;
+    let accepted = acceptance.accept.as_deref().unwrap_or_default().split(',').map(str::trim).filter(|word| !word.is_empty());
+    let accepted: Vec<String> = accepted.map(str::to_owned).collect();
+    let reloaded = tokio::task::spawn_blocking(move || host.reload(&accepted)).await;
     let stopped = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
     reloaded.map_err(stopped)?.map_err(|why| {
         let (kind, title) = ("urn:postern:problem:reload-refused", "The old configuration serves on");

@@ -1,4 +1,6 @@
 use super::*;
+use crate::name::{NameBuf, WireName};
+use crate::record::{Position, RecordRef, RecordSink};
 use std::fs::File;
 use std::io::Write;
 
@@ -91,27 +93,40 @@ fn a_file_settles_once_it_has_stood_still() {
 }
 
 #[test]
-fn less_than_before_and_half_a_line_look_cut() {
+fn less_than_before_and_half_a_line_are_told() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("postern.toml");
     let mut input = Input::new(path.clone(), Format::Auto, None);
-    for (text, is_cut) in
-        [("", true), ("a = 1\n", false), ("a = 1\nb = 2\n", false), ("a = 1\n", true), ("a = 1\nb", true), ("", true), ("a = 1\n", false)]
-    {
+    for (text, has_shrunk, ends_a_line) in [
+        ("", false, true),
+        ("a = 1\n", false, true),
+        ("a = 1\nb = 2\n", false, true),
+        ("a = 1\n", true, true),
+        ("a = 1\nb", false, false),
+        ("a = 1\n \t", false, true),
+        ("", true, true),
+        ("\u{feff}a", false, false),
+    ] {
         fs::write(&path, text).unwrap();
         let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
-        assert_eq!(input.looks_cut(&content), is_cut, "{text:?}");
+        assert_eq!((input.has_shrunk(&content), content.ends_a_line()), (has_shrunk, ends_a_line), "{text:?}");
         input.judged(&content, &[]);
     }
     let other = directory.path().join("other.toml");
     fs::write(&other, "\n").unwrap();
     fs::rename(&other, &path).unwrap();
     let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
-    assert!(!input.looks_cut(&content), "another file");
+    assert!(!input.has_shrunk(&content) && !input.is_in_place(&content), "another file");
+    // What PowerShell's `>` writes is UTF-16.
+    for (text, ends_a_line) in [(&b"\xff\xfea\0\n\0"[..], true), (b"\xff\xfea\0", false), (b"\xfe\xff\0a\0\n", true)] {
+        fs::write(&path, text).unwrap();
+        assert_eq!(changed(input.look(Instant::now(), Look::Now, SETTLE)).ends_a_line(), ends_a_line, "{text:?}");
+    }
+    fs::write(&path, "\n").unwrap();
     // Written over by the time it is looked at: how much of it there was is not known.
     let input = &mut Input::held(&config::File { path, fingerprint: Some(fingerprint(b"a = 1\nb = 2\n")) });
     let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
-    assert!(input.looks_cut(&content));
+    assert!(input.has_shrunk(&content));
 }
 
 #[test]

@@ -489,6 +489,8 @@ pub(super) fn made_zone(settings: &ZoneSettings) -> model::Zone {
         min_ttl: 0,
         max_ttl: i32::MAX as u32,
         hold_deleted: std::time::Duration::ZERO,
+        max_loss: 100,
+        allow_empty: true,
         transfer_to: Vec::new(),
         notify: Vec::new(),
         transfer_key: None,

@@ -61,6 +61,8 @@ pub struct SourceState {
     pub error: Option<(SystemTime, String)>,
     /// When what it serves was last changed in the source.
     pub changed: Option<SystemTime>,
+    /// True if the source is bad only because it would lose too much: the operator can accept it.
+    pub is_held: bool,
 }
 
 /// A [`SourceState`] as others see it while the store is at work: a zone that is being read keeps nobody waiting.
@@ -95,6 +97,11 @@ impl Report {
     /// True where there is nothing to tell.
     pub fn is_empty(&self) -> bool {
         !self.is_new && self.zones.is_empty() && self.problems.is_empty()
+    }
+
+    /// Something is being written: look again in this time, or earlier.
+    pub(super) fn look_again_in(&mut self, time: Duration) {
+        self.again = Some(self.again.map_or(time, |other| other.min(time)));
     }
 
     /// Takes over what a look right after this one found.

@@ -9,16 +9,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use config::model::{Format, Source};
 
+use super::guard::{self, PATIENCE, UNFINISHED, UNFINISHED_UNSERVED, Verdict};
 use super::{Context, Look, Report, Slot};
 use crate::diff::Difference;
 use crate::name::WireName;
 use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
-use crate::source::{Content, Input, RecordLog, Seen, Sorter, Strays, plain};
+use crate::source::{Census, Content, FileCounts, Input, RecordLog, Seen, Sorter, Strays, plain};
 use crate::text;
 use crate::zone::{Built, Foreign, Zone, ZoneBuilder, next_serial, serial_rose};
-
-/// What looks like a file that is not wholly written yet must stand still this many settle times before it is believed.
-const PATIENCE: u32 = 10;
 
 /// A source and the zones that have it.
 #[derive(Debug)]
@@ -34,21 +32,31 @@ pub struct Unit {
 }
 
 /// A changed input, read.
-struct Judged {
-    input: usize,
-    content: Content,
-    format: Format,
-    included: Vec<text::Included>,
+pub struct Judged {
+    /// Which one.
+    pub input: usize,
+    /// Its bytes.
+    pub content: Content,
+    /// What is in them.
+    pub format: Format,
+    /// Files that it includes.
+    pub included: Vec<text::Included>,
+    /// Records, by file.
+    pub counts: FileCounts,
     problems: Vec<Problem>,
     log: Option<RecordLog>,
     /// Without logs: straight into the builders of these slots.
     built: Vec<(usize, ZoneBuilder)>,
+    /// Every line is right, and too much is lost.
+    is_held: bool,
 }
 
 /// A zone made anew, and how it differs from what is served.
-struct Made {
-    slot: usize,
-    result: Result<(Built, Option<Difference>), Vec<Problem>>,
+pub struct Made {
+    /// Which one.
+    pub slot: usize,
+    /// The zone, and the difference if another one is served.
+    pub result: Result<(Built, Option<Difference>), Vec<Problem>>,
 }
 
 /// True where the zone's records are in a journal of ours and in no file.
@@ -131,7 +139,8 @@ impl Unit {
             self.read(slots, context, now, how, report);
         }
         for slot in &self.zones {
-            let inputs = self.inputs.iter().filter(|input| is_of(input, *slot));
+            let inputs = self.inputs.iter().filter(|input| input.is_of(*slot));
+            slots[*slot].state.is_held = inputs.clone().any(|input| input.is_held && input.missing.is_none());
             let error = self.error.clone().or_else(|| inputs.clone().find_map(Input::problem)).or_else(|| slots[*slot].build_error.clone());
             slots[*slot].state.changed = inputs.filter_map(|input| input.changed).max().or(slots[*slot].state.changed);
             if let Some(outcome) = slots[*slot].note(error) {
@@ -176,9 +185,11 @@ impl Unit {
     }
 
     fn read(&mut self, slots: &mut [Slot], context: &Context, now: Instant, how: Look, report: &mut Report) {
-        let mut judged = Vec::new();
-        let mut forgotten = false;
-        let mut wait = |time: Duration| report.again = Some(report.again.map_or(time, |other: Duration| other.min(time)));
+        let (mut judged, mut unfinished) = (Vec::new(), Vec::new());
+        let mut forgotten = Vec::new();
+        let is_directory = matches!(self.source, Source::Directory { .. });
+        let mut gone = Vec::new();
+        let accepted = |input: &Input, slots: &[Slot]| self.zones.iter().any(|slot| input.is_of(*slot) && slots[*slot].accepts_loss);
         let with_logs = self.with_logs();
         for index in 0..self.inputs.len() {
             let input = &mut self.inputs[index];
@@ -190,48 +201,126 @@ impl Unit {
             let seen = input.look(now, if lacks_log { Look::Now } else { how }, context.settle);
             match seen {
                 Seen::Same => input.missing = None,
-                Seen::Waiting(time) => wait(time),
+                Seen::Waiting(time) => report.look_again_in(time),
+                Seen::Gone if is_directory && (!input.was_good || accepted(input, slots)) => forgotten.push(index),
                 Seen::Gone if input.was_good => {
                     let path = input.path.display();
-                    input.missing = Some(format!("{path} is gone (an empty file would drop its records)"));
-                }
-                Seen::Gone if matches!(self.source, Source::Directory { .. }) => {
-                    input.error = Some(String::new()); // marks it for removal
-                    forgotten = true;
+                    let accept = self.zones.iter().find(|slot| input.is_of(**slot)).filter(|_| is_directory);
+                    let accept = accept.map(|slot| format!(" (postern reload --accept {} drops its records)", slots[*slot].title()));
+                    input.missing = Some(format!("{path} is gone{}", accept.unwrap_or_default()));
+                    gone.push(index);
                 }
                 Seen::Gone => input.missing = Some(format!("{}: no such file", input.path.display())),
                 Seen::Unreadable(why) => input.missing = Some(format!("{}: {why}", input.path.display())),
                 Seen::TooLarge(size) => input.missing = Some(too_large(&input.path, size, context.most)),
                 Seen::Changed(content) => {
                     let found = self.judge(index, content, with_logs, slots, context);
-                    let is_bad = found.problems.iter().any(|problem| problem.severity == Severity::Error);
-                    let looks_cut =
-                        is_bad || found.content.bytes.is_empty() || found.format != Format::Azure && !found.content.bytes.ends_with(b"\n");
+                    let looks_cut = !found.is_good() || found.content.bytes.is_empty();
                     let left = (context.settle * PATIENCE).saturating_sub(found.content.still);
                     if how == Look::Settled && looks_cut && !left.is_zero() {
-                        wait(left);
+                        report.look_again_in(left);
+                    } else if let Some(left) = self.unfinished(&found, slots, context) {
+                        report.look_again_in(left);
+                        unfinished.push(found);
                     } else {
                         judged.push(found);
                     }
                 }
             }
         }
-        if forgotten {
-            self.inputs.retain(|input| input.error.as_deref() != Some(""));
+        forgotten.extend(self.moved_elsewhere(&gone, &judged));
+        if !forgotten.is_empty() {
+            self.is_fresh |= forgotten.iter().any(|index| self.inputs[*index].was_good); // zones are made anew, without it
+            let mut index = 0..;
+            self.inputs.retain(|_| index.next().is_none_or(|index| !forgotten.contains(&index)));
             return self.read(slots, context, now, how, report); // indices moved
         }
+        unfinished.iter().for_each(|found| self.log_unfinished(found, slots, report));
         let affected = self.affected(&judged, slots);
         if judged.is_empty() && affected.is_empty() {
             return;
         }
-        let (made, strays) = self.make(&mut judged, &affected, slots, context);
-        let still = judged.iter().map(|judged| judged.content.still).min().unwrap_or(Duration::MAX);
-        let left = (context.settle * PATIENCE).saturating_sub(still);
-        if how == Look::Settled && !left.is_zero() && made.iter().any(|made| made.loses_much(slots)) {
-            return wait(left);
+        let (mut made, mut strays) = self.make(&mut judged, &affected, slots, context);
+        while let Some(doubts) = guard::doubts(&judged, &made, &self.inputs, slots, context, how) {
+            let of_doubt: Vec<usize> = doubts.iter().map(|doubt| judged[doubt.judged].input).collect();
+            let mut later = Vec::new();
+            for doubt in doubts {
+                match doubt.verdict {
+                    Verdict::Later(time) => {
+                        report.look_again_in(time);
+                        later.push(doubt.judged);
+                    }
+                    Verdict::Held(problem) => {
+                        judged[doubt.judged].is_held = true;
+                        judged[doubt.judged].problems.push(problem);
+                    }
+                }
+            }
+            let mut place = 0..;
+            judged.retain(|_| place.next().is_none_or(|place| !later.contains(&place)));
+            if with_logs {
+                let affected = self.affected(&judged, slots);
+                (made, strays) = self.make(&mut judged, &affected, slots, context);
+            } else {
+                made.retain(|made| !of_doubt.iter().any(|input| self.inputs[*input].is_of(made.slot))); // each is of one file
+            }
+        }
+        if judged.is_empty() && made.is_empty() {
+            return;
         }
         self.is_fresh = false;
         self.commit(judged, made, strays, slots, report);
+    }
+
+    /// How long to wait for the rest of a file that ends inside a line. Returns `None` if the last line is whole, or was not written for
+    /// so long that it is believed to be.
+    fn unfinished(&self, found: &Judged, slots: &[Slot], context: &Context) -> Option<Duration> {
+        let input = &self.inputs[found.input];
+        if !found.is_good() || found.format == Format::Azure || found.content.ends_a_line() || context.is_inspection {
+            return None;
+        }
+        let mut of_file = self.zones.iter().filter(|slot| input.is_of(**slot));
+        if input.is_published() || of_file.clone().any(|slot| slots[*slot].accepts_loss) {
+            return None;
+        }
+        let serves = of_file.all(|slot| slots[*slot].zone.is_some());
+        let patience = if serves { UNFINISHED } else { UNFINISHED_UNSERVED };
+        Some(patience.saturating_sub(found.content.unwritten())).filter(|left| !left.is_zero())
+    }
+
+    /// Reports once that the rest of a line is waited for.
+    fn log_unfinished(&mut self, found: &Judged, slots: &[Slot], report: &mut Report) {
+        let input = &mut self.inputs[found.input];
+        let print = Some(config::fingerprint(&found.content.bytes));
+        if !self.zones.iter().any(|slot| input.is_of(*slot) && slots[*slot].zone.is_some()) {
+            input.missing = Some(format!("{} ends inside a line: waiting for the rest", input.path.display()));
+        }
+        if std::mem::replace(&mut input.logged_unfinished, print) == print {
+            return;
+        }
+        let line = found.content.bytes.iter().filter(|octet| **octet == b'\n').count() + 1;
+        let at = Position { line: line as u32, column: 1 };
+        let message = format!("the file ends inside this line: waiting up to {} s for the rest", UNFINISHED.as_secs());
+        let help = "end the last line with a line break, and the file is read at once".into();
+        report.problems.push(Problem { file: input.path.clone(), at, severity: Severity::Warning, message, help });
+    }
+
+    /// Those of the files that are gone whose records all stand in other files of the directory: they were renamed.
+    fn moved_elsewhere(&self, gone: &[usize], judged: &[Judged]) -> Vec<usize> {
+        if gone.is_empty() || !self.with_logs() {
+            return Vec::new();
+        }
+        let mut others = RecordSet::default();
+        for (index, input) in self.inputs.iter().enumerate().filter(|(index, _)| !gone.contains(index)) {
+            let new = judged.iter().find(|found| found.input == index && found.is_good());
+            new.map_or(input.log.as_ref(), |found| found.log.as_ref()).into_iter().for_each(|log| log.replay(&mut others));
+        }
+        let is_elsewhere = |index: &&usize| {
+            let mut own = RecordSet::default();
+            self.inputs[**index].log.iter().for_each(|log| log.replay(&mut own));
+            !own.0.is_empty() && own.0.is_subset(&others.0)
+        };
+        gone.iter().filter(is_elsewhere).copied().collect()
     }
 
     /// Records are kept where a zone is made from more than one file.
@@ -243,16 +332,30 @@ impl Unit {
     fn judge(&self, index: usize, content: Content, with_logs: bool, slots: &[Slot], context: &Context) -> Judged {
         let input = &self.inputs[index];
         let format = if input.format == Format::Auto { text::detect(&input.path, &content.bytes) } else { input.format };
-        let mut judged = Judged { input: index, content, format, included: Vec::new(), problems: Vec::new(), log: None, built: Vec::new() };
+        let mut judged = Judged {
+            input: index,
+            content,
+            format,
+            included: Vec::new(),
+            counts: FileCounts::default(),
+            problems: Vec::new(),
+            log: None,
+            built: Vec::new(),
+            is_held: false,
+        };
+        let is_zone_file = format == Format::Zone;
+        let slots_of: Vec<usize> = self.zones.iter().copied().filter(|slot| input.is_of(*slot)).collect();
+        // A hosts file or an export may name much that no zone has.
+        let apexes: Vec<&WireName> = if is_zone_file { Vec::new() } else { slots_of.iter().map(|slot| &slots[*slot].apex).collect() };
         let read = |origin: &WireName, sink: &mut dyn RecordSink, judged: &mut Judged| {
             let (origin, most) = (origin.to_buf(), context.most);
             let includes = input.path.parent().map(|root| text::IncludeScope { root, most });
-            let read =
-                text::read(format, &judged.content.bytes, &input.path, &origin, includes, &context.table, sink, &mut judged.problems);
+            let mut census = Census::new(sink, &apexes, &input.path);
+            let (bytes, problems) = (&judged.content.bytes, &mut judged.problems);
+            let read = text::read(format, bytes, &input.path, &origin, includes, &context.table, &mut census, problems);
             judged.included = read.included;
+            judged.counts = census.counts();
         };
-        let is_zone_file = format == Format::Zone;
-        let slots_of: Vec<usize> = self.zones.iter().copied().filter(|slot| is_of(input, *slot)).collect();
         if is_zone_file && !with_logs {
             for slot in slots_of {
                 let mut builder = slots[slot].builder(context);
@@ -270,8 +373,7 @@ impl Unit {
 
     /// Zones to make anew: those whose own file is new, all of them where a shared one is, and those that wait for their first data.
     fn affected(&self, judged: &[Judged], slots: &[Slot]) -> Vec<usize> {
-        let is_good = |judged: &&Judged| judged.problems.iter().all(|problem| problem.severity != Severity::Error);
-        let good: Vec<&Judged> = judged.iter().filter(is_good).collect();
+        let good: Vec<&Judged> = judged.iter().filter(|judged| judged.is_good()).collect();
         let is_file = matches!(self.source, Source::File { .. });
         let can_be_made = |slot: usize| {
             let has_data = |(index, input): (usize, &Input)| {
@@ -280,10 +382,10 @@ impl Unit {
                 // would say of names that they are missing, and they would go public.
                 has_records || !is_file && !input.was_good && slots[slot].zone.is_some()
             };
-            self.inputs.iter().enumerate().filter(|(_, input)| is_of(input, slot)).all(has_data)
+            self.inputs.iter().enumerate().filter(|(_, input)| input.is_of(slot)).all(has_data)
         };
         let is_due = |slot: &usize| {
-            let is_new = good.iter().any(|judged| is_of(&self.inputs[judged.input], *slot));
+            let is_new = good.iter().any(|judged| self.inputs[judged.input].is_of(*slot));
             let waits = (slots[*slot].zone.is_none() && slots[*slot].build_error.is_none()) || self.is_fresh;
             (is_new || waits) && can_be_made(*slot)
         };
@@ -298,9 +400,7 @@ impl Unit {
         }
         let mut strays = Vec::new();
         for (index, input) in self.inputs.iter().enumerate() {
-            let new = judged
-                .iter_mut()
-                .find(|judged| judged.input == index && judged.problems.iter().all(|problem| problem.severity != Severity::Error));
+            let new = judged.iter_mut().find(|judged| judged.input == index && judged.is_good());
             let is_new = new.is_some();
             if let Some(judged) = new.filter(|judged| !judged.built.is_empty()) {
                 for (slot, builder) in judged.built.drain(..) {
@@ -332,10 +432,10 @@ impl Unit {
         let mut made = Vec::new();
         for (slot, target) in builders {
             let Target::Zone(builder) = target else { continue };
-            let newest = self.inputs.iter().filter(|input| is_of(input, slot)).filter_map(|input| input.changed);
+            let newest = self.inputs.iter().filter(|input| input.is_of(slot)).filter_map(|input| input.changed);
             let newest = judged
                 .iter()
-                .filter(|judged| is_of(&self.inputs[judged.input], slot))
+                .filter(|judged| self.inputs[judged.input].is_of(slot))
                 .filter_map(|judged| judged.content.modified())
                 .chain(newest)
                 .max();
@@ -353,14 +453,15 @@ impl Unit {
     }
 
     fn commit(&mut self, judged: Vec<Judged>, made: Vec<Made>, strays: Vec<Strays>, slots: &mut [Slot], report: &mut Report) {
-        for Judged { input, content, included, problems, log, .. } in judged {
+        for Judged { input, content, included, counts, problems, log, is_held, .. } in judged {
             let input = &mut self.inputs[input];
             input.judged(&content, &included);
             input.missing = None;
+            input.is_held = is_held;
             input.error = problems.iter().find(|problem| problem.severity == Severity::Error).map(brief);
             if input.error.is_none() {
                 input.was_good = true;
-                input.log = log;
+                (input.log, input.counts) = (log, counts);
             }
             report.problems.extend(problems);
         }
@@ -397,12 +498,10 @@ impl Unit {
     }
 }
 
-impl Made {
-    /// More than one in ten RRsets is gone, or everything: a file that was cut short looks like that.
-    fn loses_much(&self, slots: &[Slot]) -> bool {
-        let (Ok((built, Some(difference))), Some(old)) = (&self.result, &slots[self.slot].zone) else { return false };
-        let emptied = built.zone.counts().sets == 1 && difference.removed > 0;
-        emptied || difference.removed > 1 && difference.removed * 10 > old.counts().sets
+impl Judged {
+    /// Returns true if nothing is wrong with it.
+    pub fn is_good(&self) -> bool {
+        self.problems.iter().all(|problem| problem.severity != Severity::Error)
     }
 }
 
@@ -443,8 +542,14 @@ impl RecordSink for Target {
     }
 }
 
-fn is_of(input: &Input, slot: usize) -> bool {
-    input.own.is_none_or(|own| own == slot)
+/// Records of whatever order, without TTL and place.
+#[derive(Default)]
+struct RecordSet(HashSet<(WireName, u16, Box<[u8]>)>);
+
+impl RecordSink for RecordSet {
+    fn record(&mut self, record: RecordRef<'_>) {
+        self.0.insert((record.owner.to_wire_name(), record.rtype, record.rdata.into()));
+    }
 }
 
 /// The serial of a zone whose source gives none: when the newest file was changed, and more than before.
@@ -464,9 +569,12 @@ fn too_large(path: &Path, size: u64, most: u64) -> String {
     format!("{path}: it has {size} bytes, and `server.max-source-size` is {most}: make the file smaller, or raise the key")
 }
 
-/// A problem without its help, for status.
+/// A problem as the status shows it: the help only if there is no place to look at.
 fn brief(problem: &Problem) -> String {
-    format!("{}:{}:{}: {}", problem.file.display(), problem.at.line, problem.at.column, problem.message)
+    match problem.at.line {
+        0 => format!("{}: {}; {}", problem.file.display(), problem.message, problem.help),
+        line => format!("{}:{line}:{}: {}", problem.file.display(), problem.at.column, problem.message),
+    }
 }
 
 fn stray(strays: &Strays, slots: &[Slot]) -> Problem {
