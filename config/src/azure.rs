@@ -207,6 +207,11 @@ impl Table {
             .or_else(|| suffixes(private).find(|suffix| self.zones.iter().any(|zone| zone.fits(&plain(suffix)).is_some())))
     }
 
+    /// True for a private-link zone: it has one of the [`PRIVATE_LINK_LABELS`], or is a zone of the table.
+    pub fn is_private_link_zone(&self, zone: &str) -> bool {
+        is_private_link(zone) || self.knows_zone(zone)
+    }
+
     /// True where `zone` is a private-link zone of the table.
     pub fn knows_zone(&self, zone: &str) -> bool {
         let zone = plain(zone);

@@ -2,6 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
+use crate::azure::Table;
 use crate::key::{AnyKey, Form, Presence, Section};
 use crate::keys;
 use crate::read::Problems;
@@ -27,7 +28,7 @@ pub struct Setting {
 const SECRET: &[(&str, &str)] = &[("key", "secret")];
 
 /// All keys of a file without errors, section by section. Sections that are lists have the tables that the file has.
-pub(crate) fn settings(document: &DeTable<'_>, text: &str, problems: &Problems<'_>) -> Vec<Setting> {
+pub(crate) fn settings(document: &DeTable<'_>, text: &str, azure: &Table, problems: &Problems<'_>) -> Vec<Setting> {
     let mut settings = Vec::new();
     for section in keys::SECTIONS {
         let value = document.get(section.name).map(|value| value.get_ref());
@@ -37,11 +38,11 @@ pub(crate) fn settings(document: &DeTable<'_>, text: &str, problems: &Problems<'
                     let DeValue::Table(table) = item.get_ref() else { continue };
                     let name = ["name", "preset", "zone"].iter().find_map(|key| table.get(*key)?.get_ref().as_str());
                     let name = name.map_or_else(|| (index + 1).to_string(), str::to_owned);
-                    add(section, Some(&name), Some(table), text, problems, &mut settings);
+                    add(section, Some(&name), Some(table), text, azure, problems, &mut settings);
                 }
             }
-            (Form::Table, Some(DeValue::Table(table))) => add(section, None, Some(table), text, problems, &mut settings),
-            (Form::Table, None) => add(section, None, None, text, problems, &mut settings),
+            (Form::Table, Some(DeValue::Table(table))) => add(section, None, Some(table), text, azure, problems, &mut settings),
+            (Form::Table, None) => add(section, None, None, text, azure, problems, &mut settings),
             _ => {}
         }
     }
@@ -53,6 +54,7 @@ fn add(
     name: Option<&str>,
     table: Option<&DeTable<'_>>,
     text: &str,
+    azure: &Table,
     problems: &Problems<'_>,
     settings: &mut Vec<Setting>,
 ) {
@@ -63,10 +65,10 @@ fn add(
                 let span = value.span();
                 (Some(shown(section, *key, text.get(span.clone()).unwrap_or_default())), Some(problems.line(span.start)))
             }
-            None => (default(*key).map(str::to_owned), None),
+            None => (default(*key).or_else(|| default_by_name(section, *key, table?, azure)).map(str::to_owned), None),
         };
         let absent = match key.presence() {
-            Presence::Absent(words) if written.is_none() => Some(words),
+            Presence::Absent(words) if value.is_none() => Some(words),
             _ => None,
         };
         settings.push(Setting { section: section.name, table: name.map(str::to_owned), key: key.name(), value, absent, line });
@@ -80,6 +82,21 @@ fn default(key: &dyn AnyKey) -> Option<&'static str> {
     }
 }
 
+/// The default of a key that depends on the name of its zone.
+fn default_by_name(section: &Section, key: &dyn AnyKey, table: &DeTable<'_>, azure: &Table) -> Option<&'static str> {
+    let zone = &keys::zone::SECTION;
+    if section.name != zone.name {
+        return None;
+    }
+    let named = table.get(keys::zone::NAME.name).and_then(|name| name.get_ref().as_str());
+    let is_private_link = named.is_none_or(|name| azure.is_private_link_zone(name)); // the zones of every preset are
+    match key.name() {
+        name if name == keys::zone::ON_MISSING.name => Some(if is_private_link { "\"public\"" } else { "\"nxdomain\"" }),
+        name if name == keys::zone::FALLBACK.name => Some(if is_private_link { "true" } else { "false" }),
+        _ => None,
+    }
+}
+
 /// On one line.
 fn shown(section: &Section, key: &dyn AnyKey, written: &str) -> String {
     match SECRET.contains(&(section.name, key.name())) {
@@ -90,6 +107,29 @@ fn shown(section: &Section, key: &dyn AnyKey, written: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_depends_on_the_name_of_a_zone_is_shown_as_it_counts() {
+        let zone = |name: &str| format!("[[zone]]\nname = '{name}'\napi = true\n");
+        let text = zone("privatelink.blob.core.windows.net") + &zone("corp.contoso.com") + &zone("ad.contoso.com") + "fallback = true\n";
+        let text = text + "[[zone]]\npreset = 'azure-health-data-services'\ndirectory = 'zones'\n";
+        let loaded = crate::parse(&text, "postern.toml".as_ref()).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let shown = |zone: &str| {
+            let of = |key: &str| {
+                let mut settings = loaded.config.settings.iter();
+                settings.find(|one| (one.section, one.table.as_deref(), one.key) == ("zone", Some(zone), key)).unwrap()
+            };
+            (of("on-missing").value.clone().unwrap(), of("fallback").value.clone().unwrap(), of("fallback").line)
+        };
+        assert_eq!(shown("privatelink.blob.core.windows.net"), ("\"public\"".into(), "true".into(), None));
+        assert_eq!(shown("corp.contoso.com"), ("\"nxdomain\"".into(), "false".into(), None));
+        assert_eq!(shown("ad.contoso.com"), ("\"nxdomain\"".into(), "true".into(), Some(10)));
+        assert_eq!(shown("azure-health-data-services"), ("\"public\"".into(), "true".into(), None));
+        for zone in &loaded.config.zones {
+            let (on_missing, fallback, _) = shown(if zone.line == 11 { "azure-health-data-services" } else { &zone.name });
+            assert_eq!((format!("\"{}\"", zone.on_missing.word()), zone.fallback.to_string()), (on_missing, fallback), "{}", zone.name);
+        }
+    }
+
     #[test]
     fn every_key_says_where_its_value_comes_from_and_secrets_stay_hidden() {
         let text = "[server]\nlisten = [\n  '127.0.0.1:53',\n]\n[[network]]\nname = 'hub'\nclients = ['10.0.0.0/8']\n\

@@ -115,7 +115,7 @@ section! {
     /// The same name may be given several times with other records, each linked to other networks.
     zone = "zone", List,
         shown: &[
-            &["preset", "network", "directory", "on-missing", "min-ttl", "max-ttl"],
+            &["preset", "network", "directory", "on-missing", "fallback", "min-ttl", "max-ttl"],
             &["name", "network", "file", "format", "max-loss", "allow-empty"],
             &["name = \"corp.contoso.com\"", "network", "api", "hold-deleted", "transfer-to", "notify"],
             &["name = \"ad.contoso.com\"", "network", "primaries", "transfer-key"],
@@ -166,7 +166,10 @@ section! {
     ALLOW_EMPTY "allow-empty": Switch = Switch, Default { default: "false" };
 
     /// What happens to a name that the zone lacks. A type that a name lacks is always NODATA.
-    ON_MISSING "on-missing": OneOf<OnMissing> = OneOf { words: &OnMissing::WORDS }, Default { default: r#""public""# };
+    ON_MISSING "on-missing": OneOf<OnMissing> = OneOf { words: &OnMissing::WORDS }, Absent { absent: "`\"public\"` for private-link zones, `\"nxdomain\"` for others", example: r#""public""# };
+
+    /// Whether the fallback record has the names that the zone lacks: those that went public, and those that `on-missing` refused.
+    FALLBACK "fallback": Switch = Switch, Absent { absent: "`true` for private-link zones, `false` for others", example: "true" };
 
     /// Lowest TTL given out.
     MIN_TTL "min-ttl": Seconds = Seconds { least: 0, most: 86_400 }, Default { default: "0" };
@@ -327,7 +330,9 @@ section! {
 }
 
 section! {
-    /// The record of every answer that went public at a private-link name, and of every one that `on-missing` refused.
+    /// The record of every answer with public data at a private-link name, and of every one that `on-missing` refused.
+    ///
+    /// A private-link name lies in a private-link zone, or has a label `privatelink` or `privatelink-global`.
     fallback = "fallback", Table, shown: &[], one_of: &[];
 
     /// File the events go to; opened anew on SIGUSR1.
@@ -345,8 +350,17 @@ section! {
     /// Which repetitions of the same network, name, type and reason are written. `"every 5m"`: one in each such time.
     REPEAT "repeat": Repeat = Repeat, Default { default: r#""all""# };
 
+    /// Most lines a second, in all. Fallbacks beyond that are counted in one line a second, with how many clients and names they had.
+    RATE "rate": Number<u32> = Number { least: 1, most: 1_000_000, zero: "no bound" }, Default { default: "100" };
+
+    /// Most lines a second for one client: an IPv4 address, or a /64 of IPv6.
+    CLIENT_RATE "client-rate": Number<u32> = Number { least: 1, most: 1_000_000, zero: "no bound" }, Default { default: "20" };
+
     /// Entries of the ledger, one for each network and name.
     LEDGER "ledger": Number<usize> = Number { least: 1, most: 10_000_000, zero: "" }, Default { default: "10000" };
+
+    /// Highest TTL of public records at a private-link name, in answers to clients. It bounds how long they keep a public address once the private record exists.
+    MAX_PUBLIC_TTL "max-public-ttl": Seconds = Seconds { least: 1, most: 604_800 }, Default { default: "60" };
 
     /// Events that may wait for the writer. More are dropped and counted.
     QUEUE "queue": Number<usize> = Number { least: 16, most: 10_000_000, zero: "" }, Default { default: "10000" };

@@ -144,6 +144,8 @@ pub struct Zone {
     pub source: Source,
     /// What happens to a name that it lacks.
     pub on_missing: OnMissing,
+    /// The fallback record has the names that it lacks.
+    pub fallback: bool,
     /// Lowest TTL given out, seconds.
     pub min_ttl: u32,
     /// Highest TTL given out, seconds.
@@ -350,8 +352,14 @@ pub struct Fallback {
     pub keep: u32,
     /// Which repetitions of a (network, name, type, reason) are written.
     pub repeat: Repeat,
+    /// Most lines a second, in all; 0: no bound.
+    pub rate: u32,
+    /// Most lines a second for one client; 0: no bound.
+    pub client_rate: u32,
     /// Entries of the ledger by (network, name).
     pub ledger: usize,
+    /// Highest TTL of public records at a private-link name, in answers to clients, seconds.
+    pub max_public_ttl: u32,
     /// Events that may wait for the writer; more are counted as dropped.
     pub queue: usize,
 }

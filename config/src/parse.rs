@@ -16,7 +16,7 @@ use crate::kind::{At, UpstreamItem};
 use crate::lint;
 use crate::load::{Loaded, Refused, parse};
 use crate::model::{
-    Api, Cache, Config, Fallback, Forward, Limits, Log, Metrics, Network, Recursion, Select, Server, Source, Upstreams, Zone,
+    Api, Cache, Config, Fallback, Forward, Limits, Log, Metrics, Network, OnMissing, Recursion, Select, Server, Source, Upstreams, Zone,
 };
 use crate::read::{Problems, Reader};
 use crate::syntax;
@@ -34,7 +34,7 @@ pub(crate) fn judge(text: &str, path: &Path) -> Result<Loaded, Refused> {
     let config = Config { path: Some(path.into()), files: problems.take_files(), ..config };
     lint::check(&config, &places, &mut problems);
     let failed = problems.has_errors();
-    let settings = if failed { Vec::new() } else { effective::settings(&document, &readable, &problems) };
+    let settings = if failed { Vec::new() } else { effective::settings(&document, &readable, &config.azure, &problems) };
     let config = Config { settings, ..config };
     let list = problems.into_list();
     if failed { Err(Refused { problems: list, files: config.files }) } else { Ok(Loaded { config, warnings: list }) }
@@ -117,7 +117,7 @@ fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places
     let mut places = Places::default();
     let (server, azure) = server(document, problems, &mut places);
     let networks = networks(document, problems, &mut places);
-    let zones = zones(document, problems, &mut places);
+    let zones = zones(document, &azure, problems, &mut places);
     let forwards = forwards(document, problems, &mut places);
     let keys = tsig::keys(document, &networks, problems);
     let key_tables = document.get(keys::key::SECTION.name).and_then(|tables| tables.get_ref().as_array());
@@ -261,7 +261,7 @@ fn usual_recursion(network: &str) -> Recursion {
     if network == DEFAULT { Recursion::PrivateClients } else { Recursion::Yes }
 }
 
-fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Zone> {
+fn zones(document: &DeTable<'_>, azure: &Table, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Zone> {
     use keys::zone as key;
     let mut zones = Vec::new();
     for (at, table) in problems.tables(document, &key::SECTION) {
@@ -276,7 +276,7 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
         let (transfer_to, notify) = (read.value(&key::TRANSFER_TO), values(read.value(&key::NOTIFY)));
         let transfer_key = read.option(&key::TRANSFER_KEY);
         let format = read.value(&key::FORMAT);
-        let on_missing = read.value(&key::ON_MISSING);
+        let (on_missing, fallback) = (read.option(&key::ON_MISSING), read.option(&key::FALLBACK));
         let (min_ttl, max_ttl) = (read.value(&key::MIN_TTL), read.value(&key::MAX_TTL));
         let (preset_at, name_at) = (read.place(&key::PRESET), read.place(&key::NAME));
         let (directory_at, file_at, format_at) = (read.place(&key::DIRECTORY), read.place(&key::FILE), read.place(&key::FORMAT));
@@ -362,11 +362,13 @@ fn zones(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
         let (networks, transfer_to) = (values(networks), values(transfer_to));
         for name in names {
             places.zones.push(place.clone());
+            let is_private_link = azure.is_private_link_zone(&name);
             zones.push(Zone {
                 name,
                 networks: networks.clone(),
                 source: source.clone(),
-                on_missing,
+                on_missing: on_missing.unwrap_or(OnMissing::usual(is_private_link)),
+                fallback: fallback.unwrap_or(is_private_link),
                 min_ttl,
                 max_ttl,
                 max_loss,
@@ -480,7 +482,10 @@ fn fallback(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Pl
         rotate: read.value(&key::ROTATE),
         keep: read.value(&key::KEEP),
         repeat: read.value(&key::REPEAT),
+        rate: read.value(&key::RATE),
+        client_rate: read.value(&key::CLIENT_RATE),
         ledger: read.value(&key::LEDGER),
+        max_public_ttl: read.value(&key::MAX_PUBLIC_TTL),
         queue: read.value(&key::QUEUE),
     };
     changed(&key::SECTION, document, places);

@@ -337,6 +337,18 @@ impl Entry {
         self.recheck.store(until.0, Ordering::Relaxed);
     }
 
+    /// TYPE and RDATA of each record of the answer.
+    pub fn records(&self) -> impl Iterator<Item = (u16, &[u8])> {
+        let mut rest = &*self.wire;
+        std::iter::from_fn(move || {
+            let kind = u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?]);
+            let length = usize::from(u16::from_be_bytes([*rest.get(10)?, *rest.get(11)?]));
+            let rdata = rest.get(12..12 + length)?;
+            rest = &rest[12 + length..];
+            Some((kind, rdata))
+        })
+    }
+
     /// The alias's target as it was given, wire form; none for other kinds.
     pub fn alias(&self) -> Option<&[u8]> {
         (self.what == What::Alias).then(|| self.wire.get(12..)).flatten()

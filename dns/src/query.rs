@@ -44,7 +44,7 @@ pub struct Answer<'s> {
     pub end: End<'s>,
     /// The last name: the owner of what stands at the end.
     pub name: NameBuf,
-    /// The first name on the way that should have been private and was not.
+    /// The first private-link name on the way that no private record answered.
     pub missed: Option<Missed<'s>>,
     /// Something in it is past its TTL, or was derived (S6).
     pub stale: bool,
@@ -131,7 +131,12 @@ pub fn walk_into<'s>(answer: &mut Answer<'s>, question: &Question, view: &View<'
     loop {
         let next = match private_zone(question, view, &answer.name) {
             Some(hosted) => ask_zone(question, view, hosted, answer),
-            None => Next::Public,
+            None => {
+                if is_private_link(&answer.name) {
+                    answer.miss(None, Reason::NoZone);
+                }
+                Next::Public
+            }
         };
         let next = match next {
             Next::Public => ask_upstreams_data(question, view, heard, patience, answer),
@@ -234,9 +239,6 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
     let Some((route, _)) = view.state.routes.find(view.network_id, &answer.name) else {
         return Next::End(End::Failed(Failure::NoRoute));
     };
-    if is_private_link(&answer.name) {
-        answer.miss(None, Reason::NoZone);
-    }
     let options = u8::from(question.dnssec_ok()) | u8::from(question.checking_disabled) << 1;
     let Answer { name, stale, .. } = answer;
     let (entry, key) = match heard.at(route.id, name) {
@@ -306,7 +308,7 @@ fn never_falls_back(rtype: u16) -> bool {
 }
 
 /// S6: an alias into a private zone of this network outlives every bound on staleness, because what it leads to is ours and is fresh.
-fn leads_home(view: &View, entry: &Entry) -> bool {
+pub(crate) fn leads_home(view: &View, entry: &Entry) -> bool {
     let target = entry.alias().and_then(|wire| NameBuf::read(wire).ok());
     target.is_some_and(|target| has_private_data(view, &target))
 }
@@ -391,10 +393,24 @@ impl<'s> Answer<'s> {
         }
     }
 
+    /// Notes that this name has no private record. The first such name counts, or the first that the fallback record is to have.
     fn miss(&mut self, zone: Option<&'s Arc<Hosted>>, reason: Reason) {
-        if self.missed.is_none() {
+        let (zone, reason) = match zone.filter(|zone| !zone.is_private_link && !zone.fallback) {
+            None => (zone, reason),
+            // An ordinary zone above it is not the private zone that such a name belongs in.
+            Some(_) if reason == Reason::NoRecord && is_private_link(&self.name) => (None, Reason::NoZone),
+            Some(_) => return,
+        };
+        if !self.missed.is_some_and(|missed| missed.is_recorded()) {
             self.missed = Some(Missed { hop: self.chain.len(), zone, reason });
         }
+    }
+}
+
+impl Missed<'_> {
+    /// Returns true if the fallback record has the names that this zone lacks.
+    pub fn is_recorded(&self) -> bool {
+        self.zone.is_none_or(|zone| zone.fallback)
     }
 }
 

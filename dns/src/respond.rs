@@ -8,6 +8,7 @@ use zones::zone::Zone;
 use crate::cache::{Age, Entry, What};
 use crate::chain::Hop;
 use crate::ede::{self, ExtendedError, Failure, rcode};
+use crate::fallback::definition::fallback;
 use crate::query::{Answer, End};
 use crate::state::View;
 use crate::wire::message::flag;
@@ -20,15 +21,14 @@ use crate::wire::{HEADER, rtype};
 /// `limit`: the most octets the client takes over this transport.
 pub fn respond(question: &Question, answer: &Answer, view: &View, packet: &mut [u8], limit: usize) -> usize {
     let mut errors: ArrayVec<ExtendedError, 2> = ArrayVec::new();
-    let rcode = outcome(answer, &mut errors);
+    let rcode = outcome(answer, view, &mut errors);
     let opt = opt(question, view, &errors);
-    let stale_ttl = view.state.settings.cache.stale_ttl;
     let mut reply = Reply::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
     let mut owner = HEADER;
     let mut authentic = true;
     for (index, hop) in answer.chain.iter().enumerate() {
         let dname = hop.dname().filter(|set| !has_dname(&answer.chain[..index], set));
-        owner = write_hop(&mut reply, hop, dname, owner, view, &mut authentic);
+        owner = write_hop(&mut reply, hop, dname, owner, view, answer.is_public_from(index), &mut authentic);
     }
     match &answer.end {
         End::Private(set, _) if has_dname(&answer.chain, set) => authentic = false,
@@ -51,7 +51,7 @@ pub fn respond(question: &Question, answer: &Answer, view: &View, packet: &mut [
         }
         End::Upstream(entry) => {
             authentic &= entry.authentic;
-            let ttl = ttl(entry, view, stale_ttl);
+            let ttl = ttl(entry, view, answer.is_public_from(answer.chain.len()));
             reply.records(Section::Answer, &entry.wire, entry.count, owner, ttl);
             reply.owned_records(Section::Authority, &entry.authority, entry.authority_count, ttl);
         }
@@ -87,7 +87,7 @@ pub fn respond(question: &Question, answer: &Answer, view: &View, packet: &mut [
 }
 
 /// RCODE of the last hop (S2), and what the client should know beside it.
-fn outcome(answer: &Answer, errors: &mut ArrayVec<ExtendedError, 2>) -> u16 {
+fn outcome(answer: &Answer, view: &View, errors: &mut ArrayVec<ExtendedError, 2>) -> u16 {
     let rcode = match &answer.end {
         End::Failed(failure) => {
             let (rcode, error) = failure.outcome();
@@ -96,7 +96,9 @@ fn outcome(answer: &Answer, errors: &mut ArrayVec<ExtendedError, 2>) -> u16 {
             if rcode == rcode::REFUSED && !answer.chain.is_empty() { rcode::SERVFAIL } else { rcode }
         }
         End::PrivateNxDomain(_) => {
-            errors.push(ede::MISSING);
+            if fallback(answer, view).is_some() {
+                errors.push(ede::MISSING);
+            }
             rcode::NXDOMAIN
         }
         End::TooLong(..) => {
@@ -109,7 +111,7 @@ fn outcome(answer: &Answer, errors: &mut ArrayVec<ExtendedError, 2>) -> u16 {
     if answer.stale {
         let derived = answer.chain.iter().any(|hop| matches!(hop, Hop::Derived(_)));
         errors.push(if derived { ede::DERIVED } else { ede::STALE });
-    } else if answer.missed.is_some() && matches!(answer.end, End::Upstream(_)) {
+    } else if matches!(answer.end, End::Upstream(_)) && fallback(answer, view).is_some() {
         errors.push(ede::FELL_BACK);
     }
     rcode
@@ -136,13 +138,20 @@ fn has_dname(hops: &[Hop], set: &RrSet) -> bool {
 }
 
 /// Writes one alias, after `dname` if it was made from one that is not yet written. Returns the offset of the name it leads to.
-fn write_hop(reply: &mut Reply, hop: &Hop, dname: Option<RrSet>, owner: usize, view: &View, authentic: &mut bool) -> usize {
+fn write_hop(
+    reply: &mut Reply,
+    hop: &Hop,
+    dname: Option<RrSet>,
+    owner: usize,
+    view: &View,
+    is_public: bool,
+    authentic: &mut bool,
+) -> usize {
     let start = reply.position();
-    let stale_ttl = view.state.settings.cache.stale_ttl;
     match hop {
         Hop::Upstream(entry) => {
             *authentic &= entry.authentic;
-            reply.records(Section::Answer, &entry.wire, entry.count, owner, ttl(entry, view, stale_ttl));
+            reply.records(Section::Answer, &entry.wire, entry.count, owner, ttl(entry, view, is_public));
             start + 12
         }
         Hop::Private(set) => {
@@ -160,17 +169,23 @@ fn write_hop(reply: &mut Reply, hop: &Hop, dname: Option<RrSet>, owner: usize, v
         }
         Hop::Derived(target) => {
             *authentic = false;
-            reply.record(Section::Answer, owner, rtype::CNAME, stale_ttl, target.as_wire())
+            reply.record(Section::Answer, owner, rtype::CNAME, view.state.settings.cache.stale_ttl, target.as_wire())
         }
     }
 }
 
 /// Age of an entry's records, or the TTL that stale ones get (RFC 8767 section 4).
-fn ttl(entry: &Entry, view: &View, stale_ttl: u32) -> Ttl {
+///
+/// `is_public`: it is public data at or behind a private-link name. The client must ask again soon after the private record exists.
+fn ttl(entry: &Entry, view: &View, is_public: bool) -> Ttl {
+    let settings = &view.state.settings;
+    let most = settings.max_public_ttl;
     match entry.age(view.now) {
+        Age::Fresh(age) if is_public => Ttl::Capped { age, most },
         Age::Fresh(age) => Ttl::Age(age),
         Age::Stale | Age::StaleNow if entry.ttl == 0 => Ttl::Fixed(0), // heard just now, never cached
-        Age::Stale | Age::StaleNow => Ttl::Fixed(stale_ttl),
+        Age::Stale | Age::StaleNow if is_public => Ttl::Fixed(settings.cache.stale_ttl.min(most)),
+        Age::Stale | Age::StaleNow => Ttl::Fixed(settings.cache.stale_ttl),
     }
 }
 

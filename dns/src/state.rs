@@ -38,6 +38,8 @@ pub struct Settings {
     pub version: Option<Box<str>>,
     /// `id.server`; none: REFUSED.
     pub identity: Option<Box<str>>,
+    /// Highest TTL of public records at a private-link name, seconds.
+    pub max_public_ttl: u32,
     /// Bounds and manners of the cache.
     pub cache: config::model::Cache,
     /// How long a client's question may take.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use config::model::{Fallback, LogFormat, OnMissing, Repeat};
+use config::model::{Fallback, OnMissing, Repeat};
 use hickory_proto::rr::RecordType::{self, A, AAAA, ANY, CNAME, HTTPS, SOA};
 use postern_dns::fallback::{Action, Muted, Reason, Recorder, Writer};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ const OTHER_PRIVATE: &str = "ws-other.fhir.privatelink.azurehealthcareapis.com";
 const PL: &str = "privatelink.azurehealthcareapis.com";
 
 fn settings(file: &Path) -> Fallback {
-    Fallback { file: Some(file.into()), format: LogFormat::Json, rotate: 0, keep: 0, repeat: Repeat::All, ledger: 100, queue: 64 }
+    Fallback { file: Some(file.into()), ..world::fallback(64) }
 }
 
 /// The events that a few questions cause.
@@ -102,7 +102,7 @@ fn each_reason_and_action_has_its_case() {
         (OnMissing::Public, OTHER, AAAA, &other_private),
         (OnMissing::Public, OTHER, HTTPS, &other_private),
         (OnMissing::Public, OTHER_PRIVATE, A, &other_private),
-        (OnMissing::Public, "nobody.fhir.privatelink.azurehealthcareapis.com", A, "no-record public nobody.fhir.PL."),
+        (OnMissing::Public, OTHER_PRIVATE, CNAME, &other_private),
         (OnMissing::Nxdomain, OTHER, A, "no-record nxdomain ws-other.fhir.PL."),
         (OnMissing::Servfail, OTHER, A, "no-record servfail ws-other.fhir.PL."),
         // A private answer, a name that is not private link, and questions that never fall back.
@@ -115,6 +115,65 @@ fn each_reason_and_action_has_its_case() {
         (OnMissing::Public, OTHER, CNAME, ""),
     ] {
         assert_eq!(said(&mut hub(on_missing), HUB, name, rtype), want, "{on_missing:?} {name} {rtype}");
+    }
+}
+
+#[test]
+fn what_is_no_fallback_is_not_recorded_as_one() {
+    let mut world = hub(OnMissing::Public);
+    world.host("corp.test", &["hub"], OnMissing::Public, &[("here", "A", "10.20.9.1")]);
+    world.host("strict.test", &["hub"], OnMissing::Nxdomain, &[("here", "A", "10.20.9.1")]);
+    world.publish("www.google.test.corp.test", "A 300 203.0.113.7");
+    world.publish("elsewhere.privatelink.blob.core.windows.net", "A 300 10.1.2.3");
+    world.publish("moved.fhir.privatelink.azurehealthcareapis.com", "CNAME 60 ws-fhir.fhir.privatelink.azurehealthcareapis.com");
+    for (name, rtype, what) in [
+        ("ws-fhir.fhir.azurehealthcareapis.com", CNAME, "the alias into our zone is what was asked"),
+        ("moved.fhir.privatelink.azurehealthcareapis.com", A, "an alias that leads home"),
+        ("moved.fhir.privatelink.azurehealthcareapis.com", CNAME, "the same as an answer"),
+        ("nobody.fhir.privatelink.azurehealthcareapis.com", A, "NXDOMAIN from everybody"),
+        ("nobody.privatelink.blob.core.windows.net", A, "NXDOMAIN at a name of a zone that nobody hosts"),
+        ("elsewhere.privatelink.blob.core.windows.net", A, "another server's private address"),
+        ("elsewhere.privatelink.blob.core.windows.net", AAAA, "and no other type"),
+        ("www.google.test.corp.test", A, "a name with a search suffix, in a zone that is no private-link zone"),
+        ("www.google.test.strict.test", A, "the same, refused"),
+        ("0123456789abcdef.postern-loop-probe.privatelink.azurehealthcareapis.com", RecordType::TXT, "a probe of another Postern"),
+    ] {
+        world.publish("0123456789abcdef.postern-loop-probe.privatelink.azurehealthcareapis.com", "TXT 10 anything");
+        assert_eq!(said(&mut world, HUB, name, rtype), "", "{what}: {name} {rtype}");
+        let message = world.message(HUB, name, rtype, |_| {});
+        let is_told = message.edns.iter().any(|edns| !edns.options().as_ref().is_empty());
+        assert!(!is_told || name.contains("probe"), "{what}: an extended error about it");
+    }
+    world.up = false;
+    world.cache.clear();
+    assert_eq!(said(&mut world, HUB, OTHER_PRIVATE, A), "", "a failure of the upstreams");
+}
+
+#[test]
+fn a_zone_says_whether_its_missing_names_are_recorded() {
+    for (zone, on_missing, fallback, want) in [
+        (PL, OnMissing::Public, false, ""),
+        (PL, OnMissing::Nxdomain, false, ""),
+        ("azurehealthcareapis.com", OnMissing::Public, true, "no-record public ws-other.fhir.AHDS."),
+        ("azurehealthcareapis.com", OnMissing::Public, false, "no-zone public ws-other.fhir.PL."),
+        ("azurehealthcareapis.com", OnMissing::Nxdomain, true, "no-record nxdomain ws-other.fhir.AHDS."),
+        ("azurehealthcareapis.com", OnMissing::Nxdomain, false, ""),
+    ] {
+        let mut world = World::new();
+        world.host(zone, &["hub"], on_missing, &[]);
+        let (hosted, networks) = world.zones.pop().unwrap();
+        let hosted = Hosted { fallback, ..Arc::try_unwrap(hosted).unwrap() };
+        world.zones.push((Arc::new(hosted), networks));
+        assert_eq!(said(&mut world, HUB, OTHER, A), want, "{zone} {on_missing:?} {fallback}");
+    }
+}
+
+#[test]
+fn a_type_without_a_mnemonic_is_written_as_a_number() {
+    let mut world = hub(OnMissing::Nxdomain);
+    for (rtype, want) in [(RecordType::from(65400), "TYPE65400"), (RecordType::from(29), "LOC"), (A, "A")] {
+        let events = events(&mut world, |world| drop(world.ask(HUB, OTHER_PRIVATE, rtype)));
+        assert_eq!(events[0]["type"], want);
     }
 }
 

@@ -429,3 +429,25 @@ fn addresses_of_mail_hosts_come_along() {
     let additional: Vec<_> = message.additionals.iter().map(|record| record.data.to_string()).collect();
     assert_eq!(additional, ["10.20.1.5"]);
 }
+
+#[test]
+fn public_records_at_a_private_link_name_are_kept_for_a_minute_at_most() {
+    let mut world = World::new();
+    world.private_zone(OnMissing::Public);
+    world.publish("slow.azurehealthcareapis.com", "CNAME 3600 slow.privatelink.azurehealthcareapis.com");
+    world.publish("slow.privatelink.azurehealthcareapis.com", "CNAME 3600 gw.slow.test");
+    world.publish("gw.slow.test", "A 3600 203.0.113.9");
+    world.publish("short.privatelink.azurehealthcareapis.com", "A 20 203.0.113.9");
+    world.publish("plain.test", "CNAME 3600 gw.slow.test");
+    let ask = |world: &mut World, name: &str| world.ask(HUB, name, RecordType::A);
+    let capped = "NOERROR; slow.AHDS. 3600 CNAME slow.PL.; slow.PL. 60 CNAME gw.slow.test.; gw.slow.test. 60 A 203.0.113.9";
+    assert_eq!(ask(&mut world, "slow.azurehealthcareapis.com"), capped);
+    assert_eq!(ask(&mut world, "short.privatelink.azurehealthcareapis.com"), "NOERROR; short.PL. 20 A 203.0.113.9");
+    // The cache keeps the records as they are, for those who reach them over other names.
+    assert_eq!(ask(&mut world, "plain.test"), "NOERROR; plain.test. 3600 CNAME gw.slow.test.; gw.slow.test. 3600 A 203.0.113.9");
+    world.now = world.now.plus(Duration::from_secs(3550));
+    let old = "NOERROR; slow.AHDS. 50 CNAME slow.PL.; slow.PL. 50 CNAME gw.slow.test.; gw.slow.test. 50 A 203.0.113.9";
+    assert_eq!(ask(&mut world, "slow.azurehealthcareapis.com"), old);
+    let negative = world.message(HUB, "none.privatelink.azurehealthcareapis.com", RecordType::A, |_| {});
+    assert!(negative.authorities.iter().all(|record| record.ttl <= 60), "{negative:?}");
+}

@@ -111,6 +111,7 @@ fn state(upstreams: &[(SocketAddr, Transport)], timeout: Duration) -> State {
         nsid: Box::default(),
         version: None,
         identity: None,
+        max_public_ttl: 60,
         cache: config::parse("", "t".as_ref()).unwrap().config.cache,
         deadline: 2 * LONG,
     };

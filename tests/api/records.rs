@@ -137,7 +137,7 @@ fn tags_keep_two_editors_apart() {
     let stale = set(&tag);
     assert_eq!((stale.status, stale.body.contains("If-Match")), (412, true), "{stale:?}");
     let now = server.api(None).get("/v1/zones/made.test");
-    assert_eq!(now.json()["on_missing"], "public", "what was refused is not done");
+    assert_eq!(now.json()["on_missing"], "nxdomain", "what was refused is not done");
     assert_eq!(set(now.header("etag")).ok(200)["on_missing"], "servfail");
     assert_eq!(api.raw("DELETE", "/v1/zones/made.test", &[("If-Match", &tag)], "").unwrap().status, 412);
     let tag = api.get("/v1/zones/made.test").header("etag").to_owned();

@@ -176,6 +176,9 @@ pub struct ZoneSettings {
     /// What happens to a name that it lacks.
     #[serde(default = "usual_policy", with = "policy")]
     pub on_missing: OnMissing,
+    /// Whether the fallback record has the names that it lacks; absent: where it is a private-link zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<bool>,
     /// It stands in the configuration file, whose word counts for the above.
     #[serde(default)]
     pub declared: bool,

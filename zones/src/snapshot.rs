@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::edit::{History, ZoneSettings};
 use crate::lookup::Lookup;
-use crate::name::{NameBuf, WireName};
+use crate::name::{NameBuf, WireName, is_private_link};
 use crate::network::Clients;
 use crate::store::Shown;
 use crate::text::rdata::type_name;
@@ -53,6 +53,10 @@ pub struct Hosted {
     pub name: Arc<str>,
     /// What happens to a name that it lacks.
     pub on_missing: OnMissing,
+    /// The fallback record has the names that it lacks.
+    pub fallback: bool,
+    /// It is a private-link zone by its name.
+    pub is_private_link: bool,
     /// The data.
     pub state: ZoneState,
     /// Where a record would be added.
@@ -356,7 +360,19 @@ impl Hosted {
         if name.len() > 1 {
             name.pop();
         }
-        Self { apex, name: name.into(), on_missing, state, writer, kept: None, line: 0, source: Arc::default() }
+        let is_private_link = is_private_link(&apex.to_buf());
+        Self {
+            apex,
+            name: name.into(),
+            on_missing,
+            fallback: is_private_link,
+            is_private_link,
+            state,
+            writer,
+            kept: None,
+            line: 0,
+            source: Arc::default(),
+        }
     }
 }
 

@@ -397,7 +397,8 @@ impl Slot {
         self.shown.show_journal(self.owned.as_ref().map_or(0, |owned| owned.journal.length()));
         let (line, source) = (self.config.line, self.shown.clone());
         let hosted = Hosted::new(self.apex.clone(), self.config.on_missing, state, self.writer.clone());
-        self.hosted.insert(Arc::new(Hosted { kept, line, source, ..hosted })).clone()
+        let fallback = self.config.fallback;
+        self.hosted.insert(Arc::new(Hosted { fallback, kept, line, source, ..hosted })).clone()
     }
 
     fn report(&self, outcome: Outcome) -> ZoneReport {

@@ -52,7 +52,7 @@ impl Format {
 
 impl OnMissing {
     pub(crate) const WORDS: [Word<Self>; 3] = [
-        word("public", Self::Public, "the public DNS is asked, and the fallback recorded (Azure: `NxDomainRedirect`)"),
+        word("public", Self::Public, "the public DNS is asked (Azure: `NxDomainRedirect`)"),
         word("nxdomain", Self::Nxdomain, "NXDOMAIN (Azure: `Default`)"),
         word("servfail", Self::Servfail, "SERVFAIL"),
     ];
@@ -60,6 +60,12 @@ impl OnMissing {
     /// As it is written.
     pub fn word(self) -> &'static str {
         Self::WORDS.iter().find(|word| word.value == self).map_or("", |word| word.text)
+    }
+
+    /// The policy of a zone for which none is written. Azure sends the missing names of a private-link zone to the public DNS where a
+    /// link asks for it; the names of other zones are nobody else's.
+    pub fn usual(is_private_link: bool) -> Self {
+        if is_private_link { Self::Public } else { Self::Nxdomain }
     }
 
     /// The policy of a word.

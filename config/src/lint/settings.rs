@@ -23,6 +23,9 @@ pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
                 "`tcp-connections` is smaller, and bounds all clients together"
             }
             ("fallback", "rotate" | "keep") if config.fallback.file.is_none() => "the events go to the log: there is no `file` to rotate",
+            ("fallback", "client-rate") if (1..config.fallback.client_rate).contains(&config.fallback.rate) => {
+                "`rate` is smaller, and bounds all clients together"
+            }
             ("fallback", "keep") if config.fallback.rotate == 0 => "the file is never rotated: `rotate` is 0",
             _ => continue,
         };

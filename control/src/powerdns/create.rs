@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use config::azure::Table;
 use config::model::OnMissing;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -31,7 +32,7 @@ const TIMERS: &str = "3600 300 2419200 10";
 const AZURE: &str = "azureprivatedns.net. azureprivatedns-host.microsoft.com.";
 
 /// The zone that a request asks for.
-pub fn read(body: &Value, now: OffsetDateTime) -> Result<NewZone, Fault> {
+pub fn read(body: &Value, table: &Table, now: OffsetDateTime) -> Result<NewZone, Fault> {
     let body = Object::of(body);
     let (name, network) =
         body.text("name").map(|name| name.split_once('@').map_or((name, None), |(name, network)| (name, Some(network))))?;
@@ -55,7 +56,15 @@ pub fn read(body: &Value, now: OffsetDateTime) -> Result<NewZone, Fault> {
     let name = apex.to_string();
     let name = if name == "." { name } else { name.trim_end_matches('.').to_owned() };
     let networks = network.map(|network| network.trim_end_matches('.').to_owned()).into_iter().collect();
-    let mut settings = ZoneSettings { name, networks, on_missing: OnMissing::Public, declared: false, extra: Default::default() };
+    let is_private_link = table.is_private_link_zone(&name);
+    let mut settings = ZoneSettings {
+        name,
+        networks,
+        on_missing: OnMissing::usual(is_private_link),
+        fallback: Some(is_private_link),
+        declared: false,
+        extra: Default::default(),
+    };
     kept.keep(&mut settings)?;
     Ok(NewZone { settings, records })
 }

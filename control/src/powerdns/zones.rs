@@ -58,7 +58,8 @@ pub async fn create(
     let with_rrsets = read::switch(parameters.get("rrsets").map(String::as_str), "rrsets", true)?;
     let object = Object::of(&body);
     let sets = object.list("rrsets").map_or(0, <[_]>::len) + object.may_text("zone").map_or(0, str::len) / LINE;
-    let zone = aside(sets, move || create::read(&body, OffsetDateTime::now_utc())).await??;
+    let table = control.state.load().table.clone();
+    let zone = aside(sets, move || create::read(&body, &table, OffsetDateTime::now_utc())).await??;
     let author = author(&caller);
     let made = id::write(&zone.settings.name, zone.settings.networks.first().map(String::as_str));
     control.ask(|answer| Task::Create(vec![zone], author, answer)).await?;

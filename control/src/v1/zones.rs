@@ -31,6 +31,8 @@ pub(super) struct Zone {
     networks: Vec<String>,
     /// What happens to a name that it lacks: `public`, `nxdomain` or `servfail`.
     on_missing: &'static str,
+    /// Whether the fallback record has the names that it lacks.
+    fallback: bool,
     /// What writes it.
     writer: ZoneWriter,
     /// SOA serial; null: it has no data.
@@ -85,8 +87,10 @@ pub(super) struct NewZone {
     /// Networks that it is linked to; none: all.
     #[serde(default)]
     networks: Vec<String>,
-    /// What happens to a name that it lacks: `public` (the default), `nxdomain` or `servfail`.
+    /// What happens to a name that it lacks: `public`, `nxdomain` or `servfail`. Absent: `public` for a private-link zone, else `nxdomain`.
     on_missing: Option<String>,
+    /// Whether the fallback record has the names that it lacks. Absent: true for a private-link zone, else false.
+    fallback: Option<bool>,
     /// Its first records.
     #[serde(default)]
     rrsets: Vec<NewSet>,
@@ -116,6 +120,8 @@ pub(super) struct Settings {
     networks: Option<Vec<String>>,
     /// What happens to a name that it lacks: `public`, `nxdomain` or `servfail`.
     on_missing: Option<String>,
+    /// Whether the fallback record has the names that it lacks.
+    fallback: Option<bool>,
 }
 
 /// Changes of a zone, newest first.
@@ -182,6 +188,7 @@ impl Zone {
             name: hosted.apex.to_string(),
             networks,
             on_missing: hosted.on_missing.word(),
+            fallback: hosted.fallback,
             writer: ZoneWriter { kind, file, line: declared.map(|zone| zone.line).filter(|line| *line > 0) },
             serial: zone.map(|zone| zone.serial()),
             records: zone.map_or(0, |zone| zone.counts().records),
@@ -234,7 +241,7 @@ pub(super) async fn show(caller: Caller, State(control): State<Arc<Control>>, Pa
 pub(super) async fn create(caller: Caller, State(control): State<Arc<Control>>, Body(new): Body<NewZone>) -> Result<Response, Problem> {
     caller.must_be_admin()?;
     let mut faults = Vec::new();
-    let on_missing = policy(new.on_missing.as_deref(), &mut faults).unwrap_or(OnMissing::Public);
+    let on_missing = policy(new.on_missing.as_deref(), &mut faults);
     let names: Vec<String> = match (&new.name, &new.preset) {
         (Some(name), None) => match ZoneRef::parse(name) {
             ZoneRef { name, network: None } => vec![name],
@@ -257,8 +264,18 @@ pub(super) async fn create(caller: Caller, State(control): State<Arc<Control>>, 
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    let settings =
-        |name| ZoneSettings { name, networks: new.networks.clone(), on_missing, declared: false, extra: serde_json::Map::default() };
+    let table = control.state.load().table.clone();
+    let settings = |name: String| {
+        let is_private_link = table.is_private_link_zone(&name);
+        ZoneSettings {
+            name,
+            networks: new.networks.clone(),
+            on_missing: on_missing.unwrap_or(OnMissing::usual(is_private_link)),
+            fallback: Some(new.fallback.unwrap_or(is_private_link)),
+            declared: false,
+            extra: serde_json::Map::default(),
+        }
+    };
     let all = names.into_iter().map(|name| Made { settings: settings(name), records: std::mem::take(&mut records) }).collect();
     let author = caller.author(Via::Api);
     let made = control.ask(|answer| Task::Create(all, author, answer)).await?;
@@ -312,6 +329,7 @@ pub(super) async fn set(
         conditions.hold("the zone", Some(&zone_etag(zone)))?;
         settings.networks = new.networks.unwrap_or(std::mem::take(&mut settings.networks));
         settings.on_missing = on_missing.unwrap_or(settings.on_missing);
+        settings.fallback = new.fallback.or(settings.fallback);
         Ok(())
     });
     let named = ZoneRef::parse(&zone);

@@ -13,6 +13,7 @@ use zones::lint::is_public;
 use zones::name::{NameBuf, WireName};
 use zones::snapshot::{Hosted, Writer, ZoneState};
 
+use super::definition::address;
 use super::sighting::{Nothing, Seen, Sighting, Slip};
 use super::{Action, Reason};
 use crate::cache::Entry;
@@ -259,20 +260,7 @@ fn record_in(name: &NameBuf, zone: &str) -> Option<String> {
 }
 
 fn addresses(entry: &Entry) -> Vec<IpAddr> {
-    let mut rest = &*entry.wire;
-    std::iter::from_fn(|| {
-        let rtype = u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?]);
-        let length = usize::from(u16::from_be_bytes([*rest.get(10)?, *rest.get(11)?]));
-        let rdata = rest.get(12..12 + length)?;
-        rest = &rest[12 + length..];
-        Some(match rtype {
-            rtype::A => <[u8; 4]>::try_from(rdata).ok().map(IpAddr::from),
-            rtype::AAAA => <[u8; 16]>::try_from(rdata).ok().map(IpAddr::from),
-            _ => None,
-        })
-    })
-    .flatten()
-    .collect()
+    entry.records().filter_map(|(kind, rdata)| address(kind, rdata)).collect()
 }
 
 fn rcode_name(rcode: u16) -> String {

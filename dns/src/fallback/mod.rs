@@ -24,6 +24,7 @@ use crate::vital::Vital;
 use crate::wire::question::Question;
 
 mod again;
+pub(crate) mod definition;
 pub mod event;
 pub mod ledger;
 mod mute;

@@ -109,7 +109,18 @@ mod tests {
     use crate::fallback::event::tests::event;
 
     fn settings(file: &Path, rotate: u64, keep: u32) -> Fallback {
-        Fallback { file: Some(file.into()), format: LogFormat::Json, rotate, keep, repeat: Repeat::All, ledger: 10, queue: 10 }
+        Fallback {
+            file: Some(file.into()),
+            format: LogFormat::Json,
+            rotate,
+            keep,
+            repeat: Repeat::All,
+            rate: 0,
+            client_rate: 0,
+            ledger: 10,
+            max_public_ttl: 60,
+            queue: 10,
+        }
     }
 
     fn names(file: &Path) -> Vec<String> {

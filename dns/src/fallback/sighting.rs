@@ -11,12 +11,13 @@ use zones::name::NameBuf;
 use zones::snapshot::{Hosted, NetworkId, Snapshot};
 
 use super::again::Again;
+use super::definition::{alias_given, fallback, rcode_of, upstream, went_public};
 use super::{Action, Reason};
-use crate::cache::{Age, Entry, What};
+use crate::cache::{Age, Entry};
 use crate::chain::Hop;
-use crate::ede::{Failure, rcode};
 use crate::private_link::private_names;
 use crate::query::{Answer, End, has_private_data};
+use crate::resolver::is_loop_probe;
 use crate::state::View;
 use crate::wire::question::Question;
 
@@ -78,16 +79,23 @@ enum Private {
 impl<'a> Sighting<'a> {
     /// None where the answer is no fallback after all.
     pub fn of(question: &Question, client: IpAddr, answer: &Answer<'a>, view: &View<'a>, nothing: &Nothing) -> Option<Self> {
-        let (action, rcode) = outcome(answer)?;
-        let (reason, private, zone) = match &answer.missed {
-            Some(missed) => (missed.reason, Private::Hop(missed.hop), missed.zone),
+        if is_loop_probe(&question.name) {
+            return None;
+        }
+        let (action, reason, private, zone) = match fallback(answer, view) {
+            Some((missed, action)) => (action, missed.reason, Private::Hop(missed.hop), missed.zone),
             None => {
+                let End::Upstream(end) = &answer.end else { return None };
+                if answer.missed.is_some() || !went_public(answer, end, view) {
+                    return None;
+                }
                 let private = bypassed(question, answer, view, nothing)?;
-                let zone = view.network.zone_of(&private, 0);
-                (Reason::NoPrivateCname, Private::Bypassed(private), zone)
+                let zone = view.network.zone_of(&private, 0).filter(|zone| zone.fallback)?;
+                let action = if answer.stale { Action::Stale } else { Action::Public };
+                (action, Reason::NoPrivateCname, Private::Bypassed(private), Some(zone))
             }
         };
-        Some(Self { client, action, rcode, reason, private, zone })
+        Some(Self { client, action, rcode: rcode_of(answer, action), reason, private, zone })
     }
 
     /// The tag of this fallback: what the writer folds (network, name, type, reason), and what it would say of it.
@@ -133,6 +141,8 @@ impl Slip {
             _ if entry.ttl == 0 => 0,
             _ => view.state.settings.cache.stale_ttl,
         });
+        let is_public = answer.is_public_from(answer.chain.len());
+        let ttl = if is_public { ttl.min(view.state.settings.max_public_ttl) } else { ttl };
         self.seen = Some(Seen {
             time: SystemTime::now(),
             client: sighting.client.to_canonical(),
@@ -166,25 +176,6 @@ impl Answer<'_> {
     }
 }
 
-/// What the client got, and the RCODE; none where it got a private answer, or was never to have one.
-fn outcome(answer: &Answer) -> Option<(Action, u16)> {
-    match &answer.end {
-        End::Upstream(entry) => {
-            let rcode = if entry.what == What::NxDomain { rcode::NXDOMAIN } else { rcode::NOERROR };
-            Some((if answer.stale { Action::Stale } else { Action::Public }, rcode))
-        }
-        // At the private-link name itself; further down the chain it is what some other zone says of another name.
-        End::PrivateNxDomain(_) if answer.missed.is_some_and(|missed| missed.hop == answer.chain.len()) => {
-            Some((Action::Nxdomain, rcode::NXDOMAIN))
-        }
-        // Nobody was asked for more than is at hand.
-        End::Failed(Failure::NotAuthoritative | Failure::NoRecursion | Failure::Denied | Failure::Busy) => None,
-        End::Failed(failure) => Some((Action::Servfail, failure.outcome().0)),
-        End::Private(..) | End::PrivateNoData(_) | End::PrivateNxDomain(_) | End::Referral(..) | End::Aliases | End::MinimalAny => None,
-        End::PrivateUndecided(_) | End::TooLong(..) => None,
-    }
-}
-
 /// The private name that we have data for, and that the chain should have led to and did not.
 fn bypassed(question: &Question, answer: &Answer, view: &View, nothing: &Nothing) -> Option<NameBuf> {
     let end = match &answer.end {
@@ -214,14 +205,8 @@ fn bypassed(question: &Question, answer: &Answer, view: &View, nothing: &Nothing
 }
 
 fn passes(question: &Question, answer: &Answer, name: &NameBuf) -> bool {
-    question.name.as_wire() == name.as_wire() || answer.chain.iter().any(|hop| hop.target().as_wire() == name.as_wire())
-}
-
-fn upstream<'a>(hop: &'a Hop) -> Option<&'a Arc<Entry>> {
-    match hop {
-        Hop::Upstream(entry) => Some(entry),
-        Hop::Private(_) | Hop::Dname(..) | Hop::Derived(_) => None,
-    }
+    let is_it = |wire: &[u8]| NameBuf::read(wire).is_ok_and(|passed| passed == *name);
+    question.name == *name || answer.chain.iter().filter_map(target).chain(alias_given(answer)).any(is_it)
 }
 
 fn target<'a>(hop: &'a Hop) -> Option<&'a [u8]> {

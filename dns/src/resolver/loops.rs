@@ -35,6 +35,11 @@ const WAITS: Duration = Duration::from_secs(10);
 /// Probes that are remembered.
 const MOST: usize = 1024;
 
+/// Returns true for the name of a probe: one of this server's that came back, or one of another Postern that forwards to this one.
+pub(crate) fn is_loop_probe(name: &NameBuf) -> bool {
+    name.labels() >= 2 && name.as_wire()[name.start(1) + 1..name.start(2)] == *LABEL.as_bytes()
+}
+
 /// Probes under way.
 #[derive(Debug, Default)]
 pub(super) struct LoopProbes {
@@ -58,14 +63,11 @@ impl LoopProbes {
 
     /// The route and member of the probe that has this name.
     fn find(&self, name: &NameBuf) -> Option<(RouteId, u8)> {
-        if self.sent.is_empty() || name.labels() < 2 {
+        if self.sent.is_empty() || !is_loop_probe(name) {
             return None;
         }
-        let label = |index: usize| &name.as_wire()[name.start(index) + 1..name.start(index + 1)];
-        if label(1) != LABEL.as_bytes() {
-            return None;
-        }
-        let found = self.sent.iter().find(|probe| probe.nonce == label(0))?;
+        let nonce = &name.as_wire()[name.start(0) + 1..name.start(1)];
+        let found = self.sent.iter().find(|probe| probe.nonce == nonce)?;
         Some((found.route, found.member))
     }
 }

@@ -21,4 +21,5 @@ mod timers;
 mod upstreams;
 
 pub use job::{Job, ReplyTo};
+pub(crate) use loops::is_loop_probe;
 pub use thread::{Resolver, Submitter};

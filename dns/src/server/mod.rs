@@ -276,6 +276,7 @@ fn state(config: &Config, snapshot: Arc<Snapshot>, routes: Arc<Routes>, cache: A
             nsid: server.nsid.as_deref().unwrap_or_default().as_bytes().into(),
             version: server.version.as_deref().map(Into::into),
             identity: server.identity.as_deref().map(Into::into),
+            max_public_ttl: config.fallback.max_public_ttl,
             cache: config.cache.clone(),
             deadline: config.limits.query_deadline,
         },

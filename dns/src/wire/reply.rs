@@ -41,6 +41,13 @@ pub enum Ttl {
     Keep,
     /// Less by this many seconds.
     Age(u32),
+    /// Less by `age` seconds, and at most `most`.
+    Capped {
+        /// Seconds since the record was received.
+        age: u32,
+        /// Highest TTL.
+        most: u32,
+    },
     /// This many.
     Fixed(u32),
 }
@@ -198,6 +205,7 @@ impl<'b> Reply<'b> {
         let new = match ttl {
             Ttl::Keep => return,
             Ttl::Age(age) => u32::from_be_bytes([octets[0], octets[1], octets[2], octets[3]]).saturating_sub(age),
+            Ttl::Capped { age, most } => u32::from_be_bytes([octets[0], octets[1], octets[2], octets[3]]).saturating_sub(age).min(most),
             Ttl::Fixed(seconds) => seconds,
         };
         octets.copy_from_slice(&new.to_be_bytes());

@@ -127,6 +127,7 @@ impl Script {
                 nsid: Box::default(),
                 version: None,
                 identity: None,
+                max_public_ttl: 60,
                 cache: config::model::Cache {
                     size: 1 << 20,
                     min_ttl: 0,

@@ -144,6 +144,7 @@ impl World {
                 nsid: Box::default(),
                 version: None,
                 identity: None,
+                max_public_ttl: 60,
                 cache: config::model::Cache {
                     size: 1 << 20,
                     min_ttl: 0,
@@ -255,7 +256,18 @@ impl World {
 
 /// The fallback record, written to the log, with room for `queue` events.
 pub fn fallback(queue: usize) -> Fallback {
-    Fallback { file: None, format: LogFormat::Json, rotate: 0, keep: 0, repeat: Repeat::All, ledger: 1000, queue }
+    Fallback {
+        file: None,
+        format: LogFormat::Json,
+        rotate: 0,
+        keep: 0,
+        repeat: Repeat::All,
+        rate: 0,
+        client_rate: 0,
+        ledger: 1000,
+        max_public_ttl: 60,
+        queue,
+    }
 }
 
 pub fn render(message: &Message) -> String {

@@ -339,7 +339,7 @@ impl Store {
         unless_it_panics(&name, || change(&owned.latest, &mut settings))?;
         settings.name.clone_from(&old.name);
         settings.declared = old.declared;
-        let moves = settings.networks != old.networks || settings.on_missing != old.on_missing;
+        let moves = (&settings.networks, settings.on_missing, settings.fallback) != (&old.networks, old.on_missing, old.fallback);
         if moves && old.declared {
             return Err(Refusal::ReadOnly { name, writer });
         }
@@ -356,6 +356,7 @@ impl Store {
         owned.settings = Arc::new(settings);
         slot.config.networks.clone_from(&owned.settings.networks);
         slot.config.on_missing = owned.settings.on_missing;
+        slot.config.fallback = records_fallbacks(&owned.settings);
         slot.networks = owned.settings.networks.as_slice().into();
         slot.hosted = None;
         let settings = owned.settings.clone();
@@ -479,6 +480,11 @@ impl Owned {
     }
 }
 
+/// Whether the fallback record has the names that a zone lacks which an API made.
+fn records_fallbacks(settings: &ZoneSettings) -> bool {
+    settings.fallback.unwrap_or_else(|| config::azure::is_private_link(&settings.name))
+}
+
 /// A zone that an API made, as the configuration would say it.
 pub(super) fn made_zone(settings: &ZoneSettings) -> model::Zone {
     model::Zone {
@@ -486,6 +492,7 @@ pub(super) fn made_zone(settings: &ZoneSettings) -> model::Zone {
         networks: settings.networks.clone(),
         source: Source::Api,
         on_missing: settings.on_missing,
+        fallback: records_fallbacks(settings),
         min_ttl: 0,
         max_ttl: i32::MAX as u32,
         hold_deleted: std::time::Duration::ZERO,

@@ -89,7 +89,7 @@ impl Store {
         if let Some(at) = same.or_else(alone) {
             let mut found = found.remove(at);
             let was = &mut found.settings;
-            (was.declared, was.on_missing) = (true, slot.config.on_missing);
+            (was.declared, was.on_missing, was.fallback) = (true, slot.config.on_missing, Some(slot.config.fallback));
             was.networks.clone_from(&slot.config.networks);
             let owned = Owned::open(found, slot)?;
             return slot.adopt(owned);
@@ -102,6 +102,7 @@ impl Store {
             name: slot.config.name.clone(),
             networks: slot.config.networks.clone(),
             on_missing: slot.config.on_missing,
+            fallback: Some(slot.config.fallback),
             declared: true,
             extra: Default::default(),
         };
@@ -144,6 +145,7 @@ impl Store {
                     name,
                     networks: Vec::new(),
                     on_missing: config::model::OnMissing::Servfail,
+                    fallback: None,
                     declared: false,
                     extra: Default::default(),
                 };

@@ -80,6 +80,7 @@ fn settings(name: &str, networks: &[&str]) -> ZoneSettings {
         name: name.into(),
         networks: networks.iter().map(|name| name.to_string()).collect(),
         on_missing: model::OnMissing::Nxdomain,
+        fallback: None,
         declared: false,
         extra: Default::default(),
     }
