@@ -42,7 +42,7 @@ const KINDS: &[Kind] = &[
             (b"@ SOA a b ( 1 2 3\n", ":1:11: error: `(` is never closed help: put `)` behind the record's last field"),
             (b"@ SOA a b 1 2 3 4 5\n@ SOA a b 2 2 3 4 5\n", ":2:1: error: a second SOA (the first is in line 1) help: a zone has one SOA"),
             (b"www A 10.20.1.5\nwww CNAME x\n", ":2:1: error: CNAME beside other data: www.a.contoso.test also has A (line 1) help: a CNAME stands alone: remove it or the other records"),
-            (b"www.b.contoso.test. A 10.20.1.5\n", ":1:1: error: www.b.contoso.test. does not lie in the zone a.contoso.test. help: a name without a final dot is relative to the origin"),
+            (b"www.b.contoso.test. A 10.20.1.5\n", ":1:1: error: no record of this file lies in the zone a.contoso.test: www.b.contoso.test (line 1) help: is it the file of another zone? A name without a final dot is relative to the origin"),
             (b"$TTL soon\n", ":1:6: error: `soon` is not a TTL help: seconds are expected, or units as in `1h30m`"),
             (b"$GENERATE 1-x h$ A 10.20.1.5\n", ":1:11: error: `1-x` is not a range help: `start-stop` or `start-stop/step` is expected"),
             (b"$INCLUDE none.inc\n", ":1:10: error: `none.inc` cannot be read: no such file help: the file is looked for beside the one that includes it"),

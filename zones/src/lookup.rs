@@ -7,7 +7,7 @@ pub struct RrSet<'z> {
     pub rtype: u16,
     /// Records in it.
     pub count: u16,
-    /// Seconds, the same for all of them (RFC 2181 section 5.2).
+    /// Seconds, the same for all of them (RFC 2181 section 5.2); of signatures that of the first (see [`RrSet::records`]).
     pub ttl: u32,
     /// The records: each the owner placeholder `C0 0C`, TYPE, CLASS IN, TTL, RDLENGTH, RDATA.
     pub wire: &'z [u8],
@@ -60,22 +60,29 @@ impl<'z> RrSet<'z> {
             let at = self.wire.len().saturating_sub(20); // SERIAL and what follows
             return self.wire[..at] == other.wire[..at] && self.wire[at + 4..] == other.wire[at + 4..];
         }
-        let sorted = |set: &RrSet<'_>| {
-            let mut data: Vec<Vec<u8>> = set.rdata().map(<[u8]>::to_vec).collect();
-            data.sort_unstable();
-            data
-        };
-        self.wire == other.wire || sorted(self) == sorted(other)
+        self.wire == other.wire || self.sorted() == other.sorted()
+    }
+
+    fn sorted(&self) -> Vec<(u32, &'z [u8])> {
+        let mut records: Vec<_> = self.records().collect();
+        records.sort_unstable();
+        records
     }
 
     /// RDATA of each record, in stored order.
     pub fn rdata(&self) -> impl Iterator<Item = &'z [u8]> + use<'z> {
+        self.records().map(|(_, rdata)| rdata)
+    }
+
+    /// TTL and RDATA of each record, in stored order. Signatures have the TTLs of what they cover (RFC 4034 section 3).
+    pub fn records(&self) -> impl Iterator<Item = (u32, &'z [u8])> + use<'z> {
         let mut rest = self.wire;
         std::iter::from_fn(move || {
+            let ttl = u32::from_be_bytes(rest.get(6..10)?.try_into().ok()?);
             let length = u16::from_be_bytes(rest.get(10..12)?.try_into().ok()?) as usize;
             let data = rest.get(12..12 + length)?;
             rest = &rest[12 + length..];
-            Some(data)
+            Some((ttl, data))
         })
     }
 }

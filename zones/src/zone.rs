@@ -73,8 +73,8 @@ impl Zone {
 
     /// What it says about `name` (at or below the apex) and `rtype`. For ANY: one RRset of the name (RFC 8482 section 4.1).
     ///
-    /// Where the RFCs leave a choice: NS and DNAME records at a `*` are plain data, neither a cut nor a redirection (RFC 4592 sections
-    /// 4.2 and 4.4 discourage both and define neither).
+    /// Where the RFCs leave a choice: NS records at a `*` are plain data, not a cut (RFC 4592 section 4.2). A DNAME there redirects the
+    /// names below the `*` itself, and is plain data for the names that the wildcard matches (RFC 6672 section 3.3).
     #[inline]
     pub fn lookup(&self, name: &NameBuf, rtype: u16) -> Lookup<'_> {
         let owner = self.relative(name, 0);

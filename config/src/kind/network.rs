@@ -375,6 +375,10 @@ pub(super) fn domain(text: &str) -> Result<String, (String, String)> {
         return wrong("it is longer than 253 characters", String::new());
     }
     for label in lower.split('.') {
+        // An octet like any other behind the first label (RFC 4592 section 2.1.1).
+        if label == "*" && lower != "*" {
+            continue;
+        }
         if label.is_empty() {
             return wrong("it has an empty label", String::new());
         }

@@ -128,7 +128,7 @@ impl<'a, S: FnMut(Vec<u8>) -> ControlFlow<()>> Messages<'a, S> {
     }
 
     fn set(&mut self, owner: &NameBuf, set: &RrSet<'_>) -> ControlFlow<()> {
-        set.rdata().try_for_each(|rdata| self.record(owner, set.rtype, set.ttl, rdata))
+        set.records().try_for_each(|(ttl, rdata)| self.record(owner, set.rtype, ttl, rdata))
     }
 
     fn record(&mut self, owner: &NameBuf, rtype: u16, ttl: u32, rdata: &[u8]) -> ControlFlow<()> {

@@ -315,8 +315,8 @@ pub(crate) fn write(zone: &Zone) -> String {
     let soa = zone.soa();
     let all = std::iter::once((&apex, &soa)).chain(sets.iter().map(|(_, owner, set)| (owner, set)));
     for (owner, set) in all {
-        for rdata in set.rdata() {
-            let _ = writer.record(owner, set.ttl, set.rtype, rdata); // a string takes everything
+        for (ttl, rdata) in set.records() {
+            let _ = writer.record(owner, ttl, set.rtype, rdata); // a string takes everything
         }
     }
     out

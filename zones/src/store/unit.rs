@@ -415,7 +415,7 @@ impl Unit {
             let Some(log) = log else { continue };
             if let Some(own) = input.own {
                 if let Some((_, target)) = builders.iter_mut().find(|(slot, _)| *slot == own) {
-                    target.set_foreign(Foreign::Refuse);
+                    target.set_foreign(Foreign::Warn);
                     log.replay(target);
                 }
                 continue;
@@ -509,7 +509,7 @@ impl Slot {
     fn builder(&self, context: &Context) -> ZoneBuilder {
         let builder = ZoneBuilder::new(self.apex.clone()).ttl_bounds(self.config.min_ttl, self.config.max_ttl);
         let is_export = matches!(&self.config.source, Source::File { format: Format::Azure | Format::Hosts, .. });
-        builder.networks(context.clients.clone()).foreign(if is_export { Foreign::Skip } else { Foreign::Refuse })
+        builder.networks(context.clients.clone()).foreign(if is_export { Foreign::Skip } else { Foreign::Warn })
     }
 }
 

@@ -1,9 +1,11 @@
-//! Zone files (RFC 1035 section 5), with `$TTL` (RFC 2308 section 4), TTL units, RFC 3597 and BIND's `$GENERATE`.
+//! Zone files (RFC 1035 section 5), with `$TTL` (RFC 2308 section 4), TTL units, RFC 3597, BIND's `$GENERATE`, and what the Azure portal
+//! and Windows DNS write in their own way.
 
 mod generate;
 mod include;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +37,7 @@ pub fn read_zone_file(
 ) -> Read {
     let mut reader = Reader {
         sink,
+        apex: origin.clone(),
         report: Report::new(problems),
         read: Read::default(),
         includes: include::Includes::new(includes, file, text.len()),
@@ -79,6 +82,8 @@ enum Known {
 /// One run over a zone file and what it includes.
 struct Reader<'r> {
     sink: &'r mut dyn RecordSink,
+    /// The zone's.
+    apex: NameBuf,
     report: Report<'r>,
     read: Read,
     includes: include::Includes,
@@ -185,7 +190,14 @@ impl Reader<'_> {
             }
         }
         let behind = if blank { None } else { Some(first) };
-        let record = record_head(file, behind, rest)?;
+        let record = match record_head(file, behind, rest) {
+            Ok(record) => record,
+            Err(bad) => {
+                let row = windows::lookup_row(file.text, rest).ok_or(bad)?;
+                self.warn(file, *row);
+                return Ok(());
+            }
+        };
         self.record(file, &record, &rest[record.taken..], scope, first.spot)
     }
 
@@ -253,8 +265,24 @@ impl Reader<'_> {
 
     fn origin(&mut self, file: File<'_>, word: Token, rest: &[Token], scope: &mut Scope) -> Outcome<()> {
         let token = only(file.text, word, rest, "a name")?;
-        scope.origin = self.directive_name(file, token, scope)?;
+        scope.origin = if self.is_bare_apex(file, token) { self.apex.as_wire().to_vec() } else { self.directive_name(file, token, scope)? };
         Ok(())
+    }
+
+    /// Returns true, with a warning, for the name of the zone without its final dot, as the Azure portal writes `$ORIGIN`.
+    ///
+    /// Nobody means `contoso.com.contoso.com`. A name of one label may be meant: `test.test`.
+    fn is_bare_apex(&mut self, file: File<'_>, token: Token) -> bool {
+        let raw = token.content(file.text);
+        let mut name = Vec::new();
+        let is_relative = !raw.ends_with(b".") && self.apex.labels() > 1 && read_name(raw, &[0], &mut name).is_ok();
+        let is_bare = is_relative && name.eq_ignore_ascii_case(self.apex.as_wire());
+        if is_bare {
+            let text = shown(raw);
+            let message = format!("`{text}` has no final dot and is taken for the zone itself");
+            self.warn(file, *Bad::new(token.spot, message, format!("write `$ORIGIN {text}.`")));
+        }
+        is_bare
     }
 
     fn directive_name(&mut self, file: File<'_>, token: Token, scope: &Scope) -> Outcome<Vec<u8>> {
@@ -392,6 +420,9 @@ fn record_head(file: File<'_>, owner: Option<Token>, tokens: &[Token]) -> Outcom
         let word = token.raw(file.text);
         if token.form != Form::Plain {
             return Err(Bad::new(token.spot, format!("`{}` stands where the type is expected", shown(word)), "write it without quotes"));
+        }
+        if windows::is_age(word) {
+            continue;
         }
         if head_ttl.is_none() && word[0].is_ascii_digit() {
             head_ttl = Some(ttl(file.text, *token)?);

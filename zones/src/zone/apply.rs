@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::builder::{self, LARGEST_SET, MAX_TTL, SHARD_NAMES, parent_of, soa_names, wrong_data};
 use super::log::{order_of, shards_for};
 use super::repeats::repeats;
+use super::sets::signature_ttl;
 use super::shard::{self, Node, Shard, ShardWriter};
 use super::shards::Shards;
 use super::{Zone, rtype};
@@ -80,6 +81,7 @@ impl Zone {
             refused.sort_by_key(|refused| refused.change);
             return Err(refused);
         }
+        self.settle_signatures(&mut edits, soa.as_ref().map(|(_, ttl)| (*ttl).clamp(self.min_ttl, self.max_ttl)));
         let mut changed = edits.values().any(Edit::is_changed);
         self.settle_parents(&mut edits);
         let mut zone = self.rewrite(&edits)?;
@@ -158,6 +160,26 @@ impl Zone {
                 change: None,
             }
         })
+    }
+
+    /// Gives each signature the TTL of what it covers, as when a zone is built. `soa`: the TTL of an SOA that changes.
+    fn settle_signatures<'z>(&'z self, edits: &mut Edits<'z>, soa: Option<u32>) {
+        if soa.is_some() && self.find(&[]).is_some_and(|apex| apex.set(rtype::RRSIG).is_some()) {
+            self.edit_of(&[], edits);
+        }
+        for (owner, edit) in edits.iter_mut() {
+            let Some(place) = edit.sets().position(|set| set.rtype == rtype::RRSIG) else { continue };
+            let mut ttls: Vec<(u16, u32)> = edit.sets().map(|set| (set.rtype, set.ttl)).collect();
+            if owner.is_empty() {
+                ttls.push((rtype::SOA, soa.unwrap_or(self.soa().ttl)));
+            }
+            let (count, old) = &edit.sets[place];
+            let mut wire = Vec::with_capacity(old.len());
+            for (own, rdata) in shard::read_set(*count, old).records() {
+                shard::write_record(&mut wire, rtype::RRSIG, signature_ttl(rdata, own, &ttls), rdata);
+            }
+            edit.sets[place].1 = wire;
+        }
     }
 
     /// Tells the names above of each name that came or went: a name exists while it has records or names below it (RFC 4592 section 2.2.2).
@@ -353,8 +375,7 @@ fn check(owner: &[u8], edit: &Edit<'_>) -> Result<u8, String> {
     if dname.is_some_and(|dname| dname.count > 1) {
         return Err("a second DNAME".into());
     }
-    match (dname.is_some(), ns && !is_apex) {
-        _ if is_wild => Ok(0),
+    match (dname.is_some(), ns && !is_apex && !is_wild) {
         (true, true) => Err("DNAME beside NS".into()),
         (true, false) => Ok(shard::DNAME),
         (false, true) => Ok(shard::CUT),

@@ -5,12 +5,14 @@
 //! shards, checks name by name (`findings`), adds the empty non-terminals, and writes the shards one behind the other.
 
 mod findings;
+mod outside;
 
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use findings::{Findings, empty_non_terminals};
+use outside::OutsideRows;
 
 use super::log::{Entry, Order, Place, groups, in_parts, log_of, read_entry, shards_for, write_entry};
 use super::problems::Problems;
@@ -43,8 +45,10 @@ const AZURE_TIMERS: [u32; 4] = [3600, 300, 2_419_200, 10];
 /// What becomes of a record that does not lie in the zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Foreign {
-    /// An error: a zone file says what it means.
+    /// An error.
     Refuse,
+    /// Left out with a warning: real zone files hold leftovers of other zones. An error if all of the file seems to be of another zone.
+    Warn,
     /// Left out and counted: an export covers more than one zone.
     Skip,
 }
@@ -63,6 +67,7 @@ pub struct ZoneBuilder {
     logs: Vec<Vec<u8>>,
     records: usize,
     skipped: usize,
+    outside: OutsideRows,
     problems: Problems,
 }
 
@@ -73,7 +78,7 @@ pub struct Built {
     pub zone: Zone,
     /// Served all the same.
     pub warnings: Vec<Problem>,
-    /// Records left out because they lie elsewhere ([`Foreign::Skip`]).
+    /// Records left out because they lie elsewhere ([`Foreign::Skip`] and [`Foreign::Warn`]).
     pub skipped: usize,
     /// Where the SOA stands; none: the source has none.
     pub soa: Option<(Arc<PathBuf>, Position)>,
@@ -95,6 +100,7 @@ impl ZoneBuilder {
             logs: vec![Vec::new(); LOGS],
             records: 0,
             skipped: 0,
+            outside: OutsideRows::default(),
             problems: Problems::default(),
         }
     }
@@ -151,6 +157,7 @@ impl ZoneBuilder {
         let mut problems = std::mem::take(&mut self.problems);
         let mut order = Order::of(&self.logs, self.records);
         let mut findings = self.look(&order, &mut problems);
+        self.outside.problem(&self.apex, findings.soa.is_some()).into_iter().for_each(|problem| problems.push(problem));
         let empty = empty_non_terminals(&self.logs, &order, &mut findings);
         if !empty.is_empty() {
             empty.iter().for_each(|owner| self.log(&Entry::bare(owner)));
@@ -290,7 +297,9 @@ impl RecordSink for ZoneBuilder {
         let wire = record.owner.as_wire();
         if !record.owner.is_under(self.apex.as_wire()) {
             self.skipped += 1;
-            if self.foreign == Foreign::Refuse {
+            if self.foreign == Foreign::Warn {
+                self.outside.note(&self.files[self.file as usize], record.at, record.owner, record.rtype == rtype::SOA);
+            } else if self.foreign == Foreign::Refuse {
                 let message = format!("{} does not lie in the zone {}", record.owner, self.apex);
                 self.problem(record.at, message, "a name without a final dot is relative to the origin");
             }
@@ -310,6 +319,7 @@ impl RecordSink for ZoneBuilder {
             Entry { hash: shard::hash(owner), at: record.at, file: self.file, ttl, rtype: record.rtype, owner, rdata: record.rdata };
         self.log(&entry);
         self.records += 1;
+        self.outside.inside += usize::from(self.foreign == Foreign::Warn);
     }
 
     fn file(&mut self, file: &Arc<PathBuf>) {

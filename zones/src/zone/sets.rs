@@ -18,10 +18,13 @@ pub struct SetWriter {
     wire: Vec<u8>,
     entries: Vec<(u16, u32)>,
     addresses: Vec<IpAddr>,
+    /// TTLs of the name by type, for signatures; empty if it has none.
+    ttls: Vec<(u16, u32)>,
 }
 
 impl SetWriter {
-    /// Duplicates are left out and TTLs made equal, the lowest of them (RFC 2181 sections 5 and 5.2).
+    /// Duplicates are left out and TTLs made equal, the lowest of them (RFC 2181 sections 5 and 5.2). A signature has the TTL of what it
+    /// covers (RFC 4034 section 3).
     pub fn write(
         &mut self,
         builder: &ZoneBuilder,
@@ -33,8 +36,14 @@ impl SetWriter {
     ) {
         self.entries.clear();
         self.entries.extend(group.iter().map(|place| (read_entry(log, place.offset).rtype, place.offset)));
-        self.entries.retain(|(rtype, _)| !matches!(*rtype, 0 | rtype::SOA));
         self.entries.sort_unstable();
+        self.ttls.clear();
+        let lowest = |set: &[(u16, u32)]| set.iter().map(|(_, offset)| read_entry(log, *offset).ttl).min().unwrap_or(0);
+        if self.entries.iter().any(|(rtype, _)| *rtype == rtype::RRSIG) {
+            let sets = self.entries.chunk_by(|a, b| a.0 == b.0);
+            self.ttls.extend(sets.map(|set| (set[0].0, lowest(set).clamp(builder.min_ttl, builder.max_ttl))));
+        }
+        self.entries.retain(|(rtype, _)| !matches!(*rtype, 0 | rtype::SOA));
         for set in self.entries.chunk_by(|a, b| a.0 == b.0) {
             let first = read_entry(log, set[0].1);
             if set.len() > LARGEST_SET / 12 {
@@ -47,8 +56,7 @@ impl SetWriter {
                 problems.error(builder, &first, message, "");
                 continue;
             }
-            let ttl = set.iter().map(|(_, offset)| read_entry(log, *offset).ttl).min().unwrap_or(0);
-            let ttl = ttl.clamp(builder.min_ttl, builder.max_ttl);
+            let ttl = lowest(set).clamp(builder.min_ttl, builder.max_ttl);
             if matches!(first.rtype, rtype::A | rtype::AAAA) {
                 check_addresses(&mut self.addresses, builder, log, set, problems);
             }
@@ -64,11 +72,13 @@ impl SetWriter {
                     let from = builder.files[first.file as usize].display();
                     let message = format!("{} {} differs from {from}:{}", builder.name(entry.owner), type_name(rtype), first.at.line);
                     problems.warning(builder, &entry, message, "both are served: keep the right one");
-                } else if entry.ttl != first.ttl {
+                } else if entry.ttl != first.ttl && rtype != rtype::RRSIG {
                     let message =
                         format!("{} {} has two TTLs, {} and {}", builder.name(entry.owner), type_name(rtype), first.ttl, entry.ttl);
                     problems.warning(builder, &entry, message, "the lowest counts for all records of a name and type");
                 }
+                let own = entry.ttl.clamp(builder.min_ttl, builder.max_ttl);
+                let ttl = if rtype == rtype::RRSIG { signature_ttl(entry.rdata, own, &self.ttls) } else { ttl };
                 shard::write_record(&mut self.wire, rtype, ttl, entry.rdata);
                 count += 1;
             }
@@ -86,6 +96,12 @@ impl SetWriter {
             counts.records += count;
         }
     }
+}
+
+/// TTL of an RRSIG: that of the set it covers, `own` if the name has no such set. `ttls` are those of the name by type.
+pub(super) fn signature_ttl(rdata: &[u8], own: u32, ttls: &[(u16, u32)]) -> u32 {
+    let covered = rdata.first_chunk().map(|covered| u16::from_be_bytes(*covered));
+    ttls.iter().find(|(rtype, _)| Some(*rtype) == covered).map_or(own, |(_, ttl)| *ttl)
 }
 
 /// Addresses that are probably not meant: see [`lint`].

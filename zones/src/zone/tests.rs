@@ -177,7 +177,10 @@ fn a_dname_takes_over_what_is_below_it_and_not_itself() {
          a.old.contoso.test A: redirect 1
          a.b.old.contoso.test DNAME: redirect 2
          x.w.contoso.test DNAME: found DNAME wildcard
-         y.x.w.contoso.test A: nodata",
+         y.x.w.contoso.test A: nodata
+         *.w.contoso.test A: nodata
+         *.w.contoso.test DNAME: found DNAME
+         x.*.w.contoso.test A: redirect 1",
     );
     let whole = self::zone("contoso.test", "@ 60 DNAME fabrikam.test.\n@ 60 A 10.0.0.1");
     holds(
@@ -282,6 +285,11 @@ fn says_what_may_not_stand_together() {
             "MX of a.contoso.test points to b.contoso.test., which is a CNAME",
         ),
         ("* 60 NS b.test.", Severity::Warning, "NS at the wildcard *.contoso.test is served as plain data"),
+        (
+            "* 60 DNAME b.test.",
+            Severity::Warning,
+            "DNAME at the wildcard *.contoso.test redirects the names below *.contoso.test alone, not those that the wildcard matches",
+        ),
         (r"a 60 DS \# 5 0001080200", Severity::Warning, "DS without NS at a.contoso.test"),
     ] {
         let problems = match build("contoso.test", lines) {
@@ -312,6 +320,85 @@ fn a_set_that_fits_no_message_is_refused() {
     assert!(build("contoso.test", &lines).unwrap_err()[0].message.contains("more than one DNS message holds"));
     let fits: String = (0..4000u32).map(|n| format!("a 60 A 10.0.{}.{}\n", n / 256, n % 256)).collect();
     assert_eq!(build("contoso.test", &fits).unwrap().zone.at(&name("a.contoso.test")).next().unwrap().count, 4000);
+}
+
+/// A zone file of contoso.test, read as the store reads it.
+fn read_file(text: &str) -> Result<Built, Vec<Problem>> {
+    let apex = WireName::parse("contoso.test").unwrap();
+    let mut builder = ZoneBuilder::new(apex.clone()).foreign(Foreign::Warn);
+    let mut problems = Vec::new();
+    let file = Arc::new(std::path::PathBuf::from("x.zone"));
+    crate::text::read_zone_file(text.as_bytes(), &file, &apex.to_buf(), None, &mut builder, &mut problems);
+    assert_eq!(problems, []);
+    builder.finish(1)
+}
+
+#[test]
+fn rows_outside_the_zone_are_left_out_with_one_warning() {
+    let glue: String = (0..7).map(|n| format!("ns{n}.fabrikam.test. A 10.0.0.{n}\n")).collect();
+    let built = read_file(&format!("@ SOA ns host 5 1 1 1 1\n{glue}www A 10.0.0.1\nfabrikam.test. SOA ns host 1 1 1 1 1\n")).unwrap();
+    assert_eq!((built.skipped, built.zone.counts().records, built.zone.serial()), (8, 2, 5));
+    assert_eq!(
+        built.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["x.zone:2:1: warning: 8 records lie outside the zone contoso.test and are not served: ns0.fabrikam.test (line 2), \
+          ns1.fabrikam.test (line 3), ns2.fabrikam.test (line 4), ns3.fabrikam.test (line 5), ns4.fabrikam.test (line 6) and 3 more \
+          help: a name without a final dot is relative to the origin"]
+    );
+    let one = read_file("www A 10.0.0.1\nwww.fabrikam.test. A 10.0.0.2\n").unwrap();
+    let message = "1 record lies outside the zone contoso.test and is not served: www.fabrikam.test (line 2)";
+    assert_eq!(one.warnings.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>(), [message]);
+}
+
+#[test]
+fn the_file_of_another_zone_is_an_error() {
+    for (text, want) in [
+        ("www.fabrikam.test. A 10.0.0.1\n", "no record of this file lies in the zone contoso.test: www.fabrikam.test (line 1)"),
+        (
+            "$ORIGIN fabrikam.test.\n@ SOA ns host 1 1 1 1 1\nwww A 10.0.0.1\n",
+            "no record of this file lies in the zone contoso.test: fabrikam.test (line 2), www.fabrikam.test (line 3)",
+        ),
+        ("$ORIGIN test.\n@ SOA ns host 1 1 1 1 1\nwww.contoso A 10.0.0.1\n", "the SOA is that of the zone test, not of contoso.test"),
+    ] {
+        let problems = read_file(text).unwrap_err();
+        assert_eq!(
+            problems.iter().map(|problem| (problem.severity, problem.message.as_str())).collect::<Vec<_>>(),
+            [(Severity::Error, want)]
+        );
+    }
+}
+
+#[test]
+fn a_signature_has_the_ttl_of_what_it_covers() {
+    let sig = |covered: &str| format!("RRSIG {covered} 13 2 60 20300101000000 20200101000000 1 contoso.test. AQID");
+    let text = format!(
+        "@ 600 SOA ns host 5 1 1 1 1\n@ 600 {}\n@ 300 NS ns.fabrikam.test.\n@ 60 {}\nwww 20 A 10.0.0.1\nwww 30 A 10.0.0.2\nwww 40 TXT x\n\
+         www 20 {}\nwww 40 {}\nwww 7 {}\n",
+        sig("SOA"),
+        sig("NS"),
+        sig("A"),
+        sig("TXT"),
+        sig("MX")
+    );
+    let built = read_file(&text).unwrap();
+    let ttls = |zone: &Zone, owner: &str| {
+        let sets: Vec<_> = zone.at(&name(owner)).filter(|set| set.rtype == rtype::RRSIG).collect();
+        let records = sets.iter().flat_map(|set| set.records());
+        records.map(|(ttl, rdata)| format!("{} {ttl}", type_name(u16::from_be_bytes([rdata[0], rdata[1]])))).collect::<Vec<_>>()
+    };
+    assert_eq!(ttls(&built.zone, "contoso.test"), ["SOA 600", "NS 300"]);
+    // The RRset has the lower of its two TTLs; what covers nothing keeps its own.
+    assert_eq!(ttls(&built.zone, "www.contoso.test"), ["A 20", "TXT 40", "MX 7"]);
+    let warnings: Vec<_> = built.warnings.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(warnings, ["www.contoso.test A has two TTLs, 20 and 30"]);
+    // A change of a set is one of its signature.
+    let set = |owner: &str, rtype: &str, ttl: u32, data: &str| {
+        let code = type_number(rtype);
+        Change::set(&name(owner), code, ttl, [crate::text::rdata::read_rdata(code, data, &name("contoso.test")).unwrap().into()])
+    };
+    let changed =
+        built.zone.apply(&[set("www.contoso.test", "TXT", 99, "y"), set("contoso.test", "SOA", 77, "ns host 6 1 1 1 1")]).unwrap();
+    assert_eq!(ttls(&changed, "www.contoso.test"), ["A 20", "TXT 99", "MX 7"]);
+    assert_eq!(ttls(&changed, "contoso.test"), ["SOA 77", "NS 300"]);
 }
 
 #[test]
@@ -381,7 +468,7 @@ impl Model {
     }
 
     fn diverts(owner: &[&str], types: &BTreeSet<&str>, rtype: &str) -> bool {
-        types.contains(rtype) && owner.last() != Some(&"*")
+        types.contains(rtype) && (rtype == "DNAME" || owner.last() != Some(&"*"))
     }
 
     fn exists(&self, name: &[&str]) -> bool {

@@ -217,9 +217,9 @@ fn a_name_that_lacks_its_final_dot_is_warned_of() {
             ],
         ),
         (
-            "$ORIGIN contoso.test\n",
+            "$ORIGIN www.contoso.test\n",
             &[
-                "x.zone:1:9: warning: `contoso.test` has no final dot, so it means `contoso.test.contoso.test.` help: write `contoso.test.` or leave out what the origin adds",
+                "x.zone:1:9: warning: `www.contoso.test` has no final dot, so it means `www.contoso.test.contoso.test.` help: write `www.contoso.test.` or leave out what the origin adds",
             ],
         ),
         ("$ORIGIN test.\ntest A 1.2.3.4\nhost.mytest A 1.2.3.4", &[]),
@@ -434,4 +434,51 @@ TYPE1 5 TYPE1 10.0.0.1
             "type1.contoso.test. 5 A 10.0.0.1",
         ]
     );
+}
+
+#[test]
+fn an_export_of_the_azure_portal_names_the_zone_without_a_final_dot() {
+    let (lines, problems) =
+        zone(b"$ORIGIN Contoso.test\n@ 5 NS ns\n$ORIGIN sub\nwww 5 A 10.0.0.1\n$ORIGIN contoso.test\nwww 5 A 10.0.0.2\n");
+    assert_eq!(lines, ["contoso.test. 5 NS ns.contoso.test.", "www.sub.contoso.test. 5 A 10.0.0.1", "www.contoso.test. 5 A 10.0.0.2"]);
+    assert_eq!(
+        problems,
+        [
+            "x.zone:1:9: warning: `Contoso.test` has no final dot and is taken for the zone itself help: write `$ORIGIN Contoso.test.`",
+            "x.zone:5:9: warning: `contoso.test` has no final dot and is taken for the zone itself help: write `$ORIGIN contoso.test.`",
+        ]
+    );
+}
+
+#[test]
+fn a_zone_file_of_windows_has_ages_and_wins_rows() {
+    let text = "\
+@ [AGE:3634093] 600 A 10.0.0.1
+  [Age:3634093]\t600\tA\t10.0.0.2
+0 WINS LOCAL L2 C900 ( 10.0.0.1
+ 10.0.0.2 )
+@ 900 IN WINSR L1 C900 contoso.test.
+b [AGE:3634093] A 10.0.0.3
+wins A 10.0.0.4
+";
+    let (lines, problems) = zone(text.as_bytes());
+    assert_eq!(
+        lines,
+        [
+            "contoso.test. 600 A 10.0.0.1",
+            "contoso.test. 600 A 10.0.0.2",
+            "b.contoso.test. 600 A 10.0.0.3",
+            "wins.contoso.test. 600 A 10.0.0.4"
+        ]
+    );
+    let left_out = |place: &str, name: &str| {
+        format!(
+            "x.zone:{place}: warning: {name} is a lookup of Windows DNS, no record of DNS: this row is left out help: clients that need the names found there get records of their own"
+        )
+    };
+    assert_eq!(problems, [left_out("3:3", "WINS"), left_out("5:10", "WINSR")]);
+    for bad in ["a [AGE:] A 10.0.0.1\n", "a [AGE:1 A 10.0.0.1\n", "a AGE:1 A 10.0.0.1\n", "a WIN 10.0.0.1\n", "a \"WINS\" x\n"] {
+        let (lines, problems) = zone(bad.as_bytes());
+        assert!(lines.is_empty() && problems.len() == 1 && problems[0].contains(" error: "), "{problems:?}");
+    }
 }

@@ -123,24 +123,29 @@ impl ZoneBuilder {
             }
         }
         if is_wild {
-            if let Some(entry) = ns.or(dname) {
-                let message = format!("{} at the wildcard {} is served as plain data", type_name(entry.rtype), self.name(owner));
+            if let Some(entry) = ns {
+                let message = format!("NS at the wildcard {} is served as plain data", self.name(owner));
                 problems.warning(self, &entry, message, "RFC 4592 does not define it");
             }
-            return;
+            if let Some(entry) = dname {
+                let name = self.name(owner);
+                let message =
+                    format!("DNAME at the wildcard {name} redirects the names below {name} alone, not those that the wildcard matches");
+                problems.warning(self, &entry, message, "RFC 6672 section 3.3 discourages it");
+            }
         }
         if let Some(dname) = dname {
-            if let (Some(ns), false) = (ns, is_apex) {
+            if let (Some(ns), false) = (ns, is_apex || is_wild) {
                 let message = format!("DNAME beside NS at {} (line {})", self.name(owner), ns.at.line);
                 problems.error(self, &dname, message, "a delegated name cannot be redirected as well");
             }
             findings.counts.dnames += 1;
             findings.diverts.insert(owner.into(), true);
-        } else if ns.is_some() && !is_apex {
+        } else if ns.is_some() && !is_apex && !is_wild {
             findings.counts.cuts += 1;
             findings.diverts.insert(owner.into(), false);
         }
-        if let (Some(ds), None) = (ds, ns) {
+        if let (Some(ds), None, false) = (ds, ns, is_wild) {
             problems.warning(self, &ds, format!("DS without NS at {}", self.name(owner)), "DS belongs to a delegation");
         }
     }

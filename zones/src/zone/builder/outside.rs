@@ -1,0 +1,75 @@
+//! Rows of a zone file that do not lie in the zone: left out with a warning, as long as the file seems to be the right one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::name::{NameBuf, WireName};
+use crate::record::{Position, Problem, Severity};
+
+/// Names of rows that are shown; the rest is counted.
+const SHOWN: usize = 5;
+
+/// What zone files hold of other zones.
+#[derive(Debug, Default)]
+pub(super) struct OutsideRows {
+    /// The first of them.
+    first: Vec<Row>,
+    /// All of them.
+    count: usize,
+    /// The first SOA among them.
+    soa: Option<Row>,
+    /// Rows of the same files that lie in the zone.
+    pub(super) inside: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Row {
+    file: Arc<PathBuf>,
+    at: Position,
+    owner: NameBuf,
+}
+
+impl OutsideRows {
+    pub(super) fn note(&mut self, file: &Arc<PathBuf>, at: Position, owner: &NameBuf, is_soa: bool) {
+        self.count += 1;
+        if self.first.len() < SHOWN || is_soa && self.soa.is_none() {
+            let row = Row { file: file.clone(), at, owner: owner.clone() };
+            if is_soa {
+                self.soa.get_or_insert(row.clone());
+            }
+            if self.first.len() < SHOWN {
+                self.first.push(row);
+            }
+        }
+    }
+
+    /// One warning for all rows; an error if the file seems to be that of another zone. `has_soa`: a file of the zone has an SOA of it.
+    pub(super) fn problem(&self, apex: &WireName, has_soa: bool) -> Option<Problem> {
+        let first = self.first.first()?;
+        let names: Vec<String> = self.first.iter().map(|row| format!("{} (line {})", row.owner.without_dot(), row.at.line)).collect();
+        let more = if self.count > names.len() { format!(" and {} more", self.count - names.len()) } else { String::new() };
+        let zone = apex.to_buf().without_dot();
+        let (lie, are) = if self.count == 1 { ("1 record lies".into(), "is") } else { (format!("{} records lie", self.count), "are") };
+        let (row, severity, message, help) = match &self.soa {
+            _ if self.inside == 0 => (
+                first,
+                Severity::Error,
+                format!("no record of this file lies in the zone {zone}: {}{more}", names.join(", ")),
+                "is it the file of another zone? A name without a final dot is relative to the origin",
+            ),
+            Some(soa) if !has_soa => (
+                soa,
+                Severity::Error,
+                format!("the SOA is that of the zone {}, not of {zone}", soa.owner.without_dot()),
+                "is it the file of another zone? Remove the SOA to take the records that lie in this one",
+            ),
+            _ => (
+                first,
+                Severity::Warning,
+                format!("{} outside the zone {zone} and {} not served: {}{more}", lie, are, names.join(", ")),
+                "a name without a final dot is relative to the origin",
+            ),
+        };
+        Some(Problem { file: row.file.clone(), at: row.at, severity, message, help: help.into() })
+    }
+}
