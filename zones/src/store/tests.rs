@@ -374,6 +374,31 @@ fn a_shared_file_that_is_bad_at_start_makes_no_zone_say_that_its_names_are_missi
 }
 
 #[test]
+fn rows_of_another_zone_cost_themselves_alone() {
+    for more in [None, Some("10.0.0.4 c.contoso.test\n")] {
+        let shared = more.map(|text| ("zones/shared.hosts", text));
+        let files = [
+            ("zones/contoso.test.zone", "a A 10.0.0.1\n$INCLUDE parts.inc\n"),
+            ("zones/parts.inc", "; leftovers\nns.fabrikam.test. A 10.0.0.2\nb A 10.0.0.3\n"),
+        ];
+        let mut site = Site::new(ONE_ZONE, &files.into_iter().chain(shared).collect::<Vec<_>>());
+        assert_eq!((site.a("a.contoso.test").as_str(), site.a("b.contoso.test").as_str()), ("10.0.0.1", "10.0.0.3"));
+        let warning = "zones/parts.inc:2:1: warning: 1 record lies outside the zone contoso.test and is not served: ns.fabrikam.test (line 2) \
+                       help: a name without a final dot is relative to the origin";
+        assert!(problems(&site.report, &site).contains(&warning.to_owned()), "{:?}", site.report.problems);
+        // A file that is all of another zone changes nothing.
+        site.write("zones/contoso.test.zone", "$ORIGIN fabrikam.test.\na A 10.0.0.9\n");
+        let report = site.look();
+        assert!(
+            problems(&report, &site)[0].contains("error: no record of this file lies in the zone contoso.test"),
+            "{:?}",
+            report.problems
+        );
+        assert_eq!((site.a("a.contoso.test").as_str(), site.a("b.contoso.test").as_str()), ("10.0.0.1", "10.0.0.3"));
+    }
+}
+
+#[test]
 fn files_that_disagree_are_told_apart() {
     let one = "10.20.1.5 contosows-fhir1.fhir.privatelink.azurehealthcareapis.com\n";
     let two = "10.30.1.5 contosows-fhir1.fhir.privatelink.azurehealthcareapis.com\n";

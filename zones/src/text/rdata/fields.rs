@@ -190,7 +190,7 @@ impl<'t> Fields<'t> {
                 unescape_into(text, out).map_err(|()| self.bad_escape(&token))?;
             }
             Field::Tag => {
-                let (token, text) = self.word("tag")?;
+                let (token, text) = self.next("tag")?;
                 if text.is_empty() || text.len() > 255 || !text.iter().all(u8::is_ascii_alphanumeric) {
                     return Err(self.wrong(&token, "tag", "letters and digits, such as `issue`, `issuewild` or `iodef`"));
                 }

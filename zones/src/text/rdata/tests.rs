@@ -82,6 +82,8 @@ static CASES: &[(&str, &str, &str, &str)] = &[
     ("CAA", "0 issue \"ca.test; x=y\"", "00 056973737565 63612e746573743b20783d79", "0 issue \"ca.test; x=y\""),
     ("CAA", "128 iodef mailto:a@b.test", "80 05696f646566 6d61696c746f3a6140622e74657374", "128 iodef \"mailto:a@b.test\""),
     ("CAA", "0 issue \"\"", "00 056973737565", "0 issue \"\""),
+    ("CAA", "0 \"issue\" \"ca.test\"", "00 056973737565 63612e74657374", "0 issue \"ca.test\""),
+    ("CAA", "0 \"is sue\" \"ca.test\"", "", ""),
     ("MD", "a.", "016100", "a."),
     ("MF", "a.", "016100", "a."),
     ("WKS", "10.0.0.1 TCP ( smtp domain )", "0a000001 06 00000040000004", "10.0.0.1 6 25 53"),
