@@ -91,7 +91,7 @@ fn serve(args: &ServeArgs) -> Result<(), String> {
     };
     let logging = Logging::start(&config.log)?;
     let owner = privileges::owner(&config.server)?;
-    let mut state = StateDirectory::claim(&config.server.state, owner).map_err(|error| format!("error: {error}"))?;
+    let state = StateDirectory::claim(&config.server.state, owner).map_err(|error| format!("error: {error}"))?;
     let api = http::bind(&config.api, owner).map_err(|error| format!("error: {error} (`api`)"))?;
     if let Some(user) = privileges::give_up(&config.server)? {
         tracing::info!(target: "postern", "sockets are bound; now {user}");
@@ -125,7 +125,7 @@ struct Listeners {
 impl Up {
     fn start(
         config: &Config,
-        state: Arc<StateDirectory>,
+        state_directory: Arc<StateDirectory>,
         strict: bool,
         bound: Bound,
         listeners: Listeners,
@@ -137,7 +137,7 @@ impl Up {
             let file = config.fallback.file.as_deref().unwrap_or(Path::new("")).display();
             format!("error: cannot write the fallback record to {file}: {error}")
         })?;
-        let (store, snapshot, report) = Store::open(config, state);
+        let (store, snapshot, report) = Store::open(config, state_directory.clone());
         report.log();
         if strict && report.has_errors() {
             return Err("error: a zone's source is bad, and the server is strict: not started".into());
@@ -161,6 +161,7 @@ impl Up {
             (
                 Arc::new(Control {
                     editor: watch.editor(),
+                    state_directory,
                     state,
                     recorder,
                     gauges,

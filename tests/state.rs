@@ -90,3 +90,235 @@ fn the_state_directory_belongs_to_the_user_that_the_server_becomes() {
     stopped.signal("TERM");
     eventually("it stops", || Some(stopped.wait()));
 }
+
+/// The journal of the zone.
+const JOURNAL: &str = "state/zones/contoso.test.journal";
+
+fn again(server: &Server) -> Server {
+    let config = server.file("postern.toml");
+    Server::spawn(postern(&["serve", "-c", config.to_str().unwrap()]), server.path().to_path_buf(), None)
+}
+
+/// `/ready?strict` and what it lists.
+fn ready(server: &Server) -> (u16, String) {
+    let line = server.logged(&["postern: metrics", "address="]);
+    let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+    let reply = harness::http::Http::tcp(address, None).get("/ready?strict");
+    (reply.status, reply.body)
+}
+
+fn metric(server: &Server, name: &str) -> String {
+    let line = server.logged(&["postern: metrics", "address="]);
+    let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+    let page = harness::http::Http::tcp(address, None).get("/metrics").body;
+    let line = page.lines().find(|line| line.starts_with(&format!("{name} "))).expect("the metric");
+    line.rsplit_once(' ').unwrap().1.to_owned()
+}
+
+const METRICS: &str = "[metrics]\nlisten = '127.0.0.1:0'\n";
+/// Over TCP: the UNIX socket goes with the state directory.
+const TCP: &str = "[api]\nlisten = '127.0.0.1:0'\n";
+
+fn set_over_tcp(server: &Server, name: &str, address: &str) -> u16 {
+    let body = json!({"ttl": 10, "records": [address]}).to_string();
+    let path = format!("/v1/zones/contoso.test/rrsets/{name}/A");
+    server.api(None).raw("PUT", &path, &[("Content-Type", "application/json")], &body).expect("an answer").status
+}
+
+#[test]
+fn a_removed_state_directory_or_journal_is_written_anew_before_the_next_change_is_acknowledged() {
+    let mut server = Server::with(&[("postern.toml", &format!("{}{METRICS}{TCP}", config("poll = '1h'\n")))]);
+    assert_eq!(set_over_tcp(&server, "a", "10.1.2.3"), 200);
+    for (number, remove) in [("b", "state"), ("c", "state/zones"), ("d", JOURNAL)] {
+        let path = server.file(remove);
+        if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+        assert_eq!(set_over_tcp(&server, number, "10.1.2.4"), 200, "{remove}");
+        server.logged(&["contoso.test.journal: written anew", "the file was removed while the server runs"]);
+    }
+    assert_eq!(ready(&server).0, 200);
+    let config = server.file("postern.toml");
+    let second = run(&["serve", "-c", config.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&second.stderr).contains("is in use by another server"), "the lock is held anew, too");
+    // A file in its place is somebody's: a backup that is being restored, most likely.
+    fs::copy(server.file(JOURNAL), server.file("copy")).unwrap();
+    fs::rename(server.file("copy"), server.file(JOURNAL)).unwrap();
+    let octets = fs::read(server.file(JOURNAL)).unwrap();
+    assert_eq!(set_over_tcp(&server, "e", "10.1.2.5"), 507);
+    assert_eq!(fs::read(server.file(JOURNAL)).unwrap(), octets);
+    let (status, told) = ready(&server);
+    assert!(status == 503 && told.contains("another file took its place while the server runs"), "{told}");
+    assert_eq!(metric(&server, "postern_state_writable"), "0");
+    fs::remove_file(server.file(JOURNAL)).unwrap();
+    assert_eq!(set_over_tcp(&server, "e", "10.1.2.5"), 200, "moved away, it is written anew");
+    assert_eq!((ready(&server).0, metric(&server, "postern_state_writable")), (200, "1".into()));
+    server.kill();
+    let server = again(&server);
+    for (name, address) in [("a", "10.1.2.3"), ("b", "10.1.2.4"), ("c", "10.1.2.4"), ("d", "10.1.2.4"), ("e", "10.1.2.5")] {
+        assert_eq!(server.short(&format!("{name}.contoso.test"), RecordType::A), [address]);
+    }
+}
+
+#[test]
+fn a_removed_journal_comes_back_without_a_change() {
+    let mut server = Server::with(&[("postern.toml", &config("poll = '100ms'\n"))]);
+    assert_eq!(set(&server, "a", "10.1.2.3"), 200);
+    fs::remove_file(server.file(JOURNAL)).unwrap();
+    eventually("the journal is written anew", || server.file(JOURNAL).exists().then_some(()));
+    server.logged(&["contoso.test.journal: written anew"]);
+    server.kill();
+    assert_eq!(again(&server).short("a.contoso.test", RecordType::A), ["10.1.2.3"]);
+}
+
+#[test]
+fn a_damaged_journal_is_left_as_it_is_and_its_zone_answers_servfail() {
+    let mut server = Server::with(&[("postern.toml", &config(""))]);
+    for number in 0..20 {
+        assert_eq!(set(&server, &format!("n{number}"), "10.1.2.3"), 200);
+    }
+    server.kill();
+    let good = fs::read(server.file(JOURNAL)).unwrap();
+    let mut cut = good.clone();
+    cut.truncate(good.len() - 1);
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let mut zeroed = good.clone();
+    zeroed[4096 + 512..4096 + 1024].fill(0);
+    for damaged in [cut, flipped, zeroed] {
+        fs::write(server.file(JOURNAL), &damaged).unwrap();
+        let path = server.file(JOURNAL);
+        let server = again(&server);
+        server.logged(&["zone has no data", "contoso.test.journal: damaged at octet ", "postern state repair"]);
+        assert_eq!(server.short("n0.contoso.test", RecordType::A), ["SERVFAIL"]);
+        assert_eq!(set(&server, "n0", "10.1.2.4"), 503);
+        drop(server);
+        assert_eq!(fs::read(path).unwrap(), damaged);
+    }
+}
+
+/// A mount namespace with a small file system of its own, for as long as this is held.
+struct SmallDisk {
+    holder: std::process::Child,
+    path: std::path::PathBuf,
+}
+
+impl SmallDisk {
+    /// None: this user may not mount, or a program for it is missing.
+    fn mount(path: &Path) -> Option<Self> {
+        if !is_root() {
+            eprintln!("left out: only root mounts file systems");
+            return None;
+        }
+        fs::create_dir_all(path).unwrap();
+        let script = format!("mount -t tmpfs -o size=1m tmpfs '{}' && echo mounted && exec sleep 1000", path.display());
+        let holder = std::process::Command::new("unshare").args(["-m", "sh", "-c", &script]).stdout(std::process::Stdio::piped()).spawn();
+        let mut holder = holder.inspect_err(|error| eprintln!("left out: unshare: {error}")).ok()?;
+        let mut line = [0; 7];
+        if std::io::Read::read_exact(&mut holder.stdout.as_mut().unwrap(), &mut line).is_err() {
+            eprintln!("left out: no file system can be mounted here");
+            return None;
+        }
+        Some(Self { holder, path: path.to_owned() })
+    }
+
+    /// Runs a program that sees it.
+    fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new("nsenter");
+        command.args(["-m", "-t", &self.holder.id().to_string(), "--"]).args(arguments).env_remove("POSTERN_LOG");
+        command
+    }
+
+    fn sh(&self, script: &str) {
+        let done = self.command(&["sh", "-c", script]).current_dir("/").output().unwrap();
+        assert!(done.status.success() || script.contains("dd "), "{script}: {done:?}");
+    }
+
+    fn serve(&self, directory: &Path) -> Server {
+        let (program, config) = (postern(&[]), directory.join("postern.toml"));
+        let program = program.get_program().to_str().unwrap();
+        Server::spawn(self.command(&[program, "serve", "-c", config.to_str().unwrap()]), directory.to_path_buf(), None)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+        let _ = &self.path;
+    }
+}
+
+#[test]
+fn a_full_disk_and_a_read_only_one_reject_changes_show_it_and_are_forgotten_when_they_work_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&directory.path().join("state")) else { return };
+    write_files(directory.path(), &[("postern.toml", &format!("{}{METRICS}{TCP}", config("poll = '100ms'\n")))]);
+    let state = directory.path().join("state").display().to_string();
+    let mut server = disk.serve(directory.path());
+    assert_eq!(set_over_tcp(&server, "a", "10.1.2.3"), 200);
+    let serves = |server: &Server| assert_eq!(server.short("a.contoso.test", RecordType::A), ["10.1.2.3"]);
+    let is_degraded = |server: &Server, why: &str| {
+        let (status, told) = ready(server);
+        assert!(status == 503 && told.contains(why), "{told}");
+        assert_eq!(metric(server, "postern_state_writable"), "0");
+        serves(server);
+    };
+    let recovers = |server: &Server| {
+        eventually("it is ready again", || (ready(server).0 == 200).then_some(()));
+        assert_eq!(metric(server, "postern_state_writable"), "1");
+    };
+
+    disk.sh(&format!("dd if=/dev/zero of='{state}/fill' bs=4k"));
+    let full = (0..100).map(|number| set_over_tcp(&server, &format!("full{number}"), "10.1.2.4")).find(|status| *status != 200);
+    assert_eq!(full, Some(507));
+    is_degraded(&server, "No space left on device");
+    disk.sh(&format!("rm '{state}/fill'"));
+    recovers(&server);
+    assert_eq!(set_over_tcp(&server, "b", "10.1.2.5"), 200);
+
+    server.kill();
+    disk.sh(&format!("mount -o remount,ro '{state}'"));
+    let server = disk.serve(directory.path());
+    server.logged(&["the state directory cannot be written; what it holds is served", "Read-only file system"]);
+    assert_eq!(server.short("b.contoso.test", RecordType::A), ["10.1.2.5"]);
+    assert_eq!(set_over_tcp(&server, "c", "10.1.2.6"), 507);
+    is_degraded(&server, "Read-only file system");
+    assert_eq!(server.short("c.contoso.test", RecordType::A), ["NXDOMAIN"]);
+    let made = server.api(None).raw("POST", "/v1/zones", &[("Content-Type", "application/json")], r#"{"name": "fabrikam.test"}"#).unwrap();
+    assert_eq!(made.status, 507, "{made:?}");
+    disk.sh(&format!("mount -o remount,rw '{state}'"));
+    recovers(&server);
+    assert_eq!(set_over_tcp(&server, "c", "10.1.2.6"), 200);
+    drop(server);
+    let server = disk.serve(directory.path());
+    assert_eq!(
+        [server.short("a.contoso.test", RecordType::A), server.short("c.contoso.test", RecordType::A)],
+        [["10.1.2.3"], ["10.1.2.6"]]
+    );
+}
+
+#[test]
+fn after_a_failed_sync_a_change_is_rejected_and_the_journal_is_written_anew() {
+    let Ok(version) = std::process::Command::new("strace").arg("-V").output() else {
+        return eprintln!("left out: strace, which lets a system call fail, is not installed");
+    };
+    assert!(version.status.success());
+    let directory = tempfile::tempdir().unwrap();
+    write_files(directory.path(), &[("postern.toml", &format!("{}{METRICS}{TCP}", config("poll = '1h'\n")))]);
+    let (program, path) = (postern(&[]), directory.path().join("postern.toml"));
+    let mut command = std::process::Command::new("strace");
+    command.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=2"]);
+    command.arg(program.get_program()).args(["serve", "-c", path.to_str().unwrap()]).env_remove("POSTERN_LOG");
+    let mut server = Server::spawn(command, directory.path().to_path_buf(), None);
+    assert_eq!(set_over_tcp(&server, "a", "10.1.2.3"), 200);
+    assert_eq!(set_over_tcp(&server, "b", "10.1.2.4"), 507, "the disk failed");
+    assert_eq!(server.short("b.contoso.test", RecordType::A), ["NXDOMAIN"]);
+    let (status, told) = ready(&server);
+    assert!(status == 503 && told.contains("Input/output error"), "{told}");
+    assert_eq!(set_over_tcp(&server, "c", "10.1.2.5"), 200);
+    server.logged(&["contoso.test.journal: written anew", "its last sync failed"]);
+    assert_eq!(ready(&server).0, 200);
+    server.kill();
+    let server = again(&server);
+    let answers = ["a", "b", "c"].map(|name| server.short(&format!("{name}.contoso.test"), RecordType::A).join(""));
+    assert_eq!(answers, ["10.1.2.3", "NXDOMAIN", "10.1.2.5"]);
+}

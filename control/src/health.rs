@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use dns::vital::{Alive, Vital};
+use zones::state_directory::StateTrouble;
 
 use crate::Control;
 
@@ -76,8 +77,26 @@ impl Control {
                 }
             }
         }
+        health.degraded.extend(self.unwritten());
         health.degraded.extend(self.host.reloads().refusal.map(|why| format!("reload refused: {why}")));
         health
+    }
+}
+
+impl Control {
+    /// What the server cannot keep at present: a line for the directory, or one for each of the first few files.
+    fn unwritten(&self) -> Vec<String> {
+        const MOST: usize = 3;
+        let troubles = self.state_directory.troubles();
+        if let Some(trouble) = troubles.iter().find(|trouble| trouble.path == self.state_directory.path()) {
+            return vec![format!("changes cannot be kept: {}", trouble.why)];
+        }
+        let line = |trouble: &StateTrouble| format!("{} cannot be written: {}", trouble.path.display(), trouble.why);
+        let mut lines: Vec<String> = troubles.iter().take(MOST).map(line).collect();
+        if troubles.len() > MOST {
+            lines.push(format!("{} more files of the state directory cannot be written", troubles.len() - MOST));
+        }
+        lines
     }
 }
 

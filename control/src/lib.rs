@@ -28,6 +28,7 @@ use dns::listen::Streams;
 use dns::server::Gauges;
 use dns::state::State;
 use zones::edit::{Done, Edit, Editor, Refusal, Task};
+use zones::state_directory::StateDirectory;
 
 /// What every interface works with. Shared by all of them.
 pub struct Control {
@@ -35,6 +36,8 @@ pub struct Control {
     pub editor: Editor,
     /// What is served now.
     pub state: Arc<ArcSwap<State>>,
+    /// Where the server keeps its own data.
+    pub state_directory: Arc<StateDirectory>,
     /// The fallback ledger.
     pub recorder: Arc<Recorder>,
     /// What the server counts.

@@ -1,31 +1,45 @@
-//! The journal of a zone whose writer is the API: an image of the zone, and every change since.
+//! The journal of a zone whose writer is the API or a transfer: an image of the zone, and every change since.
 //!
 //! ```text
-//! "PSTNJ1\n\0"  frame frame frame …      frame = length u32 · CRC-32 u32 · payload
+//! octet 0      head    "PSTNJ2\n\0" · salt u64 · CRC-32
+//! octet 512    mark    "MARK" · length u64 · sequence u32 · serial u32 · CRC-32      and once more at octet 1024
+//! octet 4096   frames  length u32 · sequence u32 · CRC-32 of payload · CRC-32 · payload
 //! ```
-//! Numbers are big-endian. What is committed at once is one frame, and a frame is either whole and right, or the journal ends before it:
-//! what a crash left half written at the end was never acknowledged, and is cut off when the journal is opened. A frame that is wrong
-//! with right ones behind it is damage, not a crash, and refused. [`Journal::commit`] gives back only after the data is on the disk.
+//! Numbers are big-endian. Checksums of head, mark and frame include the salt, a random number of the file.
 //!
-//! A new image of a large zone takes a second to write. [`Journal::compact_aside`] has it written on a thread of its own, while changes go
-//! on to the old file; [`Journal::settle`] then puts those behind the new image and the new file in place of the old one.
+//! **What is committed at once is one frame.** [`Journal::commit`] writes the frame behind the others, syncs the file, and then writes the
+//! mark, which says how long the file is by now. So the mark never covers what is not on the disk, and each commit costs one sync: the mark
+//! gets there with the next one, or within the half minute in which the kernel writes back. The caller acknowledges after that.
+//!
+//! **Damage is told from a torn end by the mark.** Up to the mark everything was acknowledged: a frame there that is wrong, a number out of
+//! order or a file that ends earlier is damage, wherever it is, and the journal is refused as it stands ([`read::Damage`]). Behind the mark
+//! is at most the one frame that was being written when the server or the machine stopped. If it is whole it counts; if not, it was
+//! never acknowledged, and is cut off. One sector with one mark may be lost: the other copy counts. Left open is one case: the power fails
+//! within that half minute after the last change, takes the mark's last update with it, *and* the disk loses the synced last frame.
+//! The disk is taken to write a sector of 512 octets whole or not at all, as SQLite and others do.
+//!
+//! **A new image of a large zone** takes a second to write. [`Journal::compact_aside`] has it written on a thread of its own, while changes
+//! go on to the old file; [`Journal::settle`] then puts those behind the new image and the new file in place of the old one.
+//!
+//! **The file may go away** while the server runs, or be cut, or the disk may fail. [`Journal::condition`] finds that out before each
+//! commit, and the owner, who has the whole zone in memory, writes the journal anew. A file that somebody put in its place is left alone.
+//!
+//! Journals of the first format ("PSTNJ1", no marks) are read and written anew in this one.
+
+pub(crate) mod format;
+pub mod read;
 
 use std::borrow::Borrow;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
-use crate::name::{NameBuf, WireName};
-
-const MAGIC: &[u8; 8] = b"PSTNJ1\n\0";
-/// Octets before a payload.
-const FRAME: usize = 8;
-/// No payload is longer: an image is written in parts.
-const LONGEST: usize = 16 << 20;
-/// Octets of records in one part of an image, about.
-const PART: usize = 1 << 20;
+use crate::name::WireName;
+use crate::state_directory::{FILE_MODE, StateDirectoryError, sync_directory};
+use format::{FRAME, HEAD, LONGEST, MARKS, Mark, PART, Salt};
+use read::{Damage, Reading};
 
 /// A record that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,146 +98,245 @@ pub struct Replay {
 pub struct Journal {
     path: PathBuf,
     file: File,
+    salt: Salt,
     /// Octets known to be on the disk.
     length: u64,
     /// Octets of them that are changes.
     changes: u64,
+    /// Number of the next frame.
+    sequence: u32,
+    /// Serial of the zone as committed, and with what is pending.
+    serial: (u32, u32),
     pending: Vec<u8>,
     /// A new image on its way.
-    aside: Option<Aside>,
+    aside: Option<JournalAside>,
+    /// Why nothing more can be added to this file: a new one must take its place first.
+    spent: Option<String>,
 }
 
 /// A new image that is being written.
 #[derive(Debug)]
-struct Aside {
+struct JournalAside {
     /// Octets of the journal that are in the image; what follows them is to be put behind it.
     since: u64,
-    /// Gives the file, which ends behind the image, and its length.
-    thread: JoinHandle<io::Result<(File, u64)>>,
+    thread: JoinHandle<io::Result<FreshJournal>>,
+}
+
+/// A file beside the journal with an image in it, whole and on the disk.
+#[derive(Debug)]
+pub(crate) struct FreshJournal {
+    file: File,
+    salt: Salt,
+    mark: Mark,
+}
+
+/// Whether a journal can be added to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JournalCondition {
+    /// It can.
+    Sound,
+    /// It must be written anew first, for this reason. Nothing is lost by that.
+    Spent(String),
 }
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The file system said no.
+    /// An error of the file system.
     #[error("{path}: {error}")]
     Io {
         /// The journal.
         path: PathBuf,
-        /// What it said.
+        /// Its error.
         error: io::Error,
     },
-    /// Not a journal, or not of this version.
-    #[error("{path}: not a zone journal of this version")]
-    Magic {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A frame is wrong, and right frames follow: the file was damaged after it was written.
-    #[error("{path}: damaged at octet {at}; restore it from a copy, or move it away to start the zone empty")]
+    /// The file was damaged after it was written.
+    #[error("{path}: damaged at {damage}. Nothing of it was changed. help: `postern state repair {path}` saves what can be read")]
     Damaged {
         /// The journal.
         path: PathBuf,
-        /// Where the wrong frame starts.
-        at: u64,
+        /// What is wrong.
+        damage: Damage,
+    },
+    /// The state directory is not there, in use by another server, or read-only.
+    #[error(transparent)]
+    Directory(#[from] StateDirectoryError),
+    /// Somebody put another file in its place, or writes to it.
+    #[error(
+        "{path}: {what} while the server runs, so changes are rejected. help: restart the server to serve what the file holds now, or move \
+         the file away to keep what is served"
+    )]
+    Foreign {
+        /// The journal.
+        path: PathBuf,
+        /// What happened to it.
+        what: &'static str,
     },
 }
 
 impl Journal {
-    /// Starts a journal with `image`, in place of a file that may be there; it is on the disk when this gives back.
+    /// Starts a journal with `image`, in place of a file that may be there. It is on the disk when this returns.
     pub fn create(path: &Path, image: &Image) -> Result<Self, JournalError> {
-        let failed = |error| JournalError::Io { path: path.to_owned(), error };
-        let (file, length) = write_fresh(path, &image.settings, image.serial, &image.records).map_err(failed)?;
-        fs::rename(fresh(path), path).map_err(failed)?;
-        sync_directory(path).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), file, length, changes: 0, pending: Vec::new(), aside: None })
+        Self::create_with(path, image, &[])
     }
 
-    /// Opens a journal and reads all it holds; what a crash left half written is cut off.
+    /// The same with `changes` behind the image.
+    fn create_with(path: &Path, image: &Image, changes: &[Change]) -> Result<Self, JournalError> {
+        let failed = |error| JournalError::Io { path: path.to_owned(), error };
+        let fresh = write_fresh(path, &image.settings, image.serial, &image.records).map_err(failed)?;
+        let mut journal = Self::over(path, fresh);
+        if !changes.is_empty() {
+            let mut frames = Vec::new();
+            for change in changes {
+                journal.salt.write_frame(journal.sequence, &mut frames, |out| format::write_change(change, out));
+                (journal.sequence, journal.serial) = (journal.sequence.wrapping_add(1), (change.to, change.to));
+            }
+            journal.file.write_all_at(&frames, journal.length).map_err(failed)?;
+            (journal.length, journal.changes) = (journal.length + frames.len() as u64, frames.len() as u64);
+            journal.write_marks().and_then(|()| journal.file.sync_data()).map_err(failed)?;
+        }
+        fs::rename(fresh_path(path), path).map_err(failed)?;
+        sync_parent(path).map_err(failed)?;
+        Ok(journal)
+    }
+
+    fn over(path: &Path, FreshJournal { file, salt, mark }: FreshJournal) -> Self {
+        let Mark { length, sequence, serial } = mark;
+        let (changes, serial) = (0, (serial, serial));
+        Self { path: path.to_owned(), file, salt, length, changes, sequence, serial, pending: Vec::new(), aside: None, spent: None }
+    }
+
+    /// Opens a journal and reads all it holds. What a crash left half written is cut off, and one of the old format is written anew. A file
+    /// that cannot be written to is read all the same; its [`Journal::condition`] says why.
     pub fn open(path: &Path) -> Result<(Self, Replay), JournalError> {
         let failed = |error| JournalError::Io { path: path.to_owned(), error };
-        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+        match OpenOptions::new().read(true).write(true).open(path) {
+            Ok(file) => Self::open_file(path, file, None),
+            Err(error) if matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
+                Self::open_file(path, File::open(path).map_err(failed)?, Some(error.to_string()))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// As [`Journal::open`], but nothing is written: for a directory that is only looked at.
+    pub fn open_read_only(path: &Path, why: &str) -> Result<(Self, Replay), JournalError> {
+        let file = File::open(path).map_err(|error| JournalError::Io { path: path.to_owned(), error })?;
+        Self::open_file(path, file, Some(why.to_owned()))
+    }
+
+    fn open_file(path: &Path, mut file: File, read_only: Option<String>) -> Result<(Self, Replay), JournalError> {
+        let failed = |error| JournalError::Io { path: path.to_owned(), error };
         let mut octets = Vec::new();
         file.read_to_end(&mut octets).map_err(failed)?;
-        if !octets.starts_with(MAGIC) {
-            return Err(JournalError::Magic { path: path.to_owned() });
-        }
-        let damaged = |at: usize| JournalError::Damaged { path: path.to_owned(), at: at as u64 };
-        let mut replay = Replay::default();
-        let mut at = MAGIC.len();
-        let mut changes = 0;
-        let mut image_done = false;
-        while at < octets.len() {
-            let Some(payload) = whole_frame(&octets[at..]) else {
-                if any_frame_behind(&octets[at..]) || !image_done {
-                    return Err(damaged(at));
-                }
-                break;
-            };
-            match read_payload(payload).ok_or_else(|| damaged(at))? {
-                Payload::Image { image, last } => {
-                    if image_done {
-                        return Err(damaged(at));
-                    }
-                    replay.image.settings.push_str(&image.settings);
-                    replay.image.serial = image.serial;
-                    replay.image.records.extend(image.records);
-                    image_done = last;
-                }
-                Payload::Entries(more, settings) if image_done => {
-                    replay.changes.extend(more);
-                    replay.image.settings = settings.unwrap_or(replay.image.settings);
-                    changes += (FRAME + payload.len()) as u64;
-                }
-                Payload::Entries(..) => return Err(damaged(at)),
+        let reading = read::read(&octets).map_err(|damage| JournalError::Damaged { path: path.to_owned(), damage })?;
+        let Reading { replay, salt, sequence, length, changes, bad_marks } = reading;
+        drop(octets);
+        if salt.is_none() && read_only.is_none() {
+            if replay.cut > 0 {
+                keep_old(path);
             }
-            at += FRAME + payload.len();
+            return Ok((Self::create_with(path, &replay.image, &replay.changes)?, replay));
         }
-        if !image_done {
-            return Err(damaged(at));
+        let serial = replay.changes.last().map_or(replay.image.serial, |change| change.to);
+        let journal = Self {
+            path: path.to_owned(),
+            file,
+            salt: salt.unwrap_or_default(),
+            length,
+            changes,
+            sequence,
+            serial: (serial, serial),
+            pending: Vec::new(),
+            aside: None,
+            spent: read_only,
+        };
+        if journal.spent.is_none() {
+            if replay.cut > 0 {
+                journal.file.set_len(length).and_then(|()| journal.file.sync_all()).map_err(failed)?;
+            }
+            if bad_marks > 0 {
+                tracing::warn!("{}: one of two commit marks is damaged; no data is lost, but the disk may be failing", path.display());
+            }
+            journal.write_marks().map_err(failed)?;
         }
-        replay.cut = (octets.len() - at) as u64;
-        if replay.cut > 0 {
-            file.set_len(at as u64).and_then(|()| file.sync_all()).map_err(failed)?;
-        }
-        file.seek(SeekFrom::Start(at as u64)).map_err(failed)?;
-        Ok((Self { path: path.to_owned(), file, length: at as u64, changes, pending: Vec::new(), aside: None }, replay))
+        Ok((journal, replay))
     }
 
     /// Adds a change to the next [`Journal::commit`].
     pub fn append(&mut self, change: &Change) {
-        write_change(change, &mut self.pending);
+        format::write_change(change, &mut self.pending);
+        self.serial.1 = change.to;
     }
 
     /// Adds other settings to the next [`Journal::commit`].
     pub fn append_settings(&mut self, settings: &str) {
-        self.pending.push(SETTINGS);
-        write_text(settings, &mut self.pending);
+        format::write_settings(settings, &mut self.pending);
     }
 
     /// Forgets what was appended since the last commit.
     pub fn discard(&mut self) {
         self.pending.clear();
+        self.serial.1 = self.serial.0;
     }
 
-    /// Puts everything appended since the last commit on the disk, with one write and one sync. After an error none of them is kept.
+    /// Gives up what was appended since the last commit, and the file with it: the next commit needs a new one.
+    pub fn spend(&mut self, why: String) {
+        self.discard();
+        self.spent.get_or_insert(why);
+    }
+
+    /// Puts everything appended since the last commit on the disk, with one sync. After an error none of it is kept.
     pub fn commit(&mut self) -> Result<(), JournalError> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let mut frame = Vec::with_capacity(FRAME + self.pending.len());
-        write_frame(&mut frame, |out| out.append(&mut self.pending));
-        let written = self.file.write_all(&frame).and_then(|()| self.file.sync_data());
-        let octets = frame.len() as u64;
-        if let Err(error) = written {
-            // What reached the file was not acknowledged; the next frame must not stand behind it.
-            let _ = self.file.set_len(self.length);
-            let _ = self.file.seek(SeekFrom::Start(self.length));
-            return Err(JournalError::Io { path: self.path.clone(), error });
+        if let JournalCondition::Spent(why) = self.condition()? {
+            return Err(self.failed(io::Error::other(why)));
         }
-        self.length += octets;
-        self.changes += octets;
+        let mut frame = Vec::with_capacity(FRAME + self.pending.len());
+        self.salt.write_frame(self.sequence, &mut frame, |out| out.append(&mut self.pending));
+        let written = self.file.write_all_at(&frame, self.length);
+        if let Err(error) = written.and_then(|()| {
+            // After a sync that failed nobody knows what is on the disk, and the next sync may not tell (fsync(2), EIO).
+            self.file.sync_data().inspect_err(|error| self.spent = Some(format!("its last sync failed: {error}")))
+        }) {
+            // What reached the file was not acknowledged; the next frame must not stand behind it.
+            if let Err(error) = self.file.set_len(self.length) {
+                self.spent = Some(format!("a change that failed cannot be taken out of it: {error}"));
+            }
+            return Err(self.failed(error));
+        }
+        self.length += frame.len() as u64;
+        self.changes += frame.len() as u64;
+        self.sequence = self.sequence.wrapping_add(1);
+        self.serial.0 = self.serial.1;
+        if let Err(error) = self.write_marks() {
+            // The change itself is on the disk.
+            self.spent = Some(format!("its commit mark cannot be written: {error}"));
+        }
         Ok(())
+    }
+
+    /// Finds out whether the file is still the one that was opened, and as long as it was left. Costs two calls of stat(2).
+    pub fn condition(&self) -> Result<JournalCondition, JournalError> {
+        let foreign = |what| Err(JournalError::Foreign { path: self.path.clone(), what });
+        let spent = |why: &str| Ok(JournalCondition::Spent(why.to_owned()));
+        let ours = self.file.metadata().map_err(|error| self.failed(error))?;
+        match fs::metadata(&self.path) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return spent("the file was removed while the server runs");
+            }
+            Err(error) => return Err(self.failed(error)),
+            Ok(found) if (found.dev(), found.ino()) != (ours.dev(), ours.ino()) => return foreign("another file took its place"),
+            Ok(_) => {}
+        }
+        match &self.spent {
+            Some(why) => spent(why),
+            None if ours.len() < self.length => spent("the file was cut while the server runs"),
+            None if ours.len() > self.length => foreign("something else wrote to it"),
+            None => Ok(JournalCondition::Sound),
+        }
     }
 
     /// True where what was appended is too much for one frame: only a new image ([`Journal::compact`]) can hold it.
@@ -234,19 +347,19 @@ impl Journal {
     /// True where the changes outweigh the image, so that writing a new image pays.
     pub fn wants_compaction(&self) -> bool {
         const LEAST: u64 = 4 << 20;
-        self.aside.is_none() && self.changes > LEAST && self.changes > self.length - self.changes
+        self.aside.is_none() && self.spent.is_none() && self.changes > LEAST && self.changes > self.length - self.changes
     }
 
     /// Begins to write a new image on a thread of its own: `write` does it, by [`write_fresh`], and writes all that is committed by now.
     pub(crate) fn compact_aside(
         &mut self,
-        write: impl FnOnce(&Path) -> io::Result<(File, u64)> + Send + 'static,
+        write: impl FnOnce(&Path) -> io::Result<FreshJournal> + Send + 'static,
     ) -> Result<(), JournalError> {
         self.abandon();
         let path = self.path.clone();
         let thread = std::thread::Builder::new().name("postern-journal".into()).spawn(move || write(&path));
-        let thread = thread.map_err(|error| JournalError::Io { path: self.path.clone(), error })?;
-        self.aside = Some(Aside { since: self.length, thread });
+        let thread = thread.map_err(|error| self.failed(error))?;
+        self.aside = Some(JournalAside { since: self.length, thread });
         Ok(())
     }
 
@@ -255,14 +368,30 @@ impl Journal {
         let Some(aside) = self.aside.take_if(|aside| aside.thread.is_finished()) else { return Ok(()) };
         let failed = |error| JournalError::Io { path: self.path.clone(), error };
         let written = aside.thread.join().unwrap_or_else(|_| Err(io::Error::other("writing the new image panicked")));
-        let (mut file, image) = written.map_err(failed)?;
+        let mut next = Self::over(&self.path, written.map_err(failed)?);
+        if self.condition()? != JournalCondition::Sound {
+            return Ok(()); // the next commit sees to it
+        }
         let mut later = vec![0; (self.length - aside.since) as usize];
         self.file.read_exact_at(&mut later, aside.since).map_err(failed)?;
-        file.write_all(&later).and_then(|()| file.sync_data()).map_err(failed)?;
-        fs::rename(fresh(&self.path), &self.path).map_err(failed)?;
-        self.file = file;
-        (self.length, self.changes) = (image + later.len() as u64, later.len() as u64);
-        sync_directory(&self.path).map_err(failed)
+        let (mut frames, mut rest) = (Vec::with_capacity(later.len()), &later[..]);
+        while !rest.is_empty() {
+            let damaged = || io::Error::new(ErrorKind::InvalidData, "what was written last cannot be read back");
+            let (_, payload) = self.salt.whole_frame(rest).ok_or_else(damaged).map_err(failed)?;
+            next.salt.write_frame(next.sequence, &mut frames, |out| out.extend_from_slice(payload));
+            next.sequence = next.sequence.wrapping_add(1);
+            rest = &rest[FRAME + payload.len()..];
+        }
+        next.file.write_all_at(&frames, next.length).map_err(failed)?;
+        (next.length, next.changes) = (next.length + frames.len() as u64, frames.len() as u64);
+        (next.serial, next.pending) = (self.serial, std::mem::take(&mut self.pending));
+        let synced = next.write_marks().and_then(|()| next.file.sync_data()).and_then(|()| fs::rename(fresh_path(&self.path), &self.path));
+        if let Err(error) = synced {
+            self.pending = std::mem::take(&mut next.pending);
+            return Err(failed(error));
+        }
+        *self = next;
+        sync_parent(&self.path).map_err(|error| self.failed(error))
     }
 
     /// Waits for an image that is being written, and forgets it: two must never be written to one file.
@@ -275,25 +404,35 @@ impl Journal {
     /// Replaces image and changes by one new image, atomically; on an error the old journal goes on.
     pub fn compact(&mut self, image: &Image) -> Result<(), JournalError> {
         self.abandon();
+        self.condition()?; // a file that is not ours is not written over
         *self = Self::create(&self.path, image)?;
         Ok(())
     }
 
-    /// Removes the journal, and an image that is being written aside. It is gone from the disk when this gives back without an error; after
+    /// Removes the journal, and an image that is being written aside. It is gone from the disk when this returns without an error; after
     /// one the file may be there still, or be gone and come back with a loss of power.
     pub fn remove(&mut self) -> Result<(), JournalError> {
         self.abandon();
-        self.pending.clear();
-        let gone =
-            |removed: io::Result<()>| removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) });
-        let removed = gone(fs::remove_file(fresh(&self.path))).and_then(|()| gone(fs::remove_file(&self.path)));
-        let removed = removed.and_then(|()| sync_directory(&self.path));
-        removed.map_err(|error| JournalError::Io { path: self.path.clone(), error })
+        self.discard();
+        self.condition()?;
+        let gone = |removed: io::Result<()>| removed.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) });
+        let removed = gone(fs::remove_file(fresh_path(&self.path))).and_then(|()| gone(fs::remove_file(&self.path)));
+        let removed = removed.and_then(|()| sync_parent(&self.path));
+        removed.map_err(|error| self.failed(error))
     }
 
     /// Octets on the disk.
     pub fn length(&self) -> u64 {
         self.length
+    }
+
+    fn write_marks(&self) -> io::Result<()> {
+        let mark = Mark { length: self.length, sequence: self.sequence, serial: self.serial.0 };
+        self.file.write_all_at(&self.salt.marks(mark), MARKS[0] as u64)
+    }
+
+    fn failed(&self, error: io::Error) -> JournalError {
+        JournalError::Io { path: self.path.clone(), error }
     }
 }
 
@@ -304,206 +443,44 @@ impl Drop for Journal {
 }
 
 /// Where a new journal is written until it is whole.
-fn fresh(path: &Path) -> PathBuf {
+fn fresh_path(path: &Path) -> PathBuf {
     path.with_extension("new")
 }
 
-/// A file beside the journal with an image in it, on the disk; and its length.
+/// Writes a file beside the journal with an image in it, and syncs it.
 pub(crate) fn write_fresh<R: Borrow<Record>>(
     path: &Path,
     settings: &str,
     serial: u32,
     records: impl IntoIterator<Item = R>,
-) -> io::Result<(File, u64)> {
+) -> io::Result<FreshJournal> {
     // Read, too: what follows the image is read back when the next one is settled.
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(fresh(path))?;
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(true).mode(FILE_MODE).open(fresh_path(path))?;
     let mut out = BufWriter::with_capacity(PART, file);
-    out.write_all(MAGIC)?;
-    let length = MAGIC.len() as u64 + write_image(settings, serial, records, &mut out)?;
+    let salt = Salt::default();
+    let mut head = salt.head();
+    head.resize(HEAD, 0);
+    out.write_all(&head)?;
+    let (length, sequence) = format::write_image(salt, settings, serial, records, &mut out)?;
     let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let mark = Mark { length: HEAD as u64 + length, sequence, serial };
+    file.write_all_at(&salt.marks(mark), MARKS[0] as u64)?;
     file.sync_all()?;
-    Ok((file, length))
+    Ok(FreshJournal { file, salt, mark })
 }
 
-enum Payload {
-    Image {
-        image: Image,
-        last: bool,
-    },
-    /// Changes, and the last settings among them.
-    Entries(Vec<Change>, Option<String>),
-}
-
-const IMAGE: u8 = 1;
-const IMAGE_END: u8 = 2;
-const CHANGE: u8 = 3;
-const SETTINGS: u8 = 4;
-
-fn write_frame(out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>)) {
-    let start = out.len();
-    out.extend_from_slice(&[0; FRAME]);
-    payload(out);
-    let length = (out.len() - start - FRAME) as u32;
-    let sum = crc32fast::hash(&out[start + FRAME..]);
-    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
-    out[start + 4..start + 8].copy_from_slice(&sum.to_be_bytes());
-}
-
-/// An image as parts of about a mebibyte, so that no frame needs more memory than that to be written or checked. Gives its octets.
-fn write_image<R: Borrow<Record>>(
-    mut settings: &str,
-    serial: u32,
-    records: impl IntoIterator<Item = R>,
-    out: &mut impl Write,
-) -> io::Result<u64> {
-    let mut records = records.into_iter().peekable();
-    let mut part = Vec::with_capacity(PART + (PART >> 2));
-    let mut length = 0;
-    loop {
-        part.clear();
-        write_frame(&mut part, |out| {
-            let kind = out.len();
-            out.push(IMAGE_END);
-            out.extend_from_slice(&serial.to_be_bytes());
-            write_text(std::mem::take(&mut settings), out);
-            let count = out.len();
-            out.extend_from_slice(&[0; 4]);
-            let mut written = 0u32;
-            while out.len() - count < PART {
-                let Some(record) = records.next() else { break };
-                write_record(record.borrow(), out);
-                written += 1;
-            }
-            out[count..count + 4].copy_from_slice(&written.to_be_bytes());
-            if records.peek().is_some() {
-                out[kind] = IMAGE;
-            }
-        });
-        out.write_all(&part)?;
-        length += part.len() as u64;
-        if records.peek().is_none() {
-            return Ok(length);
-        }
+/// Keeps a journal of the old format whose end is cut off: whether that end was acknowledged, nobody can tell.
+fn keep_old(path: &Path) {
+    let kept = path.with_extension("journal-1");
+    match fs::hard_link(path, &kept) {
+        Ok(()) => tracing::warn!("{}: the end is not whole; the journal as it was is kept as {}", path.display(), kept.display()),
+        Err(error) => tracing::warn!("{}: the end is not whole, and no copy can be kept: {error}", path.display()),
     }
 }
 
-fn write_change(change: &Change, out: &mut Vec<u8>) {
-    out.push(CHANGE);
-    out.extend_from_slice(&change.from.to_be_bytes());
-    out.extend_from_slice(&change.to.to_be_bytes());
-    out.extend_from_slice(&change.at.to_be_bytes());
-    write_text(&change.by, out);
-    for records in [&change.removed, &change.added] {
-        out.extend_from_slice(&(records.len() as u32).to_be_bytes());
-        records.iter().for_each(|record| write_record(record, out));
-    }
-}
-
-fn write_text(text: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(&(text.len() as u32).to_be_bytes());
-    out.extend_from_slice(text.as_bytes());
-}
-
-fn write_record(record: &Record, out: &mut Vec<u8>) {
-    out.extend_from_slice(record.owner.as_wire());
-    out.extend_from_slice(&record.rtype.to_be_bytes());
-    out.extend_from_slice(&record.ttl.to_be_bytes());
-    out.extend_from_slice(&(record.rdata.len() as u16).to_be_bytes());
-    out.extend_from_slice(&record.rdata);
-}
-
-/// The payload of the frame at the start of `octets`, if it is whole and right.
-fn whole_frame(octets: &[u8]) -> Option<&[u8]> {
-    let length = u32::from_be_bytes(*octets.first_chunk::<4>()?) as usize;
-    let sum = u32::from_be_bytes(octets.get(4..8)?.try_into().ok()?);
-    let payload = octets.get(FRAME..FRAME + length.min(LONGEST + 1))?;
-    (length > 0 && payload.len() == length && crc32fast::hash(payload) == sum).then_some(payload)
-}
-
-/// True where a right frame follows the wrong one at the start of `octets`, so that this is no torn end. Followed by its length where
-/// that is believable; a torn end has nothing behind it.
-fn any_frame_behind(octets: &[u8]) -> bool {
-    let Some(length) = octets.first_chunk::<4>().map(|length| u32::from_be_bytes(*length) as usize) else { return false };
-    octets.get(FRAME + length..).is_some_and(|behind| whole_frame(behind).is_some())
-}
-
-fn read_payload(payload: &[u8]) -> Option<Payload> {
-    let mut octets = Octets(payload);
-    let kind = octets.number::<1>()? as u8;
-    let payload = match kind {
-        IMAGE | IMAGE_END => {
-            let serial = octets.number::<4>()? as u32;
-            let settings = octets.text()?;
-            let records = octets.records()?;
-            Payload::Image { image: Image { settings, serial, records }, last: kind == IMAGE_END }
-        }
-        _ => {
-            let (mut changes, mut settings) = (Vec::new(), None);
-            let mut next = Some(kind);
-            while let Some(kind) = next {
-                match kind {
-                    CHANGE => changes.push(octets.change()?),
-                    SETTINGS => settings = Some(octets.text()?),
-                    _ => return None,
-                }
-                next = octets.number::<1>().map(|kind| kind as u8);
-            }
-            Payload::Entries(changes, settings)
-        }
-    };
-    octets.0.is_empty().then_some(payload)
-}
-
-/// What is left of a payload.
-struct Octets<'o>(&'o [u8]);
-
-impl<'o> Octets<'o> {
-    fn take(&mut self, length: usize) -> Option<&'o [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn number<const N: usize>(&mut self) -> Option<u64> {
-        Some(self.take(N)?.iter().fold(0, |number, octet| number << 8 | u64::from(*octet)))
-    }
-
-    fn text(&mut self) -> Option<String> {
-        let length = self.number::<4>()? as usize;
-        String::from_utf8(self.take(length)?.to_vec()).ok()
-    }
-
-    fn change(&mut self) -> Option<Change> {
-        Some(Change {
-            from: self.number::<4>()? as u32,
-            to: self.number::<4>()? as u32,
-            at: self.number::<8>()?,
-            by: self.text()?,
-            removed: self.records()?,
-            added: self.records()?,
-        })
-    }
-
-    fn records(&mut self) -> Option<Vec<Record>> {
-        let count = self.number::<4>()? as usize;
-        // A count that lies must not make room for what is not there: a record takes at least 9 octets.
-        let mut records = Vec::with_capacity(count.min(self.0.len() / 9));
-        for _ in 0..count {
-            let owner = NameBuf::read(self.0).ok()?;
-            self.take(owner.len())?;
-            let rtype = self.number::<2>()? as u16;
-            let ttl = self.number::<4>()? as u32;
-            let length = self.number::<2>()? as usize;
-            records.push(Record { owner: owner.to_wire_name(), rtype, ttl, rdata: self.take(length)?.into() });
-        }
-        Some(records)
-    }
-}
-
-/// A rename or removal is on the disk only once its directory is.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent)?.sync_all()
+fn sync_parent(path: &Path) -> io::Result<()> {
+    sync_directory(path.parent().unwrap_or(Path::new("")))
 }
 
 #[cfg(test)]

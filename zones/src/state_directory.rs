@@ -13,32 +13,59 @@
 //! A small file is replaced as a whole: written beside, synced, renamed, and the directory synced. After a crash it has its old content or
 //! its new one.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown};
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 /// Name of the file that is locked.
 const LOCK: &str = "lock";
 /// The group may pass through to the socket, whose own mode (0660) says that it may use it. Nobody else gets in, and nobody lists names.
 const DIRECTORY_MODE: u32 = 0o710;
 /// Zones and names of clients stand in these files.
-const FILE_MODE: u32 = 0o600;
+pub(crate) const FILE_MODE: u32 = 0o600;
 /// Something to create and remove, to learn whether files can be created.
 const PROBE: &str = ".writable";
 
-/// A state directory, held by this server until this is dropped.
+/// A state directory, held by this server until this is dropped. Safe to share between threads.
 #[derive(Debug)]
 pub struct StateDirectory {
     path: PathBuf,
-    /// Locked; none: the directory is only inspected, or holds no lock and cannot be written.
-    lock: Option<File>,
-    /// Why nothing is written to it; none: it can be written.
-    read_only: Option<String>,
-    is_inspected: bool,
+    /// None: the directory is only inspected.
+    held: Option<Mutex<HeldDirectory>>,
+    /// What cannot be written at present, by file.
+    troubles: Mutex<BTreeMap<PathBuf, StateTrouble>>,
 }
 
-/// Why a server must not start on a state directory.
+/// What is known of a directory that this server holds.
+#[derive(Debug, Default)]
+struct HeldDirectory {
+    /// None: there is no lock that could be taken, and nothing is written.
+    lock: Option<File>,
+    /// Device and inode of the directory and of the lock, when they were last seen.
+    places: (Option<Place>, Option<Place>),
+    /// Why nothing is written to it; none: it can be written.
+    read_only: Option<String>,
+}
+
+/// Device and inode.
+type Place = (u64, u64);
+
+/// Something in the state directory that cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateTrouble {
+    /// The file, or the directory itself.
+    pub path: PathBuf,
+    /// Since when.
+    pub since: SystemTime,
+    /// Why.
+    pub why: String,
+}
+
+/// Why a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateDirectoryError {
     /// Another server runs on it.
@@ -52,6 +79,9 @@ pub enum StateDirectoryError {
         /// Number of the process that holds it, as the lock file names it.
         process: Option<u32>,
     },
+    /// It cannot be written.
+    #[error("the state directory cannot be written: {0}")]
+    ReadOnly(String),
 }
 
 /// A file of the state directory that could not be read or written.
@@ -68,39 +98,31 @@ impl StateDirectory {
     /// Creates the directory if it is missing, gives it to `owner` (user and group) if one is named, and locks it. Call this before
     /// privileges are given up, and [`StateDirectory::probe`] after.
     pub fn claim(path: &Path, owner: Option<(u32, u32)>) -> Result<Self, StateDirectoryError> {
-        let mut state = Self { path: path.to_owned(), lock: None, read_only: None, is_inspected: false };
-        if let Err(error) = create_directory(path, owner) {
-            state.read_only = Some(format!("{}: {error}", path.display()));
-            return Ok(state);
-        }
         if let Some(owner) = owner {
             hand_over(path, owner);
         }
-        state.lock(owner)?;
-        Ok(state)
+        let mut held = HeldDirectory::default();
+        held.renew(path, owner)?;
+        Ok(Self { path: path.to_owned(), held: Some(Mutex::new(held)), troubles: Mutex::default() })
     }
 
     /// The directory as it is, for a command that only looks.
     pub fn inspect(path: &Path) -> Self {
-        let read_only = Some(format!("{}: only inspected", path.display()));
-        Self { path: path.to_owned(), lock: None, read_only, is_inspected: true }
+        Self { path: path.to_owned(), held: None, troubles: Mutex::default() }
     }
 
     /// Finds out whether this user can create files, and logs it if not.
-    pub fn probe(&mut self) {
-        if self.read_only.is_none() {
-            let probe = self.path.join(PROBE);
-            let written = OpenOptions::new().write(true).create(true).truncate(true).open(&probe).and_then(|_| fs::remove_file(&probe));
-            self.read_only = written.err().map(|error| format!("{}: {error}", self.path.display()));
-        }
-        if let Some(why) = &self.read_only {
+    pub fn probe(&self) {
+        let Some(mut held) = self.held() else { return };
+        held.read_only = held.read_only.take().or_else(|| probe(&self.path, 0).err());
+        if let Some(why) = &held.read_only {
             tracing::warn!("the state directory cannot be written; what it holds is served, changes of its zones are rejected: {why}");
         }
     }
 
     /// Returns true if a command only looks at what is there: it waits for nothing and keeps nothing.
     pub fn is_inspected(&self) -> bool {
-        self.is_inspected
+        self.held.is_none()
     }
 
     /// Where it is.
@@ -109,8 +131,77 @@ impl StateDirectory {
     }
 
     /// Why nothing is written to the directory. Returns `None` if it can be written.
-    pub fn read_only(&self) -> Option<&str> {
-        self.read_only.as_deref()
+    pub fn read_only(&self) -> Option<String> {
+        match self.held() {
+            Some(held) => held.read_only.clone(),
+            None => Some("it is only inspected".into()),
+        }
+    }
+
+    /// Makes sure that the directory is there, is the one that this server holds, and can be written. One that was removed or replaced is
+    /// made and locked anew. Call this before anything is acknowledged; it costs two calls of stat(2).
+    pub fn verify(&self) -> Result<(), StateDirectoryError> {
+        let Some(mut held) = self.held() else { return Err(StateDirectoryError::ReadOnly("it is only inspected".into())) };
+        let is_ours = held.places == (place_of(&self.path), place_of(&self.path.join(LOCK)));
+        if is_ours && held.read_only.is_none() {
+            return Ok(());
+        }
+        held.renew(&self.path, None)?;
+        if !is_ours {
+            tracing::warn!("{}: the state directory was removed or replaced while the server runs; it is locked anew", self.path.display());
+        }
+        held.read_only = held.read_only.take().or_else(|| probe(&self.path, 0).err());
+        held.read_only.clone().map_or(Ok(()), |why| Err(StateDirectoryError::ReadOnly(why)))
+    }
+
+    /// As [`StateDirectory::verify`]. It also finds out when a file system has become read-only since, and shows the result among
+    /// [`StateDirectory::troubles`].
+    pub fn check(&self) -> Result<(), StateDirectoryError> {
+        if let Some(mut held) = self.held().filter(|held| held.read_only.is_none()) {
+            let opened = OpenOptions::new().write(true).open(self.path.join(LOCK));
+            held.read_only = opened.err().filter(|error| error.kind() == ErrorKind::ReadOnlyFilesystem).map(|error| error.to_string());
+        }
+        let checked = self.verify();
+        self.note(&self.path, checked.as_ref().err());
+        checked
+    }
+
+    /// Returns true if a file of 64 KiB can be written.
+    pub fn has_room(&self) -> bool {
+        self.verify().is_ok() && probe(&self.path, 64 << 10).is_ok()
+    }
+
+    /// Keeps what came of writing a file: an error is shown by [`StateDirectory::troubles`] until it is written again. Logs what is new.
+    pub fn note(&self, path: &Path, error: Option<&impl ToString>) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(why) = error.map(ToString::to_string) else {
+            if troubles.remove(path).is_some() {
+                tracing::info!("{}: can be written again", path.display());
+            }
+            return;
+        };
+        match troubles.get_mut(path) {
+            Some(trouble) => trouble.why = why,
+            None => {
+                tracing::error!("{}: cannot be written: {why}", path.display());
+                let path = path.to_owned();
+                troubles.insert(path.clone(), StateTrouble { path, since: SystemTime::now(), why });
+            }
+        }
+    }
+
+    /// What cannot be written at present, in the order of the names; the directory itself comes first.
+    pub fn troubles(&self) -> Vec<StateTrouble> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Returns true if the last attempt to write this file failed.
+    pub fn is_troubled(&self, path: &Path) -> bool {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).contains_key(path)
+    }
+
+    fn held(&self) -> Option<MutexGuard<'_, HeldDirectory>> {
+        self.held.as_ref().map(|held| held.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Replaces a file by `octets`, or creates it. `name` is relative and may have directories, which are created. After a crash the file
@@ -122,7 +213,8 @@ impl StateDirectory {
     /// As [`StateDirectory::write_atomically`], for content that is written piece by piece.
     pub fn write_atomically_with(&self, name: &str, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), StateFileError> {
         let path = self.path.join(name);
-        let written = self.may_write(name).and_then(|()| {
+        must_be_plain(name).map_err(|error| StateFileError { path: path.clone(), error })?;
+        let written = self.may_write().and_then(|()| {
             let parent = path.parent().unwrap_or(&self.path);
             if !parent.is_dir() {
                 create_directory(parent, None)?;
@@ -136,10 +228,11 @@ impl StateDirectory {
             fs::rename(&fresh, &path)?;
             sync_directory(parent)
         });
-        written.map_err(|error| {
+        if written.is_err() {
             let _ = fs::remove_file(fresh(&path)); // a full disk gets back what half a file took
-            StateFileError { path, error }
-        })
+        }
+        self.note(&path, written.as_ref().err());
+        written.map_err(|error| StateFileError { path, error })
     }
 
     /// The content of a file. Returns `None` if it does not exist. A file of more than `most` octets is an error.
@@ -161,7 +254,7 @@ impl StateDirectory {
     /// Removes a file. One that does not exist is no error.
     pub fn remove(&self, name: &str) -> Result<(), StateFileError> {
         let path = self.path.join(name);
-        let removed = self.may_write(name).and_then(|()| match fs::remove_file(&path) {
+        let removed = must_be_plain(name).and_then(|()| self.may_write()).and_then(|()| match fs::remove_file(&path) {
             Ok(()) => sync_directory(path.parent().unwrap_or(&self.path)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
@@ -185,40 +278,74 @@ impl StateDirectory {
         Ok(names)
     }
 
-    fn may_write(&self, name: &str) -> io::Result<()> {
-        must_be_plain(name)?;
-        self.read_only.as_ref().map_or(Ok(()), |_| Err(ErrorKind::ReadOnlyFilesystem.into()))
+    fn may_write(&self) -> io::Result<()> {
+        self.verify().map_err(|error| match error {
+            StateDirectoryError::ReadOnly(why) => io::Error::new(ErrorKind::ReadOnlyFilesystem, why),
+            in_use => io::Error::new(ErrorKind::ResourceBusy, in_use.to_string()),
+        })
     }
+}
 
-    fn lock(&mut self, owner: Option<(u32, u32)>) -> Result<(), StateDirectoryError> {
-        let path = self.path.join(LOCK);
-        let open = |is_written| OpenOptions::new().read(true).write(is_written).create(is_written).mode(FILE_MODE).open(&path);
-        // Without the right to write, a lock that is there can be taken all the same.
-        let opened = open(true).or_else(|error| {
-            self.read_only = Some(format!("{}: {error}", path.display()));
-            open(false)
+impl HeldDirectory {
+    /// Creates the directory and takes its lock, unless it is held already. A directory without a lock that could be taken is read-only.
+    fn renew(&mut self, path: &Path, owner: Option<(u32, u32)>) -> Result<(), StateDirectoryError> {
+        let lock = path.join(LOCK);
+        let renewed = create_directory(path, owner).map_err(|error| format!("{}: {error}", path.display())).and_then(|()| {
+            let is_held = self.lock.is_some() && self.places.1.is_some() && self.places.1 == place_of(&lock);
+            Ok(if is_held { None } else { Some(take_lock(&lock, owner).map_err(|error| format!("{}: {error}", lock.display()))?) })
         });
-        let Ok(mut file) = opened else { return Ok(()) }; // nothing is written, so nothing is lost
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                let _ = file.take(20).read_to_string(&mut text); // without a number the message is as true
-                return Err(StateDirectoryError::InUse { path: self.path.clone(), process: text.trim().parse().ok() });
-            }
-            Err(TryLockError::Error(error)) => {
-                tracing::warn!("{}: this file system cannot lock files, so nothing keeps a second server away: {error}", path.display());
-            }
+        match renewed {
+            Ok(None) => self.read_only = None,
+            Ok(Some(Ok(file))) => (self.lock, self.read_only) = (Some(file), None),
+            Ok(Some(Err(process))) => return Err(StateDirectoryError::InUse { path: path.to_owned(), process }),
+            Err(why) => (self.lock, self.read_only) = (None, Some(why)),
         }
-        if self.read_only.is_none() {
-            let named = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-            if let Err(error) = named.and_then(|()| owner.map_or(Ok(()), |(user, group)| chown(&path, Some(user), Some(group)))) {
-                tracing::warn!("{}: {error}", path.display()); // it is locked, which counts
-            }
-        }
-        self.lock = Some(file);
+        self.places = (place_of(path), place_of(&lock));
         Ok(())
     }
+}
+
+/// Takes a lock. Returns the number of the process that holds it, as far as it is known, if another one does.
+fn take_lock(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Result<File, Option<u32>>> {
+    let open = |is_written| OpenOptions::new().read(true).write(is_written).create(is_written).mode(FILE_MODE).open(path);
+    // Without the right to write, a lock that is there can be taken all the same.
+    let (mut file, is_written) = match open(true) {
+        Ok(file) => (file, true),
+        Err(error) => (open(false).map_err(|_| error)?, false),
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let _ = file.take(20).read_to_string(&mut text); // without a number the message is as true
+            return Ok(Err(text.trim().parse().ok()));
+        }
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!("{}: this file system cannot lock files, so nothing keeps a second server away: {error}", path.display());
+        }
+    }
+    if is_written {
+        let named = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        if let Err(error) = named.and_then(|()| owner.map_or(Ok(()), |(user, group)| chown(path, Some(user), Some(group)))) {
+            tracing::warn!("{}: {error}", path.display()); // it is locked, which counts
+        }
+    }
+    Ok(Ok(file))
+}
+
+/// Creates a file of this length, syncs it, and removes it.
+fn probe(path: &Path, octets: usize) -> Result<(), String> {
+    let probe = path.join(PROBE);
+    let written = OpenOptions::new().write(true).create(true).truncate(true).open(&probe).and_then(|mut file| {
+        file.write_all(&vec![0; octets])?;
+        if octets > 0 { file.sync_all() } else { Ok(()) }
+    });
+    let removed = if probe.exists() { fs::remove_file(&probe) } else { Ok(()) };
+    written.and(removed).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn place_of(path: &Path) -> Option<Place> {
+    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// Creates a directory and those that lead to it. The last one belongs to `owner`.
@@ -304,7 +431,7 @@ mod tests {
     #[test]
     fn a_file_is_replaced_as_a_whole_and_read_within_its_bound() {
         let directory = tempfile::tempdir().unwrap();
-        let mut state = StateDirectory::claim(directory.path(), None).unwrap();
+        let state = StateDirectory::claim(directory.path(), None).unwrap();
         state.probe();
         assert_eq!(state.read_only(), None);
         assert_eq!(state.read("muted", 100).unwrap(), None);
@@ -337,7 +464,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("file"), "").unwrap();
         for path in ["file", "file/state"] {
-            let mut state = StateDirectory::claim(&directory.path().join(path), None).unwrap();
+            let state = StateDirectory::claim(&directory.path().join(path), None).unwrap();
             state.probe();
             assert!(state.read_only().is_some_and(|why| why.contains(path)), "{path}");
             assert_eq!(state.write_atomically("muted", b"one").unwrap_err().error.kind(), ErrorKind::ReadOnlyFilesystem);

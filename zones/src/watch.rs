@@ -209,6 +209,9 @@ impl Looker {
             if !is_time {
                 continue;
             }
+            if now >= next_poll {
+                self.store.tend_journals();
+            }
             self.happened.store(false, Ordering::Release); // before looking: what happens from here on is told again
             again = self.look(now).map(|time| now + time);
             is_due = self.watch();

@@ -221,6 +221,7 @@ fn add_edits(page: &mut Page, control: &Control) {
     let meter = control.editor.meter();
     page.add(&EDITS, [], meter.edits.load(Relaxed));
     page.add(&EDIT_FAILURES, [], meter.failures.load(Relaxed));
+    page.add(&STATE_WRITABLE, [], control.state_directory.troubles().is_empty());
     page.add(&EDIT_QUEUE, [], control.editor.waiting());
     page.add(&EDIT_QUEUE_LIMIT, [], zones::edit::MOST_WAITING);
     page.histogram(&JOURNAL_COMMIT, [], &meter.commits.read());

@@ -123,6 +123,7 @@ metrics! {
 
     EDITS = Counter "postern_edits_total" [] "Changes made through an API and on the disk.";
     EDIT_FAILURES = Counter "postern_edit_failures_total" [] "Writes of a journal that failed.";
+    STATE_WRITABLE = Gauge "postern_state_writable" [] "0 while something in `server.state` cannot be written: changes are rejected, served data stays.";
     EDIT_QUEUE = Gauge "postern_edit_queue_length" [] "Changes that wait for the store.";
     EDIT_QUEUE_LIMIT = Gauge "postern_edit_queue_limit" [] "Changes that may wait.";
     JOURNAL_COMMIT = Histogram "postern_journal_commit_duration_seconds" [] "Time to write a journal and sync it to the disk.";

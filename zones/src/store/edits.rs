@@ -11,7 +11,7 @@ use super::owned::{self, Owned};
 use super::{Outcome, Report, Slot, Store};
 use crate::diff::Difference;
 use crate::edit::{Amend, Answer, Author, Configure, Done, Edit, Make, May, NewZone, Refusal, Task, Via, ZoneRef, ZoneSettings};
-use crate::journal;
+use crate::journal::{self, JournalError};
 use crate::name::NameBuf;
 use crate::snapshot::Snapshot;
 use crate::zone::{Change, Zone};
@@ -222,12 +222,12 @@ impl Store {
             let kept = owned.settings.clone();
             owned.settings = settings.unwrap_or_else(|| kept.clone());
             let start = Instant::now();
-            let written = match owned.journal.is_overlong() {
-                true => owned.compact(),
-                false => owned.journal.commit(),
-            };
+            let written = owned.commit(&self.context.state);
             self.meter.committed(start.elapsed(), done.len(), written.is_ok());
-            if let Err(error) = written {
+            if let (Err(error), Source::Transfer { .. }) = (&written, &slot.config.source) {
+                // A copy: nobody was promised that it is kept, and clients should have what the primary has.
+                owned.journal.spend(format!("what was transferred since is not on the disk: {error}"));
+            } else if let Err(error) = written {
                 owned.journal.discard();
                 (owned.latest, owned.settings) = (latest, kept);
                 tracing::error!(zone = &*slot.name, "changes are refused: {error}");
@@ -298,7 +298,7 @@ impl Store {
         let sets_serial = records.iter().any(|change| change.rtype == crate::zone::rtype::SOA);
         let zone = if sets_serial { zone } else { zone.with_serial(serial) };
         let path = owned::path_for(self.context.state.path(), &settings.name);
-        let owned = Owned::create(path, settings, zone).map_err(|error| Refusal::Journal(error.to_string()))?;
+        let owned = Owned::create(&self.context.state, path, settings, zone).map_err(|error| Refusal::Journal(error.to_string()))?;
         let warnings = owned::lint_changes(&records, self.context.clients.as_deref());
         let zone = owned.latest.clone();
         let difference = Difference::whole(&zone, true);
@@ -318,7 +318,8 @@ impl Store {
             return Err(Refusal::ReadOnly { name, writer });
         };
         unless_it_panics(&name, || may(&owned.latest))?;
-        let removed = owned.journal.remove().map_err(|error| Refusal::Journal(error.to_string()));
+        let removed = self.context.state.verify().map_err(JournalError::from).and_then(|()| owned.journal.remove());
+        let removed = removed.map_err(|error| Refusal::Journal(error.to_string()));
         if removed.is_err() && owned.path.exists() {
             return removed;
         }
@@ -349,11 +350,12 @@ impl Store {
         let slot = &mut self.slots[place];
         let Some(owned) = &mut slot.owned else { return Err(Refusal::Stopped) }; // there was one above
         owned.journal.append_settings(&serde_json::to_string(&settings).unwrap_or_default());
-        if let Err(error) = owned.journal.commit() {
+        owned.settings = Arc::new(settings);
+        if let Err(error) = owned.commit(&self.context.state) {
             owned.journal.discard();
+            owned.settings = old;
             return Err(Refusal::Journal(error.to_string()));
         }
-        owned.settings = Arc::new(settings);
         slot.config.networks.clone_from(&owned.settings.networks);
         slot.config.on_missing = owned.settings.on_missing;
         slot.config.fallback = records_fallbacks(&owned.settings);
@@ -464,19 +466,12 @@ impl Slot {
 
 impl Owned {
     /// Begins the journal anew with the zone as it is, on a thread of its own, where that pays.
-    fn compact_aside(&mut self) -> Result<(), journal::JournalError> {
+    fn compact_aside(&mut self) -> Result<(), JournalError> {
         if !self.journal.wants_compaction() {
             return Ok(());
         }
         let (settings, serial, zone) = (self.image_settings(), self.latest.serial(), self.latest.clone());
         self.journal.compact_aside(move |path| journal::write_fresh(path, &settings, serial, owned::records(&zone)))
-    }
-
-    /// Begins the journal anew with the zone as it is.
-    pub(super) fn compact(&mut self) -> Result<(), journal::JournalError> {
-        self.journal.discard();
-        let image = self.image();
-        self.journal.compact(&image)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use config::model::Source;
@@ -11,6 +12,9 @@ use super::owned::{self, Found, Owned};
 use super::unit::is_owned;
 use super::{Outcome, Report, Slot, Store};
 use crate::edit::{TRANSFERRED, ZoneSettings};
+use crate::journal::JournalCondition;
+
+const NOT_TRANSFERRED: &str = "it was not transferred from its primary yet";
 
 impl Store {
     /// Zones that an API made are hosted under every configuration; the others that are left over are hosted no longer.
@@ -41,7 +45,7 @@ impl Store {
             return;
         }
         let in_use: HashSet<PathBuf> = self.slots.iter().filter_map(|slot| Some(slot.owned.as_ref()?.path.clone())).collect();
-        let (mut found, bad) = owned::find(self.context.state.path(), &in_use);
+        let (mut found, bad) = owned::find(&self.context.state, &in_use);
         for place in 0..self.slots.len() {
             if lacks(&self.slots[place]) {
                 let outcome = self.claim(place, &mut found, &bad);
@@ -70,10 +74,29 @@ impl Store {
     pub(super) fn keep_ttl_bounds(&mut self, report: &mut Report) {
         for slot in &mut self.slots {
             let Some(mut owned) = slot.owned.take() else { continue };
-            let difference = owned.keep_ttl_bounds(slot);
+            let difference = owned.keep_ttl_bounds(slot, &self.context.state);
             slot.zone = slot.zone.take().map(|_| owned.served(Instant::now())); // none: it has no data, whatever is kept
             slot.owned = Some(owned);
             report.zones.extend(difference.map(|difference| slot.report(Outcome::Changed(difference))));
+        }
+    }
+
+    /// Looks after journals when no change does: one that was removed is written anew, and what could not be written is tried again.
+    pub fn tend_journals(&mut self) {
+        let state = self.context.state.clone();
+        if !self.slots.iter().any(|slot| slot.owned.is_some()) || state.check().is_err() {
+            return;
+        }
+        for owned in self.slots.iter_mut().filter_map(|slot| slot.owned.as_mut()) {
+            let condition = owned.journal.condition();
+            let is_troubled = state.is_troubled(&owned.path);
+            match condition {
+                Ok(JournalCondition::Sound) if is_troubled && state.has_room() => state.note(&owned.path, None::<&String>),
+                Ok(JournalCondition::Sound) => {}
+                Ok(JournalCondition::Spent(_)) if is_troubled && !state.has_room() => {}
+                Ok(JournalCondition::Spent(_)) => drop(owned.commit(&state)), // the state directory shows an error
+                Err(error) => state.note(&owned.path, Some(&error)),
+            }
         }
     }
 
@@ -91,7 +114,7 @@ impl Store {
             let was = &mut found.settings;
             (was.declared, was.on_missing, was.fallback) = (true, slot.config.on_missing, Some(slot.config.fallback));
             was.networks.clone_from(&slot.config.networks);
-            let owned = Owned::open(found, slot)?;
+            let owned = Owned::open(found, slot, &self.context.state)?;
             return slot.adopt(owned);
         }
         // An empty zone in place of one that cannot be read would let its names go public.
@@ -108,8 +131,18 @@ impl Store {
         };
         let built = slot.empty_builder().finish(super::edits::unix_seconds());
         let zone = built.map_err(|_| "an empty zone was refused".to_string())?.zone;
+        if self.context.state.is_inspected() {
+            // As a start would have it, without writing anything.
+            return match slot.config.source {
+                Source::Transfer { .. } => Err(NOT_TRANSFERRED.into()),
+                _ => {
+                    slot.zone = Some(Arc::new(zone));
+                    Ok(())
+                }
+            };
+        }
         let path = owned::path_for(self.context.state.path(), &slot.config.name);
-        let owned = Owned::create(path, settings, zone).map_err(|error| error.to_string())?;
+        let owned = Owned::create(&self.context.state, path, settings, zone).map_err(|error| error.to_string())?;
         slot.adopt(owned)
     }
 
@@ -121,7 +154,7 @@ impl Store {
             return;
         }
         let Some(mut slot) = Slot::new(&made_zone(&found.settings), &mut Vec::new()) else { return };
-        let opened = Owned::open(found, &slot);
+        let opened = Owned::open(found, &slot, &self.context.state);
         let error = opened.as_ref().err().cloned();
         if let Ok(owned) = opened {
             (slot.zone, slot.owned) = (Some(owned.latest.clone()), Some(owned));
@@ -181,7 +214,7 @@ impl Slot {
     /// Takes a journal that is its own. A zone that was never transferred is not empty: it has no data, and its names must not go public.
     fn adopt(&mut self, owned: Owned) -> Result<(), String> {
         let why = match (&self.config.source, owned.settings.extra.get(TRANSFERRED).and_then(|at| at.as_u64())) {
-            (Source::Transfer { .. }, None) => Some("it was not transferred from its primary yet"),
+            (Source::Transfer { .. }, None) => Some(NOT_TRANSFERRED),
             (Source::Transfer { .. }, Some(at)) => {
                 let age = u64::from(super::edits::unix_seconds()).saturating_sub(at);
                 (age > u64::from(owned.latest.expire()))

@@ -15,12 +15,13 @@ use config::model::Source;
 use super::Slot;
 use crate::diff::Difference;
 use crate::edit::{History, ZoneSettings};
-use crate::journal::{self, Image, Journal, JournalError, Record};
+use crate::journal::{self, Image, Journal, JournalCondition, JournalError, Record};
 use crate::lint;
 use crate::lookup::RrSet;
 use crate::name::{NameBuf, WireName};
 use crate::network::Clients;
 use crate::record::{Position, RecordRef, RecordSink};
+use crate::state_directory::StateDirectory;
 use crate::zone::{Change, Zone, ZoneBuilder, next_serial, rtype};
 
 /// Journals stand in this directory of the state directory.
@@ -59,14 +60,18 @@ pub struct Found {
 }
 
 /// Every journal of a state directory that is not open, and what is wrong with those that cannot be read.
-pub fn find(state: &Path, in_use: &HashSet<PathBuf>) -> (Vec<Found>, Vec<(PathBuf, String)>) {
+pub fn find(state: &StateDirectory, in_use: &HashSet<PathBuf>) -> (Vec<Found>, Vec<(PathBuf, String)>) {
     let (mut found, mut bad) = (Vec::new(), Vec::new());
-    let Ok(entries) = fs::read_dir(state.join(DIRECTORY)) else { return (found, bad) }; // none was written yet
+    let Ok(entries) = fs::read_dir(state.path().join(DIRECTORY)) else { return (found, bad) }; // none was written yet
     let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == EXTENSION) && !in_use.contains(path));
     paths.sort();
     for path in paths {
-        match Journal::open(&path) {
+        let opened = match state.read_only() {
+            Some(why) => Journal::open_read_only(&path, &why),
+            None => Journal::open(&path),
+        };
+        match opened {
             Ok((journal, replay)) => match serde_json::from_str(&replay.image.settings) {
                 Ok(settings) => found.push(Found { path, settings, journal, replay }),
                 Err(error) => bad.push((path.clone(), format!("{}: settings cannot be read: {error}", path.display()))),
@@ -75,6 +80,11 @@ pub fn find(state: &Path, in_use: &HashSet<PathBuf>) -> (Vec<Found>, Vec<(PathBu
         }
     }
     (found, bad)
+}
+
+fn create_parent(path: &Path) -> Result<(), JournalError> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    fs::create_dir_all(parent).map_err(|error| JournalError::Io { path: parent.to_owned(), error })
 }
 
 /// A file for the journal of a zone, that no other journal has.
@@ -123,17 +133,40 @@ fn stem_for(name: &str) -> String {
 
 impl Owned {
     /// A zone with these records and a journal that begins with them.
-    pub fn create(path: PathBuf, settings: ZoneSettings, zone: Zone) -> Result<Self, JournalError> {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(|error| JournalError::Io { path: path.clone(), error })?;
-        }
+    pub fn create(state: &StateDirectory, path: PathBuf, settings: ZoneSettings, zone: Zone) -> Result<Self, JournalError> {
+        state.verify()?;
+        create_parent(&path)?;
         let journal = Journal::create(&path, &image(&settings, &zone))?;
         let (latest, history) = (Arc::new(zone), Arc::default());
         Ok(Self { journal, path, settings: Arc::new(settings), latest, history, held: Vec::new() })
     }
 
+    /// Puts what was appended to the journal on the disk. A journal that can no longer be added to is written anew, with the zone as it is in
+    /// `latest`. The state directory shows an error until a later commit succeeds.
+    pub fn commit(&mut self, state: &StateDirectory) -> Result<(), JournalError> {
+        let committed = state.verify().map_err(JournalError::from).and_then(|()| match self.journal.condition()? {
+            JournalCondition::Spent(why) => {
+                create_parent(&self.path)?;
+                self.rewrite()?;
+                tracing::warn!("{}: written anew with the zone as it is served: {why}", self.path.display());
+                Ok(())
+            }
+            JournalCondition::Sound if self.journal.is_overlong() => self.rewrite(),
+            JournalCondition::Sound => self.journal.commit(),
+        });
+        state.note(&self.path, committed.as_ref().err());
+        committed
+    }
+
+    /// Begins the journal anew with the zone as it is.
+    fn rewrite(&mut self) -> Result<(), JournalError> {
+        self.journal.discard();
+        let image = image(&self.settings, &self.latest);
+        self.journal.compact(&image)
+    }
+
     /// The zone that a journal describes.
-    pub fn open(found: Found, slot: &Slot) -> Result<Self, String> {
+    pub fn open(found: Found, slot: &Slot, state: &StateDirectory) -> Result<Self, String> {
         let Found { path, settings, journal, replay } = found;
         let history = Arc::new(History::default());
         let serial = replay.changes.last().map_or(replay.image.serial, |change| change.to);
@@ -156,14 +189,14 @@ impl Owned {
         }
         let latest = Arc::new(built.zone.with_serial(serial));
         let mut owned = Self { journal, path, settings: Arc::new(settings), latest, history, held: Vec::new() };
-        owned.keep_ttl_bounds(slot);
+        owned.keep_ttl_bounds(slot, state);
         Ok(owned)
     }
 
     /// Brings the TTLs into the bounds that count for `slot`, where others counted when they were written. That is a change like any
     /// other, with a serial of its own: what is journalled, what is served and what secondaries have stay the same thing. A copy keeps
     /// the serial of its primary; who takes it from here gets it whole. Gives what is different.
-    pub fn keep_ttl_bounds(&mut self, slot: &Slot) -> Option<Difference> {
+    pub fn keep_ttl_bounds(&mut self, slot: &Slot, state: &StateDirectory) -> Option<Difference> {
         let (min, max) = slot.ttl_bounds();
         if self.latest.ttl_bounds() == (min, max) {
             return None;
@@ -184,8 +217,7 @@ impl Owned {
             let (change, difference) = compare(&before, &after, &changes, "configuration: min-ttl, max-ttl").unzip();
             change.iter().for_each(|change| self.journal.append(change));
             self.latest = Arc::new(after);
-            let written = if self.journal.is_overlong() { self.compact() } else { self.journal.commit() };
-            written.map_err(|error| error.to_string())?;
+            self.commit(state).map_err(|error| error.to_string())?;
             change.into_iter().for_each(|change| self.history.push(Arc::new(change)));
             Ok(difference)
         });
@@ -245,11 +277,6 @@ impl Owned {
     pub fn image_settings(&self) -> String {
         as_text(&self.settings)
     }
-
-    /// The image of the zone as committed.
-    pub fn image(&self) -> Image {
-        image(&self.settings, &self.latest)
-    }
 }
 
 /// Records as a journal tells of them. A record is its owner, type and data; the TTL is its RRset's (RFC 2181 section 5.2), whatever the
@@ -286,7 +313,7 @@ impl Replayed {
 }
 
 /// Everything to begin a journal with.
-fn image(settings: &ZoneSettings, zone: &Zone) -> Image {
+pub fn image(settings: &ZoneSettings, zone: &Zone) -> Image {
     let records = records(zone).collect();
     Image { settings: as_text(settings), serial: zone.serial(), records }
 }

@@ -415,7 +415,7 @@ fn a_damaged_journal_makes_its_zone_unavailable_and_is_left_alone() {
     drop(store);
     let path = directory.path().join(format!("state/zones/{ZONE}.journal"));
     let mut octets = fs::read(&path).unwrap();
-    octets[20] ^= 1;
+    octets[4_200] ^= 1;
     fs::write(&path, &octets).unwrap();
     for text in [ONE, ""] {
         let (mut store, report) = open(directory.path(), text);
