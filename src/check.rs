@@ -1,5 +1,7 @@
 //! `postern check`.
 
+mod transfers;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -82,8 +84,9 @@ fn problems(args: &CheckArgs) -> (Option<Config>, Vec<Diagnostic>) {
 
 /// What is wrong with the sources of the zones. They are read as at start; nothing of them is kept.
 fn in_zones(config: &Config) -> Vec<Diagnostic> {
-    let (store, _, report) = Store::open(config, Arc::new(StateDirectory::inspect(&config.server.state)));
+    let (store, snapshot, report) = Store::open(config, Arc::new(StateDirectory::inspect(&config.server.state)));
     let mut problems: Vec<Diagnostic> = report.problems.into_iter().map(of_record).collect();
+    problems.extend(transfers::problems(config, &snapshot));
     // A source that cannot be opened at all has no line of its own: it is told at its `[[zone]]`.
     let mut without_data: Vec<(u32, &str, Vec<&str>)> = Vec::new();
     for (zone, status) in config.zones.iter().zip(store.zones()) {
@@ -211,6 +214,24 @@ mod tests {
         assert!(said.contains("none.zone"), "{said}");
         assert!(said.contains("postern.toml:9:1: error: b.test would have no data: "), "{said}");
         assert_eq!(lines.last().copied(), Some("postern.toml: 3 errors (1 network, 6 zones, 1 route)"), "{said}");
+    }
+
+    #[test]
+    fn a_zone_that_a_secondary_would_reject_is_a_warning() {
+        let text = "[[zone]]\nname = 'filed.test'\nfile = 'filed.zone'\ntransfer-to = ['192.0.2.1']\n\n\
+                    [[zone]]\nname = 'named.test'\nfile = 'filed.zone'\nnotify = ['192.0.2.1']\ntransfer-to = ['192.0.2.1']\nname-servers = ['ns.test']\n\n\
+                    [[zone]]\nname = 'made.test'\napi = true\ntransfer-to = ['192.0.2.1']\n\n\
+                    [[zone]]\nname = 'kept.test'\nfile = 'filed.zone'\n";
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("filed.zone"), "www 10 IN A 10.0.0.1\n").unwrap();
+        let config = directory.path().join("postern.toml");
+        std::fs::write(&config, text).unwrap();
+        let mut out = Vec::new();
+        assert_eq!(check(&CheckArgs { config, strict: true, format: Format::Human }, &mut out), 2);
+        let said = String::from_utf8(out).unwrap();
+        let warnings: Vec<&str> = said.lines().filter(|line| line.contains("warning:")).collect();
+        assert_eq!(warnings.len(), 1, "{said}");
+        assert!(warnings[0].contains("postern.toml:1:1: warning: secondaries will reject filed.test: it has no NS records"), "{said}");
     }
 
     #[test]

@@ -64,6 +64,14 @@ section! {
     /// Answer to `id.server` and `hostname.bind`, class CH (RFC 4892).
     IDENTITY "identity": Text = Text { most: 255, about: "printable ASCII", good: Text::printable }, Absent { absent: "REFUSED", example: r#""hub-dns-1""# };
 
+    /// Name of this server for the SOA (MNAME) of zones that an API makes: where RFC 2136 clients send their updates. Clients must be able to
+    /// resolve it. A file without an SOA gets one with it only if the key is set.
+    PRIMARY_NAME "primary-name": Domain = Domain, Absent { absent: "the first of `name-servers`, otherwise the name of the host; a name without a domain is taken in each zone", example: r#""dns1.corp.contoso.com""# };
+
+    /// Names for the NS records of zones that an API makes: secondaries reject a zone without any. A file without NS records gets them only
+    /// if the key is set.
+    NAME_SERVERS "name-servers": List<Domain> = List { of: Domain, least: 1 }, Absent { absent: "`primary-name`", example: r#"["dns1.corp.contoso.com", "dns2.corp.contoso.com"]"# };
+
     /// How often sources are looked at even when no file event came: network file systems send none.
     POLL "poll": Millis = Millis { least: 100, most: HOUR, zero: "" }, Default { default: r#""10s""# };
 
@@ -117,7 +125,7 @@ section! {
         shown: &[
             &["preset", "network", "directory", "on-missing", "fallback", "min-ttl", "max-ttl"],
             &["name", "network", "file", "format", "max-loss", "allow-empty"],
-            &["name = \"corp.contoso.com\"", "network", "api", "hold-deleted", "transfer-to", "notify"],
+            &["name = \"corp.contoso.com\"", "network", "api", "hold-deleted", "transfer-to", "notify", "primary-name", "name-servers"],
             &["name = \"ad.contoso.com\"", "network", "primaries", "transfer-key"],
         ],
         one_of: &[&["preset", "name"], &["directory", "file", "api", "primaries"]];
@@ -154,6 +162,12 @@ section! {
 
     /// Key that signs what is asked of `primaries` and told to `notify`: one of `[[key]]`.
     TRANSFER_KEY "transfer-key": Domain = Domain, Absent { absent: "not signed", example: r#""terraform.contoso.com""# };
+
+    /// Name of the primary server in the SOA (MNAME), if the zone has no SOA of its own.
+    PRIMARY_NAME "primary-name": Domain = Domain, Absent { absent: "`primary-name` of `[server]`", example: r#""dns1.corp.contoso.com""# };
+
+    /// Names for the NS records, if the zone has none of its own.
+    NAME_SERVERS "name-servers": List<Domain> = List { of: Domain, least: 1 }, Absent { absent: "`name-servers` of `[server]`", example: r#"["dns1.corp.contoso.com", "dns2.corp.contoso.com"]"# };
 
     /// How long a name that was deleted through the API goes on being answered, so that a client that deletes and then adds in two
     /// calls lets no public answer out in between.

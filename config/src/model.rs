@@ -91,6 +91,8 @@ pub struct Server {
     pub version: Option<String>,
     /// `id.server`/`hostname.bind` CH TXT (RFC 4892); none: REFUSED.
     pub identity: Option<String>,
+    /// Names for zones without an SOA or NS records of their own.
+    pub zone_names: ZoneNames,
     /// How often sources are looked at even when no file event came.
     pub poll: Duration,
     /// How long a burst of file events is left to settle before sources are read.
@@ -154,6 +156,8 @@ pub struct Zone {
     pub max_loss: u8,
     /// True if files without records may empty the zone.
     pub allow_empty: bool,
+    /// Names for an SOA and NS records, if the zone has none of its own: its own keys, otherwise those of `[server]`.
+    pub zone_names: ZoneNames,
     /// How long a name deleted through the API goes on being answered.
     pub hold_deleted: Duration,
     /// Who may have it transferred.
@@ -164,6 +168,15 @@ pub struct Zone {
     pub transfer_key: Option<String>,
     /// Line of the `[[zone]]` in the configuration file, 1-based; 0: none.
     pub line: u32,
+}
+
+/// Names of servers for the SOA and the NS records of a zone. Lower case, no final dot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ZoneNames {
+    /// Primary server (MNAME); none: the first of `servers`.
+    pub primary: Option<String>,
+    /// Name servers; empty: the primary server.
+    pub servers: Vec<String>,
 }
 
 /// The one writer of a zone.

@@ -17,6 +17,7 @@ use crate::lint;
 use crate::load::{Loaded, Refused, parse};
 use crate::model::{
     Api, Cache, Config, Fallback, Forward, Limits, Log, Metrics, Network, OnMissing, Recursion, Select, Server, Source, Upstreams, Zone,
+    ZoneNames,
 };
 use crate::read::{Problems, Reader};
 use crate::syntax;
@@ -117,7 +118,7 @@ fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places
     let mut places = Places::default();
     let (server, azure) = server(document, problems, &mut places);
     let networks = networks(document, problems, &mut places);
-    let zones = zones(document, &azure, problems, &mut places);
+    let zones = zones(document, &server, &azure, problems, &mut places);
     let forwards = forwards(document, problems, &mut places);
     let keys = tsig::keys(document, &networks, problems);
     let key_tables = document.get(keys::key::SECTION.name).and_then(|tables| tables.get_ref().as_array());
@@ -187,6 +188,10 @@ fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Plac
         nsid: read.option(&key::NSID),
         version: read.option(&key::VERSION),
         identity: read.option(&key::IDENTITY),
+        zone_names: ZoneNames {
+            primary: read.option(&key::PRIMARY_NAME),
+            servers: read.option(&key::NAME_SERVERS).map(values).unwrap_or_default(),
+        },
         poll: read.value(&key::POLL),
         settle: read.value(&key::SETTLE),
         max_source_size: read.value(&key::MAX_SOURCE_SIZE),
@@ -261,7 +266,7 @@ fn usual_recursion(network: &str) -> Recursion {
     if network == DEFAULT { Recursion::PrivateClients } else { Recursion::Yes }
 }
 
-fn zones(document: &DeTable<'_>, azure: &Table, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Zone> {
+fn zones(document: &DeTable<'_>, server: &Server, azure: &Table, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Zone> {
     use keys::zone as key;
     let mut zones = Vec::new();
     for (at, table) in problems.tables(document, &key::SECTION) {
@@ -275,6 +280,10 @@ fn zones(document: &DeTable<'_>, azure: &Table, problems: &mut Problems<'_>, pla
         let primaries = read.option(&key::PRIMARIES);
         let (transfer_to, notify) = (read.value(&key::TRANSFER_TO), values(read.value(&key::NOTIFY)));
         let transfer_key = read.option(&key::TRANSFER_KEY);
+        let own_names = ZoneNames {
+            primary: read.option(&key::PRIMARY_NAME),
+            servers: read.option(&key::NAME_SERVERS).map(values).unwrap_or_default(),
+        };
         let format = read.value(&key::FORMAT);
         let (on_missing, fallback) = (read.option(&key::ON_MISSING), read.option(&key::FALLBACK));
         let (min_ttl, max_ttl) = (read.value(&key::MIN_TTL), read.value(&key::MAX_TTL));
@@ -348,6 +357,11 @@ fn zones(document: &DeTable<'_>, azure: &Table, problems: &mut Problems<'_>, pla
             (None, Some(name)) => vec![name],
             (None, None) => continue,
         };
+        let zone_names = match own_names {
+            own if own == ZoneNames::default() => server.zone_names.clone(),
+            own if own.servers.is_empty() => ZoneNames { servers: server.zone_names.servers.clone(), ..own },
+            own => own,
+        };
         let line = problems.line(at);
         let place = ZonePlaces {
             name: preset_at.or(name_at).unwrap_or(at),
@@ -374,6 +388,7 @@ fn zones(document: &DeTable<'_>, azure: &Table, problems: &mut Problems<'_>, pla
                 max_loss,
                 allow_empty,
                 hold_deleted,
+                zone_names: zone_names.clone(),
                 transfer_to: transfer_to.clone(),
                 notify: notify.clone(),
                 transfer_key: transfer_key.clone(),

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use hickory_proto::rr::RecordType::A;
+use hickory_proto::rr::RecordType::{A, CNAME, MX, TXT};
 use serde_json::json;
 
 use crate::harness::{Server, postern};
@@ -26,7 +26,7 @@ fn unknown_parameters_and_members_are_rejected_with_the_right_spelling() {
         ("PUT", format!("{WWW}?dry_run=false&dry%2Drun=true"), &json_type, good, 400, "duplicate field"),
         ("POST", format!("{IMPORT}?replace=true"), &text, "www A 10.0.0.1\n", 400, "known here: `mode`"),
         ("DELETE", "/v1/zones/contoso.test?dry_run=true".into(), &json_type, "", 400, "none is taken here"),
-        ("POST", "/v1/reload?x".into(), &json_type, "", 400, "none is taken here"),
+        ("GET", "/v1/networks?x".into(), &json_type, "", 400, "none is taken here"),
         ("GET", "/v1/fallbacks?Limit=1".into(), &json_type, "", 400, "did you mean `limit`?"),
         ("GET", "/v1/zones/contoso.test/rrsets?rtype=A".into(), &json_type, "", 400, "did you mean `type`?"),
         ("PUT", WWW.into(), &json_type, r#"{"records": ["10.0.0.1"], "tll": 5}"#, 422, "unknown member `tll`; did you mean `ttl`?"),
@@ -56,7 +56,7 @@ fn unknown_parameters_and_members_are_rejected_with_the_right_spelling() {
         assert!(reply.body.contains(words), "{method} {path} {body}: {reply:?}");
         assert_eq!(reply.header("content-type"), "application/problem+json", "{method} {path}");
     }
-    assert_eq!(api.get("/v1/zones/contoso.test").ok(200)["records"], 1, "nothing was changed");
+    assert_eq!(api.get("/v1/zones/contoso.test").ok(200)["records"], 2, "nothing was changed");
     for spelling in ["dry-run", "dry_run", "dry%2Drun"] {
         let dry = api.send("PUT", &format!("{WWW}?{spelling}=true"), Some(&rrset(&["10.0.0.1"]))).ok(200);
         assert_eq!(dry["dry_run"], true, "{spelling}");
@@ -77,7 +77,13 @@ fn an_import_without_records_takes_nothing_away_unless_it_is_allowed() {
         ("", "text/plain", "", 400, "`allow_empty=true`"),
         ("?mode=replace", "text/plain", "\n", 400, "`allow_empty=true`"),
         ("?mode=replace", "", "", 400, "`allow_empty=true`"),
-        ("?mode=replace", "text/plain", "; nothing\n$TTL 60\n", 409, "would remove all 2 records; `allow_empty=true` accepts it"),
+        (
+            "?mode=replace",
+            "text/plain",
+            "; nothing\n$TTL 60\n",
+            409,
+            "would remove the 1 records that are there; `allow_empty=true` accepts it",
+        ),
         ("?mode=replace", "application/json", "[]", 409, "`allow_empty=true`"),
         ("?mode=replace", "application/json", "{\"value\":[]}", 409, "`allow_empty=true`"),
         ("?mode=replace", "application/json", foreign, 409, "`allow_empty=true`"),
@@ -149,4 +155,38 @@ fn the_command_does_not_replace_a_zone_with_the_output_of_a_command_that_failed(
     let (good, said) = import(&server, &["--replace", "--allow-empty", "-", "contoso.test"], "");
     assert!(good && said.contains("1 removed"), "{said}");
     assert_eq!(server.short("www.contoso.test", A), ["NXDOMAIN"]);
+}
+
+#[test]
+fn names_and_text_mean_what_somebody_means_who_writes_no_zone_file() {
+    let server = server("listen = '127.0.0.1:0'");
+    let mut api = server.api(None);
+    let socket = server.file("state/postern.sock").display().to_string();
+    let set = |arguments: &[&str]| {
+        let output = postern(&[&["records", "set", "--socket", &socket, "contoso.test"], arguments].concat()).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let mut put = |place: &str, data: &str| api.send("PUT", &format!("/v1/zones/contoso.test/rrsets/{place}"), Some(&rrset(&[data])));
+    put("_dmarc/TXT", "v=DMARC1; p=none").ok(200);
+    assert_eq!(server.short("_dmarc.contoso.test", TXT), ["v=DMARC1; p=none"]);
+    put("long/TXT", &"x".repeat(600)).ok(200);
+    assert_eq!(server.short("long.contoso.test", TXT).concat().replace(' ', ""), "x".repeat(600));
+    put("@/MX", "10 mail").ok(200);
+    assert_eq!(server.short("contoso.test", MX), ["10 mail.contoso.test."]);
+    for (place, data, words) in [
+        ("www/CNAME", "app.fabrikam.test", "write `app.fabrikam.test.` or `app.fabrikam.test.contoso.test.`"),
+        ("_s._tcp/SRV", "0 5 443 dc.site", "write `dc.site.` or `dc.site.contoso.test.`"),
+        ("www/A", "10.0.0.1 ; web", "`;` starts no comment"),
+    ] {
+        let reply = put(place, data);
+        assert_eq!((reply.status, &reply.json()["errors"][0]["pointer"]), (422, &json!("/records/0")), "{place} {data}: {reply:?}");
+        assert!(reply.body.contains(words), "{place} {data}: {reply:?}");
+    }
+    let (good, said) = set(&["www", "CNAME", "app"]);
+    assert!(good, "{said}");
+    assert_eq!(server.short("www.contoso.test", CNAME), ["app.contoso.test."]);
+    assert!(set(&["t", "TXT", "hello world"]).0);
+    assert_eq!(server.short("t.contoso.test", TXT), ["hello world"]);
+    let (good, said) = set(&["www", "CNAME", "app.fabrikam.test"]);
+    assert!(!good && said.contains("`app.fabrikam.test.contoso.test.`"), "{said}");
 }

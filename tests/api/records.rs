@@ -87,7 +87,7 @@ fn refusals_are_exact() {
     let reply = server.api(None).raw("PUT", "/v1/zones/contoso.test/rrsets/www/A", &json_type, &large).unwrap();
     assert_eq!(reply.status, 413, "{reply:?}");
     // Nothing of all that was done.
-    assert_eq!(api.get("/v1/zones/contoso.test").ok(200)["records"], 1);
+    assert_eq!(api.get("/v1/zones/contoso.test").ok(200)["records"], 2);
     let rules = [("www", "CNAME", "a.test."), ("@", "CNAME", "a.test."), ("www", "SOA", "a. b. 1 2 3 4 5")];
     api.send("PUT", "/v1/zones/contoso.test/rrsets/www/A", Some(&rrset(&["10.0.0.1"]))).ok(200);
     for (name, rtype, data) in rules {
@@ -150,7 +150,7 @@ fn a_batch_is_made_whole_or_not_at_all_and_a_dry_run_tells_the_difference() {
     let mut api = server.api(None);
     let path = "/v1/zones/contoso.test/rrsets";
     let set = |name: &str, rtype: &str, records: &[&str]| json!({"name": name, "type": rtype, "ttl": 30, "records": records});
-    let good = json!({"rrsets": [set("a", "A", &["10.0.0.1"]), set("b", "TXT", &["\"one two\""]), set("c", "CNAME", &["a.contoso.test"])]});
+    let good = json!({"rrsets": [set("a", "A", &["10.0.0.1"]), set("b", "TXT", &["\"one two\""]), set("c", "CNAME", &["a"])]});
     let dry = api.send("PATCH", &format!("{path}?dry_run=true"), Some(&good)).ok(200);
     assert_eq!((&dry["added"], &dry["dry_run"], dry["rrsets"].as_array().unwrap().len()), (&json!(3), &json!(true), 3), "{dry}");
     assert_eq!(
@@ -194,7 +194,7 @@ fn pages_show_every_record_once() {
     let all = names.len();
     names.sort();
     names.dedup();
-    assert_eq!((all, names.len(), pages), (5_001, 5_001, 8));
+    assert_eq!((all, names.len(), pages), (5_002, 5_002, 8));
     let some = api.get("/v1/zones/contoso.test/rrsets?name=n17&type=A").ok(200);
     assert_eq!(some["rrsets"][0]["records"], json!(["10.1.0.17"]));
 }

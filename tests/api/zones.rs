@@ -1,9 +1,9 @@
 //! Zones: made, set, given up.
 
-use hickory_proto::rr::RecordType::A;
+use hickory_proto::rr::RecordType::{self, A};
 use serde_json::json;
 
-use crate::harness::write_files;
+use crate::harness::{Server, write_files};
 use crate::server;
 
 #[test]
@@ -67,4 +67,46 @@ fn a_new_zone_is_found_where_its_location_says_whatever_stands_in_its_name() {
     let twin = api.send("POST", "/v1/zones", Some(&json!({"name": "100%.test", "networks": ["default"]})));
     assert_eq!(twin.header("location"), "/v1/zones/100%25.test@default");
     assert_eq!(api.get(twin.header("location")).ok(200)["networks"], json!(["default"]));
+}
+
+#[test]
+fn a_zone_that_is_made_names_its_own_servers() {
+    let of = |zone: &str| {
+        format!(
+            "[server]\nlisten = ['127.0.0.1:0']\nname-servers = ['ns1.contoso.test', 'ns2.contoso.test']\n[api]\nlisten = '127.0.0.1:0'\n{zone}"
+        )
+    };
+    let declared =
+        "[[zone]]\nname = 'a.test'\napi = true\nprimary-name = 'hidden.contoso.test'\n[[zone]]\nname = 'b.test'\nfile = 'b.zone'\n";
+    let server = Server::with(&[("postern.toml", &of(declared)), ("b.zone", "www 60 IN A 10.0.0.1\n")]);
+    let mut api = server.api(None);
+    api.send("POST", "/v1/zones", Some(&json!({"name": "c.test"}))).ok(201);
+    let own = json!([{"name": "@", "type": "NS", "records": ["ns9"]}, {"name": "@", "type": "SOA", "records": ["ns9 admin 7 1 2 3 4"]}]);
+    api.send("POST", "/v1/zones", Some(&json!({"name": "d.test", "rrsets": own}))).ok(201);
+    let both = ["ns1.contoso.test.", "ns2.contoso.test."];
+    for (zone, soa, servers) in [
+        ("a.test", "hidden.contoso.test. hostmaster.a.test. ", &both[..]),
+        ("b.test", "ns1.contoso.test. hostmaster.b.test. ", &both),
+        ("c.test", "ns1.contoso.test. hostmaster.c.test. ", &both),
+        ("d.test", "ns9.d.test. admin.d.test. ", &["ns9.d.test."]),
+    ] {
+        let said = server.short(zone, RecordType::SOA);
+        assert!(said[0].starts_with(soa), "{zone}: {said:?}");
+        let mut said = server.short(zone, RecordType::NS);
+        said.sort();
+        assert_eq!(said, servers, "{zone}");
+    }
+    // Azure's SOA names a server that takes no updates.
+    let export = "@ 3600 IN SOA azureprivatedns.net. azureprivatedns-host.microsoft.com. 1 3600 300 2419200 10\nwww 60 IN A 10.0.0.1\n";
+    api.raw("POST", "/v1/zones/a.test/import?mode=replace", &[("Content-Type", "text/plain")], export).unwrap().ok(200);
+    assert!(server.short("a.test", RecordType::SOA)[0].starts_with("hidden.contoso.test."));
+}
+
+#[test]
+fn a_zone_that_is_made_without_any_names_is_served_by_this_host() {
+    let server = server("listen = '127.0.0.1:0'");
+    let servers = server.short("contoso.test", RecordType::NS);
+    assert_eq!(servers.len(), 1);
+    let soa = server.short("contoso.test", RecordType::SOA);
+    assert!(soa[0].starts_with(&format!("{} hostmaster.contoso.test. ", servers[0])) && !soa[0].contains("azure"), "{soa:?} {servers:?}");
 }

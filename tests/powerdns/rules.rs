@@ -248,3 +248,25 @@ fn rule_13_a_patch_of_a_zone_that_is_not_there_is_404() {
     let reply = api.ask("PATCH", &format!("{ZONES}/contoso.test."), json!({ "rrsets": [rrset("www.contoso.test.", "A", &["10.0.0.1"])] }));
     assert_eq!(reply.ok(404)["error"], "Could not find domain 'contoso.test.'");
 }
+
+#[test]
+fn every_soa_edit_api_is_taken_as_powerdns_takes_it() {
+    let (_server, api) = contoso();
+    for (number, word) in ["DEFAULT", "INCEPTION-INCREMENT", "SOA-EDIT-INCREASE", "bogus"].into_iter().enumerate() {
+        let zone = json!({ "name": format!("z{number}.test."), "kind": "Native", "nameservers": [], "soa_edit_api": word });
+        assert_eq!(api.ask("POST", ZONES, zone).ok(201)["soa_edit_api"], word);
+        let path = format!("{ZONES}/z{number}.test.");
+        let before = api.get(&path)["serial"].as_u64().unwrap();
+        api.ask("PATCH", &path, json!({ "rrsets": [rrset(&format!("www.z{number}.test."), "A", &["10.0.0.1"])] })).ok(204);
+        assert!(api.get(&path)["serial"].as_u64().unwrap() > before, "{word}");
+        api.ask("PUT", &path, json!({ "soa_edit_api": "INCREMENT-WEEKS", "soa_edit": "INCEPTION-EPOCH" })).ok(204);
+    }
+}
+
+#[test]
+fn keys_and_autoprimaries_are_empty_lists() {
+    let (_server, api) = contoso();
+    for path in ["tsigkeys", "autoprimaries"] {
+        assert_eq!(api.get(&format!("/api/v1/servers/localhost/{path}")), json!([]), "{path}");
+    }
+}

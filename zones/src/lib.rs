@@ -37,6 +37,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod authority;
 pub mod diff;
 pub mod edit;
 pub mod histogram;

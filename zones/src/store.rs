@@ -28,7 +28,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use config::File;
 use config::azure::Table;
-use config::model::{self, Config, Source};
+use config::model::{self, Config, Source, ZoneNames};
 
 pub use crate::source::{Look, OpenWriters};
 pub use edits::Committed;
@@ -111,6 +111,8 @@ struct Context {
     state: Arc<StateDirectory>,
     /// Largest source, bytes.
     most: u64,
+    /// Names for zones that an API makes.
+    zone_names: ZoneNames,
 }
 
 impl Store {
@@ -125,6 +127,7 @@ impl Store {
             is_inspection: state.is_inspected(),
             state,
             most: config.server.max_source_size,
+            zone_names: config.server.zone_names.clone(),
         };
         let current = Arc::new(SnapshotBuilder::new().build());
         let mut store = Self {
@@ -181,6 +184,7 @@ impl Store {
         (self.context.poll, self.context.settle) = (config.server.poll, config.server.settle);
         self.context.most = config.server.max_source_size;
         self.context.clients = lint::networks(config).map(Arc::new);
+        self.context.zone_names.clone_from(&config.server.zone_names);
         self.beside.clone_from(&config.files);
         self.context.table = config.azure.clone(); // by which the sources are read anew, below
         self.units = Unit::all(&self.slots, std::mem::take(&mut self.units));

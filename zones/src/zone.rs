@@ -26,7 +26,7 @@ mod tests;
 pub use config::rtype;
 
 pub use apply::{Change, Refused, next_serial, serial_rose};
-pub use builder::{Built, DEFAULT_TTL, Foreign, ZoneBuilder};
+pub use builder::{Built, DEFAULT_TTL, Foreign, ZoneBuilder, is_azure_soa};
 use shard::{Node, Shard};
 use shards::Shards;
 

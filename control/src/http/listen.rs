@@ -129,7 +129,9 @@ pub fn bind(api: &Api, owner: Option<(u32, u32)>) -> Result<Bound, BindError> {
             Ok(listener) => bound.socket = Some((path.clone(), listener)),
             Err(error) if api.socket_is_named => return Err(BindError { place: path.display().to_string(), error }),
             // Nobody asked for it, and the server is as good without.
-            Err(error) => tracing::info!(target: "postern", socket = %path.display(), "no socket for the API: {error}"),
+            Err(error) => {
+                tracing::warn!(target: "postern", socket = %path.display(), "no socket for the API, and commands need one: {error}")
+            }
         }
     }
     Ok(bound)

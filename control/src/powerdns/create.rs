@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use config::azure::Table;
-use config::model::OnMissing;
+use config::model::{OnMissing, ZoneNames};
 use serde_json::Value;
 use time::OffsetDateTime;
+use zones::authority::ZoneAuthority;
 use zones::edit::{NewZone, ZoneSettings};
 use zones::name::NameBuf;
 use zones::record::{Problem, RecordRef, RecordSink};
-use zones::text::rdata::{read_rdata, type_name};
+use zones::text::rdata::type_name;
 use zones::text::read_zone_file;
 use zones::zone::rtype;
 
@@ -25,14 +26,9 @@ use super::settings::{Kind, Settings};
 
 /// TTL of records that are made, and of lines of a zone file that say none, seconds: PowerDNS's own.
 const DEFAULT_TTL: u32 = 3600;
-/// REFRESH, RETRY, EXPIRE and MINIMUM of a SOA that is made, as Azure's private zones have them: a name that was missing a moment ago is
-/// asked for again after ten seconds.
-const TIMERS: &str = "3600 300 2419200 10";
-/// Who answers for a zone without name servers.
-const AZURE: &str = "azureprivatedns.net. azureprivatedns-host.microsoft.com.";
 
-/// The zone that a request asks for.
-pub fn read(body: &Value, table: &Table, now: OffsetDateTime) -> Result<NewZone, Fault> {
+/// The zone that a request asks for. `names`: the servers of a zone for which the request has none.
+pub fn read(body: &Value, names: &ZoneNames, table: &Table, now: OffsetDateTime) -> Result<NewZone, Fault> {
     let body = Object::of(body);
     let (name, network) =
         body.text("name").map(|name| name.split_once('@').map_or((name, None), |(name, network)| (name, Some(network))))?;
@@ -51,7 +47,16 @@ pub fn read(body: &Value, table: &Table, now: OffsetDateTime) -> Result<NewZone,
         add_text(&mut draft, text, &apex)?;
     }
     let servers = add_name_servers(&mut draft, body, &apex)?;
-    add_soa(&mut draft, body, &apex, servers.first().copied(), settings.rule(), now)?;
+    let mut authority = ZoneAuthority::of_api(names, &apex);
+    if let Some(server) = servers.first() {
+        authority.primary = draft::read_absolute(server)?;
+    } else if draft.set(&apex, rtype::SOA).records.is_empty() && draft.set(&apex, rtype::NS).records.is_empty() {
+        let record = |server: &NameBuf| Record { content: Content { rdata: server.as_wire().into(), written: None }, disabled: false };
+        let set = draft.set(&apex, rtype::NS);
+        set.records = authority.servers.iter().map(record).collect();
+        set.ttl = DEFAULT_TTL;
+    }
+    add_soa(&mut draft, body, &apex, &authority, settings.rule(), now)?;
     let (records, kept) = draft.finish("another")?;
     let name = apex.to_string();
     let name = if name == "." { name } else { name.trim_end_matches('.').to_owned() };
@@ -85,7 +90,6 @@ pub fn change_settings(settings: &mut Settings, body: Object<'_>) -> Result<(), 
         settings.account = account.into();
     }
     if let Some(word) = body.may_text("soa_edit_api") {
-        check_rule(word)?;
         settings.soa_edit_api = Some(word.into());
     }
     if let Some(word) = body.may_text("soa_edit") {
@@ -108,14 +112,6 @@ pub fn change_settings(settings: &mut Settings, body: Object<'_>) -> Result<(), 
         return Err(Fault::invalid("Keys of transfers are named in the configuration file"));
     }
     Ok(())
-}
-
-/// Refuses what is no SOA-EDIT-API of ours.
-pub fn check_rule(word: &str) -> Result<(), Fault> {
-    match Rule::of(word) {
-        Some(_) => Ok(()),
-        None => Err(Fault::invalid(format!("soa_edit_api '{word}' is not supported: DEFAULT, INCREASE, EPOCH or OFF"))),
-    }
 }
 
 /// Adds an RRset of a request.
@@ -202,19 +198,16 @@ fn add_soa(
     draft: &mut Draft<'_>,
     body: Object<'_>,
     apex: &NameBuf,
-    server: Option<&str>,
+    authority: &ZoneAuthority,
     rule: Rule,
     now: OffsetDateTime,
 ) -> Result<(), Fault> {
     let set = draft.set(apex, rtype::SOA);
     match &mut set.records[..] {
         [] => {
-            let zone = if apex.labels() == 0 { String::new() } else { apex.to_string() };
-            let names = server.map_or_else(|| AZURE.into(), |server| format!("{server} hostmaster.{zone}"));
-            let names = names.trim_end_matches('.').to_owned() + "."; // the root's mailbox is `hostmaster.`
             let given = body.value("serial").and_then(Value::as_u64).and_then(|serial| u32::try_from(serial).ok()).unwrap_or(0);
-            let text = format!("{names} {} {TIMERS}", rule.first(given, now));
-            let rdata = read_rdata(rtype::SOA, &text, &NameBuf::root()).map_err(Fault::invalid)?;
+            let mut rdata = authority.soa();
+            set_serial(&mut rdata, rule.first(given, now));
             set.ttl = DEFAULT_TTL;
             set.records.push(Record { content: Content { rdata: rdata.into(), written: None }, disabled: false });
         }

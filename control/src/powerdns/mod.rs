@@ -20,6 +20,7 @@
 //! | `GET /zones/{id}/cryptokeys` | none: zones are not signed here |
 //! | `GET /config`, `/statistics`, `/search-data` | what clients ask to know what is served; what is counted; a search with `*` and `?` |
 //! | `PUT /cache/flush` | forgets upstream data |
+//! | `GET /tsigkeys`, `/autoprimaries` | none: they are named in the configuration file |
 //!
 //! **Zones.** All hosted zones are listed and read; those of the configuration's files are refused for writing, with 422 and the file's
 //! name. A zone that is made here is linked to all networks, or to one: `"name": "contoso.test.@hub"`. Several zones of one name have ids
@@ -86,6 +87,8 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/statistics", get(server::statistics))
         .route("/search-data", get(search::search))
         .route("/cache/flush", put(server::flush))
+        .route("/tsigkeys", get(server::none))
+        .route("/autoprimaries", get(server::none))
         .route("/zones", get(zones::list).post(zones::create))
         .nest("/zones/{id}", zone);
     let api = Router::new()

@@ -19,14 +19,15 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// From a request, in any letter case (rule 3).
-    pub fn of(word: &str) -> Option<Self> {
+    /// The rule of `soa_edit_api` in any letter case (rule 3). Like PowerDNS it accepts every word. A word that PowerDNS gives no meaning
+    /// for a zone without signatures moves the serial by one. `soa_edit` is the word that `SOA-EDIT` and `SOA-EDIT-INCREASE` refer to.
+    pub fn of(word: &str, soa_edit: &str) -> Self {
         match word.to_ascii_uppercase().as_str() {
-            "DEFAULT" => Some(Self::Default),
-            "INCREASE" => Some(Self::Increase),
-            "EPOCH" => Some(Self::Epoch),
-            "OFF" | "" => Some(Self::Off),
-            _ => None,
+            "DEFAULT" | "INCEPTION-INCREMENT" => Self::Default,
+            "EPOCH" | "INCEPTION-EPOCH" => Self::Epoch,
+            "OFF" | "" => Self::Off,
+            "SOA-EDIT" | "SOA-EDIT-INCREASE" if !soa_edit.is_empty() => Self::of(soa_edit, ""),
+            _ => Self::Increase,
         }
     }
 
@@ -92,7 +93,7 @@ mod tests {
             ("OFF", 7, Some(100), 100),
             ("", 7, Some(7), 8),
         ] {
-            assert_eq!(Rule::of(rule).unwrap().next(current, given, now), next, "{rule} {current} {given:?}");
+            assert_eq!(Rule::of(rule, "").next(current, given, now), next, "{rule} {current} {given:?}");
         }
     }
 
@@ -107,8 +108,22 @@ mod tests {
             ("OFF", 0, 1),
             ("OFF", 9, 9),
         ] {
-            assert_eq!(Rule::of(rule).unwrap().first(given, now), first, "{rule} {given}");
+            assert_eq!(Rule::of(rule, "").first(given, now), first, "{rule} {given}");
         }
-        assert_eq!(Rule::of("SOA-EDIT"), None);
+    }
+
+    #[test]
+    fn every_word_of_soa_edit_api_is_accepted() {
+        for (word, soa_edit, rule) in [
+            ("INCEPTION-INCREMENT", "", Rule::Default),
+            ("soa-edit-increase", "", Rule::Increase),
+            ("SOA-EDIT-INCREASE", "INCEPTION-INCREMENT", Rule::Default),
+            ("SOA-EDIT", "inception-epoch", Rule::Epoch),
+            ("SOA-EDIT", "SOA-EDIT", Rule::Increase),
+            ("INCREMENT-WEEKS", "", Rule::Increase),
+            ("BOGUS", "EPOCH", Rule::Increase),
+        ] {
+            assert_eq!(Rule::of(word, soa_edit), rule, "{word} {soa_edit}");
+        }
     }
 }

@@ -47,6 +47,12 @@ fn this() -> Value {
     })
 }
 
+/// `GET /tsigkeys` and `GET /autoprimaries`: none. Keys and primaries are named in the configuration file.
+pub async fn none(Asked(caller): Asked) -> Result<Response, Fault> {
+    must_see_all(&caller)?;
+    Ok(super::json(StatusCode::OK, "[]".into()))
+}
+
 /// `GET /config`: what clients look for to know what is served here. The configuration itself is at `/v1/configuration`.
 pub async fn config(Asked(_): Asked) -> Response {
     let settings = [

@@ -106,7 +106,7 @@ impl Settings {
 
     /// How the serial moves.
     pub fn rule(&self) -> Rule {
-        self.soa_edit_api.as_deref().and_then(Rule::of).unwrap_or(Rule::Increase)
+        self.soa_edit_api.as_deref().map_or(Rule::Increase, |word| Rule::of(word, &self.soa_edit))
     }
 
     /// What is kept beside an RRset.

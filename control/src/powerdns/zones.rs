@@ -59,7 +59,8 @@ pub async fn create(
     let object = Object::of(&body);
     let sets = object.list("rrsets").map_or(0, <[_]>::len) + object.may_text("zone").map_or(0, str::len) / LINE;
     let table = control.state.load().table.clone();
-    let zone = aside(sets, move || create::read(&body, &table, OffsetDateTime::now_utc())).await??;
+    let names = control.host.config().server.zone_names.clone();
+    let zone = aside(sets, move || create::read(&body, &names, &table, OffsetDateTime::now_utc())).await??;
     let author = author(&caller);
     let made = id::write(&zone.settings.name, zone.settings.networks.first().map(String::as_str));
     control.ask(|answer| Task::Create(vec![zone], author, answer)).await?;

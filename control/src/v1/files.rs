@@ -11,6 +11,7 @@ use config::model::Format;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use zones::edit::Refusal;
+use zones::lookup::RrSet;
 use zones::name::{NameBuf, WireName};
 use zones::record::{Position, Problem as Wrong, RecordRef, RecordSink, Severity};
 use zones::snapshot::{Link, Snapshot};
@@ -152,11 +153,10 @@ impl How {
         }
         let name = zone.apex();
         if sets.is_empty() {
-            let detail = format!(
-                "the file has no record of zone {name}, so that replacing would remove all {} records; `allow_empty=true` accepts it",
-                zone.counts().records
-            );
-            return (!self.allow_empty).then_some(detail);
+            let removed: usize =
+                zone.records().filter(|(owner, set)| !is_own(zone, owner, set)).map(|(_, set)| usize::from(set.count)).sum();
+            let loss = format!("the file has no record of zone {name}, and replacing would remove the {removed} records that are there");
+            return (!self.allow_empty).then(|| format!("{loss}; `allow_empty=true` accepts it"));
         }
         if self.allow_loss || zone.counts().names < GUARDED_NAMES {
             return None;
@@ -263,17 +263,22 @@ impl Sink<'_> {
     }
 }
 
+/// The SOA and the NS records of the zone itself, which a replacement keeps.
+fn is_own(zone: &Zone, owner: &NameBuf, set: &RrSet<'_>) -> bool {
+    matches!(set.rtype, rtype::SOA | rtype::NS) && *owner == zone.apex().to_buf()
+}
+
 /// What makes a zone hold the sets of a file and no others, but for its SOA and its own NS where the file has none.
 fn replace(zone: &Zone, mut sets: Vec<Change>, soa: Option<(Box<[u8]>, u32)>) -> Vec<Change> {
     let apex = zone.apex().to_buf();
     let kept: HashSet<(WireName, u16)> = sets.iter().map(|set| (set.owner.clone(), set.rtype)).collect();
     for (owner, set) in zone.records() {
-        let is_own = owner == apex && matches!(set.rtype, rtype::SOA | rtype::NS);
-        if !is_own && !kept.contains(&(owner.to_wire_name(), set.rtype)) {
+        if !is_own(zone, &owner, &set) && !kept.contains(&(owner.to_wire_name(), set.rtype)) {
             sets.push(Change::set(&owner, set.rtype, 0, []));
         }
     }
-    if let Some((mut rdata, ttl)) = soa
+    // Azure's SOA names a server that takes no updates of this zone.
+    if let Some((mut rdata, ttl)) = soa.filter(|(rdata, _)| !zones::zone::is_azure_soa(rdata))
         && let Some(at) = rdata.len().checked_sub(20)
     {
         // The serial goes on from ours, whatever the file says: it must never fall.
@@ -307,8 +312,7 @@ pub(super) async fn export(caller: Caller, State(control): State<Arc<Control>>, 
 /// The SOA first, then names in canonical order (RFC 4034 section 6.1), the zone itself before them.
 pub(crate) fn write(zone: &Zone) -> String {
     let apex = zone.apex().to_buf();
-    let mut sets: Vec<(Vec<u8>, NameBuf, zones::lookup::RrSet<'_>)> =
-        zone.records().skip(1).map(|(owner, set)| (canonical(&owner), owner, set)).collect();
+    let mut sets: Vec<(Vec<u8>, NameBuf, RrSet<'_>)> = zone.records().skip(1).map(|(owner, set)| (canonical(&owner), owner, set)).collect();
     sets.sort_by(|one, other| (&one.0, one.2.rtype).cmp(&(&other.0, other.2.rtype)));
     let mut out = String::new();
     let Ok(mut writer) = text::ZoneFileWriter::new(&mut out, &apex) else { return out }; // a string takes everything

@@ -43,7 +43,8 @@ mod zones;
         title = "Postern",
         description = "Zones and records of a Postern server.\n\nNames are given absolute, with the final dot. They are taken with it \
                        or without: a name without it that does not lie in the zone is relative to the zone, `@` is the zone itself. \
-                       RDATA is in presentation format (RFC 1035 section 5.1), and names in it are absolute.\n\nUnknown query parameters and \
+                       RDATA is in presentation format (RFC 1035 section 5.1), but text without quotes is one string and `;` starts no comment. A \
+                       name in it is absolute with its final dot, and relative to the zone if it is one label; any other is rejected.\n\nUnknown query parameters and \
                        unknown members are rejected. `-` and `_` are the same in the name of a parameter.\n\nA zone is named \
                        `name`, or `name@network` where several have one name. Errors are those of RFC 9457."
     ),

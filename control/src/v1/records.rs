@@ -8,7 +8,7 @@ use zones::lookup::RrSet as Stored;
 use zones::name::NameBuf;
 use zones::snapshot::{Hosted, Link, Snapshot};
 use zones::text::data_text;
-use zones::text::rdata::{read_rdata, type_code, type_name};
+use zones::text::rdata::{read_input, type_code, type_name};
 use zones::zone::Zone;
 
 use crate::http::{Caller, Fault, Problem};
@@ -89,11 +89,11 @@ pub(super) fn rtype(text: &str) -> Result<u16, String> {
     }
 }
 
-/// RDATA of an RRset; what is wrong is told with its pointer below `pointer`.
-pub(super) fn rdata(rtype: u16, records: &[String], pointer: &str, faults: &mut Vec<Fault>) -> Vec<Box<[u8]>> {
+/// RDATA of an RRset of the zone `apex`; what is wrong is told with its pointer below `pointer`.
+pub(super) fn rdata(apex: &NameBuf, rtype: u16, records: &[String], pointer: &str, faults: &mut Vec<Fault>) -> Vec<Box<[u8]>> {
     let mut read = Vec::with_capacity(records.len());
     for (index, text) in records.iter().enumerate() {
-        match read_rdata(rtype, text, &NameBuf::root()) {
+        match read_input(rtype, text, apex) {
             Ok(rdata) => read.push(rdata.into_boxed_slice()),
             Err(error) => {
                 let detail = format!("{} `{text}`: {error}", type_name(rtype));

@@ -205,13 +205,13 @@ pub(super) async fn put(
     headers: HeaderMap,
     Body(new): Body<NewSet>,
 ) -> Result<Answer, Problem> {
-    let (name, rtype) = place_in(&control, &caller, &zone, &name, &kind)?;
+    let (apex, name, rtype) = place_in(&control, &caller, &zone, &name, &kind)?;
     if new.records.is_empty() {
         let detail = "an RRset has one record at least: DELETE takes it away".into();
         return Err(Problem::invalid(vec![Fault { pointer: "/records".into(), detail }]));
     }
     let mut faults = Vec::new();
-    let records = rdata(rtype, &new.records, "/records", &mut faults);
+    let records = rdata(&apex, rtype, &new.records, "/records", &mut faults);
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
@@ -238,10 +238,10 @@ pub(super) async fn patch(
     headers: HeaderMap,
     Body(patch): Body<Patch>,
 ) -> Result<Answer, Problem> {
-    let (name, rtype) = place_in(&control, &caller, &zone, &name, &kind)?;
+    let (apex, name, rtype) = place_in(&control, &caller, &zone, &name, &kind)?;
     let mut faults = Vec::new();
-    let add = rdata(rtype, &patch.add, "/add", &mut faults);
-    let remove = rdata(rtype, &patch.remove, "/remove", &mut faults);
+    let add = rdata(&apex, rtype, &patch.add, "/add", &mut faults);
+    let remove = rdata(&apex, rtype, &patch.remove, "/remove", &mut faults);
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
@@ -271,7 +271,7 @@ pub(super) async fn remove(
     Query(dry): Query<Dry>,
     headers: HeaderMap,
 ) -> Result<Answer, Problem> {
-    let (name, rtype) = place_in(&control, &caller, &zone, &name, &kind)?;
+    let (_, name, rtype) = place_in(&control, &caller, &zone, &name, &kind)?;
     let conditions = Conditions::of(&headers)?;
     let gone = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let (told, what) = (gone.clone(), missing(&name, rtype));
@@ -308,7 +308,7 @@ pub(super) async fn change(
         let name = owner(&set.name, &apex).map_err(|detail| faults.push(Fault { pointer: format!("{at}/name"), detail }));
         let rtype = rtype(&set.rtype).map_err(|detail| faults.push(Fault { pointer: format!("{at}/type"), detail }));
         let (Ok(name), Ok(rtype)) = (name, rtype) else { continue };
-        let records = rdata(rtype, &set.records, &format!("{at}/records"), &mut faults);
+        let records = rdata(&apex, rtype, &set.records, &format!("{at}/records"), &mut faults);
         sets.push((name, rtype, set.ttl, records));
     }
     if !faults.is_empty() {
@@ -327,11 +327,11 @@ pub(super) async fn change(
     .await
 }
 
-/// The RRset that a path means, in a zone that the caller may change.
-fn place_in(control: &Control, caller: &Caller, zone: &str, name: &str, kind: &str) -> Result<(NameBuf, u16), Problem> {
+/// The RRset that a path means, in a zone that the caller may change: the apex of the zone, the owner and the type.
+fn place_in(control: &Control, caller: &Caller, zone: &str, name: &str, kind: &str) -> Result<(NameBuf, NameBuf, u16), Problem> {
     let state = control.state.load_full();
-    let link = changeable(&state.snapshot, caller, zone)?;
-    place(name, kind, &link.hosted.apex.to_buf())
+    let apex = changeable(&state.snapshot, caller, zone)?.hosted.apex.to_buf();
+    place(name, kind, &apex).map(|(name, rtype)| (apex, name, rtype))
 }
 
 fn place(name: &str, kind: &str, apex: &NameBuf) -> Result<(NameBuf, u16), Problem> {

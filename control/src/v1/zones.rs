@@ -299,7 +299,7 @@ fn first_records(sets: &[NewSet], apex: &NameBuf, faults: &mut Vec<Fault>) -> Ve
         let name = owner(&set.name, apex).map_err(|detail| faults.push(Fault { pointer: format!("{at}/name"), detail }));
         let rtype = rtype(&set.rtype).map_err(|detail| faults.push(Fault { pointer: format!("{at}/type"), detail }));
         let (Ok(name), Ok(rtype)) = (name, rtype) else { continue };
-        let records = rdata(rtype, &set.records, &format!("{at}/records"), faults);
+        let records = rdata(apex, rtype, &set.records, &format!("{at}/records"), faults);
         changes.push(Change::set(&name, rtype, set.ttl.unwrap_or(DEFAULT_TTL), records));
     }
     changes

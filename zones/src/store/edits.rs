@@ -292,10 +292,12 @@ impl Store {
         let NewZone { settings, records } = new;
         let settings = ZoneSettings { declared: false, ..settings };
         let slot = self.slot_of(&settings)?;
-        let zone = slot.empty_builder().finish(unix_seconds()).map_err(|_| Refusal::Stopped)?.zone; // no record, no problem
+        // Records with an SOA are a whole zone: no NS records are added to them.
+        let sets_serial = records.iter().any(|change| change.rtype == crate::zone::rtype::SOA);
+        let builder = if sets_serial { slot.empty_builder().authority(None) } else { slot.empty_builder() };
+        let zone = builder.finish(unix_seconds()).map_err(|_| Refusal::Stopped)?.zone; // no record, no problem
         let serial = zone.serial();
         let zone = zone.apply(&records).map_err(Refusal::Invalid)?;
-        let sets_serial = records.iter().any(|change| change.rtype == crate::zone::rtype::SOA);
         let zone = if sets_serial { zone } else { zone.with_serial(serial) };
         let path = owned::path_for(self.context.state.path(), &settings.name);
         let owned = Owned::create(&self.context.state, path, settings, zone).map_err(|error| Refusal::Journal(error.to_string()))?;
@@ -404,7 +406,8 @@ impl Store {
             return Err(invalid(format!("write the zone's name as `{plain}`")));
         }
         self.check_links(settings, None)?;
-        Slot::new(&made_zone(settings), &mut Vec::new()).ok_or_else(|| invalid(format!("`{}` is not a name", settings.name)))
+        let zone = model::Zone { zone_names: self.context.zone_names.clone(), ..made_zone(settings) };
+        Slot::new(&zone, &mut Vec::new()).ok_or_else(|| invalid(format!("`{}` is not a name", settings.name)))
     }
 
     /// Networks must be there, and none may have the zone twice.
@@ -493,6 +496,7 @@ pub(super) fn made_zone(settings: &ZoneSettings) -> model::Zone {
         hold_deleted: std::time::Duration::ZERO,
         max_loss: 100,
         allow_empty: true,
+        zone_names: model::ZoneNames::default(),
         transfer_to: Vec::new(),
         notify: Vec::new(),
         transfer_key: None,

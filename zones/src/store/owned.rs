@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use config::model::Source;
 
 use super::Slot;
+use crate::authority::ZoneAuthority;
 use crate::diff::Difference;
 use crate::edit::{History, ZoneSettings};
 use crate::journal::{self, Image, Journal, JournalCondition, JournalError, Record};
@@ -400,7 +401,9 @@ impl Slot {
     /// Builds this zone from whatever records come.
     pub fn empty_builder(&self) -> ZoneBuilder {
         let (min, max) = self.ttl_bounds();
-        ZoneBuilder::new(self.apex.clone()).ttl_bounds(min, max)
+        let is_of_api = matches!(self.config.source, Source::Api);
+        let authority = is_of_api.then(|| ZoneAuthority::of_api(&self.config.zone_names, &self.apex.to_buf()));
+        ZoneBuilder::new(self.apex.clone()).ttl_bounds(min, max).authority(authority)
     }
 
     /// Lowest and highest TTL that the configuration wants.

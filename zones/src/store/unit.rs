@@ -11,6 +11,7 @@ use config::model::{Format, Source};
 
 use super::guard::{self, PATIENCE, UNFINISHED, UNFINISHED_UNSERVED, Verdict};
 use super::{Context, Look, Report, Slot};
+use crate::authority::ZoneAuthority;
 use crate::diff::Difference;
 use crate::name::WireName;
 use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
@@ -509,6 +510,7 @@ impl Slot {
     fn builder(&self, context: &Context) -> ZoneBuilder {
         let builder = ZoneBuilder::new(self.apex.clone()).ttl_bounds(self.config.min_ttl, self.config.max_ttl);
         let is_export = matches!(&self.config.source, Source::File { format: Format::Azure | Format::Hosts, .. });
+        let builder = builder.authority(ZoneAuthority::configured(&self.config.zone_names, &self.apex.to_buf()));
         builder.networks(context.clients.clone()).foreign(if is_export { Foreign::Skip } else { Foreign::Warn })
     }
 }

@@ -20,6 +20,7 @@ use super::sets::SetWriter;
 use super::shard::{self, Shard, ShardWriter};
 use super::shards::Shards;
 use super::{Counts, Zone, rtype};
+use crate::authority::{AZURE_TIMERS, ZoneAuthority};
 use crate::name::{NameBuf, WireName, write_name};
 use crate::network::Clients;
 use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
@@ -39,8 +40,6 @@ const SOA_TTL: u32 = 3600;
 /// Owner of an SOA whose serial never moves: every export of an Azure zone says 1.
 const AZURE_MNAME: &[u8] = b"\x0fazureprivatedns\x03net\x00";
 const AZURE_RNAME: &[u8] = b"\x14azureprivatedns-host\x09microsoft\x03com\x00";
-/// REFRESH, RETRY, EXPIRE, MINIMUM.
-const AZURE_TIMERS: [u32; 4] = [3600, 300, 2_419_200, 10];
 
 /// What becomes of a record that does not lie in the zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +61,8 @@ pub struct ZoneBuilder {
     pub(super) max_ttl: u32,
     foreign: Foreign,
     pub(super) networks: Option<Arc<Clients>>,
+    authority: Option<ZoneAuthority>,
+    has_servers: bool,
     pub(super) files: Vec<Arc<PathBuf>>,
     file: u16,
     logs: Vec<Vec<u8>>,
@@ -95,6 +96,8 @@ impl ZoneBuilder {
             max_ttl: MAX_TTL,
             foreign: Foreign::Refuse,
             networks: None,
+            authority: None,
+            has_servers: false,
             files: vec![Arc::new(PathBuf::new())],
             file: 0,
             logs: vec![Vec::new(); LOGS],
@@ -120,6 +123,12 @@ impl ZoneBuilder {
     /// Client prefixes, to warn of a name with addresses of two networks.
     pub fn networks(mut self, networks: Option<Arc<Clients>>) -> Self {
         self.networks = networks;
+        self
+    }
+
+    /// Servers for a zone whose records have no SOA or no NS. `None`: the SOA is Azure's, and there are no NS records.
+    pub fn authority(mut self, authority: Option<ZoneAuthority>) -> Self {
+        self.authority = authority;
         self
     }
 
@@ -152,6 +161,7 @@ impl ZoneBuilder {
     /// Checks the whole and makes the zone, or gives every problem, warnings too, when one of them is an error.
     /// `serial` is for a zone whose records give none.
     pub fn finish(mut self, serial: u32) -> Result<Built, Vec<Problem>> {
+        self.add_servers();
         self.log(&Entry::bare(&[])); // the apex exists whatever the records say
         self.merge_logs();
         let mut problems = std::mem::take(&mut self.problems);
@@ -170,6 +180,16 @@ impl ZoneBuilder {
         let failed = problems.errors > 0;
         let problems = problems.into_list(&self.files[self.file as usize]);
         if failed { Err(problems) } else { Ok(Built { zone, warnings: problems, skipped: self.skipped, soa }) }
+    }
+
+    /// Adds the NS records of a zone that has none.
+    fn add_servers(&mut self) {
+        let Some(authority) = self.authority.as_ref().filter(|_| !self.has_servers) else { return };
+        let apex = self.apex.to_buf();
+        for server in authority.servers.clone() {
+            let rdata = server.as_wire();
+            self.record(RecordRef { owner: &apex, rtype: rtype::NS, ttl: Some(SOA_TTL), rdata, at: Position::default() });
+        }
     }
 
     fn log(&mut self, entry: &Entry<'_>) {
@@ -261,8 +281,8 @@ impl ZoneBuilder {
 
     fn assemble(&self, shards: Vec<Arc<Shard>>, findings: &Findings, serial: u32) -> Zone {
         let (rdata, ttl, own_serial) = match &findings.soa {
-            Some(soa) => (soa.rdata.to_vec(), soa.ttl, !soa.rdata.starts_with(AZURE_MNAME)),
-            None => (azure_soa(), SOA_TTL, false),
+            Some(soa) => (soa.rdata.to_vec(), soa.ttl, !is_azure_soa(&soa.rdata)),
+            None => (self.authority.as_ref().map_or_else(azure_soa, ZoneAuthority::soa), SOA_TTL, false),
         };
         let mut zone = Zone {
             apex: self.apex.clone(),
@@ -315,6 +335,7 @@ impl RecordSink for ZoneBuilder {
             return;
         }
         let owner = &wire[..wire.len() - self.apex.as_wire().len()];
+        self.has_servers |= record.rtype == rtype::NS && owner.is_empty();
         let entry =
             Entry { hash: shard::hash(owner), at: record.at, file: self.file, ttl, rtype: record.rtype, owner, rdata: record.rdata };
         self.log(&entry);
@@ -379,6 +400,11 @@ pub(super) fn soa_names(rdata: &[u8]) -> Option<usize> {
     let mname = NameBuf::read(rdata).ok()?.len();
     let names = mname + NameBuf::read(&rdata[mname..]).ok()?.len();
     (rdata.len() == names + 20).then_some(names)
+}
+
+/// Returns true if the RDATA of an SOA names Azure's server as the primary one.
+pub fn is_azure_soa(rdata: &[u8]) -> bool {
+    rdata.starts_with(AZURE_MNAME)
 }
 
 /// Azure's values for a private zone; the serial is filled in later.

@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use data_encoding::{BASE32HEX_NOPAD, BASE64, HEXLOWER_PERMISSIVE};
 
+use crate::name::NameBuf;
+
 use super::super::lexer::{Form, Token};
 use super::super::names::{Written, read_name, repeats_origin, unescape};
 use super::super::report::{Bad, Outcome, Spot, shown};
@@ -40,6 +42,8 @@ pub(in super::super) struct Fields<'t> {
     behind: Spot,
     /// The first name that seems to lack its final dot.
     pub without_dot: Option<Token>,
+    /// The text is not a line of a zone file: a relative name has one label.
+    pub is_input: bool,
 }
 
 /// Appends the wire form of the RDATA in `fields` to `out`.
@@ -85,7 +89,7 @@ fn extra_help(rtype: u16) -> &'static str {
 
 impl<'t> Fields<'t> {
     pub fn new(text: &'t [u8], tokens: &'t [Token], origin: &'t [u8], rtype: u16, behind: Spot) -> Self {
-        Self { text, tokens, split: None, origin, rtype, behind, without_dot: None }
+        Self { text, tokens, split: None, origin, rtype, behind, without_dot: None, is_input: false }
     }
 
     /// True when all tokens are taken.
@@ -309,6 +313,11 @@ impl<'t> Fields<'t> {
         let (token, text) = self.word(what)?;
         let start = out.len();
         match read_name(text, self.origin, out) {
+            Ok(Written::Relative { length }) if self.is_input && usize::from(out[start]) + 1 < length && !is_address(text) => {
+                let (name, origin) = (shown(text), NameBuf::read(self.origin).map(|origin| origin.to_string()).unwrap_or_default());
+                let message = format!("{} of several labels has no final dot: `{name}`", of(what, self.rtype));
+                return Err(Bad::new(token.spot, message, format!("write `{name}.` or `{name}.{origin}`")));
+            }
             Ok(Written::Relative { length }) if repeats_origin(&out[start..start + length], self.origin) => {
                 self.without_dot.get_or_insert(token);
             }

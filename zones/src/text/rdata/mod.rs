@@ -6,6 +6,7 @@
 mod fields;
 mod gateways;
 mod historic;
+mod input;
 mod location;
 mod services;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use crate::name::NameBuf;
 
 use config::rtype::type_code_of;
 pub use config::rtype::{is_meta, type_code, type_name};
+pub use input::read_input;
 pub use wire::{BadRdata, write_rdata};
 
 pub(super) use wire::write_generic;

@@ -1,0 +1,66 @@
+//! Zones that other servers or clients would not accept as they are.
+
+use config::diagnostic::{Diagnostic, Severity};
+use config::model::{Action, Config, Source, Zone};
+use zones::snapshot::Snapshot;
+use zones::zone::{is_azure_soa, rtype};
+
+/// Zones that secondaries would reject, and zones whose SOA sends updates elsewhere.
+pub fn problems(config: &Config, snapshot: &Snapshot) -> Vec<Diagnostic> {
+    let (mut without_servers, mut elsewhere) = (Vec::new(), Vec::new());
+    for zone in &config.zones {
+        let is_this = |name: &str, networks: &[String]| {
+            name == zone.name && (zone.networks.is_empty() || networks.iter().any(|network| zone.networks.contains(network)))
+        };
+        let names =
+            |link: &zones::snapshot::Link| link.networks.iter().map(|id| snapshot.network(*id).name.to_string()).collect::<Vec<_>>();
+        let link = snapshot.hosted().iter().find(|link| is_this(&link.hosted.name, &names(link)));
+        let Some(data) = link.and_then(|link| link.hosted.zone()) else { continue };
+        let apex = data.apex().to_buf();
+        if is_transferred(config, zone) && !data.at(&apex).any(|set| set.rtype == rtype::NS) {
+            add(&mut without_servers, zone);
+        }
+        if zone.source == Source::Api && takes_updates(config, zone) && data.soa().rdata().next().is_some_and(is_azure_soa) {
+            add(&mut elsewhere, zone);
+        }
+    }
+    let warning = |(line, names): (u32, Vec<&str>), message: &str, help: &str| Diagnostic {
+        file: config.path.clone().unwrap_or_default(),
+        line,
+        column: 1,
+        severity: Severity::Warning,
+        message: message.replace("ZONE", &names.join(", ")),
+        help: help.into(),
+    };
+    let without_servers = without_servers.into_iter().map(|zones| {
+        warning(zones, "secondaries will reject ZONE: it has no NS records", "add NS records for the zone itself, or set `name-servers`")
+    });
+    let elsewhere = elsewhere.into_iter().map(|zones| {
+        warning(
+            zones,
+            "clients will send their updates of ZONE to azureprivatedns.net: its SOA names that server",
+            "replace the SOA record, for example with `postern records set`",
+        )
+    });
+    without_servers.chain(elsewhere).collect()
+}
+
+/// The zones of one `[[zone]]` together.
+fn add<'c>(found: &mut Vec<(u32, Vec<&'c str>)>, zone: &'c Zone) {
+    match found.iter_mut().find(|(line, _)| *line == zone.line) {
+        Some((_, names)) => names.push(&zone.name),
+        None => found.push((zone.line, vec![&zone.name])),
+    }
+}
+
+/// Returns true if the configuration names somebody who is to have the zone. A key for all zones names none of them.
+fn is_transferred(config: &Config, zone: &Zone) -> bool {
+    let is_named = |key: &config::model::Key| key.zones.iter().any(|known| known.name == zone.name);
+    let by_key = config.keys.iter().any(|key| key.allow.contains(&Action::Transfer) && is_named(key));
+    !matches!(zone.source, Source::Transfer { .. }) && (by_key || !zone.transfer_to.is_empty() || !zone.notify.is_empty())
+}
+
+fn takes_updates(config: &Config, zone: &Zone) -> bool {
+    let covers = |key: &config::model::Key| key.zones.is_empty() || key.zones.iter().any(|known| known.name == zone.name);
+    config.keys.iter().any(|key| key.allow.contains(&Action::Update) && covers(key))
+}
