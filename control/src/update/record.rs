@@ -2,7 +2,7 @@
 
 use dns::wire::message::{self, Message};
 use zones::name::NameBuf;
-use zones::text::rdata::{is_meta, write_rdata};
+use zones::text::rdata::{BadRdata, is_meta, write_rdata};
 
 pub const IN: u16 = 1;
 pub const NONE: u16 = 254;
@@ -90,8 +90,8 @@ impl Record {
         self.rdata.as_deref().is_some_and(<[u8]>::is_empty)
     }
 
-    /// True where the data is what its type asks for.
+    /// Returns true if the data may be that of its type. Some data has no text form of its own.
     fn is_whole(&self) -> bool {
-        self.rdata.as_deref().is_some_and(|rdata| write_rdata(self.rtype, rdata, &mut String::new()).is_ok())
+        self.rdata.as_deref().is_some_and(|rdata| write_rdata(self.rtype, rdata, &mut String::new()) != Err(BadRdata::Malformed))
     }
 }

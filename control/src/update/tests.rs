@@ -167,6 +167,7 @@ fn the_prescan_refuses_what_section_3_4_1_does_and_changes_nothing() {
     for (update, want) in [
         ("new.other.test in A 60 10.0.0.9", NOTZONE),
         ("new.corp.test in A 60 bad", FORMERR),
+        ("new.corp.test in IPSECKEY 60 bad", FORMERR),
         ("new.corp.test in A 60", FORMERR),
         ("new.corp.test in any 60", FORMERR),
         ("new.corp.test in axfr 60", FORMERR),
@@ -184,6 +185,16 @@ fn the_prescan_refuses_what_section_3_4_1_does_and_changes_nothing() {
     }
     // Prerequisites come first.
     assert_eq!(rcode_of(&["none.corp.test any any"], &["new.corp.test in any 60"]), NXDOMAIN);
+}
+
+#[test]
+fn data_without_a_text_form_is_added() {
+    // A gateway of a type that nobody has defined, and a type that is in no table.
+    for update in ["new.corp.test in IPSECKEY 60 \\# 8 0a0402c000022601", "new.corp.test in TYPE65400 60 bad"] {
+        let (rcode, zone) = update_with("", &[], &[update]);
+        assert_eq!((rcode, zone.serial()), (0, 11), "{update}");
+        assert!(zone.exists(&zones::name::NameBuf::parse("new.corp.test").unwrap()));
+    }
 }
 
 #[test]
