@@ -7,7 +7,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use crate::client::{Client, ClientArgs, Output, part, told};
-use crate::print::{json, table, text, write};
+use crate::print::{canonical, json, table, text, write};
 
 /// Look at the cache of a running server, or have it forget.
 #[derive(Debug, Args)]
@@ -30,8 +30,7 @@ enum Command {
     },
     /// Forget what is kept at and below a name.
     Flush {
-        /// The name.
-        #[arg(required_unless_present = "all")]
+        /// The name; --all for everything.
         name: Option<String>,
         /// Forget everything.
         #[arg(long, conflicts_with = "name")]
@@ -51,6 +50,7 @@ fn do_it(client: &Client, output: Output, command: Command) -> Result<(), String
             let cache = client.get(&format!("/v1/cache?limit={limit}&{}", named(name)))?;
             if output == Output::Json { json(&cache) } else { print(&cache) }
         }
+        Command::Flush { name: None, all: false } => Err("error: `cache flush` needs a name. help: --all forgets everything".into()),
         Command::Flush { name, all: _ } => {
             let flushed = client.change(Method::DELETE, &format!("/v1/cache?{}", named(name)), None)?;
             match output {
@@ -63,7 +63,9 @@ fn do_it(client: &Client, output: Output, command: Command) -> Result<(), String
 
 fn print(cache: &Value) -> Result<(), String> {
     let mut rows = vec![["NAME", "TYPE", "WHAT", "RECORDS", "TTL", "UPSTREAM"].map(String::from).to_vec()];
-    for held in cache["held"].as_array().into_iter().flatten() {
+    let mut entries: Vec<&Value> = cache["held"].as_array().into_iter().flatten().collect();
+    entries.sort_by_cached_key(|held| (canonical(&text(&held["name"])), text(&held["type"])));
+    for held in entries {
         let ttl = if held["stale"] == true { "stale".into() } else { text(&held["ttl"]) };
         rows.push(vec![
             text(&held["name"]),

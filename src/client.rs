@@ -1,5 +1,7 @@
 //! The API of a running server, as the commands reach it: its UNIX socket, or a URL and a key.
 
+mod socket;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -74,9 +76,6 @@ pub struct Answer {
 const PATIENCE: Duration = Duration::from_secs(120);
 /// A stream says something every quarter of a minute.
 const SILENCE: Duration = Duration::from_secs(60);
-/// Where the unit's `RuntimeDirectory=` puts it.
-const USUAL_SOCKET: &str = "/run/postern/postern.sock";
-
 /// The exit of a command; what went wrong is told.
 pub fn told(result: Result<(), String>) -> ExitCode {
     match result {
@@ -93,7 +92,7 @@ impl Client {
     pub fn new(args: &ClientArgs) -> Result<Self, String> {
         let place = match &args.url {
             Some(url) => of_url(url, args.ca.as_deref())?,
-            None => Place::Socket(args.socket.clone().map_or_else(|| socket(args.config.as_deref()), Ok)?),
+            None => Place::Socket(args.socket.clone().map_or_else(|| socket::find(args.config.as_deref()), Ok)?),
         };
         let key = args.key_file.as_deref().map(read_key).transpose()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -165,10 +164,7 @@ impl Client {
     async fn exchange(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Incoming, String> {
         match &self.place {
             Place::Socket(path_of_socket) => {
-                let stream = UnixStream::connect(path_of_socket).await.map_err(|error| {
-                    let path = path_of_socket.display();
-                    format!("error: no server at {path}: {error}. help: name its socket with --socket, its configuration with -c, or its URL with --url")
-                })?;
+                let stream = UnixStream::connect(path_of_socket).await.map_err(|error| socket::failed(path_of_socket, &error))?;
                 self.ask(stream, "localhost", method, path, body).await
             }
             Place::Tcp { host, port, tls } => {
@@ -180,7 +176,16 @@ impl Client {
                     Some(config) => {
                         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_string())
                             .map_err(|error| format!("error: {host}: {error}"))?;
-                        let stream = TlsConnector::from(config.clone()).connect(name, stream).await.map_err(cannot)?;
+                        let not_tls = |error: std::io::Error| match error
+                            .get_ref()
+                            .is_some_and(|inner| inner.to_string().contains("corrupt message"))
+                        {
+                            true => {
+                                format!("error: the server at {host}:{port} does not answer with TLS. help: write the URL with http://")
+                            }
+                            false => cannot(error),
+                        };
+                        let stream = TlsConnector::from(config.clone()).connect(name, stream).await.map_err(not_tls)?;
                         self.ask(stream, &authority, method, path, body).await
                     }
                 }
@@ -212,12 +217,24 @@ impl Client {
             None => Full::default(),
         };
         let request = request.body(content).map_err(|error| format!("error: {error}"))?;
-        let answer = sender.send_request(request).await.map_err(broke_off)?;
+        let is_plain_tcp = matches!(self.place, Place::Tcp { tls: None, .. });
+        let answer = sender.send_request(request).await.map_err(|error| {
+            match is_plain_tcp && (error.is_parse() || error.is_incomplete_message()) {
+                true => format!(
+                    "error: the server at {host} does not answer with HTTP. help: if it has a certificate, write the URL with https://"
+                ),
+                false => broke_off(error),
+            }
+        })?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer.into_body());
         }
-        Err(refusal(status, &answer.into_body().collect().await.map_err(broke_off)?.to_bytes()))
+        let refused = refusal(status, &answer.into_body().collect().await.map_err(broke_off)?.to_bytes());
+        match status == hyper::StatusCode::UNAUTHORIZED && self.key.is_none() {
+            true => Err(format!("{refused}\nhelp: name the file with the key by --key-file")),
+            false => Err(refused),
+        }
     }
 }
 
@@ -246,24 +263,6 @@ fn json(answer: &Answer) -> Result<Value, String> {
         return Ok(Value::Null);
     }
     serde_json::from_slice(&answer.body).map_err(|error| format!("error: the server's answer is not JSON: {error}"))
-}
-
-/// The socket of the configuration, else where the unit puts it.
-fn socket(config: Option<&Path>) -> Result<PathBuf, String> {
-    let found = crate::serve::PLACES.iter().map(PathBuf::from).find(|path| path.exists());
-    let usual = PathBuf::from(USUAL_SOCKET);
-    let Some(path) = config.map(Path::to_path_buf).or(found) else { return Ok(usual) };
-    let loaded = config::load(&path).map_err(|refused| {
-        let first = refused.problems.first().map(ToString::to_string).unwrap_or_default();
-        format!("{first}\nerror: the configuration does not say where the socket is. help: name it with --socket")
-    })?;
-    let api = loaded.config.api;
-    // The unit's directory is told to the server alone.
-    match api.socket {
-        Some(socket) if api.socket_is_named || socket.exists() || !usual.exists() => Ok(socket),
-        Some(_) => Ok(usual),
-        None => Err(format!("error: {} has no socket for the API (`api.socket = false`). help: name its URL with --url", path.display())),
-    }
 }
 
 fn of_url(url: &Uri, ca: Option<&Path>) -> Result<Place, String> {

@@ -18,7 +18,7 @@ pub struct HealthcheckArgs {
     #[arg(short, long, value_name = "FILE", conflicts_with = "server")]
     config: Option<PathBuf>,
     /// Where the server listens, in place of what the configuration says.
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = address)]
     server: Option<SocketAddr>,
     /// Ask for readiness as well, where `metrics.listen` says.
     #[arg(long, conflicts_with = "server")]
@@ -65,6 +65,12 @@ fn addresses(path: &Path) -> Result<(SocketAddr, Option<SocketAddr>), String> {
     let loaded = config::load(path).map_err(|refused| refused.problems.first().map(ToString::to_string).unwrap_or_default())?;
     let server = loaded.config.server.listen.first().copied();
     Ok((server.ok_or("error: the configuration has no `server.listen`")?, loaded.config.metrics.listen))
+}
+
+/// An address with or without a port; without one it is 53.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let without_port = || text.trim_matches(['[', ']']).parse().map(|ip: IpAddr| SocketAddr::new(ip, 53));
+    text.parse().or_else(|_| without_port()).map_err(|_| format!("`{text}` is not an address, with or without a port"))
 }
 
 /// A listener on every address is reached at loopback.
@@ -122,5 +128,24 @@ fn ask_page(page: SocketAddr, patience: Duration) -> Result<String, String> {
     match head.split(' ').nth(1) {
         Some("200") => Ok(body),
         _ => Err(body),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_port_means_port_53() {
+        for (text, want) in [
+            ("127.0.0.1", "127.0.0.1:53"),
+            ("127.0.0.1:5300", "127.0.0.1:5300"),
+            ("::1", "[::1]:53"),
+            ("[::1]:5300", "[::1]:5300"),
+            ("[::1]", "[::1]:53"),
+        ] {
+            assert_eq!(address(text), Ok(want.parse().unwrap()), "{text}");
+        }
+        assert!(address("localhost").is_err());
     }
 }

@@ -117,10 +117,11 @@ impl Drop for Line<'_> {
     }
 }
 
-/// The level, or what the environment says in its place. The vocabulary's own crates are silent unless they are named: their lines speak
+/// The level, or what the environment says in its place. The watchers of files stay at info: a log in a watched directory would be a
+/// change of it with each line. The vocabulary's own crates are silent unless they are named: their lines speak
 /// of packets from strangers, and nobody bounds them.
 fn filter(log: &Log) -> Result<EnvFilter, String> {
-    const SILENT: &str = "hickory_proto=off,hickory_net=off,hickory_server=off,hickory_resolver=off";
+    const SILENT: &str = "hickory_proto=off,hickory_net=off,hickory_server=off,hickory_resolver=off,notify=info,mio=info,inotify=info";
     let (level, whose) = match std::env::var(VARIABLE) {
         Ok(level) if !level.is_empty() => (level, VARIABLE),
         _ => (log.level.clone(), "log.level"),
@@ -157,6 +158,8 @@ mod tests {
         }
         let message = filter("info,postern=loud").unwrap_err();
         assert!(message.starts_with("error: log.level = \"info,postern=loud\": "), "{message}");
+        let trace = filter("trace").unwrap().to_string();
+        assert!(trace.contains("notify=info") && trace.contains("mio=info"), "{trace}");
         assert!(filter("hickory_proto=trace,info").unwrap().to_string().contains("hickory_proto=trace"), "what is named is heard");
     }
 }

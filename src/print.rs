@@ -1,10 +1,15 @@
 //! Results as tables, or as the API gives them.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 
 use serde_json::Value;
 
 use crate::client::Output;
+
+/// Blanks between columns of a table.
+const GAP: usize = 2;
+/// No column is made narrower than this to fit into the terminal.
+const LEAST: usize = 8;
 
 /// Zones, one a line.
 pub fn print_zones(output: Output, zones: &[Value]) -> Result<(), String> {
@@ -29,7 +34,9 @@ pub fn print_sets(output: Output, sets: &[Value]) -> Result<(), String> {
         return json(&Value::from(sets));
     }
     let mut rows = vec![["NAME", "TTL", "TYPE", "RDATA"].map(String::from).to_vec()];
-    rows.extend(sets.iter().flat_map(|set| lines(set, None)));
+    let mut sets: Vec<&Value> = sets.iter().collect();
+    sets.sort_by_cached_key(|set| (set["type"] != "SOA", canonical(&text(&set["name"])), text(&set["type"])));
+    rows.extend(sets.into_iter().flat_map(|set| lines(set, None)));
     table(&rows)
 }
 
@@ -94,6 +101,20 @@ pub fn json(value: &Value) -> Result<(), String> {
     write(format!("{text}\n").as_bytes())
 }
 
+/// What names are sorted by: their labels from the root down, in lower case (RFC 4034 section 6.1).
+pub fn canonical(name: &str) -> Vec<String> {
+    let (mut labels, mut is_escaped) = (vec![String::new()], false);
+    for letter in name.trim_end_matches('.').chars() {
+        match letter {
+            '.' if !is_escaped => labels.push(String::new()),
+            _ => labels.last_mut().into_iter().for_each(|label| label.push(letter.to_ascii_lowercase())),
+        }
+        is_escaped = letter == '\\' && !is_escaped;
+    }
+    labels.reverse();
+    labels
+}
+
 /// A value without quotes; `-` where there is none.
 pub fn text(value: &Value) -> String {
     match value {
@@ -103,19 +124,67 @@ pub fn text(value: &Value) -> String {
     }
 }
 
-/// Columns side by side; the last one is as long as it is.
+/// Columns side by side. In a terminal they are made narrower until they fit, and long cells go on in the next line.
 pub fn table(rows: &[Vec<String>]) -> Result<(), String> {
+    let room = io::stdout().is_terminal().then(terminal_width).flatten();
+    write(laid_out(rows, room).as_bytes())
+}
+
+/// Columns side by side. What does not fit into `room` is cut in the widest columns but for the last one, which goes on below.
+fn laid_out(rows: &[Vec<String>], room: Option<usize>) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> =
+    let mut widths: Vec<usize> =
         (0..columns).map(|at| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+    if let Some(room) = room {
+        while widths.iter().sum::<usize>() + GAP * columns.saturating_sub(1) > room {
+            let Some(widest) = widths.iter_mut().filter(|width| **width > LEAST).max() else { break };
+            *widest -= 1;
+        }
+    }
     let mut out = String::new();
     for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            line += &format!("{cell:<width$}  ");
+        let mut cells: Vec<Vec<char>> = row.iter().map(|cell| cell.chars().collect()).collect();
+        loop {
+            let mut line = String::new();
+            for (cell, width) in cells.iter_mut().zip(&widths) {
+                let part: String = cell.drain(..cell.len().min(*width)).collect();
+                line += &format!("{part:<width$}{:GAP$}", "");
+            }
+            out += line.trim_end();
+            out.push('\n');
+            if cells.iter().all(Vec::is_empty) {
+                break;
+            }
         }
-        out += line.trim_end();
-        out.push('\n');
     }
-    write(out.as_bytes())
+    out
+}
+
+/// Columns of the terminal: `COLUMNS` where it is set, otherwise 80.
+fn terminal_width() -> Option<usize> {
+    let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    Some(given.unwrap_or(80)).filter(|columns| *columns >= LEAST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_as_wide_as_the_terminal_and_loses_nothing() {
+        let rows = vec![vec!["NAME".to_owned(), "TYPE".to_owned(), "RDATA".to_owned()], vec!["n".repeat(50), "TXT".into(), "r".repeat(60)]];
+        let wide = laid_out(&rows, None);
+        assert_eq!(wide.lines().count(), 2);
+        let narrow = laid_out(&rows, Some(80));
+        assert!(narrow.lines().all(|line| line.len() <= 80), "{narrow}");
+        let count = |letter: char| narrow.matches(letter).count();
+        assert_eq!((count('n'), count('r')), (50, 60), "{narrow}");
+    }
+
+    #[test]
+    fn names_are_in_canonical_order() {
+        let mut names = ["z.a.test.", "b.test.", "a.test.", "A.a.test.", "x\\.a.test."];
+        names.sort_by_cached_key(|name| canonical(name));
+        assert_eq!(names, ["a.test.", "A.a.test.", "z.a.test.", "b.test.", "x\\.a.test."]);
+    }
 }

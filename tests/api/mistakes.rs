@@ -6,8 +6,8 @@ use std::process::Stdio;
 use hickory_proto::rr::RecordType::{A, CNAME, MX, TXT};
 use serde_json::json;
 
-use crate::harness::{Server, postern};
-use crate::{rrset, server};
+use crate::harness::{Server, postern, write_files};
+use crate::{CONFIG, FILED, keys, rrset, server};
 
 const IMPORT: &str = "/v1/zones/contoso.test/import";
 const WWW: &str = "/v1/zones/contoso.test/rrsets/www/A";
@@ -57,6 +57,12 @@ fn unknown_parameters_and_members_are_rejected_with_the_right_spelling() {
         assert_eq!(reply.header("content-type"), "application/problem+json", "{method} {path}");
     }
     assert_eq!(api.get("/v1/zones/contoso.test").ok(200)["records"], 2, "nothing was changed");
+    for path in ["/v1/zones", "/v1/openapi.json", "/v1/zones/nothere.test"] {
+        let reply = api.get(path);
+        assert!(reply.body.ends_with("}\n"), "{path}: {reply:?}");
+    }
+    let reply = api.get("/v1/fallbacks?network=hbu");
+    assert!(reply.status == 400 && reply.body.contains("there is no network `hbu`; did you mean `hub`?"), "{reply:?}");
     for spelling in ["dry-run", "dry_run", "dry%2Drun"] {
         let dry = api.send("PUT", &format!("{WWW}?{spelling}=true"), Some(&rrset(&["10.0.0.1"]))).ok(200);
         assert_eq!(dry["dry_run"], true, "{spelling}");
@@ -189,4 +195,40 @@ fn names_and_text_mean_what_somebody_means_who_writes_no_zone_file() {
     assert_eq!(server.short("t.contoso.test", TXT), ["hello world"]);
     let (good, said) = set(&["www", "CNAME", "app.fabrikam.test"]);
     assert!(!good && said.contains("`app.fabrikam.test.contoso.test.`"), "{said}");
+}
+
+#[test]
+fn commands_name_the_option_that_is_missing() {
+    let (secrets, file) = keys();
+    let config = format!("{CONFIG}[api]\nlisten = '127.0.0.1:0'\nkey-file = 'api.key'\n");
+    let server = Server::with(&[("postern.toml", &config), FILED, ("api.key", &file)]);
+    let socket = server.file("state/postern.sock").display().to_string();
+    let (http, https) = (format!("http://{}", server.api_address()), format!("https://{}", server.api_address()));
+    write_files(server.path(), &[("read.key", &secrets[0])]);
+    let read_key = server.file("read.key").display().to_string();
+    for (arguments, words) in [
+        (&["status", "--url", &http][..], "--key-file"),
+        (&["status", "--url", &https], "write the URL with http://"),
+        (&["reload", "--url", &http, "--key-file", &read_key], "has scope `read`"),
+        (&["cache", "flush", "--socket", &socket], "--all"),
+        (&["fallbacks", "--network", "nothere", "--socket", &socket], "there is no network `nothere`; known here: `"),
+    ] {
+        let output = postern(arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(words), "{arguments:?}: {said}");
+    }
+    for (name, type_and_data) in [("z.a", "10.0.0.1"), ("b", "10.0.0.2"), ("a", "10.0.0.3")] {
+        assert!(
+            postern(&["records", "set", "--socket", &socket, "contoso.test", name, "A", type_and_data]).output().unwrap().status.success()
+        );
+    }
+    let listed = postern(&["records", "list", "--socket", &socket, "contoso.test", "--type", "A"]).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let names: Vec<&str> = listed.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(names, ["a.contoso.test.", "z.a.contoso.test.", "b.contoso.test."]);
+    // The configuration breaks while the server runs.
+    write_files(server.path(), &[("postern.toml", "[server\n")]);
+    let output = postern(&["status", "-c", server.file("postern.toml").to_str().unwrap()]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains("warning: the configuration is broken"), "{said}");
 }

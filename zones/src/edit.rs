@@ -393,6 +393,11 @@ impl History {
     }
 }
 
+/// Networks as the log shows them: their names, `all` if a zone is linked to all of them.
+pub(crate) fn network_list(networks: &[String]) -> String {
+    if networks.is_empty() { "all".into() } else { networks.join(",") }
+}
+
 impl ZoneRef {
     /// From `name` or `name@network`; a final dot and letter case do not matter.
     pub fn parse(text: &str) -> Self {

@@ -96,7 +96,7 @@ impl Caller {
     }
 
     fn lacks(&self, scope: &str) -> Problem {
-        Problem::forbidden(format!("this needs a key of scope `{scope}`; `{}` is none", self.who))
+        Problem::forbidden(format!("this needs a key of scope `{scope}`, and the key `{}` has scope `{}`", self.who, self.rights))
     }
 }
 

@@ -23,7 +23,7 @@ use super::change::{self, Answer, Dry};
 use super::records::{changeable, find, network_names};
 use super::rrsets::bad_parameter;
 use crate::Control;
-use crate::http::{Body, Caller, Fault, Problem, Query};
+use crate::http::{Body, Caller, Fault, Problem, Query, one_of};
 
 /// Which fallbacks are meant.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
@@ -160,6 +160,13 @@ impl Filter {
         Ok(Self { zone: plain(self.zone), name: plain(self.name), ..self })
     }
 
+    /// Rejects a network that the server does not have: no fallback would ever be of it.
+    pub fn known_in(self, snapshot: &Snapshot) -> Result<Self, Problem> {
+        let Some(network) = self.network.as_ref().filter(|network| snapshot.network_named(network).is_none()) else { return Ok(self) };
+        let known: Vec<String> = snapshot.networks().map(|(_, network)| network.name.to_string()).collect();
+        Err(bad_parameter("network", format!("there is no network `{network}`{}", one_of(network, &known))))
+    }
+
     /// True where an event is meant.
     pub fn takes(&self, event: &Event) -> bool {
         self.fits(&event.network, &event.zone, event.reason.as_str(), event.action.as_str(), [&event.name, &event.private])
@@ -186,7 +193,7 @@ pub(super) async fn list(
     Query(page): Query<Page>,
 ) -> Result<Json<Fallbacks>, Problem> {
     caller.must_see_all()?;
-    let filter = filter.checked()?;
+    let filter = filter.checked()?.known_in(&control.state.load().snapshot)?;
     let since = page.since.as_deref().map(since).transpose().map_err(|detail| bad_parameter("since", detail))?;
     let state = control.state.load_full();
     let limit = page.limit.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE);

@@ -14,7 +14,10 @@
 
 use std::sync::Arc;
 
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use http_body_util::BodyExt;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
@@ -71,7 +74,27 @@ pub(crate) fn routes() -> Router<Shared> {
     let check = axum::middleware::from_fn(move |request, next| parameters::check(known.clone(), request, next));
     let router = router.layer(axum::middleware::from_fn(change::unless_known)).layer(check);
     let document = Arc::new(document);
-    router.route("/v1/openapi.json", axum::routing::get(async move || Json(document.as_ref().clone())))
+    let router = router.route("/v1/openapi.json", axum::routing::get(async move || Json(document.as_ref().clone())));
+    router.layer(axum::middleware::map_response(end_line))
+}
+
+/// Ends JSON with a newline, so that the prompt of a shell does not stick to it.
+async fn end_line(response: Response) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !matches!(kind, "application/json" | "application/problem+json") {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let Ok(body) = body.collect().await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() }; // it is in memory as a whole
+    let mut text = Vec::from(body.to_bytes());
+    let length = parts.headers.remove(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    match (text.is_empty(), length) {
+        (false, _) => text.push(b'\n'),
+        // The answer to HEAD has the length of the one to GET.
+        (true, Some(length)) if length > 0 => drop(parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length + 1))),
+        (true, _) => {}
+    }
+    Response::from_parts(parts, text.into())
 }
 
 /// Every route with its description.

@@ -46,7 +46,7 @@ pub(super) async fn stream(
     Query(length): Query<Length>,
 ) -> Result<Response, Problem> {
     caller.must_see_all()?;
-    let filter = filter.checked()?;
+    let filter = filter.checked()?.known_in(&control.state.load().snapshot)?;
     let mut events = control.recorder.watch();
     let (mut sender, body) = Channel::<Bytes, Infallible>::new(UNDER_WAY);
     tokio::spawn(async move {

@@ -319,7 +319,10 @@ impl Core {
         entry.insert(Attempt { serial, server, over, purpose, sent: now, waits, edns, plain_again: false, timer });
         let server = &mut exchanges.servers[server.0 as usize];
         server.health.sent(now);
-        server.meter.asked.fetch_add(1, Relaxed);
+        // Nothing that comes back to a loop probe is counted either.
+        if !matches!(purpose, Purpose::Loop) {
+            server.meter.asked.fetch_add(1, Relaxed);
+        }
         server.show();
         Ok(place)
     }
@@ -378,7 +381,11 @@ impl Core {
                 }
                 self.end_attempt(id.place, out);
             }
-            (Purpose::Loop, _) => self.end_attempt(id.place, out),
+            (Purpose::Loop, said) => {
+                let server = attempt.server;
+                self.end_attempt(id.place, out);
+                self.loop_probe_ended(now, server, said.err());
+            }
         }
     }
 

@@ -21,7 +21,7 @@ use crate::query::Ask;
 use crate::route::RouteId;
 use crate::state::State;
 use crate::upstream::health::Admission;
-use crate::upstream::{UpstreamId, message};
+use crate::upstream::{Fault, UpstreamId, message};
 use crate::wire::rtype;
 
 /// Second label of a probe's name.
@@ -110,6 +110,7 @@ impl Core {
                         tracing::info!(upstream = %server.meter.name, route = %route.plan.suffix, "upstream leads back to this server no more");
                     }
                     Some(_) => still.push((*id, place)),
+                    None if self.exchanges.servers[member.server.0 as usize].refused => still.push((*id, place)),
                     None => {}
                 }
             }
@@ -144,6 +145,25 @@ impl Core {
             if self.send(now, send, out).is_ok() {
                 self.exchanges.loops.sent.push(LoopProbe { nonce, route, member, sent: now });
             }
+        }
+    }
+
+    /// A loop probe of an upstream ended. One whose port refuses is shown as down, though no question met it yet, and is probed again.
+    pub(super) fn loop_probe_ended(&mut self, now: Now, server: UpstreamId, fault: Option<Fault>) {
+        let is_looped = self
+            .exchanges
+            .routes
+            .values()
+            .flat_map(|route| &route.members)
+            .any(|member| member.server == server && member.looped.is_some());
+        let Some(known) = self.exchanges.servers.get_mut(server.0 as usize) else { return };
+        let is_refused = fault == Some(Fault::Unreachable);
+        if is_refused != known.refused && (is_refused || fault.is_none()) {
+            known.refused = is_refused;
+            known.show_condition(is_looped);
+        }
+        if is_refused {
+            self.arm_loops(now);
         }
     }
 

@@ -71,6 +71,8 @@ pub(super) struct Server {
     /// What it did not answer when it went down.
     probe: Option<Box<Ask>>,
     probe_timer: Option<TimerId>,
+    /// Its port refused the last loop probe, and nothing was asked there since. It is shown as down and probed again.
+    pub(super) refused: bool,
     /// When responses with wrong IDs were last logged.
     pub(super) guesses_reported: Option<Now>,
 }
@@ -159,7 +161,11 @@ impl Server {
     }
 
     pub(super) fn show_condition(&self, looped: bool) {
-        let condition = if looped { Condition::Loop } else { self.health.condition() };
+        let condition = match (looped, self.refused) {
+            (true, _) => Condition::Loop,
+            (false, true) => Condition::Down,
+            (false, false) => self.health.condition(),
+        };
         self.meter.condition.store(condition as u8, Relaxed);
         self.meter.round_trip.store(self.health.round_trip().map_or(0, |ms| (ms * 1000.0).max(1.0) as u32), Relaxed);
     }
@@ -236,6 +242,7 @@ impl Core {
             wanted: Now(0),
             probe: None,
             probe_timer: None,
+            refused: false,
             guesses_reported: None,
         };
         let meter = server.meter.clone();
@@ -287,6 +294,7 @@ impl Core {
         let attempt = &self.exchanges.attempts[place as usize];
         let (id, sent) = (attempt.server, attempt.sent());
         let server = &mut self.exchanges.servers[id.0 as usize];
+        server.refused = false;
         let changed = if useful {
             server.meter.answered.fetch_add(1, Relaxed);
             server.health.useful(now, sent)

@@ -159,3 +159,22 @@ fn somebody_elses_probe_is_a_question_like_any_other() {
     script.ask(HUB, "0123456789abcdef.postern-loop-probe.contoso.test");
     assert_eq!(script.out.sent.len(), 1);
 }
+
+#[test]
+fn an_upstream_whose_port_refuses_is_shown_as_down_until_a_probe_reaches_it() {
+    let mut script = Script::new(TWO_UPSTREAMS);
+    script.route(TWO_UPSTREAMS);
+    let mut probes: Vec<Sent> = std::mem::take(&mut script.out.sent).into_iter().filter(Sent::is_loop_probe).collect();
+    probes.sort_by_key(|sent| sent.address);
+    script.say(&probes[0], ResponseCode::NXDomain, &[]);
+    script.said(&probes[1], Err(Fault::Unreachable));
+    assert_eq!((script.status(ONE).condition, script.status(TWO).condition), (Condition::Up, Condition::Down));
+    assert_eq!((script.status(TWO).asked, script.status(TWO).answered), (0, 0), "loop probes are no questions");
+    script.pass(61_000);
+    let again = std::mem::take(&mut script.out.sent);
+    assert_eq!(again.iter().map(|sent| (sent.address, sent.is_loop_probe())).collect::<Vec<_>>(), [(TWO.parse().unwrap(), true)]);
+    script.say(&again[0], ResponseCode::NXDomain, &[]);
+    assert_eq!(script.status(TWO).condition, Condition::Up);
+    script.pass(61_000);
+    assert!(script.out.sent.is_empty());
+}

@@ -516,7 +516,7 @@ fn unless_it_panics<T>(zone: &str, make: impl FnOnce() -> Result<T, Refusal>) ->
 /// Who, when, what, from where: one line a change, under a target of its own.
 fn audit(author: &Author, zone: &str, networks: &[String], serial: u32, what: &str) {
     let from = author.from.map(|from| from.to_string()).unwrap_or_default();
-    tracing::info!(target: "postern::audit", zone, networks = networks.join(","), serial, who = &*author.who, via = author.via.word(), from, "{what}");
+    tracing::info!(target: "postern::audit", zone, networks = crate::edit::network_list(networks), serial, who = &*author.who, via = author.via.word(), from, "{what}");
 }
 
 /// A serial to begin with.

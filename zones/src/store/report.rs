@@ -122,7 +122,8 @@ impl Report {
             }
         }
         for zone in &self.zones {
-            let (name, networks, records, serial) = (&*zone.name, zone.networks.join(","), zone.records, zone.serial.unwrap_or(0));
+            let (name, networks, records, serial) =
+                (&*zone.name, crate::edit::network_list(&zone.networks), zone.records, zone.serial.unwrap_or(0));
             let generation = self.generation;
             match &zone.outcome {
                 Outcome::Loaded => tracing::info!(zone = name, networks, records, serial, generation, "zone loaded"),
