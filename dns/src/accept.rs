@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use zones::compression::{CompactRecords, RecordCompressor, SharedSuffix, names_in};
 use zones::name::NameBuf;
 
 use crate::cache::{Cache, Entry, Key, What};
@@ -88,8 +89,8 @@ pub fn remember_failure(cache: &Cache, ask: &Ask, settings: &config::model::Cach
             what: What::Failure,
             wire: Box::default(),
             count: 0,
-            authority: Box::default(),
-            authority_count: 0,
+            shared: SharedSuffix::default(),
+            compact: CompactRecords::default(),
             born: now,
             ttl: settings.failure_ttl,
             authentic: false,
@@ -172,43 +173,45 @@ impl Reader<'_> {
     fn hear(&self, heard: &mut Heard, name: &NameBuf, what: What, rtype: u16) -> Result<(), BadMessage> {
         let settings = &self.view.state.settings.cache;
         let positive = matches!(what, What::Set | What::Alias);
-        let mut ttl = if positive { u32::MAX } else { 0 };
-        let (mut wire, mut count) = (Vec::new(), 0);
-        let (mut authority, mut authority_count) = (Vec::new(), 0);
+        let (mut answers, mut authorities) = (Vec::new(), Vec::new());
+        let mut ttl = 0;
         if positive {
             let signatures = self.answer(name, rtype::RRSIG).filter(|signature| {
                 self.ask.dnssec_ok && rtype != rtype::RRSIG && self.message.raw(signature).starts_with(&rtype.to_be_bytes())
             });
             let limit = if what == What::Alias { 1 } else { usize::MAX };
-            for record in self.answer(name, rtype).take(limit).chain(signatures) {
-                ttl = ttl.min(record.ttl);
-                self.append(record, b"\xc0\x0c", &mut wire)?;
-                count += 1;
-            }
+            answers.extend(self.answer(name, rtype).take(limit).chain(signatures));
+            ttl = answers.iter().map(|record| record.ttl).min().unwrap_or(0);
             ttl = ttl.clamp(settings.min_ttl, settings.max_ttl.max(settings.min_ttl));
         } else if let Some(soa) = self.soa(name) {
-            let start = authority.len();
-            self.append(soa, soa.owner.as_wire(), &mut authority)?;
-            authority_count += 1;
             // MINIMUM is the last of SOA's five numbers.
-            let minimum = authority[start..].last_chunk::<4>().map_or(0, |octets| u32::from_be_bytes(*octets));
+            let minimum = self.message.raw(soa).last_chunk::<4>().map_or(0, |octets| u32::from_be_bytes(*octets));
             ttl = soa.ttl.min(minimum).min(settings.max_negative_ttl);
+            authorities.push(soa);
         }
         if self.ask.dnssec_ok {
             const PROOFS: [u16; 3] = [47, 50, rtype::RRSIG]; // NSEC, NSEC3 and the signatures over them and over SOA
-            for record in self.message.records.iter().filter(|record| !record.answer && PROOFS.contains(&record.rtype)) {
-                self.append(record, record.owner.as_wire(), &mut authority)?;
-                authority_count += 1;
+            authorities.extend(self.message.records.iter().filter(|record| !record.answer && PROOFS.contains(&record.rtype)));
+        }
+        let mut wire = Vec::new();
+        let mut shared = SharedSuffix::default();
+        let names = what == What::Set && names_in(rtype).is_some();
+        if !names {
+            for record in &answers {
+                self.append(record, ttl, &mut wire)?;
             }
         }
-        set_ttls(&mut wire, 2, ttl);
-        set_owned_ttls(&mut authority, ttl);
+        if what == What::Alias {
+            shared = SharedSuffix::of(name, &NameBuf::read(wire.get(12..).unwrap_or_default())?);
+        }
+        let count = if names { 0 } else { answers.len() as u16 };
+        let compact = self.compress(name, if names { &answers } else { &[] }, &authorities, ttl)?;
         let entry = Entry {
             what,
             wire: wire.into(),
             count,
-            authority: authority.into(),
-            authority_count,
+            shared,
+            compact,
             born: self.view.now,
             ttl,
             authentic: self.message.flags & flag::AD != 0,
@@ -220,39 +223,37 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn append(&self, record: &Record, owner: &[u8], out: &mut Vec<u8>) -> Result<(), BadMessage> {
-        out.extend_from_slice(owner);
+    /// Compresses records that are given in answers for `name`.
+    fn compress(&self, name: &NameBuf, answers: &[&Record], authorities: &[&Record], ttl: u32) -> Result<CompactRecords, BadMessage> {
+        if answers.is_empty() && authorities.is_empty() {
+            return Ok(CompactRecords::default());
+        }
+        let mut compressor = RecordCompressor::new(name);
+        let mut rdata = Vec::new();
+        for (records, is_answer) in [(answers, true), (authorities, false)] {
+            for record in records {
+                rdata.clear();
+                self.message.append_rdata(record, &mut rdata)?;
+                match is_answer {
+                    true => compressor.answer(&record.owner, record.rtype, ttl, &rdata),
+                    false => compressor.authority(&record.owner, record.rtype, ttl, &rdata),
+                }
+            }
+        }
+        compressor.finish().ok_or(BadMessage::Data)
+    }
+
+    /// Appends a record with the owner placeholder. All of an answer have one TTL (RFC 2181 section 5.2).
+    fn append(&self, record: &Record, ttl: u32, out: &mut Vec<u8>) -> Result<(), BadMessage> {
+        out.extend_from_slice(b"\xc0\x0c");
         out.extend_from_slice(&record.rtype.to_be_bytes());
         out.extend_from_slice(&1u16.to_be_bytes());
-        out.extend_from_slice(&record.ttl.to_be_bytes());
+        out.extend_from_slice(&ttl.to_be_bytes());
         let length = out.len();
         out.extend_from_slice(&[0, 0]);
         self.message.append_rdata(record, out)?;
         let octets = u16::try_from(out.len() - length - 2).map_err(|_| BadMessage::Data)?;
         out[length..length + 2].copy_from_slice(&octets.to_be_bytes());
         Ok(())
-    }
-}
-
-/// Gives all records whose owner takes `owner` octets one TTL (RFC 2181 section 5.2).
-fn set_ttls(wire: &mut [u8], owner: usize, ttl: u32) {
-    let mut at = 0;
-    while let Some(length) = wire.get(at + owner + 8..at + owner + 10) {
-        let next = at + owner + 10 + usize::from(u16::from_be_bytes([length[0], length[1]]));
-        wire[at + owner + 4..at + owner + 8].copy_from_slice(&ttl.to_be_bytes());
-        at = next;
-    }
-}
-
-/// The same for records with their owners in full.
-fn set_owned_ttls(wire: &mut [u8], ttl: u32) {
-    let mut at = 0;
-    while at < wire.len() {
-        let Ok(owner) = NameBuf::read(&wire[at..]) else { return };
-        let fixed = at + owner.len();
-        let Some(length) = wire.get(fixed + 8..fixed + 10) else { return };
-        let next = fixed + 10 + usize::from(u16::from_be_bytes([length[0], length[1]]));
-        wire[fixed + 4..fixed + 8].copy_from_slice(&ttl.to_be_bytes());
-        at = next;
     }
 }

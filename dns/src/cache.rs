@@ -11,6 +11,7 @@ use std::time::Duration;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache as Store;
 use siphasher::sip::SipHasher13;
+use zones::compression::{CompactRecords, SharedSuffix};
 use zones::name::NameBuf;
 
 use crate::clock::Now;
@@ -35,14 +36,15 @@ type Entries = Store<Kept, Arc<Entry>, Weight, BuildHasherDefault<AsItIs>, Evict
 pub struct Entry {
     /// What it said.
     pub what: What,
-    /// Records of the answer: each the owner placeholder `C0 0C`, TYPE, CLASS, TTL, RDLENGTH, RDATA; signatures included.
+    /// Records of the answer: each the owner placeholder `C0 0C`, TYPE, CLASS, TTL, RDLENGTH, RDATA; signatures included. Empty if they
+    /// are in `compact`.
     pub wire: Box<[u8]>,
     /// Records in `wire`.
     pub count: u16,
-    /// Records of the authority section with their owners in full: the SOA of a denial, and with DO its proofs.
-    pub authority: Box<[u8]>,
-    /// Records in `authority`.
-    pub authority_count: u16,
+    /// Of an alias: what of its target need not be written.
+    pub shared: SharedSuffix,
+    /// An RRset with names that can be compressed, and the authority section: the SOA of a denial, and with DO the proofs.
+    pub compact: CompactRecords,
     /// When it was heard.
     pub born: Now,
     /// Seconds it may be given out as fresh.
@@ -362,7 +364,7 @@ struct Weight;
 impl quick_cache::Weighter<Kept, Arc<Entry>> for Weight {
     fn weight(&self, key: &Kept, entry: &Arc<Entry>) -> u64 {
         const TABLE: usize = 104; // slot, hash table, ghost entries and allocator rounding
-        (key.octets.len() + size_of::<Entry>() + entry.wire.len() + entry.authority.len() + TABLE) as u64
+        (key.octets.len() + size_of::<Entry>() + entry.wire.len() + entry.compact.memory() + TABLE) as u64
     }
 }
 

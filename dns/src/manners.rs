@@ -8,7 +8,7 @@ use crate::state::{Settings, View};
 use crate::wire::message::{flag, read_name};
 use crate::wire::question::{Declined, Question, tsig};
 use crate::wire::reply::{Opt, Reply, Section};
-use crate::wire::{HEADER, rtype};
+use crate::wire::rtype;
 
 #[cfg(test)]
 mod tests;
@@ -104,11 +104,10 @@ fn about_the_server(question: &Question, view: &View, packet: &mut [u8], limit: 
         let text = &text.as_bytes()[..text.len().min(255)];
         rdata[0] = text.len() as u8;
         rdata[1..1 + text.len()].copy_from_slice(text);
-        reply.record(Section::Answer, HEADER, rtype::TXT, 0, &rdata[..1 + text.len()]);
+        reply.record(Section::Answer, rtype::TXT, 0, &rdata[..1 + text.len()]);
     }
-    let written = reply.position() > question.end;
     let length = reply.finish(flags(question, view) | flag::AA, rcode::NOERROR, opt);
-    if written {
+    if asked && packet[7] == 1 {
         packet[question.end + 4..question.end + 6].copy_from_slice(&CHAOS.to_be_bytes()); // behind the owner's pointer and the type
     }
     length

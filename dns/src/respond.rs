@@ -1,8 +1,10 @@
 //! Writing what the path found: answer first, encoding after.
 
 use arrayvec::ArrayVec;
-use zones::lookup::RrSet;
+use zones::compression::{NameTable, SharedSuffix, names_in};
+use zones::lookup::{Lookup, RrSet};
 use zones::name::NameBuf;
+use zones::snapshot::ZoneState;
 use zones::zone::Zone;
 
 use crate::cache::{Age, Entry, What};
@@ -14,7 +16,7 @@ use crate::state::View;
 use crate::wire::message::flag;
 use crate::wire::question::Question;
 use crate::wire::reply::{Opt, Reply, Section, Ttl};
-use crate::wire::{HEADER, rtype};
+use crate::wire::rtype;
 
 /// Writes `answer` behind the question in `packet` (header and question in front, room behind); gives the length of the message.
 ///
@@ -24,45 +26,40 @@ pub fn respond(question: &Question, answer: &Answer, view: &View, packet: &mut [
     let rcode = outcome(answer, view, &mut errors);
     let opt = opt(question, view, &errors);
     let mut reply = Reply::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
-    let mut owner = HEADER;
     let mut authentic = true;
-    for (index, hop) in answer.chain.iter().enumerate() {
-        let dname = hop.dname().filter(|set| !has_dname(&answer.chain[..index], set));
-        owner = write_hop(&mut reply, hop, dname, owner, view, answer.is_public_from(index), &mut authentic);
+    for index in 0..answer.chain.len() {
+        write_hop(&mut reply, question, answer, index, view, &mut authentic);
     }
     match &answer.end {
-        End::Private(set, _) if has_dname(&answer.chain, set) => authentic = false,
         End::Private(set, _) => {
             authentic = false;
-            reply.records(Section::Answer, set.wire, set.count, owner, Ttl::Keep);
-            add_addresses(&mut reply, set, &answer.name, view);
+            if !has_dname(&answer.chain, set) {
+                match has_names(set.rtype) {
+                    true => write_with_addresses(&mut reply, question, answer, set, view),
+                    false => reply.records(Section::Answer, set.wire, set.count, 0, Ttl::Keep),
+                }
+            }
         }
         End::PrivateNoData(zone) | End::PrivateNxDomain(zone) | End::PrivateUndecided(zone) => {
             authentic = false;
-            let soa = zone.negative_soa();
-            // The apex is a suffix of the name that ends the chain, wherever that name stands.
-            let apex = owner + answer.name.len() - zone.apex().as_wire().len();
-            reply.records(Section::Authority, soa.wire, soa.count, apex, Ttl::Keep);
+            reply.compact(zone.negative_soa(), answer.name.len() - zone.apex().as_wire().len(), Ttl::Keep);
         }
         End::Referral(set, label, zone) => {
             authentic = false;
-            reply.records(Section::Authority, set.wire, set.count, owner + answer.name.start(*label), Ttl::Keep);
-            add_glue(&mut reply, set, zone);
+            write_referral(&mut reply, question, answer, set, *label, zone);
         }
         End::Upstream(entry) => {
             authentic &= entry.authentic;
-            let ttl = ttl(entry, view, answer.is_public_from(answer.chain.len()));
-            reply.records(Section::Answer, &entry.wire, entry.count, owner, ttl);
-            reply.owned_records(Section::Authority, &entry.authority, entry.authority_count, ttl);
+            write_entry(&mut reply, entry, ttl(entry, view, answer.is_public_from(answer.chain.len())));
         }
         End::MinimalAny => {
             authentic = false;
-            reply.record(Section::Answer, owner, rtype::HINFO, 3600, b"\x07RFC8482\x00");
+            reply.record(Section::Answer, rtype::HINFO, 3600, b"\x07RFC8482\x00");
         }
         End::TooLong(set, label) => {
             authentic = false;
             if !has_dname(&answer.chain, set) {
-                reply.records(Section::Answer, set.wire, set.count, owner + answer.name.start(*label), Ttl::Keep);
+                reply.records(Section::Answer, set.wire, set.count, answer.name.start(*label), Ttl::Keep);
             }
         }
         End::Aliases => authentic = false,
@@ -137,41 +134,73 @@ fn has_dname(hops: &[Hop], set: &RrSet) -> bool {
     hops.iter().filter_map(Hop::dname).any(|written| std::ptr::eq(written.wire, set.wire))
 }
 
-/// Writes one alias, after `dname` if it was made from one that is not yet written. Returns the offset of the name it leads to.
-fn write_hop(
-    reply: &mut Reply,
-    hop: &Hop,
-    dname: Option<RrSet>,
-    owner: usize,
-    view: &View,
-    is_public: bool,
-    authentic: &mut bool,
-) -> usize {
-    let start = reply.position();
+/// Writes the alias at `index` of the chain. The name it leads to is the current one of `reply` from then on.
+fn write_hop(reply: &mut Reply, question: &Question, answer: &Answer, index: usize, view: &View, authentic: &mut bool) {
+    let (before, hop) = (&answer.chain[..index], &answer.chain[index]);
+    let shared = |target: &NameBuf| SharedSuffix::of(&name_at(question, answer, index), target);
     match hop {
         Hop::Upstream(entry) => {
             *authentic &= entry.authentic;
-            reply.records(Section::Answer, &entry.wire, entry.count, owner, ttl(entry, view, is_public));
-            start + 12
+            reply.alias(&entry.wire, entry.count, entry.shared, ttl(entry, view, answer.is_public_from(index)));
         }
         Hop::Private(set) => {
             *authentic = false;
-            reply.records(Section::Answer, set.wire, set.count, owner, Ttl::Keep);
-            start + 12
+            reply.alias(set.wire, set.count, shared(&hop.target()), Ttl::Keep);
         }
         Hop::Dname(set, above, target) => {
             *authentic = false;
-            if let Some(dname) = dname {
+            if !has_dname(before, set) {
                 // The DNAME's owner is a suffix of the name that it redirects.
-                reply.records(Section::Answer, dname.wire, dname.count, owner + above, Ttl::Keep);
+                reply.records(Section::Answer, set.wire, set.count, *above, Ttl::Keep);
             }
-            reply.record(Section::Answer, owner, rtype::CNAME, set.ttl, target.as_wire())
+            reply.alias_to(target, shared(target), set.ttl);
         }
         Hop::Derived(target) => {
             *authentic = false;
-            reply.record(Section::Answer, owner, rtype::CNAME, view.state.settings.cache.stale_ttl, target.as_wire())
+            reply.alias_to(target, shared(target), view.state.settings.cache.stale_ttl);
         }
     }
+}
+
+/// The name that the answer comes to after so many aliases.
+fn name_at(question: &Question, answer: &Answer, index: usize) -> NameBuf {
+    index.checked_sub(1).and_then(|before| answer.chain.get(before)).map_or_else(|| question.name.clone(), Hop::target)
+}
+
+/// Writes what an upstream gave.
+fn write_entry(reply: &mut Reply, entry: &Entry, ttl: Ttl) {
+    match entry.what {
+        What::Alias => reply.last_alias(&entry.wire, entry.count, entry.shared, ttl),
+        _ if entry.wire.is_empty() => {}
+        _ => reply.records(Section::Answer, &entry.wire, entry.count, 0, ttl),
+    }
+    if !entry.compact.is_empty() {
+        reply.compact(&entry.compact, 0, ttl);
+    }
+}
+
+/// Returns true for types with a name in their RDATA that can be compressed, or that has addresses which belong into ADDITIONAL.
+#[inline]
+fn has_names(rtype: u16) -> bool {
+    names_in(rtype).is_some() || address_target(rtype).is_some()
+}
+
+/// Octets of RDATA before the name whose addresses the client will ask for next.
+#[inline]
+fn address_target(rtype: u16) -> Option<usize> {
+    match rtype {
+        rtype::NS => Some(0),
+        rtype::MX | rtype::SVCB | rtype::HTTPS => Some(2),
+        rtype::SRV => Some(6),
+        _ => None,
+    }
+}
+
+/// The names that the answer has come over, where they stand.
+fn table_of(reply: &Reply, question: &Question, answer: &Answer) -> NameTable {
+    let mut table = NameTable::new();
+    reply.note_names(&mut table, (0..=answer.chain.len()).map(|index| name_at(question, answer, index)));
+    table
 }
 
 /// Age of an entry's records, or the TTL that stale ones get (RFC 8767 section 4).
@@ -189,38 +218,50 @@ fn ttl(entry: &Entry, view: &View, is_public: bool) -> Ttl {
     }
 }
 
-/// Addresses that the client will ask for next: of MX, SRV, NS, SVCB and HTTPS targets in private zones of its network.
-fn add_addresses(reply: &mut Reply, set: &RrSet, owner: &NameBuf, view: &View) {
-    let skip = match set.rtype {
-        rtype::NS => 0,
-        rtype::MX | rtype::SVCB | rtype::HTTPS => 2,
-        rtype::SRV => 6,
-        _ => return,
-    };
+/// Writes an RRset whose RDATA holds names, with the addresses that private zones of the client's network have for them, as many as fit.
+#[inline(never)] // the table would make the frame of every answer larger
+fn write_with_addresses(reply: &mut Reply, question: &Question, answer: &Answer, set: &RrSet, view: &View) {
+    let mut table = table_of(reply, question, answer);
+    reply.compress(&mut table, Section::Answer, set.wire, set.count, 0);
+    let Some(skip) = address_target(set.rtype) else { return };
     for rdata in set.rdata() {
         let Some(Ok(mut target)) = rdata.get(skip..).map(NameBuf::read) else { continue };
         if target.labels() == 0 && matches!(set.rtype, rtype::SVCB | rtype::HTTPS) {
-            target = owner.clone(); // "." stands for the owner (RFC 9460 section 2.5)
+            target = answer.name.clone(); // "." stands for the owner (RFC 9460 section 2.5)
         }
-        let Some(hosted) = view.network.zone_of(&target, 0) else { continue };
-        if let zones::snapshot::ZoneState::Serving(zone) = &hosted.state {
-            for rtype in [rtype::A, rtype::AAAA] {
-                if let zones::lookup::Lookup::Found { set, .. } = zone.lookup(&target, rtype) {
-                    reply.additional(target.as_wire(), set.wire, set.count);
-                }
+        let Some(ZoneState::Serving(zone)) = view.network.zone_of(&target, 0).map(|hosted| &hosted.state) else { continue };
+        let addresses = [rtype::A, rtype::AAAA].map(|rtype| match zone.lookup(&target, rtype) {
+            Lookup::Found { set, .. } => Some(set),
+            _ => None,
+        });
+        if !reply.is_marked(&table, &target) && add_addresses(reply, &mut table, &target, addresses.into_iter().flatten()) {
+            reply.mark(&mut table, &target); // MX and SRV may name a host more than once
+        }
+    }
+}
+
+/// Writes a zone cut with the addresses of its servers. Those of servers below the cut belong to the answer: without all of them it is
+/// truncated. Those of other servers in the zone are left out if they do not fit (RFC 9471 section 3).
+#[inline(never)] // as above
+fn write_referral(reply: &mut Reply, question: &Question, answer: &Answer, set: &RrSet, label: usize, zone: &Zone) {
+    let mut table = table_of(reply, question, answer);
+    reply.compress(&mut table, Section::Authority, set.wire, set.count, answer.name.start(label));
+    let cut = answer.name.suffix(label);
+    for in_domain in [true, false] {
+        for target in set.rdata().filter_map(|rdata| NameBuf::read(rdata).ok()) {
+            if target.is_under(cut) != in_domain || !target.is_under(zone.apex().as_wire()) {
+                continue;
+            }
+            let glue = zone.at(&target).filter(|set| matches!(set.rtype, rtype::A | rtype::AAAA));
+            if !add_addresses(reply, &mut table, &target, glue) && in_domain {
+                reply.truncate();
+                return;
             }
         }
     }
 }
 
-/// Addresses of the servers that a referral names, where the zone has them.
-fn add_glue(reply: &mut Reply, set: &RrSet, zone: &Zone) {
-    for rdata in set.rdata() {
-        let Ok(target) = NameBuf::read(rdata) else { continue };
-        if target.is_under(zone.apex().as_wire()) {
-            for glue in zone.at(&target).filter(|set| matches!(set.rtype, rtype::A | rtype::AAAA)) {
-                reply.additional(target.as_wire(), glue.wire, glue.count);
-            }
-        }
-    }
+/// Adds the addresses of a name. Returns false if some do not fit.
+fn add_addresses<'z>(reply: &mut Reply, table: &mut NameTable, target: &NameBuf, sets: impl Iterator<Item = RrSet<'z>>) -> bool {
+    sets.fold(true, |fit, set| reply.additional(table, target, set.wire, set.count) && fit)
 }

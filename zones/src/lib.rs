@@ -38,6 +38,7 @@
 #![forbid(unsafe_code)]
 
 pub mod authority;
+pub mod compression;
 pub mod diff;
 pub mod edit;
 pub mod histogram;

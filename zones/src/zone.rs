@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::compression::{CompactRecords, RecordCompressor};
 use crate::lookup::{Lookup, RrSet};
 use crate::name::{MAX_NAME, NameBuf, WireName};
 
@@ -37,7 +38,7 @@ pub struct Zone {
     apex_labels: usize,
     pub(crate) shards: Shards,
     soa: Box<[u8]>,
-    negative_soa: Box<[u8]>,
+    negative_soa: CompactRecords,
     own_serial: bool,
     min_ttl: u32,
     max_ttl: u32,
@@ -103,9 +104,10 @@ impl Zone {
         shard::read_set(1, &self.soa)
     }
 
-    /// The SOA RRset as given in a negative answer: TTL is the lower of its own and MINIMUM (RFC 2308 section 5).
-    pub fn negative_soa(&self) -> RrSet<'_> {
-        shard::read_set(1, &self.negative_soa)
+    /// The SOA as given in a negative answer, compressed behind the apex: TTL is the lower of its own and MINIMUM (RFC 2308 section 5).
+    #[inline]
+    pub fn negative_soa(&self) -> &CompactRecords {
+        &self.negative_soa
     }
 
     /// SOA serial.
@@ -144,10 +146,9 @@ impl Zone {
 
     /// Gives it another serial.
     fn set_serial(&mut self, serial: u32) {
-        for soa in [&mut self.soa, &mut self.negative_soa] {
-            let at = soa.len() - 20;
-            soa[at..at + 4].copy_from_slice(&serial.to_be_bytes());
-        }
+        let at = self.soa.len() - 20;
+        self.soa[at..at + 4].copy_from_slice(&serial.to_be_bytes());
+        self.set_negative_soa();
     }
 
     /// How much it holds.
@@ -159,7 +160,8 @@ impl Zone {
     pub fn memory(&self) -> usize {
         self.shards.iter().map(|shard| shard.memory() + size_of::<Arc<Shard>>() + 16).sum::<usize>()
             + size_of::<Self>()
-            + 2 * self.soa.len()
+            + self.soa.len()
+            + self.negative_soa.memory()
     }
 
     /// Every RRset with its owner: the SOA first, then in no order that means anything.
@@ -238,16 +240,23 @@ impl Zone {
         zone
     }
 
-    /// Sets both forms of the SOA. The negative one is never raised to the lowest TTL: a name that is missing may come any moment.
+    /// Sets both forms of the SOA.
     fn set_soa(&mut self, rdata: &[u8], ttl: u32) {
+        let mut wire = Vec::new();
+        shard::write_record(&mut wire, rtype::SOA, ttl.clamp(self.min_ttl, self.max_ttl), rdata);
+        self.soa = wire.into();
+        self.set_negative_soa();
+    }
+
+    /// Makes the negative form of the SOA. It is never raised to the lowest TTL: a name that is missing may come any moment.
+    fn set_negative_soa(&mut self) {
+        let set = self.soa();
+        let Some(rdata) = set.rdata().next() else { return };
         let minimum = rdata.last_chunk().map_or(0, |minimum| u32::from_be_bytes(*minimum));
-        let ttl = ttl.clamp(self.min_ttl, self.max_ttl);
-        let record = |ttl| {
-            let mut wire = Vec::new();
-            shard::write_record(&mut wire, rtype::SOA, ttl, rdata);
-            wire.into_boxed_slice()
-        };
-        (self.soa, self.negative_soa) = (record(ttl), record(ttl.min(minimum)));
+        let apex = self.apex.to_buf();
+        let mut compressor = RecordCompressor::new(&apex);
+        compressor.authority(&apex, rtype::SOA, set.ttl.min(minimum), rdata);
+        self.negative_soa = compressor.finish().unwrap_or_default(); // one SOA is never more than a message
     }
 
     #[inline]

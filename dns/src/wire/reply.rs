@@ -1,9 +1,14 @@
 //! Writing an answer behind the question, in the buffer the question came in.
 //!
 //! Header and question stay where they are (ID and letter case for free). Owners are written as pointers to the name they stand for:
-//! the question name at offset 12, or the RDATA of the alias that led to it. RDATA is never compressed, so every client can read it.
+//! the question name at offset 12, or the RDATA of the alias that led to it. Names in RDATA are compressed where RFC 1035 defines the type.
+
+use arrayvec::ArrayVec;
+use zones::compression::{CompactRecords, NameTable, SharedSuffix, end_of_name};
+use zones::name::{MAX_NAME, NameBuf};
 
 use super::{HEADER, rtype};
+use crate::chain::MAX_HOPS;
 use crate::ede::ExtendedError;
 use crate::wire::message::flag;
 
@@ -21,6 +26,15 @@ pub struct Reply<'b> {
     authorities: u16,
     additionals: u16,
     overflowed: bool,
+    /// The question name, then the target of each alias. The last one is the current name.
+    places: ArrayVec<Place, { MAX_HOPS + 1 }>,
+}
+
+/// Where a name stands: its first octets, of which the rest is the end of the name before it.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    at: u16,
+    shared: SharedSuffix,
 }
 
 /// Sections of a message, in the order in which they must be written.
@@ -75,83 +89,161 @@ impl<'b> Reply<'b> {
     pub fn start(packet: &'b mut [u8], end: usize, limit: usize, reserve: usize) -> Self {
         let most = limit.min(packet.len());
         let limit = most.saturating_sub(reserve).max(end);
-        Self { packet, len: end, end, limit, most, answers: 0, authorities: 0, additionals: 0, overflowed: false }
+        let mut places = ArrayVec::new();
+        places.push(Place { at: HEADER as u16, shared: SharedSuffix { literal: u8::MAX, skip: 0 } });
+        Self { packet, len: end, end, limit, most, answers: 0, authorities: 0, additionals: 0, overflowed: false, places }
     }
 
-    /// Where the next record's owner will stand.
-    pub fn position(&self) -> usize {
-        self.len
-    }
-
-    /// Copies `count` records kept with the owner placeholder; their owner is the name at offset `owner`.
-    pub fn records(&mut self, section: Section, wire: &[u8], count: u16, owner: usize, ttl: Ttl) {
+    /// Copies `count` records kept with the owner placeholder. Their owner is the current name without its first `octet` octets.
+    #[inline]
+    pub fn records(&mut self, section: Section, wire: &[u8], count: u16, octet: usize, ttl: Ttl) {
         let start = self.len;
         if !self.put(wire) {
             return;
         }
         self.count(section, count);
-        if owner == HEADER && ttl == Ttl::Keep {
-            return;
-        }
-        let pointer = (0xc000 | owner as u16).to_be_bytes();
-        let mut at = start;
-        while at + 12 <= self.len {
-            self.packet[at..at + 2].copy_from_slice(&pointer);
-            self.set_ttl(at + 6, ttl);
-            at += 12 + usize::from(u16::from_be_bytes([self.packet[at + 10], self.packet[at + 11]]));
+        let owner = self.pointer(octet);
+        if owner != pointer_to(HEADER) || ttl != Ttl::Keep {
+            self.retouch(start, owner, ttl);
         }
     }
 
-    /// Copies records kept with their owners in full.
-    pub fn owned_records(&mut self, section: Section, wire: &[u8], count: u16, ttl: Ttl) {
+    /// Copies an alias kept with the owner placeholder, and the records behind it. Its target is the current name from then on.
+    pub fn alias(&mut self, wire: &[u8], count: u16, shared: SharedSuffix, ttl: Ttl) {
+        let at = self.len as u16 + 12;
+        self.last_alias(wire, count, shared, ttl);
+        self.overflowed |= self.places.try_push(Place { at, shared }).is_err(); // a chain is never that long
+    }
+
+    /// The same, but the current name stays.
+    pub fn last_alias(&mut self, wire: &[u8], count: u16, shared: SharedSuffix, ttl: Ttl) {
         let start = self.len;
-        if !self.put(wire) {
-            return;
-        }
-        self.count(section, count);
-        let mut at = start;
-        while at < self.len {
-            while self.packet[at] != 0 {
-                at += 1 + usize::from(self.packet[at]);
+        let owner = self.pointer(0);
+        let Some(length) = wire.get(10..12) else { return };
+        let target = usize::from(u16::from_be_bytes([length[0], length[1]]));
+        let literal = usize::from(shared.literal);
+        if literal < target {
+            let rest = self.pointer(usize::from(shared.skip));
+            let (Some(written), Some(behind)) = (wire.get(..12 + literal), wire.get(12 + target..)) else { return };
+            if !(self.fits(written.len() + 2 + behind.len()) && self.put(written) && self.put(&rest) && self.put(behind)) {
+                return;
             }
-            self.set_ttl(at + 5, ttl);
-            at += 11 + usize::from(u16::from_be_bytes([self.packet[at + 9], self.packet[at + 10]]));
+            self.packet[start + 10..start + 12].copy_from_slice(&(literal as u16 + 2).to_be_bytes());
+        } else if !self.put(wire) {
+            return;
+        }
+        self.answers += count;
+        self.retouch(start, owner, ttl);
+    }
+
+    /// Writes a CNAME to ANSWER. Its target is the current name from then on.
+    pub fn alias_to(&mut self, target: &NameBuf, shared: SharedSuffix, ttl: u32) {
+        let mut wire = [0; 12 + MAX_NAME];
+        wire[3] = rtype::CNAME as u8;
+        wire[5] = 1;
+        wire[6..10].copy_from_slice(&ttl.to_be_bytes());
+        wire[11] = target.len() as u8;
+        wire[12..12 + target.len()].copy_from_slice(target.as_wire());
+        self.alias(&wire[..12 + target.len()], 1, shared, Ttl::Keep);
+    }
+
+    /// Copies compressed records of the current name without its first `octet` octets.
+    #[inline]
+    pub fn compact(&mut self, records: &CompactRecords, octet: usize, ttl: Ttl) {
+        let (start, home) = (self.len, records.start());
+        if !self.put(records.octets()) {
+            return;
+        }
+        let (answers, authorities) = records.counts();
+        self.answers += answers;
+        self.authorities += authorities;
+        let at_home = octet == 0 && start == home && self.places.len() == 1;
+        for place in records.pointers().take(if at_home { 0 } else { usize::MAX }) {
+            let at = start + place;
+            let target = usize::from(u16::from_be_bytes([self.packet[at], self.packet[at + 1]]) & 0x3fff);
+            let pointer = if target < home { self.pointer(target - HEADER + octet) } else { self.pointer_at(target - home + start) };
+            self.packet[at..at + 2].copy_from_slice(&pointer);
+        }
+        if ttl != Ttl::Keep {
+            let mut at = start;
+            while let Some(fixed) = end_of_name(&self.packet[..self.len], at) {
+                self.set_ttl(fixed + 4, ttl);
+                at = fixed + 10 + usize::from(u16::from_be_bytes([self.packet[fixed + 8], self.packet[fixed + 9]]));
+            }
         }
     }
 
-    /// Writes one record whose owner is the name at offset `owner`; gives the offset of its RDATA, had there been room for it.
-    pub fn record(&mut self, section: Section, owner: usize, rtype: u16, ttl: u32, rdata: &[u8]) -> usize {
+    /// Notes where the current name and those before it stand. `names`: all of them, in order.
+    pub fn note_names(&self, table: &mut NameTable, names: impl Iterator<Item = NameBuf>) {
+        for (place, name) in self.places.iter().zip(names) {
+            let literal = usize::from(place.shared.literal);
+            table.note(&name, |octet| (octet < literal).then_some(usize::from(place.at) + octet));
+        }
+    }
+
+    /// Writes records like [`Reply::records`], with names in their RDATA compressed.
+    pub fn compress(&mut self, table: &mut NameTable, section: Section, wire: &[u8], count: u16, octet: usize) {
+        let owner = self.pointer(octet);
+        for record in records(wire) {
+            let start = self.len;
+            if !self.fits(12) || !self.put(&record[..12]) {
+                return;
+            }
+            let rtype = u16::from_be_bytes([record[2], record[3]]);
+            let Some(end) = table.write_rdata(&mut self.packet[..self.limit], start + 12, rtype, &record[12..], |_| {}) else {
+                self.overflowed = true;
+                return;
+            };
+            self.packet[start..start + 2].copy_from_slice(&owner);
+            self.packet[start + 10..start + 12].copy_from_slice(&((end - start - 12) as u16).to_be_bytes());
+            self.len = end;
+        }
+        self.count(section, count);
+    }
+
+    /// Writes one record of the current name.
+    pub fn record(&mut self, section: Section, rtype: u16, ttl: u32, rdata: &[u8]) {
         let mut fixed = [0u8; 12];
-        fixed[..2].copy_from_slice(&(0xc000 | owner as u16).to_be_bytes());
+        fixed[..2].copy_from_slice(&self.pointer(0));
         fixed[2..4].copy_from_slice(&rtype.to_be_bytes());
         fixed[4..6].copy_from_slice(&1u16.to_be_bytes());
         fixed[6..10].copy_from_slice(&ttl.to_be_bytes());
         fixed[10..].copy_from_slice(&(rdata.len() as u16).to_be_bytes());
-        let start = self.len;
-        if self.fits(12 + rdata.len()) {
-            self.put(&fixed);
-            self.put(rdata);
+        if self.fits(12 + rdata.len()) && self.put(&fixed) && self.put(rdata) {
             self.count(section, 1);
         }
-        start + 12
     }
 
-    /// Writes one record with its owner in full; leaves it out where it does not fit (additional data only).
-    pub fn additional(&mut self, owner: &[u8], wire: &[u8], count: u16) {
-        let mut at = 0;
-        let before = (self.len, self.additionals);
-        while let Some(length) = wire.get(at + 10..at + 12) {
-            let next = at + 12 + usize::from(u16::from_be_bytes([length[0], length[1]]));
-            let Some(record) = wire.get(at + 2..next) else { break };
-            if self.len + owner.len() + record.len() > self.limit {
-                (self.len, self.additionals) = before; // never a partial RRset (S8)
-                return;
-            }
-            self.put(owner);
-            self.put(record);
-            at = next;
+    /// Writes an RRset of `owner` to ADDITIONAL. Returns false if it does not fit, and writes nothing of it then (S8).
+    pub fn additional(&mut self, table: &mut NameTable, owner: &NameBuf, wire: &[u8], count: u16) -> bool {
+        let before = self.len;
+        for record in records(wire) {
+            let room = &mut self.packet[..self.limit];
+            let named = table.write_name(room, self.len, owner.as_wire(), owner);
+            let Some(rest) = named.and_then(|(end, _)| Some((end, room.get_mut(end..end + record.len() - 2)?))) else {
+                self.len = before;
+                return false;
+            };
+            rest.1.copy_from_slice(&record[2..]);
+            self.len = rest.0 + record.len() - 2;
         }
         self.additionals += count;
+        true
+    }
+
+    /// Marks a name whose addresses are in ADDITIONAL.
+    pub fn mark(&self, table: &mut NameTable, name: &NameBuf) {
+        table.mark(&self.packet[..self.len], name);
+    }
+
+    /// Returns true if the name is marked.
+    pub fn is_marked(&self, table: &NameTable, name: &NameBuf) -> bool {
+        table.is_marked(&self.packet[..self.len], name)
+    }
+
+    /// Something that must be in the answer does not fit: it is sent empty, with TC.
+    pub fn truncate(&mut self) {
+        self.overflowed = true;
     }
 
     /// If something did not fit, drops all records and forgets it: the answer is then not truncated.
@@ -184,9 +276,38 @@ impl<'b> Reply<'b> {
         len
     }
 
+    /// A pointer to the current name without its first `octet` octets.
+    #[inline]
+    fn pointer(&mut self, mut octet: usize) -> [u8; 2] {
+        for index in (0..self.places.len()).rev() {
+            let Place { at, shared } = self.places[index];
+            if octet < usize::from(shared.literal) {
+                return self.pointer_at(usize::from(at) + octet);
+            }
+            octet = octet - usize::from(shared.literal) + usize::from(shared.skip);
+        }
+        self.pointer_at(HEADER) // the question name stands in full
+    }
+
+    /// A pointer reaches 16,383 octets. What must be pointed to beyond, behind aliases with that much of signatures, does not fit.
+    #[inline]
+    fn pointer_at(&mut self, offset: usize) -> [u8; 2] {
+        self.overflowed |= offset >= 0x4000;
+        pointer_to(offset)
+    }
+
+    /// Gives the records from `start` on, kept with the owner placeholder, their owner and TTL.
+    #[inline]
+    fn retouch(&mut self, start: usize, owner: [u8; 2], ttl: Ttl) {
+        let mut at = start;
+        while at + 12 <= self.len {
+            self.packet[at..at + 2].copy_from_slice(&owner);
+            self.set_ttl(at + 6, ttl);
+            at += 12 + usize::from(u16::from_be_bytes([self.packet[at + 10], self.packet[at + 11]]));
+        }
+    }
+
     fn fits(&mut self, octets: usize) -> bool {
-        // A pointer reaches 16383 octets: answers larger than that over TCP keep their owners within reach, because only aliases are
-        // pointed to and they come first.
         self.overflowed |= self.len + octets > self.limit;
         !self.overflowed
     }
@@ -218,6 +339,22 @@ impl<'b> Reply<'b> {
             Section::Additional => self.additionals += records,
         }
     }
+}
+
+/// Records kept with the owner placeholder, one at a time.
+fn records(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = wire;
+    std::iter::from_fn(move || {
+        let length = rest.get(10..12)?;
+        let (record, behind) = rest.split_at_checked(12 + usize::from(u16::from_be_bytes([length[0], length[1]])))?;
+        rest = behind;
+        Some(record)
+    })
+}
+
+#[inline]
+fn pointer_to(offset: usize) -> [u8; 2] {
+    (0xc000 | offset as u16).to_be_bytes()
 }
 
 impl Opt<'_> {
@@ -310,9 +447,8 @@ mod tests {
             let mut packet = vec![0; 2048];
             let end = HEADER + 5;
             let mut reply = Reply::start(&mut packet, end, limit, 0);
-            let mut owner = HEADER;
             for _ in 0..3 {
-                owner = reply.record(Section::Answer, owner, rtype::CNAME, 60, &[1; 255]);
+                reply.record(Section::Answer, rtype::CNAME, 60, &[1; 255]);
             }
             let length = reply.finish(flag::QR, 0, None);
             assert_eq!((length, packet[2], &packet[4..12]), (end, 0x82, &[0, 1, 0, 0, 0, 0, 0, 0][..]), "{limit}");

@@ -41,6 +41,8 @@ pub struct World {
     pub asked: Vec<String>,
     /// Only the first alias of a chain is told.
     pub first_hop_only: bool,
+    /// Octets that a client takes.
+    pub limit: usize,
     /// Takes note of every answer.
     pub recorder: Arc<Recorder>,
 }
@@ -57,6 +59,7 @@ impl World {
             now: Now(1_000_000),
             asked: Vec::new(),
             first_hop_only: false,
+            limit: 1232,
             recorder: Recorder::new(&fallback(64)),
         };
         for (name, records) in [
@@ -167,6 +170,11 @@ impl World {
     }
 
     pub fn message(&mut self, client: &str, name: &str, rtype: RecordType, change: impl FnOnce(&mut Question)) -> Message {
+        Message::from_vec(&self.octets(client, name, rtype, change)).expect("every client can read it")
+    }
+
+    /// The answer as it is sent.
+    pub fn octets(&mut self, client: &str, name: &str, rtype: RecordType, change: impl FnOnce(&mut Question)) -> Vec<u8> {
         let state = self.state();
         let client: IpAddr = client.parse().unwrap();
         let network_id = state.snapshot.network_of(client);
@@ -194,8 +202,8 @@ impl World {
             match walk(&question, &view, &heard, patience) {
                 Step::Answer(answer) => {
                     self.recorder.note(&question, client, &answer, &view);
-                    let length = respond(&question, &answer, &view, &mut packet, 1232);
-                    return Message::from_vec(&packet[..length]).expect("every client can read it");
+                    let length = respond(&question, &answer, &view, &mut packet, self.limit);
+                    return packet[..length].to_vec();
                 }
                 Step::Ask(ask) if self.up => {
                     self.asked.push(format!("{} {} {}", ask.route.0, ask.name, RecordType::from(ask.rtype)));

@@ -21,6 +21,7 @@ use super::shard::{self, Shard, ShardWriter};
 use super::shards::Shards;
 use super::{Counts, Zone, rtype};
 use crate::authority::{AZURE_TIMERS, ZoneAuthority};
+use crate::compression::CompactRecords;
 use crate::name::{NameBuf, WireName, write_name};
 use crate::network::Clients;
 use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
@@ -289,7 +290,7 @@ impl ZoneBuilder {
             apex_labels: self.apex_labels,
             shards: Shards::new(&shards),
             soa: Box::default(),
-            negative_soa: Box::default(),
+            negative_soa: CompactRecords::default(),
             own_serial,
             min_ttl: self.min_ttl,
             max_ttl: self.max_ttl,
