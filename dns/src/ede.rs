@@ -15,6 +15,7 @@ pub mod rcode {
     pub const NOTAUTH: u16 = 9;
     pub const NOTZONE: u16 = 10;
     pub const BADVERS: u16 = 16;
+    pub const BADCOOKIE: u16 = 23;
 }
 
 /// Why a question has no answer from us.

@@ -15,6 +15,7 @@ pub mod access;
 pub mod cache;
 pub mod chain;
 pub mod clock;
+pub mod cookie;
 pub mod counters;
 pub mod ede;
 pub mod explain;

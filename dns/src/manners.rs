@@ -7,7 +7,7 @@ use crate::respond;
 use crate::state::{Settings, View};
 use crate::wire::message::{flag, read_name};
 use crate::wire::question::{Declined, Question, tsig};
-use crate::wire::reply::{Opt, Reply, Section};
+use crate::wire::reply::{Reply, Section};
 use crate::wire::rtype;
 
 #[cfg(test)]
@@ -34,12 +34,7 @@ pub fn decline(declined: &Declined, settings: &Settings, packet: &mut [u8]) -> u
     let bits = if declined.rcode == rcode::NOTIMP { flag::OPCODE } else { flag::OPCODE | flag::RD | flag::CD };
     let kept = u16::from_be_bytes([packet[2], packet[3]]) & bits;
     let errors = [declined.error];
-    let opt = declined.edns.map(|edns| Opt {
-        udp_size: settings.udp_size,
-        dnssec_ok: edns.dnssec_ok,
-        nsid: if edns.nsid { &settings.nsid } else { &[] },
-        errors: &errors,
-    });
+    let opt = respond::opt(declined.edns.as_ref(), settings, if declined.error.text.is_empty() { &[] } else { &errors });
     Reply::start(packet, declined.end, packet.len(), 0).finish(flag::QR | kept, declined.rcode, opt)
 }
 
@@ -71,7 +66,7 @@ pub fn answer(question: &Question, view: &View, packet: &mut [u8], length: usize
 }
 
 fn refuse(question: &Question, view: &View, packet: &mut [u8], limit: usize, rcode: u16, errors: &[ExtendedError]) -> usize {
-    let opt = respond::opt(question, view, errors);
+    let opt = respond::opt(question.edns.as_ref(), &view.state.settings, errors);
     let reply = Reply::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
     reply.finish(flags(question, view), rcode, opt)
 }
@@ -96,7 +91,7 @@ fn about_the_server(question: &Question, view: &View, packet: &mut [u8], limit: 
         let error = ExtendedError { code: 20, text: "nothing is told of this server under this name" };
         return refuse(question, view, packet, limit, rcode::REFUSED, &[error]);
     };
-    let opt = respond::opt(question, view, &[]);
+    let opt = respond::opt(question.edns.as_ref(), settings, &[]);
     let mut reply = Reply::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
     let asked = matches!(question.rtype, rtype::TXT | rtype::ANY);
     if asked {

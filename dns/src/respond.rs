@@ -9,12 +9,13 @@ use zones::zone::Zone;
 
 use crate::cache::{Age, Entry, What};
 use crate::chain::Hop;
+use crate::cookie::Cookie;
 use crate::ede::{self, ExtendedError, Failure, rcode};
 use crate::fallback::definition::fallback;
 use crate::query::{Answer, End};
-use crate::state::View;
+use crate::state::{Settings, View};
 use crate::wire::message::flag;
-use crate::wire::question::Question;
+use crate::wire::question::{Edns, Question};
 use crate::wire::reply::{Opt, Reply, Section, Ttl};
 use crate::wire::rtype;
 
@@ -24,7 +25,7 @@ use crate::wire::rtype;
 pub fn respond(question: &Question, answer: &Answer, view: &View, packet: &mut [u8], limit: usize) -> usize {
     let mut errors: ArrayVec<ExtendedError, 2> = ArrayVec::new();
     let rcode = outcome(answer, view, &mut errors);
-    let opt = opt(question, view, &errors);
+    let opt = opt(question.edns.as_ref(), &view.state.settings, &errors);
     let mut reply = Reply::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
     let mut authentic = true;
     for index in 0..answer.chain.len() {
@@ -115,10 +116,11 @@ fn outcome(answer: &Answer, view: &View, errors: &mut ArrayVec<ExtendedError, 2>
 }
 
 /// The OPT record for a client that sent one.
-pub fn opt<'a>(question: &Question, view: &View<'a>, errors: &'a [ExtendedError]) -> Option<Opt<'a>> {
-    let edns = question.edns?;
-    let settings = &view.state.settings;
-    Some(Opt { udp_size: settings.udp_size, dnssec_ok: edns.dnssec_ok, nsid: if edns.nsid { &settings.nsid } else { &[] }, errors })
+pub fn opt<'a>(edns: Option<&'a Edns>, settings: &'a Settings, errors: &'a [ExtendedError]) -> Option<Opt<'a>> {
+    let edns = edns?;
+    let nsid = if edns.nsid { &*settings.nsid } else { &[] };
+    let cookie = edns.cookie.as_ref().map_or(&[][..], Cookie::octets);
+    Some(Opt { udp_size: settings.udp_size, dnssec_ok: edns.dnssec_ok, nsid, cookie, errors })
 }
 
 /// Answers with nothing but an RCODE and why: for what the path never sees (limits, access).

@@ -20,6 +20,7 @@ use postern_dns::listen::udp::Turns;
 use postern_dns::resolver::Resolver;
 use sockets::{UdpOptions, bind_udp};
 use world::World;
+use zones::name::NameBuf;
 
 /// What is asked, and the RCODE and number of records in ANSWER that come: from loopback, which is in `default`.
 const CASES: [(&str, &str, RecordType, ResponseCode, usize); 10] = [
@@ -117,7 +118,7 @@ fn what_the_cache_forgets_is_not_given_again() {
     let mut turns = Turns::new(&server.socket, &server.service, &server.counters);
     let (_, answer) = server.ask(&mut turns, 1, "www.contoso.test", A);
     assert_eq!(answer.answers.len(), 1);
-    assert!(server.world.cache.forget_below(&zones::name::NameBuf::parse("contoso.test").unwrap()) > 0);
+    assert!(server.world.cache.forget_below(&NameBuf::parse("contoso.test").unwrap()) > 0);
     server.ask(&mut turns, 2, "nobody.privatelink.corp.test", A);
     let handed_on = || postern_dns::counters::Totals::of([&server.counters]).handed_on.iter().sum::<u64>();
     assert_eq!(handed_on(), 0);
@@ -128,6 +129,44 @@ fn what_the_cache_forgets_is_not_given_again() {
     server.client.send(&query.to_vec().unwrap()).unwrap();
     turns.turn();
     assert_eq!(handed_on(), 1, "it is asked for anew");
+}
+
+/// The answer to a question with these cookies.
+fn ask_with_cookie(turns: &mut Turns, client: &UdpSocket, cookies: &[u8]) -> Vec<u8> {
+    let name = NameBuf::parse("ws-fhir.fhir.azurehealthcareapis.com").unwrap();
+    let length = cookies.len() as u8;
+    let opt = [&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 4 + length, 0, 10, 0, length], cookies].concat();
+    client.send(&[b"\x12\x34\x01\0\0\x01\0\0\0\0\0\x01", name.as_wire(), b"\0\x01\0\x01", &opt].concat()).unwrap();
+    let allocations = allocation_counter::measure(|| turns.turn()).count_total;
+    assert_eq!(allocations, 0);
+    let mut answer = [0; 512];
+    let (length, _) = sockets::receive(client, &mut answer).unwrap();
+    let answer = &answer[..length];
+    let message = Message::from_vec(answer).unwrap();
+    assert_eq!((message.metadata.response_code, message.answers.len()), (ResponseCode::NoError, 2));
+    let option = answer.windows(4).position(|octets| octets == [0, 10, 0, 24]).expect("a COOKIE option");
+    answer[option + 4..option + 28].to_vec()
+}
+
+/// RFC 7873 section 5.2.
+#[test]
+fn each_client_gets_its_own_cookie_whoever_asked_the_same_before() {
+    let server = Server::new(Repeat::First);
+    let mut turns = Turns::new(&server.socket, &server.service, &server.counters);
+    let other = UdpSocket::bind("127.0.0.2:0").unwrap();
+    other.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    other.connect(server.socket.local_addr().unwrap()).unwrap();
+    server.ask(&mut turns, 1, "ws-fhir.fhir.azurehealthcareapis.com", A);
+    let _ = postern_dns::cookie::Cookie::read(&[0; 8]).map(|mut cookie| cookie.settle_now([127, 0, 0, 1].into())); // makes the key
+    let mine = ask_with_cookie(&mut turns, &server.client, b"COOKIE!!");
+    assert_eq!(mine[..12], *b"COOKIE!!\x01\0\0\0");
+    let theirs = ask_with_cookie(&mut turns, &other, b"COOKIE!!");
+    assert_ne!(mine[16..], theirs[16..], "octet for octet the same question, of another client");
+    assert_eq!(ask_with_cookie(&mut turns, &server.client, &mine), mine, "a good cookie stays");
+    let renewed = ask_with_cookie(&mut turns, &server.client, &theirs);
+    assert_eq!(renewed[..8], *b"COOKIE!!");
+    assert_ne!(renewed, theirs, "a wrong one is answered with a good one");
+    assert_eq!(ask_with_cookie(&mut turns, &server.client, &renewed), renewed);
 }
 
 #[test]

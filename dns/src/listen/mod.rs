@@ -121,9 +121,10 @@ impl Service {
             counters.answer(kind, &packet[..length]);
             Answered::Now(length)
         };
-        let question = match understand(&packet[..length]) {
+        let mut question = match understand(&packet[..length]) {
             Ok(question) if client.port() != 0 => question,
             Err(NotAQuestion::Declined(mut declined)) if client.port() != 0 && state.access.admits(client.ip()) => {
+                declined.settle_cookie(client.ip());
                 let kind = (declined.rcode == rcode::NOTIMP).then(|| kind_of_opcode(packet)).flatten();
                 if let Some((handler, kind)) = self.taker(kind) {
                     let request = Request::new(kind, &packet[..length], client, transport, now, way_back(), &self.handled);
@@ -140,6 +141,7 @@ impl Service {
                 return Answered::Never;
             }
         };
+        question.settle_cookie(client.ip());
         let limit = match transport {
             Transport::Datagram => question.udp_limit(state.settings.udp_size),
             Transport::Stream => STREAM_LIMIT,
@@ -193,6 +195,8 @@ impl Service {
             let length = respond(&question, answer, view, packet, limit);
             let kind = Kind::new(question.rtype, Source::of(answer, false));
             let sighting = self.recorder.note(&question, client.ip(), answer, view);
+            // A cookie is the client's own.
+            let sighting = sighting.filter(|_| question.cookie().is_none());
             *reusable = sighting.and_then(|sighting| Some(Reusable { until: answer.holds_until(now)?, sighting, kind }));
             return answered(packet, length, kind);
         }
@@ -283,13 +287,15 @@ impl Streams {
         };
         let mut question = match understand(&packet[..length]) {
             Ok(question) => question,
-            Err(NotAQuestion::Declined(declined)) => {
+            Err(NotAQuestion::Declined(mut declined)) => {
+                declined.settle_cookie(client.ip());
                 let length = manners::decline(&declined, &state.settings, packet);
                 return answered(packet, length, 0);
             }
             Err(_) => return Answered::Never,
         };
         question.signed = true;
+        question.settle_cookie(client.ip());
         let limit = match transport {
             Transport::Datagram => question.udp_limit(state.settings.udp_size),
             Transport::Stream => STREAM_LIMIT,

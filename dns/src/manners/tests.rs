@@ -62,10 +62,14 @@ fn answered(state: &State, client: &str, packet: &[u8], limit: usize) -> Option<
     let mut buffer = packet.to_vec();
     buffer.resize(2048, 0xee);
     let length = match understand(packet) {
-        Err(NotAQuestion::Declined(declined)) => decline(&declined, &state.settings, &mut buffer),
+        Err(NotAQuestion::Declined(mut declined)) => {
+            declined.settle_cookie(client);
+            decline(&declined, &state.settings, &mut buffer)
+        }
         Err(_) => return None,
         Ok(question) if !is_unusual(&question) => return None,
-        Ok(question) => {
+        Ok(mut question) => {
+            question.settle_cookie(client);
             let limit = limit.min(question.udp_limit(state.settings.udp_size));
             answer(&question, &state.view_of(client, Now(1_000)), &mut buffer, packet.len(), limit)?
         }
@@ -87,6 +91,7 @@ fn told(state: &State, client: &str, packet: &[u8]) -> String {
         ResponseCode::Refused => "REFUSED".into(),
         ResponseCode::NotAuth => "NOTAUTH".into(),
         ResponseCode::BADVERS | ResponseCode::BADSIG => "BADVERS".into(),
+        ResponseCode::BADCOOKIE => "BADCOOKIE".into(),
         other => panic!("{other}"),
     };
     let flags = u16::from_be_bytes([octets[2], octets[3]]);
@@ -230,6 +235,29 @@ fn nsid_is_given_to_who_asks() {
         let state = if named_too { named() } else { state() };
         let packet = message(0, [1, 0, 0, 1], &[&question(NAME, 1, 4), opt]);
         assert_eq!(told(&state, "10.40.0.7", &packet), want);
+    }
+}
+
+/// RFC 7873 sections 5.2 and 5.4.
+#[test]
+fn a_cookie_alone_is_answered_and_comes_with_every_answer() {
+    let with = |counts, parts: &[&[u8]], cookie: &[u8]| {
+        let option = [&[0, 10, 0, cookie.len() as u8], cookie].concat();
+        message(0, counts, &[parts.concat().as_slice(), &opt(1232, 0, 0, &option)])
+    };
+    let state = state();
+    let alone = |cookie: &[u8]| with([0, 0, 0, 1], &[], cookie);
+    assert_eq!(told(&state, "10.20.0.7", &alone(b"COOKIE!!")), "NOERROR no question; opt option 10");
+    let octets = answered(&state, "10.20.0.7", &alone(b"COOKIE!!"), 1232).unwrap();
+    let both = octets.last_chunk::<24>().unwrap();
+    assert_eq!(both[..9], *b"COOKIE!!\x01");
+    assert_eq!(told(&state, "10.20.0.7", &alone(both)), "NOERROR no question; opt option 10");
+    assert_eq!(told(&state, "10.20.0.8", &alone(both)), "BADCOOKIE no question; opt option 10", "it is another client's");
+    assert_eq!(told(&state, "10.20.0.7", &alone(&[7; 40])), "BADCOOKIE no question; opt option 10", "of another server");
+    let other_class = question(NAME, 1, 4);
+    let refused = "REFUSED ra; opt option 10 21 class not supported";
+    for cookie in [&b"COOKIE!!"[..], both, &[7; 24]] {
+        assert_eq!(told(&state, "10.20.0.8", &with([1, 0, 0, 1], &[&other_class], cookie)), refused, "answered as without");
     }
 }
 

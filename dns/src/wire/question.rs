@@ -2,10 +2,13 @@
 //!
 //! Nothing is allocated and nothing believed: every count is checked against the octets that are there.
 
+use std::net::IpAddr;
+
 use zones::name::NameBuf;
 
 use super::message::flag;
 use super::{HEADER, rtype};
+use crate::cookie::{Cookie, CookieProof};
 use crate::ede::{ExtendedError, rcode};
 
 #[cfg(test)]
@@ -43,6 +46,8 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// The client asks for NSID (RFC 5001).
     pub nsid: bool,
+    /// The COOKIE option (RFC 7873), not yet checked.
+    pub cookie: Option<Cookie>,
 }
 
 /// Why a message is not a question for the path.
@@ -70,6 +75,20 @@ pub struct Declined {
 }
 
 impl Question {
+    /// The COOKIE option.
+    #[inline]
+    pub fn cookie(&self) -> Option<&Cookie> {
+        self.edns.as_ref()?.cookie.as_ref()
+    }
+
+    /// Checks the cookie of a message from `client`, if it has one, and makes the one for the answer.
+    #[inline]
+    pub fn settle_cookie(&mut self, client: IpAddr) {
+        if let Some(cookie) = self.edns.as_mut().and_then(|edns| edns.cookie.as_mut()) {
+            cookie.settle_now(client);
+        }
+    }
+
     /// DO.
     pub fn dnssec_ok(&self) -> bool {
         self.edns.is_some_and(|edns| edns.dnssec_ok)
@@ -79,6 +98,19 @@ impl Question {
     #[inline]
     pub fn udp_limit(&self, most: u16) -> usize {
         usize::from(self.edns.map_or(512, |edns| edns.udp_size.clamp(512, most.max(512))))
+    }
+}
+
+impl Declined {
+    /// Checks the cookie of a message from `client`, if it has one, and makes the one for the answer.
+    pub fn settle_cookie(&mut self, client: IpAddr) {
+        let Some(cookie) = self.edns.as_mut().and_then(|edns| edns.cookie.as_mut()) else { return };
+        cookie.settle_now(client);
+        // A message for a cookie alone is the only one that learns that its cookie was wrong (RFC 7873 section 5.4). Others are answered
+        // as without one (section 5.2.4).
+        if self.rcode == rcode::NOERROR && cookie.proof() == CookieProof::Wrong {
+            self.rcode = rcode::BADCOOKIE;
+        }
     }
 }
 
@@ -145,6 +177,7 @@ pub fn tsig(packet: &[u8], question: &Question) -> Option<(usize, std::ops::Rang
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Opcode,
+    CookieAlone,
     Questions,
     Name,
     Short,
@@ -200,7 +233,8 @@ impl Extra {
 
     #[inline]
     fn read_opt(&mut self, packet: &[u8], owner: usize, record: &Fixed) -> Result<(), Fault> {
-        let edns = self.edns.insert(Edns { udp_size: record.class, dnssec_ok: record.ttl & 0x8000 != 0, nsid: false });
+        let edns = Edns { udp_size: record.class, dnssec_ok: record.ttl & 0x8000 != 0, ..Edns::default() };
+        let edns = self.edns.insert(edns);
         if packet[owner] != 0 {
             return Err(Fault::OptName);
         }
@@ -211,8 +245,14 @@ impl Extra {
         let mut options = &packet[record.data..record.next];
         while let Some((head, rest)) = options.split_first_chunk::<4>() {
             let (code, length) = (u16::from_be_bytes([head[0], head[1]]), u16::from_be_bytes([head[2], head[3]]));
-            options = rest.get(usize::from(length)..).ok_or(Fault::OptOptions)?;
-            edns.nsid |= code == 3;
+            let (data, behind) = rest.split_at_checked(usize::from(length)).ok_or(Fault::OptOptions)?;
+            options = behind;
+            match code {
+                3 => edns.nsid = true,
+                // The first one counts (RFC 7873 section 5.2); of a bad length it is FORMERR (section 5.2.2).
+                10 if edns.cookie.is_none() => edns.cookie = Some(Cookie::read(data).ok_or(Fault::OptOptions)?),
+                _ => {}
+            }
         }
         if options.is_empty() { Ok(()) } else { Err(Fault::OptOptions) }
     }
@@ -270,6 +310,8 @@ fn decline_other(packet: &[u8]) -> NotAQuestion {
     }
     let mut extra = Extra::default();
     let read = extra.read(packet, end, count(6) + count(8), count(10));
+    let for_cookie = extra.edns.is_some_and(|edns| edns.cookie.is_some()) && count(6) + count(8) == 0;
+    let fault = if fault == Fault::Questions && questions == 0 && for_cookie && read.is_ok() { Fault::CookieAlone } else { fault };
     let whole = questions == 1 && NameBuf::read(&packet[HEADER..]).is_ok();
     match read {
         Err(Fault::Version) => decline(Fault::Version, if whole { end } else { HEADER }, extra.edns),
@@ -280,11 +322,12 @@ fn decline_other(packet: &[u8]) -> NotAQuestion {
 /// RCODE and extended error of a fault.
 #[cold]
 fn decline(fault: Fault, end: usize, edns: Option<Edns>) -> NotAQuestion {
-    use rcode::{BADVERS, FORMERR, NOTIMP};
+    use rcode::{BADVERS, FORMERR, NOERROR, NOTIMP};
     let (rcode, code, text) = match fault {
         // RFC 8906 section 3.1.4. UPDATE, NOTIFY and STATUS are opcodes like any other that we do not have.
         Fault::Opcode => (NOTIMP, 21, "opcode not supported"),
-        // RFC 9619 section 4. None at all, with a cookie, asks for a cookie alone (RFC 7873 section 5.4): we have none.
+        Fault::CookieAlone => (NOERROR, 0, ""), // RFC 7873 section 5.4
+        // RFC 9619 section 4.
         Fault::Questions => (FORMERR, 0, "not exactly one question"),
         Fault::Name => (FORMERR, 0, "bad name"),
         Fault::Short => (FORMERR, 0, "message ends early"),

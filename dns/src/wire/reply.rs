@@ -75,6 +75,8 @@ pub struct Opt<'a> {
     pub dnssec_ok: bool,
     /// NSID to give; empty: none.
     pub nsid: &'a [u8],
+    /// Data of the COOKIE option; empty: none.
+    pub cookie: &'a [u8],
     /// Extended errors to give.
     pub errors: &'a [ExtendedError],
 }
@@ -361,7 +363,8 @@ impl Opt<'_> {
     /// Octets it takes at most.
     pub fn reserve(&self) -> usize {
         let errors: usize = self.errors.iter().map(|error| 6 + error.text.len()).sum();
-        OPT_SIZE + if self.nsid.is_empty() { 0 } else { 4 + self.nsid.len() } + errors
+        let option = |data: &[u8]| if data.is_empty() { 0 } else { 4 + data.len() };
+        OPT_SIZE + option(self.nsid) + option(self.cookie) + errors
     }
 
     /// Writes it at `at`, to the end of `packet` at most; leaves out options for which there is no room, the text of an error first.
@@ -388,6 +391,9 @@ impl Opt<'_> {
             len + size
         };
         let mut len = at + OPT_SIZE;
+        if !self.cookie.is_empty() {
+            len = option(len, 10, &[], self.cookie);
+        }
         if !self.nsid.is_empty() {
             len = option(len, 3, &[], self.nsid);
         }
@@ -407,7 +413,7 @@ mod tests {
     const ERROR: ExtendedError = ExtendedError { code: 22, text: "no upstream answered" };
 
     fn opt<'a>(nsid: &'a [u8], errors: &'a [ExtendedError]) -> Opt<'a> {
-        Opt { udp_size: 1232, dnssec_ok: true, nsid, errors }
+        Opt { udp_size: 1232, dnssec_ok: true, nsid, cookie: &[], errors }
     }
 
     /// A header and a question for the longest name there is.

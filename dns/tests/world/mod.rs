@@ -190,7 +190,7 @@ impl World {
             recursion_desired: true,
             checking_disabled: false,
             authentic_data: false,
-            edns: Some(QuestionEdns { udp_size: 1232, dnssec_ok: false, nsid: false }),
+            edns: Some(QuestionEdns { udp_size: 1232, dnssec_ok: false, nsid: false, cookie: None }),
             signed: false,
         };
         change(&mut question);

@@ -53,6 +53,7 @@ fn told(packet: &[u8]) -> String {
         Err(NotAQuestion::Response) => "response".into(),
         Err(NotAQuestion::Declined(declined)) => {
             let rcode = match declined.rcode {
+                0 => "NOERROR",
                 1 => "FORMERR",
                 4 => "NOTIMP",
                 16 => "BADVERS",
@@ -67,7 +68,8 @@ fn told(packet: &[u8]) -> String {
 fn edns(edns: Option<Edns>) -> String {
     let Some(edns) = edns else { return String::new() };
     let (dnssec, nsid) = (if edns.dnssec_ok { " do" } else { "" }, if edns.nsid { " nsid" } else { "" });
-    format!(" edns {}{dnssec}{nsid}", edns.udp_size)
+    let cookie = if edns.cookie.is_some() { " cookie" } else { "" };
+    format!(" edns {}{dnssec}{nsid}{cookie}", edns.udp_size)
 }
 
 fn table(cases: &[(&str, Vec<u8>, &str)]) {
@@ -149,7 +151,27 @@ fn each_count_must_be_true() {
         (
             "no question and EDNS, as for a cookie",
             count([0, 0, 0, 1], &[&opt(1232, 0, 0, b"\0\x0a\0\x08COOKIE!!")]),
+            "NOERROR edns 1232 cookie: ",
+        ),
+        (
+            "no question, a cookie and a record",
+            count([0, 0, 0, 2], &[&opt(1232, 0, 0, b"\0\x0a\0\x08COOKIE!!"), RECORD]),
+            "NOERROR edns 1232 cookie: ",
+        ),
+        (
+            "no question, a cookie and an answer",
+            count([0, 1, 0, 1], &[RECORD, &opt(1232, 0, 0, b"\0\x0a\0\x08COOKIE!!")]),
+            "FORMERR edns 1232 cookie: not exactly one question",
+        ),
+        (
+            "no question, a cookie that is cut",
+            count([0, 0, 0, 1], &[&opt(1232, 0, 0, b"\0\x0a\0\x08COOKIE")]),
             "FORMERR edns 1232: not exactly one question",
+        ),
+        (
+            "an opcode that we do not have and a cookie",
+            message(15 << 11, [0, 0, 0, 1], &[&opt(1232, 0, 0, b"\0\x0a\0\x08COOKIE!!")]),
+            "NOTIMP edns 1232 cookie: opcode not supported",
         ),
         ("no question, version 1", count([0, 0, 0, 1], &[&opt(1232, 1, 0, &[])]), "BADVERS edns 1232: EDNS version not supported"),
         ("a question that is not counted", count([0; 4], &[WWW]), questions),
@@ -270,7 +292,10 @@ fn edns_is_read_as_rfc_6891_has_it() {
         ("NSID twice", with(b"\0\x03\0\0\0\x03\0\0"), "1 1 edns 1232 nsid"),
         ("NSID behind an unknown option", with(b"\xfd\xe9\0\x01x\0\x03\0\0"), "1 1 edns 1232 nsid"),
         ("an unknown option (RFC 8906 section 3.2.3)", with(b"\0\x64\0\0"), "1 1 edns 1232"),
-        ("a cookie and a client subnet", with(b"\0\x0a\0\x08COOKIE!!\0\x08\0\x04\0\x01\0\0"), "1 1 edns 1232"),
+        ("a cookie and a client subnet", with(b"\0\x0a\0\x08COOKIE!!\0\x08\0\x04\0\x01\0\0"), "1 1 edns 1232 cookie"),
+        ("two cookies, of which the second is none", with(b"\0\x0a\0\x08COOKIE!!\0\x0a\0\0"), "1 1 edns 1232 cookie"),
+        ("a cookie without octets", with(b"\0\x0a\0\0"), option),
+        ("a cookie of 9 octets", with(b"\0\x0a\0\x09COOKIE!!!"), option),
         ("one octet of an option", with(b"\0"), option),
         ("two octets of an option", with(b"\0\x03"), option),
         ("three octets of an option", with(b"\0\x03\0"), option),
