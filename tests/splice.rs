@@ -68,8 +68,8 @@ const CASES: &[Case] = &[
     case("S4 own", HUB, "privatelink.azurehealthcareapis.com", DS, "NOERROR aa +PL."),
     case("S5 network", BRANCH, FHIR1, A, "NOERROR contosows-fhir1.fhir.PL. ahds-fhir-weu.trafficmanager.net. ahds-fhir-weu-001.cloudapp.contoso.test. 203.0.113.20 203.0.113.21"),
     case("S5 network", BRANCH, "contoso-kv.vault.azure.net", A, "NOERROR contoso-kv.privatelink.vaultcore.azure.net. 10.30.3.4"),
-    case("S7", HUB, "self.contoso.test", A, "SERVFAIL"),
-    case("S7", HUB, "loop.contoso.test", A, "SERVFAIL"),
+    case("S7", HUB, "self.contoso.test", A, "SERVFAIL self.contoso.test."),
+    case("S7", HUB, "loop.contoso.test", A, "SERVFAIL pool.contoso.test. loop.contoso.test."),
     case("S7", HUB, "chain01.contoso.test", A, "SERVFAIL"),
     case("broken zone", HUB, "contoso-orders.documents.azure.com", A, "SERVFAIL contoso-orders.privatelink.documents.azure.com."),
 ];
