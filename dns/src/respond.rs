@@ -264,6 +264,6 @@ fn write_referral(reply: &mut Reply, question: &Question, answer: &Answer, set: 
 }
 
 /// Adds the addresses of a name. Returns false if some do not fit.
-fn add_addresses<'z>(reply: &mut Reply, table: &mut NameTable, target: &NameBuf, sets: impl Iterator<Item = RrSet<'z>>) -> bool {
-    sets.fold(true, |fit, set| reply.additional(table, target, set.wire, set.count) && fit)
+fn add_addresses<'z>(reply: &mut Reply, table: &mut NameTable, target: &NameBuf, mut sets: impl Iterator<Item = RrSet<'z>>) -> bool {
+    sets.all(|set| reply.additional(table, target, set.wire, set.count))
 }
