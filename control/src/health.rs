@@ -65,10 +65,9 @@ impl Control {
             match (hosted.zone(), state.error) {
                 (Some(_), None) => {}
                 (Some(_), Some((_, why))) => {
-                    let age = state
-                        .last_success
-                        .and_then(|last| last.elapsed().ok())
-                        .map_or(String::new(), |age| format!(" ({} old)", rough(age)));
+                    let age =
+                        state.last_success.and_then(|last| last.elapsed().ok()).map_or("of unknown age".into(), |age| rough(age) + " old");
+                    let age = format!(" ({age}{})", if state.is_kept { ", kept over a restart" } else { "" });
                     health.degraded.push(format!("zone {}: last good data{age} serves: {why}", hosted.name));
                 }
                 (None, error) => {

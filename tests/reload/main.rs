@@ -1,11 +1,14 @@
 //! Hot reload on the real program: each way in which files come to change. Polling is off (once an hour) unless it is what is tested, so
 //! what is seen was seen by events; what has no event is seen by the poll or by SIGHUP alone.
 
+mod accept;
 mod configuration;
 mod data;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod restart;
 mod sources;
+mod writers;
 
 use std::cell::Cell;
 use std::fs;

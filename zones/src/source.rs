@@ -47,7 +47,7 @@ pub struct Input {
     /// Index of the zone whose own file it is; none: its names may lie in any zone of the source.
     pub own: Option<usize>,
     /// Records of its last good content, where they are kept.
-    pub log: Option<RecordLog>,
+    pub log: Option<Arc<RecordLog>>,
     /// How many records its last good content had, by file.
     pub counts: FileCounts,
     /// It was good once.
@@ -359,6 +359,11 @@ impl Stamp {
         let metadata = fs::metadata(path)?;
         // A FIFO or a device would never end.
         if metadata.is_file() { Ok(Self::from(&metadata)) } else { Err(std::io::Error::other("not a file")) }
+    }
+
+    /// Octets, and when they were changed: seconds and nanoseconds.
+    pub fn size_and_time(&self) -> (u64, i64, i64) {
+        (self.size, self.modified.0, self.modified.1)
     }
 
     fn modified(&self) -> Option<SystemTime> {

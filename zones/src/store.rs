@@ -12,12 +12,16 @@
 mod edits;
 mod guard;
 mod journals;
+mod kept;
 mod owned;
 mod report;
+mod restore;
 mod unit;
 
 #[cfg(test)]
 mod guard_tests;
+#[cfg(test)]
+mod kept_tests;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +48,7 @@ use crate::record::{Position, Problem, Severity};
 use crate::snapshot::{Hosted, Kept, Snapshot, SnapshotBuilder, Writer, ZoneState};
 use crate::state_directory::StateDirectory;
 use crate::zone::Zone;
+use kept::Keeper;
 use owned::Owned;
 use unit::Unit;
 
@@ -85,6 +90,14 @@ struct Slot {
     state: SourceState,
     /// What its files hold is taken whatever is lost: the operator accepted it, for this one reading.
     accepts_loss: bool,
+    /// What an earlier run kept of it was looked up.
+    is_recalled: bool,
+    /// The serial that an earlier run served it with, and whether its sources are as they were then.
+    kept_serial: Option<(u32, bool)>,
+    /// When the data that it serves was kept, if that is of an earlier run.
+    kept_since: Option<SystemTime>,
+    /// That was not reported yet.
+    kept_is_new: bool,
     /// Another zone has the same name, in other networks.
     has_namesake: bool,
     /// The same for others.
@@ -107,6 +120,8 @@ struct Context {
     writers: Arc<OpenWriters>,
     /// Files are read as they are, and nothing is waited for: a check.
     is_inspection: bool,
+    /// Keeps the last good data for the next start; none: nothing is kept.
+    keeper: Option<Arc<Keeper>>,
     /// Where journals are kept.
     state: Arc<StateDirectory>,
     /// Largest source, bytes.
@@ -125,6 +140,7 @@ impl Store {
             clients: None,
             writers: Arc::default(),
             is_inspection: state.is_inspected(),
+            keeper: (!state.is_inspected()).then(|| Arc::new(Keeper::open(state.clone()))),
             state,
             most: config.server.max_source_size,
             zone_names: config.server.zone_names.clone(),
@@ -176,6 +192,7 @@ impl Store {
     pub fn reconfigure_accepting(&mut self, config: &Config, accepted: &[AcceptedZone]) -> (Arc<Snapshot>, Report) {
         let mut report = Report::default();
         let mut old: Vec<Slot> = std::mem::take(&mut self.slots);
+        let before: Vec<model::Zone> = old.iter().map(|slot| slot.config.clone()).collect();
         self.slots = config.zones.iter().filter_map(|zone| Slot::new(zone, &mut old)).collect();
         self.networks = config.networks.clone();
         self.keep_made(old, &mut report);
@@ -189,6 +206,7 @@ impl Store {
         self.context.table = config.azure.clone(); // by which the sources are read anew, below
         self.units = Unit::all(&self.slots, std::mem::take(&mut self.units));
         self.name_slots(accepted);
+        self.forget_dropped(&before);
         report.merge(self.held.take().unwrap_or_default());
         report.merge(self.read(Instant::now(), Look::Now));
         self.slots.iter_mut().for_each(|slot| slot.accepts_loss = false);
@@ -205,6 +223,21 @@ impl Store {
         for slot in &mut self.slots {
             slot.has_namesake = count.get(&slot.name).is_some_and(|count| *count > 1);
             slot.accepts_loss = accepted.iter().any(|zone| zone.is(&slot.config));
+        }
+    }
+
+    /// Gives up what is kept of zones and sources that the configuration dropped.
+    fn forget_dropped(&self, before: &[model::Zone]) {
+        let Some(keeper) = &self.context.keeper else { return };
+        let keys: HashSet<String> = self.slots.iter().map(|slot| kept::zone_key(&slot.config)).collect();
+        let sources: HashSet<&Source> = self.slots.iter().map(|slot| &slot.config.source).collect();
+        for zone in before.iter().filter(|zone| !unit::is_owned(&zone.source)) {
+            if !keys.contains(&kept::zone_key(zone)) {
+                keeper.forget_zone(zone);
+            }
+            if !sources.contains(&zone.source) {
+                keeper.forget(&zone.source, None);
+            }
         }
     }
 
@@ -360,6 +393,7 @@ impl Slot {
             Source::Transfer { .. } => Writer::Primary,
         };
         let before = found.map(|found| old.remove(found));
+        let kept_since = before.as_ref().and_then(|slot| slot.kept_since);
         let (zone, state, owned, shown) = before.map(|slot| (slot.zone, slot.state, slot.owned, slot.shown)).unwrap_or_default();
         // Data goes with its writer: what files said is not what an API wrote, and the other way round.
         let is_continued = owned.is_some() == unit::is_owned(&config.source);
@@ -377,6 +411,10 @@ impl Slot {
             build_error: None,
             state,
             accepts_loss: false,
+            is_recalled: false,
+            kept_serial: None,
+            kept_since,
+            kept_is_new: false,
             has_namesake: false,
             shown,
             writer,

@@ -188,6 +188,7 @@ fn add_zones(page: &mut Page, snapshot: &Snapshot) {
     let states: Vec<_> = zones().map(|(hosted, network)| (&hosted.name, network, hosted.source.state(), hosted.source.journal())).collect();
     states.iter().for_each(|(name, network, state, _)| page.add(&ZONE_SOURCE_GOOD, [name, network], state.is_good()));
     states.iter().for_each(|(name, network, state, _)| page.add(&ZONE_LOSS_HELD, [name, network], state.is_held));
+    states.iter().for_each(|(name, network, state, _)| page.add(&ZONE_DATA_KEPT, [name, network], state.is_kept));
     for (name, network, state, _) in &states {
         state.last_success.into_iter().for_each(|time| page.add(&ZONE_SOURCE_SUCCESS, [name, network], seconds(time)));
     }

@@ -99,6 +99,16 @@ impl RecordLog {
         self.records == 0
     }
 
+    /// What it consists of: entries, and the files that they stand in.
+    pub(crate) fn parts(&self) -> (&[u8], &[Arc<PathBuf>]) {
+        (&self.bytes, &self.files)
+    }
+
+    /// The opposite of [`RecordLog::parts`]. Entries that cannot be read end the log.
+    pub(crate) fn from_parts(bytes: Vec<u8>, files: Vec<Arc<PathBuf>>, records: usize) -> Self {
+        Self { bytes, files, records }
+    }
+
     /// Gives everything to a sink again.
     pub fn replay(&self, sink: &mut dyn RecordSink) {
         let mut rest = &self.bytes[..];

@@ -48,6 +48,8 @@ pub enum Outcome {
     Failed(String),
     /// Its source is good again and says what is served already.
     Recovered,
+    /// Its source is bad, and it serves what an earlier run kept at this time.
+    Kept(SystemTime),
     /// It is hosted no longer.
     Removed,
 }
@@ -63,6 +65,8 @@ pub struct SourceState {
     pub changed: Option<SystemTime>,
     /// True if the source is bad only because it would lose too much: the operator can accept it.
     pub is_held: bool,
+    /// True if what it serves is that of an earlier run, because the source is bad since the start.
+    pub is_kept: bool,
 }
 
 /// A [`SourceState`] as others see it while the store is at work: a zone that is being read keeps nobody waiting.
@@ -133,6 +137,10 @@ impl Report {
                 Outcome::Failed(why) if zone.serial.is_none() => tracing::error!(zone = name, networks, "zone has no data: {why}"),
                 Outcome::Failed(why) => tracing::error!(zone = name, networks, records, serial, "last good data goes on serving: {why}"),
                 Outcome::Recovered => tracing::info!(zone = name, networks, records, serial, "source is good again"),
+                Outcome::Kept(since) => {
+                    let age = since.elapsed().unwrap_or_default().as_secs();
+                    tracing::warn!(zone = name, networks, records, serial, age, "zone serves the data that the last run kept, {age} s old")
+                }
                 Outcome::Removed => tracing::info!(zone = name, networks, generation, "zone removed"),
             }
         }

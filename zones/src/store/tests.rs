@@ -9,9 +9,10 @@ use crate::lookup::Lookup;
 /// A directory with a configuration and sources, and a store of it. Time is told, not waited for, and so far ahead that the clock does not
 /// catch up with it.
 pub(super) struct Site {
-    directory: tempfile::TempDir,
+    /// Before the directory: what it keeps is written when it is dropped.
     pub(super) store: Store,
-    report: Report,
+    pub(super) directory: tempfile::TempDir,
+    pub(super) report: Report,
     pub(super) now: Instant,
     settle: Duration,
 }
@@ -25,6 +26,10 @@ impl Site {
         for (name, text) in files {
             fs::write(directory.path().join(name), text).unwrap();
         }
+        Self::open(config, directory)
+    }
+
+    pub(super) fn open(config: &str, directory: tempfile::TempDir) -> Self {
         let config = parse(config, directory.path());
         let (store, _, report) = Store::open(&config, Arc::new(StateDirectory::claim(&config.server.state, None).unwrap()));
         Self { directory, store, report, now: Instant::now() + Duration::from_secs(3600), settle: config.server.settle }
@@ -103,6 +108,7 @@ pub(super) fn outcomes(report: &Report) -> Vec<String> {
         Outcome::Changed(difference) => difference.to_string(),
         Outcome::Failed(_) => "failed".into(),
         Outcome::Recovered => "recovered".into(),
+        Outcome::Kept(_) => "kept".into(),
         Outcome::Removed => "removed".into(),
     };
     report.zones.iter().map(|zone| format!("{} {}", zone.name, word(&zone.outcome))).collect()

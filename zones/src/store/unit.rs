@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use config::model::{Format, Source};
 
 use super::guard::{self, PATIENCE, UNFINISHED, UNFINISHED_UNSERVED, Verdict};
+use super::restore::{KeptDraft, RecalledFile};
 use super::{Context, Look, Report, Slot};
 use crate::authority::ZoneAuthority;
 use crate::diff::Difference;
@@ -22,12 +23,14 @@ use crate::zone::{Built, Foreign, Zone, ZoneBuilder, next_serial, serial_rose};
 /// A source and the zones that have it.
 #[derive(Debug)]
 pub struct Unit {
-    source: Source,
+    pub(super) source: Source,
     /// Indices of slots.
-    zones: Vec<usize>,
-    inputs: Vec<Input>,
+    pub(super) zones: Vec<usize>,
+    pub(super) inputs: Vec<Input>,
     /// Why the directory cannot be read.
-    error: Option<String>,
+    pub(super) error: Option<String>,
+    /// What the last run kept of it; none: that was not looked up yet.
+    pub(super) recalled: Option<Vec<RecalledFile>>,
     /// Nothing was built yet.
     is_fresh: bool,
 }
@@ -45,7 +48,7 @@ pub struct Judged {
     /// Records, by file.
     pub counts: FileCounts,
     problems: Vec<Problem>,
-    log: Option<RecordLog>,
+    log: Option<Arc<RecordLog>>,
     /// Without logs: straight into the builders of these slots.
     built: Vec<(usize, ZoneBuilder)>,
     /// Every line is right, and too much is lost.
@@ -110,7 +113,7 @@ impl Unit {
             Source::File { path, format } => vec![Input::new(path.clone(), *format, None)],
             Source::Directory { .. } | Source::Api | Source::Transfer { .. } => Vec::new(),
         };
-        Self { source, zones: vec![slot], inputs, error: None, is_fresh: true }
+        Self { source, zones: vec![slot], inputs, error: None, recalled: None, is_fresh: true }
     }
 
     /// Paths to watch, there or not.
@@ -136,14 +139,20 @@ impl Unit {
     /// Reads what is new and gives it to the slots.
     pub fn look(&mut self, slots: &mut [Slot], context: &Context, now: Instant, how: Look, report: &mut Report) {
         self.discover(slots);
-        if self.error.is_none() {
-            self.read(slots, context, now, how, report);
+        self.recall(slots, context);
+        match self.error {
+            None => self.read(slots, context, now, how, report),
+            Some(_) => self.restore(&[], slots, context),
         }
         for slot in &self.zones {
             let inputs = self.inputs.iter().filter(|input| input.is_of(*slot));
             slots[*slot].state.is_held = inputs.clone().any(|input| input.is_held && input.missing.is_none());
             let error = self.error.clone().or_else(|| inputs.clone().find_map(Input::problem)).or_else(|| slots[*slot].build_error.clone());
             slots[*slot].state.changed = inputs.filter_map(|input| input.changed).max().or(slots[*slot].state.changed);
+            if let Some(outcome) = slots[*slot].note_kept(error.is_some()) {
+                let is_told = report.zones.iter().any(|zone| zone.name == slots[*slot].name && zone.networks == slots[*slot].networks);
+                report.zones.extend((!is_told).then(|| slots[*slot].report(outcome)));
+            }
             if let Some(outcome) = slots[*slot].note(error) {
                 report.zones.push(slots[*slot].report(outcome));
             }
@@ -232,10 +241,14 @@ impl Unit {
         forgotten.extend(self.moved_elsewhere(&gone, &judged));
         if !forgotten.is_empty() {
             self.is_fresh |= forgotten.iter().any(|index| self.inputs[*index].was_good); // zones are made anew, without it
+            for index in &forgotten {
+                context.keeper.iter().for_each(|keeper| keeper.forget(&self.source, Some(&self.inputs[*index].path)));
+            }
             let mut index = 0..;
             self.inputs.retain(|_| index.next().is_none_or(|index| !forgotten.contains(&index)));
             return self.read(slots, context, now, how, report); // indices moved
         }
+        self.restore(&judged, slots, context);
         unfinished.iter().for_each(|found| self.log_unfinished(found, slots, report));
         let affected = self.affected(&judged, slots);
         if judged.is_empty() && affected.is_empty() {
@@ -270,7 +283,10 @@ impl Unit {
             return;
         }
         self.is_fresh = false;
+        let drafts = judged.iter().filter(|found| found.is_good()).map(|found| (found.input, KeptDraft::of(found))).collect();
+        let changed: Vec<usize> = made.iter().map(|made| made.slot).collect();
         self.commit(judged, made, strays, slots, report);
+        self.keep(drafts, &changed, slots, context);
     }
 
     /// How long to wait for the rest of a file that ends inside a line. Returns `None` if the last line is whole, or was not written for
@@ -284,7 +300,8 @@ impl Unit {
         if input.is_published() || of_file.clone().any(|slot| slots[*slot].accepts_loss) {
             return None;
         }
-        let serves = of_file.all(|slot| slots[*slot].zone.is_some());
+        let was_kept = self.recalled.iter().flatten().any(|kept| kept.path == *input.path);
+        let serves = was_kept || of_file.all(|slot| slots[*slot].zone.is_some());
         let patience = if serves { UNFINISHED } else { UNFINISHED_UNSERVED };
         Some(patience.saturating_sub(found.content.unwritten())).filter(|left| !left.is_zero())
     }
@@ -293,7 +310,8 @@ impl Unit {
     fn log_unfinished(&mut self, found: &Judged, slots: &[Slot], report: &mut Report) {
         let input = &mut self.inputs[found.input];
         let print = Some(config::fingerprint(&found.content.bytes));
-        if !self.zones.iter().any(|slot| input.is_of(*slot) && slots[*slot].zone.is_some()) {
+        let is_served = |slot: &Slot| slot.zone.is_some() && slot.kept_since.is_none();
+        if !self.zones.iter().any(|slot| input.is_of(*slot) && is_served(&slots[*slot])) {
             input.missing = Some(format!("{} ends inside a line: waiting for the rest", input.path.display()));
         }
         if std::mem::replace(&mut input.logged_unfinished, print) == print {
@@ -368,7 +386,7 @@ impl Unit {
         }
         let mut log = RecordLog::default();
         read(&slots[slots_of[0]].apex, &mut log, &mut judged);
-        judged.log = Some(log);
+        judged.log = Some(Arc::new(log));
         judged
     }
 
@@ -394,7 +412,7 @@ impl Unit {
     }
 
     /// Makes zones from the new records and the last good ones of the other files.
-    fn make(&self, judged: &mut [Judged], affected: &[usize], slots: &[Slot], context: &Context) -> (Vec<Made>, Vec<Strays>) {
+    pub(super) fn make(&self, judged: &mut [Judged], affected: &[usize], slots: &[Slot], context: &Context) -> (Vec<Made>, Vec<Strays>) {
         let mut builders: Vec<(usize, Target)> = self.zones.iter().map(|slot| (*slot, Target::None)).collect();
         for (slot, target) in builders.iter_mut().filter(|(slot, _)| affected.contains(slot)) {
             *target = Target::Zone(Box::new(slots[*slot].builder(context)));
@@ -441,7 +459,12 @@ impl Unit {
                 .chain(newest)
                 .max();
             let old = slots[slot].zone.as_deref();
-            let result = builder.finish(serial(newest, old)).map(|mut built| {
+            let serial = match slots[slot].kept_serial {
+                Some((last, true)) if old.is_none() => last, // the same data
+                Some((last, false)) if old.is_none() => serial(newest, Some(last)),
+                _ => serial(newest, old.map(Zone::serial)),
+            };
+            let result = builder.finish(serial).map(|mut built| {
                 let difference = old.map(|old| {
                     built.zone.share_with(old);
                     Difference::between(old, &built.zone)
@@ -507,7 +530,7 @@ impl Judged {
 }
 
 impl Slot {
-    fn builder(&self, context: &Context) -> ZoneBuilder {
+    pub(super) fn builder(&self, context: &Context) -> ZoneBuilder {
         let builder = ZoneBuilder::new(self.apex.clone()).ttl_bounds(self.config.min_ttl, self.config.max_ttl);
         let is_export = matches!(&self.config.source, Source::File { format: Format::Azure | Format::Hosts, .. });
         let builder = builder.authority(ZoneAuthority::configured(&self.config.zone_names, &self.apex.to_buf()));
@@ -557,11 +580,11 @@ impl RecordSink for RecordSet {
 /// The serial of a zone whose source gives none: when the newest file was changed, and more than before.
 ///
 /// Derived from the files, so that two servers with the same files, or one before and after a restart, say the same.
-fn serial(newest: Option<SystemTime>, old: Option<&Zone>) -> u32 {
+fn serial(newest: Option<SystemTime>, last: Option<u32>) -> u32 {
     let since = newest.and_then(|newest| newest.duration_since(SystemTime::UNIX_EPOCH).ok());
     let stamp = since.map_or(1, |since| since.as_secs() as u32).max(1);
-    match old {
-        Some(old) if !serial_rose(old.serial(), stamp) => next_serial(old.serial()),
+    match last {
+        Some(last) if !serial_rose(last, stamp) => next_serial(last),
         _ => stamp,
     }
 }

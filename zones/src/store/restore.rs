@@ -1,0 +1,214 @@
+//! At the start: what the last run kept, where a source is bad, missing, or would lose too much.
+//!
+//! Sources are read first. If all files of a zone are good and as they were, only the serial is taken from what was kept. Otherwise the kept
+//! data is loaded as if it were served, and the files are judged against it like any change: so one bad file costs its own change alone.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use config::model::{Format, Source};
+
+use super::kept::{Keeper, KeptFile, KeptRecords, KeptZone, source_key, zone_key};
+use super::unit::{Judged, Unit};
+use super::{Context, Outcome, Slot};
+use crate::source::{FileCounts, Input};
+use crate::zone::{Foreign, Zone};
+
+/// A file of a source that the last run kept.
+#[derive(Debug)]
+pub struct RecalledFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// The only zone that has its records; none: all zones of the source.
+    slot: Option<usize>,
+    file: KeptFile,
+}
+
+/// What tells whether a file is still the same, from the content that was judged.
+pub struct KeptDraft {
+    length: u64,
+    sum: u32,
+    included: Vec<(String, u64, i64, i64)>,
+}
+
+impl KeptDraft {
+    /// Of content.
+    pub fn of(found: &Judged) -> Self {
+        let included = found.included.iter().map(|file| {
+            let (size, seconds, nanoseconds) = file.stamp.map_or((0, 0, 0), |stamp| stamp.size_and_time());
+            (file.path.to_string_lossy().into_owned(), size, seconds, nanoseconds)
+        });
+        let bytes = &found.content.bytes;
+        Self { length: bytes.len() as u64, sum: crc32fast::hash(bytes), included: included.collect() }
+    }
+
+    fn is(&self, file: &KeptFile) -> bool {
+        (self.length, self.sum, &self.included) == (file.length, file.sum, &file.included)
+    }
+}
+
+impl Unit {
+    /// Looks up once what was kept of this source. Files that are gone since are inputs again.
+    pub(super) fn recall(&mut self, slots: &[Slot], context: &Context) {
+        let Some(keeper) = context.keeper.as_ref().filter(|_| self.recalled.is_none()) else { return };
+        let is_directory = matches!(self.source, Source::Directory { .. });
+        let mut recalled = Vec::new();
+        for file in keeper.files(&self.source) {
+            let slot = file.zone.as_ref().map(|key| self.zones.iter().copied().find(|slot| zone_key(&slots[*slot].config) == *key));
+            if slot == Some(None) {
+                continue; // of a zone that is no longer hosted
+            }
+            let (slot, path) = (slot.flatten(), PathBuf::from(&file.path));
+            let own = slot.filter(|_| is_directory);
+            if is_directory && !self.inputs.iter().any(|input| *input.path == path && input.own == own) {
+                let format = match path.extension().and_then(|extension| extension.to_str()) {
+                    _ if own.is_some() => Format::Zone,
+                    Some(extension) if extension.eq_ignore_ascii_case("json") => Format::Azure,
+                    _ => Format::Hosts,
+                };
+                let mut input = Input::new(path.clone(), format, own);
+                input.was_good = true;
+                self.inputs.push(input);
+            }
+            recalled.push(RecalledFile { path, slot, file });
+        }
+        self.inputs.sort_by(|a, b| (a.own.is_none(), &a.path).cmp(&(b.own.is_none(), &b.path)));
+        self.recalled = Some(recalled);
+    }
+
+    /// Gives zones that do not serve yet what was kept of them, unless all of their files are good and as they were.
+    pub(super) fn restore(&mut self, judged: &[Judged], slots: &mut [Slot], context: &Context) {
+        let Some(keeper) = &context.keeper else { return };
+        let mut wanted: Vec<(usize, KeptZone)> = Vec::new();
+        for &slot in &self.zones {
+            if slots[slot].zone.is_some() || std::mem::replace(&mut slots[slot].is_recalled, true) {
+                continue;
+            }
+            let Some(zone) = keeper.zone(&slots[slot].config) else { continue };
+            let is_same = self.error.is_none() && self.is_as_kept(slot, judged);
+            slots[slot].kept_serial = Some((zone.serial, is_same));
+            if !is_same && self.recalled.iter().flatten().any(|kept| kept.is_of(slot)) {
+                wanted.push((slot, zone));
+            }
+        }
+        if !wanted.is_empty() {
+            self.load(wanted, keeper, slots, context);
+        }
+    }
+
+    fn is_as_kept(&self, slot: usize, judged: &[Judged]) -> bool {
+        self.inputs.iter().enumerate().filter(|(_, input)| input.is_of(slot)).all(|(index, input)| {
+            let kept = self.recalled.iter().flatten().find(|kept| kept.path == *input.path && kept.is_of(slot));
+            let found = judged.iter().find(|found| found.input == index && found.is_good());
+            found.zip(kept).is_some_and(|(found, kept)| KeptDraft::of(found).is(&kept.file))
+        })
+    }
+
+    /// Loads what was kept. A zone of which a part cannot be read is left out: its other names would be missing, and go public.
+    fn load(&mut self, mut wanted: Vec<(usize, KeptZone)>, keeper: &Keeper, slots: &mut [Slot], context: &Context) {
+        let is_directory = matches!(self.source, Source::Directory { .. });
+        for kept in self.recalled.iter().flatten() {
+            if !wanted.iter().any(|(slot, _)| kept.is_of(*slot)) {
+                continue;
+            }
+            let log = match keeper.read(&kept.file) {
+                Ok(log) => log,
+                Err(why) => {
+                    tracing::warn!("the last good data of {} cannot be used: {why}", kept.file.path);
+                    wanted.retain(|(slot, _)| !kept.is_of(*slot));
+                    continue;
+                }
+            };
+            if let Some(slot) = kept.slot.filter(|_| !is_directory) {
+                // One file that each of several zones reads for itself.
+                let Some(place) = wanted.iter().position(|(other, _)| *other == slot) else { continue };
+                let (_, zone) = wanted.swap_remove(place);
+                let mut builder = slots[slot].builder(context).foreign(Foreign::Skip);
+                log.replay(&mut builder);
+                builder.finish(zone.serial).into_iter().for_each(|built| slots[slot].take_kept(built.zone, &zone));
+                self.inputs.iter_mut().for_each(|input| input.set_kept(&kept.file));
+            } else if let Some(input) = self.inputs.iter_mut().find(|input| *input.path == kept.path && input.own == kept.slot) {
+                input.set_kept(&kept.file);
+                input.log = Some(Arc::new(log));
+            }
+        }
+        let affected: Vec<usize> = wanted.iter().map(|(slot, _)| *slot).collect();
+        for made in self.make(&mut [], &affected, slots, context).0 {
+            let Some((_, zone)) = wanted.iter().find(|(slot, _)| *slot == made.slot) else { continue };
+            made.result.into_iter().for_each(|(built, _)| slots[made.slot].take_kept(built.zone, zone));
+        }
+    }
+
+    /// Keeps what was read now for the next start.
+    pub(super) fn keep(&self, drafts: Vec<(usize, KeptDraft)>, changed: &[usize], slots: &[Slot], context: &Context) {
+        let Some(keeper) = &context.keeper else { return };
+        let Some(source) = source_key(&self.source) else { return };
+        for (index, draft) in drafts {
+            let input = &self.inputs[index];
+            let of_file: Vec<usize> = self.zones.iter().copied().filter(|slot| input.is_of(*slot)).collect();
+            if of_file.iter().any(|slot| slots[*slot].build_error.is_some()) {
+                continue; // good by itself, and not served
+            }
+            let file = |slot: Option<usize>| KeptFile {
+                source: source.clone(),
+                path: input.path.to_string_lossy().into_owned(),
+                zone: slot.map(|slot| zone_key(&slots[slot].config)),
+                length: draft.length,
+                sum: draft.sum,
+                included: draft.included.clone(),
+                counts: input.counts.iter().map(|(path, count)| (path.to_string_lossy().into_owned(), count)).collect(),
+            };
+            match &input.log {
+                Some(log) => keeper.save(file(input.own), KeptRecords::Log(log.clone())),
+                None => {
+                    for slot in of_file {
+                        let zone = slots[slot].zone.clone();
+                        zone.into_iter().for_each(|zone| keeper.save(file(Some(slot)), KeptRecords::Zone(zone)));
+                    }
+                }
+            }
+        }
+        for &slot in changed {
+            let newest = self.inputs.iter().filter(|input| input.is_of(slot)).filter_map(|input| input.changed).max();
+            let serial = slots[slot].zone.as_ref().map(|zone| zone.serial());
+            serial.into_iter().for_each(|serial| keeper.save_zone(&slots[slot].config, serial, newest));
+        }
+    }
+}
+
+impl RecalledFile {
+    fn is_of(&self, slot: usize) -> bool {
+        self.slot.is_none_or(|of| of == slot)
+    }
+}
+
+impl Input {
+    /// What it held when it was last good, in an earlier run.
+    fn set_kept(&mut self, file: &KeptFile) {
+        let mut counts = FileCounts::default();
+        file.counts.iter().for_each(|(path, count)| counts.add(&Arc::new(PathBuf::from(path)), *count));
+        (self.was_good, self.counts) = (true, counts);
+    }
+}
+
+impl Slot {
+    /// Serves what an earlier run kept.
+    fn take_kept(&mut self, zone: Zone, kept: &KeptZone) {
+        let zone = if zone.has_own_serial() { zone } else { zone.with_serial(kept.serial) };
+        (self.zone, self.hosted) = (Some(Arc::new(zone)), None);
+        (self.state.changed, self.state.last_success) = (kept.changed(), Some(kept.saved()));
+        (self.kept_since, self.kept_is_new) = (Some(kept.saved()), true);
+    }
+
+    /// Notes whether what it serves is that of an earlier run; gives what to report the first time.
+    pub(super) fn note_kept(&mut self, is_bad: bool) -> Option<Outcome> {
+        let since: SystemTime = self.kept_since?;
+        let is_new = std::mem::take(&mut self.kept_is_new);
+        self.state.is_kept = is_bad;
+        if !is_bad {
+            self.kept_since = None; // it was there to compare with
+        }
+        is_new.then_some(if is_bad { Outcome::Kept(since) } else { Outcome::Loaded })
+    }
+}
