@@ -59,9 +59,11 @@ pub fn doubts(judged: &[Judged], made: &[Made], inputs: &[Input], slots: &[Slot]
         (how == Look::Settled && !left.is_zero()).then_some(left)
     };
     let mut doubts = Vec::new();
-    for Loss { judged, problem } in losses(judged, made, inputs, slots) {
-        let verdict = left(judged, context.settle * PATIENCE).map_or(Verdict::Held(problem), Verdict::Later);
-        doubts.push(Doubt { judged, verdict });
+    for Loss { judged: place, problem } in losses(judged, made, inputs, slots) {
+        let is_open = context.writers.is_open(&judged[place].content.stamp) == Some(true);
+        let patience = if is_open { LONGEST_WRITE } else { context.settle * PATIENCE };
+        let verdict = left(place, patience).map_or(Verdict::Held(problem), Verdict::Later);
+        doubts.push(Doubt { judged: place, verdict });
     }
     if doubts.is_empty() {
         for place in 0..judged.len() {
