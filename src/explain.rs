@@ -72,20 +72,23 @@ fn worded(explained: &Value) -> String {
             out += &format!("     extended error {}\n", text(error));
         }
     }
-    let fallback = &explained["fallback"];
-    if !fallback.is_null() {
-        let mend = &fallback["mend"];
-        out += &format!(
-            "fallback: {}, {}: {} has no private answer\n     to mend it: {}\n",
-            text(&fallback["reason"]),
-            text(&fallback["action"]),
-            text(&fallback["private"]),
-            text(&mend["what"])
-        );
-        for (key, words) in [("record", "record"), ("file", "file")] {
-            if let Some(value) = mend[key].as_str() {
-                out += &format!("     {words}: {value}\n");
-            }
+    let (verdict, fallback) = (&explained["verdict"], &explained["fallback"]);
+    if let Some(found) = [fallback, verdict].into_iter().find(|found| !found.is_null()) {
+        out += &reasoned(found);
+    }
+    out
+}
+
+/// Why there is no private answer, and what gives one.
+fn reasoned(found: &Value) -> String {
+    let kind = if found["recorded"] == false { "missing" } else { "fallback" };
+    let doubt = if found["certain"] == false { ", if the public DNS leads there (--ask makes sure)" } else { "" };
+    let (reason, action, private) = (text(&found["reason"]), text(&found["action"]), text(&found["private"]));
+    let mend = &found["mend"];
+    let mut out = format!("{kind}: {reason}, {action}: {private} has no private answer{doubt}\n     to mend it: {}\n", text(&mend["what"]));
+    for key in ["record", "file"] {
+        if let Some(value) = mend[key].as_str() {
+            out += &format!("     {key}: {value}\n");
         }
     }
     out
@@ -127,6 +130,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_verdict_stands_without_an_answer_and_says_how_sure_it_is() {
+        let mend = json!({"what": "add the record to zone z.test", "record": "a 10 IN A <private address>", "file": null});
+        let found = |certain: bool, recorded: bool| {
+            let verdict = json!({"reason": "no-record", "action": "public", "private": "a.z.test", "certain": certain, "recorded": recorded, "mend": mend});
+            reasoned(&verdict).lines().next().unwrap().to_owned()
+        };
+        assert_eq!(found(true, true), "fallback: no-record, public: a.z.test has no private answer");
+        assert_eq!(found(true, false), "missing: no-record, public: a.z.test has no private answer");
+        assert!(found(false, true).ends_with("no private answer, if the public DNS leads there (--ask makes sure)"));
+    }
 
     #[test]
     fn a_hop_is_a_line_and_what_mends_the_fallback_is_the_last_one() {

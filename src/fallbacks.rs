@@ -77,15 +77,17 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Mute a name until the server restarts: it is counted, but neither listed, written nor shown as it happens.
+    /// Mute a name, or the names of a pattern: they are counted, but neither listed, written nor shown as they happen.
     Mute(MutedArgs),
     /// Take that back.
     Unmute(MutedArgs),
+    /// Show what is muted, and how many names of the record each covers.
+    Muted,
 }
 
 #[derive(Debug, Args)]
 struct MutedArgs {
-    /// The name as it is asked.
+    /// The name as it is asked, or a pattern such as '*.azurehealthcareapis.com'.
     name: String,
     /// For this network alone.
     #[arg(long)]
@@ -111,12 +113,14 @@ fn do_it(client: &Client, output: Output, list: ListArgs, command: Option<Comman
         }
         Some(Command::Mute(muted)) => {
             let body = json!({"name": muted.name, "network": muted.network});
-            client.change(Method::POST, "/v1/fallbacks/muted", Some(&body)).map(drop)
+            print_mute_change(output, "muted", &client.change(Method::POST, "/v1/fallbacks/muted", Some(&body))?)
         }
         Some(Command::Unmute(muted)) => {
             let network = muted.network.map_or(String::new(), |network| format!("&network={}", part(&network)));
-            client.change(Method::DELETE, &format!("/v1/fallbacks/muted?name={}{network}", part(&muted.name)), None).map(drop)
+            let path = format!("/v1/fallbacks/muted?name={}{network}", part(&muted.name));
+            print_mute_change(output, "no longer muted", &client.change(Method::DELETE, &path, None)?)
         }
+        Some(Command::Muted) => print_muted(output, &client.get("/v1/fallbacks/muted")?),
     }
 }
 
@@ -151,6 +155,34 @@ fn print_fallbacks(output: Output, fallbacks: &[Value]) -> Result<(), String> {
         row.extend(["network", "name", "count", "reason", "action", "zone"].map(|key| text(&fallback[key])));
         row.push(mend);
         rows.push(row);
+    }
+    table(&rows)
+}
+
+/// What was done, and all that is muted now.
+fn print_mute_change(output: Output, done: &str, change: &Value) -> Result<(), String> {
+    if output == Output::Json {
+        return print::json(change);
+    }
+    let network = change["network"].as_str().map_or("all networks".into(), |network| format!("network {network}"));
+    let done = if change["changed"] == true { done.into() } else { format!("{done} already") };
+    let line =
+        format!("{} is {done} for {network}. It covers {} of the names in the record.\n", text(&change["name"]), text(&change["names"]));
+    print::write(line.as_bytes())?;
+    match change["muted"].as_array().is_some_and(|muted| !muted.is_empty()) {
+        true => print_muted(output, &change["muted"]),
+        false => print::write(b"Nothing is muted now.\n"),
+    }
+}
+
+fn print_muted(output: Output, muted: &Value) -> Result<(), String> {
+    if output == Output::Json {
+        return print::json(muted);
+    }
+    let mut rows = vec![["MUTED", "NETWORK", "NAMES"].map(String::from).to_vec()];
+    for entry in muted.as_array().into_iter().flatten() {
+        let network = entry["network"].as_str().unwrap_or("(all)").to_owned();
+        rows.push(vec![text(&entry["name"]), network, text(&entry["names"])]);
     }
     table(&rows)
 }

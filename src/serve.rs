@@ -132,6 +132,7 @@ impl Up {
         logging: Logging,
     ) -> Result<Self, String> {
         let recorder = fallback::Recorder::new(&config.fallback);
+        recorder.keep_muted_in(state_directory.clone());
         let lines = logging.lines();
         let writer = fallback::Writer::start(recorder.clone(), &config.fallback, move || lines.release()).map_err(|error| {
             let file = config.fallback.file.as_deref().unwrap_or(Path::new("")).display();

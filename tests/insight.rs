@@ -128,10 +128,15 @@ fn what_is_muted_is_counted_and_no_longer_listed() {
     assert_eq!(counted, 1);
     assert!(!scene.good(&["fallbacks"]).contains(FHIR3));
     assert!(scene.good(&["fallbacks", "--muted"]).contains(FHIR3));
-    assert_eq!(scene.server.api(None).get("/v1/fallbacks/muted").ok(200), json!([{"name": FHIR3, "network": null}]));
+    assert_eq!(scene.server.api(None).get("/v1/fallbacks/muted").ok(200), json!([{"name": FHIR3, "network": null, "names": 1}]));
     let written = || std::fs::read_to_string(scene.server.file("fallback.log")).unwrap();
     assert_eq!(written(), "", "nor written");
-    scene.good(&["fallbacks", "unmute", FHIR3]);
+    let said = scene.good(&["fallbacks", "mute", "*.azurehealthcareapis.com", "--network", "hub"]);
+    assert!(said.starts_with("*.azurehealthcareapis.com is muted for network hub. It covers "), "{said}");
+    assert!(scene.good(&["fallbacks", "muted"]).contains(FHIR3), "and what was muted before");
+    scene.good(&["fallbacks", "unmute", "*.azurehealthcareapis.com", "--network", "hub"]);
+    let said = scene.good(&["fallbacks", "unmute", FHIR3]);
+    assert!(said.contains("is no longer muted for all networks.") && said.ends_with("Nothing is muted now.\n"), "{said}");
     let (good, _, said) = scene.run(&["fallbacks", "unmute", FHIR3]);
     assert!(!good && said.contains("is not muted"), "{said}");
     assert!(scene.good(&["fallbacks"]).contains(FHIR3));

@@ -12,7 +12,7 @@ pub(crate) use network::{
     Address, Domain, Level, NetworkName, PathOrNot, PathText, Peer, Prefix, ServerAddress, UpstreamAddress, UpstreamItem, UpstreamList,
 };
 pub(crate) use quantity::{Millis, Number, Percent, Seconds, Size, write_millis};
-pub(crate) use tsig::{Action, Algorithm, Base64, NamePattern, RecordType, ZoneName, secret};
+pub(crate) use tsig::{Action, Algorithm, Base64, NamePattern, RecordType, ZoneName, name_pattern, secret};
 pub(crate) use word::{Format, LogFormat, OnMissing, OneOf, Preset, Recursion, Repeat, Select, Word};
 
 mod network;

@@ -8,15 +8,17 @@ use std::net::IpAddr;
 use config::rtype::{self, is_meta, type_code, type_name};
 use serde::Serialize;
 use zones::name::NameBuf;
-use zones::snapshot::ZoneState;
+use zones::snapshot::{Hosted, ZoneState};
 use zones::text::record_line;
 
 use crate::cache::{Age, Key, What};
-use crate::chain::Hop;
+use crate::chain::{Hop, MAX_HOPS};
 use crate::clock::Now;
 use crate::counters::RCODE_NAMES;
 use crate::ede;
-use crate::fallback::Event;
+use crate::fallback::event::Missing;
+use crate::fallback::{Event, Mend, Reason};
+use crate::private_link::private_names;
 use crate::query::{self, Answer, End, Heard, Patience, Step};
 use crate::respond::respond;
 use crate::state::{State, View};
@@ -51,6 +53,27 @@ pub struct Explanation {
     pub answer: Option<Given>,
     /// The line that would stand in the fallback record, where the answer falls back.
     pub fallback: Option<Event>,
+    /// Why the name has no private answer, whatever the cache holds. `None` if it has one, or if no private zone of the network is on the way.
+    pub verdict: Option<Verdict>,
+}
+
+/// Why a name has no private answer, and the record that would give it one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verdict {
+    /// Why.
+    pub reason: Reason,
+    /// What the zone does with a name that it lacks: `public`, `nxdomain` or `servfail`.
+    pub action: &'static str,
+    /// The name that the zone lacks.
+    pub private: String,
+    /// The zone.
+    pub zone: String,
+    /// False: an upstream must be asked whether the public DNS leads to this name. An alias past its TTL or the zone table does.
+    pub certain: bool,
+    /// The fallback record has the names that this zone lacks.
+    pub recorded: bool,
+    /// What would mend it.
+    pub mend: Mend,
 }
 
 /// One name on the way.
@@ -87,6 +110,8 @@ pub struct ZoneStop {
     pub unavailable: Option<String>,
     /// A route has a longer suffix than the zone, so that the zone does not speak here.
     pub passed_over: bool,
+    /// The zone has no such name.
+    pub lacks_name: bool,
 }
 
 /// A route on the way.
@@ -205,6 +230,7 @@ pub fn explain(message: &[u8], client: IpAddr, state: &State, now: Now, reply: O
         }
     };
     let fallback = ask.is_none().then(|| Event::would_be(&question, client, &answer, &view)).flatten();
+    let verdict = verdict(&question, &names, &answer, ask.is_some(), &view);
     Ok(Explanation {
         name: question.name.without_dot(),
         rtype: type_name(question.rtype).into_owned(),
@@ -221,7 +247,63 @@ pub fn explain(message: &[u8], client: IpAddr, state: &State, now: Now, reply: O
         }),
         answer: given,
         fallback,
+        verdict,
     })
+}
+
+/// The first private zone on the way that lacks its name, unless the answer is private in the end. Where an upstream must be asked first, the
+/// way goes on over aliases past their TTL, then to the private name that the zone table has for the last name.
+fn verdict(question: &Question, names: &[NameBuf], answer: &Answer<'_>, waits: bool, view: &View<'_>) -> Option<Verdict> {
+    let is_private = matches!(
+        answer.end,
+        End::Private(..) | End::PrivateNoData(_) | End::Referral(..) | End::TooLong(..) | End::MinimalAny | End::PrivateUndecided(_)
+    );
+    if is_private && !waits {
+        return None;
+    }
+    let zone_at = |name: &NameBuf| query::private_zone(question, view, name);
+    if let Some((name, hosted)) = names.iter().find_map(|name| zone_at(name).filter(|hosted| !hosted.holds(name)).map(|zone| (name, zone)))
+    {
+        return Some(lacking(question, name, hosted, true, view));
+    }
+    let mut name = names.last().filter(|_| waits)?.clone();
+    for _ in 0..MAX_HOPS {
+        let alias = view.state.routes.find(view.network_id, &name).and_then(|(route, _)| {
+            let (entry, _) = query::cached(view, Key::new(route.id, options(question), question.rtype, &name))?;
+            NameBuf::read(entry.alias()?).ok()
+        });
+        let Some(target) = alias else { break };
+        if let Some(hosted) = zone_at(&target) {
+            return (!hosted.holds(&target)).then(|| lacking(question, &target, hosted, false, view));
+        }
+        name = target;
+    }
+    let candidates = private_names(&view.state.table, &name);
+    let hosted: Vec<_> = candidates.iter().filter_map(|name| Some((name, zone_at(name)?))).collect();
+    let is_private = hosted.iter().any(|(name, hosted)| hosted.holds(name));
+    let (name, hosted) = hosted.first().filter(|_| !is_private)?;
+    Some(lacking(question, name, hosted, false, view))
+}
+
+fn lacking(question: &Question, name: &NameBuf, hosted: &Hosted, certain: bool, view: &View<'_>) -> Verdict {
+    let snapshot = &view.state.snapshot;
+    let elsewhere = hosted.zone().and_then(|_| snapshot.elsewhere(name, view.network_id));
+    let reason = match (&hosted.state, &elsewhere) {
+        (ZoneState::Unavailable(_), _) => Reason::ZoneUnavailable,
+        (_, Some(_)) => Reason::OtherNetwork,
+        (_, None) => Reason::NoRecord,
+    };
+    let private = name.without_dot();
+    let (zone, network, elsewhere) = (&*hosted.name, &*view.network.name, elsewhere.as_deref());
+    let missing = Missing { reason, rtype: question.rtype, name, private: &private, zone, hosted: Some(hosted), network, elsewhere };
+    let mend = missing.mend();
+    let action = if reason == Reason::ZoneUnavailable { "servfail" } else { hosted.on_missing.word() };
+    Verdict { reason, action, zone: zone.into(), certain, recorded: hosted.fallback, mend, private }
+}
+
+/// DO and CD, as the cache's keys have them.
+fn options(question: &Question) -> u8 {
+    u8::from(question.dnssec_ok()) | u8::from(question.checking_disabled) << 1
 }
 
 fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Question, view: &View<'_>, waits: bool) -> Stop {
@@ -236,15 +318,16 @@ fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Q
             ZoneState::Serving(_) => None,
         },
         passed_over: hosted.is_none(),
+        lacks_name: found.zone().is_some() && !found.holds(name),
     });
+    let is_lacking = hosted.is_some_and(|hosted| hosted.zone().is_some() && !hosted.holds(name));
     let route = view.state.routes.find(view.network_id, name).map(|(route, suffix)| RouteStop {
         suffix: NameBuf::read(&name.as_wire()[name.len() - suffix..]).unwrap_or(NameBuf::root()).without_dot(), // a suffix of a name is one
         upstreams: upstreams(view, route.id),
         to_self: route.to_self,
     });
-    let options = u8::from(question.dnssec_ok()) | u8::from(question.checking_disabled) << 1;
     let route_id = view.state.routes.find(view.network_id, name).map(|(route, _)| route.id);
-    let cached = route_id.and_then(|route| query::cached(view, Key::new(route, options, question.rtype, name)));
+    let cached = route_id.and_then(|route| query::cached(view, Key::new(route, options(question), question.rtype, name)));
     let cache = cached.map(|(entry, age)| CacheStop {
         what: match entry.what {
             What::Set => "set",
@@ -258,12 +341,17 @@ fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Q
         upstream: entry.upstream.to_string(),
     });
     let (decided_by, said) = match hop {
+        _ if waits && is_lacking => ("nobody", "the zone has no such name: an upstream must be asked".into()),
         _ if waits => ("nobody", "an upstream must be asked".into()),
+        Some(Hop::Upstream(entry)) if is_lacking => ("upstream", format!("the zone has no such name: alias that {} gave", entry.upstream)),
         Some(Hop::Private(_)) => ("zone", "alias of the private zone".into()),
         Some(Hop::Dname(..)) => ("zone", "DNAME of the private zone".into()),
         Some(Hop::Upstream(entry)) => ("upstream", format!("alias that {} gave", entry.upstream)),
         Some(Hop::Derived(_)) => ("zone-table", "no upstream answers: the zone table knows the private name".into()),
-        None => ended(&answer.end, question),
+        None => match &answer.end {
+            End::Upstream(entry) if is_lacking => ("upstream", format!("the zone has no such name: answer of {}", entry.upstream)),
+            end => ended(end, question),
+        },
     };
     let leads_to = hop.map(|hop| hop.target().without_dot());
     Stop { name: name.without_dot(), zone, route, cache, decided_by, said, leads_to }

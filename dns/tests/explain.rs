@@ -107,3 +107,51 @@ fn records_of_every_type_are_told_in_presentation_format() {
     let missing = explained(&world, HUB, "*.y.contoso.test", "TYPE65280");
     assert_eq!((missing.rtype.as_str(), missing.answer.unwrap().rcode.as_str()), ("TYPE65280", "NXDOMAIN"));
 }
+
+/// `reason private certain record` of the verdict.
+fn verdict(world: &World, name: &str, rtype: &str) -> String {
+    let said = explained(world, HUB, name, rtype).verdict;
+    said.map_or_else(String::new, |verdict| {
+        let record = verdict.mend.record.unwrap_or_default();
+        format!("{} {} {} {record}", verdict.reason.as_str(), world::short(&(verdict.private + ".")), verdict.certain)
+    })
+}
+
+#[test]
+fn the_verdict_is_there_whatever_the_cache_holds() {
+    let mut world = World::new();
+    world.private_zone(OnMissing::Public);
+    let other = "ws-other.fhir.azurehealthcareapis.com";
+    let record = "ws-other.fhir 10 IN A <private address>";
+    // Cold: the zone table has the private name. Whether the public DNS leads there is not known.
+    assert_eq!(verdict(&world, other, "A"), format!("no-record ws-other.fhir.PL. false {record}"));
+    let certain = format!("no-record ws-other.fhir.PL. true {record}");
+    world.ask(HUB, other, RecordType::A);
+    assert_eq!(verdict(&world, other, "A"), certain);
+    // The public end has a TTL of 20, the alias in front one of 30.
+    world.now = world.now.plus(std::time::Duration::from_secs(25));
+    let said = explained(&world, HUB, other, "A");
+    assert!(said.ask.is_some() && said.fallback.is_none());
+    assert_eq!(said.hops[1].said, "the zone has no such name: alias that 192.0.2.53 gave");
+    assert!(said.hops[1].zone.as_ref().unwrap().lacks_name);
+    assert_eq!(verdict(&world, other, "A"), certain);
+    world.now = world.now.plus(std::time::Duration::from_secs(1_000));
+    assert_eq!(verdict(&world, other, "A"), format!("no-record ws-other.fhir.PL. false {record}"));
+    // Asked by its own name it is certain, and the record fits the type.
+    let private = "ws-other.fhir.privatelink.azurehealthcareapis.com";
+    assert_eq!(verdict(&world, private, "AAAA"), "no-record ws-other.fhir.PL. true ws-other.fhir 10 IN AAAA <private address>");
+    // A name that has its record, cold, and one that is nobody's.
+    assert_eq!(verdict(&world, "ws-fhir.fhir.azurehealthcareapis.com", "A"), "");
+    assert_eq!(verdict(&world, "www.contoso.test", "A"), "");
+}
+
+#[test]
+fn a_name_that_an_ordinary_zone_lacks_has_a_verdict_and_is_not_recorded() {
+    let mut world = World::new();
+    world.host("corp.test", &["hub"], OnMissing::Nxdomain, &[("www", "A", "10.20.9.1")]);
+    let said = explained(&world, HUB, "wwww.corp.test", "A");
+    let verdict = said.verdict.unwrap();
+    assert_eq!((verdict.action, verdict.recorded, verdict.certain), ("nxdomain", false, true));
+    assert!(said.fallback.is_none());
+    assert_eq!(explained(&world, HUB, "www.corp.test", "TXT").verdict, None);
+}

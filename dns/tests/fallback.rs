@@ -247,7 +247,7 @@ fn those_who_watch_see_what_is_not_muted_and_whoever_is_too_slow_is_told_how_muc
     let settings = settings(&file);
     world.recorder = Recorder::new(&settings);
     let (mut watcher, muted) = (world.recorder.watch(), Muted { name: OTHER.into(), network: Some("hub".into()) });
-    assert_eq!(world.recorder.mute(muted.clone()), Ok(true));
+    assert!(world.recorder.mute(muted.clone()).unwrap());
     let note = |world: &mut World, times: usize| {
         let writer = Writer::start(world.recorder.clone(), &settings, || {}).unwrap();
         (0..times).for_each(|_| drop(world.ask(HUB, OTHER, A)));
@@ -256,7 +256,7 @@ fn those_who_watch_see_what_is_not_muted_and_whoever_is_too_slow_is_told_how_muc
     note(&mut world, 3);
     assert!(watcher.try_recv().is_err(), "muted");
     assert_eq!((world.recorder.ledger()[0].count, std::fs::read_to_string(&file).unwrap().as_str()), (3, ""));
-    assert!(world.recorder.unmute(&muted));
+    assert!(world.recorder.unmute(&muted).unwrap());
     note(&mut world, 1);
     assert_eq!(watcher.try_recv().unwrap().name, OTHER);
     let mut slow = world.recorder.watch();

@@ -248,16 +248,17 @@ impl Hosted {
     }
 
     /// The line that would give `name` (in this zone) a private record: ready to be pasted into the file, but for the address.
-    pub fn mending_line(&self, name: &NameBuf, rtype: u16) -> String {
+    pub fn mending_line(&self, name: &NameBuf, kind: u16) -> String {
         let relative = name.labels() - self.apex.labels().min(name.labels());
+        let value = if kind == rtype::PTR { "<host name>." } else { "<private address>" };
         match &self.writer {
             Writer::Hosts(_) => format!("<private address> {}", name.without_dot()),
             Writer::Azure(_) => name.to_string(),
             Writer::Memory | Writer::Api | Writer::Primary | Writer::ZoneFile(_) if relative == 0 => {
-                format!("@ {DEFAULT_TTL} IN {} <private address>", type_name(rtype))
+                format!("@ {DEFAULT_TTL} IN {} {value}", type_name(kind))
             }
             Writer::Memory | Writer::Api | Writer::Primary | Writer::ZoneFile(_) => {
-                format!("{} {DEFAULT_TTL} IN {} <private address>", name.first_labels(relative), type_name(rtype))
+                format!("{} {DEFAULT_TTL} IN {} {value}", name.first_labels(relative), type_name(kind))
             }
         }
     }

@@ -106,18 +106,21 @@ impl Kind for ZoneName {
     }
 }
 
+/// Reads a domain name whose labels may be `*`. The error is the message and the help.
+pub(crate) fn name_pattern(text: &str) -> Result<model::NamePattern, (String, String)> {
+    let labels: Vec<&str> = text.split('.').map(|label| if label == "*" { "any" } else { label }).collect();
+    if let Some(label) = labels.iter().find(|label| label.contains('*')) {
+        return Err((format!("`{text}`: `*` stands for whole labels, not for a part of `{label}`"), String::new()));
+    }
+    domain(&labels.join("."))?;
+    Ok(model::NamePattern::new(&text.trim_end_matches('.').to_ascii_lowercase()))
+}
+
 impl Kind for NamePattern {
     type Out = model::NamePattern;
 
     fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<model::NamePattern> {
-        read_text(self, value, field, problems, |text| {
-            let labels: Vec<&str> = text.split('.').map(|label| if label == "*" { "any" } else { label }).collect();
-            if let Some(label) = labels.iter().find(|label| label.contains('*')) {
-                return Err((format!("`{text}`: `*` stands for whole labels, not for a part of `{label}`"), String::new()));
-            }
-            domain(&labels.join("."))?;
-            Ok(model::NamePattern::new(&text.trim_end_matches('.').to_ascii_lowercase()))
-        })
+        read_text(self, value, field, problems, name_pattern)
     }
 
     fn shape(&self) -> String {

@@ -99,6 +99,11 @@ impl NamePattern {
         Self { labels: text.split('.').map(|label| (label != "*").then(|| label.into())).collect() }
     }
 
+    /// Reads a domain name in which labels may be `*`. The error is for people.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        crate::kind::name_pattern(text).map_err(|(message, help)| if help.is_empty() { message } else { format!("{message}; {help}") })
+    }
+
     /// True for a name of these labels, lower case, without the root.
     pub fn matches(&self, name: &[&[u8]]) -> bool {
         let fits = |pattern: &Option<Box<str>>, label: &[u8]| pattern.as_ref().is_none_or(|text| text.as_bytes() == label);

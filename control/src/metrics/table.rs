@@ -69,7 +69,7 @@ metrics! {
     TCP_CONNECTIONS_LIMIT = Gauge "postern_tcp_connections_limit" [] "TCP connections that may be open.";
     TCP_REFUSED = Counter "postern_tcp_connections_refused_total" [] "TCP connections refused because there were too many, in all or of one client.";
 
-    FALLBACKS = Counter "postern_fallback_total" ["zone", "network", "reason", "action"] "Answers at private-link names that no private record gave: why, and what the client got. A zone that nobody hosts may be left empty.";
+    FALLBACKS = Counter "postern_fallback_total" ["zone", "network", "reason", "action"] "Answers with public data at private-link names, and those that `on-missing` refused: why, and what the client got. A zone that nobody hosts may be left empty.";
     FALLBACK_LAST = Gauge "postern_fallback_last_timestamp_seconds" ["zone", "network"] "When the last one was.";
     FALLBACK_DROPPED = Counter "postern_fallback_dropped_total" [] "Fallbacks that came faster than they could be written: counted nowhere else.";
     FALLBACK_QUEUE = Gauge "postern_fallback_queue_length" [] "Fallbacks that wait to be written.";

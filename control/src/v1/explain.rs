@@ -24,7 +24,7 @@ pub(super) struct Asked {
     #[serde(rename = "type")]
     rtype: Option<String>,
     /// Who asks. Absent: whoever sends this request, over the UNIX socket 127.0.0.1.
-    #[param(value_type = Option<String>, example = "10.1.0.4")]
+    #[param(value_type = Option<String>, example = "10.20.0.4")]
     client: Option<IpAddr>,
     /// Ask the question for that client, upstreams too where it takes them, before it is explained. It counts like one of the client's.
     #[serde(default)]
@@ -96,6 +96,28 @@ mod described {
         /// The line that would stand in the fallback record; null: the answer does not fall back.
         #[schema(required = true)]
         fallback: Option<FallbackLine>,
+        /// Why the name has no private answer, whatever the cache holds; null: it has one, or no private zone of the network is on the way.
+        #[schema(required = true)]
+        verdict: Option<ExplainedVerdict>,
+    }
+
+    /// Why a name has no private answer, and the record that would give it one.
+    #[derive(ToSchema)]
+    pub struct ExplainedVerdict {
+        /// Why: `no-record`, `zone-unavailable` or `other-network`.
+        reason: String,
+        /// What the zone does with a name that it lacks: `public`, `nxdomain` or `servfail`.
+        action: String,
+        /// The name that the zone lacks.
+        private: String,
+        /// The zone.
+        zone: String,
+        /// False: an upstream must be asked whether the public DNS leads to this name.
+        certain: bool,
+        /// The fallback record has the names that this zone lacks.
+        recorded: bool,
+        /// What would mend it.
+        mend: super::super::fallbacks::Mend,
     }
 
     /// One name on the way.
@@ -139,6 +161,8 @@ mod described {
         unavailable: Option<String>,
         /// A route has a longer suffix than the zone, so that the zone does not speak here.
         passed_over: bool,
+        /// The zone has no such name.
+        lacks_name: bool,
     }
 
     /// A route on the way.

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use dns::fallback::{Event, Familiar, Muted};
+use config::model::NamePattern;
+use dns::fallback::{Event, Familiar, MuteError, Muted, Recorder};
 use dns::private_link::private_names;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -130,12 +131,41 @@ pub(super) struct Missing {
     ttl: Option<u32>,
 }
 
-/// A name that is muted.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema, utoipa::IntoParams)]
+/// What is muted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MutedEntry {
+    /// A name, or a pattern with `*` in place of labels.
+    name: String,
+    /// For this network alone; null: for all.
+    #[schema(required = true)]
+    network: Option<String>,
+    /// Names of the ledger that it covers, each counted once for each network.
+    names: usize,
+}
+
+/// What a change did to what is muted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MuteChange {
+    /// The name or pattern.
+    name: String,
+    /// Its network; null: all.
+    #[schema(required = true)]
+    network: Option<String>,
+    /// False: it was muted already.
+    changed: bool,
+    /// Names of the ledger that it covers.
+    names: usize,
+    /// All that is muted now.
+    muted: Vec<MutedEntry>,
+}
+
+/// A name or a pattern that is to be muted, or no longer.
+#[derive(Debug, Clone, Deserialize, ToSchema, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MutedName {
-    /// The name as it is asked.
+    /// The name as it is asked. `*` as first or last label is any labels, between others it is one.
+    #[schema(examples("*.azurehealthcareapis.com"))]
     name: String,
     /// For this network alone; absent: for all.
     #[serde(default)]
@@ -379,45 +409,94 @@ fn place(
 }
 
 /// Lists what is muted.
-#[utoipa::path(get, path = "/v1/fallbacks/muted", operation_id = "list_muted", tag = "insight", responses((status = 200, body = [MutedName]), Refusals))]
-pub(super) async fn muted(caller: Caller, State(control): State<Arc<Control>>) -> Result<Json<Vec<MutedName>>, Problem> {
+#[utoipa::path(get, path = "/v1/fallbacks/muted", operation_id = "list_muted", tag = "insight",
+    responses((status = 200, body = [MutedEntry]), Refusals))]
+pub(super) async fn muted(caller: Caller, State(control): State<Arc<Control>>) -> Result<Json<Vec<MutedEntry>>, Problem> {
     caller.must_see_all()?;
-    let muted = control.recorder.muted().into_iter().map(|muted| MutedName { name: muted.name, network: muted.network });
-    Ok(Json(muted.collect()))
+    Ok(Json(entries(&control)))
 }
 
-/// Mutes a name until the server restarts: its fallbacks are counted, but neither listed, written nor streamed.
+/// Mutes a name, or the names of a pattern: their fallbacks are counted, but neither listed, written nor streamed. It outlives a restart.
 #[utoipa::path(post, path = "/v1/fallbacks/muted", operation_id = "mute", tag = "insight", request_body = MutedName,
-    responses((status = 204), Refusals))]
-pub(super) async fn mute(caller: Caller, State(control): State<Arc<Control>>, Body(muted): Body<MutedName>) -> Result<StatusCode, Problem> {
+    responses((status = 200, body = MuteChange), Refusals))]
+pub(super) async fn mute(
+    caller: Caller,
+    State(control): State<Arc<Control>>,
+    Body(muted): Body<MutedName>,
+) -> Result<Json<MuteChange>, Problem> {
     caller.must_be_admin()?;
     let muted = muted.checked().map_err(|detail| Problem::invalid(vec![Fault { pointer: "/name".into(), detail }]))?;
-    match control.recorder.mute(muted) {
-        Ok(_) => Ok(StatusCode::NO_CONTENT),
-        Err(full) => Err(Problem::new(StatusCode::CONFLICT, full.to_string())),
-    }
+    let changed = change_muted(&control, muted.clone(), |recorder, muted| recorder.mute(muted)).await?;
+    Ok(Json(MuteChange::of(&control, muted, changed)))
 }
 
-/// Takes a name back that was muted.
+/// Takes back what was muted, by the name or pattern with which it was.
 #[utoipa::path(delete, path = "/v1/fallbacks/muted", operation_id = "unmute", tag = "insight", params(MutedName),
-    responses((status = 204), Refusals))]
+    responses((status = 200, body = MuteChange), Refusals))]
 pub(super) async fn unmute(
     caller: Caller,
     State(control): State<Arc<Control>>,
     Query(muted): Query<MutedName>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Json<MuteChange>, Problem> {
     caller.must_be_admin()?;
     let muted = muted.checked().map_err(|detail| bad_parameter("name", detail))?;
-    match control.recorder.unmute(&muted) {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Problem::not_found(format!("{} is not muted", muted.name))),
+    match change_muted(&control, muted.clone(), |recorder, muted| recorder.unmute(&muted)).await? {
+        true => Ok(Json(MuteChange::of(&control, muted, true))),
+        false => {
+            let others: Vec<String> = control.recorder.muted().into_iter().filter(|other| other.name == muted.name).map(shown).collect();
+            let help = match &others[..] {
+                [] => "`postern fallbacks muted` lists what is".into(),
+                others => format!("what is muted is {}", others.join(", ")),
+            };
+            Err(Problem::not_found(format!("{} is not muted: {help}", shown(muted))))
+        }
+    }
+}
+
+/// What is kept is on the disk before this returns: not on a thread that answers others.
+async fn change_muted(
+    control: &Arc<Control>,
+    muted: Muted,
+    change: impl FnOnce(&Recorder, Muted) -> Result<bool, MuteError> + Send + 'static,
+) -> Result<bool, Problem> {
+    let recorder = control.recorder.clone();
+    let changed = tokio::task::spawn_blocking(move || change(&recorder, muted)).await;
+    let failed = |detail: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+    match changed.map_err(|error| failed(error.to_string()))? {
+        Ok(changed) => Ok(changed),
+        Err(error @ MuteError::NotKept(_)) => Err(failed(error.to_string())),
+        Err(error) => Err(Problem::new(StatusCode::CONFLICT, error.to_string())),
+    }
+}
+
+fn entries(control: &Control) -> Vec<MutedEntry> {
+    let ledger = control.recorder.ledger();
+    control.recorder.muted().into_iter().map(|muted| MutedEntry::of(&ledger, muted)).collect()
+}
+
+/// `name`, or `name for network hub`.
+fn shown(muted: Muted) -> String {
+    muted.network.map_or(muted.name.clone(), |network| format!("{} for network {network}", muted.name))
+}
+
+impl MutedEntry {
+    fn of(ledger: &[Familiar], muted: Muted) -> Self {
+        let names = ledger.iter().filter(|seen| muted.covers(&seen.network, &seen.name)).count();
+        Self { name: muted.name, network: muted.network, names }
+    }
+}
+
+impl MuteChange {
+    fn of(control: &Control, muted: Muted, changed: bool) -> Self {
+        let names = MutedEntry::of(&control.recorder.ledger(), muted.clone()).names;
+        Self { name: muted.name, network: muted.network, changed, names, muted: entries(control) }
     }
 }
 
 impl MutedName {
     fn checked(self) -> Result<Muted, String> {
-        let name = NameBuf::parse(&self.name).map_err(|error| format!("`{}` is not a name: {error}", self.name))?;
-        Ok(Muted { name: name.without_dot(), network: self.network })
+        NamePattern::parse(&self.name)?;
+        Ok(Muted { name: self.name.trim_end_matches('.').to_ascii_lowercase(), network: self.network })
     }
 }
 

@@ -1,11 +1,12 @@
 //! Fallbacks that were taken down a moment ago, counted where they are seen again.
 //!
 //! Where repetitions are folded, the writer words a fallback once in ten seconds, or when a line is due: it opens a counter for it, workers
-//! count up, and each second the writer takes the count into ledger, metrics and the folded line. So a client that asks for one missing
-//! name thousands of times a second costs a worker one compare-and-swap each time, and the writer nothing.
+//! count up, and each second the writer takes the count into ledger, metrics and the folded line. Where they are not (`repeat = "all"`), it
+//! opens one for a second once the rates have no place for a line. So a client that asks for one missing name thousands of times a second
+//! costs a worker one compare-and-swap each time, and the writer nothing.
 
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters by the tag of the fallback: 40 bits of the tag, then 24 of the count, in one word that is swapped whole. No count is lost.
 ///
@@ -15,7 +16,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(super) struct Again {
     sets: Box<[Set]>,
     hasher: foldhash::quality::RandomState,
-    folds: AtomicBool,
 }
 
 impl Again {
@@ -23,19 +23,13 @@ impl Again {
     const WAYS: usize = 4;
     const COUNT: u64 = (1 << 24) - 1;
 
-    pub fn new(folds: bool) -> Self {
-        Self { sets: (0..Self::SETS).map(|_| Set::default()).collect(), hasher: Default::default(), folds: folds.into() }
+    pub fn new() -> Self {
+        Self { sets: (0..Self::SETS).map(|_| Set::default()).collect(), hasher: Default::default() }
     }
 
-    /// Whether repetitions are folded at all, from now on.
-    pub fn fold(&self, folds: bool) {
-        self.folds.store(folds, Ordering::Relaxed);
-    }
-
-    /// The tag of a fallback, by what makes two the same; none where every one is to be written.
-    pub fn tag(&self, fallback: impl std::hash::Hash) -> Option<u64> {
-        let folds = self.folds.load(Ordering::Relaxed);
-        folds.then(|| self.hasher.hash_one(fallback) | 1 << 24) // never 0
+    /// Hash of what makes two fallbacks equal.
+    pub fn tag(&self, fallback: impl std::hash::Hash) -> u64 {
+        self.hasher.hash_one(fallback) | 1 << 24 // never 0
     }
 
     /// Counts a repetition; false where it must be taken down.
@@ -95,8 +89,8 @@ mod tests {
 
     #[test]
     fn only_open_counters_count_and_none_loses_anything() {
-        let again = Again::new(true);
-        let (one, other) = (again.tag("one").unwrap(), again.tag("other").unwrap());
+        let again = Again::new();
+        let (one, other) = (again.tag("one"), again.tag("other"));
         assert!(!again.count(one));
         assert!(again.open(one) && !again.open(one));
         std::thread::scope(|scope| {
@@ -112,8 +106,8 @@ mod tests {
 
     #[test]
     fn a_full_counter_counts_no_more() {
-        let again = Again::new(true);
-        let tag = again.tag(1).unwrap();
+        let again = Again::new();
+        let tag = again.tag(1);
         again.open(tag);
         again.word(tag).unwrap().fetch_add(Again::COUNT, Ordering::Relaxed);
         assert!(!again.count(tag));
@@ -122,20 +116,12 @@ mod tests {
 
     #[test]
     fn a_set_has_places_for_four() {
-        let again = Again::new(true);
+        let again = Again::new();
         let tags: Vec<u64> = (1..=5).map(|number| number << 24 | 7).collect();
         assert_eq!(tags.iter().map(|tag| again.open(*tag)).collect::<Vec<_>>(), [true, true, true, true, false]);
         (1..=4).for_each(|times| (0..times).for_each(|_| assert!(again.count(tags[times - 1]))));
         assert!(!again.count(tags[4]));
         assert_eq!((again.close(tags[1]), again.open(tags[4]), again.count(tags[4])), (2, true, true));
         assert_eq!(tags.iter().map(|tag| again.close(*tag)).collect::<Vec<_>>(), [1, 0, 3, 4, 1]);
-    }
-
-    #[test]
-    fn where_nothing_is_folded_there_are_no_tags() {
-        let again = Again::new(false);
-        assert_eq!(again.tag("one"), None);
-        again.fold(true);
-        assert!(again.tag("one").is_some_and(|tag| tag != 0));
     }
 }

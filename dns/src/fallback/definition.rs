@@ -5,19 +5,21 @@
 //! * NXDOMAIN and NODATA of the public DNS at the private-link name: nothing public was given;
 //! * an alias into a private zone of the client's network that has the name, as the answer to a question for CNAME;
 //! * addresses that are all private: another server spoke for the private zone;
-//! * a failure of the upstreams.
+//! * a failure of the upstreams;
+//! * the probe of a Postern that looks for loops.
 
 use super::Action;
 use crate::cache::{Entry, What};
 use crate::chain::Hop;
 use crate::ede::{Failure, rcode};
 use crate::query::{Answer, End, Missed, leads_home};
+use crate::resolver::is_loop_probe;
 use crate::state::View;
 use crate::wire::rtype;
 
 /// Returns the private-link name that was missed and what the client got in place of its private answer. `None` if the answer is no fallback.
 pub(crate) fn fallback<'a>(answer: &Answer<'a>, view: &View) -> Option<(Missed<'a>, Action)> {
-    let missed = answer.missed.filter(Missed::is_recorded)?;
+    let missed = answer.missed.filter(|missed| missed.is_recorded() && !is_loop_probe(&answer.name))?;
     let is_last = missed.hop == answer.chain.len();
     let action = match &answer.end {
         End::PrivateNxDomain(_) if is_last => Action::Nxdomain,

@@ -27,23 +27,25 @@ use crate::wire::rtype;
 pub struct Event {
     /// RFC 3339, UTC, milliseconds.
     pub time: String,
-    /// Who asked.
-    pub client: IpAddr,
-    /// The client's network.
-    pub network: String,
+    /// Why.
+    pub reason: Reason,
     /// The name asked.
     pub name: String,
     /// The type asked.
     #[serde(rename = "type")]
     pub rtype: String,
+    /// How to mend it.
+    pub mend: Mend,
+    /// What the client got.
+    pub action: Action,
+    /// The client.
+    pub client: IpAddr,
+    /// The client's network.
+    pub network: String,
     /// The private-link name that had no private answer.
     pub private: String,
     /// The private zone it lies in: ours, else the one Azure keeps it in; empty where neither is known.
     pub zone: String,
-    /// Why.
-    pub reason: Reason,
-    /// What the client got.
-    pub action: Action,
     /// The name asked and the name each alias leads to.
     pub chain: Vec<String>,
     /// The addresses given.
@@ -56,8 +58,6 @@ pub struct Event {
     pub rcode: String,
     /// TTL of what was given, seconds.
     pub ttl: u32,
-    /// How to mend it.
-    pub mend: Mend,
     /// Fallbacks of the same network, name, type and reason since the line before that were not written.
     pub folded: u64,
 }
@@ -65,10 +65,10 @@ pub struct Event {
 /// What would give the name its private answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mend {
+    /// The record line, ready to be pasted but for the address. `None` if a line does not help.
+    pub record: Option<String>,
     /// What to do.
     pub what: String,
-    /// The record line, ready to be pasted but for the address; none where a line does not help.
-    pub record: Option<String>,
     /// The file it belongs in, where there is one.
     pub file: Option<String>,
 }
@@ -79,7 +79,7 @@ impl Event {
         let falls_back = answer.missed.is_some() || answer.is_known_public();
         let sighting = falls_back.then(|| Sighting::of(question, client, answer, view, &Nothing::new())).flatten()?;
         let mut slip = Slip::default();
-        slip.take_down(sighting, question, answer, view, None);
+        slip.take_down(sighting, question, answer, view, 0);
         slip.seen.as_ref().map(|seen| Self::of(&slip, seen))
     }
 
@@ -108,6 +108,16 @@ impl Event {
             None => sighting.table.private_zone_of(&private).unwrap_or_default().into(),
         };
         let addresses = sighting.end.as_deref().map_or_else(Vec::new, addresses);
+        let missing = Missing {
+            reason,
+            rtype: sighting.rtype,
+            name: &private_name,
+            private: &private,
+            zone: &zone,
+            hosted,
+            network: &network,
+            elsewhere: elsewhere.as_deref(),
+        };
         Self {
             time: rfc3339(sighting.time.into()),
             client: sighting.client,
@@ -121,7 +131,7 @@ impl Event {
             upstream: sighting.upstream.as_deref().map(str::to_owned),
             rcode: rcode_name(sighting.rcode),
             ttl: sighting.ttl,
-            mend: mend(reason, &private_name, &private, &zone, hosted, &network, elsewhere.as_deref()),
+            mend: missing.mend(),
             network,
             private,
             zone,
@@ -136,20 +146,17 @@ impl Event {
 
     /// `key=value` pairs, without the line end.
     pub fn to_text(&self) -> String {
-        let mut line = format!("{} fallback ", self.time);
-        let _ = write!(
-            line, // a String takes everything
-            "reason={} action={} client={} network={} name={} type={} private={} zone={} chain={}",
-            self.reason.as_str(),
-            self.action.as_str(),
-            self.client,
-            quoted(&self.network),
-            self.name,
-            self.rtype,
-            self.private,
-            self.zone,
-            self.chain.join(",")
-        );
+        let mut line = format!("{} fallback reason={} name={} type={}", self.time, self.reason.as_str(), self.name, self.rtype);
+        // A String takes everything that is written to it.
+        if let Some(record) = &self.mend.record {
+            let _ = write!(line, " mend={}", quoted(record));
+        }
+        if let Some(file) = &self.mend.file {
+            let _ = write!(line, " file={}", quoted(file));
+        }
+        let _ = write!(line, " client={} network={} action={}", self.client, quoted(&self.network), self.action.as_str());
+        let _ = write!(line, " help={} zone={} private={}", quoted(&self.mend.what), self.zone, self.private);
+        let _ = write!(line, " chain={}", self.chain.join(","));
         if let Some(public) = self.public {
             let _ = write!(line, " addresses={} public={public}", self.address_list());
         }
@@ -160,13 +167,6 @@ impl Event {
         if self.folded > 0 {
             let _ = write!(line, " folded={}", self.folded);
         }
-        if let Some(record) = &self.mend.record {
-            let _ = write!(line, " mend={}", quoted(record));
-        }
-        if let Some(file) = &self.mend.file {
-            let _ = write!(line, " file={}", quoted(file));
-        }
-        let _ = write!(line, " help={}", quoted(&self.mend.what));
         line
     }
 
@@ -175,13 +175,16 @@ impl Event {
         tracing::warn!(
             target: "postern::fallback",
             reason = self.reason.as_str(),
-            action = self.action.as_str(),
-            client = %self.client,
-            network = self.network,
             name = self.name,
             "type" = self.rtype,
-            private = self.private,
+            mend = self.mend.record,
+            file = self.mend.file,
+            client = %self.client,
+            network = self.network,
+            action = self.action.as_str(),
+            help = self.mend.what,
             zone = self.zone,
+            private = self.private,
             chain = self.chain.join(","),
             addresses = self.public.map(|_| self.address_list()),
             public = self.public,
@@ -189,9 +192,6 @@ impl Event {
             rcode = self.rcode,
             ttl = self.ttl,
             folded = (self.folded > 0).then_some(self.folded),
-            mend = self.mend.record,
-            file = self.mend.file,
-            help = self.mend.what,
             "fallback"
         );
     }
@@ -207,56 +207,94 @@ pub(super) fn rfc3339(time: OffsetDateTime) -> String {
     time.format(FORMAT).unwrap_or_default() // every field is one that a date with time has
 }
 
-fn mend(
-    reason: Reason,
-    name: &NameBuf,
-    private: &str,
-    zone: &str,
-    hosted: Option<&Hosted>,
-    network: &str,
-    elsewhere: Option<&str>,
-) -> Mend {
-    let record = match hosted {
-        Some(hosted) if matches!(hosted.writer, Writer::Azure(_)) => None, // nobody writes into an export
-        // An A record is enough: every other type is then NODATA, and no longer public.
-        Some(hosted) => Some(hosted.mending_line(name, rtype::A)),
-        None if zone.is_empty() => None,
-        None => record_in(name, zone),
-    };
-    let file = hosted.and_then(|hosted| hosted.writer.file()).map(|file| file.display().to_string());
-    let is_copy = hosted.is_some_and(|hosted| hosted.writer == Writer::Primary);
-    let (what, record) = match reason {
-        Reason::NoRecord if record.is_none() => (format!("export zone {zone} again once it has a record for {private}"), None),
-        Reason::NoRecord if is_copy => (format!("add the record to zone {zone} on its primary: this server only has a copy"), record),
-        Reason::NoRecord => (format!("add the record to zone {zone}"), record),
-        Reason::NoZone if zone.is_empty() => (format!("host the private zone of {private} for network {network}"), None),
-        Reason::NoZone => (format!("host zone {zone} for network {network}, with the record"), record),
-        Reason::OtherNetwork => {
-            let other = elsewhere.unwrap_or("another");
-            (format!("network {other} has a record for {private}; give network {network} one of its own in zone {zone}"), record)
+/// A private-link name without a private answer, and what is known of it.
+pub(crate) struct Missing<'a> {
+    pub reason: Reason,
+    /// The type asked.
+    pub rtype: u16,
+    pub name: &'a NameBuf,
+    /// The same without a final dot.
+    pub private: &'a str,
+    /// The zone it belongs in; empty if none is known.
+    pub zone: &'a str,
+    /// That zone, if this network hosts it.
+    pub hosted: Option<&'a Hosted>,
+    pub network: &'a str,
+    /// Another network that has a record.
+    pub elsewhere: Option<&'a str>,
+}
+
+impl Missing<'_> {
+    /// What would give the name its private answer.
+    pub fn mend(&self) -> Mend {
+        let Self { zone, private, network, hosted, .. } = self;
+        let file = hosted.and_then(|hosted| hosted.writer.file()).map(|file| file.display().to_string());
+        let is_copy = hosted.is_some_and(|hosted| hosted.writer == Writer::Primary);
+        let is_export = hosted.is_some_and(|hosted| matches!(hosted.writer, Writer::Azure(_)));
+        let record = self.record();
+        // Every type that a name lacks is NODATA, so that its A record ends this fallback too.
+        let record_of = if self.rtype == rtype::AAAA { "the record, or an A record alone," } else { "the record" };
+        let (what, record) = match self.reason {
+            Reason::NoRecord if is_export => (format!("export zone {zone} again once it has a record for {private}"), None),
+            Reason::NoRecord if record.is_none() => (format!("zone {zone} lacks {private}: add it there if it should be private"), None),
+            Reason::NoRecord if is_copy => (format!("add {record_of} to zone {zone} on its primary: this server only has a copy"), record),
+            Reason::NoRecord => (format!("add {record_of} to zone {zone}"), record),
+            Reason::NoZone if zone.is_empty() => (format!("host the private zone of {private} for network {network}"), None),
+            Reason::NoZone if record.is_none() => (format!("host zone {zone} for network {network}"), None),
+            Reason::NoZone => (format!("host zone {zone} for network {network}, with {record_of}"), record),
+            Reason::OtherNetwork => {
+                let other = self.elsewhere.unwrap_or("another");
+                (format!("network {other} has a record for {private}; give network {network} one of its own in zone {zone}"), record)
+            }
+            Reason::ZoneUnavailable => {
+                let why = match hosted.map(|hosted| &hosted.state) {
+                    Some(ZoneState::Unavailable(why)) => format!(": {why}"),
+                    _ => String::new(),
+                };
+                let source = if is_copy { "transfer" } else { "source" };
+                (format!("mend the {source} of zone {zone}{why}"), None)
+            }
+            Reason::NoPrivateCname => {
+                let what = format!(
+                    "zone {zone} has {private}, but the public DNS does not lead there: is the private endpoint connection approved?"
+                );
+                (what, None)
+            }
+        };
+        Mend { record, what, file }
+    }
+
+    /// The record that is missing. `None` if no single record is, or none that a line of text can add.
+    fn record(&self) -> Option<String> {
+        let kind = missing_type(self.rtype, self.name)?;
+        match self.hosted {
+            // Nobody writes into an export, and a hosts file has addresses alone.
+            Some(Hosted { writer: Writer::Azure(_), .. }) => None,
+            Some(Hosted { writer: Writer::Hosts(_), .. }) if kind == rtype::PTR => None,
+            Some(hosted) => Some(hosted.mending_line(self.name, kind)),
+            None => record_in(self.name, self.zone, kind),
         }
-        Reason::ZoneUnavailable => {
-            let why = match hosted.map(|hosted| &hosted.state) {
-                Some(ZoneState::Unavailable(why)) => format!(": {why}"),
-                _ => String::new(),
-            };
-            let source = if is_copy { "transfer" } else { "source" };
-            (format!("mend the {source} of zone {zone}{why}"), None)
-        }
-        Reason::NoPrivateCname => {
-            let what =
-                format!("zone {zone} has {private}, but the public DNS does not lead there: is the private endpoint connection approved?");
-            (what, None)
-        }
-    };
-    Mend { what, record, file }
+    }
+}
+
+/// The type of the record that ends a fallback of this type at this name. `None` if the name is one at which a record makes no sense.
+fn missing_type(asked: u16, name: &NameBuf) -> Option<u16> {
+    let is_reverse = [&b"\x07in-addr\x04arpa\0"[..], b"\x03ip6\x04arpa\0"].iter().any(|apex| name.is_under(apex));
+    let is_service = name.as_wire().get(1) == Some(&b'_'); // `_ldap._tcp`: it has no address
+    match asked {
+        rtype::PTR => Some(rtype::PTR),
+        _ if is_reverse || is_service => None,
+        rtype::AAAA => Some(rtype::AAAA),
+        // TXT, HTTPS and all others: the address is what is missing, and with it they are NODATA.
+        _ => Some(rtype::A),
+    }
 }
 
 /// The line of a zone file that is not there yet.
-fn record_in(name: &NameBuf, zone: &str) -> Option<String> {
+fn record_in(name: &NameBuf, zone: &str, kind: u16) -> Option<String> {
     let apex = WireName::parse(zone).ok()?;
     name.is_under(apex.as_wire())
-        .then(|| Hosted::new(apex, OnMissing::Public, ZoneState::Unavailable("".into()), Writer::Memory).mending_line(name, rtype::A))
+        .then(|| Hosted::new(apex, OnMissing::Public, ZoneState::Unavailable("".into()), Writer::Memory).mending_line(name, kind))
 }
 
 fn addresses(entry: &Entry) -> Vec<IpAddr> {
@@ -318,11 +356,12 @@ pub(super) mod tests {
     fn text_is_one_line_of_words_that_a_shell_can_split() {
         assert_eq!(
             Event { folded: 3, ..event("hub one", "a") }.to_text(),
-            "2026-09-21T14:13:20.007Z fallback reason=no-record action=public client=10.20.0.7 network=\"hub one\" name=a type=A \
-             private=a.fhir.privatelink.azurehealthcareapis.com zone=privatelink.azurehealthcareapis.com \
+            "2026-09-21T14:13:20.007Z fallback reason=no-record name=a type=A mend=\"a.fhir 10 IN A <private address>\" \
+             file=zones/privatelink.azurehealthcareapis.com.zone client=10.20.0.7 network=\"hub one\" action=public \
+             help=\"add the record to zone privatelink.azurehealthcareapis.com\" zone=privatelink.azurehealthcareapis.com \
+             private=a.fhir.privatelink.azurehealthcareapis.com \
              chain=a,a.fhir.privatelink.azurehealthcareapis.com,a.trafficmanager.test addresses=203.0.113.21 public=true \
-             upstream=192.0.2.53:53 rcode=NOERROR ttl=20 folded=3 mend=\"a.fhir 10 IN A <private address>\" \
-             file=zones/privatelink.azurehealthcareapis.com.zone help=\"add the record to zone privatelink.azurehealthcareapis.com\""
+             upstream=192.0.2.53:53 rcode=NOERROR ttl=20 folded=3"
         );
     }
 
@@ -334,22 +373,22 @@ pub(super) mod tests {
             keys,
             [
                 "time",
-                "client",
-                "network",
+                "reason",
                 "name",
                 "type",
+                "mend",
+                "action",
+                "client",
+                "network",
                 "private",
                 "zone",
-                "reason",
-                "action",
                 "chain",
                 "addresses",
                 "public",
                 "upstream",
                 "rcode",
                 "ttl",
-                "mend",
-                "folded"
+                "folded",
             ]
         );
         assert_eq!(value["reason"], "no-record");
@@ -362,7 +401,10 @@ pub(super) mod tests {
         let hosted = |writer| Hosted::new(apex.clone(), OnMissing::Public, ZoneState::Unavailable("expired".into()), writer);
         let name = "a.fhir.privatelink.azurehealthcareapis.com";
         let mend = |reason, writer| {
-            mend(reason, &NameBuf::parse(name).unwrap(), name, "privatelink.azurehealthcareapis.com", Some(&hosted(writer)), "hub", None)
+            let (hosted, buf) = (hosted(writer), NameBuf::parse(name).unwrap());
+            let zone = "privatelink.azurehealthcareapis.com";
+            let (private, hosted) = (name, Some(&hosted));
+            Missing { reason, rtype: rtype::A, name: &buf, private, zone, hosted, network: "hub", elsewhere: None }.mend()
         };
         let copy = mend(Reason::NoRecord, Writer::Primary);
         assert_eq!(copy.what, "add the record to zone privatelink.azurehealthcareapis.com on its primary: this server only has a copy");
@@ -370,5 +412,38 @@ pub(super) mod tests {
         assert_eq!(mend(Reason::NoRecord, Writer::Api).what, "add the record to zone privatelink.azurehealthcareapis.com");
         let gone = mend(Reason::ZoneUnavailable, Writer::Primary);
         assert_eq!(gone.what, "mend the transfer of zone privatelink.azurehealthcareapis.com: expired");
+    }
+
+    #[test]
+    fn the_record_that_mends_a_fallback_fits_what_was_asked() {
+        const TXT: u16 = 16;
+        const HTTPS: u16 = 65;
+        const SRV: u16 = 33;
+        let file = |name: &str| -> std::sync::Arc<std::path::Path> { std::path::Path::new(name).into() };
+        for (apex, name, asked, want) in [
+            ("privatelink.contoso.test", "ws.privatelink.contoso.test", rtype::A, Some("ws 10 IN A <private address>")),
+            ("privatelink.contoso.test", "ws.privatelink.contoso.test", rtype::AAAA, Some("ws 10 IN AAAA <private address>")),
+            ("privatelink.contoso.test", "ws.privatelink.contoso.test", TXT, Some("ws 10 IN A <private address>")),
+            ("privatelink.contoso.test", "ws.privatelink.contoso.test", HTTPS, Some("ws 10 IN A <private address>")),
+            ("privatelink.contoso.test", "ws.privatelink.contoso.test", 65400, Some("ws 10 IN A <private address>")),
+            ("privatelink.contoso.test", "_ldap._tcp.privatelink.contoso.test", SRV, None),
+            ("20.10.in-addr.arpa", "5.9.20.10.in-addr.arpa", rtype::PTR, Some("5.9 10 IN PTR <host name>.")),
+            ("20.10.in-addr.arpa", "5.9.20.10.in-addr.arpa", rtype::A, None),
+            ("8.b.d.0.1.0.0.2.ip6.arpa", "1.8.b.d.0.1.0.0.2.ip6.arpa", rtype::PTR, Some("1 10 IN PTR <host name>.")),
+        ] {
+            let buf = NameBuf::parse(name).unwrap();
+            let missing = |reason, hosted: Option<Hosted>| {
+                let hosted = hosted.as_ref();
+                Missing { reason, rtype: asked, name: &buf, private: name, zone: apex, hosted, network: "hub", elsewhere: None }.mend()
+            };
+            let host = |writer| Hosted::new(WireName::parse(apex).unwrap(), OnMissing::Public, ZoneState::Unavailable("".into()), writer);
+            for writer in [Writer::Api, Writer::ZoneFile(file("z"))] {
+                let record = missing(Reason::NoRecord, Some(host(writer))).record;
+                assert_eq!(record.as_deref(), want, "{name} {asked}");
+            }
+            assert_eq!(missing(Reason::NoZone, None).record.as_deref(), want, "{name} {asked}, no zone");
+            let hosts = missing(Reason::NoRecord, Some(host(Writer::Hosts(file("h"))))).record;
+            assert!(hosts.is_none_or(|line| line.starts_with("<private address> ws")), "{name} {asked}");
+        }
     }
 }

@@ -19,9 +19,9 @@ pub struct Familiar {
     pub private: Arc<str>,
     /// The private zone that this lies in, the last time; empty where none is known.
     pub zone: Arc<str>,
-    /// The type asked, the last time.
+    /// The type asked, the last time; A once it was that.
     pub rtype: Arc<str>,
-    /// What would mend it, the last time.
+    /// What would mend it, for that type.
     pub mend: Arc<Mend>,
     /// How often.
     pub count: u64,
@@ -87,15 +87,19 @@ impl Ledger {
         let Some(familiar) = self.seen.touch(&self.key) else { return self.seen.insert(&self.key, Familiar::new(event, time, times)) };
         familiar.count += times;
         familiar.last_seen = time;
+        // Clients ask for several types of a name, and its A record ends the fallbacks of all of them: that is the record to show.
+        let same = familiar.reason == event.reason && *familiar.zone == *event.zone;
+        let keeps_mend = same && &*familiar.rtype == "A" && event.rtype != "A";
         (familiar.reason, familiar.action, familiar.client) = (event.reason, event.action, event.client);
-        for (known, text) in
-            [(&mut familiar.private, &event.private), (&mut familiar.zone, &event.zone), (&mut familiar.rtype, &event.rtype)]
-        {
+        for (known, text) in [(&mut familiar.private, &event.private), (&mut familiar.zone, &event.zone)] {
             if **known != **text {
                 *known = text.as_str().into();
             }
         }
-        if *familiar.mend != event.mend {
+        if !keeps_mend && *familiar.rtype != *event.rtype {
+            familiar.rtype = event.rtype.as_str().into();
+        }
+        if !keeps_mend && *familiar.mend != event.mend {
             familiar.mend = Arc::new(event.mend.clone());
         }
     }
@@ -209,6 +213,25 @@ mod tests {
         let hub = &list[0];
         assert_eq!((&*hub.network, hub.count, hub.first_seen, hub.last_seen), ("hub", 2, SystemTime::UNIX_EPOCH, later));
         assert_eq!((hub.client, hub.action, hub.reason), (client, Action::Stale, Reason::OtherNetwork));
+    }
+
+    #[test]
+    fn the_record_to_show_is_the_one_that_mends_every_type() {
+        let mut ledger = Ledger::new(10);
+        let asked = |rtype: &str, record: &str| {
+            let base = event("hub", "a");
+            Event { rtype: rtype.into(), mend: Mend { record: Some(record.into()), ..base.mend.clone() }, ..base }
+        };
+        let mut shown = |event: Event| {
+            ledger.see(&event, SystemTime::UNIX_EPOCH, 1);
+            let seen = ledger.list().remove(0);
+            (seen.rtype.to_string(), seen.mend.record.clone().unwrap())
+        };
+        assert_eq!(shown(asked("AAAA", "v6")), ("AAAA".into(), "v6".into()));
+        assert_eq!(shown(asked("A", "v4")), ("A".into(), "v4".into()));
+        assert_eq!(shown(asked("AAAA", "v6")), ("A".into(), "v4".into()));
+        let other = Event { reason: Reason::OtherNetwork, ..asked("AAAA", "other") };
+        assert_eq!(shown(other), ("AAAA".into(), "other".into()));
     }
 
     #[test]

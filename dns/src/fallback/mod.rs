@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! worker, resolver ── note(answer) ──▶ bounded queue ──▶ writer thread ─┬─ ledger and counts
-//!     flags only, unless there             full: counted                └─ fold repetitions ─ file or log
+//!     flags only, unless there             full: counted                └─ fold repetitions ─ rates ─ file or log
 //!     is something to note
 //! ```
 //!
-//! [`sighting`] decides what is worth a record, [`event`] words it, [`ledger`] counts by network and name, [`mute`] keeps what nobody
-//! wants to hear of, [`writer`] is the thread.
+//! [`definition`] is what a fallback is, [`sighting`] takes one down, [`event`] words it, [`ledger`] counts by network and name, [`mute`]
+//! keeps the names whose lines nobody wants, [`rate`] bounds the lines of a second, [`writer`] is the thread.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -17,6 +17,7 @@ use std::thread::Thread;
 use config::model::{Fallback, Repeat};
 use crossbeam_queue::ArrayQueue;
 use tokio::sync::broadcast;
+use zones::state_directory::StateDirectory;
 
 use crate::query::Answer;
 use crate::state::View;
@@ -29,6 +30,7 @@ pub mod event;
 pub mod ledger;
 mod mute;
 mod output;
+mod rate;
 mod recent;
 mod repeat;
 mod sighting;
@@ -38,7 +40,9 @@ use again::Again;
 pub use event::{Event, Mend};
 pub use ledger::{Counted, Familiar};
 use ledger::{Counts, Ledger};
-pub use mute::{Full, Muted};
+use mute::Mutes;
+pub use mute::{MuteError, Muted};
+pub use rate::Overflow;
 use sighting::{Nothing, Sighting, Slip};
 pub use writer::Writer;
 
@@ -80,6 +84,8 @@ pub struct Recorder {
     spare: ArrayQueue<Box<Slip>>,
     nothing: Nothing,
     again: Again,
+    /// Repetitions are folded: the same of several clients is one fallback.
+    folds: AtomicBool,
     dropped: AtomicU64,
     writer: OnceLock<Thread>,
     vital: OnceLock<Vital>,
@@ -87,7 +93,13 @@ pub struct Recorder {
     asleep: AtomicBool,
     ledger: Mutex<Ledger>,
     counts: Mutex<Counts>,
-    muted: Mutex<mute::Mutes>,
+    muted: Mutex<Mutes>,
+    /// Where what is muted is kept. Absent: until the server stops.
+    state: OnceLock<Arc<StateDirectory>>,
+    /// One change at a time, from the look to the disk.
+    muting: Mutex<()>,
+    /// Changes so far: what was counted for a muted name is not counted for one that no longer is.
+    mute_changes: AtomicU64,
     /// To those who watch.
     live: broadcast::Sender<Arc<Event>>,
 }
@@ -107,7 +119,8 @@ impl Recorder {
             queue: ArrayQueue::new(settings.queue.max(1)),
             spare,
             nothing: Nothing::new(),
-            again: Again::new(settings.repeat != Repeat::All),
+            again: Again::new(),
+            folds: (settings.repeat != Repeat::All).into(),
             dropped: AtomicU64::new(0),
             writer: OnceLock::new(),
             vital: OnceLock::new(),
@@ -115,14 +128,17 @@ impl Recorder {
             ledger: Mutex::new(Ledger::new(settings.ledger)),
             counts: Mutex::new(Counts::default()),
             muted: Mutex::default(),
+            state: OnceLock::new(),
+            muting: Mutex::default(),
+            mute_changes: AtomicU64::new(0),
             live: broadcast::Sender::new(BEHIND),
         })
     }
 
     /// Takes note of an answer where it fell back. To be called after every answer; costs a few tests of flags where it did not.
     ///
-    /// Gives the tag with which [`Recorder::note_again`] notes the same again, 0 where there was nothing to note; none where each must be
-    /// noted in full.
+    /// Returns the tag with which [`Recorder::note_again`] notes the same again, 0 if there was nothing to note. Returns `None` if each must be
+    /// noted by its client (`repeat = "all"`).
     #[inline]
     pub fn note(&self, question: &Question, client: IpAddr, answer: &Answer, view: &View) -> Option<u64> {
         match answer.missed.is_some() || answer.is_known_public() {
@@ -173,14 +189,39 @@ impl Recorder {
         self.live.subscribe()
     }
 
-    /// From now on a name is counted, but neither written nor shown to those who watch. False: it was so already.
-    pub fn mute(&self, muted: Muted) -> Result<bool, Full> {
-        lock(&self.muted).add(muted)
+    /// Reads what was muted when the server stopped, and keeps there what is muted from now on. What cannot be read is logged.
+    pub fn keep_muted_in(&self, state: Arc<StateDirectory>) {
+        match Mutes::load(&state) {
+            Ok(mutes) => *lock(&self.muted) = mutes,
+            Err(error) => tracing::error!(target: "postern::fallback", "nothing is muted, because what was muted cannot be read: {error}"),
+        }
+        let _ = self.state.set(state); // set once: one server a recorder
     }
 
-    /// Takes that back. False: it was not muted.
-    pub fn unmute(&self, muted: &Muted) -> bool {
-        lock(&self.muted).remove(muted)
+    /// From now on a name is counted, but neither written nor shown to those who watch. It is kept before this returns. Returns false if it
+    /// was so already.
+    pub fn mute(&self, muted: Muted) -> Result<bool, MuteError> {
+        let _one = lock(&self.muting);
+        let mutes = lock(&self.muted).with(muted)?;
+        self.change_muted(mutes)
+    }
+
+    /// Takes that back. Returns false if it was not muted.
+    pub fn unmute(&self, muted: &Muted) -> Result<bool, MuteError> {
+        let _one = lock(&self.muting);
+        let mutes = lock(&self.muted).without(muted);
+        self.change_muted(mutes)
+    }
+
+    fn change_muted(&self, mutes: Option<Mutes>) -> Result<bool, MuteError> {
+        let Some(mutes) = mutes else { return Ok(false) };
+        // Without a lock that the writer waits for: a disk may be slow.
+        if let Some(state) = self.state.get() {
+            mutes.keep(state)?;
+        }
+        *lock(&self.muted) = mutes;
+        self.mute_changes.fetch_add(1, Ordering::Relaxed);
+        Ok(true)
     }
 
     /// What is muted, in order.
@@ -196,9 +237,12 @@ impl Recorder {
     #[cold]
     fn note_fallback(&self, question: &Question, client: IpAddr, answer: &Answer, view: &View) -> Option<u64> {
         let Some(sighting) = Sighting::of(question, client, answer, view, &self.nothing) else { return Some(0) };
-        let tag = sighting.tag(&self.again, question, answer, view);
-        if tag.is_some_and(|tag| self.again.count(tag)) {
-            return tag;
+        let folds = self.folds.load(Ordering::Relaxed);
+        let tag = sighting.tag(&self.again, self.mute_changes.load(Ordering::Relaxed), folds, question, answer, view);
+        // Without folding, whoever keeps the answer has no way to say which client the next one is.
+        let kept = folds.then_some(tag);
+        if self.again.count(tag) {
+            return kept;
         }
         let mut slip = self.spare.pop().unwrap_or_default();
         slip.take_down(sighting, question, answer, view, tag);
@@ -214,7 +258,7 @@ impl Recorder {
         {
             writer.unpark();
         }
-        tag
+        kept
     }
 
     /// Takes a slip that was read. It must hold no snapshot while it waits: whoever writes on it next would be the one to free it.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use config::model::{Fallback, LogFormat};
 
-use super::Event;
+use super::{Event, Overflow};
 
 /// An open destination.
 #[derive(Debug)]
@@ -43,6 +43,18 @@ impl Output {
         Ok(())
     }
 
+    /// Writes what was counted in place of lines.
+    pub fn write_overflow(&mut self, over: &Overflow) -> io::Result<()> {
+        match self {
+            Self::Log => over.log(),
+            Self::File(file) => file.write_line(match file.format {
+                LogFormat::Json => over.to_json(),
+                LogFormat::Text => over.to_text(),
+            })?,
+        }
+        Ok(())
+    }
+
     pub fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Log => Ok(()),
@@ -60,10 +72,13 @@ impl Rotating {
     }
 
     fn write(&mut self, event: &Event) -> io::Result<()> {
-        let mut line = match self.format {
+        self.write_line(match self.format {
             LogFormat::Json => event.to_json(),
             LogFormat::Text => event.to_text(),
-        };
+        })
+    }
+
+    fn write_line(&mut self, mut line: String) -> io::Result<()> {
         line.push('\n');
         if self.rotate > 0 && self.size > 0 && self.size + line.len() as u64 > self.rotate {
             self.rotate()?;

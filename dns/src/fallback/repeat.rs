@@ -16,6 +16,17 @@ pub(super) struct Folding {
     key: String,
 }
 
+/// What becomes of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Folded {
+    /// It is written, with so many that were folded into it.
+    Line(u64),
+    /// It is folded into the next line of its kind.
+    Repeated,
+    /// A line is due, and the rates have no place for it.
+    Over,
+}
+
 #[derive(Debug)]
 struct Seen {
     written: Instant,
@@ -27,23 +38,29 @@ impl Folding {
         Self { repeat, seen: Recent::new(bound), key: String::new() }
     }
 
-    /// The number of events folded into this one; none where this one is folded itself.
-    pub fn fold(&mut self, event: &Event, now: Instant) -> Option<u64> {
+    /// What becomes of an event. `has_place` is called if a line is due; if it returns false, the line is due again the next time.
+    pub fn fold(&mut self, event: &Event, now: Instant, has_place: impl FnOnce() -> bool) -> Folded {
         if self.repeat == Repeat::All {
-            return Some(0);
+            return if has_place() { Folded::Line(0) } else { Folded::Over };
         }
         self.key(event);
         let Some(seen) = self.seen.touch(&self.key) else {
+            if !has_place() {
+                return Folded::Over;
+            }
             self.seen.insert(&self.key, Seen { written: now, folded: 0 });
-            return Some(0);
+            return Folded::Line(0);
         };
         let due = matches!(self.repeat, Repeat::Every(period) if now.duration_since(seen.written) >= period);
         if !due {
             seen.folded += 1;
-            return None;
+            return Folded::Repeated;
+        }
+        if !has_place() {
+            return Folded::Over;
         }
         seen.written = now;
-        Some(std::mem::take(&mut seen.folded))
+        Folded::Line(std::mem::take(&mut seen.folded))
     }
 
     /// Takes repetitions that were counted where they were seen: they are folded into the next line of their kind.
@@ -71,7 +88,8 @@ mod tests {
     fn folded(repeat: Repeat, bound: usize, events: &[(u64, &str)]) -> Vec<Option<u64>> {
         let mut folding = Folding::new(repeat, bound);
         let start = Instant::now();
-        events.iter().map(|(at, name)| folding.fold(&event("hub", name), start + Duration::from_secs(*at))).collect()
+        let line = |folded| if let Folded::Line(count) = folded { Some(count) } else { None };
+        events.iter().map(|(at, name)| line(folding.fold(&event("hub", name), start + Duration::from_secs(*at), || true))).collect()
     }
 
     #[test]
@@ -101,7 +119,19 @@ mod tests {
             Event { rtype: "AAAA".into(), ..base.clone() },
             Event { reason: Reason::NoZone, ..base.clone() },
         ];
-        assert!(others.iter().all(|event| folding.fold(event, Instant::now()) == Some(0)));
-        assert!(others.iter().all(|event| folding.fold(event, Instant::now()).is_none()));
+        assert!(others.iter().all(|event| folding.fold(event, Instant::now(), || true) == Folded::Line(0)));
+        assert!(others.iter().all(|event| folding.fold(event, Instant::now(), || true) == Folded::Repeated));
+    }
+
+    #[test]
+    fn a_line_without_a_place_is_due_again_the_next_time() {
+        let (a, now) = (event("hub", "a"), Instant::now());
+        let mut folding = Folding::new(Repeat::First, 10);
+        let said = [false, false, true, true].map(|has_place| folding.fold(&a, now, || has_place));
+        assert_eq!(said, [Folded::Over, Folded::Over, Folded::Line(0), Folded::Repeated]);
+        let mut folding = Folding::new(Repeat::Every(Duration::from_secs(5)), 10);
+        let said = [(0, true), (1, true), (5, false), (6, true)]
+            .map(|(at, has_place)| folding.fold(&a, now + Duration::from_secs(at), || has_place));
+        assert_eq!(said, [Folded::Line(0), Folded::Repeated, Folded::Over, Folded::Line(1)]);
     }
 }

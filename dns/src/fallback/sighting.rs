@@ -32,7 +32,7 @@ pub(super) struct Slip {
     /// Which of the names is the private-link name.
     pub private: usize,
     /// With which tag the same can be counted.
-    pub tag: Option<u64>,
+    pub tag: u64,
     pub seen: Option<Seen>,
 }
 
@@ -98,8 +98,9 @@ impl<'a> Sighting<'a> {
         Some(Self { client, action, rcode: rcode_of(answer, action), reason, private, zone })
     }
 
-    /// The tag of this fallback: what the writer folds (network, name, type, reason), and what it would say of it.
-    pub fn tag(&self, again: &Again, question: &Question, answer: &Answer, view: &View) -> Option<u64> {
+    /// The tag of this fallback: what the writer folds (network, name, type, reason), and what it would say of it. Without folding, the client
+    /// too.
+    pub fn tag(&self, again: &Again, mute_changes: u64, folds: bool, question: &Question, answer: &Answer, view: &View) -> u64 {
         let private = match &self.private {
             Private::Hop(hop) => (*hop, &[][..]),
             Private::Bypassed(name) => (usize::MAX, name.as_wire()),
@@ -107,7 +108,20 @@ impl<'a> Sighting<'a> {
         let last = answer.chain.last().and_then(target).unwrap_or_default();
         let name = question.name.as_wire();
         let place = (view.state.snapshot.generation, view.network_id.0);
-        again.tag((place, name, question.rtype, self.reason, self.action, self.rcode, private, answer.chain.len(), last))
+        let client = (!folds).then_some(self.client);
+        again.tag((
+            mute_changes,
+            client,
+            place,
+            name,
+            question.rtype,
+            self.reason,
+            self.action,
+            self.rcode,
+            private,
+            answer.chain.len(),
+            last,
+        ))
     }
 }
 
@@ -118,7 +132,7 @@ impl Slip {
     }
 
     /// Takes a fallback down.
-    pub fn take_down(&mut self, sighting: Sighting, question: &Question, answer: &Answer, view: &View, tag: Option<u64>) {
+    pub fn take_down(&mut self, sighting: Sighting, question: &Question, answer: &Answer, view: &View, tag: u64) {
         self.tag = tag;
         self.names.clear();
         self.names.extend_from_slice(question.name.as_wire());

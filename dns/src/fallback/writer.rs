@@ -9,7 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 use config::model::{Fallback, Repeat};
 
 use super::output::Output;
-use super::repeat::Folding;
+use super::rate::LineRates;
+use super::repeat::{Folded, Folding};
 use super::{Event, Recorder, lock};
 use crate::vital::Vital;
 
@@ -51,6 +52,7 @@ impl Writer {
         let work = Work {
             recorder: recorder.clone(),
             folding: Folding::new(settings.repeat, settings.ledger),
+            rates: LineRates::new(settings.rate, settings.client_rate, Instant::now()),
             settings: settings.clone(),
             output,
             inbox,
@@ -119,6 +121,29 @@ impl Drop for Writer {
     }
 }
 
+/// A fallback that workers count.
+#[derive(Debug)]
+struct Counter {
+    tag: u64,
+    /// As it was taken down.
+    event: Event,
+    opened: Instant,
+    stands_for: Repetition,
+}
+
+/// What becomes of repetitions of a fallback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repetition {
+    /// Each has a line of its own.
+    Line,
+    /// They are folded into the next line.
+    Folded,
+    /// They are counted with what exceeds the rates.
+    Over,
+    /// Ledger and metrics alone have them.
+    Muted,
+}
+
 struct Work<F> {
     recorder: Arc<Recorder>,
     folding: Folding,
@@ -126,8 +151,9 @@ struct Work<F> {
     output: Output,
     inbox: mpsc::Receiver<Command>,
     stopping: Arc<AtomicBool>,
-    /// Fallbacks that workers count: the tag, what was taken down, and when.
-    counted: Vec<(u64, Event, Instant)>,
+    rates: LineRates,
+    /// Fallbacks that workers count.
+    counted: Vec<Counter>,
     /// When counts are to be taken in.
     harvest: Instant,
     dropped: Complaint,
@@ -143,6 +169,7 @@ impl<F: Fn()> Work<F> {
             if stopping || Instant::now() >= self.harvest {
                 self.take_counts(stopping);
             }
+            self.turn_window(Instant::now(), stopping);
             while let Ok(command) = self.inbox.try_recv() {
                 self.obey(command);
             }
@@ -177,24 +204,50 @@ impl<F: Fn()> Work<F> {
             let mut event = Event::of(&slip, seen);
             lock(&self.recorder.ledger).see(&event, seen.time, 1);
             lock(&self.recorder.counts).count(&event, seen.time, 1);
-            let counter = slip.tag.filter(|tag| self.recorder.again.open(*tag));
+            let tag = slip.tag;
             self.recorder.put_back(slip);
-            if !self.recorder.is_muted(&event.network, &event.name) {
-                if self.recorder.live.receiver_count() > 0 {
-                    let _ = self.recorder.live.send(Arc::new(event.clone())); // the last watcher may be gone by now
-                }
-                if let Some(folded) = self.folding.fold(&event, Instant::now()) {
-                    event.folded = folded;
-                    let result = self.output.write(&event);
-                    self.check(result);
-                }
-            }
-            if let Some(tag) = counter {
-                self.counted.push((tag, event, Instant::now()));
+            let stands_for = self.give_out(&mut event);
+            let is_counted = stands_for != Repetition::Line && self.recorder.again.open(tag);
+            if is_counted {
+                self.counted.push(Counter { tag, event, opened: Instant::now(), stands_for });
             }
         }
         if any {
             let result = self.output.flush();
+            self.check(result);
+        }
+    }
+
+    /// Shows an event to those who watch, and writes it unless it is muted, folded, or beyond the rates. Returns what becomes of repetitions.
+    fn give_out(&mut self, event: &mut Event) -> Repetition {
+        let folds = self.settings.repeat != Repeat::All;
+        if self.recorder.is_muted(&event.network, &event.name) {
+            return Repetition::Muted;
+        }
+        if self.recorder.live.receiver_count() > 0 {
+            let _ = self.recorder.live.send(Arc::new(event.clone())); // the last watcher may be gone by now
+        }
+        let now = Instant::now();
+        self.turn_window(now, false);
+        match self.folding.fold(event, now, || self.rates.take(event.client)) {
+            Folded::Line(folded) => {
+                event.folded = folded;
+                let result = self.output.write(event);
+                self.check(result);
+                if folds { Repetition::Folded } else { Repetition::Line }
+            }
+            Folded::Repeated => Repetition::Folded,
+            Folded::Over => {
+                self.rates.count(event, 1);
+                Repetition::Over
+            }
+        }
+    }
+
+    /// Writes what had no line in a window that ended.
+    fn turn_window(&mut self, now: Instant, must: bool) {
+        if let Some(over) = self.rates.turn(now, must) {
+            let result = self.output.write_overflow(&over).and_then(|()| self.output.flush());
             self.check(result);
         }
     }
@@ -210,17 +263,23 @@ impl<F: Fn()> Work<F> {
             Repeat::Every(period) => SAME_FOR.min(period),
             Repeat::All | Repeat::First => SAME_FOR,
         };
-        let Self { recorder, folding, .. } = self;
-        self.counted.retain(|(tag, event, opened)| {
+        let Self { recorder, folding, rates, .. } = self;
+        self.counted.retain(|Counter { tag, event, opened, stands_for }| {
             let mut times = recorder.again.harvest(*tag);
-            let stays = times > 0 && !all && since.duration_since(*opened) < same_for;
+            // The next one may have a line again: in the next second, or when the name is no longer muted.
+            let is_short = matches!(stands_for, Repetition::Over | Repetition::Muted);
+            let stays = times > 0 && !all && !is_short && since.duration_since(*opened) < same_for;
             if !stays {
                 times += recorder.again.close(*tag);
             }
             if times > 0 {
                 lock(&recorder.ledger).see(event, now, times);
                 lock(&recorder.counts).count(event, now, times);
-                folding.fold_counted(event, times);
+                match stands_for {
+                    Repetition::Over => rates.count(event, times),
+                    Repetition::Folded => folding.fold_counted(event, times),
+                    Repetition::Muted | Repetition::Line => {}
+                }
             }
             stays
         });
@@ -235,9 +294,11 @@ impl<F: Fn()> Work<F> {
                 }
             },
             Command::Use(settings, output) => {
-                self.output = output;
-                self.recorder.again.fold(settings.repeat != Repeat::All);
+                self.recorder.folds.store(settings.repeat != Repeat::All, Ordering::Relaxed);
                 self.take_counts(true);
+                self.turn_window(Instant::now(), true);
+                self.output = output;
+                self.rates.set(settings.rate, settings.client_rate);
                 if settings.repeat != self.settings.repeat || settings.ledger != self.settings.ledger {
                     self.folding = Folding::new(settings.repeat, settings.ledger);
                 }
