@@ -1,7 +1,7 @@
 //! Sockets that are asked.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ pub fn bind_udp(address: SocketAddr, options: &UdpOptions) -> io::Result<UdpSock
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    bind_before_it_is_there(&socket, address);
     if options.reuse_port {
         socket.set_reuse_port(true)?;
     }
@@ -58,6 +59,42 @@ pub fn bind_udp(address: SocketAddr, options: &UdpOptions) -> io::Result<UdpSock
     };
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+/// Binds a non-blocking TCP listener for which `backlog` connections may wait to be accepted. An IPv6 listener takes no IPv4.
+pub fn bind_tcp(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.cloexec().nonblocking(), Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    bind_before_it_is_there(&socket, address);
+    socket.set_reuse_address(true)?; // connections of a server that just stopped
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+/// Returns `true` if an interface of this machine has the address.
+pub fn is_present(address: SocketAddr) -> bool {
+    let any_port = SocketAddr::new(address.ip(), 0);
+    let any_port = match (address, any_port) {
+        (SocketAddr::V6(scoped), SocketAddr::V6(mut any)) => {
+            any.set_scope_id(scoped.scope_id());
+            any.into()
+        }
+        (_, any) => any,
+    };
+    // Whatever else is wrong (no descriptors, no port) tells nothing about the address.
+    !UdpSocket::bind(any_port).is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
+}
+
+/// Lets an address be bound that no interface has yet: at boot the server may start before the network is up. The option needs no
+/// privilege. Where the kernel lacks it, such an address is an error of `bind`.
+fn bind_before_it_is_there(socket: &Socket, address: SocketAddr) {
+    let _ = match address.is_ipv6() {
+        true => socket.set_freebind_v6(true),
+        false => socket.set_freebind_v4(true),
+    };
 }
 
 /// Datagrams that the kernel dropped because this socket's receive buffer was full.
@@ -91,6 +128,19 @@ mod tests {
         assert_eq!(second.local_addr().unwrap(), address);
         let alone = UdpOptions { reuse_port: false, ..UdpOptions::default() };
         assert_eq!(bind_udp(address, &alone).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn an_address_that_is_not_there_yet_is_bound() {
+        for (address, is_there) in [("127.0.0.1:0", true), ("192.0.2.1:0", false), ("[2001:db8::1]:0", false)] {
+            let address: SocketAddr = address.parse().unwrap();
+            match bind_udp(address, &UdpOptions::default()) {
+                Err(error) if address.is_ipv6() && error.kind() == io::ErrorKind::Unsupported => continue, // no IPv6 here
+                bound => assert_eq!(bound.unwrap().local_addr().unwrap().ip(), address.ip()),
+            }
+            assert_eq!(bind_tcp(address, 1).unwrap().local_addr().unwrap().ip(), address.ip());
+            assert_eq!(is_present(address), is_there, "{address}");
+        }
     }
 
     #[test]

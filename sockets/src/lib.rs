@@ -23,7 +23,7 @@ mod poller;
 
 pub use affinity::{allowed_cpus, pin_thread, wake_on_time};
 pub use batch::{Batch, Datagram, Sent, send_to_from};
-pub use bind::{UdpOptions, bind_udp, overflowed};
+pub use bind::{UdpOptions, bind_tcp, bind_udp, is_present, overflowed};
 pub use client::ClientBatch;
 pub use datagram::receive;
 pub use echo::mirror;

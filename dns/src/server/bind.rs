@@ -3,8 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-use socket2::{Domain, Protocol, Socket, Type};
-use sockets::{UdpOptions, bind_udp};
+use sockets::{UdpOptions, bind_tcp, bind_udp};
 
 /// Sockets that are bound and not yet served.
 #[derive(Debug)]
@@ -53,7 +52,7 @@ fn bind_both(address: SocketAddr, workers: usize) -> io::Result<(SocketAddr, Vec
     let mut tries = if address.port() == 0 { TRIES } else { 1 };
     loop {
         // TCP first: it takes an address from no other process, while UDP sockets that share theirs would.
-        let tcp = bind_tcp(address)?;
+        let tcp = bind_tcp(address, BACKLOG)?;
         let at = tcp.local_addr()?;
         let udp: io::Result<Vec<UdpSocket>> = (0..workers).map(|_| bind_udp(at, &UdpOptions::default())).collect();
         tries -= 1;
@@ -63,17 +62,6 @@ fn bind_both(address: SocketAddr, workers: usize) -> io::Result<(SocketAddr, Vec
             Err(error) => return Err(error),
         }
     }
-}
-
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.cloexec().nonblocking(), Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?; // connections of a server that just stopped
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 #[cfg(test)]
