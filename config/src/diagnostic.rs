@@ -31,6 +31,8 @@ pub enum Severity {
     Error,
     /// The file is used all the same.
     Warning,
+    /// Nothing is wrong.
+    Note,
 }
 
 impl fmt::Display for Severity {
@@ -38,6 +40,7 @@ impl fmt::Display for Severity {
         f.write_str(match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Note => "note",
         })
     }
 }

@@ -316,10 +316,10 @@ section! {
     /// Questions of clients that wait for upstreams, in all. One more is answered SERVFAIL.
     PENDING "pending": Number<usize> = Number { least: 16, most: 1_000_000, zero: "" }, Default { default: "10000" };
 
-    /// TCP connections, in all.
+    /// TCP connections, in all. When no place is left, the longest idle connection of the client with the most is closed. The more places are taken, the shorter `tcp-idle` becomes.
     TCP_CONNECTIONS "tcp-connections": Number<usize> = Number { least: 1, most: 100_000, zero: "" }, Default { default: "1000" };
 
-    /// TCP connections of one client address.
+    /// TCP connections of one client address (IPv6: of its /64). One more closes the client's longest idle connection.
     TCP_PER_CLIENT "tcp-per-client": Number<usize> = Number { least: 1, most: 100_000, zero: "" }, Default { default: "50" };
 
     /// A TCP connection without a complete question for this long is closed (RFC 7766 section 6.2.3).
@@ -330,6 +330,9 @@ section! {
 
     /// Time that the question of a client may take in all.
     QUERY_DEADLINE "query-deadline": Millis = Millis { least: 100, most: MINUTE, zero: "" }, Default { default: r#""5s""# };
+
+    /// Memory that the records of one transfer from a primary may take. A transfer that is larger changes nothing. A record takes about 100 bytes.
+    TRANSFER_SIZE "transfer-size": Size = Size { least: MIB, most: TIB, zero: "" }, Default { default: r#""256MiB""# };
 }
 
 section! {
@@ -408,8 +411,11 @@ section! {
     /// Most requests a second of one client address, and as many at once. The socket has no bound.
     RATE "rate": Number<u32> = Number { least: 1, most: 1_000_000, zero: "no bound" }, Default { default: "1000" };
 
-    /// Connections over TCP, in all. The socket has room for 64 of its own; who comes then waits.
+    /// Connections over TCP, in all. The socket has room for 64 of its own. When no place is left, the connection without a request for the longest time is closed.
     CONNECTIONS "connections": Number<usize> = Number { least: 1, most: 100_000, zero: "" }, Default { default: "500" };
+
+    /// Connections over TCP of one client address (IPv6: of its /64). Those with a request under way do not count.
+    PER_CLIENT "per-client": Number<usize> = Number { least: 1, most: 100_000, zero: "" }, Default { default: "100" };
 }
 
 section! {

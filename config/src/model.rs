@@ -332,6 +332,8 @@ pub struct Limits {
     pub tcp_pipeline: usize,
     /// Time a client's question may take in all.
     pub query_deadline: Duration,
+    /// Bytes of records that one transfer from a primary may bring.
+    pub transfer_size: u64,
 }
 
 /// `[log]`.
@@ -400,6 +402,8 @@ pub struct Api {
     pub rate: u32,
     /// Connections, in all.
     pub connections: usize,
+    /// Connections of one client address.
+    pub per_client: usize,
 }
 
 /// `[metrics]`: metrics and probes.

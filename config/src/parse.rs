@@ -477,6 +477,7 @@ fn limits(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Plac
         tcp_idle: read.value(&key::TCP_IDLE),
         tcp_pipeline: read.value(&key::TCP_PIPELINE),
         query_deadline: read.value(&key::QUERY_DEADLINE),
+        transfer_size: read.value(&key::TRANSFER_SIZE),
     };
     changed(&key::SECTION, document, places);
     limits
@@ -529,6 +530,7 @@ fn api(document: &DeTable<'_>, state: &Path, problems: &mut Problems<'_>, places
         max_body: read.value(&key::MAX_BODY),
         rate: read.value(&key::RATE),
         connections: read.value(&key::CONNECTIONS),
+        per_client: read.value(&key::PER_CLIENT),
     }
 }
 

@@ -10,8 +10,6 @@ use zones::journal::Record;
 use zones::name::WireName;
 use zones::zone::{Change, Zone, rtype};
 
-/// Octets of records that one transfer may bring: the largest zones there are have less, and a primary gone mad must not take all memory.
-const MOST: usize = 2 << 30;
 /// Octets that a record takes beside its RDATA, about.
 const RECORD: usize = 96;
 
@@ -26,7 +24,9 @@ pub struct Incoming {
     newest: Option<Record>,
     records: Vec<Record>,
     deltas: Vec<Delta>,
-    octets: usize,
+    octets: u64,
+    /// Octets that it may bring: a primary gone mad must not take all memory.
+    most: u64,
 }
 
 /// What the next record may be.
@@ -77,15 +77,16 @@ pub enum BadTransfer {
     /// Not in the order that a transfer has.
     #[error("{0}")]
     Order(&'static str),
-    /// More than a zone may hold.
-    #[error("more than {MOST} octets of records")]
-    TooMuch,
+    /// More than the configuration allows.
+    #[error("it brings more than {0} bytes of records; raise `limits.transfer-size` if the zone is that large")]
+    TooMuch(u64),
 }
 
 impl Incoming {
     /// A transfer of the zone at `apex`; `since`: the serial from which changes were asked for (IXFR), none for the whole (AXFR).
-    pub fn new(apex: WireName, since: Option<u32>) -> Self {
-        Self { apex, since, stage: Stage::First, newest: None, records: Vec::new(), deltas: Vec::new(), octets: 0 }
+    /// `most`: octets of records that it may bring.
+    pub fn new(apex: WireName, since: Option<u32>, most: u64) -> Self {
+        Self { apex, since, stage: Stage::First, newest: None, records: Vec::new(), deltas: Vec::new(), octets: 0, most }
     }
 
     /// Takes the next message; what was brought once it is over.
@@ -99,9 +100,9 @@ impl Incoming {
         for record in message.records.iter().filter(|record| record.answer) {
             let mut rdata = Vec::new();
             message.append_rdata(record, &mut rdata)?;
-            self.octets += RECORD + rdata.len();
-            if self.octets > MOST {
-                return Err(BadTransfer::TooMuch);
+            self.octets += (RECORD + rdata.len()) as u64;
+            if self.octets > self.most {
+                return Err(BadTransfer::TooMuch(self.most));
             }
             if !record.owner.is_under(self.apex.as_wire()) {
                 continue; // not ours to keep: a primary may have glue of other zones (RFC 5936 section 3.5 says it should not)
@@ -303,6 +304,7 @@ mod tests {
     use super::*;
 
     const APEX: &str = "privatelink.contoso.test";
+    const MOST: u64 = 1 << 20;
 
     fn apex() -> WireName {
         WireName::parse(APEX).unwrap()
@@ -352,12 +354,12 @@ mod tests {
         for old in
             [zone(1, &[]), zone(4, &[("ws", "10.20.1.4"), ("gone", "10.20.1.9")]), zone(8, &[("ws", "10.20.1.5"), ("ws", "10.20.1.4")])]
         {
-            let brought = take_all(Incoming::new(apex(), None), &whole_of(&new)).unwrap().expect("over");
+            let brought = take_all(Incoming::new(apex(), None, MOST), &whole_of(&new)).unwrap().expect("over");
             assert_eq!(brought.serial(), Some(9));
             let changes = brought.changes(&old).unwrap();
             assert_eq!(content(&old.apply(&changes).unwrap()), content(&new));
         }
-        let same = take_all(Incoming::new(apex(), None), &whole_of(&new)).unwrap().unwrap().changes(&new).unwrap();
+        let same = take_all(Incoming::new(apex(), None, MOST), &whole_of(&new)).unwrap().unwrap().changes(&new).unwrap();
         assert_eq!(same.len(), 1, "the SOA alone");
     }
 
@@ -403,7 +405,7 @@ mod tests {
                     ControlFlow::Continue(())
                 });
             }
-            let brought = take_all(Incoming::new(apex(), Some(old.serial())), &messages).unwrap().expect("over");
+            let brought = take_all(Incoming::new(apex(), Some(old.serial()), MOST), &messages).unwrap().expect("over");
             assert_eq!(matches!(brought, Brought::UpToDate), have == 3);
             let changes = brought.changes(old).unwrap();
             let after = if changes.is_empty() { old.clone() } else { old.apply(&changes).unwrap() };
@@ -414,7 +416,7 @@ mod tests {
     #[test]
     fn a_whole_zone_may_come_for_changes_and_changes_that_do_not_fit_are_refused() {
         let new = zone(9, &[("ws", "10.20.1.4")]);
-        let brought = take_all(Incoming::new(apex(), Some(3)), &whole_of(&new)).unwrap().expect("over");
+        let brought = take_all(Incoming::new(apex(), Some(3), MOST), &whole_of(&new)).unwrap().expect("over");
         assert!(matches!(brought, Brought::Whole(..)));
         let soa = Record { owner: apex(), rtype: 6, ttl: 10, rdata: new.soa().rdata().next().unwrap().into() };
         let missing =
@@ -427,18 +429,28 @@ mod tests {
     }
 
     #[test]
+    fn a_transfer_without_end_is_refused_at_the_bound_that_the_configuration_sets() {
+        let messages = whole_of(&zone(9, &[("ws", "10.20.1.4"), ("ws2", "10.20.1.5")]));
+        let needed = (1..).find(|most| take_all(Incoming::new(apex(), None, *most), &messages).is_ok()).unwrap();
+        assert!((400..600).contains(&needed), "four records, two of them SOAs: {needed}");
+        let refused = take_all(Incoming::new(apex(), None, needed - 1), &messages).unwrap_err();
+        assert_eq!(refused, BadTransfer::TooMuch(needed - 1));
+        assert!(refused.to_string().contains("`limits.transfer-size`"), "{refused}");
+    }
+
+    #[test]
     fn what_is_no_transfer_is_refused() {
         let good = whole_of(&zone(9, &[("ws", "10.20.1.4")])).remove(0);
         let mut refused = good.clone();
         refused[3] = 5;
-        assert_eq!(Incoming::new(apex(), None).take(&refused), Err(BadTransfer::Rcode("REFUSED".into())));
+        assert_eq!(Incoming::new(apex(), None, MOST).take(&refused), Err(BadTransfer::Rcode("REFUSED".into())));
         let mut empty = good[..12 + apex().as_wire().len() + 4].to_vec();
         empty[7] = 0;
-        assert_eq!(Incoming::new(apex(), None).take(&empty), Err(BadTransfer::Order("no SOA")));
+        assert_eq!(Incoming::new(apex(), None, MOST).take(&empty), Err(BadTransfer::Order("no SOA")));
         for length in 0..good.len() {
-            assert!(Incoming::new(apex(), None).take(&good[..length]).is_err(), "{length}");
+            assert!(Incoming::new(apex(), None, MOST).take(&good[..length]).is_err(), "{length}");
         }
-        let mut incoming = Incoming::new(apex(), None);
+        let mut incoming = Incoming::new(apex(), None, MOST);
         assert!(incoming.take(&good).unwrap().is_some());
         assert_eq!(incoming.take(&good), Err(BadTransfer::Order("records behind its end")));
     }

@@ -135,7 +135,7 @@ impl Transfers {
     /// Ends tasks of zones that are transferred no longer, or otherwise, and starts those of new ones.
     fn reconcile(&self, config: &Config, control: &Arc<Control>) {
         let keyring = Keyring::new(config);
-        let wanted: Vec<Wanted> = config.zones.iter().filter_map(|zone| Wanted::of(zone, &keyring)).collect();
+        let wanted: Vec<Wanted> = config.zones.iter().filter_map(|zone| Wanted::of(zone, config, &keyring)).collect();
         let mut kept = self.secondaries.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|kept| {
             let stays = wanted.iter().any(|wanted| wanted.is_as(&kept.wanted));
@@ -162,16 +162,17 @@ impl Drop for Transfers {
 }
 
 impl Wanted {
-    fn of(zone: &model::Zone, keyring: &Keyring) -> Option<Self> {
+    fn of(zone: &model::Zone, config: &Config, keyring: &Keyring) -> Option<Self> {
         let Source::Transfer { primaries } = &zone.source else { return None };
         let named = ZoneRef { name: zone.name.clone(), network: zone.networks.first().cloned() };
         let key = zone.transfer_key.as_ref().and_then(|name| keyring.key(name));
-        Some(Self { zone: named, apex: WireName::parse(&zone.name).ok()?, primaries: primaries.clone(), key })
+        let (apex, most) = (WireName::parse(&zone.name).ok()?, config.limits.transfer_size);
+        Some(Self { zone: named, apex, primaries: primaries.clone(), key, most })
     }
 
     fn is_as(&self, other: &Self) -> bool {
         let key = |wanted: &Self| wanted.key.as_ref().map(|key| key.policy.clone());
-        (&self.zone, &self.primaries) == (&other.zone, &other.primaries) && key(self) == key(other)
+        (&self.zone, &self.primaries, self.most) == (&other.zone, &other.primaries, other.most) && key(self) == key(other)
     }
 }
 

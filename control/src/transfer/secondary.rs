@@ -31,6 +31,8 @@ pub struct Wanted {
     pub primaries: Vec<SocketAddr>,
     /// Signs what is asked.
     pub key: Option<Arc<Key>>,
+    /// Octets of records that a transfer may bring.
+    pub most: u64,
 }
 
 /// How long a primary may take to take a connection, and for each message.
@@ -41,6 +43,9 @@ const LEAST: Duration = Duration::from_secs(1);
 const BETWEEN: Duration = Duration::from_millis(50);
 /// A zone that was never transferred is asked for after this, twice that, and so on up to the other.
 const FIRST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// A zone whose transfer was too large is asked for after this, twice that, and so on up to the other. No NOTIFY shortens it, because each
+/// try takes all the memory that a transfer may take.
+const TOO_LARGE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
 
 /// Why a zone was not refreshed.
 #[derive(Debug, thiserror::Error)]
@@ -61,9 +66,17 @@ enum Failure {
 
 /// Keeps one zone as its primaries have it, until the task is dropped.
 pub async fn keep(wanted: Wanted, control: Arc<Control>, told: Arc<Notify>) {
-    let mut first = FIRST.0;
+    let (mut first, mut too_large) = (FIRST.0, TOO_LARGE.0);
     loop {
         let refreshed = refresh(&wanted, &control).await;
+        match refreshed {
+            Refreshed::TooLarge => {
+                tokio::time::sleep(too_large).await;
+                too_large = (too_large * 2).min(TOO_LARGE.1);
+            }
+            _ => too_large = TOO_LARGE.0,
+        }
+        let refreshed = refreshed == Refreshed::Yes;
         let wait = match known(&wanted, &control) {
             None => {
                 let wait = first;
@@ -92,15 +105,32 @@ fn known(wanted: &Wanted, control: &Control) -> Option<(Arc<Zone>, u64)> {
     Some((kept.latest, heard))
 }
 
-/// Asks the primaries in turn; true where one of them was heard and the zone is as it has it.
-async fn refresh(wanted: &Wanted, control: &Control) -> bool {
+/// What came of asking the primaries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refreshed {
+    /// One of them answered, and the zone is as it has it.
+    Yes,
+    /// None did.
+    No,
+    /// One of them sent more than a transfer may bring.
+    TooLarge,
+}
+
+/// Asks the primaries in turn.
+async fn refresh(wanted: &Wanted, control: &Control) -> Refreshed {
+    let mut refreshed = Refreshed::No;
     for primary in &wanted.primaries {
         match refresh_from(*primary, wanted, control).await {
-            Ok(()) => return true,
-            Err(failure) => tracing::warn!(zone = %wanted.zone, %primary, "not refreshed: {failure}"),
+            Ok(()) => return Refreshed::Yes,
+            Err(failure) => {
+                tracing::warn!(zone = %wanted.zone, %primary, "not refreshed: {failure}");
+                if matches!(failure, Failure::Transfer(BadTransfer::TooMuch(_))) {
+                    refreshed = Refreshed::TooLarge;
+                }
+            }
         }
     }
-    false
+    refreshed
 }
 
 async fn refresh_from(primary: SocketAddr, wanted: &Wanted, control: &Control) -> Result<(), Failure> {
@@ -112,7 +142,7 @@ async fn refresh_from(primary: SocketAddr, wanted: &Wanted, control: &Control) -
         return take(Brought::UpToDate, primary, wanted, control).await.map_err(Into::into);
     }
     if let Some(zone) = &known {
-        let brought = connection.transfer(&wanted.apex, Some(zone)).await;
+        let brought = connection.transfer(wanted, Some(zone)).await;
         match brought.map(|brought| (brought.serial(), brought)) {
             // The primary says newer and gives nothing newer: ask for the whole.
             Ok((None, _)) => {}
@@ -126,7 +156,7 @@ async fn refresh_from(primary: SocketAddr, wanted: &Wanted, control: &Control) -
         }
         connection = Connection::open(primary, wanted.key.clone()).await?;
     }
-    let brought = connection.transfer(&wanted.apex, None).await?;
+    let brought = connection.transfer(wanted, None).await?;
     take(brought, primary, wanted, control).await.map_err(Into::into)
 }
 
@@ -208,10 +238,10 @@ impl Connection {
     }
 
     /// AXFR, or IXFR from the serial of `since`.
-    async fn transfer(&mut self, apex: &WireName, since: Option<&Zone>) -> Result<Brought, Failure> {
+    async fn transfer(&mut self, wanted: &Wanted, since: Option<&Zone>) -> Result<Brought, Failure> {
         let rtype = if since.is_some() { wire::IXFR } else { wire::AXFR };
-        let mut asked = self.send(question(apex, rtype, since)).await?;
-        let mut incoming = Incoming::new(apex.clone(), since.map(Zone::serial));
+        let mut asked = self.send(question(&wanted.apex, rtype, since)).await?;
+        let mut incoming = Incoming::new(wanted.apex.clone(), since.map(Zone::serial), wanted.most);
         loop {
             let answer = self.receive(&mut asked, false).await?;
             if let Some(brought) = incoming.take(&answer)? {
