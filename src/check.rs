@@ -12,7 +12,7 @@ use config::{Config, Diagnostic, Severity};
 use serde_json::json;
 use zones::record::{self, Problem};
 use zones::state_directory::StateDirectory;
-use zones::store::Store;
+use zones::store::{EXPIRED, NEVER_TRANSFERRED, Store};
 
 /// Check the configuration and everything that it names, and tell all problems.
 ///
@@ -22,6 +22,9 @@ pub struct CheckArgs {
     /// Configuration file.
     #[arg(short, long, value_name = "FILE", default_value = "postern.toml")]
     config: PathBuf,
+    /// Check the configuration and the files of keys, but no records: what keeps the server from starting, and nothing else.
+    #[arg(long)]
+    config_only: bool,
     /// Let warnings fail the check, with exit status 2.
     #[arg(long)]
     strict: bool,
@@ -33,7 +36,7 @@ pub struct CheckArgs {
 /// How problems are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// One line a problem: `file:line:column: error: … help: …`.
+    /// One line a problem: `file:line:column: error: … help: …`. Notes need nothing done.
     Human,
     /// One JSON object: `{"file", "errors", "warnings", "problems": [{"file", "line", "column", "severity", "message", "help"}]}`.
     Json,
@@ -74,7 +77,9 @@ fn problems(args: &CheckArgs) -> (Option<Config>, Vec<Diagnostic>) {
     match config::load(&args.config) {
         Ok(loaded) => {
             let mut problems = loaded.warnings;
-            problems.extend(in_zones(&loaded.config));
+            if !args.config_only {
+                problems.extend(in_zones(&loaded.config));
+            }
             problems.extend(loaded.config.api.key_file.as_deref().and_then(in_keys));
             (Some(loaded.config), problems)
         }
@@ -89,6 +94,11 @@ fn in_zones(config: &Config) -> Vec<Diagnostic> {
     problems.extend(transfers::problems(config, &snapshot));
     // A source that cannot be opened at all has no line of its own: it is told at its `[[zone]]`.
     let mut without_data: Vec<(u32, &str, Vec<&str>)> = Vec::new();
+    let severity = |why| match why {
+        NEVER_TRANSFERRED => Severity::Note, // as each new secondary begins
+        EXPIRED => Severity::Warning,        // the next transfer mends it, and no file does
+        _ => Severity::Error,
+    };
     for (zone, status) in config.zones.iter().zip(store.zones()) {
         let Some((_, why)) = &status.state.error else { continue };
         if problems.iter().any(|problem| problem.severity == Severity::Error && why.contains(&problem.message)) {
@@ -103,7 +113,7 @@ fn in_zones(config: &Config) -> Vec<Diagnostic> {
         file: config.path.clone().unwrap_or_default(),
         line,
         column: 1,
-        severity: Severity::Error,
+        severity: severity(why),
         message: format!("{} would have no data: {why}", zones.join(", ")),
         help: String::new(),
     }));
@@ -155,7 +165,7 @@ mod tests {
         let config = directory.path().join("postern.toml");
         std::fs::write(&config, text).unwrap();
         let mut out = Vec::new();
-        let status = check(&CheckArgs { config, strict, format }, &mut out);
+        let status = check(&CheckArgs { config, config_only: false, strict, format }, &mut out);
         (status, String::from_utf8(out).unwrap().replace(&format!("{}/", directory.path().display()), ""))
     }
 
@@ -178,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_an_error() {
-        let args = CheckArgs { config: "none/postern.toml".into(), strict: false, format: Format::Human };
+        let args = CheckArgs { config: "none/postern.toml".into(), config_only: false, strict: false, format: Format::Human };
         let mut out = Vec::new();
         assert_eq!(check(&args, &mut out), 1);
         assert!(String::from_utf8(out).unwrap().starts_with("none/postern.toml: error: cannot read the configuration"));
@@ -207,7 +217,7 @@ mod tests {
                     [[zone]]\nname = \"b.test\"\ndirectory = \"none\"\n";
         std::fs::write(&config, text).unwrap();
         let mut out = Vec::new();
-        assert_eq!(check(&CheckArgs { config: config.clone(), strict: false, format: Format::Human }, &mut out), 1);
+        assert_eq!(check(&CheckArgs { config: config.clone(), config_only: false, strict: false, format: Format::Human }, &mut out), 1);
         let said = String::from_utf8(out).unwrap().replace(&format!("{}/", directory.path().display()), "");
         let lines: Vec<&str> = said.lines().collect();
         assert!(lines[0].starts_with("zones/privatelink.dicom.azurehealthcareapis.com.zone:1:26: error: "), "{said}");
@@ -227,7 +237,7 @@ mod tests {
         let config = directory.path().join("postern.toml");
         std::fs::write(&config, text).unwrap();
         let mut out = Vec::new();
-        assert_eq!(check(&CheckArgs { config, strict: true, format: Format::Human }, &mut out), 2);
+        assert_eq!(check(&CheckArgs { config, config_only: false, strict: true, format: Format::Human }, &mut out), 2);
         let said = String::from_utf8(out).unwrap();
         let warnings: Vec<&str> = said.lines().filter(|line| line.contains("warning:")).collect();
         assert_eq!(warnings.len(), 1, "{said}");
@@ -235,8 +245,30 @@ mod tests {
     }
 
     #[test]
+    fn a_secondary_that_was_never_transferred_is_a_note_and_records_are_left_out_where_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("bad.zone"), "www IN A 10.1.1\n").unwrap();
+        let config = directory.path().join("postern.toml");
+        let secondary = "[[zone]]\nname = \"corp.contoso.com\"\nprimaries = [\"192.0.2.10\"]\n";
+        let bad = "[[zone]]\nname = \"a.test\"\nfile = \"bad.zone\"\n";
+        for (text, config_only, status, told) in [
+            (secondary.to_string(), false, 0, "note: corp.contoso.com would have no data: it was not transferred from its primary yet"),
+            (format!("{secondary}{bad}"), false, 1, "bad.zone:1:10: error: "),
+            (format!("{secondary}{bad}"), true, 0, "postern.toml: fine (1 network, 2 zones, 1 route)"),
+            (format!("{secondary}{bad}colour = 1\n"), true, 1, "error: unknown key `colour`"),
+        ] {
+            std::fs::write(&config, text).unwrap();
+            let mut out = Vec::new();
+            let got = check(&CheckArgs { config: config.clone(), config_only, strict: true, format: Format::Human }, &mut out);
+            let said = String::from_utf8(out).unwrap();
+            assert_eq!(got, status, "{said}");
+            assert!(said.contains(told), "{told}: {said}");
+        }
+    }
+
+    #[test]
     fn the_sample_is_clean() {
-        let args = CheckArgs { config: "config/postern.toml".into(), strict: true, format: Format::Human };
+        let args = CheckArgs { config: "config/postern.toml".into(), config_only: false, strict: true, format: Format::Human };
         let mut out = Vec::new();
         let status = check(&args, &mut out);
         assert_eq!(status, 0, "{}", String::from_utf8(out).unwrap());

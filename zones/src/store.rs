@@ -37,6 +37,7 @@ use config::model::{self, Config, Source, ZoneNames};
 pub use crate::source::{Look, OpenWriters};
 pub use edits::Committed;
 pub use guard::{AcceptedZone, LONGEST_WRITE, UNFINISHED};
+pub use journals::{EXPIRED, NEVER_TRANSFERRED};
 pub use report::{Outcome, Report, Shown, SourceState, ZoneReport, ZoneStatus};
 
 use crate::diff::Difference;

@@ -14,7 +14,10 @@ use super::{Outcome, Report, Slot, Store};
 use crate::edit::{TRANSFERRED, ZoneSettings};
 use crate::journal::JournalCondition;
 
-const NOT_TRANSFERRED: &str = "it was not transferred from its primary yet";
+/// Why a secondary zone has no data before its first transfer: nothing is wrong with it.
+pub const NEVER_TRANSFERRED: &str = "it was not transferred from its primary yet";
+/// Why a secondary zone whose primaries were silent has no data (RFC 1035 section 3.3.13).
+pub const EXPIRED: &str = "it was not heard from its primary for longer than its SOA allows (EXPIRE)";
 
 impl Store {
     /// Zones that an API made are hosted under every configuration; the others that are left over are hosted no longer.
@@ -134,7 +137,7 @@ impl Store {
         if self.context.state.is_inspected() {
             // As a start would have it, without writing anything.
             return match slot.config.source {
-                Source::Transfer { .. } => Err(NOT_TRANSFERRED.into()),
+                Source::Transfer { .. } => Err(NEVER_TRANSFERRED.into()),
                 _ => {
                     slot.zone = Some(Arc::new(zone));
                     Ok(())
@@ -214,11 +217,10 @@ impl Slot {
     /// Takes a journal that is its own. A zone that was never transferred is not empty: it has no data, and its names must not go public.
     fn adopt(&mut self, owned: Owned) -> Result<(), String> {
         let why = match (&self.config.source, owned.settings.extra.get(TRANSFERRED).and_then(|at| at.as_u64())) {
-            (Source::Transfer { .. }, None) => Some(NOT_TRANSFERRED),
+            (Source::Transfer { .. }, None) => Some(NEVER_TRANSFERRED),
             (Source::Transfer { .. }, Some(at)) => {
                 let age = u64::from(super::edits::unix_seconds()).saturating_sub(at);
-                (age > u64::from(owned.latest.expire()))
-                    .then_some("it was not heard from its primary for longer than its SOA allows (EXPIRE)")
+                (age > u64::from(owned.latest.expire())).then_some(EXPIRED)
             }
             _ => None,
         };
