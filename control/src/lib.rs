@@ -69,6 +69,9 @@ pub trait Host: Send + Sync {
 
     /// True while changes of sources are seen and edits are made.
     fn is_watching(&self) -> bool;
+
+    /// Lines of the log that standard error did not take.
+    fn log_lines_dropped(&self) -> u64;
 }
 
 /// What came of reloads.
@@ -86,6 +89,11 @@ pub struct Reloads {
     pub last_applied: SystemTime,
     /// How long the last one took.
     pub took: Duration,
+}
+
+/// File descriptors that connections to the socket and to the listener of metrics may take.
+pub fn descriptors() -> usize {
+    http::SOCKET_CONNECTIONS + metrics::CONNECTIONS
 }
 
 impl Control {

@@ -25,6 +25,7 @@ mod page;
 mod process;
 pub mod table;
 
+pub(crate) use listen::CONNECTIONS;
 pub use listen::{Bound, Metrics, bind, start};
 
 /// The pages.

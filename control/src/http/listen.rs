@@ -7,18 +7,19 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use config::File;
 use config::model::Api;
+use dns::listen::places::{BusyRule, ClientKey, ConnectionPlace, ConnectionPlaces, PlaceBounds, client_of};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tower_service::Service;
@@ -54,8 +55,8 @@ pub struct Http {
     addresses: Vec<SocketAddr>,
     socket: Option<(PathBuf, u64)>,
     stop: watch::Sender<bool>,
-    /// Room for connections and how much there is, over TCP and over the socket.
-    rooms: [(Arc<Semaphore>, usize); 2],
+    /// Places for connections over TCP, by address, and over the socket, by user.
+    places: (Arc<ConnectionPlaces<IpAddr>>, Arc<ConnectionPlaces<u32>>),
 }
 
 /// Ends when the listener stops: for handlers that would go on for ever. Among the extensions of every request.
@@ -108,10 +109,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Octets that a kernel takes ahead of what it sends. Left to itself it takes megabytes, and takes more only when a third of them is gone: a
 /// slow reader would be seen to take nothing for minutes.
 const UNSENT: u32 = 32 << 10;
-/// Connections over the socket, beside `api.connections`: however many hang on TCP, who runs the server gets in.
-const SOCKET_CONNECTIONS: usize = 64;
+/// Connections over the socket, beside `api.connections`, in all and of one user: however many hang on TCP, who runs the server gets in.
+pub(crate) const SOCKET_CONNECTIONS: usize = 64;
+const SOCKET_PER_USER: usize = 48;
+/// Connections that may wait to be accepted.
+pub(crate) const BACKLOG: i32 = 1024;
 /// After an error of accept (no file descriptors, mostly).
 const PAUSE: Duration = Duration::from_millis(50);
+/// How often a stop looks whether connections are open.
+const LOOK: Duration = Duration::from_millis(2);
 /// Threads: a change waits for the disk, not for them.
 const THREADS: usize = 2;
 
@@ -120,8 +126,7 @@ pub fn bind(api: &Api, owner: Option<(u32, u32)>) -> Result<Bound, BindError> {
     let mut bound = Bound::default();
     for address in &api.listen {
         let failed = |error| BindError { place: address.to_string(), error };
-        let listener = TcpListener::bind(address).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
+        let listener = sockets::bind_tcp(*address, BACKLOG).map_err(failed)?;
         bound.tcp.push((listener.local_addr().map_err(failed)?, listener));
     }
     if let Some(path) = &api.socket {
@@ -173,22 +178,20 @@ pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<(Http, Ve
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("api").enable_all().build();
     let runtime = runtime.map_err(failed)?;
     let (stop, stopping) = watch::channel(false);
-    let rooms = [api.connections, SOCKET_CONNECTIONS].map(|most| (Arc::new(Semaphore::new(most)), most));
+    let bounds = PlaceBounds { all: api.connections, per_client: api.per_client, idle: None };
+    let of_socket = PlaceBounds { all: SOCKET_CONNECTIONS, per_client: SOCKET_PER_USER, idle: None };
+    let places = (ConnectionPlaces::new(bounds, BusyRule::Stays), ConnectionPlaces::new(of_socket, BusyRule::Stays));
     let router = super::router(Shared { control: control.clone(), settings: settings.clone() });
-    let [tcp, local] = [0, 1].map(|room: usize| Serve {
-        router: router.clone(),
-        settings: settings.clone(),
-        connections: rooms[room].0.clone(),
-        stopping: Stopping(stopping.clone()),
-    });
+    let serve = Serve { router, settings: settings.clone(), stopping: Stopping(stopping) };
     let _enter = runtime.enter();
     let mut addresses = Vec::new();
     for (address, listener) in bound.tcp {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-        let (serve, alive) = (tcp.clone(), control.vitals.begin(&format!("api {address}")));
+        let (serve, places) = (serve.clone(), places.0.clone());
+        let alive = control.vitals.begin(&format!("api {address}"));
         runtime.spawn(async move {
             let _alive = alive;
-            serve.accept_tcp(listener).await;
+            serve.accept_tcp(listener, places).await;
         });
         addresses.push(address);
     }
@@ -196,15 +199,16 @@ pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<(Http, Ve
     if let Some((path, listener)) = bound.socket {
         let listener = tokio::net::UnixListener::from_std(listener).map_err(failed)?;
         let alive = control.vitals.begin("api socket");
+        let places = places.1.clone();
         runtime.spawn(async move {
             let _alive = alive;
-            local.accept_socket(listener).await;
+            serve.accept_socket(listener, places).await;
         });
         let inode = fs::symlink_metadata(&path).map(|metadata| metadata.ino()).map_err(failed)?;
         socket = Some((path, inode));
     }
     drop(_enter);
-    Ok((Http { runtime, settings, addresses, socket, stop, rooms }, files.as_read()))
+    Ok((Http { runtime, settings, addresses, socket, stop, places }, files.as_read()))
 }
 
 impl Http {
@@ -237,8 +241,8 @@ impl Http {
         }
         let _ = self.stop.send(true); // nobody listens where nothing is bound
         let idle = async {
-            for (room, most) in &self.rooms {
-                let _ = room.acquire_many(u32::try_from(*most).unwrap_or(u32::MAX)).await; // never closed
+            while self.places.0.open() + self.places.1.open() > 0 {
+                tokio::time::sleep(LOOK).await;
             }
         };
         let _ = self.runtime.block_on(async { tokio::time::timeout(drain, idle).await }); // what is under way then is cut off
@@ -300,77 +304,88 @@ impl Files {
 struct Serve {
     router: Router,
     settings: Arc<Settings>,
-    connections: Arc<Semaphore>,
     stopping: Stopping,
 }
 
 impl Serve {
-    async fn accept_tcp(mut self, listener: tokio::net::TcpListener) {
-        while let Some(permit) = self.permit().await {
+    async fn accept_tcp(mut self, listener: tokio::net::TcpListener, places: Arc<ConnectionPlaces<IpAddr>>) {
+        loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = self.stopping.wait() => return,
             };
             let Ok((stream, peer)) = accepted else {
+                places.make_room(Instant::now());
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
+            let address = peer.ip().to_canonical();
+            let Some(place) = self.take_place(&places, client_of(address)).await else { return };
             let _ = stream.set_nodelay(true); // slower without, not wrong
             let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT); // coarser without
-            let (serve, peer) = (self.clone(), Peer::Remote { address: peer.ip().to_canonical() });
+            let (serve, peer) = (self.clone(), Peer::Remote { address });
             let tls = self.settings.now().tls.clone();
             tokio::spawn(async move {
-                match tls {
-                    None => serve.connection(stream, peer, permit).await,
-                    Some(config) => {
-                        let handshake = TlsAcceptor::from(config).accept(stream);
-                        match tokio::time::timeout(HEAD_TIME, handshake).await {
-                            Ok(Ok(stream)) => serve.connection(stream, peer, permit).await,
-                            Ok(Err(error)) => tracing::debug!(?peer, "no TLS: {error}"),
-                            Err(_) => {}
-                        }
-                    }
+                let Some(config) = tls else { return serve.connection(stream, peer, place).await };
+                let handshake = tokio::time::timeout(HEAD_TIME, TlsAcceptor::from(config).accept(stream));
+                let handshake = tokio::select! {
+                    handshake = handshake => handshake,
+                    () = place.displaced() => return,
+                };
+                match handshake {
+                    Ok(Ok(stream)) => serve.connection(stream, peer, place).await,
+                    Ok(Err(error)) => tracing::debug!(?peer, "no TLS: {error}"),
+                    Err(_) => {}
                 }
             });
         }
     }
 
-    async fn accept_socket(mut self, listener: tokio::net::UnixListener) {
-        while let Some(permit) = self.permit().await {
+    async fn accept_socket(mut self, listener: tokio::net::UnixListener, places: Arc<ConnectionPlaces<u32>>) {
+        loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = self.stopping.wait() => return,
             };
             let Ok((stream, _)) = accepted else {
+                places.make_room(Instant::now());
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
+            let user = stream.peer_cred().map(|peer| peer.uid());
+            let Some(place) = self.take_place(&places, *user.as_ref().unwrap_or(&u32::MAX)).await else { return };
             let serve = self.clone();
             tokio::spawn(async move {
-                let user = stream.peer_cred().map(|peer| peer.uid());
                 // Names may be asked of the network (NSS).
                 let user = tokio::task::spawn_blocking(|| user.map_or_else(|_| "local".into(), user_name)).await;
                 let peer = Peer::Local { user: user.unwrap_or_else(|_| "local".into()) };
-                serve.connection(stream, peer, permit).await;
+                serve.connection(stream, peer, place).await;
             });
         }
     }
 
-    /// Leave to take one more connection; none: it stops.
-    async fn permit(&mut self) -> Option<OwnedSemaphorePermit> {
-        tokio::select! {
-            permit = self.connections.clone().acquire_owned() => permit.ok(),
-            () = self.stopping.wait() => None,
+    /// A place for one more connection. If every other one has a request under way, it waits. Returns `None` if the listener stops.
+    async fn take_place<K: ClientKey>(&mut self, places: &Arc<ConnectionPlaces<K>>, client: K) -> Option<ConnectionPlace<K>> {
+        loop {
+            if let Some(place) = places.take(client, Instant::now()) {
+                return Some(place);
+            }
+            tokio::select! {
+                () = places.freed() => {}
+                () = tokio::time::sleep(PAUSE) => {} // one may have become idle
+                () = self.stopping.wait() => return None,
+            }
         }
     }
 
-    /// Serves a connection until either side has enough. The permit goes with it.
-    async fn connection<S: AsyncRead + AsyncWrite + Unpin>(mut self, stream: S, peer: Peer, _permit: OwnedSemaphorePermit) {
-        let (router, stopping) = (self.router, self.stopping.clone());
+    /// Serves a connection until either side has enough, or it gives way to another one.
+    async fn connection<S: AsyncRead + AsyncWrite + Unpin, K: ClientKey>(mut self, stream: S, peer: Peer, place: ConnectionPlace<K>) {
+        let (router, stopping, place) = (self.router, self.stopping.clone(), &place);
         let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(peer.clone());
             request.extensions_mut().insert(stopping.clone());
-            router.clone().call(request)
+            let answer = router.clone().call(request);
+            async move { keep_busy(place, answer).await }
         });
         let mut http = hyper::server::conn::http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(64 << 10);
@@ -378,6 +393,14 @@ impl Serve {
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
+            () = place.displaced() => {
+                if !place.is_busy() {
+                    return;
+                }
+                // A request came in that very moment, and may change something: it gets its answer.
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
             () = self.stopping.wait() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
@@ -387,6 +410,16 @@ impl Serve {
             tracing::debug!("connection to the API: {error}");
         }
     }
+}
+
+/// Keeps the place of a connection from others while a request is under way.
+pub(crate) async fn keep_busy<K: ClientKey, A: Future>(place: &ConnectionPlace<K>, answer: A) -> A::Output {
+    place.touch(Instant::now());
+    place.set_busy(true);
+    let answer = answer.await;
+    place.set_busy(false);
+    place.touch(Instant::now());
+    answer
 }
 
 fn user_name(uid: u32) -> Arc<str> {

@@ -17,6 +17,7 @@ use crate::Control;
 
 mod caller;
 mod extract;
+mod host;
 mod keys;
 mod listen;
 mod part;
@@ -31,6 +32,8 @@ pub use extract::{Body, Path, Query, read, read_json};
 pub use keys::{BadKeys, NewKey, check as check_keys};
 pub use listen::{BindError, Bound, Http, Stopping, bind, check, start};
 pub use part::part;
+pub(crate) use host::require_one as require_one_host;
+pub(crate) use listen::{BACKLOG, SOCKET_CONNECTIONS, keep_busy};
 pub(crate) use problem::say_when;
 pub use problem::{Fault, Problem};
 
@@ -58,6 +61,7 @@ fn routes() -> Router<Shared> {
 fn router(shared: Shared) -> Router {
     let identify = axum::middleware::from_fn_with_state(shared.clone(), caller::identify);
     let bound = axum::middleware::from_fn_with_state(shared.clone(), rate::bound);
+    let host = axum::middleware::from_fn(require_one_host);
     let reword = axum::middleware::from_fn(crate::powerdns::reword);
-    routes().layer(axum::middleware::map_response(problem::fill_in)).layer(identify).layer(bound).layer(reword).with_state(shared)
+    routes().layer(axum::middleware::map_response(problem::fill_in)).layer(identify).layer(bound).layer(host).layer(reword).with_state(shared)
 }

@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use dns::listen::places::client_of;
 
 use super::Shared;
 use super::listen::Peer;
@@ -35,7 +36,7 @@ impl Rate {
         let rate = f64::from(rate);
         let filled = |bucket: &Bucket| (bucket.tokens + now.saturating_duration_since(bucket.since).as_secs_f64() * rate).min(rate);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = site(address);
+        let place = client_of(address);
         if buckets.len() >= MOST && !buckets.contains_key(&place) {
             buckets.retain(|_, bucket| filled(bucket) < rate); // a full one says nothing
             if buckets.len() >= MOST {
@@ -47,17 +48,6 @@ impl Rate {
         let is_taken = tokens >= 1.0;
         *bucket = Bucket { tokens: if is_taken { tokens - 1.0 } else { tokens }, since: now };
         is_taken
-    }
-}
-
-/// Whoever has one IPv6 address has all of its /64.
-fn site(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(address) => address.into(),
-            None => std::net::Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        },
     }
 }
 

@@ -25,6 +25,7 @@ pub fn page(control: &Control) -> String {
     add_zones(&mut page, &state.snapshot);
     add_reloads(&mut page, control);
     add_edits(&mut page, control);
+    page.add(&LOG_DROPPED, [], control.host.log_lines_dropped());
     process::add(&mut page, control.host.reloads().started);
     page.into_text()
 }
@@ -95,8 +96,9 @@ fn add_dns(page: &mut Page, control: &Control) {
     page.add(&PANICS, [], transports.iter().map(|of| sum(of, |totals| totals.panics)).sum::<u64>());
     let connections = gauges.connections();
     page.add(&TCP_CONNECTIONS, [], connections.open());
-    page.add(&TCP_CONNECTIONS_LIMIT, [], control.host.config().limits.tcp_connections);
+    page.add(&TCP_CONNECTIONS_LIMIT, [], connections.limit());
     page.add(&TCP_REFUSED, [], connections.refused());
+    page.add(&TCP_DISPLACED, [], connections.displaced());
     let at_once = |source: Source| families().map(|(_, _, own, _)| own.by_source()[source as usize]).sum::<u64>();
     page.add(&CACHE_HITS, [], at_once(Source::Cache) + at_once(Source::Spliced) + at_once(Source::Stale));
     page.add(&CACHE_MISSES, [], families().map(|(_, _, own, _)| own.handed_on.iter().sum::<u64>()).sum::<u64>());

@@ -1,18 +1,19 @@
 //! A listener for scrapes and probes alone: no keys, no TLS, nothing that can be changed. Bounded all the same.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use dns::listen::places::{BusyRule, ConnectionPlace, ConnectionPlaces, PlaceBounds, client_of};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use crate::Control;
+use crate::http::{BACKLOG, keep_busy, require_one_host};
 
 /// A socket that is bound and not yet served: before privileges are given up.
 #[derive(Debug)]
@@ -28,8 +29,9 @@ pub struct Metrics {
     address: SocketAddr,
 }
 
-/// Connections at once: a few scrapers, a few probes, and some that hang.
-const CONNECTIONS: usize = 64;
+/// Connections at once, in all and of one client address: a few scrapers, a few probes, and some that hang.
+pub(crate) const CONNECTIONS: usize = 128;
+const PER_CLIENT: usize = 32;
 /// Time for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// A connection that is kept alive ends with the next answer after so long, and is cut off when that does not come: nobody keeps a place.
@@ -40,8 +42,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Binds `metrics.listen`.
 pub fn bind(address: SocketAddr) -> io::Result<Bound> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
+    let listener = sockets::bind_tcp(address, BACKLOG)?;
     let address = listener.local_addr()?;
     Ok(Bound { listener, address })
 }
@@ -53,7 +54,7 @@ pub fn start(bound: Bound, control: Arc<Control>) -> io::Result<Metrics> {
     let _enter = runtime.enter();
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let alive = control.vitals.begin("metrics");
-    let router = super::routes().with_state(control);
+    let router = super::routes().layer(axum::middleware::from_fn(require_one_host)).with_state(control);
     runtime.spawn(async move {
         let _alive = alive;
         accept(listener, router).await;
@@ -78,24 +79,33 @@ impl Drop for Metrics {
 }
 
 async fn accept(listener: tokio::net::TcpListener, router: Router) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    while let Ok(permit) = room.clone().acquire_owned().await {
-        let Ok((stream, _)) = listener.accept().await else {
+    let places = ConnectionPlaces::new(PlaceBounds { all: CONNECTIONS, per_client: PER_CLIENT, idle: None }, BusyRule::Stays);
+    loop {
+        let Ok((stream, peer)) = listener.accept().await else {
+            places.make_room(Instant::now());
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let router = router.clone();
-        tokio::spawn(async move {
-            let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| router.clone().call(request));
-            let mut http = hyper::server::conn::http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(16 << 10);
-            let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
-            // A client that breaks off is no event.
-            if tokio::time::timeout(CONNECTION_TIME, connection.as_mut()).await.is_err() {
-                connection.as_mut().graceful_shutdown();
-                let _ = tokio::time::timeout(LAST_ANSWER, connection).await;
-            }
-            drop(permit);
-        });
+        // Requests here take no time: one that finds no idle connection to take the place of comes again.
+        let Some(place) = places.take(client_of(peer.ip()), Instant::now()) else { continue };
+        tokio::spawn(converse(stream, router.clone(), place));
     }
+}
+
+async fn converse(stream: tokio::net::TcpStream, router: Router, place: ConnectionPlace<IpAddr>) {
+    let place = &place;
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let answer = router.clone().call(request);
+        async move { keep_busy(place, answer).await }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(16 << 10);
+    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        _ = connection.as_mut() => return, // a client that breaks off is no event
+        () = place.displaced() => return,
+        () = tokio::time::sleep(CONNECTION_TIME) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(LAST_ANSWER, connection).await;
 }

@@ -67,7 +67,8 @@ metrics! {
     PANICS = Counter "postern_panics_total" [] "Panics caught while answering.";
     TCP_CONNECTIONS = Gauge "postern_tcp_connections" [] "TCP connections of clients that are open.";
     TCP_CONNECTIONS_LIMIT = Gauge "postern_tcp_connections_limit" [] "TCP connections that may be open.";
-    TCP_REFUSED = Counter "postern_tcp_connections_refused_total" [] "TCP connections refused because there were too many, in all or of one client.";
+    TCP_REFUSED = Counter "postern_tcp_connections_refused_total" [] "TCP connections refused because there were too many, in all or of one client, and none was idle.";
+    TCP_DISPLACED = Counter "postern_tcp_connections_displaced_total" [] "Idle TCP connections closed to make room for new ones.";
 
     FALLBACKS = Counter "postern_fallback_total" ["zone", "network", "reason", "action"] "Answers with public data at private-link names, and those that `on-missing` refused: why, and what the client got. A zone that nobody hosts may be left empty.";
     FALLBACK_LAST = Gauge "postern_fallback_last_timestamp_seconds" ["zone", "network"] "When the last one was.";
@@ -128,6 +129,8 @@ metrics! {
     EDIT_QUEUE = Gauge "postern_edit_queue_length" [] "Changes that wait for the store.";
     EDIT_QUEUE_LIMIT = Gauge "postern_edit_queue_limit" [] "Changes that may wait.";
     JOURNAL_COMMIT = Histogram "postern_journal_commit_duration_seconds" [] "Time to write a journal and sync it to the disk.";
+
+    LOG_DROPPED = Counter "postern_log_lines_dropped_total" [] "Log lines that were dropped because standard error was not read.";
 
     PROCESS_CPU = Counter "process_cpu_seconds_total" [] "Processor time used, user and system.";
     PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" [] "Resident memory.";

@@ -4,15 +4,14 @@
 //! A connection is one task with one buffer. Questions that need an upstream are handed on with the connection's channel; while as many
 //! of them wait as the limits allow, nothing more is read. An answer of several messages comes in parts, of which few wait at a time.
 //! Nothing a client does makes it hold more than one question read in part, one buffer of answers, and that many waiting questions.
+//! How many connections there may be, and which one gives way to a new one: [`super::places`].
 
 use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dashmap::DashMap;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -21,6 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use config::model::Limits;
 
 use super::handler::Later;
+use super::places::{BusyRule, ConnectionPlace, ConnectionPlaces, PlaceBounds, client_of};
 use crate::wire::HEADER;
 
 /// What a stream needs of the path.
@@ -40,14 +40,6 @@ pub enum Answered {
     Never,
 }
 
-/// Connections that are open, in all and for each client.
-#[derive(Debug, Default)]
-pub struct Connections {
-    all: AtomicUsize,
-    by_client: DashMap<IpAddr, usize>,
-    refused: AtomicUsize,
-}
-
 /// Largest message over a stream.
 const MESSAGE: usize = 65_535;
 /// A read takes this much at most: some hundred questions.
@@ -60,14 +52,31 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; MESSAGE].into());
 }
 
-/// Accepts connections until `stop` says so, then waits for none of them: the caller bounds how long they may go on.
+/// Pause after an error of `accept`, if nothing could be done about it.
+const PAUSE: Duration = Duration::from_millis(100);
+/// An error of `accept` is logged once in this time, however often it repeats.
+const LOGGED: Duration = Duration::from_secs(10);
+
+/// The bounds on connections that `[limits]` sets.
+pub fn bounds(limits: &Limits) -> PlaceBounds {
+    PlaceBounds { all: limits.tcp_connections, per_client: limits.tcp_per_client, idle: Some(limits.tcp_idle) }
+}
+
+/// Places for the connections of all listeners.
+pub fn places(limits: &Limits) -> Arc<ConnectionPlaces<IpAddr>> {
+    ConnectionPlaces::new(bounds(limits), BusyRule::GivesWay)
+}
+
+/// Accepts connections until `stop` says so, then waits for none of them: the caller bounds how long they may go on. `limits`: those of a
+/// new connection.
 pub async fn serve(
     listener: TcpListener,
-    limits: Limits,
-    connections: Arc<Connections>,
+    limits: watch::Receiver<Limits>,
+    places: Arc<ConnectionPlaces<IpAddr>>,
     answerer: Arc<impl Answerer>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let mut logged: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -78,18 +87,25 @@ pub async fn serve(
             // The client hung up before we came to it; everything else (no descriptors, no memory) passes with time.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept TCP connections; trying again");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                if logged.is_none_or(|logged| logged.elapsed() > LOGGED) {
+                    tracing::warn!(%error, "cannot accept TCP connections; trying again, and closing idle ones");
+                    logged = Some(Instant::now());
+                }
+                // The descriptor of a connection that gives way is free as soon as its task has run.
+                let pause = if places.make_room(Instant::now().into_std()) { PAUSE / 20 } else { PAUSE };
+                tokio::time::sleep(pause).await;
                 continue;
             }
         };
-        let Some(place) = connections.take(client.ip(), &limits) else { continue };
+        let Some(place) = places.take(client_of(client.ip()), Instant::now().into_std()) else { continue };
         let _ = stream.set_nodelay(true);
-        let (limits, answerer, stop) = (limits.clone(), answerer.clone(), stop.clone());
+        let (limits, answerer, stop) = (limits.borrow().clone(), answerer.clone(), stop.clone());
         tokio::spawn(async move {
-            // A client that breaks off is no event.
-            let _ = converse(stream, client, &limits, &*answerer, stop).await;
-            drop(place);
+            tokio::select! {
+                // A client that breaks off is no event.
+                _ = converse(stream, client, &limits, &*answerer, &place, stop) => {}
+                () = place.displaced() => {}
+            }
         });
     }
 }
@@ -100,6 +116,7 @@ pub async fn converse<S>(
     client: SocketAddr,
     limits: &Limits,
     answerer: &impl Answerer,
+    place: &ConnectionPlace<IpAddr>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()>
 where
@@ -113,10 +130,16 @@ where
     let mut waiting = 0usize;
     let mut open = true;
     let mut stopping = false;
-    let mut idle = Instant::now() + limits.tcp_idle;
+    let end_of_idle = || {
+        let now = Instant::now();
+        place.touch(now.into_std());
+        now + limits.tcp_idle.min(place.idle_time())
+    };
+    let mut idle = end_of_idle();
     // Parts may stand in their channel when the end of their answer has been seen in the other.
     while open || waiting > 0 || !coming.parts.is_empty() {
         let reading = open && !stopping && waiting < pipeline;
+        place.set_busy(waiting > 0);
         if stopping && waiting == 0 && coming.parts.is_empty() {
             break;
         }
@@ -127,12 +150,12 @@ where
                 waiting += taken.waiting;
                 open &= !taken.is_nonsense;
                 if taken.questions > 0 {
-                    idle = Instant::now() + limits.tcp_idle;
+                    idle = end_of_idle();
                 }
             }
             Some(part) = coming.parts.recv() => {
                 put_frame(&mut output, &part);
-                idle = Instant::now() + limits.tcp_idle;
+                idle = end_of_idle();
             }
             Some(answer) = coming.ends.recv(), if waiting > 0 => {
                 let mut next = Some(answer);
@@ -145,12 +168,13 @@ where
                 let taken = answer_all(&mut input, &mut output, client, answerer, &later, pipeline - waiting);
                 waiting += taken.waiting;
                 open &= !taken.is_nonsense;
-                idle = Instant::now() + limits.tcp_idle;
+                idle = end_of_idle();
             }
             // A question that waits has a deadline of its own; only then is silence the client's.
             () = sleep_until(idle), if waiting == 0 => break,
             _ = stop.wait_for(|stop| *stop), if !stopping => stopping = true,
         }
+        place.set_busy(false); // a client that does not read its answers is idle
         while !output.is_empty() {
             timeout(limits.tcp_idle, writer.write_all(&output)).await.map_err(|_| io::ErrorKind::TimedOut)??;
             output.clear();
@@ -225,50 +249,6 @@ fn put_frame(output: &mut Vec<u8>, message: &[u8]) {
     output.extend_from_slice(message);
 }
 
-/// A place among the open connections, given back when it is dropped.
-struct Place {
-    connections: Arc<Connections>,
-    client: IpAddr,
-}
-
-impl Connections {
-    /// Connections open now.
-    pub fn open(&self) -> usize {
-        self.all.load(Ordering::Relaxed)
-    }
-
-    /// Connections refused because there were too many.
-    pub fn refused(&self) -> usize {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    fn take(self: &Arc<Self>, client: IpAddr, limits: &Limits) -> Option<Place> {
-        let mut of_client = self.by_client.entry(client).or_insert(0);
-        if *of_client >= limits.tcp_per_client || self.open() >= limits.tcp_connections {
-            let nobody = *of_client == 0;
-            drop(of_client);
-            if nobody {
-                self.by_client.remove_if(&client, |_, count| *count == 0);
-            }
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            return None;
-        }
-        *of_client += 1;
-        self.all.fetch_add(1, Ordering::Relaxed);
-        Some(Place { connections: self.clone(), client })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.connections.all.fetch_sub(1, Ordering::Relaxed);
-        if let Some(mut count) = self.connections.by_client.get_mut(&self.client) {
-            *count -= 1;
-        }
-        self.connections.by_client.remove_if(&self.client, |_, count| *count == 0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Transport;
@@ -307,7 +287,12 @@ mod tests {
             tcp_idle: Duration::from_secs(60), // longer than a test stands still: no silence but that which is meant ends a connection
             tcp_pipeline: 4,
             query_deadline: Duration::from_secs(5),
+            transfer_size: 1 << 20,
         }
+    }
+
+    fn place(limits: &Limits) -> ConnectionPlace<IpAddr> {
+        places(limits).take([10, 20, 0, 7].into(), std::time::Instant::now()).unwrap()
     }
 
     fn question(first: u8, length: usize) -> Vec<u8> {
@@ -338,7 +323,10 @@ mod tests {
         let echo = Arc::new(Echo::default());
         let (stop, stopped) = watch::channel(false);
         let answerer = echo.clone();
-        let task = tokio::spawn(async move { converse(server, "10.20.0.7:5353".parse().unwrap(), &limits, &*answerer, stopped).await });
+        let task = tokio::spawn(async move {
+            let place = place(&limits);
+            converse(server, "10.20.0.7:5353".parse().unwrap(), &limits, &*answerer, &place, stopped).await
+        });
         Session { client, echo, stop, task }
     }
 
@@ -440,8 +428,10 @@ mod tests {
         let echo = Arc::new(Echo::default());
         let (stop, stopped) = watch::channel(false);
         let answerer = echo.clone();
-        let task =
-            tokio::spawn(async move { converse(server, "10.20.0.7:5353".parse().unwrap(), &soon_idle(3000), &*answerer, stopped).await });
+        let task = tokio::spawn(async move {
+            let (limits, client) = (soon_idle(3000), "10.20.0.7:5353".parse().unwrap());
+            converse(server, client, &limits, &*answerer, &place(&limits), stopped).await
+        });
         let mut session = Session { client, echo, stop, task };
         session.client.write_all(&question(b'L', 20)).await.unwrap();
         let request = request(&session).await;
@@ -490,7 +480,7 @@ mod tests {
         let answerer = echo.clone();
         let task = tokio::spawn(async move {
             let (server, peer) = listener.accept().await.unwrap();
-            converse(server, peer, &limits(), &*answerer, stopped).await
+            converse(server, peer, &limits(), &*answerer, &place(&limits()), stopped).await
         });
         let octets = [question(1, 20), question(b'L', 21), question(2, 22), question(3, 11), question(4, 23)].concat();
         client.write_all(&octets).await.unwrap();
@@ -525,20 +515,5 @@ mod tests {
         later.answer(&message);
         assert_eq!(read_frame(&mut session.client).await.len(), 20);
         assert_eq!(session.client.read(&mut [0; 1]).await.unwrap(), 0);
-    }
-
-    #[test]
-    fn places_are_counted_in_all_and_for_each_client() {
-        let connections = Arc::new(Connections::default());
-        let take = |last: u8| connections.take(IpAddr::from([10, 20, 0, last]), &limits());
-        let first = take(1).unwrap();
-        let _second = take(1).unwrap();
-        assert!(take(1).is_none(), "two for each client");
-        let _third = take(2).unwrap();
-        assert!(take(3).is_none(), "three in all");
-        drop(first);
-        assert!(take(3).is_some());
-        assert_eq!((connections.open(), connections.refused()), (2, 2));
-        assert_eq!(connections.by_client.len(), 2, "clients without connections are forgotten");
     }
 }

@@ -1,9 +1,10 @@
 //! What a server counts, for whoever shows it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::counters::{Counters, Totals};
-use crate::listen::tcp::Connections;
+use crate::listen::places::ConnectionPlaces;
 use crate::resolver::thread;
 use crate::vital::Vital;
 
@@ -12,7 +13,7 @@ use crate::vital::Vital;
 pub struct Gauges {
     listeners: Arc<[Listener]>,
     vitals: Arc<[Vital]>,
-    connections: Arc<Connections>,
+    connections: Arc<ConnectionPlaces<IpAddr>>,
     resolver: thread::Gauges,
 }
 
@@ -28,7 +29,7 @@ pub struct Listener {
 }
 
 impl Gauges {
-    pub(super) fn new(listeners: Vec<Listener>, vitals: Vec<Vital>, connections: Arc<Connections>, resolver: thread::Gauges) -> Self {
+    pub(super) fn new(listeners: Vec<Listener>, vitals: Vec<Vital>, connections: Arc<ConnectionPlaces<IpAddr>>, resolver: thread::Gauges) -> Self {
         Self { listeners: listeners.into(), vitals: vitals.into(), connections, resolver }
     }
 
@@ -53,8 +54,8 @@ impl Gauges {
         Totals::of([self.resolver.answers(is_stream, is_v6)])
     }
 
-    /// TCP connections, open and refused.
-    pub fn connections(&self) -> &Connections {
+    /// Places of TCP connections.
+    pub fn connections(&self) -> &ConnectionPlaces<IpAddr> {
         &self.connections
     }
 

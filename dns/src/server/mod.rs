@@ -7,13 +7,14 @@
 //! ```
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use config::Config;
+use config::model::{Forward, Limits, Upstreams};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use zones::snapshot::Snapshot;
@@ -24,13 +25,15 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::fallback::Recorder;
 use crate::listen::handler::{Handled, Handler};
-use crate::listen::tcp::{self, Connections};
+use crate::listen::places::ConnectionPlaces;
+use crate::listen::tcp;
 use crate::listen::udp::Worker;
 use crate::listen::{Service, Streams};
 use crate::resolver::routes::Registry;
 use crate::resolver::thread::Resolver;
 use crate::route::Routes;
 use crate::state::{Settings, State};
+use crate::upstream::udp;
 use crate::vital::Vital;
 
 mod bind;
@@ -47,7 +50,8 @@ pub struct Server {
     runtime: Runtime,
     workers: Vec<Worker>,
     streams: Arc<Streams>,
-    connections: Arc<Connections>,
+    connections: Arc<ConnectionPlaces<IpAddr>>,
+    limits: watch::Sender<Limits>,
     gauges: Gauges,
     stop_workers: Arc<AtomicBool>,
     stop_streams: watch::Sender<bool>,
@@ -55,6 +59,17 @@ pub struct Server {
 
 /// Threads for TCP clients and TCP upstreams: their work is small beside that of the UDP workers.
 const STREAM_THREADS: usize = 2;
+
+/// File descriptors that a server of this configuration needs beside those of its TCP connections: listeners and upstreams.
+pub fn descriptors(config: &Config) -> usize {
+    const OF_SYSTEM: usize = 3; // `/etc/resolv.conf` has no more
+    let listeners = config.server.listen.len() * (config.server.workers + 1);
+    let upstreams = |forward: &Forward| match &forward.upstreams {
+        Upstreams::System => OF_SYSTEM,
+        Upstreams::List(upstreams) => upstreams.len(),
+    };
+    listeners + config.forwards.iter().map(upstreams).sum::<usize>() * udp::DESCRIPTORS
+}
 
 impl Server {
     /// Binds UDP for `workers` threads and TCP on each address; port 0 becomes one that is free for both. Nothing is answered yet.
@@ -91,7 +106,8 @@ impl Server {
             }
         }
         let (stop_streams, stopped) = watch::channel(false);
-        let connections = Arc::new(Connections::default());
+        let connections = tcp::places(&config.limits);
+        let limits = watch::Sender::new(config.limits.clone());
         let streams = Arc::new(Streams { service: service.clone(), counters: Counters::shared() });
         for (address, listener) in bound.addresses.iter().zip(bound.tcp) {
             let _enter = runtime.enter();
@@ -101,7 +117,7 @@ impl Server {
             let answerer = Arc::new(Streams { service: service.clone(), counters });
             let (vital, alive) = Vital::new(&format!("tcp {address}"));
             vitals.push(vital);
-            let accepting = tcp::serve(listener, config.limits.clone(), connections.clone(), answerer, stopped.clone());
+            let accepting = tcp::serve(listener, limits.subscribe(), connections.clone(), answerer, stopped.clone());
             runtime.spawn(async move {
                 let _alive = alive;
                 accepting.await;
@@ -114,7 +130,7 @@ impl Server {
         }
         let gauges = Gauges::new(listeners, vitals, connections.clone(), resolver.gauges());
         let addresses = bound.addresses;
-        Ok(Self { assembly, addresses, resolver, runtime, workers, streams, connections, gauges, stop_workers, stop_streams })
+        Ok(Self { assembly, addresses, resolver, runtime, workers, streams, connections, limits, gauges, stop_workers, stop_streams })
     }
 
     /// The addresses that it listens on, UDP and TCP.
@@ -135,6 +151,8 @@ impl Server {
     /// Serves another configuration, and the snapshot made with it, from the next batch on. Addresses and workers stay as they are.
     pub fn reconfigure(&mut self, config: &Config, snapshot: Arc<Snapshot>) {
         self.assembly.reconfigure(config, snapshot);
+        self.connections.bound(tcp::bounds(&config.limits));
+        self.limits.send_replace(config.limits.clone());
         self.resolver.limit(config.limits.pending);
         self.resolver.reloaded();
     }
