@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 
 pub mod handler;
 pub mod packet_cache;
+pub mod places;
 pub mod tcp;
 pub mod udp;
 
@@ -143,7 +144,8 @@ impl Service {
         };
         question.settle_cookie(client.ip());
         let limit = match transport {
-            Transport::Datagram => question.udp_limit(state.settings.udp_size),
+            // A reload may have raised `udp-size` since the buffers of this batch were made.
+            Transport::Datagram => question.udp_limit(state.settings.udp_size).min(packet.len()),
             Transport::Stream => STREAM_LIMIT,
         };
         let view = state.view_of(client.ip(), now);

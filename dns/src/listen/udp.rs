@@ -21,7 +21,8 @@ use crate::vital::Vital;
 
 /// Datagrams a batch: what one worker finds waiting under full load; more would only add to the delay of the first.
 const BATCH: usize = 64;
-/// Octets of a buffer: a question with every option there is, and an answer of 1232 with room to spare.
+/// Least octets of a buffer: a question with every option there is, and an answer of 1232 with room to spare. A larger `udp-size` needs
+/// larger buffers; these cost more memory and cache, so they are not the rule.
 const BUFFER: usize = 2048;
 /// One batch in so many is timed, and counts as many times: to read the clock twice for a batch of one would cost a hundredth of it.
 const TIMED: u32 = 16;
@@ -68,6 +69,9 @@ pub struct Turns<'w> {
     service: &'w Service,
     counters: &'w Counters,
     batch: Batch,
+    /// Octets of its buffers, and what the state asks for.
+    size: usize,
+    wanted: usize,
     recent: PacketCache,
     states: arc_swap::Cache<&'w ArcSwap<State>, Arc<State>>,
     /// The state of the last turn, and what its cache had forgotten.
@@ -80,12 +84,17 @@ impl<'w> Turns<'w> {
     pub fn new(socket: &'w Arc<UdpSocket>, service: &'w Service, counters: &'w Counters) -> Self {
         let states = arc_swap::Cache::new(&*service.state);
         let known = (std::ptr::null(), 0);
-        Self { socket, service, counters, batch: Batch::new(BATCH, BUFFER), recent: PacketCache::new(BATCH), states, known, turn: 0 }
+        let size = buffer_size(&service.state.load());
+        let batch = Batch::new(BATCH, size);
+        Self { socket, service, counters, batch, size, wanted: size, recent: PacketCache::new(BATCH), states, known, turn: 0 }
     }
 
     /// Waits for a batch as long as the socket's read timeout allows, and answers it.
     pub fn turn(&mut self) {
-        let Self { socket, service, counters, batch, recent, states, known, turn } = self;
+        let Self { socket, service, counters, batch, size, wanted, recent, states, known, turn } = self;
+        if wanted != size {
+            (*batch, *size) = (Batch::new(BATCH, *wanted), *wanted); // a reload changed `udp-size`
+        }
         let received = match batch.receive(socket, true) {
             Ok(received) => received,
             Err(error) => {
@@ -101,6 +110,7 @@ impl<'w> Turns<'w> {
         if *known != now_known {
             *known = now_known;
             recent.void();
+            *wanted = buffer_size(state);
         }
         if received == 0 {
             return;
@@ -153,4 +163,9 @@ impl<'w> Turns<'w> {
         }
         *turn = turn.wrapping_add(1);
     }
+}
+
+/// Octets that a buffer needs: an answer is written where its question came in.
+fn buffer_size(state: &State) -> usize {
+    BUFFER.max(state.settings.udp_size.into())
 }
