@@ -1,13 +1,17 @@
 //! The operational log: lines for people or JSON, on standard error.
 
-use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::{self, IsTerminal};
+use std::panic::PanicHookInfo;
 
 use config::model::{Log, LogFormat};
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+
+mod queue;
+
+pub use queue::LineQueue;
 
 /// Replaces `log.level`, for this run.
 pub const VARIABLE: &str = "POSTERN_LOG";
@@ -18,15 +22,14 @@ pub struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
     /// Level and format as last configured.
     log: Log,
-    lines: Lines,
+    lines: LineQueue,
 }
 
 impl Logging {
-    /// Starts the log of the process. Once only.
-    pub fn start(log: &Log) -> Result<Self, String> {
+    /// Starts the log of the process, whose lines go into `queue`. Once only.
+    pub fn start(log: &Log, queue: LineQueue) -> Result<Self, String> {
         let (filter, handle) = reload::Layer::new(filter(log)?);
-        let held = Lines::default();
-        let lines = fmt::layer().with_writer(held.clone()).with_ansi(io::stderr().is_terminal());
+        let lines = fmt::layer().with_writer(queue.clone()).with_ansi(io::stderr().is_terminal());
         // The journal has a clock of its own.
         let in_journal = std::env::var_os("JOURNAL_STREAM").is_some();
         let lines: Box<dyn Layer<_> + Send + Sync> = match (log.format, in_journal) {
@@ -36,11 +39,12 @@ impl Logging {
         };
         let started = tracing_subscriber::registry().with(filter).with(lines).try_init();
         started.map_err(|error| format!("error: cannot start the log: {error}"))?;
-        Ok(Self { filter: handle, log: log.clone(), lines: held })
+        std::panic::set_hook(Box::new(log_panic)); // the default one would wait for whoever reads standard error
+        Ok(Self { filter: handle, log: log.clone(), lines: queue })
     }
 
     /// Where its lines go.
-    pub fn lines(&self) -> Lines {
+    pub fn lines(&self) -> LineQueue {
         self.lines.clone()
     }
 
@@ -55,65 +59,15 @@ impl Logging {
     }
 }
 
-/// Lines on their way to standard error. Those of the fallback record come in bursts and are held back until one is over, since a system
-/// call a line costs as much as wording it; any other line takes them with it, so that the order stays.
-#[derive(Debug, Clone, Default)]
-pub struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    const MOST: usize = 32 << 10;
-
-    /// Writes what is held back.
-    pub fn release(&self) {
-        write_out(&mut self.held());
-    }
-
-    /// A panic while it was held leaves a part of a line at most.
-    fn held(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Nobody can be told that standard error is gone.
-fn write_out(held: &mut Vec<u8>) {
-    let _ = io::stderr().write_all(held);
-    held.clear();
-}
-
-/// One line.
-pub struct Line<'l> {
-    held: MutexGuard<'l, Vec<u8>>,
-    is_of_burst: bool,
-}
-
-impl<'l> MakeWriter<'l> for Lines {
-    type Writer = Line<'l>;
-
-    fn make_writer(&'l self) -> Line<'l> {
-        Line { held: self.held(), is_of_burst: false }
-    }
-
-    fn make_writer_for(&'l self, line: &tracing::Metadata<'_>) -> Line<'l> {
-        Line { held: self.held(), is_of_burst: line.target() == "postern::fallback" }
-    }
-}
-
-impl Write for Line<'_> {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.held.extend_from_slice(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for Line<'_> {
-    fn drop(&mut self) {
-        if !self.is_of_burst || self.held.len() > Lines::MOST {
-            write_out(&mut self.held);
-        }
+/// Logs a panic: where, why, and the backtrace if `RUST_BACKTRACE` asks for one.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let why = panic.payload_as_str().unwrap_or("no message");
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
+    let backtrace = Backtrace::capture();
+    match backtrace.status() {
+        BacktraceStatus::Captured => tracing::error!(target: "postern", thread, "panicked at {place}: {why}\n{backtrace}"),
+        _ => tracing::error!(target: "postern", thread, "panicked at {place}: {why}"),
     }
 }
 
@@ -132,23 +86,6 @@ fn filter(log: &Log) -> Result<EnvFilter, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_of_a_burst_wait_for_its_end_or_for_another_line() {
-        let lines = Lines::default();
-        let inside = tracing_subscriber::registry().with(fmt::layer().with_writer(lines.clone()).with_ansi(false).without_time());
-        let held = || String::from_utf8(lines.held().clone()).unwrap();
-        tracing::subscriber::with_default(inside, || {
-            tracing::warn!(target: "postern::fallback", "one");
-            tracing::warn!(target: "postern::fallback", "two");
-            assert_eq!(held(), " WARN postern::fallback: one\n WARN postern::fallback: two\n");
-            tracing::info!(target: "postern", "another, in its order");
-            assert_eq!(held(), "");
-            tracing::warn!(target: "postern::fallback", "three");
-            lines.release();
-            assert_eq!(held(), "");
-        });
-    }
 
     #[test]
     fn a_level_is_a_word_or_a_filter() {
