@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use config::Config;
@@ -19,10 +19,12 @@ use zones::state_directory::StateDirectory;
 use zones::store::Store;
 use zones::watch::Watch;
 
-use crate::logging::Logging;
+use crate::logging::{LineQueue, Logging};
 use crate::{privileges, systemd};
 
+mod absent;
 mod accept;
+mod descriptors;
 mod host;
 mod live;
 mod sample;
@@ -64,32 +66,47 @@ pub struct ServeArgs {
 /// Looked for in this order where no file is named.
 pub const PLACES: [&str; 2] = ["postern.toml", "/etc/postern/postern.toml"];
 
+/// How long the end of the process waits for its last lines to be read.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
 /// Serves until a signal says otherwise.
 pub fn run(args: ServeArgs) -> ExitCode {
-    match serve(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("{message}");
-            ExitCode::FAILURE
+    let lines = match LineQueue::start() {
+        Ok(lines) => lines,
+        Err(error) => {
+            eprintln!("error: cannot start the log: {error}");
+            return ExitCode::FAILURE;
         }
+    };
+    let served = serve(&args, &lines);
+    if let Err(message) = &served {
+        lines.print(&format!("{message}\n"));
     }
+    lines.flush(LAST_LINES);
+    if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn serve(args: &ServeArgs) -> Result<(), String> {
+fn serve(args: &ServeArgs, lines: &LineQueue) -> Result<(), String> {
     let happened = signals::catch()?; // before anybody can know that we run
-    let (config, bound, metrics, sample) = match args.lab {
+    let (config, bound, metrics, sample, warning) = match args.lab {
         true => {
             let (sample, bound) = Sample::start(args.listen, args.directory.as_deref())?;
-            (sample.config().clone(), bound, None, Some(sample))
+            let mut config = sample.config().clone();
+            let warning = descriptors::fit(&mut config);
+            (config, bound, None, Some(sample), warning)
         }
         false => {
             let path = configuration_file(args.config.as_deref())?;
-            let config = load(&path)?;
+            let mut config = load(&path, lines)?;
+            let warning = descriptors::fit(&mut config);
             let (bound, metrics) = bind(&config)?;
-            (config, bound, metrics, None)
+            (config, bound, metrics, None, warning)
         }
     };
-    let logging = Logging::start(&config.log)?;
+    let logging = Logging::start(&config.log, lines.clone())?;
+    if let Some(warning) = warning {
+        tracing::warn!(target: "postern", "{warning}");
+    }
     let owner = privileges::owner(&config.server)?;
     let state = StateDirectory::claim(&config.server.state, owner).map_err(|error| format!("error: {error}"))?;
     let api = http::bind(&config.api, owner).map_err(|error| format!("error: {error} (`api`)"))?;
@@ -189,6 +206,9 @@ impl Up {
         if let Some(metrics) = &metrics {
             tracing::info!(target: "postern", address = %metrics.address(), "metrics");
         }
+        let of_dns = live::lock(&live).server().addresses().to_vec();
+        let of_api = live::lock(&live).api_addresses();
+        absent::watch([of_dns, of_api, metrics.iter().map(Metrics::address).collect()].concat());
         let messages = Messages::start(control.clone(), inbox, waiting, streams)
             .map_err(|error| format!("error: cannot answer updates and signed messages: {error}"))?;
         let now_ready = live.clone();
@@ -259,10 +279,10 @@ pub fn configuration_file(named: Option<&Path>) -> Result<PathBuf, String> {
 }
 
 /// Prints everything that is wrong, and the warnings.
-fn load(path: &Path) -> Result<Config, String> {
+fn load(path: &Path, lines: &LineQueue) -> Result<Config, String> {
     let told = |problems: &[config::Diagnostic]| problems.iter().map(|problem| format!("{problem}\n")).collect::<String>();
     let loaded = config::load(path).map_err(|refused| format!("{}error: not started", told(&refused.problems)))?;
-    eprint!("{}", told(&loaded.warnings));
+    lines.print(&told(&loaded.warnings));
     Ok(loaded.config)
 }
 

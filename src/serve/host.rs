@@ -11,6 +11,7 @@ use zones::watch::Watch;
 
 use super::accept::AcceptedLoss;
 use super::live::{self, Live};
+use crate::logging::LineQueue;
 
 /// How the server is doing, for those who must not wait for a reload to end.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub struct Standing {
     config: ArcSwap<Config>,
     reloads: Mutex<Reloads>,
     is_stopping: AtomicBool,
+    lines: LineQueue,
 }
 
 /// The program as interfaces see it. It holds nothing that a stop waits for.
@@ -29,10 +31,11 @@ pub struct Host {
 
 impl Standing {
     /// At the start.
-    pub fn new(config: &Config) -> Arc<Self> {
+    pub fn new(config: &Config, lines: LineQueue) -> Arc<Self> {
         let now = SystemTime::now();
         let reloads = Reloads { started: now, applied: 0, refused: 0, refusal: None, last_applied: now, took: Duration::ZERO };
-        Arc::new(Self { config: ArcSwap::from_pointee(config.clone()), reloads: Mutex::new(reloads), is_stopping: AtomicBool::new(false) })
+        let config = ArcSwap::from_pointee(config.clone());
+        Arc::new(Self { config, reloads: Mutex::new(reloads), is_stopping: AtomicBool::new(false), lines })
     }
 
     /// Another configuration is applied.
@@ -89,5 +92,9 @@ impl control::Host for Host {
 
     fn is_watching(&self) -> bool {
         self.watch.upgrade().is_some_and(|watch| watch.is_running())
+    }
+
+    fn log_lines_dropped(&self) -> u64 {
+        self.standing.lines.dropped()
     }
 }

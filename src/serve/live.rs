@@ -1,5 +1,6 @@
 //! The server while it serves: what a change of files or a signal does to it.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use zones::store::{Report, Store};
 use zones::watch::Event;
 
 use super::accept::AcceptedLoss;
+use super::descriptors;
 use super::host::Standing;
 use crate::logging::Logging;
 use crate::systemd;
@@ -45,7 +47,7 @@ pub fn lock(live: &Mutex<Live>) -> MutexGuard<'_, Live> {
 impl Live {
     /// A server that just started.
     pub fn new(config: Config, server: Server, writer: fallback::Writer, logging: Logging, inbox: Arc<Inbox>) -> Self {
-        let standing = Standing::new(&config);
+        let standing = Standing::new(&config, logging.lines());
         Self { config, server, writer, logging, api: None, inbox, refused: None, bad: Vec::new(), standing }
     }
 
@@ -64,6 +66,11 @@ impl Live {
         let (api, read) = http::start(&self.config.api, bound, control)?;
         self.config.note(&read);
         Ok(self.api.insert(api))
+    }
+
+    /// Where the API listens.
+    pub fn api_addresses(&self) -> Vec<SocketAddr> {
+        self.api.as_ref().map(|api| api.addresses().to_vec()).unwrap_or_default()
     }
 
     /// Answers the requests that are under way, and takes no more.
@@ -141,7 +148,11 @@ impl Live {
                     format!("{}{more}", problems.first().map(ToString::to_string).unwrap_or_default())
                 })?;
                 loaded.warnings.iter().for_each(|warning| tracing::warn!(target: "postern", "{warning}"));
-                loaded.config
+                let mut config = loaded.config;
+                if let Some(warning) = descriptors::fit(&mut config) {
+                    tracing::warn!(target: "postern", "{warning}");
+                }
+                config
             }
             None => self.config.clone(),
         };
@@ -188,6 +199,7 @@ impl Live {
             keep("api.listen", &mut new.api.listen, &old.api.listen),
             keep("api.socket", &mut new.api.socket, &old.api.socket),
             keep("api.connections", &mut new.api.connections, &old.api.connections),
+            keep("api.per-client", &mut new.api.per_client, &old.api.per_client),
             keep("metrics.listen", &mut new.metrics.listen, &old.metrics.listen),
             keep("log.format", &mut new.log.format, &old.log.format),
             keep("fallback.queue", &mut new.fallback.queue, &old.fallback.queue),

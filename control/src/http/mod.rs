@@ -29,11 +29,11 @@ mod tls;
 pub use caller::{Caller, Identity, Revoked, Rights};
 pub(crate) use extract::one_of;
 pub use extract::{Body, Path, Query, read, read_json};
+pub(crate) use host::require_one as require_one_host;
 pub use keys::{BadKeys, NewKey, check as check_keys};
+pub(crate) use listen::{BACKLOG, SOCKET_CONNECTIONS, keep_busy};
 pub use listen::{BindError, Bound, Http, Stopping, bind, check, start};
 pub use part::part;
-pub(crate) use host::require_one as require_one_host;
-pub(crate) use listen::{BACKLOG, SOCKET_CONNECTIONS, keep_busy};
 pub(crate) use problem::say_when;
 pub use problem::{Fault, Problem};
 
@@ -63,5 +63,11 @@ fn router(shared: Shared) -> Router {
     let bound = axum::middleware::from_fn_with_state(shared.clone(), rate::bound);
     let host = axum::middleware::from_fn(require_one_host);
     let reword = axum::middleware::from_fn(crate::powerdns::reword);
-    routes().layer(axum::middleware::map_response(problem::fill_in)).layer(identify).layer(bound).layer(host).layer(reword).with_state(shared)
+    routes()
+        .layer(axum::middleware::map_response(problem::fill_in))
+        .layer(identify)
+        .layer(bound)
+        .layer(host)
+        .layer(reword)
+        .with_state(shared)
 }

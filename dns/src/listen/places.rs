@@ -454,10 +454,8 @@ mod tests {
 
     #[test]
     fn idle_time_shortens_as_places_fill_and_who_was_idle_for_longer_is_closed() {
-        let places = ConnectionPlaces::new(
-            PlaceBounds { all: 100, per_client: 100, idle: Some(Duration::from_secs(10)) },
-            BusyRule::GivesWay,
-        );
+        let places =
+            ConnectionPlaces::new(PlaceBounds { all: 100, per_client: 100, idle: Some(Duration::from_secs(10)) }, BusyRule::GivesWay);
         let allowed = |open| places.allowed_idle(open).unwrap();
         assert_eq!([allowed(0), allowed(50), allowed(75), allowed(100)], [10_000, 10_000, 5_500, 1_000]);
         let held: Vec<_> = (0..75).map(|number| take(&places, number, u64::from(number))).collect();

@@ -29,7 +29,12 @@ pub struct Listener {
 }
 
 impl Gauges {
-    pub(super) fn new(listeners: Vec<Listener>, vitals: Vec<Vital>, connections: Arc<ConnectionPlaces<IpAddr>>, resolver: thread::Gauges) -> Self {
+    pub(super) fn new(
+        listeners: Vec<Listener>,
+        vitals: Vec<Vital>,
+        connections: Arc<ConnectionPlaces<IpAddr>>,
+        resolver: thread::Gauges,
+    ) -> Self {
         Self { listeners: listeners.into(), vitals: vitals.into(), connections, resolver }
     }
 

@@ -1,0 +1,82 @@
+//! The open-file limit, and what the configuration needs of it.
+
+use config::Config;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// Descriptors for files that are read, journals, event loops, transfers and everything else that is not counted one by one.
+const RESERVE: usize = 96;
+/// TCP connections that are allowed however low the limit is.
+const LEAST: usize = 4;
+
+/// Raises the open-file limit to what the configuration needs. If that is not possible, lowers its bounds on connections, so that what
+/// runs out is room for clients and not descriptors, and returns a warning.
+pub fn fit(config: &mut Config) -> Option<String> {
+    let fixed = fixed_need(config);
+    let listeners = control::descriptors();
+    let wanted = fixed + listeners + config.limits.tcp_connections + config.api.connections;
+    let limit = raise_to(wanted);
+    if limit >= wanted {
+        return None;
+    }
+    lower(config, fixed, listeners, limit);
+    Some(format!(
+        "the open-file limit is {limit} and this configuration needs {wanted}: at most {} TCP connections and {} of the API are accepted \
+         help: raise `LimitNOFILE=` of the unit, `--ulimit nofile=` of the container or `ulimit -n`",
+        config.limits.tcp_connections, config.api.connections
+    ))
+}
+
+/// Descriptors that are needed beside those of connections to listeners.
+fn fixed_need(config: &Config) -> usize {
+    let addresses = config.api.listen.len() + usize::from(config.metrics.listen.is_some());
+    dns::server::descriptors(config) + addresses + 2 * config.zones.len() + RESERVE
+}
+
+/// Shares what is left among the connections, in the proportion of their bounds.
+fn lower(config: &mut Config, fixed: usize, listeners: usize, limit: usize) {
+    let left = limit.saturating_sub(fixed);
+    let wanted = listeners + config.limits.tcp_connections + config.api.connections;
+    for bound in [&mut config.limits.tcp_connections, &mut config.api.connections] {
+        *bound = (*bound * left / wanted).max(LEAST.min(*bound));
+    }
+}
+
+/// Raises the soft limit, and the hard one where this process may. Returns the limit that holds.
+fn raise_to(wanted: usize) -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return usize::MAX };
+    let wanted = wanted as u64;
+    if soft >= wanted {
+        return usize::try_from(soft).unwrap_or(usize::MAX);
+    }
+    for (soft, hard) in [(wanted, hard.max(wanted)), (wanted.min(hard), hard)] {
+        if setrlimit(Resource::RLIMIT_NOFILE, soft, hard).is_ok() {
+            return usize::try_from(soft).unwrap_or(usize::MAX);
+        }
+    }
+    usize::try_from(soft).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_low_limit_lowers_the_bounds_on_connections_in_proportion_and_leaves_the_rest_alone() {
+        for (limit, tcp, api) in [(256, 88, 44), (1024, 587, 293), (0, 4, 4)] {
+            let mut config = Config::default();
+            (config.limits.tcp_connections, config.api.connections) = (1000, 500);
+            lower(&mut config, 120, 40, limit);
+            assert_eq!((config.limits.tcp_connections, config.api.connections), (tcp, api), "{limit}");
+            assert!(limit < 120 || tcp + api + 120 <= limit);
+        }
+    }
+
+    #[test]
+    fn a_limit_that_suffices_changes_nothing() {
+        let mut config = Config::default();
+        (config.limits.tcp_connections, config.api.connections) = (10, 5);
+        let before = config.clone();
+        assert_eq!(fit(&mut config), None);
+        assert_eq!(config, before);
+    }
+}
