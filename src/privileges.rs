@@ -67,7 +67,9 @@ pub fn hint(address: SocketAddr, error: &io::Error) -> String {
             "another server has it (`ss -lunp sport = :{}` names it); systemd-resolved holds 127.0.0.53:53, so listen on an address, not on 0.0.0.0",
             address.port()
         ),
-        io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address, and the kernel binds no address before one has".into(),
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface of this machine has that address, and the kernel binds no address before one has".into()
+        }
         _ => String::new(),
     }
 }

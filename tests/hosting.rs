@@ -265,7 +265,7 @@ fn where_the_limit_cannot_be_raised_connections_are_fewer_and_nothing_else_runs_
 
 #[test]
 fn an_address_that_is_not_there_yet_is_served_once_it_is() {
-    let files = [("postern.toml", CONFIG.replace("'127.0.0.1:0'", "'127.0.0.1:0', '192.0.2.77:21699'")), ("corp.zone", ZONE.into())];
+    let files = [("postern.toml", CONFIG.replace("['127.0.0.1:0']", "['127.0.0.1:0', '192.0.2.77:21699']")), ("corp.zone", ZONE.into())];
     let directory = tempfile::tempdir().unwrap();
     files.iter().for_each(|(name, content)| write_files(directory.path(), &[(name, content)]));
     let config = directory.path().join("postern.toml");
@@ -344,9 +344,10 @@ fn silent_connections_keep_no_administrator_and_no_probe_waiting() {
             stream.read_exact(&mut status).unwrap();
             assert_eq!(&status, b"HTTP/1.1 200", "{path} for {source}");
         }
-        // A silent connection lasts 10 s: had they been waited for, it would have taken that long, even with this many places.
-        let closed = held.iter().filter(|stream| was_closed(stream)).count();
-        assert!(closed >= count - 130 || start.elapsed() > Duration::from_secs(10), "{closed} of {count}");
+        // A silent connection lasts 10 s: had they been waited for, it would have taken that long.
+        assert!(start.elapsed() < Duration::from_secs(10) * (count as u32 / 40), "{path}");
+        let closed = || held.iter().filter(|stream| was_closed(stream)).count();
+        eventually("most of them are closed", || (closed() >= count - 130).then_some(()));
     }
 }
 

@@ -13,6 +13,7 @@ pub mod http;
 pub mod messages;
 pub mod metrics;
 mod powerdns;
+mod runtime;
 pub mod transfer;
 pub mod tsig;
 pub mod update;

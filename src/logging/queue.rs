@@ -206,7 +206,10 @@ mod tests {
     fn lines_of_a_burst_wait_for_its_end_or_for_another_line() {
         let queue = LineQueue(Arc::default()); // without a writer: what is due stays where it is
         let inside = tracing_subscriber::registry().with(fmt::layer().with_writer(queue.clone()).with_ansi(false).without_time());
-        let held = || (String::from_utf8(queue.waiting().lines.clone()).unwrap(), mem::take(&mut queue.waiting().is_due));
+        let held = || {
+            let mut waiting = queue.waiting();
+            (String::from_utf8(waiting.lines.clone()).unwrap(), mem::take(&mut waiting.is_due))
+        };
         tracing::subscriber::with_default(inside, || {
             tracing::warn!(target: "postern::fallback", "one");
             tracing::warn!(target: "postern::fallback", "two");

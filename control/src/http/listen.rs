@@ -29,6 +29,7 @@ use super::patience::Patient;
 use super::rate::Rate;
 use super::{Shared, tls};
 use crate::Control;
+use crate::runtime::build_runtime;
 
 /// Sockets that are bound and not yet served: before privileges are given up.
 #[derive(Debug, Default)]
@@ -175,8 +176,7 @@ pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<(Http, Ve
     let now = Now::of(api, &files)?;
     let settings = Arc::new(Settings { now: ArcSwap::from_pointee(now), rate: Rate::default(), changed: watch::Sender::new(()) });
     let failed = |error: io::Error| format!("cannot start the API: {error}");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("api").enable_all().build();
-    let runtime = runtime.map_err(failed)?;
+    let runtime = build_runtime(THREADS, "api").map_err(failed)?;
     let (stop, stopping) = watch::channel(false);
     let bounds = PlaceBounds { all: api.connections, per_client: api.per_client, idle: None };
     let of_socket = PlaceBounds { all: SOCKET_CONNECTIONS, per_client: SOCKET_PER_USER, idle: None };

@@ -14,6 +14,7 @@ use tower_service::Service;
 
 use crate::Control;
 use crate::http::{BACKLOG, keep_busy, require_one_host};
+use crate::runtime::build_runtime;
 
 /// A socket that is bound and not yet served: before privileges are given up.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ pub fn bind(address: SocketAddr) -> io::Result<Bound> {
 /// Starts serving.
 pub fn start(bound: Bound, control: Arc<Control>) -> io::Result<Metrics> {
     let Bound { listener, address } = bound;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("metrics").enable_all().build()?;
+    let runtime = build_runtime(1, "metrics")?;
     let _enter = runtime.enter();
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let alive = control.vitals.begin("metrics");
