@@ -344,8 +344,8 @@ fn silent_connections_keep_no_administrator_and_no_probe_waiting() {
             stream.read_exact(&mut status).unwrap();
             assert_eq!(&status, b"HTTP/1.1 200", "{path} for {source}");
         }
-        // A silent connection lasts 10 s: had they been waited for, it would have taken that long.
-        assert!(start.elapsed() < Duration::from_secs(10) * (count as u32 / 40), "{path}");
+        // Waiting for them, 10 s for each batch of as many as have room, took a minute and a half.
+        assert!(start.elapsed() < Duration::from_secs(60), "{path}");
         let closed = || held.iter().filter(|stream| was_closed(stream)).count();
         eventually("most of them are closed", || (closed() >= count - 130).then_some(()));
     }

@@ -93,7 +93,9 @@ impl<'w> Turns<'w> {
     pub fn turn(&mut self) {
         let Self { socket, service, counters, batch, size, wanted, recent, states, known, turn } = self;
         if wanted != size {
-            (*batch, *size) = (Batch::new(BATCH, *wanted), *wanted); // a reload changed `udp-size`
+            // A reload changed `udp-size`. Answers since then may have been cut to the old size.
+            (*batch, *size) = (Batch::new(BATCH, *wanted), *wanted);
+            recent.void();
         }
         let received = match batch.receive(socket, true) {
             Ok(received) => received,
