@@ -338,6 +338,7 @@ impl Serve {
                     Err(_) => {}
                 }
             });
+            tokio::task::yield_now().await; // so that a connection that gave way closes before the next one is accepted
         }
     }
 
@@ -361,6 +362,7 @@ impl Serve {
                 let peer = Peer::Local { user: user.unwrap_or_else(|_| "local".into()) };
                 serve.connection(stream, peer, place).await;
             });
+            tokio::task::yield_now().await; // as above
         }
     }
 

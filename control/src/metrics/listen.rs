@@ -90,6 +90,7 @@ async fn accept(listener: tokio::net::TcpListener, router: Router) {
         // Requests here take no time: one that finds no idle connection to take the place of comes again.
         let Some(place) = places.take(client_of(peer.ip()), Instant::now()) else { continue };
         tokio::spawn(converse(stream, router.clone(), place));
+        tokio::task::yield_now().await; // so that a connection that gave way closes before the next one is accepted
     }
 }
 

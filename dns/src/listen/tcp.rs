@@ -107,6 +107,8 @@ pub async fn serve(
                 () = place.displaced() => {}
             }
         });
+        // A connection that gave way closes before the next one is accepted. Otherwise a flood would hold more descriptors than places.
+        tokio::task::yield_now().await;
     }
 }
 
