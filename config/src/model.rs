@@ -330,6 +330,8 @@ pub struct Limits {
     pub tcp_idle: Duration,
     /// Questions of one TCP connection that may wait for answers.
     pub tcp_pipeline: usize,
+    /// Responses over UDP to one client network in a second; 0: no limit.
+    pub responses_per_second: u32,
     /// Time a client's question may take in all.
     pub query_deadline: Duration,
     /// Bytes of records that one transfer from a primary may bring.

@@ -476,6 +476,7 @@ fn limits(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Plac
         tcp_per_client: read.value(&key::TCP_PER_CLIENT),
         tcp_idle: read.value(&key::TCP_IDLE),
         tcp_pipeline: read.value(&key::TCP_PIPELINE),
+        responses_per_second: read.value(&key::RESPONSES_PER_SECOND),
         query_deadline: read.value(&key::QUERY_DEADLINE),
         transfer_size: read.value(&key::TRANSFER_SIZE),
     };

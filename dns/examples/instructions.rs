@@ -110,8 +110,15 @@ fn main() {
     let _writer = Writer::start(recorder.clone(), &settings, || {}).expect("a thread");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let resolver = Resolver::start(state.clone(), clock, 10, runtime.handle().clone(), None).expect("a thread");
-    let service =
-        Service { state: state.clone(), clock, resolver: resolver.submitter(), recorder, handler: None, handled: Default::default() };
+    let service = Service {
+        state: state.clone(),
+        clock,
+        resolver: resolver.submitter(),
+        recorder,
+        handler: None,
+        handled: Default::default(),
+        rates: Default::default(),
+    };
     let (state, counters) = (state.load_full(), Counters::own());
     let mut question = b"\x12\x34\x01\x00\0\x01\0\0\0\0\0\x01".to_vec();
     question.extend_from_slice(NameBuf::parse(name).expect("a name").as_wire());

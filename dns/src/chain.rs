@@ -33,7 +33,7 @@ impl<'s> Hop<'s> {
         match self {
             Self::Dname(_, _, target) | Self::Derived(target) => (**target).clone(),
             // Zones and cache hold only names that were read once already.
-            _ => NameBuf::read(self.target_wire()).unwrap_or(NameBuf::root()),
+            _ => NameBuf::read(self.target_wire()).unwrap_or_else(|_| NameBuf::root()),
         }
     }
 

@@ -30,6 +30,7 @@ pub struct Counters {
     truncated: AtomicU64,
     lost: AtomicU64,
     oversized: AtomicU64,
+    limited: AtomicU64,
     panics: AtomicU64,
     /// From a question's coming in to its answer's leaving.
     pub durations: Histogram,
@@ -111,6 +112,8 @@ pub enum Event {
     Lost,
     /// A datagram that no buffer holds.
     Oversized,
+    /// A question of a client network that had its responses for this second.
+    Limited,
     /// A panic that was caught.
     Panic,
 }
@@ -137,6 +140,8 @@ pub struct Totals {
     pub lost: u64,
     /// Datagrams that no buffer holds.
     pub oversized: u64,
+    /// Questions of client networks that had their responses for the second.
+    pub limited: u64,
     /// Panics caught.
     pub panics: u64,
     /// From a question's coming in to its answer's leaving.
@@ -185,6 +190,7 @@ impl Counters {
             Event::Truncated => &self.truncated,
             Event::Lost => &self.lost,
             Event::Oversized => &self.oversized,
+            Event::Limited => &self.limited,
             Event::Panic => &self.panics,
         };
         self.add(counter, times);
@@ -216,6 +222,7 @@ impl Default for Counters {
             truncated: zero(),
             lost: zero(),
             oversized: zero(),
+            limited: zero(),
             panics: zero(),
             durations: Histogram::default(),
         }
@@ -302,6 +309,7 @@ impl Totals {
                 (&mut totals.truncated, &worker.truncated),
                 (&mut totals.lost, &worker.lost),
                 (&mut totals.oversized, &worker.oversized),
+                (&mut totals.limited, &worker.limited),
                 (&mut totals.panics, &worker.panics),
             ] {
                 *sum += counter.load(Relaxed);
@@ -355,6 +363,7 @@ impl Default for Totals {
             truncated: 0,
             lost: 0,
             oversized: 0,
+            limited: 0,
             panics: 0,
             durations: Distribution::default(),
         }

@@ -24,6 +24,7 @@ pub mod listen;
 pub mod manners;
 pub mod private_link;
 pub mod query;
+pub mod rates;
 pub mod resolver;
 pub mod respond;
 pub mod route;

@@ -38,6 +38,16 @@ pub fn decline(declined: &Declined, settings: &Settings, packet: &mut [u8]) -> u
     Reply::start(packet, declined.end, packet.len(), 0).finish(flag::QR | kept, declined.rcode, opt)
 }
 
+/// Answers a question with the advice to ask again over TCP, or with the cookie that comes along (RFC 7873 section 5.2.3). Returns the
+/// length of the answer.
+#[cold]
+pub fn advise(question: &Question, settings: &Settings, packet: &mut [u8]) -> usize {
+    let (bits, rcode) = if question.cookie().is_some() { (0, rcode::BADCOOKIE) } else { (flag::TC, rcode::NOERROR) };
+    let recursion_desired = if question.recursion_desired { flag::RD } else { 0 };
+    let opt = respond::opt(question.edns.as_ref(), settings, &[]);
+    Reply::start(packet, question.end, packet.len(), 0).finish(flag::QR | recursion_desired | bits, rcode, opt)
+}
+
 /// Answers an unusual question; none: the path does.
 ///
 /// `packet`: the message of `length` octets in front, room behind. `limit`: the most octets the client takes.

@@ -44,6 +44,8 @@ pub struct Settings {
     pub cache: config::model::Cache,
     /// How long a client's question may take.
     pub deadline: Duration,
+    /// Responses over UDP to one client network in a second; 0: no limit.
+    pub responses_per_second: u32,
 }
 
 /// What one question sees.

@@ -64,7 +64,15 @@ impl Server {
         let state = Arc::new(ArcSwap::from_pointee(world.state()));
         let clock = Clock::start();
         let resolver = Resolver::start(state.clone(), clock, 10, runtime.handle().clone(), None).unwrap();
-        let service = Service { state, clock, resolver: resolver.submitter(), recorder, handler: None, handled: Default::default() };
+        let service = Service {
+            state,
+            clock,
+            resolver: resolver.submitter(),
+            recorder,
+            handler: None,
+            handled: Default::default(),
+            rates: Default::default(),
+        };
         let options = UdpOptions { read_timeout: Some(Duration::from_secs(60)), ..UdpOptions::default() };
         let socket = Arc::new(bind_udp("127.0.0.1:0".parse().unwrap(), &options).unwrap());
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -146,6 +154,48 @@ fn ask_with_cookie(turns: &mut Turns, client: &UdpSocket, cookies: &[u8]) -> Vec
     assert_eq!((message.metadata.response_code, message.answers.len()), (ResponseCode::NoError, 2));
     let option = answer.windows(4).position(|octets| octets == [0, 10, 0, 24]).expect("a COOKIE option");
     answer[option + 4..option + 28].to_vec()
+}
+
+/// RFC 7873 sections 5.2.3 and 5.2.4.
+#[test]
+fn beyond_the_limit_of_responses_only_a_good_cookie_is_answered_in_full() {
+    let mut server = Server::new(Repeat::First);
+    let mut state = server.world.state();
+    state.settings.responses_per_second = 1;
+    server.service.state.store(Arc::new(state));
+    server.service.rates = Arc::default();
+    let mut turns = Turns::new(&server.socket, &server.service, &server.counters);
+    // All that a batch holds comes at one moment: RCODE with OPT's part, TC, records of ANSWER, by ID.
+    let mut batch = |options: &[&[u8]]| {
+        for (id, option) in (0..).zip(options) {
+            let opt = [&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, option.len() as u8], *option].concat();
+            let name = NameBuf::parse("ws-fhir.fhir.azurehealthcareapis.com").unwrap();
+            let message = [&[0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1], name.as_wire(), b"\0\x01\0\x01", &opt].concat();
+            server.client.send(&message).unwrap();
+        }
+        let allocations = allocation_counter::measure(|| turns.turn()).count_total;
+        server.client.set_nonblocking(true).unwrap();
+        let mut octets = [0; 2048];
+        let mut answers = Vec::new();
+        while let Ok(length) = server.client.recv(&mut octets) {
+            let message = Message::from_vec(&octets[..length]).unwrap();
+            let rcode = u16::from(message.metadata.response_code);
+            answers.push((message.metadata.id, rcode, message.metadata.truncation, message.answers.len()));
+        }
+        (answers, allocations)
+    };
+    // The first response of this server makes the table.
+    assert_eq!(batch(&[b"", b"", b"", b""]).0, [(0, 0, false, 2), (1, 0, true, 0), (3, 0, true, 0)]);
+    let mut cookie = postern_dns::cookie::Cookie::read(b"COOKIE!!").unwrap();
+    cookie.settle_now([127, 0, 0, 1].into());
+    let good = [&[0, 10, 0, 24], cookie.octets()].concat();
+    let bare = b"\0\x0a\0\x08COOKIE!!".as_slice();
+    let (answers, allocations) = batch(&[&good, &good, &good, bare, bare, &good]);
+    assert_eq!(allocations, 0);
+    let (good, bare): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(id, ..)| ![3, 4].contains(id));
+    assert_eq!(good, [(0, 0, false, 2), (1, 0, false, 2), (2, 0, false, 2), (5, 0, false, 2)]);
+    assert_eq!(bare.iter().map(|(_, rcode, truncated, answers)| (*rcode, *truncated, *answers)).collect::<Vec<_>>(), [(23, false, 0)]);
+    assert_eq!(postern_dns::counters::Totals::of([&server.counters]).limited, 3 + 2);
 }
 
 /// RFC 7873 section 5.2.

@@ -114,6 +114,7 @@ fn state(upstreams: &[(SocketAddr, Transport)], timeout: Duration) -> State {
         max_public_ttl: 60,
         cache: config::parse("", "t".as_ref()).unwrap().config.cache,
         deadline: 2 * LONG,
+        responses_per_second: 0,
     };
     let table = Arc::new(config::azure::Table::builtin().clone());
     State { snapshot, routes: Arc::new(routes), table, cache: Arc::new(Cache::new(1 << 20)), access: Default::default(), settings }

@@ -87,6 +87,7 @@ fn add_dns(page: &mut Page, control: &Control) {
         (&DENIED, |totals| totals.denied),
         (&IGNORED, |totals| totals.ignored),
         (&LOST, |totals| totals.lost),
+        (&LIMITED, |totals| totals.limited),
         (&OVERSIZED, |totals| totals.oversized),
     ] {
         transports.iter().for_each(|of| page.add(metric, [of.proto], sum(of, what)));

@@ -61,6 +61,7 @@ metrics! {
     DENIED = Counter "postern_dns_denied_total" ["proto"] "Questions of clients that may not query.";
     IGNORED = Counter "postern_dns_ignored_total" ["proto"] "Messages that are not answered: responses, and what is too short for a header.";
     LOST = Counter "postern_dns_lost_total" ["proto"] "Answers that the system would not send.";
+    LIMITED = Counter "postern_dns_rate_limited_total" ["proto"] "Questions beyond limits.responses-per-second: answered with TC or BADCOOKIE, or not at all.";
     OVERSIZED = Counter "postern_dns_oversized_total" ["proto"] "Datagrams longer than any question can be, answered FORMERR by their header alone.";
     HANDED_OVER = Counter "postern_dns_handed_over_total" [] "Messages that are no questions for the path and went to their handler: UPDATE, NOTIFY, transfers, signed ones.";
     HANDLER_BUSY = Counter "postern_dns_handler_refused_total" [] "Messages that the handler had no room for.";

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Now};
+use crate::cookie::CookieProof;
 use crate::counters::{Counters, Event, Kind, Source};
 use crate::ede::{self, ExtendedError, Failure, rcode};
 use crate::fallback::Recorder;
 use crate::manners;
 use crate::query::{Answer, Heard, Patience, walk_into};
+use crate::rates::ResponseRates;
 use crate::resolver::{Job, ReplyTo, Submitter};
 use crate::respond::{refuse, respond};
 use crate::state::{State, View};
@@ -43,6 +45,8 @@ pub struct Service {
     pub handler: Option<Arc<dyn Handler>>,
     /// Where its answers are counted.
     pub handled: Handled,
+    /// How many responses client networks had.
+    pub rates: Arc<ResponseRates>,
 }
 
 /// Octets over a stream at most.
@@ -100,6 +104,36 @@ impl Service {
         let length = manners::decline(&declined, &state.settings, packet);
         counters.answer(Kind::new(0, Source::Server), &packet[..length]);
         Answered::Now(length)
+    }
+
+    /// Answers a datagram of a client network that had its responses for this second, with no more than advice. `None`: it is to be
+    /// answered like any other, because its client has proved its address, or because the answer is no larger than the message.
+    #[cold]
+    pub fn attend_limited(
+        &self,
+        state: &State,
+        packet: &mut [u8],
+        length: usize,
+        client: SocketAddr,
+        advice: bool,
+        counters: &Counters,
+    ) -> Option<Answered> {
+        let mut question = match understand(&packet[..length]) {
+            Ok(question) if !question.signed => question,
+            Ok(_) | Err(NotAQuestion::Declined(_)) => return None,
+            Err(_) => return Some(Answered::Never),
+        };
+        question.settle_cookie(client.ip());
+        if question.cookie().is_some_and(|cookie| cookie.proof() == CookieProof::Good) {
+            return None;
+        }
+        counters.event(Event::Limited);
+        if !advice || client.port() == 0 || !state.access.admits(client.ip()) {
+            return Some(Answered::Never);
+        }
+        let length = manners::advise(&question, &state.settings, packet);
+        counters.answer(Kind::new(question.rtype, Source::Server), &packet[..length]);
+        Some(Answered::Now(length))
     }
 
     /// Answers the message in the first `length` octets of `packet` in place, or hands it on with the `way_back` of its answer.

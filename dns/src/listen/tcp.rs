@@ -288,6 +288,7 @@ mod tests {
             tcp_per_client: 2,
             tcp_idle: Duration::from_secs(60), // longer than a test stands still: no silence but that which is meant ends a connection
             tcp_pipeline: 4,
+            responses_per_second: 0,
             query_deadline: Duration::from_secs(5),
             transfer_size: 1 << 20,
         }

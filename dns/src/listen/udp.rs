@@ -15,6 +15,7 @@ use super::packet_cache::PacketCache;
 use super::tcp::Answered;
 use super::{Desk, Service, Transport};
 use crate::counters::{Counters, Event};
+use crate::rates::Allowance;
 use crate::resolver::ReplyTo;
 use crate::state::State;
 use crate::vital::Vital;
@@ -130,6 +131,16 @@ impl<'w> Turns<'w> {
                 if truncated {
                     // Its beginning may look like a whole one that was answered a moment ago.
                     if let Answered::Now(length) = service.attend_cut(state, buffer, peer, counters) {
+                        batch.reply(index, length);
+                    }
+                    continue;
+                }
+                if let limit @ 1.. = state.settings.responses_per_second
+                    && let allowance = service.rates.count(peer.ip(), now, limit)
+                    && allowance != Allowance::Response
+                    && let Some(answered) = service.attend_limited(state, buffer, length, peer, allowance == Allowance::Advice, counters)
+                {
+                    if let Answered::Now(length) = answered {
                         batch.reply(index, length);
                     }
                     continue;

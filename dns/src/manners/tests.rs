@@ -43,7 +43,16 @@ fn state() -> State {
         table: config::azure::Table::shared(),
         cache: Arc::new(Cache::new(0)),
         access: Default::default(),
-        settings: Settings { udp_size: 1232, nsid: Box::default(), version: None, identity: None, max_public_ttl: 60, cache, deadline },
+        settings: Settings {
+            udp_size: 1232,
+            nsid: Box::default(),
+            version: None,
+            identity: None,
+            max_public_ttl: 60,
+            cache,
+            deadline,
+            responses_per_second: 0,
+        },
     }
 }
 

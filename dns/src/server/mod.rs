@@ -94,7 +94,15 @@ impl Server {
         let state = assembly.state.clone();
         let resolver = Resolver::start(state.clone(), clock, config.limits.pending, runtime.handle().clone(), Some(recorder.clone()))?;
         let handled = Handled::default();
-        let service = Service { state, clock, resolver: resolver.submitter(), recorder, handler, handled: handled.clone() };
+        let service = Service {
+            state,
+            clock,
+            resolver: resolver.submitter(),
+            recorder,
+            handler,
+            handled: handled.clone(),
+            rates: Default::default(),
+        };
         let stop_workers = Arc::new(AtomicBool::new(false));
         let (mut workers, mut listeners, mut vitals) = (Vec::new(), Vec::new(), vec![resolver.gauges().vital]);
         for (address, sockets) in bound.addresses.iter().zip(bound.udp) {
@@ -297,6 +305,7 @@ fn state(config: &Config, snapshot: Arc<Snapshot>, routes: Arc<Routes>, cache: A
             max_public_ttl: config.fallback.max_public_ttl,
             cache: config.cache.clone(),
             deadline: config.limits.query_deadline,
+            responses_per_second: config.limits.responses_per_second,
         },
     }
 }

@@ -3,7 +3,6 @@
 //! Header and question stay where they are (ID and letter case for free). Owners are written as pointers to the name they stand for:
 //! the question name at offset 12, or the RDATA of the alias that led to it. Names in RDATA are compressed where RFC 1035 defines the type.
 
-use arrayvec::ArrayVec;
 use zones::compression::{CompactRecords, NameTable, SharedSuffix, end_of_name};
 use zones::name::{MAX_NAME, NameBuf};
 
@@ -26,12 +25,13 @@ pub struct Reply<'b> {
     authorities: u16,
     additionals: u16,
     overflowed: bool,
-    /// The question name, then the target of each alias. The last one is the current name.
-    places: ArrayVec<Place, { MAX_HOPS + 1 }>,
+    /// Where the target of each alias stands. The last of `hops` is the current name; without any, the question name is.
+    places: [Place; MAX_HOPS],
+    hops: usize,
 }
 
 /// Where a name stands: its first octets, of which the rest is the end of the name before it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Place {
     at: u16,
     shared: SharedSuffix,
@@ -88,12 +88,12 @@ impl<'b> Reply<'b> {
     /// Starts behind the question, whose last octet is before `end`; the answer may have `limit` octets at most.
     ///
     /// `reserve`: octets kept free for OPT, which is written last.
+    #[inline]
     pub fn start(packet: &'b mut [u8], end: usize, limit: usize, reserve: usize) -> Self {
         let most = limit.min(packet.len());
         let limit = most.saturating_sub(reserve).max(end);
-        let mut places = ArrayVec::new();
-        places.push(Place { at: HEADER as u16, shared: SharedSuffix { literal: u8::MAX, skip: 0 } });
-        Self { packet, len: end, end, limit, most, answers: 0, authorities: 0, additionals: 0, overflowed: false, places }
+        let places = [Place::default(); MAX_HOPS];
+        Self { packet, len: end, end, limit, most, answers: 0, authorities: 0, additionals: 0, overflowed: false, places, hops: 0 }
     }
 
     /// Copies `count` records kept with the owner placeholder. Their owner is the current name without its first `octet` octets.
@@ -111,10 +111,15 @@ impl<'b> Reply<'b> {
     }
 
     /// Copies an alias kept with the owner placeholder, and the records behind it. Its target is the current name from then on.
+    #[inline]
     pub fn alias(&mut self, wire: &[u8], count: u16, shared: SharedSuffix, ttl: Ttl) {
         let at = self.len as u16 + 12;
         self.last_alias(wire, count, shared, ttl);
-        self.overflowed |= self.places.try_push(Place { at, shared }).is_err(); // a chain is never that long
+        match self.places.get_mut(self.hops) {
+            Some(place) => *place = Place { at, shared },
+            None => self.overflowed = true, // a chain is never that long
+        }
+        self.hops = (self.hops + 1).min(MAX_HOPS);
     }
 
     /// The same, but the current name stays.
@@ -127,10 +132,17 @@ impl<'b> Reply<'b> {
         if literal < target {
             let rest = self.pointer(usize::from(shared.skip));
             let (Some(written), Some(behind)) = (wire.get(..12 + literal), wire.get(12 + target..)) else { return };
-            if !(self.fits(written.len() + 2 + behind.len()) && self.put(written) && self.put(&rest) && self.put(behind)) {
+            if !self.fits(written.len() + 2 + behind.len()) {
                 return;
             }
+            let end = start + written.len();
+            self.packet[start..end].copy_from_slice(written);
+            self.packet[end..end + 2].copy_from_slice(&rest);
             self.packet[start + 10..start + 12].copy_from_slice(&(literal as u16 + 2).to_be_bytes());
+            self.len = end + 2;
+            if !behind.is_empty() {
+                self.put(behind);
+            }
         } else if !self.put(wire) {
             return;
         }
@@ -159,7 +171,7 @@ impl<'b> Reply<'b> {
         let (answers, authorities) = records.counts();
         self.answers += answers;
         self.authorities += authorities;
-        let at_home = octet == 0 && start == home && self.places.len() == 1;
+        let at_home = octet == 0 && start == home && self.hops == 0;
         for place in records.pointers().take(if at_home { 0 } else { usize::MAX }) {
             let at = start + place;
             let target = usize::from(u16::from_be_bytes([self.packet[at], self.packet[at + 1]]) & 0x3fff);
@@ -177,7 +189,8 @@ impl<'b> Reply<'b> {
 
     /// Notes where the current name and those before it stand. `names`: all of them, in order.
     pub fn note_names(&self, table: &mut NameTable, names: impl Iterator<Item = NameBuf>) {
-        for (place, name) in self.places.iter().zip(names) {
+        let question = Place { at: HEADER as u16, shared: SharedSuffix { literal: u8::MAX, skip: 0 } };
+        for (place, name) in std::iter::once(&question).chain(&self.places[..self.hops]).zip(names) {
             let literal = usize::from(place.shared.literal);
             table.note(&name, |octet| (octet < literal).then_some(usize::from(place.at) + octet));
         }
@@ -281,14 +294,13 @@ impl<'b> Reply<'b> {
     /// A pointer to the current name without its first `octet` octets.
     #[inline]
     fn pointer(&mut self, mut octet: usize) -> [u8; 2] {
-        for index in (0..self.places.len()).rev() {
-            let Place { at, shared } = self.places[index];
+        for &Place { at, shared } in self.places[..self.hops].iter().rev() {
             if octet < usize::from(shared.literal) {
                 return self.pointer_at(usize::from(at) + octet);
             }
             octet = octet - usize::from(shared.literal) + usize::from(shared.skip);
         }
-        self.pointer_at(HEADER) // the question name stands in full
+        pointer_to(HEADER + octet) // the question name stands in full
     }
 
     /// A pointer reaches 16,383 octets. What must be pointed to beyond, behind aliases with that much of signatures, does not fit.
@@ -314,6 +326,7 @@ impl<'b> Reply<'b> {
         !self.overflowed
     }
 
+    #[inline]
     fn put(&mut self, octets: &[u8]) -> bool {
         let fits = self.fits(octets.len());
         if fits {
@@ -323,6 +336,7 @@ impl<'b> Reply<'b> {
         fits
     }
 
+    #[inline]
     fn set_ttl(&mut self, at: usize, ttl: Ttl) {
         let octets = &mut self.packet[at..at + 4];
         let new = match ttl {

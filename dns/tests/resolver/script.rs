@@ -140,6 +140,7 @@ impl Script {
                     stale_recheck: Duration::from_secs(30),
                 },
                 deadline: Duration::from_secs(5),
+                responses_per_second: 0,
             },
         };
         let mut script = Self { core: Core::new(now, most_pending), state, now, out: Recorded::default(), next_client: 1000 };

@@ -160,6 +160,7 @@ impl World {
                     stale_recheck: Duration::from_secs(30),
                 },
                 deadline: Duration::from_secs(5),
+                responses_per_second: 0,
             },
         }
     }
