@@ -29,8 +29,10 @@ impl Problems {
 
     /// Adds a problem.
     pub fn push(&mut self, problem: Problem) {
-        self.errors += usize::from(problem.severity == Severity::Error);
-        if self.list.len() < 10 * MAX_PROBLEMS {
+        let is_error = problem.severity == Severity::Error;
+        self.errors += usize::from(is_error);
+        // Many warnings must not hide the errors behind them.
+        if self.list.len() < 10 * MAX_PROBLEMS || is_error && self.errors <= MAX_PROBLEMS {
             self.list.push(problem);
         } else {
             self.left_out += 1;
@@ -47,16 +49,38 @@ impl Problems {
         self.push(Problem { file, at: entry.at, severity: Severity::Warning, message, help: help.into() });
     }
 
-    /// In the order of the file; the last one says how many were left out.
+    /// In the order of the file, errors preferred if there are too many; the last one counts those that were left out.
     pub fn into_list(mut self, file: &Arc<PathBuf>) -> Vec<Problem> {
-        self.list.sort_by(|a, b| (&a.file, a.at).cmp(&(&b.file, b.at)));
         self.left_out += self.list.len().saturating_sub(MAX_PROBLEMS);
+        self.list.sort_by(|a, b| (a.severity != Severity::Error, &a.file, a.at).cmp(&(b.severity != Severity::Error, &b.file, b.at)));
         self.list.truncate(MAX_PROBLEMS);
+        self.list.sort_by(|a, b| (&a.file, a.at).cmp(&(&b.file, b.at)));
         if self.left_out > 0 {
             let severity = if self.errors > 0 { Severity::Error } else { Severity::Warning };
             let message = format!("and {} more problems", self.left_out);
             self.list.push(Problem { file: file.clone(), at: Position::default(), severity, message, help: String::new() });
         }
         self.list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_behind_many_warnings_is_shown() {
+        let file = Arc::new(PathBuf::from("contoso.zone"));
+        let problem = |line, severity| {
+            let at = Position { line, column: 1 };
+            Problem { file: file.clone(), at, severity, message: format!("line {line}"), help: String::new() }
+        };
+        let mut problems = Problems::default();
+        (1..=5000).for_each(|line| problems.push(problem(line, Severity::Warning)));
+        problems.push(problem(5001, Severity::Error));
+        let list = problems.into_list(&file);
+        assert_eq!((list.len(), list[0].at.line), (MAX_PROBLEMS + 1, 1));
+        assert_eq!((list[MAX_PROBLEMS - 1].at.line, list[MAX_PROBLEMS - 1].severity), (5001, Severity::Error));
+        assert_eq!(list[MAX_PROBLEMS].message, "and 4901 more problems");
     }
 }
