@@ -1,5 +1,6 @@
 //! `postern check`.
 
+mod counts;
 mod transfers;
 
 use std::io::Write;
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use self::counts::ZoneCount;
 use clap::{Args, ValueEnum};
 use config::{Config, Diagnostic, Severity};
 use serde_json::json;
@@ -28,6 +30,9 @@ pub struct CheckArgs {
     /// Let warnings fail the check, with exit status 2.
     #[arg(long)]
     strict: bool,
+    /// Print problems alone, without the table of zones.
+    #[arg(short, long)]
+    quiet: bool,
     /// How problems are printed.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -38,7 +43,8 @@ pub struct CheckArgs {
 enum Format {
     /// One line a problem: `file:line:column: error: … help: …`. Notes need nothing done.
     Human,
-    /// One JSON object: `{"file", "errors", "warnings", "problems": [{"file", "line", "column", "severity", "message", "help"}]}`.
+    /// One JSON object: `{"file", "errors", "warnings", "problems": [{"file", "line", "column", "severity", "message", "help"}], "zones":
+    /// [{"name", "networks", "records", "files"}]}`.
     Json,
 }
 
@@ -50,18 +56,22 @@ pub fn run(args: CheckArgs) -> ExitCode {
 
 /// Checks, and gives the exit status. Who stops reading the output half-way gets the status all the same.
 fn check(args: &CheckArgs, out: &mut impl Write) -> u8 {
-    let (config, problems) = problems(args);
+    let Checked { config, problems, counts } = checked(args);
     let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     match args.format {
         Format::Human => {
+            if !args.quiet {
+                counts::print(&counts, out).ok();
+            }
             for problem in &problems {
                 writeln!(out, "{problem}").ok();
             }
             writeln!(out, "{}: {}", args.config.display(), summary(config.as_ref(), errors, warnings)).ok();
         }
         Format::Json => {
-            let told = json!({"file": args.config, "errors": errors, "warnings": warnings, "problems": problems});
+            let zones: Vec<_> = counts.iter().map(ZoneCount::json).collect();
+            let told = json!({"file": args.config, "errors": errors, "warnings": warnings, "problems": problems, "zones": zones});
             writeln!(out, "{told:#}").ok();
         }
     }
@@ -72,23 +82,34 @@ fn check(args: &CheckArgs, out: &mut impl Write) -> u8 {
     }
 }
 
-/// What the configuration says, where it can be read, and all that is wrong with it and with its zones.
-fn problems(args: &CheckArgs) -> (Option<Config>, Vec<Diagnostic>) {
+/// A configuration with its zones, as a server would start with them.
+struct Checked {
+    /// None if it cannot be served.
+    config: Option<Config>,
+    problems: Vec<Diagnostic>,
+    counts: Vec<ZoneCount>,
+}
+
+/// Reads the configuration and all that it names.
+fn checked(args: &CheckArgs) -> Checked {
     match config::load(&args.config) {
         Ok(loaded) => {
             let mut problems = loaded.warnings;
+            let mut counts = Vec::new();
             if !args.config_only {
-                problems.extend(in_zones(&loaded.config));
+                let in_zones = in_zones(&loaded.config);
+                problems.extend(in_zones.0);
+                counts = in_zones.1;
             }
             problems.extend(loaded.config.api.key_file.as_deref().and_then(in_keys));
-            (Some(loaded.config), problems)
+            Checked { config: Some(loaded.config), problems, counts }
         }
-        Err(refused) => (None, refused.problems),
+        Err(refused) => Checked { config: None, problems: refused.problems, counts: Vec::new() },
     }
 }
 
-/// What is wrong with the sources of the zones. They are read as at start; nothing of them is kept.
-fn in_zones(config: &Config) -> Vec<Diagnostic> {
+/// What is wrong with the sources of the zones, and what the zones get. The sources are read as at start; nothing of them is kept.
+fn in_zones(config: &Config) -> (Vec<Diagnostic>, Vec<ZoneCount>) {
     let (store, snapshot, report) = Store::open(config, Arc::new(StateDirectory::inspect(&config.server.state)));
     let mut problems: Vec<Diagnostic> = report.problems.into_iter().map(of_record).collect();
     problems.extend(transfers::problems(config, &snapshot));
@@ -117,7 +138,8 @@ fn in_zones(config: &Config) -> Vec<Diagnostic> {
         message: format!("{} would have no data: {why}", zones.join(", ")),
         help: String::new(),
     }));
-    problems
+    problems.extend(counts::empty_zones(config, &store));
+    (problems, ZoneCount::all(config, &store))
 }
 
 /// What is wrong with the file of keys for the API.
@@ -160,12 +182,12 @@ fn summary(config: Option<&Config>, errors: usize, warnings: usize) -> String {
 mod tests {
     use super::*;
 
-    fn checked(text: &str, strict: bool, format: Format) -> (u8, String) {
+    fn check_text(text: &str, strict: bool, format: Format) -> (u8, String) {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("postern.toml");
         std::fs::write(&config, text).unwrap();
         let mut out = Vec::new();
-        let status = check(&CheckArgs { config, config_only: false, strict, format }, &mut out);
+        let status = check(&CheckArgs { config, config_only: false, quiet: false, strict, format }, &mut out);
         (status, String::from_utf8(out).unwrap().replace(&format!("{}/", directory.path().display()), ""))
     }
 
@@ -181,14 +203,14 @@ mod tests {
             ("[server]\nlisten = []\nworker = 0\n", false, 1, "postern.toml: 2 errors (zones were not read)"),
             ("[server]\nlisten = []\nworker = 0\n", true, 1, "postern.toml: 2 errors (zones were not read)"),
         ] {
-            let (got, said) = checked(text, strict, Format::Human);
+            let (got, said) = check_text(text, strict, Format::Human);
             assert_eq!((got, said.lines().last()), (status, Some(last)), "{text} {strict}: {said}");
         }
     }
 
     #[test]
     fn a_missing_file_is_an_error() {
-        let args = CheckArgs { config: "none/postern.toml".into(), config_only: false, strict: false, format: Format::Human };
+        let args = CheckArgs { config: "none/postern.toml".into(), config_only: false, quiet: true, strict: false, format: Format::Human };
         let mut out = Vec::new();
         assert_eq!(check(&args, &mut out), 1);
         assert!(String::from_utf8(out).unwrap().starts_with("none/postern.toml: error: cannot read the configuration"));
@@ -196,13 +218,13 @@ mod tests {
 
     #[test]
     fn json_says_the_same_as_the_lines() {
-        let (status, said) = checked(WARNS, false, Format::Json);
+        let (status, said) = check_text(WARNS, false, Format::Json);
         let said: serde_json::Value = serde_json::from_str(&said).unwrap();
         let problem = json!({
             "file": "postern.toml", "line": 3, "column": 28, "severity": "warning",
             "message": "the upstream 192.0.2.53:53 stands here twice", "help": "take one out",
         });
-        assert_eq!((status, said), (0, json!({"file": "postern.toml", "errors": 0, "warnings": 1, "problems": [problem]})));
+        assert_eq!((status, said), (0, json!({"file": "postern.toml", "errors": 0, "warnings": 1, "problems": [problem], "zones": []})));
     }
 
     #[test]
@@ -217,7 +239,10 @@ mod tests {
                     [[zone]]\nname = \"b.test\"\ndirectory = \"none\"\n";
         std::fs::write(&config, text).unwrap();
         let mut out = Vec::new();
-        assert_eq!(check(&CheckArgs { config: config.clone(), config_only: false, strict: false, format: Format::Human }, &mut out), 1);
+        assert_eq!(
+            check(&CheckArgs { config: config.clone(), config_only: false, quiet: true, strict: false, format: Format::Human }, &mut out),
+            1
+        );
         let said = String::from_utf8(out).unwrap().replace(&format!("{}/", directory.path().display()), "");
         let lines: Vec<&str> = said.lines().collect();
         assert!(lines[0].starts_with("zones/privatelink.dicom.azurehealthcareapis.com.zone:1:26: error: "), "{said}");
@@ -237,7 +262,7 @@ mod tests {
         let config = directory.path().join("postern.toml");
         std::fs::write(&config, text).unwrap();
         let mut out = Vec::new();
-        assert_eq!(check(&CheckArgs { config, config_only: false, strict: true, format: Format::Human }, &mut out), 2);
+        assert_eq!(check(&CheckArgs { config, config_only: false, quiet: false, strict: true, format: Format::Human }, &mut out), 2);
         let said = String::from_utf8(out).unwrap();
         let warnings: Vec<&str> = said.lines().filter(|line| line.contains("warning:")).collect();
         assert_eq!(warnings.len(), 1, "{said}");
@@ -259,7 +284,7 @@ mod tests {
         ] {
             std::fs::write(&config, text).unwrap();
             let mut out = Vec::new();
-            let got = check(&CheckArgs { config: config.clone(), config_only, strict: true, format: Format::Human }, &mut out);
+            let got = check(&CheckArgs { config: config.clone(), config_only, quiet: true, strict: true, format: Format::Human }, &mut out);
             let said = String::from_utf8(out).unwrap();
             assert_eq!(got, status, "{said}");
             assert!(said.contains(told), "{told}: {said}");
@@ -268,7 +293,8 @@ mod tests {
 
     #[test]
     fn the_sample_is_clean() {
-        let args = CheckArgs { config: "config/postern.toml".into(), config_only: false, strict: true, format: Format::Human };
+        let args =
+            CheckArgs { config: "config/postern.toml".into(), config_only: false, quiet: false, strict: true, format: Format::Human };
         let mut out = Vec::new();
         let status = check(&args, &mut out);
         assert_eq!(status, 0, "{}", String::from_utf8(out).unwrap());

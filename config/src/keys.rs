@@ -139,7 +139,9 @@ section! {
     /// Networks it is linked to. Give each network its own zone unless all of them reach one and the same private endpoint.
     NETWORK "network": List<NetworkName> = List { of: NetworkName, least: 1 }, Absent { absent: "all networks", example: r#"["hub"]"# };
 
-    /// Directory that holds `<zone>.zone`, `<zone>.hosts` and `<zone>.json`, and for a preset any `*.json` and `*.hosts` with names of its zones.
+    /// Directory with a zone file for each zone (`<zone>.zone`, `.db`, `.dns`, `.txt` or `db.<zone>`, in any letter case), `<zone>.hosts` and
+    /// `<zone>.json`. The zones of a preset read every `*.json` and `*.hosts` in it. Of two zone files for one zone the first in this order
+    /// is read. A file that no zone reads is a warning.
     DIRECTORY "directory": PathText = PathText, Absent { absent: "`file`, `api` or `primaries` says where the records are", example: r#""zones""# };
 
     /// File that holds the records: a zone file, a hosts file, or JSON as `az` prints it.

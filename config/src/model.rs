@@ -140,6 +140,8 @@ pub enum Recursion {
 pub struct Zone {
     /// Apex, lower case, no final dot (`.` for the root).
     pub name: String,
+    /// It is one of the zones of a preset, which share the JSON and hosts files of their directory.
+    pub preset: bool,
     /// Networks it is linked to, by name; empty: all of them.
     pub networks: Vec<String>,
     /// Where its records come from.
@@ -189,8 +191,8 @@ pub enum Source {
         /// What is in it.
         format: Format,
     },
-    /// A watched directory: `<name>.zone` with any of `<name>.hosts`, `<name>.json` and, for a preset, `*.json` and
-    /// `*.hosts` whose names fall into the zone. Absent files are an empty zone.
+    /// A watched directory: `<name>.zone` (or another name of a zone file), `<name>.hosts` and `<name>.json`. The zones of a preset share
+    /// all `*.json` and `*.hosts`. Absent files are an empty zone.
     Directory {
         /// Path, resolved against the configuration file's directory.
         path: PathBuf,

@@ -379,6 +379,7 @@ fn zones(document: &DeTable<'_>, server: &Server, azure: &Table, problems: &mut 
             let is_private_link = azure.is_private_link_zone(&name);
             zones.push(Zone {
                 name,
+                preset: preset.is_some(),
                 networks: networks.clone(),
                 source: source.clone(),
                 on_missing: on_missing.unwrap_or(OnMissing::usual(is_private_link)),

@@ -61,6 +61,7 @@ impl Control {
         }
         for link in self.state.load().snapshot.hosted() {
             let hosted = &link.hosted;
+            health.degraded.extend(hosted.source.unread().iter().map(|path| format!("{}: no zone reads this file", path.display())));
             let state = hosted.source.state();
             match (hosted.zone(), state.error) {
                 (Some(_), None) => {}

@@ -11,13 +11,14 @@ use crate::{CONTOSO, FABRIKAM, Site, plain, zone};
 fn bad_data_changes_nothing_and_says_file_line_and_column_until_it_is_mended() {
     let mut site = Site::new(|directory| {
         plain(directory);
-        write_files(directory, &[("zones/portal.hosts", "10.0.0.5 host.contoso.test\n"), ("zones/endpoint.json", "[]")]);
+        write_files(directory, &[("zones/contoso.test.hosts", "10.0.0.5 host.contoso.test\n"), ("zones/contoso.test.json", "[]")]);
     });
-    let bad: [(&str, String, &str); 4] = [
+    let bad: [(&str, String, &str); 5] = [
         (CONTOSO, format!("{}mail 60 IN A 10.0.0.256\n", zone(9)), "contoso.test.zone:2:14: "),
         (CONTOSO, format!("{}@ IN CNAME www\n", zone(9)), "contoso.test.zone:2:"),
         (FABRIKAM, format!("{}mail 60 IN A nonsense\n", zone(9)), "fabrikam.zone:2:14: "),
-        ("zones/endpoint.json", "[\n  {\"fqdn\": \"host.contoso.test\",,}\n]".into(), "endpoint.json:2:"),
+        ("zones/contoso.test.hosts", "10.0.0. host.contoso.test\n".into(), "contoso.test.hosts:1:1: "),
+        ("zones/contoso.test.json", "[\n  {\"fqdn\": \"host.contoso.test\",,}\n]".into(), "contoso.test.json:2:"),
     ];
     for (file, text, place) in bad {
         let apex = if file == FABRIKAM { "fabrikam.test" } else { "contoso.test" };

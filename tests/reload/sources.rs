@@ -197,8 +197,8 @@ fn a_new_file_in_a_watched_directory_is_one_change() {
         write_files(directory, &[("postern.toml", &format!("{CONFIG}{more}"))]);
     });
     for (last, file, text) in [
-        (7, "zones/portal.hosts", "10.0.0.7 new7.contoso.test\n"),
-        (8, "zones/endpoint.json", r#"{"customDnsConfigs": [{"fqdn": "new8.contoso.test", "ipAddresses": ["10.0.0.8"]}]}"#),
+        (7, "zones/contoso.test.hosts", "10.0.0.7 new7.contoso.test\n"),
+        (8, "zones/contoso.test.json", r#"{"customDnsConfigs": [{"fqdn": "new8.contoso.test", "ipAddresses": ["10.0.0.8"]}]}"#),
     ] {
         let serial = site.serial("contoso.test");
         assert_eq!(site.address(&format!("new{last}.contoso.test")), "NXDOMAIN", "the zone lacks the name");

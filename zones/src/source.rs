@@ -46,12 +46,16 @@ pub struct Input {
     pub format: Format,
     /// Index of the zone whose own file it is; none: its names may lie in any zone of the source.
     pub own: Option<usize>,
+    /// Indices of the zones that share it. None if all zones of the source do.
+    pub sharing: Option<Arc<[usize]>>,
     /// Records of its last good content, where they are kept.
     pub log: Option<Arc<RecordLog>>,
     /// How many records its last good content had, by file.
     pub counts: FileCounts,
     /// It was good once.
     pub was_good: bool,
+    /// What its last good content turned out to be.
+    pub holds: Format,
     /// What is wrong with its content.
     pub error: Option<String>,
     /// True if nothing is wrong but how much is lost: the operator can accept the content as it is.
@@ -122,9 +126,11 @@ impl Input {
             path: Arc::new(path),
             format,
             own,
+            sharing: None,
             log: None,
             counts: FileCounts::default(),
             was_good: false,
+            holds: format,
             error: None,
             is_held: false,
             logged_unfinished: None,
@@ -180,7 +186,11 @@ impl Input {
 
     /// Returns true if the zone may have records from it: its own file, or one that is shared.
     pub fn is_of(&self, slot: usize) -> bool {
-        self.own.is_none_or(|own| own == slot)
+        match (self.own, &self.sharing) {
+            (Some(own), _) => own == slot,
+            (None, Some(zones)) => zones.contains(&slot),
+            (None, None) => true,
+        }
     }
 
     /// Makes the next look read it whatever its stamp says; its last good records stay.

@@ -9,6 +9,7 @@
 //! that it finds as one new generation. The store keeps every snapshot until nobody else holds it, so that the last hold is given up here
 //! and never by a thread that answers.
 
+mod directory;
 mod edits;
 mod guard;
 mod journals;
@@ -19,12 +20,15 @@ mod restore;
 mod unit;
 
 #[cfg(test)]
+mod directory_tests;
+#[cfg(test)]
 mod guard_tests;
 #[cfg(test)]
 mod kept_tests;
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,10 +39,11 @@ use config::azure::Table;
 use config::model::{self, Config, Source, ZoneNames};
 
 pub use crate::source::{Look, OpenWriters};
+pub use directory::file_names;
 pub use edits::Committed;
 pub use guard::{AcceptedZone, LONGEST_WRITE, UNFINISHED};
 pub use journals::{EXPIRED, NEVER_TRANSFERRED};
-pub use report::{Outcome, Report, Shown, SourceState, ZoneReport, ZoneStatus};
+pub use report::{FileShare, Outcome, Report, Shown, SourceState, ZoneReport, ZoneStatus};
 
 use crate::diff::Difference;
 use crate::edit::Meter;
@@ -55,6 +60,10 @@ use unit::Unit;
 
 /// Tries to read files that were swapped together while they were read, when they must be read now.
 const TRIES: u32 = 5;
+/// How long a file that no zone reads must have been there before it is reported.
+const UNREAD_PATIENCE: Duration = Duration::from_secs(2);
+/// Unread files of one directory that are named; more are counted.
+const MOST_UNREAD: usize = 20;
 
 /// Zones, their sources, and the snapshots made of them.
 #[derive(Debug)]
@@ -70,6 +79,8 @@ pub struct Store {
     old: Vec<Arc<Snapshot>>,
     /// What a look found and did not apply, because something moved meanwhile.
     held: Option<Report>,
+    /// Files that no zone reads, each with when it was first seen and whether it was reported.
+    unread: HashMap<PathBuf, (Instant, bool)>,
     /// Journals were looked for.
     is_open: bool,
     /// What it counts of edits.
@@ -104,6 +115,8 @@ struct Slot {
     /// The same for others.
     shown: Arc<Shown>,
     writer: Writer,
+    /// Files that its records come from.
+    files: Vec<FileShare>,
     /// Where an API writes it: its journal and what is committed.
     owned: Option<Owned>,
     /// As in the last snapshot; none: something of it changed since.
@@ -129,6 +142,8 @@ struct Context {
     most: u64,
     /// Names for zones that an API makes.
     zone_names: ZoneNames,
+    /// Files that the server writes, with what their names begin with.
+    outputs: Vec<PathBuf>,
 }
 
 impl Store {
@@ -145,6 +160,7 @@ impl Store {
             state,
             most: config.server.max_source_size,
             zone_names: config.server.zone_names.clone(),
+            outputs: Vec::new(),
         };
         let current = Arc::new(SnapshotBuilder::new().build());
         let mut store = Self {
@@ -156,6 +172,7 @@ impl Store {
             current,
             old: Vec::new(),
             held: None,
+            unread: HashMap::new(),
             is_open: false,
             meter: Arc::default(),
         };
@@ -201,6 +218,9 @@ impl Store {
         self.keep_ttl_bounds(&mut report);
         (self.context.poll, self.context.settle) = (config.server.poll, config.server.settle);
         self.context.most = config.server.max_source_size;
+        let real = |path: &PathBuf| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+        self.context.outputs = config.fallback.file.iter().filter_map(real).collect();
+        self.unread.clear();
         self.context.clients = lint::networks(config).map(Arc::new);
         self.context.zone_names.clone_from(&config.server.zone_names);
         self.beside.clone_from(&config.files);
@@ -264,6 +284,7 @@ impl Store {
             networks: &slot.networks,
             source: &slot.config.source,
             state: &slot.state,
+            files: &slot.files,
             zone: slot.zone.as_ref(),
         })
     }
@@ -328,7 +349,56 @@ impl Store {
         if report.zones.iter().any(|zone| matches!(zone.outcome, Outcome::Loaded | Outcome::Changed(_))) {
             self.lint(&mut report);
         }
+        self.note_unread(now, how, &mut report);
         report
+    }
+
+    /// Warns of files in zone directories that nothing reads, once for each. Those that come and go, as editors and copying programs make
+    /// them, are given time.
+    fn note_unread(&mut self, now: Instant, how: Look, report: &mut Report) {
+        let mut before = std::mem::take(&mut self.unread);
+        let used: OnceCell<HashSet<PathBuf>> = OnceCell::new();
+        let real = |path: &Path| path.canonicalize().ok();
+        let find_used = || {
+            let beside = self.beside.iter().map(|file| file.path.as_path());
+            self.units.iter().flat_map(Unit::paths).chain(beside).filter_map(real).collect()
+        };
+        let is_output = |path: &Path| {
+            let octets = |path: &Path| path.file_name().unwrap_or_default().as_encoded_bytes().to_vec();
+            let begins = |output: &PathBuf| octets(path).starts_with(&octets(output)) && path.parent() == output.parent();
+            self.context.outputs.iter().any(begins)
+        };
+        let is_used = |path: &Path| real(path).is_none_or(|path| is_output(&path) || used.get_or_init(find_used).contains(&path));
+        for unit in &self.units {
+            let mut shown = Vec::new();
+            let mut unnamed = 0;
+            for path in unit.unread(is_used) {
+                let (since, was_told) = before.remove(&path).unwrap_or((now, false));
+                let left = UNREAD_PATIENCE.saturating_sub(now.saturating_duration_since(since));
+                if was_told || how == Look::Now || left.is_zero() {
+                    if shown.len() == MOST_UNREAD {
+                        unnamed += 1;
+                    } else {
+                        if !was_told {
+                            report.problems.push(unread(&path, unit.hint(&path, &self.slots)));
+                        }
+                        shown.push(path.clone());
+                    }
+                    self.unread.insert(path, (since, true));
+                } else {
+                    report.again = Some(report.again.map_or(left, |other| other.min(left)));
+                    self.unread.insert(path, (since, false));
+                }
+            }
+            let was_told = unit.zones().first().is_some_and(|slot| self.slots[*slot].shown.unread().len() == MOST_UNREAD);
+            if let Some(last) = shown.last().filter(|_| unnamed > 0 && !was_told) {
+                report.problems.push(unread(last, format!("{unnamed} more files of the directory are not read either")));
+            }
+            let mut shown: Arc<[PathBuf]> = shown.into();
+            for slot in unit.zones() {
+                self.slots[*slot].shown.show_unread(std::mem::take(&mut shown));
+            }
+        }
     }
 
     /// Makes the next snapshot: wholly anew, or, where only data changed, from the last one.
@@ -385,16 +455,10 @@ impl Slot {
         let found = old.iter().position(|slot| same(slot) && slot.config.source == config.source);
         let found = found.or_else(|| old.iter().position(|slot| slot.config.name == config.name && slot.config.source == config.source));
         let found = found.or_else(|| old.iter().position(same));
-        let writer = match &config.source {
-            Source::Directory { path } => Writer::ZoneFile(path.join(unit::zone_file(&config.name)).into()),
-            Source::File { path, format: model::Format::Hosts } => Writer::Hosts(path.as_path().into()),
-            Source::File { path, format: model::Format::Azure } => Writer::Azure(path.as_path().into()),
-            Source::File { path, .. } => Writer::ZoneFile(path.as_path().into()),
-            Source::Api => Writer::Api,
-            Source::Transfer { .. } => Writer::Primary,
-        };
         let before = found.map(|found| old.remove(found));
         let kept_since = before.as_ref().and_then(|slot| slot.kept_since);
+        let files = before.as_ref().filter(|slot| slot.config.source == config.source).map(|slot| slot.files.clone()).unwrap_or_default();
+        let writer = writer(config, &files);
         let (zone, state, owned, shown) = before.map(|slot| (slot.zone, slot.state, slot.owned, slot.shown)).unwrap_or_default();
         // Data goes with its writer: what files said is not what an API wrote, and the other way round.
         let is_continued = owned.is_some() == unit::is_owned(&config.source);
@@ -419,9 +483,19 @@ impl Slot {
             has_namesake: false,
             shown,
             writer,
+            files,
             owned,
             hosted: None,
         })
+    }
+
+    /// Notes the files that its records come from.
+    fn comes_from(&mut self, files: Vec<FileShare>) {
+        let writer = writer(&self.config, &files);
+        if writer != self.writer {
+            (self.writer, self.hosted) = (writer, None);
+        }
+        self.files = files;
     }
 
     /// As it is in a snapshot.
@@ -492,5 +566,31 @@ impl Slot {
                 was.map(|_| Outcome::Recovered)
             }
         }
+    }
+}
+
+fn unread(path: &Path, help: String) -> Problem {
+    let (file, message) = (Arc::new(path.to_path_buf()), "no zone reads this file".into());
+    Problem { file, at: Position::default(), severity: Severity::Warning, message, help }
+}
+
+/// Where a record of a zone would be added: the file that most of its records come from, otherwise the one that its configuration gives.
+fn writer(config: &model::Zone, files: &[FileShare]) -> Writer {
+    let most = files.iter().map(|file| file.records).max();
+    if let Some(file) = files.iter().find(|file| Some(file.records) == most) {
+        let path = file.path.as_path().into();
+        return match file.format {
+            model::Format::Hosts => Writer::Hosts(path),
+            model::Format::Azure => Writer::Azure(path),
+            model::Format::Zone | model::Format::Auto => Writer::ZoneFile(path),
+        };
+    }
+    match &config.source {
+        Source::Directory { path } => Writer::ZoneFile(path.join(unit::zone_file(&config.name)).into()),
+        Source::File { path, format: model::Format::Hosts } => Writer::Hosts(path.as_path().into()),
+        Source::File { path, format: model::Format::Azure } => Writer::Azure(path.as_path().into()),
+        Source::File { path, .. } => Writer::ZoneFile(path.as_path().into()),
+        Source::Api => Writer::Api,
+        Source::Transfer { .. } => Writer::Primary,
     }
 }

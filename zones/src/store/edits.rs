@@ -487,6 +487,7 @@ fn records_fallbacks(settings: &ZoneSettings) -> bool {
 pub(super) fn made_zone(settings: &ZoneSettings) -> model::Zone {
     model::Zone {
         name: settings.name.clone(),
+        preset: false,
         networks: settings.networks.clone(),
         source: Source::Api,
         on_missing: settings.on_missing,

@@ -133,18 +133,20 @@ fn a_zone_that_may_be_empty_is_emptied() {
 
 #[test]
 fn a_file_of_a_directory_that_is_emptied_holds_up_no_other() {
+    let json = |last| format!("[{{\"fqdn\": \"b.contoso.test\", \"ipAddresses\": [\"10.0.0.{last}\"]}}]\n");
     let mut site = Site::new(
         ONE_ZONE,
         &[
-            ("zones/a.hosts", "10.0.0.1 a.contoso.test\n"),
-            ("zones/b.hosts", "10.0.0.1 b.contoso.test\n"),
+            ("zones/contoso.test.hosts", "10.0.0.1 a.contoso.test\n"),
+            ("zones/contoso.test.json", &json(1)),
             ("zones/contoso.test.zone", "own 60 IN A 10.0.0.1\n"),
         ],
     );
-    site.write("zones/a.hosts", "");
-    site.write("zones/b.hosts", "10.0.0.2 b.contoso.test\n");
+    site.write("zones/contoso.test.hosts", "");
+    site.write("zones/contoso.test.json", &json(2));
     let report = site.settle();
-    assert!(problems(&report, &site)[0].starts_with("zones/a.hosts: error: no records, 1 before"), "{:?}", problems(&report, &site));
+    let problems = problems(&report, &site);
+    assert!(problems.iter().any(|problem| problem.starts_with("zones/contoso.test.hosts: error: no records, 1 before")), "{problems:?}");
     let all = |site: &Site| ["a", "b", "own"].map(|name| site.a(&format!("{name}.contoso.test")));
     assert_eq!(all(&site), ["10.0.0.1", "10.0.0.2", "10.0.0.1"]);
     site.write("zones/contoso.test.zone", "own 60 IN A 10.0.0.3\n");
@@ -158,22 +160,26 @@ fn a_file_of_a_directory_that_is_emptied_holds_up_no_other() {
 fn records_that_move_to_another_file_are_not_lost() {
     let mut site = Site::new(
         ONE_ZONE,
-        &[("zones/a.hosts", "10.0.0.1 a.contoso.test\n10.0.0.1 b.contoso.test\n"), ("zones/c.hosts", "10.0.0.1 c.contoso.test\n")],
+        &[
+            ("zones/contoso.test.hosts", "10.0.0.1 a.contoso.test\n10.0.0.1 b.contoso.test\n"),
+            ("zones/contoso.test.zone", "c 60 IN A 10.0.0.1\n"),
+        ],
     );
     let all = |site: &Site| ["a", "b", "c"].map(|name| site.a(&format!("{name}.contoso.test")));
-    fs::rename(site.path("zones/a.hosts"), site.path("zones/new.hosts")).unwrap();
-    assert!(site.settle().is_empty(), "a renamed file");
+    fs::rename(site.path("zones/contoso.test.hosts"), site.path("zones/Contoso.test.hosts")).unwrap();
+    let report = site.settle();
+    assert!(report.zones.is_empty() && report.problems.is_empty(), "a renamed file: {report:?}");
     assert!(site.store.zones().all(|zone| zone.state.is_good()));
-    site.write("zones/c.hosts", "10.0.0.1 c.contoso.test\n10.0.0.1 a.contoso.test\n10.0.0.1 b.contoso.test\n");
-    site.write("zones/new.hosts", "# moved to c.hosts\n");
+    site.write("zones/contoso.test.zone", "c 60 IN A 10.0.0.1\na 60 IN A 10.0.0.1\nb 60 IN A 10.0.0.1\n");
+    site.write("zones/Contoso.test.hosts", "# moved to the zone file\n");
     site.settle();
     assert_eq!((all(&site), site.is_held()), ([(); 3].map(|()| "10.0.0.1".to_string()), false));
     // A file that goes and takes records with it is bad until that is accepted.
-    fs::remove_file(site.path("zones/c.hosts")).unwrap();
+    fs::remove_file(site.path("zones/contoso.test.zone")).unwrap();
     let report = site.settle();
     assert_eq!(outcomes(&report), ["contoso.test failed"]);
     let why = site.store.zones().next().unwrap().state.error.clone().unwrap().1;
-    assert!(why.ends_with("c.hosts is gone (postern reload --accept contoso.test drops its records)"), "{why}");
+    assert!(why.ends_with("contoso.test.zone is gone (postern reload --accept contoso.test drops its records)"), "{why}");
     assert_eq!(all(&site), [(); 3].map(|()| "10.0.0.1".to_string()));
     site.accept(ONE_ZONE, &["contoso.test"]);
     assert_eq!(all(&site), [(); 3].map(|()| "missing".to_string()));
@@ -254,7 +260,7 @@ fn names_are_not_lost_while_their_file_is_written() {
     use notify::event::{AccessKind, AccessMode, DataChange, ModifyKind};
     use notify::{Event, EventKind};
     let file = "zones/contoso.test.zone";
-    let mut site = Site::new(ONE_ZONE, &[(file, &hosts(100)), ("zones/more.hosts", "10.0.0.1 other.contoso.test\n")]);
+    let mut site = Site::new(ONE_ZONE, &[(file, &hosts(100)), ("zones/contoso.test.hosts", "10.0.0.1 other.contoso.test\n")]);
     let told = |site: &Site, kind| site.store.writers().note(&Event::new(kind).add_path(site.path(file)));
     // A part of it stands still for seconds, and its writer has it open.
     site.write(file, &hosts(95));
@@ -264,7 +270,7 @@ fn names_are_not_lost_while_their_file_is_written() {
     site.look();
     assert_eq!(site.a("h99.contoso.test"), "10.0.0.1");
     // It holds up no other file.
-    site.write("zones/more.hosts", "10.0.0.2 other.contoso.test\n");
+    site.write("zones/contoso.test.hosts", "10.0.0.2 other.contoso.test\n");
     site.settle_briefly();
     assert_eq!((site.a("h99.contoso.test"), site.a("other.contoso.test")), ("10.0.0.1".into(), "10.0.0.2".into()));
     // Closed: five names were meant to go.

@@ -71,7 +71,7 @@ fn a_bad_source_at_start_serves_what_was_kept() {
 
 #[test]
 fn a_directory_that_is_gone_at_start_serves_what_was_kept() {
-    let site = Site::new(ONE_ZONE, &[(ZONE, &a(1)), ("zones/more.hosts", "10.0.0.2 more.contoso.test\n")]);
+    let site = Site::new(ONE_ZONE, &[(ZONE, &a(1)), ("zones/contoso.test.hosts", "10.0.0.2 more.contoso.test\n")]);
     let mut site = site.restart(ONE_ZONE, |directory| fs::rename(directory.join("zones"), directory.join("away")).unwrap());
     let both = |site: &Site| [site.a("www.contoso.test"), site.a("more.contoso.test")];
     assert_eq!((both(&site), site.status().is_kept), (["10.0.0.1".into(), "10.0.0.2".into()], true));
@@ -213,4 +213,20 @@ fn what_cannot_be_kept_now_is_kept_later() {
     }
     let site = site.restart(ONE_ZONE, |directory| fs::remove_file(directory.join(ZONE)).unwrap());
     assert_eq!(site.a("www.contoso.test"), "10.0.0.2");
+}
+
+#[test]
+fn a_zone_file_that_has_another_name_at_the_next_start_continues_what_was_kept() {
+    let site = Site::new(ONE_ZONE, &[(ZONE, &a(1))]);
+    let before = site.serial();
+    let site = site.restart(ONE_ZONE, |directory| {
+        fs::rename(directory.join(ZONE), directory.join("zones/Contoso.test.txt")).unwrap();
+    });
+    assert_eq!((site.a("www.contoso.test"), site.serial(), site.status().is_good()), ("10.0.0.1".into(), before, true));
+    // And what was kept serves while that file is bad.
+    let site = site.restart(ONE_ZONE, |directory| {
+        fs::rename(directory.join("zones/Contoso.test.txt"), directory.join("zones/db.contoso.test")).unwrap();
+        fs::write(directory.join("zones/db.contoso.test"), "www 60 IN A 10.0.0.300\n").unwrap();
+    });
+    assert_eq!((site.a("www.contoso.test"), site.status().is_good()), ("10.0.0.1".into(), false));
 }

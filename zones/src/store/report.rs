@@ -1,8 +1,11 @@
 //! What a look at the sources brought.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use config::model::Format;
 
 use crate::diff::Difference;
 use crate::record::{Problem, Severity};
@@ -20,6 +23,17 @@ pub struct Report {
     pub problems: Vec<Problem>,
     /// Something is being written: look again in this time.
     pub again: Option<Duration>,
+}
+
+/// A file that a zone has records from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileShare {
+    /// The file.
+    pub path: Arc<PathBuf>,
+    /// What it holds.
+    pub format: Format,
+    /// Records that the zone has from it, repeated ones included.
+    pub records: u64,
 }
 
 /// What became of one zone.
@@ -74,6 +88,7 @@ pub struct SourceState {
 pub struct Shown {
     state: Mutex<SourceState>,
     journal: AtomicU64,
+    unread: Mutex<Arc<[PathBuf]>>,
 }
 
 /// One zone of a store, for status and metrics.
@@ -87,6 +102,8 @@ pub struct ZoneStatus<'s> {
     pub source: &'s config::model::Source,
     /// How that is doing.
     pub state: &'s SourceState,
+    /// Files that its records come from. Empty if a journal has them, or if there are none.
+    pub files: &'s [FileShare],
     /// What is served; none: nothing ever was.
     pub zone: Option<&'s Arc<crate::zone::Zone>>,
 }
@@ -156,6 +173,15 @@ impl Shown {
     /// Octets of its journal; 0: it has none.
     pub fn journal(&self) -> u64 {
         self.journal.load(Relaxed)
+    }
+
+    /// Files of its directory that no zone reads. Of several zones with one directory the first has them.
+    pub fn unread(&self) -> Arc<[PathBuf]> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn show_unread(&self, files: Arc<[PathBuf]>) {
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = files;
     }
 
     pub(super) fn show(&self, state: &SourceState) {

@@ -9,8 +9,9 @@ use std::time::SystemTime;
 
 use config::model::{Format, Source};
 
+use super::directory::NamedFile;
 use super::kept::{Keeper, KeptFile, KeptRecords, KeptZone, source_key, zone_key};
-use super::unit::{Judged, Unit};
+use super::unit::{Judged, Unit, own_kind};
 use super::{Context, Outcome, Slot};
 use crate::source::{FileCounts, Input};
 use crate::zone::{Foreign, Zone};
@@ -22,6 +23,8 @@ pub struct RecalledFile {
     pub path: PathBuf,
     /// The only zone that has its records; none: all zones of the source.
     slot: Option<usize>,
+    /// The zones that share it otherwise.
+    sharing: Option<Arc<[usize]>>,
     file: KeptFile,
 }
 
@@ -59,19 +62,25 @@ impl Unit {
             if slot == Some(None) {
                 continue; // of a zone that is no longer hosted
             }
-            let (slot, path) = (slot.flatten(), PathBuf::from(&file.path));
+            let (slot, mut path) = (slot.flatten(), PathBuf::from(&file.path));
             let own = slot.filter(|_| is_directory);
-            if is_directory && !self.inputs.iter().any(|input| *input.path == path && input.own == own) {
-                let format = match path.extension().and_then(|extension| extension.to_str()) {
-                    _ if own.is_some() => Format::Zone,
-                    Some(extension) if extension.eq_ignore_ascii_case("json") => Format::Azure,
-                    _ => Format::Hosts,
-                };
-                let mut input = Input::new(path.clone(), format, own);
-                input.was_good = true;
-                self.inputs.push(input);
+            let sharing = slot.is_none().then(|| self.sharing.clone());
+            if is_directory && own.is_none() && self.sharing.is_empty() {
+                continue; // no zone reads it any more
             }
-            recalled.push(RecalledFile { path, slot, file });
+            if is_directory && !self.inputs.iter().any(|input| *input.path == path && input.own == own) {
+                let named = path.file_name().and_then(|name| NamedFile::of(&name.to_string_lossy()));
+                let format = named.map_or(Format::Auto, |named| named.format);
+                let mut input = Input::new(path.clone(), format, own);
+                input.sharing.clone_from(&sharing);
+                input.was_good = true;
+                // Another file of the zone has taken its place.
+                match self.inputs.iter().find(|other| own.is_some() && own_kind(other) == own_kind(&input)) {
+                    Some(other) => path = other.path.to_path_buf(),
+                    None => self.inputs.push(input),
+                }
+            }
+            recalled.push(RecalledFile { path, slot, sharing, file });
         }
         self.inputs.sort_by(|a, b| (a.own.is_none(), &a.path).cmp(&(b.own.is_none(), &b.path)));
         self.recalled = Some(recalled);
@@ -179,7 +188,11 @@ impl Unit {
 
 impl RecalledFile {
     fn is_of(&self, slot: usize) -> bool {
-        self.slot.is_none_or(|of| of == slot)
+        match (self.slot, &self.sharing) {
+            (Some(of), _) => of == slot,
+            (None, Some(zones)) => zones.contains(&slot),
+            (None, None) => true,
+        }
     }
 }
 

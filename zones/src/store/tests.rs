@@ -14,7 +14,7 @@ pub(super) struct Site {
     pub(super) directory: tempfile::TempDir,
     pub(super) report: Report,
     pub(super) now: Instant,
-    settle: Duration,
+    pub(super) settle: Duration,
 }
 
 pub(super) const ONE_ZONE: &str = "[[zone]]\nname = 'contoso.test'\ndirectory = 'zones'\n";

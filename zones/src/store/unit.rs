@@ -1,7 +1,8 @@
 //! Zones that have one source: a file, or a directory with a file for each zone and files that are shared.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use config::model::{Format, Source};
 
+use super::directory::{self, FileKind, Listing, NamedFile, is_passed_over};
 use super::guard::{self, PATIENCE, UNFINISHED, UNFINISHED_UNSERVED, Verdict};
+use super::report::FileShare;
 use super::restore::{KeptDraft, RecalledFile};
 use super::{Context, Look, Report, Slot};
 use crate::authority::ZoneAuthority;
@@ -26,11 +29,16 @@ pub struct Unit {
     pub(super) source: Source,
     /// Indices of slots.
     pub(super) zones: Vec<usize>,
+    /// Those among them that a file without a zone of its own may concern: in a directory the zones of presets.
+    pub(super) sharing: Arc<[usize]>,
     pub(super) inputs: Vec<Input>,
     /// Why the directory cannot be read.
     pub(super) error: Option<String>,
     /// What the last run kept of it; none: that was not looked up yet.
     pub(super) recalled: Option<Vec<RecalledFile>>,
+    /// Files of the directory that it does not read, and that are not there for another reason.
+    unread: Vec<PathBuf>,
+    listing: Listing,
     /// Nothing was built yet.
     is_fresh: bool,
 }
@@ -48,6 +56,8 @@ pub struct Judged {
     /// Records, by file.
     pub counts: FileCounts,
     problems: Vec<Problem>,
+    /// Records read.
+    records: u64,
     log: Option<Arc<RecordLog>>,
     /// Without logs: straight into the builders of these slots.
     built: Vec<(usize, ZoneBuilder)>,
@@ -61,6 +71,8 @@ pub struct Made {
     pub slot: usize,
     /// The zone, and the difference if another one is served.
     pub result: Result<(Built, Option<Difference>), Vec<Problem>>,
+    /// The files that its records come from.
+    pub files: Vec<FileShare>,
 }
 
 /// True where the zone's records are in a journal of ours and in no file.
@@ -87,22 +99,18 @@ impl Unit {
                 }
             }
         }
-        for mut before in old {
+        for unit in &mut units {
+            let is_directory = matches!(unit.source, Source::Directory { .. });
+            unit.sharing = unit.zones.iter().copied().filter(|slot| !is_directory || slots[*slot].config.preset).collect();
+        }
+        for before in old {
             let Some(unit) = of_source.get(&before.source).map(|unit| &mut units[*unit]) else { continue };
-            let Source::Directory { path } = &unit.source else {
+            let Source::Directory { .. } = &unit.source else {
                 unit.inputs = before.inputs;
                 unit.inputs.iter_mut().for_each(Input::forget);
                 continue;
             };
-            for slot in &unit.zones {
-                let own = path.join(zone_file(&slots[*slot].config.name));
-                if let Some(found) = before.inputs.iter().position(|input| input.own.is_some() && *input.path == own) {
-                    let mut input = before.inputs.remove(found);
-                    input.own = Some(*slot);
-                    unit.inputs.push(input);
-                }
-            }
-            unit.inputs.extend(before.inputs.into_iter().filter(|input| input.own.is_none()));
+            unit.continue_from(before.inputs, slots);
             unit.inputs.iter_mut().for_each(Input::forget);
         }
         units
@@ -113,7 +121,46 @@ impl Unit {
             Source::File { path, format } => vec![Input::new(path.clone(), *format, None)],
             Source::Directory { .. } | Source::Api | Source::Transfer { .. } => Vec::new(),
         };
-        Self { source, zones: vec![slot], inputs, error: None, recalled: None, is_fresh: true }
+        Self {
+            source,
+            zones: vec![slot],
+            sharing: Arc::default(),
+            inputs,
+            error: None,
+            recalled: None,
+            unread: Vec::new(),
+            listing: Listing::default(),
+            is_fresh: true,
+        }
+    }
+
+    /// Takes over what is known of the files that are still files of it.
+    fn continue_from(&mut self, mut inputs: Vec<Input>, slots: &[Slot]) {
+        let named = |input: &Input| NamedFile::of(&input.path.file_name()?.to_string_lossy());
+        for slot in &self.zones {
+            let config = &slots[*slot].config;
+            for kind in kinds(config.preset) {
+                let is_it = |input: &Input| {
+                    input.own.is_some() && named(input).is_some_and(|named| named.zone == config.name && named.kind == *kind)
+                };
+                if let Some(found) = inputs.iter().position(is_it) {
+                    let mut input = inputs.remove(found);
+                    input.own = Some(*slot);
+                    self.inputs.push(input);
+                }
+            }
+        }
+        let is_shared = |input: &Input| input.own.is_none() && !self.sharing.is_empty() && self.shares(input.path.file_name(), slots);
+        inputs.retain(is_shared);
+        inputs.iter_mut().for_each(|input| input.sharing = Some(self.sharing.clone()));
+        self.inputs.append(&mut inputs);
+    }
+
+    /// True if a file is read for all zones of a preset: its name is not that of another zone.
+    fn shares(&self, name: Option<&OsStr>, slots: &[Slot]) -> bool {
+        let Some(named) = name.and_then(|name| NamedFile::of(&name.to_string_lossy())) else { return false };
+        let is_own = |slot: &usize| !slots[*slot].config.preset && slots[*slot].config.name == named.zone;
+        named.kind != FileKind::Zone && !self.zones.iter().any(is_own)
     }
 
     /// Paths to watch, there or not.
@@ -162,7 +209,7 @@ impl Unit {
     /// Finds the files of a directory. One that is gone stays known, so that its last good records stay.
     fn discover(&mut self, slots: &[Slot]) {
         let Source::Directory { path } = &self.source else { return };
-        let names: BTreeSet<String> = match fs::read_dir(path).and_then(|entries| entries.collect::<Result<Vec<_>, _>>()) {
+        let names: Vec<String> = match fs::read_dir(path).and_then(|entries| entries.collect::<Result<Vec<_>, _>>()) {
             Ok(entries) => entries.iter().filter_map(|entry| entry.file_name().into_string().ok()).collect(),
             Err(error) => {
                 self.error = Some(format!("{}: {}", path.display(), plain(&error)));
@@ -170,28 +217,70 @@ impl Unit {
             }
         };
         self.error = None;
-        let known: HashSet<(Option<usize>, Arc<PathBuf>)> = self.inputs.iter().map(|input| (input.own, input.path.clone())).collect();
-        let known = |own: Option<usize>, path: &Path| known.contains(&(own, Arc::new(path.to_path_buf())));
-        let before = self.inputs.len();
+        let listing = Listing::new(names);
+        let own: HashMap<(usize, FileKind), usize> =
+            self.inputs.iter().enumerate().filter_map(|(at, input)| Some((own_kind(input)?, at))).collect();
+        let mut read: HashSet<String> = HashSet::new();
+        let mut new = Vec::new();
         for slot in &self.zones {
-            let name = zone_file(&slots[*slot].config.name);
-            if names.contains(&name) && !known(Some(*slot), &path.join(&name)) {
-                self.inputs.push(Input::new(path.join(name), Format::Zone, Some(*slot)));
+            let config = &slots[*slot].config;
+            for kind in kinds(config.preset) {
+                let Some(name) = listing.of_zone(&config.name, *kind) else { continue };
+                read.insert(name.to_owned());
+                let path = path.join(name);
+                let format = NamedFile::of(name).map_or(Format::Auto, |named| named.format);
+                match own.get(&(*slot, *kind)).map(|at| &mut self.inputs[*at]) {
+                    Some(input) if *input.path == path => {}
+                    Some(input) => {
+                        // Another file of the zone takes over. Until it is good the last good records of the one before count.
+                        let mut next = Input::new(path, format, Some(*slot));
+                        (next.log, next.was_good, next.holds) = (input.log.take(), input.was_good, input.holds);
+                        next.counts = std::mem::take(&mut input.counts);
+                        *input = next;
+                    }
+                    None => new.push(Input::new(path, format, Some(*slot))),
+                }
             }
         }
-        for name in names.iter().filter(|name| !name.starts_with('.')) {
-            let format = match name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
-                Some("json") => Format::Azure,
-                Some("hosts") => Format::Hosts,
-                _ => continue,
-            };
-            if !known(None, &path.join(name)) {
-                self.inputs.push(Input::new(path.join(name), format, None));
+        if !self.sharing.is_empty() {
+            let known: HashSet<Arc<PathBuf>> =
+                self.inputs.iter().filter(|input| input.own.is_none()).map(|input| input.path.clone()).collect();
+            for name in listing.names.iter().filter(|name| self.shares(Some(OsStr::new(name)), slots)) {
+                read.insert(name.clone());
+                let path = path.join(name);
+                if !known.contains(&path) {
+                    let format = NamedFile::of(name).map_or(Format::Auto, |named| named.format);
+                    let mut input = Input::new(path, format, None);
+                    input.sharing = Some(self.sharing.clone());
+                    new.push(input);
+                }
             }
         }
-        if self.inputs.len() > before {
+        self.unread =
+            listing.names.iter().filter(|name| !read.contains(*name) && !is_passed_over(name)).map(|name| path.join(name)).collect();
+        if !new.is_empty() {
+            self.inputs.append(&mut new);
             self.inputs.sort_by(|a, b| (a.own.is_none(), &a.path).cmp(&(b.own.is_none(), &b.path)));
         }
+        self.listing = listing;
+    }
+
+    /// Files of the directory that it does not read. `is_used` knows those that something else reads or writes.
+    pub fn unread(&self, is_used: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+        let unread = self.unread.iter().filter(|path| self.error.is_none() && path.is_file() && !is_used(path));
+        unread.cloned().collect()
+    }
+
+    /// What such a file is probably meant to be.
+    pub fn hint(&self, path: &Path, slots: &[Slot]) -> String {
+        let zones: Vec<&str> = self.zones.iter().map(|slot| &*slots[*slot].name).collect();
+        let others: Vec<&str> = slots.iter().map(|slot| &*slot.name).filter(|name| !zones.contains(name)).collect();
+        directory::hint(path, &zones, &others, !self.sharing.is_empty(), &self.listing)
+    }
+
+    /// The zones that have this source.
+    pub fn zones(&self) -> &[usize] {
+        &self.zones
     }
 
     fn read(&mut self, slots: &mut [Slot], context: &Context, now: Instant, how: Look, report: &mut Report) {
@@ -344,7 +433,10 @@ impl Unit {
 
     /// Records are kept where a zone is made from more than one file.
     fn with_logs(&self) -> bool {
-        matches!(self.source, Source::Directory { .. }) && self.inputs.iter().any(|input| input.own.is_none())
+        let mut own: Vec<usize> = self.inputs.iter().filter_map(|input| input.own).collect();
+        own.sort_unstable();
+        let is_shared = self.inputs.iter().any(|input| input.own.is_none()) || own.windows(2).any(|pair| pair[0] == pair[1]);
+        matches!(self.source, Source::Directory { .. }) && is_shared
     }
 
     /// Reads the records of new bytes: into a log, or straight into builders.
@@ -358,6 +450,7 @@ impl Unit {
             included: Vec::new(),
             counts: FileCounts::default(),
             problems: Vec::new(),
+            records: 0,
             log: None,
             built: Vec::new(),
             is_held: false,
@@ -372,7 +465,7 @@ impl Unit {
             let mut census = Census::new(sink, &apexes, &input.path);
             let (bytes, problems) = (&judged.content.bytes, &mut judged.problems);
             let read = text::read(format, bytes, &input.path, &origin, includes, &context.table, &mut census, problems);
-            judged.included = read.included;
+            (judged.included, judged.records) = (read.included, read.records);
             judged.counts = census.counts();
         };
         if is_zone_file && !with_logs {
@@ -413,18 +506,20 @@ impl Unit {
 
     /// Makes zones from the new records and the last good ones of the other files.
     pub(super) fn make(&self, judged: &mut [Judged], affected: &[usize], slots: &[Slot], context: &Context) -> (Vec<Made>, Vec<Strays>) {
-        let mut builders: Vec<(usize, Target)> = self.zones.iter().map(|slot| (*slot, Target::None)).collect();
+        let mut builders: Vec<(usize, Target)> = self.zones.iter().map(|slot| (*slot, Target::default())).collect();
         for (slot, target) in builders.iter_mut().filter(|(slot, _)| affected.contains(slot)) {
-            *target = Target::Zone(Box::new(slots[*slot].builder(context)));
+            target.builder = Some(Box::new(slots[*slot].builder(context)));
         }
         let mut strays = Vec::new();
         for (index, input) in self.inputs.iter().enumerate() {
             let new = judged.iter_mut().find(|judged| judged.input == index && judged.is_good());
             let is_new = new.is_some();
+            let format = new.as_ref().map_or(input.holds, |judged| judged.format);
+            let share = |records| FileShare { path: input.path.clone(), format, records };
             if let Some(judged) = new.filter(|judged| !judged.built.is_empty()) {
                 for (slot, builder) in judged.built.drain(..) {
                     if let Some((_, target)) = builders.iter_mut().find(|(other, _)| *other == slot) {
-                        *target = Target::Zone(Box::new(builder));
+                        *target = Target { builder: Some(Box::new(builder)), files: vec![share(judged.records)], taken: 0 };
                     }
                 }
                 continue;
@@ -432,25 +527,28 @@ impl Unit {
             let log =
                 judged.iter().find(|judged| judged.input == index && is_new).and_then(|judged| judged.log.as_ref()).or(input.log.as_ref());
             let Some(log) = log else { continue };
-            if let Some(own) = input.own {
+            if let Some(own) = input.own.filter(|_| format == Format::Zone) {
                 if let Some((_, target)) = builders.iter_mut().find(|(slot, _)| *slot == own) {
                     target.set_foreign(Foreign::Warn);
                     log.replay(target);
+                    target.end_file(share);
                 }
                 continue;
             }
-            builders.iter_mut().for_each(|(_, target)| target.set_foreign(Foreign::Skip));
-            let sinks = builders.iter_mut().map(|(slot, target)| (&slots[*slot].apex, target)).collect();
+            let mut concerned: Vec<_> = builders.iter_mut().filter(|(slot, _)| input.is_of(*slot)).collect();
+            concerned.iter_mut().for_each(|(_, target)| target.set_foreign(Foreign::Skip));
+            let sinks = concerned.into_iter().map(|(slot, target)| (&slots[*slot].apex, target)).collect();
             let mut sorter = Sorter { sinks, strays: Strays::default() };
             log.replay(&mut sorter);
             sorter.strays.close();
             if is_new {
                 strays.push(sorter.strays);
             }
+            builders.iter_mut().for_each(|(_, target)| target.end_file(share));
         }
         let mut made = Vec::new();
         for (slot, target) in builders {
-            let Target::Zone(builder) = target else { continue };
+            let Target { builder: Some(builder), files, .. } = target else { continue };
             let newest = self.inputs.iter().filter(|input| input.is_of(slot)).filter_map(|input| input.changed);
             let newest = judged
                 .iter()
@@ -471,13 +569,13 @@ impl Unit {
                 });
                 (built, difference)
             });
-            made.push(Made { slot, result });
+            made.push(Made { slot, result, files });
         }
         (made, strays)
     }
 
     fn commit(&mut self, judged: Vec<Judged>, made: Vec<Made>, strays: Vec<Strays>, slots: &mut [Slot], report: &mut Report) {
-        for Judged { input, content, included, counts, problems, log, is_held, .. } in judged {
+        for Judged { input, content, format, included, counts, problems, log, is_held, .. } in judged {
             let input = &mut self.inputs[input];
             input.judged(&content, &included);
             input.missing = None;
@@ -486,6 +584,7 @@ impl Unit {
             if input.error.is_none() {
                 input.was_good = true;
                 (input.log, input.counts) = (log, counts);
+                input.holds = format;
             }
             report.problems.extend(problems);
         }
@@ -498,6 +597,7 @@ impl Unit {
                 }
                 Ok((built, difference)) => {
                     slot.build_error = None;
+                    slot.comes_from(made.files);
                     report.problems.extend(built.warnings);
                     let old = slot.zone.clone();
                     if let (Some(old), Some((file, at)), Some(true)) =
@@ -539,29 +639,38 @@ impl Slot {
 }
 
 /// Takes records for a zone that is made anew, and none for another.
-#[derive(Debug)]
-enum Target {
-    Zone(Box<ZoneBuilder>),
-    None,
+#[derive(Debug, Default)]
+struct Target {
+    builder: Option<Box<ZoneBuilder>>,
+    /// Files that gave it records.
+    files: Vec<FileShare>,
+    /// Records of the file that is being read.
+    taken: u64,
 }
 
 impl Target {
     fn set_foreign(&mut self, foreign: Foreign) {
-        if let Self::Zone(builder) = self {
+        if let Some(builder) = &mut self.builder {
             builder.set_foreign(foreign);
         }
+    }
+
+    fn end_file(&mut self, share: impl Fn(u64) -> FileShare) {
+        let taken = std::mem::take(&mut self.taken);
+        self.files.extend((taken > 0).then(|| share(taken)));
     }
 }
 
 impl RecordSink for Target {
     fn record(&mut self, record: RecordRef<'_>) {
-        if let Self::Zone(builder) = self {
+        if let Some(builder) = &mut self.builder {
             builder.record(record);
+            self.taken += 1;
         }
     }
 
     fn file(&mut self, file: &Arc<PathBuf>) {
-        if let Self::Zone(builder) = self {
+        if let Some(builder) = &mut self.builder {
             builder.file(file);
         }
     }
@@ -575,6 +684,16 @@ impl RecordSink for RecordSet {
     fn record(&mut self, record: RecordRef<'_>) {
         self.0.insert((record.owner.to_wire_name(), record.rtype, record.rdata.into()));
     }
+}
+
+/// The zone whose own file it is, and its kind.
+pub fn own_kind(input: &Input) -> Option<(usize, FileKind)> {
+    Some((input.own?, NamedFile::of(&input.path.file_name()?.to_string_lossy())?.kind))
+}
+
+/// The kinds of files that are a zone's own. The exports of a preset are shared by its zones.
+fn kinds(preset: bool) -> &'static [FileKind] {
+    if preset { &[FileKind::Zone] } else { &[FileKind::Zone, FileKind::Hosts, FileKind::Azure] }
 }
 
 /// The serial of a zone whose source gives none: when the newest file was changed, and more than before.

@@ -133,7 +133,7 @@ fn a_file_that_is_removed_and_written_anew_is_seen() {
 #[test]
 fn a_new_file_in_a_watched_directory_is_seen() {
     let site = Site::new(plain);
-    site.write("zones/endpoint.hosts", "10.0.0.9 new.contoso.test\n");
+    site.write("zones/contoso.test.hosts", "10.0.0.9 new.contoso.test\n");
     site.wait("new.contoso.test", 9);
     assert_eq!(site.ask("www.contoso.test"), Some([10, 0, 0, 1]));
 }

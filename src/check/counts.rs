@@ -1,0 +1,169 @@
+//! How many records each zone gets, and from which files.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use config::model::{Config, Source};
+use config::{Diagnostic, Severity};
+use serde_json::{Value, json};
+use zones::store::{Store, ZoneStatus, file_names};
+
+/// Width of a terminal that nobody widened.
+const WIDTH: usize = 80;
+/// Files of one zone that are named; more are counted.
+const MOST_FILES: usize = 5;
+
+/// A zone with the number of its records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneCount {
+    zone: String,
+    /// Empty: all networks.
+    networks: Vec<String>,
+    /// None if the zone has no data.
+    records: Option<usize>,
+    /// Files, relative to the directory of the configuration if they lie in it.
+    files: Vec<String>,
+    /// The writer, if it is not files.
+    writer: Option<&'static str>,
+}
+
+impl ZoneCount {
+    /// The zones of a configuration as their sources fill them.
+    pub fn all(config: &Config, store: &Store) -> Vec<Self> {
+        let root = config.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        store.zones().zip(&config.zones).map(|(status, _)| Self::of(&status, root)).collect()
+    }
+
+    fn of(status: &ZoneStatus<'_>, root: &Path) -> Self {
+        let shown = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
+        let writer = match status.source {
+            Source::Api => Some("the API"),
+            Source::Transfer { .. } => Some("its primaries"),
+            Source::File { .. } | Source::Directory { .. } => None,
+        };
+        Self {
+            zone: status.name.to_string(),
+            networks: status.networks.to_vec(),
+            // The SOA and NS records that the server adds come from no file.
+            records: status.zone.map(|zone| zone.counts().records.min(if writer.is_some() { usize::MAX } else { given(status) })),
+            files: status.files.iter().filter(|file| file.records > 0).map(|file| shown(&file.path)).collect(),
+            writer,
+        }
+    }
+
+    /// As a part of the JSON object.
+    pub fn json(&self) -> Value {
+        json!({"name": self.zone, "networks": self.networks, "records": self.records, "files": self.files})
+    }
+
+    fn from(&self) -> String {
+        let more = self.files.len().saturating_sub(MOST_FILES);
+        let mut from = self.files.iter().take(MOST_FILES).cloned().collect::<Vec<_>>().join(", ");
+        if more > 0 {
+            from += &format!(" and {more} more");
+        }
+        self.writer.map(String::from).unwrap_or(from)
+    }
+}
+
+/// Prints a table. Files that do not fit beside their zone follow on the next line.
+pub fn print(counts: &[ZoneCount], out: &mut impl Write) -> io::Result<()> {
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let networks = |count: &ZoneCount| if count.networks.is_empty() { "all".into() } else { count.networks.join(",") };
+    let rows: Vec<[String; 4]> = counts
+        .iter()
+        .map(|count| {
+            let records = count.records.map_or("-".into(), |records| records.to_string());
+            [count.zone.clone(), networks(count), records, count.from()]
+        })
+        .collect();
+    let width = |column: usize, title: &str| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(title.len());
+    let [zone, network, records] = [width(0, "ZONE"), width(1, "NETWORKS"), width(2, "RECORDS")];
+    writeln!(out, "{:zone$}  {:network$}  {:>records$}  FROM", "ZONE", "NETWORKS", "RECORDS")?;
+    for [name, networks, count, from] in &rows {
+        let line = format!("{name:zone$}  {networks:network$}  {count:>records$}");
+        match line.chars().count() + 2 + from.chars().count() {
+            _ if from.is_empty() => writeln!(out, "{line}")?,
+            ..=WIDTH => writeln!(out, "{line}  {from}")?,
+            _ => writeln!(out, "{line}\n    from {from}")?,
+        }
+    }
+    Ok(())
+}
+
+/// Records that the files of a zone have for it.
+fn given(status: &ZoneStatus<'_>) -> usize {
+    status.files.iter().map(|file| file.records as usize).sum()
+}
+
+/// Warnings for zones that get nothing. Of a preset all zones must be empty, because few use every service.
+pub fn empty_zones(config: &Config, store: &Store) -> Vec<Diagnostic> {
+    let statuses: Vec<ZoneStatus<'_>> = store.zones().collect();
+    let is_empty = |status: &ZoneStatus<'_>| status.zone.is_some() && given(status) == 0;
+    let mut warnings = Vec::new();
+    for (index, (zone, status)) in config.zones.iter().zip(&statuses).enumerate() {
+        let is_first = config.zones[..index].last().is_none_or(|before| before.line != zone.line);
+        let of_table = || config.zones.iter().zip(&statuses).filter(|(other, _)| other.line == zone.line);
+        if zone.allow_empty || !is_first || !of_table().all(|(_, status)| is_empty(status)) {
+            continue;
+        }
+        let (message, help) = match status.source {
+            Source::Directory { path } if zone.preset => (
+                format!("no zone of this preset gets a record: {} has none for them", path.display()),
+                format!("each zone reads a file of its name, such as {}.zone, and all of them *.json and *.hosts", zone.name),
+            ),
+            Source::Directory { path } => (
+                format!("zone `{}` gets no records: {} has no file for it, or only empty ones", zone.name, path.display()),
+                format!("it reads {}", file_names(&zone.name)),
+            ),
+            Source::File { path, .. } => (format!("zone `{}` gets no records from {}", zone.name, path.display()), String::new()),
+            Source::Api | Source::Transfer { .. } => continue,
+        };
+        let file = config.path.clone().unwrap_or_default();
+        warnings.push(Diagnostic { file, line: zone.line, column: 1, severity: Severity::Warning, message, help });
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_stand_beside_their_zone_where_they_fit() {
+        let count = |zone: &str, networks: &[&str], records, files: &[&str], writer| ZoneCount {
+            zone: zone.into(),
+            networks: networks.iter().map(|name| name.to_string()).collect(),
+            records,
+            files: files.iter().map(|name| name.to_string()).collect(),
+            writer,
+        };
+        let long = "privatelink.azurehealthcareapis.com";
+        let file = format!("zones/{long}.zone");
+        let many = ["a.json", "b.json", "c.json", "d.json", "e.json", "f.json", "g.json"];
+        let counts = [
+            count(long, &["hub"], Some(2), &[&file], None),
+            count("corp.contoso.com", &[], Some(1200), &["corp.zone"], None),
+            count("lab.contoso.com", &["hub", "spoke"], Some(0), &[], None),
+            count("bad.contoso.com", &["hub"], None, &[], None),
+            count("api.contoso.com", &["hub"], Some(3), &[], Some("the API")),
+            count("all.contoso.com", &["hub"], Some(7), &many, None),
+        ];
+        let mut out = Vec::new();
+        print(&counts, &mut out).unwrap();
+        let want = "\
+ZONE                                 NETWORKS   RECORDS  FROM
+privatelink.azurehealthcareapis.com  hub              2
+    from zones/privatelink.azurehealthcareapis.com.zone
+corp.contoso.com                     all           1200  corp.zone
+lab.contoso.com                      hub,spoke        0
+bad.contoso.com                      hub              -
+api.contoso.com                      hub              3  the API
+all.contoso.com                      hub              7
+    from a.json, b.json, c.json, d.json, e.json and 2 more
+";
+        assert_eq!(String::from_utf8(out).unwrap(), want);
+    }
+}
