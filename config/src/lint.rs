@@ -12,6 +12,7 @@ use crate::read::Problems;
 mod api;
 mod azure;
 mod networks;
+pub(crate) mod permissions;
 mod routes;
 mod settings;
 mod transfers;
@@ -36,6 +37,7 @@ pub(crate) fn check(config: &Config, places: &Places, problems: &mut Problems<'_
     api::keys_and_certificates(&lint, problems);
     transfers::keys(&lint, problems);
     transfers::without_effect(&lint, problems);
+    permissions::open_to_everybody(&lint, problems);
 }
 
 /// A configuration with its places.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::Spanned;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use crate::azure::Table;
 use crate::effective;
@@ -57,6 +57,12 @@ pub(crate) struct Places {
     pub(crate) deny: Vec<usize>,
     /// `server.group`.
     pub(crate) group: Option<usize>,
+    /// `server.state`.
+    pub(crate) state: Option<usize>,
+    /// `server.zone-table`.
+    pub(crate) zone_table: Option<usize>,
+    /// The first `secret` that stands in the file itself.
+    pub(crate) secret: Option<usize>,
     pub(crate) networks: Vec<NetworkPlaces>,
     pub(crate) zones: Vec<ZonePlaces>,
     pub(crate) forwards: Vec<ForwardPlaces>,
@@ -123,6 +129,8 @@ fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places
     let keys = tsig::keys(document, &networks, problems);
     let key_tables = document.get(keys::key::SECTION.name).and_then(|tables| tables.get_ref().as_array());
     places.keys_missing = key_tables.is_some_and(|tables| tables.len() > keys.len());
+    let secret = |table: &Spanned<DeValue<'_>>| Some(table.get_ref().as_table()?.get(keys::key::SECRET.name)?.span().start);
+    places.secret = key_tables.and_then(|tables| tables.iter().find_map(secret));
     let cache = cache(document, problems, &mut places);
     let limits = limits(document, problems, &mut places);
     let log = log(document, problems);
@@ -163,6 +171,7 @@ fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Plac
     places.allow = allow.iter().map(|item| item.at).collect();
     places.deny = deny.iter().map(|item| item.at).collect();
     places.group = read.place(&key::GROUP);
+    (places.state, places.zone_table) = (read.place(&key::STATE), read.place(&key::ZONE_TABLE));
     let zone_table = read.option(&key::ZONE_TABLE);
     let mut azure = None;
     if let (Some(path), Some(at)) = (&zone_table, read.place(&key::ZONE_TABLE)) {

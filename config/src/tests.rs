@@ -79,6 +79,7 @@ fn the_sample_with_its_unset_keys_set_is_clean() {
     std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let file = directory.path().join("postern.toml");
     std::fs::write(&file, sample_with_all_set()).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let loaded = load(&file).unwrap();
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.config.zones.len(), 7);
@@ -337,4 +338,57 @@ fn ten_thousand_networks_with_zones_of_their_own_are_checked() {
     ];
     assert_eq!(problems.len(), told.len(), "{problems:#?}");
     told.iter().zip(&problems).for_each(|(told, problem)| assert!(problem.contains(told), "{problem}"));
+}
+
+#[test]
+fn files_that_everybody_can_change_and_secrets_that_everybody_can_read_are_warned_of() {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let text = "[server]\nstate = 'state'\nzone-table = 'table.json'\n[api]\nlisten = '127.0.0.1:8053'\nkey-file = 'api.key'\ncertificate = 'api.crt'\n\
+                private-key = 'api.pem'\n[[key]]\nname = 'acme'\nsecret-file = 'acme.key'\nallow = ['query']\n[[key]]\nname = 'dhcp'\n\
+                secret = 'c2VjcmV0'\nallow = ['query']\n";
+    let files =
+        [("postern.toml", text), ("table.json", "[]"), ("api.key", ""), ("api.crt", ""), ("api.pem", ""), ("acme.key", "c2VjcmV0\n")];
+    for (name, text) in files {
+        fs::write(at(name), text).unwrap();
+    }
+    fs::create_dir(at("state")).unwrap();
+    let set = |file: u32, state: u32| {
+        files.iter().for_each(|(name, _)| fs::set_permissions(at(name), Permissions::from_mode(file)).unwrap());
+        fs::set_permissions(at("state"), Permissions::from_mode(state)).unwrap();
+    };
+    let said = || {
+        let shown = |problem: &crate::Diagnostic| problem.to_string().replace(&format!("{}/", directory.path().display()), "");
+        let warnings = load(&at("postern.toml")).unwrap().warnings;
+        warnings.iter().map(shown).filter(|text| text.contains("everybody")).collect::<Vec<_>>()
+    };
+    set(0o660, 0o770);
+    assert_eq!(said(), Vec::<String>::new());
+    set(0o664, 0o775);
+    assert_eq!(
+        said(),
+        [
+            "postern.toml:8:15: warning: everybody on this machine can read api.pem help: chmod o= api.pem",
+            "postern.toml:11:15: warning: everybody on this machine can read acme.key help: chmod o= acme.key",
+            "postern.toml:15:10: warning: everybody on this machine can read this secret help: move it into a `secret-file`, or run chmod o= postern.toml",
+        ]
+    );
+    set(0o662, 0o777);
+    let changed = |place: &str, name: &str| {
+        format!("postern.toml{place}: warning: everybody on this machine can change {name} help: chmod o-w {name}")
+    };
+    assert_eq!(
+        said(),
+        [
+            changed("", "postern.toml"),
+            changed(":2:9", "state"),
+            changed(":3:14", "table.json"),
+            changed(":6:12", "api.key"),
+            changed(":7:15", "api.crt"),
+            changed(":8:15", "api.pem"),
+            changed(":11:15", "acme.key"),
+        ]
+    );
 }

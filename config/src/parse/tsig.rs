@@ -1,6 +1,5 @@
 //! `[[key]]`, and the files that secrets are kept in.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use toml::de::DeTable;
@@ -9,6 +8,7 @@ use super::values;
 use crate::diagnostic::did_you_mean;
 use crate::keys::key;
 use crate::kind;
+use crate::lint::permissions;
 use crate::model::{Algorithm, Key, Network, Proof, Secret};
 use crate::read::{Problems, Reader};
 
@@ -92,9 +92,8 @@ pub(super) fn keys(document: &DeTable<'_>, networks: &[Network], problems: &mut 
 fn from_file(path: &Path, name: &str, at: usize, problems: &mut Problems<'_>) -> Option<(Option<Algorithm>, Secret)> {
     const LARGEST: usize = 64 << 10;
     let shown = path.display();
-    if std::fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o004 != 0) {
-        problems.warning(at, format!("everybody on this machine can read {shown}"), format!("chmod o= {shown}"));
-    }
+    permissions::readable(path, at, problems);
+    permissions::changeable(path, at, problems);
     let read = match problems.read(path) {
         Ok(text) if text.len() > LARGEST => Err("it is too large for a secret".to_string()),
         Ok(text) => read_key(&text, name),

@@ -1,0 +1,77 @@
+//! Files that other users of the machine can change, and secrets that they can read.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::Lint;
+use crate::diagnostic::{Diagnostic, Severity, whole_file};
+use crate::read::Problems;
+
+/// The mode bits of everybody else (S_IWOTH, S_IROTH).
+const WRITE: u32 = 0o002;
+const READ: u32 = 0o004;
+
+/// The configuration, the files that it names, and the state directory.
+pub(super) fn open_to_everybody(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    let (config, places) = (lint.config, lint.places);
+    if let Some(path) = config.path.as_deref() {
+        if everybody_may(WRITE, path) {
+            let (message, help) = changed(path);
+            problems.append(0, vec![Diagnostic { severity: Severity::Warning, ..whole_file(path, message, help) }]);
+        }
+        if let Some(at) = places.secret.filter(|_| everybody_may(READ, path)) {
+            let help = format!("move it into a `secret-file`, or run chmod o= {}", path.display());
+            problems.warning(at, "everybody on this machine can read this secret", help);
+        }
+    }
+    let (api, server) = (&config.api, &config.server);
+    let named = [
+        (&api.key_file, places.api.key_file),
+        (&api.certificate, places.api.certificate),
+        (&api.private_key, places.api.private_key),
+        (&api.client_ca, places.api.client_ca),
+        (&server.zone_table, places.zone_table),
+    ];
+    for (path, at) in named {
+        if let (Some(path), Some(at)) = (path, at) {
+            changeable(path, at, problems);
+        }
+    }
+    if let (Some(path), Some(at)) = (&api.private_key, places.api.private_key) {
+        readable(path, at, problems);
+    }
+    if everybody_may(WRITE, &server.state) {
+        let (message, help) = changed(&server.state);
+        match places.state {
+            Some(at) => problems.warning(at, message, help),
+            None => problems.append(0, vec![Diagnostic { severity: Severity::Warning, ..whole_file(&server.state, message, help) }]),
+        }
+    }
+}
+
+/// Warns if everybody can change a file that the configuration names.
+pub(crate) fn changeable(path: &Path, at: usize, problems: &mut Problems<'_>) {
+    if everybody_may(WRITE, path) {
+        let (message, help) = changed(path);
+        problems.warning(at, message, help);
+    }
+}
+
+/// Warns if everybody can read a file with a secret.
+pub(crate) fn readable(path: &Path, at: usize, problems: &mut Problems<'_>) {
+    if everybody_may(READ, path) {
+        let shown = path.display();
+        problems.warning(at, format!("everybody on this machine can read {shown}"), format!("chmod o= {shown}"));
+    }
+}
+
+fn changed(path: &Path) -> (String, String) {
+    let shown = path.display();
+    (format!("everybody on this machine can change {shown}"), format!("chmod o-w {shown}"))
+}
+
+/// True for a file or a directory whose mode allows it to users that are neither its owner nor in its group.
+fn everybody_may(mode: u32, path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| (found.is_file() || found.is_dir()) && found.mode() & mode != 0)
+}
