@@ -20,6 +20,7 @@ pub enum Command {
     Explain(crate::explain::ExplainArgs),
     Fallbacks(crate::fallbacks::FallbacksArgs),
     Status(crate::status::StatusArgs),
+    State(crate::state::StateArgs),
     Cache(crate::cache::CacheArgs),
     Config(crate::configuration::ConfigArgs),
     Reload(crate::reload::ReloadArgs),

@@ -24,6 +24,7 @@ mod records;
 mod reload;
 mod schema;
 mod serve;
+mod state;
 mod status;
 mod systemd;
 mod version;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Fallbacks(args) => fallbacks::run(args),
         Command::Status(args) => status::run(args),
+        Command::State(args) => state::run(args),
         Command::Cache(args) => cache::run(args),
         Command::Config(args) => configuration::run(args),
         Command::Reload(args) => reload::run(args),

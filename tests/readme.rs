@@ -9,7 +9,7 @@ use harness::{PATIENT, PATIENT_FORWARD, Server, postern, run, write_files};
 use hickory_proto::rr::RecordType::A;
 use lab::{Lab, Scenario};
 
-const DOCUMENTS: [&str; 5] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"];
+const DOCUMENTS: [&str; 6] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md", "packaging/backup.md"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -322,3 +322,110 @@ fn after_a_failed_sync_a_change_is_rejected_and_the_journal_is_written_anew() {
     let answers = ["a", "b", "c"].map(|name| server.short(&format!("{name}.contoso.test"), RecordType::A).join(""));
     assert_eq!(answers, ["10.1.2.3", "NXDOMAIN", "10.1.2.5"]);
 }
+
+fn text(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn a_damaged_journal_is_checked_and_repaired_without_a_server() {
+    let mut server = Server::with(&[("postern.toml", &config(""))]);
+    for number in 0..20 {
+        assert_eq!(set(&server, &format!("n{number}"), "10.1.2.3"), 200);
+    }
+    let (config, state) = (server.file("postern.toml"), server.file("state"));
+    let (config, state) = (config.to_str().unwrap(), state.to_str().unwrap());
+    let checked = run(&["state", "check", state]);
+    assert!(checked.status.success() && text(&checked).contains(&format!("{state}: in use by process {}", server.pid())), "{checked:?}");
+    server.kill();
+    let path = server.file(JOURNAL);
+    let whole = run(&["state", "repair", path.to_str().unwrap()]);
+    assert!(!whole.status.success() && text(&whole).contains("nothing to repair"), "{whole:?}");
+    let mut octets = fs::read(&path).unwrap();
+    let tenth = octets.windows(4).position(|window| window == b"\x03n10\x07"[..4].as_ref()).expect("a name of the tenth change");
+    octets[tenth] ^= 1;
+    fs::write(&path, &octets).unwrap();
+    let checked = run(&["state", "check", "-c", config]);
+    let told = text(&checked);
+    assert!(!checked.status.success(), "{told}");
+    for words in [&format!("{state}: not in use"), "contoso.test", "damaged", ": a committed change is damaged", "postern state repair "] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let as_json: serde_json::Value = serde_json::from_slice(&run(&["state", "check", state, "-o", "json"]).stdout).unwrap();
+    assert_eq!((&as_json["damaged"], &as_json["journals"][0]["changes"]), (&json!(1), &json!(19)));
+    let repaired = run(&["state", "repair", "contoso.test", "-c", config]);
+    let told = text(&repaired);
+    assert!(repaired.status.success(), "{told}");
+    for words in [" records, 19 changes, up to serial ", "lost:  ", "To use it, stop the server, then", ".repaired "] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), octets, "the damaged file stays");
+    let again_refused = run(&["state", "repair", "contoso.test", "-c", config]);
+    assert!(!again_refused.status.success() && text(&again_refused).contains("in the way"), "{again_refused:?}");
+    // As the command says.
+    for line in told.lines().filter(|line| line.starts_with("  mv ")) {
+        assert!(std::process::Command::new("sh").args(["-c", line]).status().unwrap().success());
+    }
+    let server = again(&server);
+    for number in (0..20).filter(|number| *number != 10) {
+        assert_eq!(server.short(&format!("n{number}.contoso.test"), RecordType::A), ["10.1.2.3"]);
+    }
+    assert_eq!(server.short("n10.contoso.test", RecordType::A), ["NXDOMAIN"]);
+    assert_eq!(set(&server, "n10", "10.1.2.3"), 200);
+}
+
+fn serial(server: &Server) -> u32 {
+    server.short("contoso.test", RecordType::SOA)[0].split(' ').nth(2).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_copy_taken_while_changes_are_made_has_every_one_that_was_acknowledged_before() {
+    let server = Server::with(&[("postern.toml", &config(""))]);
+    let acknowledged = std::sync::atomic::AtomicU32::new(0);
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    let backup = tempfile::tempdir().unwrap();
+    let mut copies = Vec::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0.. {
+                if is_over.load(relaxed) {
+                    break;
+                }
+                assert_eq!(set(&server, &format!("n{number}"), "10.1.2.3"), 200);
+                acknowledged.fetch_add(1, relaxed);
+            }
+        });
+        for number in 1..=5_u32 {
+            eventually("more changes are made", || (acknowledged.load(relaxed) >= number * 20).then_some(()));
+            let before = acknowledged.load(relaxed);
+            let copy = backup.path().join(number.to_string());
+            let done =
+                std::process::Command::new("cp").args(["-a", server.file("state").to_str().unwrap(), copy.to_str().unwrap()]).status();
+            assert!(done.unwrap().success());
+            copies.push((before, copy));
+        }
+        is_over.store(true, relaxed);
+    });
+    let last = serial(&server);
+    drop(server);
+    for (before, copy) in &copies {
+        let checked = run(&["state", "check", copy.to_str().unwrap()]);
+        assert!(checked.status.success(), "{checked:?}");
+        write_files(backup.path(), &[("postern.toml", &config(&format!("state = '{}'\n", copy.display())))]);
+        let path = backup.path().join("postern.toml");
+        let restored = Server::spawn(postern(&["serve", "-c", path.to_str().unwrap()]), backup.path().to_path_buf(), None);
+        for number in [0, before / 2, before - 1] {
+            assert_eq!(restored.short(&format!("n{number}.contoso.test"), RecordType::A), ["10.1.2.3"], "{number} of {before}");
+        }
+    }
+    // The oldest copy has a lower serial than secondaries may have seen; it is raised as packaging/backup.md says.
+    write_files(backup.path(), &[("postern.toml", &config(&format!("state = '{}'\n", copies[0].1.display())))]);
+    let path = backup.path().join("postern.toml");
+    let restored = Server::spawn(postern(&["serve", "-c", path.to_str().unwrap()]), backup.path().to_path_buf(), None);
+    assert!(serial(&restored) < last);
+    let soa = format!("ns1.contoso.test. hostmaster.contoso.test. {} 3600 300 2419200 10", last + 10);
+    let raised = run(&["records", "-c", path.to_str().unwrap(), "set", "contoso.test", "@", "SOA", &soa]);
+    assert!(raised.status.success(), "{raised:?}");
+    assert_eq!(serial(&restored), last + 10);
+}

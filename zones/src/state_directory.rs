@@ -19,7 +19,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Name of the file that is locked.
 const LOCK: &str = "lock";
@@ -29,6 +29,9 @@ const DIRECTORY_MODE: u32 = 0o710;
 pub(crate) const FILE_MODE: u32 = 0o600;
 /// Something to create and remove, to learn whether files can be created.
 const PROBE: &str = ".writable";
+/// How often a lock that is taken is tried again, and after what time.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// A state directory, held by this server until this is dropped. Safe to share between threads.
 #[derive(Debug)]
@@ -109,6 +112,15 @@ impl StateDirectory {
     /// The directory as it is, for a command that only looks.
     pub fn inspect(path: &Path) -> Self {
         Self { path: path.to_owned(), held: None, troubles: Mutex::default() }
+    }
+
+    /// Number of the process that holds a directory. Returns `None` if no server does, or its lock cannot be read.
+    pub fn holder(path: &Path) -> Option<u32> {
+        let mut file = File::open(path.join(LOCK)).ok()?;
+        let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        let mut text = String::new();
+        let _ = (&mut file).take(20).read_to_string(&mut text);
+        text.trim().parse().ok().filter(|_| is_held)
     }
 
     /// Finds out whether this user can create files, and logs it if not.
@@ -313,7 +325,13 @@ fn take_lock(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Result<File, 
         Ok(file) => (file, true),
         Err(error) => (open(false).map_err(|_| error)?, false),
     };
-    match file.try_lock() {
+    // A command that looks who holds the lock has it for a moment.
+    let tries = (0..LOCK_TRIES).map(|number| {
+        std::thread::sleep(if number == 0 { Duration::ZERO } else { LOCK_PAUSE });
+        file.try_lock()
+    });
+    let is_decided = |tried: &Result<(), TryLockError>| !matches!(tried, Err(TryLockError::WouldBlock));
+    match tries.into_iter().find(is_decided).unwrap_or(Err(TryLockError::WouldBlock)) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();

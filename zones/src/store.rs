@@ -18,6 +18,7 @@ mod owned;
 mod report;
 mod restore;
 mod unit;
+pub mod upkeep;
 
 #[cfg(test)]
 mod directory_tests;

@@ -24,9 +24,9 @@ for i in range(100):
 server.kill(); server.wait()
 path = next(os.path.join(d, f) for d, _, files in os.walk(case.path("state")) for f in files if f.endswith(".journal"))
 data = bytearray(open(path, "rb").read())
-at = 8
-for _ in range(10):  # frame: 4 octets of length, 4 of CRC, payload
-    at += 8 + struct.unpack("!I", data[at:at + 4])[0]
+at = 4096
+for _ in range(10):  # frame: 16 octets of head, which begins with the length, and the payload
+    at += 16 + struct.unpack("!I", data[at:at + 4])[0]
 data[at + 3] ^= 1
 open(path, "wb").write(data)
 before = len(data)

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -60,14 +61,19 @@ pub struct Found {
     replay: journal::Replay,
 }
 
+/// The files of all journals of a state directory, sorted.
+pub fn journals(state: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(state.join(DIRECTORY))?.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
+    paths.sort();
+    Ok(paths)
+}
+
 /// Every journal of a state directory that is not open, and what is wrong with those that cannot be read.
 pub fn find(state: &StateDirectory, in_use: &HashSet<PathBuf>) -> (Vec<Found>, Vec<(PathBuf, String)>) {
     let (mut found, mut bad) = (Vec::new(), Vec::new());
-    let Ok(entries) = fs::read_dir(state.path().join(DIRECTORY)) else { return (found, bad) }; // none was written yet
-    let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == EXTENSION) && !in_use.contains(path));
-    paths.sort();
-    for path in paths {
+    let paths = journals(state.path()).unwrap_or_default(); // none was written yet
+    for path in paths.into_iter().filter(|path| !in_use.contains(path)) {
         let opened = match state.read_only() {
             Some(why) => Journal::open_read_only(&path, &why),
             None => Journal::open(&path),
