@@ -195,9 +195,10 @@ async fn expire_if_due(wanted: &Wanted, control: &Control, zone: &Zone, heard: u
         return None;
     }
     let reason = format!("expired: no primary was heard for {silent} s, and its SOA allows {} s", zone.expire());
-    let expired = control.ask(|answer| Task::Expire(wanted.zone.clone(), reason, answer)).await;
-    if let Err(refusal) = expired {
-        tracing::error!(zone = %wanted.zone, "cannot expire: {refusal}");
+    let expired = control.ask(|answer| Task::Expire(wanted.zone.clone(), reason.clone(), answer)).await;
+    match expired {
+        Ok(()) => tracing::error!(zone = %wanted.zone, "zone has no data: {reason}"),
+        Err(refusal) => tracing::error!(zone = %wanted.zone, "cannot expire: {refusal}"),
     }
     None
 }
