@@ -10,6 +10,7 @@
 //! and never by a thread that answers.
 
 mod directory;
+mod discover;
 mod edits;
 mod guard;
 mod journals;

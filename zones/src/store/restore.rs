@@ -10,8 +10,9 @@ use std::time::SystemTime;
 use config::model::{Format, Source};
 
 use super::directory::NamedFile;
+use super::discover::own_kind;
 use super::kept::{Keeper, KeptFile, KeptRecords, KeptZone, source_key, zone_key};
-use super::unit::{Judged, Unit, own_kind};
+use super::unit::{Judged, Unit};
 use super::{Context, Outcome, Slot};
 use crate::source::{FileCounts, Input};
 use crate::zone::{Foreign, Zone};
