@@ -33,7 +33,7 @@ fn main() {
         let network_id = state.snapshot.network_of(HUB.parse().unwrap());
         let view = View { state: &state, network: state.snapshot.network(network_id), network_id, recursion: true, now: world.now };
         let mut packet = vec![0u8; 2048];
-        let edns = Some(Edns { udp_size: 1232, dnssec_ok: false, nsid: false, cookie: None });
+        let edns = Some(Edns { udp_size: 1232, dnssec_ok: false, nsid: false });
         let question = Question { edns, ..question(name, rtype) };
         let heard = Heard::default();
         let mut answer = Answer::new();

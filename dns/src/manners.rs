@@ -34,7 +34,7 @@ pub fn decline(declined: &Declined, settings: &Settings, packet: &mut [u8]) -> u
     let bits = if declined.rcode == rcode::NOTIMP { flag::OPCODE } else { flag::OPCODE | flag::RD | flag::CD };
     let kept = u16::from_be_bytes([packet[2], packet[3]]) & bits;
     let errors = [declined.error];
-    let opt = respond::opt(declined.edns.as_ref(), settings, if declined.error.text.is_empty() { &[] } else { &errors });
+    let opt = respond::opt(declined.edns.as_ref(), &declined.cookie, settings, if declined.error.text.is_empty() { &[] } else { &errors });
     Reply::start(packet, declined.end, packet.len(), 0).finish(flag::QR | kept, declined.rcode, opt)
 }
 
@@ -42,9 +42,9 @@ pub fn decline(declined: &Declined, settings: &Settings, packet: &mut [u8]) -> u
 /// length of the answer.
 #[cold]
 pub fn advise(question: &Question, settings: &Settings, packet: &mut [u8]) -> usize {
-    let (bits, rcode) = if question.cookie().is_some() { (0, rcode::BADCOOKIE) } else { (flag::TC, rcode::NOERROR) };
+    let (bits, rcode) = if question.cookie.is_some() { (0, rcode::BADCOOKIE) } else { (flag::TC, rcode::NOERROR) };
     let recursion_desired = if question.recursion_desired { flag::RD } else { 0 };
-    let opt = respond::opt(question.edns.as_ref(), settings, &[]);
+    let opt = respond::opt(question.edns.as_ref(), &question.cookie, settings, &[]);
     Reply::start(packet, question.end, packet.len(), 0).finish(flag::QR | recursion_desired | bits, rcode, opt)
 }
 
@@ -76,7 +76,7 @@ pub fn answer(question: &Question, view: &View, packet: &mut [u8], length: usize
 }
 
 fn refuse(question: &Question, view: &View, packet: &mut [u8], limit: usize, rcode: u16, errors: &[ExtendedError]) -> usize {
-    let opt = respond::opt(question.edns.as_ref(), &view.state.settings, errors);
+    let opt = respond::opt(question.edns.as_ref(), &question.cookie, &view.state.settings, errors);
     let reply = Reply::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
     reply.finish(flags(question, view), rcode, opt)
 }
@@ -101,7 +101,7 @@ fn about_the_server(question: &Question, view: &View, packet: &mut [u8], limit: 
         let error = ExtendedError { code: 20, text: "nothing is told of this server under this name" };
         return refuse(question, view, packet, limit, rcode::REFUSED, &[error]);
     };
-    let opt = respond::opt(question.edns.as_ref(), settings, &[]);
+    let opt = respond::opt(question.edns.as_ref(), &question.cookie, settings, &[]);
     let mut reply = Reply::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
     let asked = matches!(question.rtype, rtype::TXT | rtype::ANY);
     if asked {

@@ -25,11 +25,11 @@ use crate::wire::rtype;
 pub fn respond(question: &Question, answer: &Answer, view: &View, packet: &mut [u8], limit: usize) -> usize {
     let mut errors: ArrayVec<ExtendedError, 2> = ArrayVec::new();
     let rcode = outcome(answer, view, &mut errors);
-    let opt = opt(question.edns.as_ref(), &view.state.settings, &errors);
+    let opt = opt(question.edns.as_ref(), &question.cookie, &view.state.settings, &errors);
     let mut reply = Reply::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
     let mut authentic = true;
-    for index in 0..answer.chain.len() {
-        write_hop(&mut reply, question, answer, index, view, &mut authentic);
+    for (index, hop) in answer.chain.iter().enumerate() {
+        write_hop(&mut reply, question, answer, index, hop, view, &mut authentic);
     }
     match &answer.end {
         End::Private(set, _) => {
@@ -109,17 +109,17 @@ fn outcome(answer: &Answer, view: &View, errors: &mut ArrayVec<ExtendedError, 2>
     if answer.stale {
         let derived = answer.chain.iter().any(|hop| matches!(hop, Hop::Derived(_)));
         errors.push(if derived { ede::DERIVED } else { ede::STALE });
-    } else if matches!(answer.end, End::Upstream(_)) && fallback(answer, view).is_some() {
+    } else if answer.missed.is_some() && matches!(answer.end, End::Upstream(_)) && fallback(answer, view).is_some() {
         errors.push(ede::FELL_BACK);
     }
     rcode
 }
 
 /// The OPT record for a client that sent one.
-pub fn opt<'a>(edns: Option<&'a Edns>, settings: &'a Settings, errors: &'a [ExtendedError]) -> Option<Opt<'a>> {
+pub fn opt<'a>(edns: Option<&Edns>, cookie: &'a Option<Cookie>, settings: &'a Settings, errors: &'a [ExtendedError]) -> Option<Opt<'a>> {
     let edns = edns?;
     let nsid = if edns.nsid { &*settings.nsid } else { &[] };
-    let cookie = edns.cookie.as_ref().map_or(&[][..], Cookie::octets);
+    let cookie = cookie.as_ref().map_or(&[][..], Cookie::octets);
     Some(Opt { udp_size: settings.udp_size, dnssec_ok: edns.dnssec_ok, nsid, cookie, errors })
 }
 
@@ -136,9 +136,8 @@ fn has_dname(hops: &[Hop], set: &RrSet) -> bool {
     hops.iter().filter_map(Hop::dname).any(|written| std::ptr::eq(written.wire, set.wire))
 }
 
-/// Writes the alias at `index` of the chain. The name it leads to is the current one of `reply` from then on.
-fn write_hop(reply: &mut Reply, question: &Question, answer: &Answer, index: usize, view: &View, authentic: &mut bool) {
-    let (before, hop) = (&answer.chain[..index], &answer.chain[index]);
+/// Writes the alias `hop` at `index` of the chain. The name it leads to is the current one of `reply` from then on.
+fn write_hop(reply: &mut Reply, question: &Question, answer: &Answer, index: usize, hop: &Hop, view: &View, authentic: &mut bool) {
     let shared = |target: &NameBuf| SharedSuffix::of(&name_at(question, answer, index), target);
     match hop {
         Hop::Upstream(entry) => {
@@ -151,7 +150,7 @@ fn write_hop(reply: &mut Reply, question: &Question, answer: &Answer, index: usi
         }
         Hop::Dname(set, above, target) => {
             *authentic = false;
-            if !has_dname(before, set) {
+            if !has_dname(&answer.chain[..index], set) {
                 // The DNAME's owner is a suffix of the name that it redirects.
                 reply.records(Section::Answer, set.wire, set.count, *above, Ttl::Keep);
             }

@@ -141,7 +141,8 @@ fn job_of(query: &Message, client: SocketAddr, reply: ReplyTo, clock: Clock) -> 
         recursion_desired: true,
         checking_disabled: false,
         authentic_data: false,
-        edns: Some(QuestionEdns { udp_size: 1232, dnssec_ok: false, nsid: false, cookie: None }),
+        edns: Some(QuestionEdns { udp_size: 1232, dnssec_ok: false, nsid: false }),
+        cookie: None,
         signed: false,
     };
     Job::new(&packet, question, client, reply, 1232, clock.now()).unwrap()

@@ -18,6 +18,7 @@ pub fn question(name: &str, rtype: RecordType) -> Question {
         checking_disabled: false,
         authentic_data: false,
         edns: None,
+        cookie: None,
         signed: false,
     }
 }

@@ -100,7 +100,8 @@ impl Service {
             counters.event(Event::Ignored);
             return Answered::Never;
         }
-        let declined = Declined { rcode: rcode::FORMERR, end: HEADER, edns: None, error: ExtendedError { code: 0, text: "too long" } };
+        let declined =
+            Declined { rcode: rcode::FORMERR, end: HEADER, edns: None, cookie: None, error: ExtendedError { code: 0, text: "too long" } };
         let length = manners::decline(&declined, &state.settings, packet);
         counters.answer(Kind::new(0, Source::Server), &packet[..length]);
         Answered::Now(length)
@@ -124,7 +125,7 @@ impl Service {
             Err(_) => return Some(Answered::Never),
         };
         question.settle_cookie(client.ip());
-        if question.cookie().is_some_and(|cookie| cookie.proof() == CookieProof::Good) {
+        if question.cookie.is_some_and(|cookie| cookie.proof() == CookieProof::Good) {
             return None;
         }
         counters.event(Event::Limited);
@@ -195,7 +196,13 @@ impl Service {
                 if hand_over(handler, request, counters) {
                     return Answered::Later;
                 }
-                let declined = Declined { rcode: rcode::SERVFAIL, end: question.end, edns: question.edns, error: ede::HANDLER_BUSY };
+                let declined = Declined {
+                    rcode: rcode::SERVFAIL,
+                    end: question.end,
+                    edns: question.edns,
+                    cookie: question.cookie,
+                    error: ede::HANDLER_BUSY,
+                };
                 let length = manners::decline(&declined, &state.settings, packet);
                 return answered(packet, length, Kind::new(question.rtype, Source::Server));
             }
@@ -232,7 +239,7 @@ impl Service {
             let kind = Kind::new(question.rtype, Source::of(answer, false));
             let sighting = self.recorder.note(&question, client.ip(), answer, view);
             // A cookie is the client's own.
-            let sighting = sighting.filter(|_| question.cookie().is_none());
+            let sighting = sighting.filter(|_| question.cookie.is_none());
             *reusable = sighting.and_then(|sighting| Some(Reusable { until: answer.holds_until(now)?, sighting, kind }));
             return answered(packet, length, kind);
         }

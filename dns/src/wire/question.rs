@@ -33,6 +33,8 @@ pub struct Question {
     pub authentic_data: bool,
     /// The OPT record, if there is one.
     pub edns: Option<Edns>,
+    /// The COOKIE option (RFC 7873). Not in [`Edns`], which is copied for every question.
+    pub cookie: Option<Cookie>,
     /// Signed with TSIG or SIG(0).
     pub signed: bool,
 }
@@ -46,8 +48,6 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// The client asks for NSID (RFC 5001).
     pub nsid: bool,
-    /// The COOKIE option (RFC 7873), not yet checked.
-    pub cookie: Option<Cookie>,
 }
 
 /// Why a message is not a question for the path.
@@ -70,21 +70,17 @@ pub struct Declined {
     pub end: usize,
     /// The OPT record: the answer has one too (RFC 6891 section 6.1.1).
     pub edns: Option<Edns>,
+    /// The COOKIE option.
+    pub cookie: Option<Cookie>,
     /// What is wrong, for clients that can read it.
     pub error: ExtendedError,
 }
 
 impl Question {
-    /// The COOKIE option.
-    #[inline]
-    pub fn cookie(&self) -> Option<&Cookie> {
-        self.edns.as_ref()?.cookie.as_ref()
-    }
-
     /// Checks the cookie of a message from `client`, if it has one, and makes the one for the answer.
     #[inline]
     pub fn settle_cookie(&mut self, client: IpAddr) {
-        if let Some(cookie) = self.edns.as_mut().and_then(|edns| edns.cookie.as_mut()) {
+        if let Some(cookie) = &mut self.cookie {
             cookie.settle_now(client);
         }
     }
@@ -104,7 +100,7 @@ impl Question {
 impl Declined {
     /// Checks the cookie of a message from `client`, if it has one, and makes the one for the answer.
     pub fn settle_cookie(&mut self, client: IpAddr) {
-        let Some(cookie) = self.edns.as_mut().and_then(|edns| edns.cookie.as_mut()) else { return };
+        let Some(cookie) = &mut self.cookie else { return };
         cookie.settle_now(client);
         // A message for a cookie alone is the only one that learns that its cookie was wrong (RFC 7873 section 5.4). Others are answered
         // as without one (section 5.2.4).
@@ -130,9 +126,9 @@ pub fn understand(packet: &[u8]) -> Result<Question, NotAQuestion> {
     if flags & flag::OPCODE != 0 || field(4) != 1 {
         return Err(decline_other(packet));
     }
-    let Ok(name) = NameBuf::read(&packet[HEADER..]) else { return Err(decline(Fault::Name, HEADER, None)) };
+    let Ok(name) = NameBuf::read(&packet[HEADER..]) else { return Err(decline(Fault::Name, HEADER, &Extra::default(), packet)) };
     let Some(fixed) = packet.get(HEADER + name.len()..).and_then(|rest| rest.first_chunk::<4>()) else {
-        return Err(decline(Fault::Short, HEADER, None));
+        return Err(decline(Fault::Short, HEADER, &Extra::default(), packet));
     };
     let end = HEADER + name.len() + 4;
     let rtype = u16::from_be_bytes([fixed[0], fixed[1]]);
@@ -140,10 +136,10 @@ pub fn understand(packet: &[u8]) -> Result<Question, NotAQuestion> {
     if field(10) != 0 || field(6) != 0 || field(8) != 0 {
         let (before, additional) = (usize::from(field(6)) + usize::from(field(8)), usize::from(field(10)));
         if let Err(fault) = extra.read(packet, end, before, additional) {
-            return Err(decline(fault, end, extra.edns));
+            return Err(decline(fault, end, &extra, packet));
         }
         if field(6) != 0 || field(8) != 0 && rtype != rtype::IXFR {
-            return Err(decline(Fault::Sections, end, extra.edns));
+            return Err(decline(Fault::Sections, end, &extra, packet));
         }
     }
     Ok(Question {
@@ -155,6 +151,7 @@ pub fn understand(packet: &[u8]) -> Result<Question, NotAQuestion> {
         checking_disabled: flags & flag::CD != 0,
         authentic_data: flags & flag::AD != 0,
         edns: extra.edns,
+        cookie: extra.cookie(packet),
         signed: extra.signed,
     })
 }
@@ -194,6 +191,8 @@ enum Fault {
 struct Extra {
     edns: Option<Edns>,
     signed: bool,
+    /// Where the data of the COOKIE option starts; 0: there is none.
+    cookie: u16,
 }
 
 /// The fields of one record, its name passed over.
@@ -250,12 +249,30 @@ impl Extra {
             match code {
                 3 => edns.nsid = true,
                 // The first one counts (RFC 7873 section 5.2); of a bad length it is FORMERR (section 5.2.2).
-                10 if edns.cookie.is_none() => edns.cookie = Some(Cookie::read(data).ok_or(Fault::OptOptions)?),
+                10 if self.cookie == 0 => {
+                    Cookie::read(data).ok_or(Fault::OptOptions)?;
+                    self.cookie = (record.next - behind.len() - data.len()) as u16; // a message has at most 65,535 octets
+                }
                 _ => {}
             }
         }
         if options.is_empty() { Ok(()) } else { Err(Fault::OptOptions) }
     }
+}
+
+impl Extra {
+    /// The COOKIE option.
+    #[inline]
+    fn cookie(&self, packet: &[u8]) -> Option<Cookie> {
+        if self.cookie == 0 { None } else { read_cookie(packet, usize::from(self.cookie)) }
+    }
+}
+
+/// Reads the COOKIE option whose data, found good before, starts at `at`.
+#[cold]
+fn read_cookie(packet: &[u8], at: usize) -> Option<Cookie> {
+    let length = usize::from(u16::from_be_bytes([*packet.get(at - 2)?, *packet.get(at - 1)?]));
+    Cookie::read(packet.get(at..at + length)?)
 }
 
 impl Fixed {
@@ -305,23 +322,23 @@ fn decline_other(packet: &[u8]) -> NotAQuestion {
     for _ in 0..questions {
         match pass_name(packet, end) {
             Ok(name_end) if name_end + 4 <= packet.len() => end = name_end + 4,
-            _ => return decline(fault, HEADER, None),
+            _ => return decline(fault, HEADER, &Extra::default(), packet),
         }
     }
     let mut extra = Extra::default();
     let read = extra.read(packet, end, count(6) + count(8), count(10));
-    let for_cookie = extra.edns.is_some_and(|edns| edns.cookie.is_some()) && count(6) + count(8) == 0;
+    let for_cookie = extra.cookie > 0 && count(6) + count(8) == 0;
     let fault = if fault == Fault::Questions && questions == 0 && for_cookie && read.is_ok() { Fault::CookieAlone } else { fault };
     let whole = questions == 1 && NameBuf::read(&packet[HEADER..]).is_ok();
     match read {
-        Err(Fault::Version) => decline(Fault::Version, if whole { end } else { HEADER }, extra.edns),
-        _ => decline(fault, if whole { end } else { HEADER }, extra.edns),
+        Err(Fault::Version) => decline(Fault::Version, if whole { end } else { HEADER }, &extra, packet),
+        _ => decline(fault, if whole { end } else { HEADER }, &extra, packet),
     }
 }
 
 /// RCODE and extended error of a fault.
 #[cold]
-fn decline(fault: Fault, end: usize, edns: Option<Edns>) -> NotAQuestion {
+fn decline(fault: Fault, end: usize, extra: &Extra, packet: &[u8]) -> NotAQuestion {
     use rcode::{BADVERS, FORMERR, NOERROR, NOTIMP};
     let (rcode, code, text) = match fault {
         // RFC 8906 section 3.1.4. UPDATE, NOTIFY and STATUS are opcodes like any other that we do not have.
@@ -338,5 +355,5 @@ fn decline(fault: Fault, end: usize, edns: Option<Edns>) -> NotAQuestion {
         Fault::Version => (BADVERS, 0, "EDNS version not supported"), // RFC 6891 section 6.1.3
         Fault::Tsig => (FORMERR, 0, "TSIG record out of place"),
     };
-    NotAQuestion::Declined(Declined { rcode, end, edns, error: ExtendedError { code, text } })
+    NotAQuestion::Declined(Declined { rcode, end, edns: extra.edns, cookie: extra.cookie(packet), error: ExtendedError { code, text } })
 }

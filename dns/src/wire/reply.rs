@@ -66,6 +66,22 @@ pub enum Ttl {
     Fixed(u32),
 }
 
+impl Ttl {
+    /// Changes the TTL in these four octets.
+    #[inline]
+    fn set(self, octets: &mut [u8]) {
+        let Some(octets) = octets.first_chunk_mut::<4>() else { return };
+        let kept = u32::from_be_bytes(*octets);
+        *octets = match self {
+            Self::Keep => return,
+            Self::Age(age) => kept.saturating_sub(age),
+            Self::Capped { age, most } => kept.saturating_sub(age).min(most),
+            Self::Fixed(seconds) => seconds,
+        }
+        .to_be_bytes();
+    }
+}
+
 /// The OPT record of an answer (RFC 6891).
 #[derive(Debug, Clone, Copy)]
 pub struct Opt<'a> {
@@ -105,8 +121,15 @@ impl<'b> Reply<'b> {
         }
         self.count(section, count);
         let owner = self.pointer(octet);
-        if owner != pointer_to(HEADER) || ttl != Ttl::Keep {
-            self.retouch(start, owner, ttl);
+        if owner == pointer_to(HEADER) && ttl == Ttl::Keep {
+            return;
+        }
+        match self.packet.get_mut(start..start + 12) {
+            Some(fixed) if count == 1 => {
+                fixed[..2].copy_from_slice(&owner);
+                ttl.set(&mut fixed[6..10]);
+            }
+            _ => self.retouch(start, owner, ttl),
         }
     }
 
@@ -123,31 +146,35 @@ impl<'b> Reply<'b> {
     }
 
     /// The same, but the current name stays.
+    #[inline]
     pub fn last_alias(&mut self, wire: &[u8], count: u16, shared: SharedSuffix, ttl: Ttl) {
         let start = self.len;
-        let owner = self.pointer(0);
-        let Some(length) = wire.get(10..12) else { return };
-        let target = usize::from(u16::from_be_bytes([length[0], length[1]]));
-        let literal = usize::from(shared.literal);
-        if literal < target {
-            let rest = self.pointer(usize::from(shared.skip));
-            let (Some(written), Some(behind)) = (wire.get(..12 + literal), wire.get(12 + target..)) else { return };
-            if !self.fits(written.len() + 2 + behind.len()) {
-                return;
-            }
-            let end = start + written.len();
-            self.packet[start..end].copy_from_slice(written);
-            self.packet[end..end + 2].copy_from_slice(&rest);
-            self.packet[start + 10..start + 12].copy_from_slice(&(literal as u16 + 2).to_be_bytes());
-            self.len = end + 2;
-            if !behind.is_empty() {
-                self.put(behind);
-            }
-        } else if !self.put(wire) {
+        let Some((head, rest)) = wire.split_first_chunk::<12>() else { return };
+        let target = usize::from(u16::from_be_bytes([head[10], head[11]]));
+        let Some((target, behind)) = rest.split_at_checked(target) else { return };
+        let Some(literal) = target.get(..usize::from(shared.literal)) else { return };
+        let pointed = if literal.len() < target.len() { 2 } else { 0 };
+        let first = 12 + literal.len() + pointed;
+        if !self.fits(first + behind.len()) {
             return;
         }
+        let (owner, suffix) = (self.pointer(0), self.pointer(usize::from(shared.skip)));
+        let Some(room) = self.packet.get_mut(start..start + first) else { return };
+        let Some((fixed, data)) = room.split_first_chunk_mut::<12>() else { return };
+        *fixed = *head;
+        [fixed[0], fixed[1]] = owner;
+        [fixed[10], fixed[11]] = ((first - 12) as u16).to_be_bytes();
+        ttl.set(&mut fixed[6..10]);
+        let (labels, end) = data.split_at_mut(literal.len());
+        labels.copy_from_slice(literal);
+        if let Some(end) = end.first_chunk_mut::<2>() {
+            *end = suffix;
+        }
+        self.len = start + first;
         self.answers += count;
-        self.retouch(start, owner, ttl);
+        if !behind.is_empty() && self.put(behind) {
+            self.retouch(start + first, owner, ttl);
+        }
     }
 
     /// Writes a CNAME to ANSWER. Its target is the current name from then on.
@@ -338,14 +365,7 @@ impl<'b> Reply<'b> {
 
     #[inline]
     fn set_ttl(&mut self, at: usize, ttl: Ttl) {
-        let octets = &mut self.packet[at..at + 4];
-        let new = match ttl {
-            Ttl::Keep => return,
-            Ttl::Age(age) => u32::from_be_bytes([octets[0], octets[1], octets[2], octets[3]]).saturating_sub(age),
-            Ttl::Capped { age, most } => u32::from_be_bytes([octets[0], octets[1], octets[2], octets[3]]).saturating_sub(age).min(most),
-            Ttl::Fixed(seconds) => seconds,
-        };
-        octets.copy_from_slice(&new.to_be_bytes());
+        ttl.set(&mut self.packet[at..at + 4]);
     }
 
     fn count(&mut self, section: Section, records: u16) {

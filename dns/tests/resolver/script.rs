@@ -295,7 +295,8 @@ pub fn job(client: SocketAddr, name: &str, rtype: RecordType, now: Now, change: 
         recursion_desired: true,
         checking_disabled: false,
         authentic_data: false,
-        edns: Some(QuestionEdns { udp_size: 1232, dnssec_ok: false, nsid: false, cookie: None }),
+        edns: Some(QuestionEdns { udp_size: 1232, dnssec_ok: false, nsid: false }),
+        cookie: None,
         signed: false,
     };
     change(&mut question);

@@ -191,7 +191,8 @@ impl World {
             recursion_desired: true,
             checking_disabled: false,
             authentic_data: false,
-            edns: Some(QuestionEdns { udp_size: 1232, dnssec_ok: false, nsid: false, cookie: None }),
+            edns: Some(QuestionEdns { udp_size: 1232, dnssec_ok: false, nsid: false }),
+            cookie: None,
             signed: false,
         };
         change(&mut question);

@@ -47,7 +47,7 @@ fn told(packet: &[u8]) -> String {
             ] {
                 text += if set { word } else { "" };
             }
-            text + &edns(question.edns)
+            text + &edns(question.edns, question.cookie)
         }
         Err(NotAQuestion::Short) => "short".into(),
         Err(NotAQuestion::Response) => "response".into(),
@@ -60,15 +60,15 @@ fn told(packet: &[u8]) -> String {
                 other => panic!("RCODE {other}"),
             };
             let back = if declined.end > HEADER { " with question" } else { "" };
-            format!("{rcode}{back}{}: {}", edns(declined.edns), declined.error.text)
+            format!("{rcode}{back}{}: {}", edns(declined.edns, declined.cookie), declined.error.text)
         }
     }
 }
 
-fn edns(edns: Option<Edns>) -> String {
+fn edns(edns: Option<Edns>, cookie: Option<Cookie>) -> String {
     let Some(edns) = edns else { return String::new() };
     let (dnssec, nsid) = (if edns.dnssec_ok { " do" } else { "" }, if edns.nsid { " nsid" } else { "" });
-    let cookie = if edns.cookie.is_some() { " cookie" } else { "" };
+    let cookie = if cookie.is_some() { " cookie" } else { "" };
     format!(" edns {}{dnssec}{nsid}{cookie}", edns.udp_size)
 }
 
