@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! take ─┬─ the client has all of its places ─▶ its own longest idle connection gives way
-//!       ├─ no place is left at all          ─▶ the longest idle one of the client that has the most
+//!       ├─ no place is left at all          ─▶ the longest idle one of the client that has the most; of all, if that has none
 //!       └─ more than half are taken         ─▶ connections that were idle for too long, by then, are closed as well
 //! ```
 //! A connection that has not sent a complete question yet is idle. A busy one is not: the server owes it an answer.
@@ -299,8 +299,16 @@ impl<K: ClientKey> Table<K> {
         false
     }
 
-    /// The longest idle connection of `client`, or else of the client with the most. Returns `None` if all that were looked at are busy.
+    /// The longest idle connection of `client`; or else of the client with the most, or of all if that one has none. Returns `None` if all
+    /// that were looked at are busy.
     fn victim(&mut self, client: Option<K>, now: u64) -> Option<usize> {
+        match client {
+            Some(_) => self.victim_of(client, now),
+            None => self.victim_of(None, now).or_else(|| self.victim_of_all(now)),
+        }
+    }
+
+    fn victim_of(&mut self, client: Option<K>, now: u64) -> Option<usize> {
         let mut busy = 0;
         for _ in 0..STALE {
             let id = self.first_of(client)?;
@@ -313,6 +321,18 @@ impl<K: ClientKey> Table<K> {
             }
         }
         self.first_of(client)
+    }
+
+    /// The longest idle connection of all. A search that meets too many busy ones leaves them behind those that the next one looks at.
+    fn victim_of_all(&mut self, now: u64) -> Option<usize> {
+        for _ in 0..STALE {
+            // From here on, all were active or looked at in this very millisecond.
+            let (_, id) = *self.by_idle.first().filter(|(seen, _)| *seen < now)?;
+            if self.is_current(id, now) {
+                return Some(id);
+            }
+        }
+        None
     }
 
     fn first_of(&self, client: Option<K>) -> Option<usize> {
@@ -449,6 +469,19 @@ mod tests {
             let held: Vec<_> = (0..4).map(|number| take(&places, number / most, 0)).collect();
             held.iter().for_each(|place| place.set_busy(true));
             assert_eq!(places.take(9, at(&places, 9)).is_some(), is_taken, "{rule:?} {most}");
+        }
+    }
+
+    #[test]
+    fn an_idle_connection_gives_way_although_the_client_with_the_most_has_busy_ones_alone() {
+        for rule in [BusyRule::GivesWay, BusyRule::Stays] {
+            let places = places(100, 100, rule);
+            let held: Vec<_> = (0..100).map(|number| take(&places, number.max(80), u64::from(number))).collect();
+            held.iter().enumerate().filter(|(index, _)| *index != 90).for_each(|(_, place)| place.set_busy(true));
+            let _newcomer = take(&places, 7, 200);
+            assert_eq!(who_gave_way(&held), [90], "{rule:?}");
+            assert_eq!((places.open(), places.refused()), (100, 0));
+            assert_eq!(places.take(8, at(&places, 200)).is_some(), rule == BusyRule::GivesWay, "now all are busy, or came just now");
         }
     }
 
