@@ -316,7 +316,7 @@ impl SnapshotBuilder {
         };
         ids.sort_unstable_by_key(|id| id.0);
         ids.dedup();
-        if ids.is_empty() && !self.by_name.contains_key("default") {
+        if networks.is_empty() && ids.is_empty() {
             ids.push(NetworkId(u32::MAX)); // `default`, added when built
         }
         self.hosted.push(Link { hosted, networks: ids.into() });
@@ -533,6 +533,13 @@ mod tests {
         let network = snapshot.network(snapshot.network_of("192.0.2.1".parse().unwrap()));
         assert!(network.zone_of(&name("a.contoso.test"), 0).is_some());
         assert!(network.may_recurse("10.0.0.1".parse().unwrap()) && !network.may_recurse("192.0.2.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_zone_whose_networks_are_all_gone_is_served_to_nobody() {
+        let snapshot = SnapshotBuilder::new().zone(zone("contoso.test", &[]), &["hub"], OnMissing::Public).build();
+        let network = snapshot.network(snapshot.network_of("192.0.2.1".parse().unwrap()));
+        assert!(network.zone_of(&name("a.contoso.test"), 0).is_none());
     }
 
     #[test]
