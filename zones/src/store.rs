@@ -83,8 +83,6 @@ pub struct Store {
     held: Option<Report>,
     /// Files that no zone reads, each with when it was first seen and whether it was reported.
     unread: HashMap<PathBuf, (Instant, bool)>,
-    /// Journals were looked for.
-    is_open: bool,
     /// What it counts of edits.
     meter: Arc<Meter>,
 }
@@ -121,6 +119,8 @@ struct Slot {
     files: Vec<FileShare>,
     /// Where an API writes it: its journal and what is committed.
     owned: Option<Owned>,
+    /// The journal of a zone that an API made, which could not be opened: the zone has no data until it is.
+    awaits: Option<PathBuf>,
     /// As in the last snapshot; none: something of it changed since.
     hosted: Option<Arc<Hosted>>,
 }
@@ -175,7 +175,6 @@ impl Store {
             old: Vec::new(),
             held: None,
             unread: HashMap::new(),
-            is_open: false,
             meter: Arc::default(),
         };
         let (snapshot, report) = store.reconfigure(config);
@@ -213,10 +212,11 @@ impl Store {
         let mut report = Report::default();
         let mut old: Vec<Slot> = std::mem::take(&mut self.slots);
         let before: Vec<model::Zone> = old.iter().map(|slot| slot.config.clone()).collect();
+        let waiting: Vec<Slot> = old.extract_if(.., |slot| slot.awaits.is_some()).collect();
         self.slots = config.zones.iter().filter_map(|zone| Slot::new(zone, &mut old)).collect();
         self.networks = config.networks.clone();
         self.keep_made(old, &mut report);
-        self.open_journals(&mut report);
+        self.open_journals(waiting, &mut report);
         self.keep_ttl_bounds(&mut report);
         (self.context.poll, self.context.settle) = (config.server.poll, config.server.settle);
         self.context.most = config.server.max_source_size;
@@ -487,6 +487,7 @@ impl Slot {
             writer,
             files,
             owned,
+            awaits: None,
             hosted: None,
         })
     }

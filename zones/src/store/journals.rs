@@ -1,7 +1,7 @@
 //! Which journal belongs to which zone: at the start, and when the configuration changes.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,33 +20,24 @@ pub const NEVER_TRANSFERRED: &str = "it was not transferred from its primary yet
 pub const EXPIRED: &str = "it was not heard from its primary for longer than its SOA allows (EXPIRE)";
 
 impl Store {
-    /// Zones that an API made are hosted under every configuration; the others that are left over are hosted no longer.
+    /// Zones that an API made are hosted under every configuration; the others that are left over are hosted no longer. One that another
+    /// zone takes the networks of is refused, with the reason, when the journals are opened.
     pub(super) fn keep_made(&mut self, old: Vec<Slot>, report: &mut Report) {
         for mut slot in old {
             let settings = slot.owned.as_ref().map(|owned| owned.settings.clone()).filter(|settings| !settings.declared);
-            match settings.map(|settings| self.check_links(&settings, None)) {
-                Some(Ok(())) => {
-                    slot.hosted = None;
-                    self.slots.push(slot);
-                }
-                Some(Err(refusal)) => {
-                    tracing::error!(
-                        zone = &*slot.name,
-                        "the zone that was made through the API is not served, its journal stays: {refusal}"
-                    );
-                    report.zones.push(slot.report(Outcome::Removed));
-                }
-                None => report.zones.push(slot.report(Outcome::Removed)),
+            if settings.is_some_and(|settings| self.check_networks_loosely(&settings).is_ok()) {
+                slot.hosted = None;
+                self.slots.push(slot);
+            } else {
+                report.zones.push(slot.report(Outcome::Removed));
             }
         }
     }
 
-    /// Opens or begins the journals of zones that have none open, and hosts zones that an API made in an earlier run.
-    pub(super) fn open_journals(&mut self, report: &mut Report) {
+    /// Opens or begins the journals of zones that have none open, and hosts zones that an API made. `waiting` are those of them that have
+    /// no data, because their journals could not be opened: they stay until that succeeds, and their names do not go public meanwhile.
+    pub(super) fn open_journals(&mut self, mut waiting: Vec<Slot>, report: &mut Report) {
         let lacks = |slot: &Slot| is_owned(&slot.config.source) && slot.owned.is_none();
-        if self.is_open && !self.slots.iter().any(lacks) {
-            return;
-        }
         let in_use: HashSet<PathBuf> = self.slots.iter().filter_map(|slot| Some(slot.owned.as_ref()?.path.clone())).collect();
         let (mut found, bad) = owned::find(&self.context.state, &in_use);
         for place in 0..self.slots.len() {
@@ -63,14 +54,15 @@ impl Store {
             if found.settings.declared {
                 let (path, name) = (found.path.display(), &found.settings.name);
                 tracing::warn!("{path}: zone {name} is no longer in the configuration: it is kept and not served");
-            } else if !self.is_open {
-                self.host_found(found, report);
+                report.zones.extend(take_waiting(&mut waiting, &found.path).map(|slot| slot.report(Outcome::Removed)));
+            } else {
+                self.host_found(found, &mut waiting, report);
             }
         }
-        if !self.is_open {
-            self.host_damaged(&bad, report);
-        }
-        self.is_open = true;
+        self.host_damaged(&bad, &mut waiting, report);
+        let is_claimed = |path: &PathBuf| self.slots.iter().any(|slot| slot.owned.as_ref().is_some_and(|owned| owned.path == *path));
+        waiting.retain(|slot| !slot.awaits.as_ref().is_some_and(is_claimed));
+        self.slots.extend(waiting);
     }
 
     /// Brings the TTLs of zones that go on under another configuration into the bounds that it has.
@@ -149,19 +141,25 @@ impl Store {
         slot.adopt(owned)
     }
 
-    /// Hosts a zone that an API made in an earlier run.
-    fn host_found(&mut self, found: Found, report: &mut Report) {
+    /// Hosts a zone that an API made and whose journal is not open: at the start, and when what kept it from being served is mended.
+    fn host_found(&mut self, found: Found, waiting: &mut Vec<Slot>, report: &mut Report) {
         let path = found.path.clone();
+        let before = take_waiting(waiting, &path);
         if let Err(refusal) = self.check_networks_loosely(&found.settings) {
             tracing::error!("{}: not served, and kept: {refusal}", path.display());
+            report.zones.extend(before.map(|slot| slot.report(Outcome::Removed)));
             return;
         }
         let Some(mut slot) = Slot::new(&made_zone(&found.settings), &mut Vec::new()) else { return };
+        slot.continue_waiting(before);
         let opened = Owned::open(found, &slot, &self.context.state);
         let error = opened.as_ref().err().cloned();
-        if let Ok(owned) = opened {
-            (slot.zone, slot.owned) = (Some(owned.latest.clone()), Some(owned));
-            report.zones.push(slot.report(Outcome::Loaded));
+        match opened {
+            Ok(owned) => {
+                (slot.zone, slot.owned) = (Some(owned.latest.clone()), Some(owned));
+                report.zones.push(slot.report(Outcome::Loaded));
+            }
+            Err(_) => slot.awaits = Some(path),
         }
         if let Some(outcome) = slot.note(error) {
             report.zones.push(slot.report(outcome));
@@ -171,9 +169,11 @@ impl Store {
 
     /// A journal that cannot be read, of a zone that the configuration does not name: its names answer SERVFAIL in all networks, because
     /// for which it was is not known, and none of them must go public.
-    fn host_damaged(&mut self, bad: &[(PathBuf, String)], report: &mut Report) {
+    fn host_damaged(&mut self, bad: &[(PathBuf, String)], waiting: &mut Vec<Slot>, report: &mut Report) {
         for (path, why) in bad {
+            let before = take_waiting(waiting, path);
             if self.slots.iter().any(|slot| owned::is_of(path, &slot.config.name)) {
+                report.zones.extend(before.map(|slot| slot.report(Outcome::Removed)));
                 continue; // said of that zone
             }
             let slot = owned::name_of(path).and_then(|name| {
@@ -191,6 +191,8 @@ impl Store {
                 tracing::error!("{why}");
                 continue;
             };
+            slot.continue_waiting(before);
+            slot.awaits = Some(path.clone());
             if let Some(outcome) = slot.note(Some(why.clone())) {
                 report.zones.push(slot.report(outcome));
             }
@@ -213,7 +215,20 @@ impl Store {
     }
 }
 
+/// The zone without data that waits for this journal.
+fn take_waiting(waiting: &mut Vec<Slot>, path: &Path) -> Option<Slot> {
+    let place = waiting.iter().position(|slot| slot.awaits.as_deref() == Some(path))?;
+    Some(waiting.swap_remove(place))
+}
+
 impl Slot {
+    /// Takes how the source of the zone was doing, so that what was reported already is not reported again.
+    fn continue_waiting(&mut self, before: Option<Slot>) {
+        if let Some(before) = before {
+            (self.state, self.reason, self.shown) = (before.state, before.reason, before.shown);
+        }
+    }
+
     /// Takes a journal that is its own. A zone that was never transferred is not empty: it has no data, and its names must not go public.
     fn adopt(&mut self, owned: Owned) -> Result<(), String> {
         let why = match (&self.config.source, owned.settings.extra.get(TRANSFERRED).and_then(|at| at.as_u64())) {

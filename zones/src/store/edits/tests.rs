@@ -427,6 +427,62 @@ fn a_damaged_journal_makes_its_zone_unavailable_and_is_left_alone() {
     assert_eq!(fs::read(&path).unwrap(), octets);
 }
 
+const HUB: &str = "[[network]]\nname = \"hub\"\nclients = [\"10.20.0.0/16\"]\n";
+
+fn create(store: &mut Store, networks: &[&str]) {
+    let new = NewZone { settings: settings(ZONE, networks), records: vec![change("ws A 10 10.20.1.4")] };
+    run(store, |answer| Task::Create(vec![new], author(), answer)).unwrap();
+}
+
+/// Makes a zone through the API, and damages its journal while no server runs. Gives the journal, and its content when it was whole.
+fn damage_made(directory: &Path) -> (std::path::PathBuf, Vec<u8>) {
+    let (mut store, _) = open(directory, HUB);
+    create(&mut store, &["hub"]);
+    drop(store);
+    let path = directory.join(format!("state/zones/{ZONE}.journal"));
+    let whole = fs::read(&path).unwrap();
+    let mut octets = whole.clone();
+    octets[4_200] ^= 1;
+    fs::write(&path, &octets).unwrap();
+    (path, whole)
+}
+
+#[test]
+fn an_api_zone_with_a_damaged_journal_stays_unavailable_over_reloads_until_it_is_mended() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, whole) = damage_made(directory.path());
+    let (mut store, report) = open(directory.path(), HUB);
+    assert!(report.has_errors());
+    for _ in 0..2 {
+        let (snapshot, report) = store.reconfigure(&config(directory.path(), HUB));
+        assert!(snapshot.hosted().len() == 1 && snapshot.hosted()[0].hosted.zone().is_none(), "SERVFAIL, never the public answer");
+        assert!(!report.has_errors(), "it was reported at the start");
+    }
+    fs::rename(&path, directory.path().join("aside")).unwrap();
+    store.reconfigure(&config(directory.path(), HUB));
+    assert!(store.current().hosted()[0].hosted.zone().is_none(), "a journal that is gone makes no name public");
+    fs::write(&path, whole).unwrap();
+    store.reconfigure(&config(directory.path(), HUB));
+    assert_eq!((store.current().hosted().len(), served(&store, "ws")), (1, vec![vec![10, 20, 1, 4]]));
+}
+
+#[test]
+fn an_api_zone_comes_back_when_the_configuration_that_displaced_it_is_corrected() {
+    let directory = tempfile::tempdir().unwrap();
+    let spoke = "[[network]]\nname = \"spoke\"\nclients = [\"10.30.0.0/16\"]\n";
+    let both = format!("{HUB}{spoke}");
+    let (mut store, _) = open(directory.path(), &both);
+    create(&mut store, &["hub", "spoke"]);
+    // A network is renamed by mistake: the other one still has the zone.
+    let snapshot = store.reconfigure(&config(directory.path(), &both.replace("hub", "hbu"))).0;
+    let network = snapshot.network(snapshot.network_named("spoke").unwrap());
+    assert!(network.zone_of(&NameBuf::parse(ZONE).unwrap(), 0).is_some());
+    store.reconfigure(&config(directory.path(), &format!("{both}{}", ONE.replace("api = true", "directory = 'zones'"))));
+    assert!(served(&store, "ws").is_empty(), "the zone of the configuration has the files' records");
+    store.reconfigure(&config(directory.path(), &both));
+    assert_eq!((store.current().hosted().len(), served(&store, "ws")), (1, vec![vec![10, 20, 1, 4]]));
+}
+
 #[test]
 fn a_deleted_name_is_held_until_its_time_is_over_or_it_comes_back() {
     let directory = tempfile::tempdir().unwrap();
