@@ -198,6 +198,34 @@ fn beyond_the_limit_of_responses_only_a_good_cookie_is_answered_in_full() {
     assert_eq!(postern_dns::counters::Totals::of([&server.counters]).limited, 3 + 2);
 }
 
+#[test]
+fn beyond_the_limit_of_responses_sig0_is_a_question_like_any_other_and_what_is_malformed_gets_no_answer() {
+    let mut server = Server::new(Repeat::First);
+    let mut state = server.world.state();
+    state.settings.responses_per_second = 1;
+    server.service.state.store(Arc::new(state));
+    server.service.rates = Arc::default();
+    let mut turns = Turns::new(&server.socket, &server.service, &server.counters);
+    let name = NameBuf::parse("ws-fhir.fhir.azurehealthcareapis.com").unwrap();
+    let sig = b"\0\0\x18\0\xff\0\0\0\0\0\x02\0\0".as_slice();
+    let tsig = b"\0\0\xfa\0\xff\0\0\0\0\0\x11\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".as_slice();
+    // By ID: questions of the message, and its record.
+    for (id, questions, record) in [(0, 1, sig), (1, 1, sig), (2, 1, sig), (3, 2, sig), (4, 2, sig), (5, 1, tsig), (6, 1, tsig)] {
+        let message = [&[0, id, 1, 0, 0, questions, 0, 0, 0, 0, 0, 1], name.as_wire(), b"\0\x01\0\x01", record].concat();
+        server.client.send(&message).unwrap();
+    }
+    turns.turn();
+    server.client.set_nonblocking(true).unwrap();
+    let mut octets = [0; 2048];
+    let mut answers = Vec::new();
+    while let Ok(length) = server.client.recv(&mut octets) {
+        let message = Message::from_vec(&octets[..length]).unwrap();
+        answers.push((message.metadata.id, u16::from(message.metadata.response_code), message.metadata.truncation));
+    }
+    assert_eq!(answers, [(0, 0, false), (1, 0, true), (5, 9, false), (6, 9, false)]);
+    assert_eq!(postern_dns::counters::Totals::of([&server.counters]).limited, 4);
+}
+
 /// RFC 7873 section 5.2.
 #[test]
 fn each_client_gets_its_own_cookie_whoever_asked_the_same_before() {

@@ -108,7 +108,8 @@ impl Service {
     }
 
     /// Answers a datagram of a client network that had its responses for this second, with no more than advice. `None`: it is to be
-    /// answered like any other, because its client has proved its address, or because the answer is no larger than the message.
+    /// answered like any other, because its client has proved its address, or because a handler is to see it: what is signed with TSIG, and
+    /// opcodes that a handler takes. What is malformed gets no answer.
     #[cold]
     pub fn attend_limited(
         &self,
@@ -120,8 +121,19 @@ impl Service {
         counters: &Counters,
     ) -> Option<Answered> {
         let mut question = match understand(&packet[..length]) {
-            Ok(question) if !question.signed => question,
-            Ok(_) | Err(NotAQuestion::Declined(_)) => return None,
+            // Nobody checks SIG(0), so it proves nothing.
+            Ok(question) if question.signed && tsig(&packet[..length], &question).is_some() => return None,
+            Ok(question) => question,
+            Err(NotAQuestion::Declined(mut declined)) => {
+                declined.settle_cookie(client.ip());
+                let is_proved = declined.cookie.is_some_and(|cookie| cookie.proof() == CookieProof::Good);
+                let kind = (declined.rcode == rcode::NOTIMP).then(|| kind_of_opcode(packet)).flatten();
+                if is_proved || self.taker(kind).is_some() {
+                    return None;
+                }
+                counters.event(Event::Limited);
+                return Some(Answered::Never);
+            }
             Err(_) => return Some(Answered::Never),
         };
         question.settle_cookie(client.ip());
