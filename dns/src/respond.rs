@@ -28,8 +28,10 @@ pub fn respond(question: &Question, answer: &Answer, view: &View, packet: &mut [
     let opt = opt(question.edns.as_ref(), &question.cookie, &view.state.settings, &errors);
     let mut reply = Reply::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
     let mut authentic = true;
+    let public_from = answer.public_from();
     for (index, hop) in answer.chain.iter().enumerate() {
-        write_hop(&mut reply, question, answer, index, hop, view, &mut authentic);
+        let is_public = public_from.is_some_and(|first| first <= index);
+        write_hop(&mut reply, question, answer, index, hop, view, is_public, &mut authentic);
     }
     match &answer.end {
         End::Private(set, _) => {
@@ -51,7 +53,7 @@ pub fn respond(question: &Question, answer: &Answer, view: &View, packet: &mut [
         }
         End::Upstream(entry) => {
             authentic &= entry.authentic;
-            write_entry(&mut reply, entry, ttl(entry, view, answer.is_public_from(answer.chain.len())));
+            write_entry(&mut reply, entry, ttl(entry, view, public_from.is_some()));
         }
         End::MinimalAny => {
             authentic = false;
@@ -137,12 +139,22 @@ fn has_dname(hops: &[Hop], set: &RrSet) -> bool {
 }
 
 /// Writes the alias `hop` at `index` of the chain. The name it leads to is the current one of `reply` from then on.
-fn write_hop(reply: &mut Reply, question: &Question, answer: &Answer, index: usize, hop: &Hop, view: &View, authentic: &mut bool) {
+#[allow(clippy::too_many_arguments)] // one alias, whole: a struct would be made for this call alone
+fn write_hop(
+    reply: &mut Reply,
+    question: &Question,
+    answer: &Answer,
+    index: usize,
+    hop: &Hop,
+    view: &View,
+    is_public: bool,
+    authentic: &mut bool,
+) {
     let shared = |target: &NameBuf| SharedSuffix::of(&name_at(question, answer, index), target);
     match hop {
         Hop::Upstream(entry) => {
             *authentic &= entry.authentic;
-            reply.alias(&entry.wire, entry.count, entry.shared, ttl(entry, view, answer.is_public_from(index)));
+            reply.alias(&entry.wire, entry.count, entry.shared, ttl(entry, view, is_public));
         }
         Hop::Private(set) => {
             *authentic = false;

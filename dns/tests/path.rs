@@ -431,6 +431,19 @@ fn addresses_of_mail_hosts_come_along() {
 }
 
 #[test]
+fn private_answers_keep_their_ttl_over_a_forward_route_and_behind_a_public_alias() {
+    let mut world = World::new();
+    world.private_zone(OnMissing::Public);
+    world.routes.push(("privatelink.forward.test", 1, false));
+    world.publish("acct.privatelink.forward.test", "A 3600 10.9.0.5");
+    world.publish("moved.privatelink.azurehealthcareapis.com", "CNAME 3600 ws-fhir.fhir.privatelink.azurehealthcareapis.com");
+    let mut ask = |name: &str| world.ask(HUB, name, RecordType::A);
+    assert_eq!(ask("acct.privatelink.forward.test"), "NOERROR; acct.privatelink.forward.test. 3600 A 10.9.0.5");
+    let moved = "NOERROR; moved.PL. 3600 CNAME ws-fhir.fhir.PL.; ws-fhir.fhir.PL. 10 A 10.20.1.5";
+    assert_eq!(ask("moved.privatelink.azurehealthcareapis.com"), moved);
+}
+
+#[test]
 fn public_records_at_a_private_link_name_are_kept_for_a_minute_at_most() {
     let mut world = World::new();
     world.private_zone(OnMissing::Public);

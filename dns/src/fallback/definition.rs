@@ -73,10 +73,13 @@ pub(super) fn address(kind: u16, rdata: &[u8]) -> Option<std::net::IpAddr> {
 }
 
 impl Answer<'_> {
-    /// Returns true if what an upstream said at the `index`th name of the chain is public data at or behind a private-link name.
+    /// Returns the name of the chain from which on the answer is public data at or behind a private-link name. `None` if it ends in private
+    /// data, ours or that of another server.
     #[inline]
-    pub(crate) fn is_public_from(&self, index: usize) -> bool {
-        self.missed.is_some_and(|missed| missed.hop <= index)
+    pub(crate) fn public_from(&self) -> Option<usize> {
+        let missed = self.missed?;
+        let End::Upstream(end) = &self.end else { return None };
+        (!has_private_addresses(end)).then_some(missed.hop)
     }
 }
 

@@ -155,8 +155,7 @@ impl Slip {
             _ if entry.ttl == 0 => 0,
             _ => view.state.settings.cache.stale_ttl,
         });
-        let is_public = answer.is_public_from(answer.chain.len());
-        let ttl = if is_public { ttl.min(view.state.settings.max_public_ttl) } else { ttl };
+        let ttl = if answer.public_from().is_some() { ttl.min(view.state.settings.max_public_ttl) } else { ttl };
         self.seen = Some(Seen {
             time: SystemTime::now(),
             client: sighting.client.to_canonical(),
