@@ -393,16 +393,19 @@ impl<'s> Answer<'s> {
         }
     }
 
-    /// Notes that this name has no private record. The first such name counts, or the first that the fallback record is to have.
+    /// Notes that this name has no private record. The first such name counts, or the first that the fallback record is to
+    /// have; but a name at which the answer ends because its zone refuses counts before any that went public.
     fn miss(&mut self, zone: Option<&'s Arc<Hosted>>, reason: Reason) {
+        let refuses = zone.is_some_and(|zone| reason == Reason::ZoneUnavailable || zone.on_missing != OnMissing::Public);
         let (zone, reason) = match zone.filter(|zone| !zone.is_private_link && !zone.fallback) {
             None => (zone, reason),
             // An ordinary zone above it is not the private zone that such a name belongs in.
             Some(_) if reason == Reason::NoRecord && is_private_link(&self.name) => (None, Reason::NoZone),
             Some(_) => return,
         };
-        if !self.missed.is_some_and(|missed| missed.is_recorded()) {
-            self.missed = Some(Missed { hop: self.chain.len(), zone, reason });
+        let missed = Missed { hop: self.chain.len(), zone, reason };
+        if !self.missed.is_some_and(|missed| missed.is_recorded()) || refuses && missed.is_recorded() {
+            self.missed = Some(missed);
         }
     }
 }

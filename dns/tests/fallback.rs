@@ -119,6 +119,22 @@ fn each_reason_and_action_has_its_case() {
 }
 
 #[test]
+fn a_zone_that_refuses_behind_a_name_that_went_public_is_recorded() {
+    let lead = |on_missing| {
+        let mut world = hub(OnMissing::Public);
+        world.publish(&OTHER_PRIVATE.to_lowercase(), "CNAME 60 app.privatelink.second.test");
+        world.host("privatelink.second.test", &["hub"], on_missing, &[("other", "A", "10.20.1.9")]);
+        world
+    };
+    let refused = |action: &str| format!("no-record {action} app.privatelink.second.test.");
+    assert_eq!(said(&mut lead(OnMissing::Nxdomain), HUB, OTHER, A), refused("nxdomain"));
+    assert_eq!(said(&mut lead(OnMissing::Servfail), HUB, OTHER, A), refused("servfail"));
+    let mut world = lead(OnMissing::Public);
+    world.host_as("privatelink.second.test", &["hub"], OnMissing::Public, ZoneState::Unavailable("no data".into()));
+    assert_eq!(said(&mut world, HUB, OTHER, A), "zone-unavailable servfail app.privatelink.second.test.");
+}
+
+#[test]
 fn what_is_no_fallback_is_not_recorded_as_one() {
     let mut world = hub(OnMissing::Public);
     world.host("corp.test", &["hub"], OnMissing::Public, &[("here", "A", "10.20.9.1")]);
