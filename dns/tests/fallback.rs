@@ -284,6 +284,26 @@ fn those_who_watch_see_what_is_not_muted_and_whoever_is_too_slow_is_told_how_muc
 }
 
 #[test]
+fn a_file_of_muted_names_that_cannot_be_read_is_never_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fallback-muted.json");
+    let state = zones::state_directory::StateDirectory::claim(directory.path(), None).unwrap();
+    let good = r#"[{"name": "a.test", "network": null}]"#;
+    std::fs::write(&file, &good[..20]).unwrap();
+    let recorder = Recorder::new(&world::fallback(64));
+    recorder.keep_muted_in(Arc::new(state));
+    let muted = |name: &str| Muted { name: name.into(), network: None };
+    for error in [recorder.mute(muted("b.test")).unwrap_err(), recorder.unmute(&muted("a.test")).unwrap_err()] {
+        assert!(error.to_string().contains("fallback-muted.json"), "{error}");
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), good[..20]);
+    // Once it is mended, the names in it are muted again.
+    std::fs::write(&file, good).unwrap();
+    assert!(recorder.mute(muted("b.test")).unwrap());
+    assert_eq!(recorder.muted(), [muted("a.test"), muted("b.test")]);
+}
+
+#[test]
 fn what_the_queue_has_no_room_for_is_counted() {
     let mut world = hub(OnMissing::Public);
     world.recorder = Recorder::new(&world::fallback(4)); // nobody writes yet

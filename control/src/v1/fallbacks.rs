@@ -464,7 +464,7 @@ async fn change_muted(
     let failed = |detail: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
     match changed.map_err(|error| failed(error.to_string()))? {
         Ok(changed) => Ok(changed),
-        Err(error @ MuteError::NotKept(_)) => Err(failed(error.to_string())),
+        Err(error @ (MuteError::NotKept(_) | MuteError::Unread(_))) => Err(failed(error.to_string())),
         Err(error) => Err(Problem::new(StatusCode::CONFLICT, error.to_string())),
     }
 }

@@ -96,6 +96,8 @@ pub struct Recorder {
     muted: Mutex<Mutes>,
     /// Where what is muted is kept. Absent: until the server stops.
     state: OnceLock<Arc<StateDirectory>>,
+    /// What is kept there could not be read: it must not be replaced.
+    is_unread: AtomicBool,
     /// One change at a time, from the look to the disk.
     muting: Mutex<()>,
     /// Changes so far: what was counted for a muted name is not counted for one that no longer is.
@@ -129,6 +131,7 @@ impl Recorder {
             counts: Mutex::new(Counts::default()),
             muted: Mutex::default(),
             state: OnceLock::new(),
+            is_unread: AtomicBool::new(false),
             muting: Mutex::default(),
             mute_changes: AtomicU64::new(0),
             live: broadcast::Sender::new(BEHIND),
@@ -189,11 +192,18 @@ impl Recorder {
         self.live.subscribe()
     }
 
-    /// Reads what was muted when the server stopped, and keeps there what is muted from now on. What cannot be read is logged.
+    /// Reads what was muted when the server stopped, and keeps there what is muted from now on. If that cannot be read, this is
+    /// logged, and no name is muted or unmuted before it can.
     pub fn keep_muted_in(&self, state: Arc<StateDirectory>) {
         match Mutes::load(&state) {
             Ok(mutes) => *lock(&self.muted) = mutes,
-            Err(error) => tracing::error!(target: "postern::fallback", "nothing is muted, because what was muted cannot be read: {error}"),
+            Err(error) => {
+                self.is_unread.store(true, Ordering::Relaxed);
+                tracing::error!(
+                    target: "postern::fallback",
+                    "nothing is muted, because what was muted cannot be read: {error}; mend the file or remove it"
+                );
+            }
         }
         let _ = self.state.set(state); // set once: one server a recorder
     }
@@ -202,6 +212,7 @@ impl Recorder {
     /// was so already.
     pub fn mute(&self, muted: Muted) -> Result<bool, MuteError> {
         let _one = lock(&self.muting);
+        self.read_unread()?;
         let mutes = lock(&self.muted).with(muted)?;
         self.change_muted(mutes)
     }
@@ -209,8 +220,19 @@ impl Recorder {
     /// Takes that back. Returns false if it was not muted.
     pub fn unmute(&self, muted: &Muted) -> Result<bool, MuteError> {
         let _one = lock(&self.muting);
+        self.read_unread()?;
         let mutes = lock(&self.muted).without(muted);
         self.change_muted(mutes)
+    }
+
+    /// Tries again to read what could not be read at the start.
+    fn read_unread(&self) -> Result<(), MuteError> {
+        if let Some(state) = self.state.get().filter(|_| self.is_unread.load(Ordering::Relaxed)) {
+            *lock(&self.muted) = Mutes::load(state).map_err(MuteError::Unread)?;
+            self.is_unread.store(false, Ordering::Relaxed);
+            self.mute_changes.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn change_muted(&self, mutes: Option<Mutes>) -> Result<bool, MuteError> {

@@ -30,6 +30,9 @@ pub enum MuteError {
     /// Neither a name nor a pattern.
     #[error("{0}")]
     Bad(String),
+    /// What was muted before would be lost.
+    #[error("what is muted cannot be read, so nothing was changed: {0}; mend the file or remove it, then try again")]
+    Unread(String),
     /// It would be forgotten by a restart.
     #[error("what is muted cannot be kept, so nothing was changed: {0}")]
     NotKept(#[from] StateFileError),
