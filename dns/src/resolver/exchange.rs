@@ -496,6 +496,11 @@ impl Core {
     fn question_lost(&mut self, now: Now, state: &State, place: u32, fault: Option<Fault>, out: &mut impl Outside) {
         let Attempt { purpose, serial, over, edns, .. } = self.exchanges.attempts[place as usize];
         let Purpose::Question { exchange, member } = purpose else { return };
+        let is_awaited = self.exchanges.list[exchange as usize].active == Some(place);
+        if !is_awaited && over == Transport::Udp && matches!(fault, Some(Fault::Guessed | Fault::Unreachable)) {
+            // The exchange goes another way by now: what a stranger can cause must not disturb that.
+            return self.end_attempt(place, out);
+        }
         if let Some(over) = self.another_way(exchange, member, over, fault) {
             if fault == Some(Fault::Guessed) {
                 self.report_guesses(now, place);

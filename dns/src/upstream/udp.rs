@@ -230,6 +230,9 @@ impl Udp {
         if let Some(pool) = self.pools.get(&outlet.upstream) {
             pool.meter.stray.fetch_add(1, Relaxed);
         }
+        if question.is_none() {
+            return ClaimedDatagram::Stray;
+        }
         let missed = outlet.slots.values_mut().find(|slot| Some(slot.question) == question);
         let Some(slot) = missed else { return ClaimedDatagram::Stray };
         slot.misses = slot.misses.saturating_add(1);

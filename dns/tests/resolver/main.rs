@@ -123,6 +123,22 @@ fn one_icmp_error_only_makes_the_question_go_out_again_at_once() {
 }
 
 #[test]
+fn a_late_fault_of_an_attempt_that_was_given_up_does_not_disturb_the_next_one() {
+    for fault in [Fault::Unreachable, Fault::Guessed] {
+        let mut script = Script::new(TWO_UPSTREAMS);
+        script.ask(HUB, "www.contoso.test");
+        let first = script.take_sent().remove(0);
+        script.pass(1510);
+        let second = script.take_sent().remove(0);
+        assert_eq!(second.to_string(), "192.0.2.2 www.contoso.test. A");
+        script.said(&first, Err(fault));
+        assert_eq!(script.sent(), [""; 0], "{fault:?}");
+        script.say(&second, ResponseCode::NoError, WWW);
+        assert!(script.reply().starts_with("NoError; www.contoso.test."));
+    }
+}
+
+#[test]
 fn a_question_whose_id_somebody_guesses_at_is_asked_over_tcp_and_the_upstream_keeps_its_good_name() {
     let mut script = Script::new(TWO_UPSTREAMS);
     script.ask(HUB, "www.contoso.test");
