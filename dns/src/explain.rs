@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use config::rtype::{self, is_meta, type_code, type_name};
 use serde::Serialize;
+use zones::lookup::Lookup;
 use zones::name::NameBuf;
 use zones::snapshot::{Hosted, ZoneState};
 use zones::text::record_line;
@@ -306,6 +307,11 @@ fn options(question: &Question) -> u8 {
     u8::from(question.dnssec_ok()) | u8::from(question.checking_disabled) << 1
 }
 
+/// Returns true if the zone has data, but not this name. What is below a zone cut is not the zone's to lack.
+fn lacks(hosted: &Hosted, name: &NameBuf) -> bool {
+    hosted.zone().is_some_and(|zone| matches!(zone.lookup(name, rtype::ANY), Lookup::Missing))
+}
+
 fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Question, view: &View<'_>, waits: bool) -> Stop {
     let hosted = query::private_zone(question, view, name);
     let zone = hosted.or_else(|| view.network.zone_of(name, 0)).map(|found| ZoneStop {
@@ -318,9 +324,9 @@ fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Q
             ZoneState::Serving(_) => None,
         },
         passed_over: hosted.is_none(),
-        lacks_name: found.zone().is_some() && !found.holds(name),
+        lacks_name: lacks(found, name),
     });
-    let is_lacking = hosted.is_some_and(|hosted| hosted.zone().is_some() && !hosted.holds(name));
+    let is_lacking = hosted.is_some_and(|hosted| lacks(hosted, name));
     let route = view.state.routes.find(view.network_id, name).map(|(route, suffix)| RouteStop {
         suffix: NameBuf::read(&name.as_wire()[name.len() - suffix..]).unwrap_or(NameBuf::root()).without_dot(), // a suffix of a name is one
         upstreams: upstreams(view, route.id),

@@ -118,6 +118,16 @@ fn verdict(world: &World, name: &str, rtype: &str) -> String {
 }
 
 #[test]
+fn a_zone_does_not_lack_what_is_below_its_cut() {
+    let mut world = World::new();
+    let records = [("branch", "NS", "ns.branch.corp.test."), ("ns.branch", "A", "10.20.0.53")];
+    world.host("corp.test", &["hub"], OnMissing::Public, &records);
+    let lacks = |name: &str| explained(&world, HUB, name, "A").hops[0].zone.as_ref().unwrap().lacks_name;
+    assert!(!lacks("www.branch.corp.test"));
+    assert!(lacks("absent.corp.test"));
+}
+
+#[test]
 fn the_verdict_is_there_whatever_the_cache_holds() {
     let mut world = World::new();
     world.private_zone(OnMissing::Public);
