@@ -243,12 +243,15 @@ fn write_with_addresses(reply: &mut Reply, question: &Question, answer: &Answer,
             target = answer.name.clone(); // "." stands for the owner (RFC 9460 section 2.5)
         }
         let Some(ZoneState::Serving(zone)) = view.network.zone_of(&target, 0).map(|hosted| &hosted.state) else { continue };
-        let addresses = [rtype::A, rtype::AAAA].map(|rtype| match zone.lookup(&target, rtype) {
-            Lookup::Found { set, .. } => Some(set),
-            _ => None,
-        });
-        if !reply.is_marked(&table, &target) && add_addresses(reply, &mut table, &target, addresses.into_iter().flatten()) {
-            reply.mark(&mut table, &target); // MX and SRV may name a host more than once
+        if reply.is_marked(&table, &target) {
+            continue; // MX and SRV may name a host more than once
+        }
+        for rtype in [rtype::A, rtype::AAAA] {
+            let Lookup::Found { set, .. } = zone.lookup(&target, rtype) else { continue };
+            if !reply.additional(&mut table, &target, set.wire, set.count) {
+                break;
+            }
+            reply.mark(&mut table, &target);
         }
     }
 }

@@ -431,6 +431,19 @@ fn addresses_of_mail_hosts_come_along() {
 }
 
 #[test]
+fn a_host_named_twice_has_its_addresses_once_even_if_only_some_fit() {
+    let mut world = World::new();
+    let addresses: Vec<_> = (0..20).map(|number| format!("2001:db8::{number}")).collect();
+    let mut records = vec![("@", "MX", "10 mail.corp.test."), ("@", "MX", "20 mail.corp.test."), ("mail", "A", "10.20.1.5")];
+    records.extend(addresses.iter().map(|address| ("mail", "AAAA", address.as_str())));
+    world.host("corp.test", &["hub"], OnMissing::Public, &records);
+    world.limit = 512;
+    let message = world.message(HUB, "corp.test", RecordType::MX, |_| {});
+    let additional: Vec<_> = message.additionals.iter().map(|record| record.data.to_string()).collect();
+    assert_eq!(additional, ["10.20.1.5"]);
+}
+
+#[test]
 fn private_answers_keep_their_ttl_over_a_forward_route_and_behind_a_public_alias() {
     let mut world = World::new();
     world.private_zone(OnMissing::Public);
