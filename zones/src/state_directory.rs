@@ -16,10 +16,12 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use nix::fcntl::OFlag;
 
 /// Name of the file that is locked.
 const LOCK: &str = "lock";
@@ -233,8 +235,7 @@ impl StateDirectory {
                 sync_directory(parent.parent().unwrap_or(parent))?;
             }
             let fresh = fresh(&path);
-            let mut options = OpenOptions::new();
-            let mut file = io::BufWriter::new(options.write(true).create(true).truncate(true).mode(FILE_MODE).open(&fresh)?);
+            let mut file = io::BufWriter::new(create_fresh(&fresh)?);
             write(&mut file)?;
             file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
             fs::rename(&fresh, &path)?;
@@ -319,12 +320,24 @@ impl HeldDirectory {
 
 /// Takes a lock. Returns the number of the process that holds it, as far as it is known, if another one does.
 fn take_lock(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Result<File, Option<u32>>> {
-    let open = |is_written| OpenOptions::new().read(true).write(is_written).create(is_written).mode(FILE_MODE).open(path);
+    // Root does this in a directory of another user, who may have put a link or a pipe there.
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let open =
+        |is_written| OpenOptions::new().read(true).write(is_written).create(is_written).mode(FILE_MODE).custom_flags(flags).open(path);
+    let no_file =
+        || io::Error::other("a link or no regular file, so it is not used as the lock. help: remove it, and start the server again");
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(no_file());
+    }
     // Without the right to write, a lock that is there can be taken all the same.
     let (mut file, is_written) = match open(true) {
         Ok(file) => (file, true),
         Err(error) => (open(false).map_err(|_| error)?, false),
     };
+    let found = file.metadata()?;
+    if !found.is_file() || found.nlink() > 1 {
+        return Err(no_file());
+    }
     // A command that looks who holds the lock has it for a moment.
     let tries = (0..LOCK_TRIES).map(|number| {
         std::thread::sleep(if number == 0 { Duration::ZERO } else { LOCK_PAUSE });
@@ -344,7 +357,7 @@ fn take_lock(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Result<File, 
     }
     if is_written {
         let named = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        if let Err(error) = named.and_then(|()| owner.map_or(Ok(()), |(user, group)| chown(path, Some(user), Some(group)))) {
+        if let Err(error) = named.and_then(|()| owner.map_or(Ok(()), |(user, group)| fchown(&file, Some(user), Some(group)))) {
             tracing::warn!("{}: {error}", path.display()); // it is locked, which counts
         }
     }
@@ -354,7 +367,9 @@ fn take_lock(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Result<File, 
 /// Creates a file of this length, syncs it, and removes it.
 fn probe(path: &Path, octets: usize) -> Result<(), String> {
     let probe = path.join(PROBE);
-    let written = OpenOptions::new().write(true).create(true).truncate(true).open(&probe).and_then(|mut file| {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).custom_flags(OFlag::O_NOFOLLOW.bits());
+    let written = options.open(&probe).and_then(|mut file| {
         file.write_all(&vec![0; octets])?;
         if octets > 0 { file.sync_all() } else { Ok(()) }
     });
@@ -375,22 +390,25 @@ fn create_directory(path: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     DirBuilder::new().mode(DIRECTORY_MODE).create(path)?;
-    fs::set_permissions(path, Permissions::from_mode(DIRECTORY_MODE))?; // whatever the umask takes away
-    owner.map_or(Ok(()), |(user, group)| chown(path, Some(user), Some(group)))
+    let made = OpenOptions::new().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY).bits()).open(path)?;
+    made.set_permissions(Permissions::from_mode(DIRECTORY_MODE))?; // whatever the umask takes away
+    owner.map_or(Ok(()), |(user, group)| fchown(&made, Some(user), Some(group)))
+}
+
+/// Creates a file that nobody else has open. A file or a link of that name is removed, never written to.
+pub(crate) fn create_fresh(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path),
+    }
 }
 
 /// Gives a directory that root made in an earlier run, and the files in it, to the user that the server becomes. A directory that belongs
 /// to somebody else is left alone: its owner may have put links there.
 fn hand_over(path: &Path, (user, group): (u32, u32)) {
     let is_roots = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0);
-    let is_ours = || {
-        let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
-        path.join("zones").is_dir()
-            || path.join("sources").is_dir()
-            || entries.map(|entry| entry.file_name()).all(|name| name == LOCK || name == "postern.sock")
-    };
     // A mistaken `state = "/etc"` must not give it away.
-    if user == 0 || !is_roots(path) || !is_ours() {
+    if user == 0 || !is_roots(path) || !is_state(path) {
         return;
     }
     let give = |path: &Path| {
@@ -408,6 +426,19 @@ fn hand_over(path: &Path, (user, group): (u32, u32)) {
     }
     files_in(path).iter().for_each(|file| give(file));
     give(path);
+}
+
+/// Returns true if a directory holds journals or kept sources, or nothing but what every state directory has. A directory `zones` alone does
+/// not count: the configuration may be there with its zone files.
+fn is_state(path: &Path) -> bool {
+    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().filter_map(Result::ok).collect::<Vec<_>>();
+    let is_journal = |entry: &fs::DirEntry| Path::new(&entry.file_name()).extension().is_some_and(|extension| extension == "journal");
+    let is_common = |entry: &fs::DirEntry| match entry.file_name().to_str() {
+        Some(LOCK | "postern.sock") => true,
+        Some("zones" | "sources") => entries(&entry.path()).is_empty(),
+        _ => false,
+    };
+    entries(&path.join("zones")).iter().any(is_journal) || path.join("sources/index").is_file() || entries(path).iter().all(is_common)
 }
 
 /// Where new content is written until it is whole: a name with a dot in front, which no file of the server has.
@@ -444,6 +475,65 @@ mod tests {
         drop(first);
         StateDirectory::claim(&path, None).expect("it is free again");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, DIRECTORY_MODE);
+    }
+
+    #[test]
+    fn a_lock_that_is_a_link_is_not_followed() {
+        let parent = tempfile::tempdir().unwrap();
+        let (state, other) = (parent.path().join("state"), parent.path().join("other"));
+        fs::create_dir(&state).unwrap();
+        for is_there in [true, false] {
+            let _ = fs::remove_file(&other);
+            if is_there {
+                fs::write(&other, "kept").unwrap();
+            }
+            std::os::unix::fs::symlink(&other, state.join(LOCK)).unwrap();
+            let claimed = StateDirectory::claim(&state, None).unwrap();
+            assert!(claimed.read_only().is_some_and(|why| why.contains("lock: a link or no regular file")), "{claimed:?}");
+            assert_eq!(fs::read_to_string(&other).ok().as_deref(), is_there.then_some("kept"));
+            fs::remove_file(state.join(LOCK)).unwrap();
+        }
+        fs::write(&other, "kept").unwrap();
+        fs::hard_link(&other, state.join(LOCK)).unwrap();
+        assert!(StateDirectory::claim(&state, None).unwrap().read_only().is_some());
+        assert_eq!(fs::read_to_string(&other).unwrap(), "kept");
+    }
+
+    #[test]
+    fn a_directory_of_a_configuration_is_not_taken_for_a_state_directory() {
+        for (files, is_ours) in [
+            (&[][..], true),
+            (&["lock", "postern.sock"], true),
+            (&["lock", "zones/"], true),
+            (&["zones/contoso.test.journal", "fallback-muted.json"], true),
+            (&["sources/index", "sources/1"], true),
+            (&["postern.toml", "zones/"], false),
+            (&["zones/contoso.test.zone"], false),
+            (&["sources/contoso.test.json"], false),
+            (&["passwd"], false),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            for file in files {
+                let path = directory.path().join(file);
+                fs::create_dir_all(if file.ends_with('/') { &path } else { path.parent().unwrap() }).unwrap();
+                if !file.ends_with('/') {
+                    fs::write(path, "").unwrap();
+                }
+            }
+            assert_eq!(is_state(directory.path()), is_ours, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_new_content_is_not_written_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDirectory::claim(&directory.path().join("state"), None).unwrap();
+        let other = directory.path().join("other");
+        fs::write(&other, "kept").unwrap();
+        std::os::unix::fs::symlink(&other, state.path().join(".muted.new")).unwrap();
+        state.write_atomically("muted", b"one").unwrap();
+        assert_eq!((fs::read_to_string(&other).unwrap().as_str(), state.read("muted", 9).unwrap().unwrap()), ("kept", b"one".to_vec()));
+        assert!(fs::symlink_metadata(state.path().join("muted")).unwrap().is_file());
     }
 
     #[test]
