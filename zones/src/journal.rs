@@ -32,12 +32,12 @@ pub mod read;
 use std::borrow::Borrow;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use crate::name::WireName;
-use crate::state_directory::{FILE_MODE, StateDirectoryError, sync_directory};
+use crate::state_directory::{StateDirectoryError, create_fresh, sync_directory};
 use format::{FRAME, HEAD, LONGEST, MARKS, Mark, PART, Salt};
 use read::{Damage, Reading};
 
@@ -421,6 +421,11 @@ impl Journal {
         removed.map_err(|error| self.failed(error))
     }
 
+    /// The file.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Octets on the disk.
     pub fn length(&self) -> u64 {
         self.length
@@ -454,10 +459,7 @@ pub(crate) fn write_fresh<R: Borrow<Record>>(
     serial: u32,
     records: impl IntoIterator<Item = R>,
 ) -> io::Result<FreshJournal> {
-    // Read, too: what follows the image is read back when the next one is settled.
-    let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create(true).truncate(true).mode(FILE_MODE).open(fresh_path(path))?;
-    let mut out = BufWriter::with_capacity(PART, file);
+    let mut out = BufWriter::with_capacity(PART, create_fresh(&fresh_path(path))?);
     let salt = Salt::default();
     let mut head = salt.head();
     head.resize(HEAD, 0);

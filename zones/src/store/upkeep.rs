@@ -1,9 +1,9 @@
 //! Journals without a server: what is in them, and what of a damaged one can be saved.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::edit::ZoneSettings;
 use crate::journal::read::{Damage, Lost, Salvage, read, salvage};
 use crate::journal::{Change, Image, Journal, Record};
 use crate::name::WireName;
+use crate::state_directory::FILE_MODE;
 use crate::text::ZoneFileWriter;
 use crate::zone::{next_serial, rtype};
 
@@ -136,18 +137,21 @@ pub fn repair(path: &Path) -> Result<JournalRepair, RepairError> {
     let serial = next_serial(salvage.serial);
     let settings = serde_json::from_str::<ZoneSettings>(&salvage.image.settings).ok().filter(|_| salvage.has_settings);
     let target = beside(path, if settings.is_some() { "repaired" } else { "zone" });
-    if target.exists() {
-        return Err(RepairError::InTheWay(target));
+    if fs::symlink_metadata(&target).is_ok() {
+        return Err(RepairError::InTheWay(target)); // a link that leads nowhere, too
     }
+    // The server is to read it; only root can, and need, do this. By the open file: the name may lead elsewhere by now.
+    let give = |file: &fs::File| fs::metadata(path).and_then(|old| fchown(file, Some(old.uid()), Some(old.gid())));
     if settings.is_some() {
         let image = Image { settings: salvage.image.settings, serial, records };
-        Journal::create(&target, &image)
+        let journal = Journal::create(&target, &image)
             .map_err(|error| RepairError::Io { path: target.clone(), error: io::Error::other(error.to_string()) })?;
+        let _ = give(journal.file());
     } else {
-        fs::write(&target, zone_file(&survey.zone, &records)).map_err(failed(&target))?;
-    }
-    if let Ok(old) = fs::metadata(path) {
-        let _ = chown(&target, Some(old.uid()), Some(old.gid())); // the server is to read it; only root can, and need, do this
+        let created = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&target);
+        let mut file = created.map_err(failed(&target))?;
+        file.write_all(zone_file(&survey.zone, &records).as_bytes()).map_err(failed(&target))?;
+        let _ = give(&file);
     }
     let written = if settings.is_some() { RepairedFile::Journal(target) } else { RepairedFile::ZoneFile(target) };
     Ok(JournalRepair { survey, lost: salvage.lost, uncertain, written, serial })
@@ -236,4 +240,28 @@ fn beside(path: &Path, extension: &str) -> PathBuf {
     name.push(".");
     name.push(extension);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repair_writes_to_no_file_that_a_link_in_its_place_leads_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("contoso.test.journal"), directory.path().join("other"));
+        let record = |last| Record { owner: WireName::parse("contoso.test").unwrap(), rtype: 1, ttl: 60, rdata: [10, 0, 0, last].into() };
+        let mut journal = Journal::create(&path, &Image { settings: "unknown".into(), serial: 1, records: vec![record(1)] }).unwrap();
+        journal.append(&Change { from: 1, to: 2, at: 0, by: String::new(), removed: Vec::new(), added: vec![record(2)] });
+        journal.commit().unwrap();
+        let octets = fs::read(&path).unwrap();
+        fs::write(&path, &octets[..octets.len() - 1]).unwrap();
+        let target = beside(&path, "zone");
+        std::os::unix::fs::symlink(&other, &target).unwrap();
+        let refused = repair(&path).unwrap_err();
+        assert!(matches!(&refused, RepairError::InTheWay(found) if *found == target), "{refused}");
+        assert!(!other.exists());
+        fs::remove_file(&target).unwrap();
+        assert_eq!(repair(&path).unwrap().written, RepairedFile::ZoneFile(target));
+    }
 }
