@@ -398,7 +398,7 @@ fn create_directory(path: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
 /// Creates a file that nobody else has open. A file or a link of that name is removed, never written to.
 pub(crate) fn create_fresh(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path),
     }
 }
