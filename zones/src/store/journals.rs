@@ -167,19 +167,29 @@ impl Store {
         self.slots.push(slot);
     }
 
-    /// A journal that cannot be read, of a zone that the configuration does not name: its names answer SERVFAIL in all networks, because
-    /// for which it was is not known, and none of them must go public.
+    /// A journal that cannot be read, of a zone that the configuration does not name: its names answer SERVFAIL in all networks that
+    /// no zone of the same name has, because for which it was is not known, and none of them must go public.
     fn host_damaged(&mut self, bad: &[(PathBuf, String)], waiting: &mut Vec<Slot>, report: &mut Report) {
         for (path, why) in bad {
             let before = take_waiting(waiting, path);
-            if self.slots.iter().any(|slot| owned::is_of(path, &slot.config.name)) {
+            let namesakes: Vec<&Slot> = self.slots.iter().filter(|slot| owned::is_of(path, &slot.config.name)).collect();
+            if namesakes.iter().any(|slot| slot.zone.is_none() && *slot.reason == **why) {
                 report.zones.extend(before.map(|slot| slot.report(Outcome::Removed)));
                 continue; // said of that zone
+            }
+            let has_zone =
+                |network: &str| namesakes.iter().any(|slot| slot.networks.is_empty() || slot.networks.iter().any(|name| name == network));
+            let names = self.networks.iter().map(|network| network.name.clone());
+            let left: Vec<String> = names.filter(|name| !namesakes.is_empty() && !has_zone(name)).collect();
+            if !namesakes.is_empty() && left.is_empty() {
+                tracing::error!("{why}; zones of the same name serve every network");
+                report.zones.extend(before.map(|slot| slot.report(Outcome::Removed)));
+                continue;
             }
             let slot = owned::name_of(path).and_then(|name| {
                 let settings = ZoneSettings {
                     name,
-                    networks: Vec::new(),
+                    networks: left,
                     on_missing: config::model::OnMissing::Servfail,
                     fallback: None,
                     declared: false,

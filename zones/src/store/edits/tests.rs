@@ -467,6 +467,22 @@ fn an_api_zone_with_a_damaged_journal_stays_unavailable_over_reloads_until_it_is
 }
 
 #[test]
+fn a_damaged_journal_is_unavailable_in_the_networks_that_its_healthy_namesake_does_not_have() {
+    let directory = tempfile::tempdir().unwrap();
+    damage_made(directory.path());
+    let spoke = "[[network]]\nname = \"spoke\"\nclients = [\"10.30.0.0/16\"]\n";
+    fs::create_dir(directory.path().join("zones")).unwrap();
+    let zone = ONE.replace("api = true", "directory = 'zones'\nnetwork = ['spoke']");
+    let (store, report) = open(directory.path(), &format!("{HUB}{spoke}{zone}"));
+    assert!(report.has_errors());
+    let snapshot = store.current();
+    for (network, has_data) in [("hub", false), ("spoke", true), ("default", false)] {
+        let hosted = snapshot.network(snapshot.network_named(network).unwrap()).zone_of(&NameBuf::parse(ZONE).unwrap(), 0);
+        assert_eq!(hosted.expect(network).zone().is_some(), has_data, "{network}");
+    }
+}
+
+#[test]
 fn an_api_zone_comes_back_when_the_configuration_that_displaced_it_is_corrected() {
     let directory = tempfile::tempdir().unwrap();
     let spoke = "[[network]]\nname = \"spoke\"\nclients = [\"10.30.0.0/16\"]\n";
