@@ -39,10 +39,13 @@ impl Store {
     pub(super) fn open_journals(&mut self, mut waiting: Vec<Slot>, report: &mut Report) {
         let lacks = |slot: &Slot| is_owned(&slot.config.source) && slot.owned.is_none();
         let in_use: HashSet<PathBuf> = self.slots.iter().filter_map(|slot| Some(slot.owned.as_ref()?.path.clone())).collect();
-        let (mut found, bad) = owned::find(&self.context.state, &in_use);
+        let (listed, (mut found, bad)) = match owned::find(&self.context.state, &in_use) {
+            Ok(listing) => (Ok(()), listing),
+            Err(why) => (Err(why), Default::default()),
+        };
         for place in 0..self.slots.len() {
             if lacks(&self.slots[place]) {
-                let outcome = self.claim(place, &mut found, &bad);
+                let outcome = listed.clone().and_then(|()| self.claim(place, &mut found, &bad));
                 let slot = &mut self.slots[place];
                 slot.hosted = None;
                 let noted = slot.note(outcome.as_ref().err().cloned());

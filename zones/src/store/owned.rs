@@ -63,16 +63,29 @@ pub struct Found {
 
 /// The files of all journals of a state directory, sorted.
 pub fn journals(state: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(state.join(DIRECTORY))?.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    let entries = fs::read_dir(state.join(DIRECTORY))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
     paths.sort();
     Ok(paths)
 }
 
-/// Every journal of a state directory that is not open, and what is wrong with those that cannot be read.
-pub fn find(state: &StateDirectory, in_use: &HashSet<PathBuf>) -> (Vec<Found>, Vec<(PathBuf, String)>) {
+/// Journals that are not open, and what is wrong with those that cannot be read.
+type Listing = (Vec<Found>, Vec<(PathBuf, String)>);
+
+/// Every journal of a state directory that is not open, or why they cannot be listed: then nothing is known of any zone.
+pub fn find(state: &StateDirectory, in_use: &HashSet<PathBuf>) -> Result<Listing, String> {
     let (mut found, mut bad) = (Vec::new(), Vec::new());
-    let paths = journals(state.path()).unwrap_or_default(); // none was written yet
+    let directory = state.path().join(DIRECTORY);
+    let paths = match journals(state.path()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(), // none was written yet
+        listed => listed.map_err(|error| {
+            let why = format!("{}: the journals in it cannot be listed: {error}", directory.display());
+            state.note(&directory, Some(&why));
+            why
+        })?,
+    };
+    state.note(&directory, None::<&String>);
     for path in paths.into_iter().filter(|path| !in_use.contains(path)) {
         let opened = match state.read_only() {
             Some(why) => Journal::open_read_only(&path, &why),
@@ -86,7 +99,7 @@ pub fn find(state: &StateDirectory, in_use: &HashSet<PathBuf>) -> (Vec<Found>, V
             Err(error) => bad.push((path, error.to_string())),
         }
     }
-    (found, bad)
+    Ok((found, bad))
 }
 
 fn create_parent(path: &Path) -> Result<(), JournalError> {

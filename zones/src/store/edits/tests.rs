@@ -483,6 +483,21 @@ fn a_damaged_journal_is_unavailable_in_the_networks_that_its_healthy_namesake_do
 }
 
 #[test]
+fn journals_that_cannot_be_listed_leave_their_zones_unavailable_and_begin_none() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path(), ""));
+    let zones = directory.path().join("state/zones");
+    fs::write(&zones, "no directory").unwrap();
+    let (mut store, report) = open(directory.path(), ONE);
+    assert!(report.has_errors() && store.current().hosted()[0].hosted.zone().is_none());
+    assert!(store.context.state.troubles().iter().any(|trouble| trouble.path == zones));
+    fs::remove_file(&zones).unwrap();
+    store.reconfigure(&config(directory.path(), ONE));
+    assert!(store.current().hosted()[0].hosted.zone().is_some());
+    assert!(!store.context.state.is_troubled(&zones));
+}
+
+#[test]
 fn an_api_zone_comes_back_when_the_configuration_that_displaced_it_is_corrected() {
     let directory = tempfile::tempdir().unwrap();
     let spoke = "[[network]]\nname = \"spoke\"\nclients = [\"10.30.0.0/16\"]\n";
