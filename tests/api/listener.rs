@@ -1,7 +1,10 @@
 //! Connections: rate and room, slow readers, the socket, TLS.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::harness::{Server, eventually, postern, run, write_files};
 use crate::{CONFIG, FILED, keys, rrset, server};
@@ -21,13 +24,13 @@ fn one_address_asks_no_more_often_than_the_rate_says() {
 #[test]
 fn strangers_who_take_all_connections_leave_the_socket_free() {
     let server = server("listen = '127.0.0.1:0'\nconnections = 1");
-    let hangs = std::net::TcpStream::connect(server.api_address()).unwrap();
-    let mut stranger = std::net::TcpStream::connect(server.api_address()).unwrap();
+    let hangs = TcpStream::connect(server.api_address()).unwrap();
+    let mut stranger = TcpStream::connect(server.api_address()).unwrap();
     assert_eq!(server.local_api().get("/v1/zones").status, 200);
     drop(hangs);
-    std::io::Write::write_all(&mut stranger, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    stranger.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = [0; 12];
-    std::io::Read::read_exact(&mut stranger, &mut answer).unwrap();
+    stranger.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
 }
 
@@ -37,10 +40,10 @@ fn what_a_slow_reader_has_not_taken_does_not_pile_up_in_the_kernel() {
     let zone: String = (0..20_000).map(|number| format!("n{number} 10 IN TXT {text}\n")).collect();
     let config = format!("{CONFIG}[api]\nlisten = '127.0.0.1:0'\n");
     let server = Server::with(&[("postern.toml", &config), ("filed.zone", &zone)]);
-    let mut reader = std::net::TcpStream::connect(server.api_address()).unwrap();
-    std::io::Write::write_all(&mut reader, b"GET /v1/zones/filed.test/export HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut reader = TcpStream::connect(server.api_address()).unwrap();
+    reader.write_all(b"GET /v1/zones/filed.test/export HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut head = [0; 12];
-    std::io::Read::read_exact(&mut reader, &mut head).unwrap();
+    reader.read_exact(&mut head).unwrap();
     assert_eq!(&head, b"HTTP/1.1 200");
     // The line of the server's end: its address and ours, then octets that wait to be sent or acknowledged.
     let [from, to] = [server.api_address(), reader.local_addr().unwrap()].map(|end| format!("0100007F:{:04X}", end.port()));
@@ -52,10 +55,44 @@ fn what_a_slow_reader_has_not_taken_does_not_pile_up_in_the_kernel() {
     };
     let mut before = 0;
     let settled = eventually("nothing more goes in", || {
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(200));
         (std::mem::replace(&mut before, queued()) == before && before > 0).then_some(before)
     });
     assert!(settled < 1 << 20, "{settled} of five million octets");
+}
+
+#[test]
+fn silent_connections_do_not_break_off_an_answer_that_is_being_sent() {
+    let text = "x".repeat(250);
+    let zone: String = (0..20_000).map(|number| format!("n{number} 10 IN TXT {text}\n")).collect();
+    let config = format!("{CONFIG}[api]\nlisten = '127.0.0.1:0'\nconnections = 4\n");
+    let server = Server::with(&[("postern.toml", &config), ("filed.zone", &zone)]);
+    let ask = |path: &str| {
+        let mut stream = TcpStream::connect(server.api_address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200", "{path}");
+        stream
+    };
+    let (events, mut export) = (ask("/v1/fallbacks/stream"), ask("/v1/zones/filed.test/export"));
+    let is_open = |mut stream: &TcpStream| {
+        stream.set_nonblocking(true).unwrap();
+        loop {
+            match stream.read(&mut [0; 1024]) {
+                Ok(1..) => {}
+                ended => return ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
+            }
+        }
+    };
+    // Two places are left, so each silent connection from the third on takes the place of another one.
+    let silent: Vec<TcpStream> = (0..8).map(|_| TcpStream::connect(server.api_address()).unwrap()).collect();
+    eventually("all but two silent connections gave way", || (silent.iter().filter(|silent| is_open(silent)).count() <= 2).then_some(()));
+    assert!(is_open(&events), "the stream goes on");
+    let mut rest = Vec::new();
+    export.read_to_end(&mut rest).unwrap();
+    assert!(rest.len() > 5_000_000, "the export is whole");
 }
 
 #[test]

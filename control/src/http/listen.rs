@@ -24,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tower_service::Service;
 
+use super::busy::BusyPlace;
 use super::keys::Keys;
 use super::patience::Patient;
 use super::rate::Rate;
@@ -382,21 +383,22 @@ impl Serve {
 
     /// Serves a connection until either side has enough, or it gives way to another one.
     async fn connection<S: AsyncRead + AsyncWrite + Unpin, K: ClientKey>(mut self, stream: S, peer: Peer, place: ConnectionPlace<K>) {
-        let (router, stopping, place) = (self.router, self.stopping.clone(), &place);
+        let (router, stopping, busy) = (self.router, self.stopping.clone(), BusyPlace::new(place));
+        let (stream, requests) = (busy.stream(Patient::new(stream, PATIENCE)), busy.clone());
         let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(peer.clone());
             request.extensions_mut().insert(stopping.clone());
             let answer = router.clone().call(request);
-            async move { keep_busy(place, answer).await }
+            requests.clone().answer(answer)
         });
         let mut http = hyper::server::conn::http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(64 << 10);
-        let connection = http.serve_connection(TokioIo::new(Patient::new(stream, PATIENCE)), service);
+        let connection = http.serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = place.displaced() => {
-                if !place.is_busy() {
+            () = busy.place().displaced() => {
+                if !busy.place().is_busy() {
                     return;
                 }
                 // A request came in that very moment, and may change something: it gets its answer.
@@ -412,16 +414,6 @@ impl Serve {
             tracing::debug!("connection to the API: {error}");
         }
     }
-}
-
-/// Keeps the place of a connection from others while a request is under way.
-pub(crate) async fn keep_busy<K: ClientKey, A: Future>(place: &ConnectionPlace<K>, answer: A) -> A::Output {
-    place.touch(Instant::now());
-    place.set_busy(true);
-    let answer = answer.await;
-    place.set_busy(false);
-    place.touch(Instant::now());
-    answer
 }
 
 fn user_name(uid: u32) -> Arc<str> {

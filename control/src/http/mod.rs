@@ -15,6 +15,7 @@ use axum::extract::FromRef;
 
 use crate::Control;
 
+mod busy;
 mod caller;
 mod extract;
 mod host;
@@ -26,12 +27,13 @@ mod problem;
 mod rate;
 mod tls;
 
+pub(crate) use busy::BusyPlace;
 pub use caller::{Caller, Identity, Revoked, Rights};
 pub(crate) use extract::one_of;
 pub use extract::{Body, Path, Query, read, read_json};
 pub(crate) use host::require_one as require_one_host;
 pub use keys::{BadKeys, NewKey, check as check_keys};
-pub(crate) use listen::{BACKLOG, SOCKET_CONNECTIONS, keep_busy};
+pub(crate) use listen::{BACKLOG, SOCKET_CONNECTIONS};
 pub use listen::{BindError, Bound, Http, Stopping, bind, check, start};
 pub use part::part;
 pub(crate) use problem::say_when;

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tower_service::Service;
 
 use crate::Control;
-use crate::http::{BACKLOG, keep_busy, require_one_host};
+use crate::http::{BACKLOG, BusyPlace, require_one_host};
 use crate::runtime::build_runtime;
 
 /// A socket that is bound and not yet served: before privileges are given up.
@@ -95,17 +95,18 @@ async fn accept(listener: tokio::net::TcpListener, router: Router) {
 }
 
 async fn converse(stream: tokio::net::TcpStream, router: Router, place: ConnectionPlace<IpAddr>) {
-    let place = &place;
+    let busy = BusyPlace::new(place);
+    let (stream, requests) = (busy.stream(stream), busy.clone());
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let answer = router.clone().call(request);
-        async move { keep_busy(place, answer).await }
+        requests.clone().answer(answer)
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(16 << 10);
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         _ = connection.as_mut() => return, // a client that breaks off is no event
-        () = place.displaced() => return,
+        () = busy.place().displaced() => return,
         () = tokio::time::sleep(CONNECTION_TIME) => {}
     }
     connection.as_mut().graceful_shutdown();
