@@ -15,10 +15,11 @@ use config::model::{self, Format};
 
 use super::unit::{Judged, Made};
 use super::{Context, Look, Slot};
+use crate::authority::ZoneAuthority;
 use crate::diff::Difference;
 use crate::record::{Position, Problem, Severity};
 use crate::source::Input;
-use crate::zone::Zone;
+use crate::zone::{Zone, rtype};
 
 /// Zones with fewer names are guarded against losing all of them only.
 const FEWEST_NAMES: usize = 20;
@@ -128,7 +129,7 @@ fn losses(judged: &[Judged], made: &[Made], inputs: &[Input], slots: &[Slot]) ->
             continue;
         }
         let of_zone = || (0..judged.len()).filter(|place| judged[*place].is_good() && inputs[judged[*place].input].is_of(made.slot));
-        let (lost, before) = (Difference::names_lost(old, new), names(old));
+        let (lost, before) = (Difference::names_lost(old, new), names(old, &slot.config));
         for place in of_zone() {
             let (found, input) = (&judged[place], &inputs[judged[place].input]);
             if let Some(reason) = of_file(found, input, lost).filter(|reason| !slot.config.allow_empty || !reason.is_emptiness()) {
@@ -150,11 +151,11 @@ fn losses(judged: &[Judged], made: &[Made], inputs: &[Input], slots: &[Slot]) ->
 fn patience<'m>(found: &Judged, made: impl Iterator<Item = &'m Made>, inputs: &[Input], slots: &'m [Slot], context: &Context) -> Duration {
     let input = &inputs[found.input];
     let mut longest = Duration::ZERO;
-    for (_, new, difference, old) in made.filter_map(|made| change_of(made, slots)) {
+    for (made, new, difference, old) in made.filter_map(|made| change_of(made, slots)) {
         if difference.removed == 0 {
             continue;
         }
-        let is_much = difference.removed > 1 && difference.removed * 10 > old.counts().sets || new.counts().sets == 1;
+        let is_much = difference.removed > 1 && difference.removed * 10 > old.counts().sets || is_bare(new, &slots[made.slot].config);
         let in_place = input.is_in_place(&found.content);
         let wanted = match context.writers.is_open(&found.content.stamp) {
             Some(true) => LONGEST_WRITE,
@@ -197,17 +198,31 @@ fn of_file(found: &Judged, input: &Input, lost: usize) -> Option<Reason> {
 }
 
 fn of_zone_data(config: &model::Zone, old: &Zone, new: &Zone, lost: usize, before: usize) -> Option<Reason> {
-    if new.counts().sets == 1 {
-        return (old.counts().sets > 1 && !config.allow_empty).then_some(Reason::AllNames { before });
+    if is_bare(new, config) {
+        return (!is_bare(old, config) && !config.allow_empty).then_some(Reason::AllNames { before });
     }
     let is_much = before >= FEWEST_NAMES && lost * 100 > before * usize::from(config.max_loss);
     is_much.then_some(Reason::ManyNames { lost, before })
 }
 
-/// Names that have records: the apex does not count for its SOA.
-fn names(zone: &Zone) -> usize {
-    let apex_has_more = zone.at(&zone.apex().to_buf()).nth(1).is_some();
+/// Names that have records: the apex does not count for its SOA, nor for the NS records that the configuration gives it.
+fn names(zone: &Zone, config: &model::Zone) -> usize {
+    let apex_has_more = zone.at(&zone.apex().to_buf()).count() > made_sets(zone, config);
     zone.counts().names - usize::from(!apex_has_more)
+}
+
+/// Returns true if a zone has no RRset that its source must have given it.
+fn is_bare(zone: &Zone, config: &model::Zone) -> bool {
+    zone.counts().sets == made_sets(zone, config)
+}
+
+/// RRsets that a zone has without a source: the SOA, and the NS records that the configuration gives it.
+fn made_sets(zone: &Zone, config: &model::Zone) -> usize {
+    let apex = zone.apex().to_buf();
+    let Some(authority) = ZoneAuthority::configured(&config.zone_names, &apex) else { return 1 };
+    let is_server = |rdata: &[u8]| authority.servers.iter().any(|server| server.as_wire() == rdata);
+    let has_servers = zone.at(&apex).any(|set| set.rtype == rtype::NS && set.rdata().all(is_server));
+    1 + usize::from(has_servers)
 }
 
 fn add(losses: &mut Vec<Loss>, judged: usize, found: &Judged, input: &Input, slot: &Slot, reason: Reason) {

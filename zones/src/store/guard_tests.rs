@@ -77,6 +77,18 @@ fn a_file_without_records_changes_nothing_until_it_is_accepted() {
 }
 
 #[test]
+fn a_zone_that_keeps_only_the_servers_of_the_configuration_is_emptied() {
+    let config = format!("[server]\nname-servers = ['ns.contoso.test']\n{ONE_ZONE}");
+    let mut site = Site::new(&config, &[("zones/contoso.test.zone", "www 60 IN A 10.0.0.1\nmail 60 IN A 10.0.0.1\n")]);
+    // No file is empty, so only the zone as a whole shows the loss.
+    site.write("zones/contoso.test.zone", "@ 60 IN NS ns\n");
+    let report = site.settle();
+    let told = problems(&report, &site);
+    assert!(told.iter().any(|problem| problem.contains("zone contoso.test would have no records: 2 names before, none now")), "{told:?}");
+    assert_eq!((site.a("www.contoso.test"), site.is_held()), ("10.0.0.1".into(), true));
+}
+
+#[test]
 fn an_included_file_that_is_emptied_changes_nothing() {
     let mut site = Site::new(
         ONE_ZONE,

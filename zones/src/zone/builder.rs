@@ -186,8 +186,9 @@ impl ZoneBuilder {
     /// Adds the NS records of a zone that has none.
     fn add_servers(&mut self) {
         let Some(authority) = self.authority.as_ref().filter(|_| !self.has_servers) else { return };
-        let apex = self.apex.to_buf();
-        for server in authority.servers.clone() {
+        let (apex, servers) = (self.apex.to_buf(), authority.servers.clone());
+        self.foreign = Foreign::Refuse; // they are not rows of the file, and do not count as such
+        for server in servers {
             let rdata = server.as_wire();
             self.record(RecordRef { owner: &apex, rtype: rtype::NS, ttl: Some(SOA_TTL), rdata, at: Position::default() });
         }

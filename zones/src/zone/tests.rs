@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::authority::ZoneAuthority;
 use crate::record::{Problem, RecordSink, Severity};
 use crate::text::rdata::type_name;
 
@@ -324,8 +325,12 @@ fn a_set_that_fits_no_message_is_refused() {
 
 /// A zone file of contoso.test, read as the store reads it.
 fn read_file(text: &str) -> Result<Built, Vec<Problem>> {
+    read_file_with(text, None)
+}
+
+fn read_file_with(text: &str, authority: Option<ZoneAuthority>) -> Result<Built, Vec<Problem>> {
     let apex = WireName::parse("contoso.test").unwrap();
-    let mut builder = ZoneBuilder::new(apex.clone()).foreign(Foreign::Warn);
+    let mut builder = ZoneBuilder::new(apex.clone()).foreign(Foreign::Warn).authority(authority);
     let mut problems = Vec::new();
     let file = Arc::new(std::path::PathBuf::from("x.zone"));
     crate::text::read_zone_file(text.as_bytes(), &file, &apex.to_buf(), None, &mut builder, &mut problems);
@@ -359,11 +364,15 @@ fn the_file_of_another_zone_is_an_error() {
         ),
         ("$ORIGIN test.\n@ SOA ns host 1 1 1 1 1\nwww.contoso A 10.0.0.1\n", "the SOA is that of the zone test, not of contoso.test"),
     ] {
-        let problems = read_file(text).unwrap_err();
-        assert_eq!(
-            problems.iter().map(|problem| (problem.severity, problem.message.as_str())).collect::<Vec<_>>(),
-            [(Severity::Error, want)]
-        );
+        let server = NameBuf::parse("ns.contoso.test").unwrap();
+        let authority = ZoneAuthority { primary: server.clone(), mailbox: server.clone(), servers: vec![server] };
+        for authority in [None, Some(authority)] {
+            let problems = read_file_with(text, authority).unwrap_err();
+            assert_eq!(
+                problems.iter().map(|problem| (problem.severity, problem.message.as_str())).collect::<Vec<_>>(),
+                [(Severity::Error, want)]
+            );
+        }
     }
 }
 
