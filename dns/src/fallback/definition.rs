@@ -18,8 +18,12 @@ use crate::state::View;
 use crate::wire::rtype;
 
 /// Returns the private-link name that was missed and what the client got in place of its private answer. `None` if the answer is no fallback.
+#[inline]
 pub(crate) fn fallback<'a>(answer: &Answer<'a>, view: &View) -> Option<(Missed<'a>, Action)> {
-    let missed = answer.missed.filter(|missed| missed.is_recorded() && !is_loop_probe(&answer.name))?;
+    let missed = answer.missed.filter(|missed| missed.is_recorded())?;
+    if is_loop_probe(&answer.name) {
+        return None;
+    }
     let is_last = missed.hop == answer.chain.len();
     let action = match &answer.end {
         End::PrivateNxDomain(_) if is_last => Action::Nxdomain,

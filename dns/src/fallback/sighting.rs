@@ -79,11 +79,11 @@ enum Private {
 impl<'a> Sighting<'a> {
     /// None where the answer is no fallback after all.
     pub fn of(question: &Question, client: IpAddr, answer: &Answer<'a>, view: &View<'a>, nothing: &Nothing) -> Option<Self> {
-        if is_loop_probe(&question.name) {
-            return None;
-        }
         let (action, reason, private, zone) = match fallback(answer, view) {
+            // Without aliases the last name, which is no probe then, is the name asked.
+            Some(_) if !answer.chain.is_empty() && is_loop_probe(&question.name) => return None,
             Some((missed, action)) => (action, missed.reason, Private::Hop(missed.hop), missed.zone),
+            None if is_loop_probe(&question.name) => return None,
             None => {
                 let End::Upstream(end) = &answer.end else { return None };
                 if answer.missed.is_some() || !went_public(answer, end, view) {

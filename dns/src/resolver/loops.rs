@@ -36,8 +36,13 @@ const WAITS: Duration = Duration::from_secs(10);
 const MOST: usize = 1024;
 
 /// Returns true for the name of a probe: one of this server's that came back, or one of another Postern that forwards to this one.
+///
+/// Every fallback is checked, so the second label is compared where it stands, without counting labels.
+#[inline]
 pub(crate) fn is_loop_probe(name: &NameBuf) -> bool {
-    name.labels() >= 2 && name.as_wire()[name.start(1) + 1..name.start(2)] == *LABEL.as_bytes()
+    let wire = name.as_wire();
+    let second = 1 + usize::from(wire[0]);
+    wire.get(second).is_some_and(|length| usize::from(*length) == LABEL.len()) && wire[second + 1..].starts_with(LABEL.as_bytes())
 }
 
 /// Probes under way.
