@@ -316,8 +316,9 @@ impl SnapshotBuilder {
         };
         ids.sort_unstable_by_key(|id| id.0);
         ids.dedup();
-        if networks.is_empty() && ids.is_empty() {
-            ids.push(NetworkId(u32::MAX)); // `default`, added when built
+        let is_for_default = if networks.is_empty() { ids.is_empty() } else { networks.contains(&"default") };
+        if is_for_default && !self.by_name.contains_key("default") {
+            ids.push(NetworkId(u32::MAX)); // added when built
         }
         self.hosted.push(Link { hosted, networks: ids.into() });
         self
@@ -540,6 +541,16 @@ mod tests {
         let snapshot = SnapshotBuilder::new().zone(zone("contoso.test", &[]), &["hub"], OnMissing::Public).build();
         let network = snapshot.network(snapshot.network_of("192.0.2.1".parse().unwrap()));
         assert!(network.zone_of(&name("a.contoso.test"), 0).is_none());
+    }
+
+    #[test]
+    fn a_zone_for_the_default_network_is_served_there_although_the_configuration_has_no_such_network() {
+        let hub = || SnapshotBuilder::new().network("hub", &["10.20.0.0/16".parse().unwrap()], Recursion::Yes);
+        for networks in [&["default"][..], &["default", "hub"], &["gone", "default"]] {
+            let snapshot = hub().zone(zone("contoso.test", &[]), networks, OnMissing::Public).build();
+            let network = snapshot.network(snapshot.network_of("192.0.2.1".parse().unwrap()));
+            assert!(network.zone_of(&name("a.contoso.test"), 0).is_some(), "{networks:?}");
+        }
     }
 
     #[test]
