@@ -1,20 +1,22 @@
 //! What a reload must not lose without the operator's word.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use config::Config;
-use config::model::Zone;
 use zones::store::AcceptedZone;
 
-/// The word that accepts a configuration that drops most zones.
+/// The word that accepts a configuration that drops most of what it had.
 const CONFIGURATION: &str = "configuration";
-/// Names of dropped zones that a message shows.
+/// The network of everybody else, which every configuration has.
+const DEFAULT: &str = "default";
+/// Names of one kind that a message shows.
 const SHOWN: usize = 5;
 
 /// What the operator accepts for one reload.
 #[derive(Debug, Default)]
 pub struct AcceptedLoss {
-    /// The configuration may drop zones.
+    /// The configuration may drop zones, networks, routes and keys.
     configuration: bool,
     /// Zones that may lose records.
     pub zones: Vec<AcceptedZone>,
@@ -27,24 +29,103 @@ impl AcceptedLoss {
         Self { configuration: words.iter().any(|word| word == CONFIGURATION), zones }
     }
 
-    /// Returns an error if `new` would drop more than half of the zones of `old` and that is not accepted, or if a zone to accept is none.
-    pub fn check(&self, old: &Config, new: &Config) -> Result<(), String> {
-        if let Some(unknown) = self.zones.iter().find(|accepted| !new.zones.iter().any(|zone| accepted.is(zone))) {
-            return Err(format!("the configuration has no zone {unknown} whose loss could be accepted"));
+    /// Returns an error if a zone to accept is none of `new`.
+    pub fn check_zones(&self, new: &Config) -> Result<(), String> {
+        match self.zones.iter().find(|accepted| !new.zones.iter().any(|zone| accepted.is(zone))) {
+            Some(unknown) => Err(format!("the configuration has no zone {unknown} whose loss could be accepted")),
+            None => Ok(()),
         }
-        let names = |zones: &[Zone]| zones.iter().map(|zone| zone.name.clone()).collect::<BTreeSet<_>>();
-        let (before, after) = (names(&old.zones), names(&new.zones));
-        let dropped: Vec<&str> = before.difference(&after).map(String::as_str).collect();
-        if self.configuration || dropped.len() * 2 <= before.len() {
+    }
+
+    /// Returns an error if `new` would drop more than half of the zones, networks or routes of `old`, or says nothing at all, and that is not
+    /// accepted. A zone or route counts once for each network that it is linked to.
+    pub fn check(&self, old: &Config, new: &Config) -> Result<(), String> {
+        let is_empty = new.settings.iter().all(|setting| setting.line.is_none());
+        let networks = |config: &Config| config.networks.iter().map(|network| network.name.clone()).collect::<Vec<_>>();
+        let (zones, routes) = (Links::of_zones(new), Links::of_routes(new));
+        let all = networks(new);
+        let (old_zones, old_routes) = (Links::of_zones(old), Links::of_routes(old));
+        let dropped = [
+            old_zones.dropped(if old_zones.have_networks() { "zone links" } else { "zones" }, &zones, &all),
+            Dropped::of("networks", networks(old).into_iter().filter(|name| name != DEFAULT), |name| all.contains(name)),
+            old_routes.dropped(if old_routes.have_networks() { "route links" } else { "routes" }, &routes, &all),
+            Dropped::of("keys", old.keys.iter().map(|key| key.name.clone()), |_| !is_empty),
+        ];
+        let most: Vec<String> = dropped.iter().filter(|dropped| dropped.are_most()).map(ToString::to_string).collect();
+        if self.configuration || most.is_empty() {
             return Ok(());
         }
         let file = new.path.as_deref().map_or_else(|| "the configuration".into(), |path| path.display().to_string());
-        let more = if dropped.len() > SHOWN { format!(" and {} more", dropped.len() - SHOWN) } else { String::new() };
-        let shown = dropped[..dropped.len().min(SHOWN)].join(", ");
-        let (count, all) = (dropped.len(), before.len());
-        Err(format!(
-            "{file} would drop {count} of {all} zones: {shown}{more}. help: to accept it as it is now: postern reload --accept {CONFIGURATION}"
-        ))
+        let empty = if is_empty { "sets nothing and " } else { "" };
+        let lost = most.join("; ");
+        Err(format!("{file} {empty}would drop {lost}. help: to accept it as it is now: postern reload --accept {CONFIGURATION}"))
+    }
+}
+
+/// Names and the networks that they are linked to; no network: all of them.
+struct Links(BTreeSet<(String, Option<String>)>);
+
+impl Links {
+    fn of_zones(config: &Config) -> Self {
+        Self::new(config.zones.iter().map(|zone| (&zone.name, &zone.networks)))
+    }
+
+    /// Without the route that a configuration without routes gets.
+    fn of_routes(config: &Config) -> Self {
+        Self::new(config.forwards.iter().filter(|route| route.line != 0).map(|route| (&route.zone, &route.networks)))
+    }
+
+    fn new<'a>(items: impl Iterator<Item = (&'a String, &'a Vec<String>)>) -> Self {
+        let links = |(name, networks): (&String, &Vec<String>)| match networks.as_slice() {
+            [] => vec![(name.clone(), None)],
+            networks => networks.iter().map(|network| (name.clone(), Some(network.clone()))).collect(),
+        };
+        Self(items.flat_map(links).collect())
+    }
+
+    fn have_networks(&self) -> bool {
+        self.0.iter().any(|(_, network)| network.is_some())
+    }
+
+    /// Returns true if there is such a link. `networks` are all that there are.
+    fn have(&self, name: &str, network: Option<&str>, networks: &[String]) -> bool {
+        let has = |network: Option<&str>| self.0.contains(&(name.to_owned(), network.map(str::to_owned)));
+        has(None) || network.map_or_else(|| networks.iter().all(|network| has(Some(network))), |network| has(Some(network)))
+    }
+
+    fn dropped(&self, what: &'static str, new: &Self, networks: &[String]) -> Dropped {
+        let gone = |(name, network): &&(String, Option<String>)| !new.have(name, network.as_deref(), networks);
+        let shown = |(name, network): &(String, Option<String>)| match network {
+            Some(network) => format!("{name}@{network}"),
+            None => name.clone(),
+        };
+        Dropped { what, before: self.0.len(), names: self.0.iter().filter(gone).map(shown).collect() }
+    }
+}
+
+/// Parts of one kind that a configuration drops.
+struct Dropped {
+    what: &'static str,
+    before: usize,
+    names: Vec<String>,
+}
+
+impl Dropped {
+    fn of(what: &'static str, before: impl Iterator<Item = String>, is_kept: impl Fn(&String) -> bool) -> Self {
+        let before: BTreeSet<String> = before.collect();
+        Self { what, before: before.len(), names: before.into_iter().filter(|name| !is_kept(name)).collect() }
+    }
+
+    fn are_most(&self) -> bool {
+        self.names.len() * 2 > self.before
+    }
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, shown) = (self.names.len(), self.names[..self.names.len().min(SHOWN)].join(", "));
+        write!(f, "{count} of {} {}: {shown}", self.before, self.what)?;
+        if count > SHOWN { write!(f, " and {} more", count - SHOWN) } else { Ok(()) }
     }
 }
 
@@ -81,9 +162,43 @@ mod tests {
     }
 
     #[test]
+    fn a_configuration_that_drops_most_links_networks_or_routes_needs_the_word() {
+        let parsed = |text: &str| config::parse(text, Path::new("postern.toml")).expect("a configuration").config;
+        let networks = "[[network]]\nname = 'hub'\nclients = ['10.0.0.0/8']\n[[network]]\nname = 'spoke'\nclients = ['172.16.0.0/12']\n";
+        let zone = |networks: &str| format!("[[zone]]\nname = 'a.test'\nfile = 'a.zone'\n{networks}\n");
+        let route = |zone: &str| format!("[[forward]]\nzone = '{zone}'\nupstreams = ['192.0.2.1']\n");
+        let key = "[[key]]\nname = 'contoso'\nsecret = 'bm90IGEgc2VjcmV0IHRvIGtlZXAsIGJ1dCBvbmUgdG8gc2hvdw=='\nallow = ['query']\n";
+        let with = |rest: String| format!("{networks}{rest}");
+        for (old, new, lost) in [
+            (
+                with(zone("network = ['hub', 'spoke', 'default']")),
+                with(zone("network = ['hub']")),
+                Some("2 of 3 zone links: a.test@default, a.test@spoke"),
+            ),
+            (with(zone("network = ['hub', 'spoke']")), with(zone("network = ['hub']")), None),
+            (with(zone("network = ['hub', 'spoke']")), with(zone("")), None),
+            (with(zone("")), with(zone("network = ['hub', 'spoke', 'default']")), None),
+            (with(zone("")), with(zone("network = ['hub']")), Some("1 of 1 zones: a.test")),
+            (networks.into(), "[log]\nlevel = 'info'\n".into(), Some("drop 2 of 2 networks: hub, spoke")),
+            (route("a.test") + &route("."), route("."), None),
+            (route("a.test") + &route("b.test") + &route("."), route("."), Some("drop 2 of 3 routes: a.test, b.test")),
+            (key.into(), "[log]\nlevel = 'info'\n".into(), None),
+            (key.into(), "# nothing\n".into(), Some("postern.toml sets nothing and would drop 1 of 1 keys: contoso")),
+            ("[log]\nlevel = 'info'\n".into(), String::new(), None),
+        ] {
+            let checked = AcceptedLoss::default().check(&parsed(&old), &parsed(&new));
+            match lost {
+                Some(lost) => assert!(checked.as_ref().is_err_and(|why| why.contains(lost)), "{old}{new}{checked:?}"),
+                None => assert_eq!(checked, Ok(()), "{old}{new}"),
+            }
+            assert_eq!(AcceptedLoss::parse(&["configuration".into()]).check(&parsed(&old), &parsed(&new)), Ok(()));
+        }
+    }
+
+    #[test]
     fn a_zone_to_accept_must_be_one() {
         let all = config(&["a.test", "configuration"]);
-        let check = |name: &str| AcceptedLoss::parse(&[name.to_owned()]).check(&all, &all);
+        let check = |name: &str| AcceptedLoss::parse(&[name.to_owned()]).check_zones(&all);
         for good in ["a.test", "A.Test.", "a.test@hub", "configuration."] {
             assert_eq!(check(good), Ok(()), "{good}");
         }

@@ -39,6 +39,20 @@ pub struct Live {
     standing: Arc<Standing>,
 }
 
+/// Why a reload changed nothing.
+enum ReloadFailure {
+    /// The operator accepts the loss of a zone that does not exist. The configuration is not to blame.
+    UnknownZone(String),
+    /// The configuration cannot be applied.
+    Refused(String),
+}
+
+impl From<String> for ReloadFailure {
+    fn from(why: String) -> Self {
+        Self::Refused(why)
+    }
+}
+
 /// A panic while it was held leaves a server that serves.
 pub fn lock(live: &Mutex<Live>) -> MutexGuard<'_, Live> {
     live.lock().unwrap_or_else(PoisonError::into_inner)
@@ -108,11 +122,19 @@ impl Live {
     }
 
     /// Reads the configuration and every source again, and applies what can be applied. With a configuration that has errors nothing
-    /// changes, nor with one that drops most zones unless that is accepted.
+    /// changes, nor with one that drops most of what it had unless that is accepted.
     pub fn reload(&mut self, store: &mut Store, accepted: &AcceptedLoss) -> Result<(), String> {
         systemd::reloading();
         let start = Instant::now();
-        self.refused = self.try_reload(store, accepted).err();
+        self.refused = match self.try_reload(store, accepted) {
+            Ok(()) => None,
+            Err(ReloadFailure::Refused(why)) => Some(why),
+            Err(ReloadFailure::UnknownZone(why)) => {
+                tracing::warn!(target: "postern", "not reloaded: {why}");
+                systemd::ready(&self.status());
+                return Err(why);
+            }
+        };
         self.standing.reloaded(self.refused.as_deref(), start.elapsed());
         match &self.refused {
             None => tracing::info!(target: "postern", generation = self.server.snapshot().generation, "reloaded"),
@@ -135,11 +157,11 @@ impl Live {
         self.writer.stop();
     }
 
-    fn try_reload(&mut self, store: &mut Store, accepted: &AcceptedLoss) -> Result<(), String> {
+    fn try_reload(&mut self, store: &mut Store, accepted: &AcceptedLoss) -> Result<(), ReloadFailure> {
         let config = match &self.config.path {
             Some(path) => {
                 if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-                    return Err(format!("{}: not a file, so it cannot be read again", path.display())); // a pipe has nothing more to say
+                    return Err(format!("{}: not a file, so it cannot be read again", path.display()).into()); // a pipe has nothing more to say
                 }
                 let loaded = config::load(path).map_err(|Refused { problems, files }| {
                     store.attend(&files);
@@ -156,9 +178,10 @@ impl Live {
             }
             None => self.config.clone(),
         };
-        let mut config = self.keep_what_needs_a_restart(config);
+        accepted.check_zones(&config).map_err(ReloadFailure::UnknownZone)?; // before the file counts as read
         store.attend(&config.files);
         accepted.check(&self.config, &config)?;
+        let mut config = self.keep_what_needs_a_restart(config);
         // What can fail comes first, so that a refusal leaves nothing half done.
         if config.fallback != self.config.fallback {
             self.writer.reconfigure(&config.fallback).map_err(|error| format!("cannot write the fallback record: {error}"))?;

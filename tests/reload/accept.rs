@@ -79,6 +79,7 @@ fn a_loss_is_shown_until_it_is_accepted() {
     }
     let (is_good, told) = operator.run(&["reload", "--accept", "nowhere.test"]);
     assert!(!is_good && told.contains("the configuration has no zone nowhere.test whose loss could be accepted"), "{told}");
+    assert!(!operator.page("/ready?strict").1.contains("nowhere.test"), "a slip of the operator is no refused reload");
     let (is_good, told) = operator.run(&["reload", "--accept", "Contoso.test."]);
     assert!(is_good && told.starts_with("reloaded, generation ") && told.lines().count() == 1, "{told}");
     assert_ne!(operator.address("www.contoso.test"), ["10.0.0.1"]);
@@ -89,9 +90,10 @@ fn a_loss_is_shown_until_it_is_accepted() {
 fn a_configuration_that_loses_most_zones_is_shown_until_it_is_accepted() {
     let operator = Operator::new();
     let cut = CONFIG.split("[[zone]]").take(2).collect::<Vec<_>>().join("[[zone]]");
-    for (text, lost) in
-        [(cut.as_str(), "2 of 3 zones: fabrikam.test, tailspin.test"), ("", "3 of 3 zones: contoso.test, fabrikam.test, tailspin.test")]
-    {
+    for (text, lost) in [
+        (cut.as_str(), "2 of 3 zones: fabrikam.test, tailspin.test"),
+        ("", "sets nothing and would drop 3 of 3 zones: contoso.test, fabrikam.test, tailspin.test; 1 of 1 routes: ."),
+    ] {
         let seen = operator.0.log().len();
         operator.0.write("postern.toml", text);
         let told = operator.0.logged_after(seen, &["ERROR", "reload refused", lost]);
