@@ -13,6 +13,7 @@ socket = false
 [[zone]]
 name = "a.test"
 file = "a.zone"
+on-missing = "public"
 [[forward]]
 zone = "."
 upstreams = ["127.0.0.1:{p + 1}"]
