@@ -159,7 +159,7 @@ fn print_fallbacks(output: Output, fallbacks: &[Value]) -> Result<(), String> {
     table(&rows)
 }
 
-/// What was done, and all that is muted now.
+/// The change, and everything that is muted now.
 fn print_mute_change(output: Output, done: &str, change: &Value) -> Result<(), String> {
     if output == Output::Json {
         return print::json(change);

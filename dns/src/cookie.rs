@@ -32,7 +32,7 @@ pub struct Cookie {
     is_settled: bool,
 }
 
-/// What a COOKIE option proves.
+/// Verdict on a COOKIE option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CookieProof {
     /// Nothing: it holds the client's cookie alone.

@@ -63,7 +63,7 @@ pub struct Explanation {
 pub struct Verdict {
     /// Why.
     pub reason: Reason,
-    /// What the zone does with a name that it lacks: `public`, `nxdomain` or `servfail`.
+    /// Policy of the zone for a missing name: `public`, `nxdomain` or `servfail`.
     pub action: &'static str,
     /// The name that the zone lacks.
     pub private: String,
@@ -73,7 +73,7 @@ pub struct Verdict {
     pub certain: bool,
     /// The fallback record has the names that this zone lacks.
     pub recorded: bool,
-    /// What would mend it.
+    /// The record that mends it.
     pub mend: Mend,
 }
 

@@ -23,7 +23,7 @@ pub struct ResponseRates {
     hasher: foldhash::quality::RandomState,
 }
 
-/// What a client network may have.
+/// Response budget of one client network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allowance {
     /// A response.

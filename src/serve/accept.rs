@@ -1,4 +1,4 @@
-//! What a reload must not lose without the operator's word.
+//! Losses that a reload makes only if the operator accepts them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,7 +13,7 @@ const DEFAULT: &str = "default";
 /// Names of one kind that a message shows.
 const SHOWN: usize = 5;
 
-/// What the operator accepts for one reload.
+/// Losses that the operator accepts for one reload.
 #[derive(Debug, Default)]
 pub struct AcceptedLoss {
     /// The configuration may drop zones, networks, routes and keys.

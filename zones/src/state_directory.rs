@@ -41,11 +41,11 @@ pub struct StateDirectory {
     path: PathBuf,
     /// None: the directory is only inspected.
     held: Option<Mutex<HeldDirectory>>,
-    /// What cannot be written at present, by file.
+    /// Files that cannot be written at present, with the reason.
     troubles: Mutex<BTreeMap<PathBuf, StateTrouble>>,
 }
 
-/// What is known of a directory that this server holds.
+/// State of a directory that this server holds.
 #[derive(Debug, Default)]
 struct HeldDirectory {
     /// None: there is no lock that could be taken, and nothing is written.

@@ -443,7 +443,7 @@ fn queue(path: &Path, rest: &mut VecDeque<OsString>, at: &mut PathBuf) {
     parts.rev().for_each(|part| rest.push_front(part.as_os_str().to_owned()));
 }
 
-/// What an event changes.
+/// Effect of an event.
 struct Told {
     happened: Arc<AtomicBool>,
     is_lost: Arc<AtomicBool>,

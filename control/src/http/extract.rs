@@ -63,7 +63,7 @@ pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(read)
 }
 
-/// What serde reports, with a suggestion in the place of its list if a member is unknown.
+/// The message of serde, with a suggestion in place of its list if a member is unknown.
 fn reworded(message: &str) -> String {
     let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'));
     let Some((name, rest)) = unknown else { return message.to_owned() };
@@ -71,7 +71,7 @@ fn reworded(message: &str) -> String {
     format!("unknown member `{name}`{}", one_of(&name.replace('-', "_"), &known))
 }
 
-/// What to write in the place of an unknown word: the one that was probably meant, or all that are known.
+/// Suggests a replacement for an unknown word: the one that was probably meant, or all known ones.
 pub(crate) fn one_of(word: &str, known: &[String]) -> String {
     match config::did_you_mean(&word.to_lowercase(), known.iter().map(String::as_str)) {
         Some(meant) => format!("; did you mean `{meant}`?"),

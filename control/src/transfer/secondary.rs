@@ -105,7 +105,7 @@ fn known(wanted: &Wanted, control: &Control) -> Option<(Arc<Zone>, u64)> {
     Some((kept.latest, heard))
 }
 
-/// What came of asking the primaries.
+/// Result of one round of queries to the primaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refreshed {
     /// One of them answered, and the zone is as it has it.

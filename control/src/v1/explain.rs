@@ -106,7 +106,7 @@ mod described {
     pub struct ExplainedVerdict {
         /// Why: `no-record`, `zone-unavailable` or `other-network`.
         reason: String,
-        /// What the zone does with a name that it lacks: `public`, `nxdomain` or `servfail`.
+        /// Policy of the zone for a missing name: `public`, `nxdomain` or `servfail`.
         action: String,
         /// The name that the zone lacks.
         private: String,
@@ -116,7 +116,7 @@ mod described {
         certain: bool,
         /// The fallback record has the names that this zone lacks.
         recorded: bool,
-        /// What would mend it.
+        /// The record that mends it.
         mend: super::super::fallbacks::Mend,
     }
 

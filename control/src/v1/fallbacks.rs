@@ -95,7 +95,7 @@ struct Fallback {
     action: &'static str,
     /// Who asked last.
     client: String,
-    /// What would mend it.
+    /// The record that mends it.
     mend: Mend,
     /// The private name has records by now.
     mended: bool,
@@ -131,7 +131,7 @@ pub(super) struct Missing {
     ttl: Option<u32>,
 }
 
-/// What is muted.
+/// The muted names and patterns.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MutedEntry {
     /// A name, or a pattern with `*` in place of labels.
@@ -143,7 +143,7 @@ pub(super) struct MutedEntry {
     names: usize,
 }
 
-/// What a change did to what is muted.
+/// Result of a mute or unmute.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MuteChange {
     /// The name or pattern.

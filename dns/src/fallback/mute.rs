@@ -38,7 +38,7 @@ pub enum MuteError {
     NotKept(#[from] StateFileError),
 }
 
-/// What is muted.
+/// The muted names and patterns.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Mutes {
     all: BTreeSet<Muted>,

@@ -120,7 +120,7 @@ impl LineRates {
     }
 }
 
-/// What counts as one client: an IPv4 address, or a /64, which is one machine's to choose from.
+/// One client: an IPv4 address, or an IPv6 /64, from which one machine can choose any address.
 fn block(client: IpAddr) -> IpAddr {
     match client {
         IpAddr::V4(_) => client,

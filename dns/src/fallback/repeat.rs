@@ -16,7 +16,7 @@ pub(super) struct Folding {
     key: String,
 }
 
-/// What becomes of an event.
+/// Decision about an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Folded {
     /// It is written, with so many that were folded into it.

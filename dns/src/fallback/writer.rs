@@ -131,7 +131,7 @@ struct Counter {
     stands_for: Repetition,
 }
 
-/// What becomes of repetitions of a fallback.
+/// Decision about the repetitions of a fallback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Repetition {
     /// Each has a line of its own.

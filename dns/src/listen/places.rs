@@ -33,7 +33,7 @@ pub struct PlaceBounds {
     pub idle: Option<Duration>,
 }
 
-/// What a busy connection is good for.
+/// Rule for busy connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BusyRule {
     /// It counts as every other, and gives way if all are busy and its client has at least two more connections than the new client.

@@ -42,7 +42,7 @@ pub struct Mark {
     pub serial: u32,
 }
 
-/// What a frame carries.
+/// Content of a frame.
 pub enum Payload {
     /// A part of an image.
     Image {

@@ -3,7 +3,7 @@
 use super::format::{FRAME, FRAME_1, HEAD, LONGEST, MAGIC, MAGIC_1, MARKS, Mark, Payload, Salt, read_payload, whole_frame_1};
 use super::{Change, Image, Replay};
 
-/// What a journal holds, and where it can go on.
+/// Content of a journal, and the position at which writing continues.
 #[derive(Debug)]
 pub struct Reading {
     /// Image and changes.
@@ -20,7 +20,7 @@ pub struct Reading {
     pub bad_marks: usize,
 }
 
-/// What is wrong with a journal, and where.
+/// Damage of a journal, with its offset.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
     /// It has no head that this version knows.
@@ -45,7 +45,7 @@ pub enum Damage {
     Image(u64),
 }
 
-/// What can be read of a journal, damaged or not.
+/// The readable part of a journal, damaged or not.
 #[derive(Debug, Default)]
 pub struct Salvage {
     /// Image parts put together; records of lost parts are missing.

@@ -1,4 +1,4 @@
-//! What a file must not do without the operator's word: take away a zone's records.
+//! The guard against files that take away a zone's records without the operator's consent.
 //!
 //! A failed export, a full disk and a slip of the keyboard leave files that are right in every line and lack what was there. Such a file is
 //! bad ([`Loss`]): the last good data serves until the file is mended, or until the operator accepts what it holds by then.
@@ -40,7 +40,7 @@ pub struct Doubt {
     pub verdict: Verdict,
 }
 
-/// What becomes of doubtful content.
+/// Decision about doubtful content.
 pub enum Verdict {
     /// It may be a part of what is being written: look again in this time.
     Later(Duration),

@@ -35,7 +35,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// How long a stop may take to write. What is left out is kept by the next run.
 const LONGEST_STOP: Duration = Duration::from_secs(3);
 
-/// What is known of a zone over a restart.
+/// Data about a zone that survives a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptZone {
     /// The serial that it was served with last.
@@ -46,7 +46,7 @@ pub struct KeptZone {
     changed: Option<u64>,
 }
 
-/// What is known of a file over a restart.
+/// Data about a file that survives a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptFile {
     /// The source that it belongs to.

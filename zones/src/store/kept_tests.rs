@@ -1,4 +1,4 @@
-//! What is served after a restart, when sources are bad, gone, older or changed.
+//! Answers after a restart with sources that are bad, missing, older or changed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

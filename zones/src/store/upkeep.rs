@@ -16,7 +16,7 @@ use crate::state_directory::FILE_MODE;
 use crate::text::ZoneFileWriter;
 use crate::zone::{next_serial, rtype};
 
-/// What a journal holds.
+/// Content of a journal.
 #[derive(Debug)]
 pub struct JournalSurvey {
     /// The file.
@@ -33,16 +33,16 @@ pub struct JournalSurvey {
     pub serial: u32,
     /// Octets at the end of a write that was interrupted. Nothing in them was acknowledged.
     pub torn: u64,
-    /// What is wrong. None: the journal is whole.
+    /// The damage. `None` if the journal is whole.
     pub damage: Option<String>,
     /// Where the damage begins.
     pub damaged_at: Option<u64>,
 }
 
-/// What came of a repair.
+/// Result of a repair.
 #[derive(Debug)]
 pub struct JournalRepair {
-    /// What the damaged file holds.
+    /// Content of the damaged file.
     pub survey: JournalSurvey,
     /// Octets that are lost.
     pub lost: Vec<Lost>,
@@ -54,7 +54,7 @@ pub struct JournalRepair {
     pub serial: u32,
 }
 
-/// What a repair wrote.
+/// File that a repair wrote.
 #[derive(Debug, PartialEq, Eq)]
 pub enum RepairedFile {
     /// A journal, to be put in the place of the damaged one.

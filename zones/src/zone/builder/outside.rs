@@ -9,7 +9,7 @@ use crate::record::{Position, Problem, Severity};
 /// Names of rows that are shown; the rest is counted.
 const SHOWN: usize = 5;
 
-/// What zone files hold of other zones.
+/// Rows of other zones in a zone file.
 #[derive(Debug, Default)]
 pub(super) struct OutsideRows {
     /// The first of them.
