@@ -86,10 +86,13 @@ fn the_next_upstream_is_asked_when_one_fails_in_whatever_way() {
             other.queries[0].set_query_type(RecordType::TXT);
             script.said(sent, Ok(&other.to_vec().unwrap()));
         }),
-        ("unreachable twice", |script, sent| {
+        ("unreachable each time", |script, sent| {
             script.said(sent, Err(Fault::Unreachable));
-            let again = script.take_sent().remove(0);
-            script.said(&again, Err(Fault::Unreachable));
+            for _ in 0..3 {
+                let again = script.take_sent().remove(0);
+                assert_eq!(again.to_string(), "192.0.2.1 www.contoso.test. A");
+                script.said(&again, Err(Fault::Unreachable));
+            }
         }),
         ("a referral", |script, sent| {
             let mut referral = answer(sent, ResponseCode::NoError, &["www.contoso.test. 1 TXT x"]);
@@ -119,6 +122,22 @@ fn one_icmp_error_only_makes_the_question_go_out_again_at_once() {
         script.say_next(ResponseCode::NoError, &[&format!("{name}. 60 A 198.51.100.1")]);
         assert_eq!(script.reply(), format!("NoError; {name}. 60 A 198.51.100.1"));
     }
+    assert_eq!((script.status(ONE).condition, script.status(ONE).lost), (Condition::Up, 0));
+}
+
+#[test]
+fn the_answer_to_a_message_for_which_an_icmp_error_came_is_still_taken() {
+    let mut script = Script::new(SIMPLE);
+    script.ask(HUB, "www.contoso.test");
+    let first = script.take_sent().remove(0);
+    for _ in 0..3 {
+        let sent = script.out.sent.last().map_or(first.clone(), Sent::clone);
+        script.said(&sent, Err(Fault::Unreachable));
+        script.said(&first, Err(Fault::Unreachable));
+    }
+    assert_eq!(script.sent().len(), 3, "an error for a message that was repeated already repeats nothing");
+    script.say(&first, ResponseCode::NoError, WWW);
+    assert!(script.reply().starts_with("NoError; www.contoso.test."));
     assert_eq!((script.status(ONE).condition, script.status(ONE).lost), (Condition::Up, 0));
 }
 
