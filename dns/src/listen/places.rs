@@ -1,14 +1,15 @@
-//! Places for connections: bounded in all and for each client. When they run out, the connection that was idle longest gives way.
+//! Places for connections, bounded in all and for each client. When they run out, the connection with the longest idle time gives way.
 //!
 //! ```text
 //! take ─┬─ the client has all of its places ─▶ its own longest idle connection gives way
 //!       ├─ no place is left at all          ─▶ the longest idle one of the client that has the most; of all, if that has none
-//!       └─ more than half are taken         ─▶ connections that were idle for too long, by then, are closed as well
+//!       └─ more than half are taken         ─▶ connections beyond the shortened idle time are closed as well
 //! ```
-//! A connection that has not sent a complete question yet is idle. A busy one is not: the server owes it an answer.
+//! A connection that has not sent a complete question yet is idle. A connection is busy while the server owes it an answer.
 //!
-//! Activity is one atomic store and takes no lock. The order of the connections is brought up to date when somebody has to give way, and
-//! each such step is paid for by activity since the last one, so a new connection costs O(log n).
+//! Activity is one atomic store and takes no lock. The order of the connections is updated when a connection has to give way. Each such
+//! step is paid for by activity since the last one, so a new connection costs O(log n). After a reload that lowered the bounds, the first
+//! new connection pays for all connections beyond them.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -29,20 +30,20 @@ pub struct PlaceBounds {
     pub all: usize,
     /// Of one client.
     pub per_client: usize,
-    /// How long a connection may be idle while at least half of the places are free. `None`: the caller closes idle ones alone.
+    /// How long a connection may be idle while at least half of the places are free. If `None`, the caller closes idle connections.
     pub idle: Option<Duration>,
 }
 
 /// Rule for busy connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BusyRule {
-    /// It counts as every other, and gives way if all are busy and its client has at least two more connections than the new client.
+    /// A busy connection gives way if all are busy and its client has at least two more connections than the new client.
     GivesWay,
-    /// It keeps its place in any case, and a client whose connections are all busy may have more.
+    /// A busy connection keeps its place in any case. A client may exceed its bound while all of its connections are busy.
     Stays,
 }
 
-/// Connections that are open, by the client `K` that they belong to.
+/// Open connections by the client `K` that they belong to.
 #[derive(Debug)]
 pub struct ConnectionPlaces<K: ClientKey> {
     table: Mutex<Table<K>>,
@@ -50,7 +51,7 @@ pub struct ConnectionPlaces<K: ClientKey> {
     start: Instant,
     all: AtomicUsize,
     per_client: AtomicUsize,
-    /// Milliseconds; `NEVER`: without a bound.
+    /// Milliseconds, or `NEVER` without a bound.
     idle: AtomicU64,
     open: AtomicUsize,
     refused: AtomicUsize,
@@ -58,7 +59,7 @@ pub struct ConnectionPlaces<K: ClientKey> {
     freed: Notify,
 }
 
-/// What tells clients apart.
+/// A value that identifies a client.
 pub trait ClientKey: Copy + Ord + Hash + Send + 'static {}
 impl<K: Copy + Ord + Hash + Send + 'static> ClientKey for K {}
 
@@ -92,24 +93,24 @@ struct Table<K> {
 #[derive(Debug)]
 struct Connection<K> {
     client: K,
-    /// As the table has it: the activity itself may be later.
+    /// Last activity that the table knows of. The activity itself may be later.
     seen: u64,
     activity: Arc<Activity>,
 }
 
-/// When a connection was last seen active, as the table has it, and its place there.
+/// Last activity of a connection that the table knows of, and its index there.
 type Idle = (u64, usize);
 
 const NEVER: u64 = u64::MAX;
-/// Idle connections that one new connection may close beside the one whose place it takes, so that a flood pays for itself.
+/// Idle connections that one new connection may close beside the one whose place it takes. A flood so pays for itself.
 const SWEEP: usize = 4;
-/// Entries that one search brings up to date before it takes the first there is: a bound for the worst case.
+/// Entries that one search updates before it takes the first one: a bound for the worst case.
 const STALE: usize = 256;
 /// Busy connections that one search passes over.
 const BUSY: usize = 16;
 
 impl<K: ClientKey> ConnectionPlaces<K> {
-    /// No connections yet.
+    /// Creates places without connections.
     pub fn new(bounds: PlaceBounds, rule: BusyRule) -> Arc<Self> {
         let table = Table { connections: Slab::new(), by_client: HashMap::new(), ranks: BTreeSet::new(), by_idle: BTreeSet::new() };
         let this = Self {
@@ -128,34 +129,29 @@ impl<K: ClientKey> ConnectionPlaces<K> {
         Arc::new(this)
     }
 
-    /// Sets other bounds. Connections beyond them give way to new ones.
+    /// Sets other bounds. Connections beyond them give way when the next connection comes.
     pub fn bound(&self, bounds: PlaceBounds) {
         self.all.store(bounds.all, Relaxed);
         self.per_client.store(bounds.per_client, Relaxed);
         self.idle.store(bounds.idle.map_or(NEVER, |idle| idle.as_millis() as u64), Relaxed);
     }
 
-    /// A place for a new connection of `client`. Returns `None` if there is none and nobody can give way.
+    /// Takes a place for a new connection of `client`. Returns `None` if all places are taken and no connection can give way.
     pub fn take(self: &Arc<Self>, client: K, now: Instant) -> Option<ConnectionPlace<K>> {
         let now = self.millis(now);
         let mut table = self.table();
         self.sweep(&mut table, now);
         let (all, per_client) = (self.all.load(Relaxed).max(1), self.per_client.load(Relaxed).max(1));
-        let own = table.by_client.get(&client).map_or(0, BTreeSet::len);
-        if own >= per_client {
+        // A reload may have lowered the bounds, so that more than one connection has to give way.
+        while table.connections_of(client) >= per_client {
             match table.victim(Some(client), now) {
                 Some(id) => self.displace(&mut table, id),
-                None if self.rule == BusyRule::Stays => {}
+                None if self.rule == BusyRule::Stays => break,
                 None => return self.refuse(),
             }
         }
-        if table.connections.len() >= all {
-            let own = table.by_client.get(&client).map_or(0, BTreeSet::len);
-            let busy = |table: &Table<K>| {
-                let (Reverse(most), (_, id), _) = table.ranks.first()?;
-                (self.rule == BusyRule::GivesWay && *most >= own + 2).then_some(*id)
-            };
-            match table.victim(None, now).or_else(|| busy(&table)) {
+        while table.connections.len() >= all {
+            match table.victim(None, now).or_else(|| self.busy_victim(&table, client)) {
                 Some(id) => self.displace(&mut table, id),
                 None => return self.refuse(),
             }
@@ -166,8 +162,8 @@ impl<K: ClientKey> ConnectionPlaces<K> {
         Some(ConnectionPlace { places: self.clone(), id, activity })
     }
 
-    /// Lets the longest idle connection of the client with the most give way, because something else ran out (file descriptors). Returns
-    /// `false` if all are busy.
+    /// Lets the longest idle connection of the client with the most give way, because file descriptors ran out. Returns `false` if all
+    /// connections are busy.
     pub fn make_room(&self, now: Instant) -> bool {
         let mut table = self.table();
         let victim = table.victim(None, self.millis(now));
@@ -175,29 +171,35 @@ impl<K: ClientKey> ConnectionPlaces<K> {
         victim.is_some()
     }
 
-    /// Waits until a connection ends, or a little longer than one takes.
+    /// Waits until a connection ends.
     pub async fn freed(&self) {
         self.freed.notified().await;
     }
 
-    /// Connections that are open now.
+    /// Number of open connections.
     pub fn open(&self) -> usize {
         self.open.load(Relaxed)
     }
 
-    /// Connections that there may be.
+    /// Bound on open connections.
     pub fn limit(&self) -> usize {
         self.all.load(Relaxed)
     }
 
-    /// Connections that were refused because nobody could give way.
+    /// Number of connections that were refused because no other could give way.
     pub fn refused(&self) -> usize {
         self.refused.load(Relaxed)
     }
 
-    /// Idle connections that gave way to others.
+    /// Number of connections that gave way to others.
     pub fn displaced(&self) -> usize {
         self.displaced.load(Relaxed)
+    }
+
+    /// A busy connection that gives way to one of `client`: it belongs to a client with at least two more connections.
+    fn busy_victim(&self, table: &Table<K>, client: K) -> Option<usize> {
+        let (Reverse(most), (_, id), _) = table.ranks.first()?;
+        (self.rule == BusyRule::GivesWay && *most >= table.connections_of(client) + 2).then_some(*id)
     }
 
     fn refuse(&self) -> Option<ConnectionPlace<K>> {
@@ -205,11 +207,11 @@ impl<K: ClientKey> ConnectionPlaces<K> {
         None
     }
 
-    /// Closes connections that were idle for longer than is allowed with so many open.
+    /// Closes connections that were idle for longer than the number of open connections allows.
     fn sweep(&self, table: &mut Table<K>, now: u64) {
         let Some(allowed) = self.allowed_idle(table.connections.len()) else { return };
         if table.connections.len() * 2 <= self.all.load(Relaxed) {
-            return; // each connection sees to itself
+            return; // each connection watches its own idle time
         }
         let mut displaced = 0;
         for _ in 0..STALE {
@@ -225,7 +227,7 @@ impl<K: ClientKey> ConnectionPlaces<K> {
         }
     }
 
-    /// Milliseconds that a connection may be idle: all of them while half of the places are free, a tenth when none is.
+    /// Milliseconds that a connection may be idle: the whole bound while half of the places are free, a tenth of it when none is.
     fn allowed_idle(&self, open: usize) -> Option<u64> {
         let (idle, all) = (self.idle.load(Relaxed), self.all.load(Relaxed).max(1));
         let beyond_half = (2 * open).saturating_sub(all).min(all) as u64;
@@ -248,6 +250,11 @@ impl<K: ClientKey> ConnectionPlaces<K> {
 }
 
 impl<K: ClientKey> Table<K> {
+    /// Number of open connections of a client.
+    fn connections_of(&self, client: K) -> usize {
+        self.by_client.get(&client).map_or(0, BTreeSet::len)
+    }
+
     fn insert(&mut self, client: K, seen: u64, activity: Arc<Activity>) -> usize {
         let id = self.connections.insert(Connection { client, seen, activity });
         self.change_client(client, |connections| connections.insert((seen, id)));
@@ -263,7 +270,7 @@ impl<K: ClientKey> Table<K> {
         connection
     }
 
-    /// Notes that a connection was seen at a later time.
+    /// Records a later activity of a connection.
     fn see(&mut self, id: usize, seen: u64) {
         let Connection { client, seen: before, .. } = self.connections[id];
         self.connections[id].seen = seen;
@@ -287,7 +294,8 @@ impl<K: ClientKey> Table<K> {
         self.ranks.extend(after);
     }
 
-    /// Returns `true` if the table has the last activity of a connection. Otherwise brings it up to date; a busy one counts as active now.
+    /// Returns `true` if the table knows the last activity of a connection, and updates the table otherwise. A busy connection counts as
+    /// active now.
     fn is_current(&mut self, id: usize, now: u64) -> bool {
         let Connection { seen, activity, .. } = &self.connections[id];
         let active = if activity.is_busy.load(Relaxed) { now } else { activity.seen.load(Relaxed) };
@@ -299,8 +307,8 @@ impl<K: ClientKey> Table<K> {
         false
     }
 
-    /// The longest idle connection of `client`; or else of the client with the most, or of all if that one has none. Returns `None` if all
-    /// that were looked at are busy.
+    /// The longest idle connection of `client`. Without a client it is that of the client with the most, or of all if that client has none.
+    /// Returns `None` if all examined connections are busy.
     fn victim(&mut self, client: Option<K>, now: u64) -> Option<usize> {
         match client {
             Some(_) => self.victim_of(client, now),
@@ -323,10 +331,11 @@ impl<K: ClientKey> Table<K> {
         self.first_of(client)
     }
 
-    /// The longest idle connection of all. A search that meets too many busy ones leaves them behind those that the next one looks at.
+    /// The longest idle connection of all. A search moves the busy connections that it meets behind the rest, so the next search starts
+    /// with others.
     fn victim_of_all(&mut self, now: u64) -> Option<usize> {
         for _ in 0..STALE {
-            // From here on, all were active or looked at in this very millisecond.
+            // All further connections were active or examined in this very millisecond.
             let (_, id) = *self.by_idle.first().filter(|(seen, _)| *seen < now)?;
             if self.is_current(id, now) {
                 return Some(id);
@@ -344,12 +353,12 @@ impl<K: ClientKey> Table<K> {
 }
 
 impl<K: ClientKey> ConnectionPlace<K> {
-    /// Notes a complete question or the progress of an answer.
+    /// Records a complete question or the progress of an answer.
     pub fn touch(&self, now: Instant) {
         self.activity.seen.store(self.places.millis(now), Relaxed);
     }
 
-    /// Notes whether the server owes the client an answer.
+    /// Records whether the server owes the client an answer.
     pub fn set_busy(&self, is_busy: bool) {
         self.activity.is_busy.store(is_busy, Relaxed);
     }
@@ -359,12 +368,12 @@ impl<K: ClientKey> ConnectionPlace<K> {
         self.activity.is_busy.load(Relaxed)
     }
 
-    /// How long the connection may be idle from now on. It is shorter the more places are taken.
+    /// How long the connection may be idle from now on. The more places are taken, the shorter it is.
     pub fn idle_time(&self) -> Duration {
         self.places.allowed_idle(self.places.open()).map_or(Duration::MAX, Duration::from_millis)
     }
 
-    /// Waits until the connection must give way. Its place is another's by then.
+    /// Waits until the connection must give way. Its place belongs to another connection by then.
     pub async fn displaced(&self) {
         self.activity.gives_way.notified().await;
     }
@@ -382,7 +391,7 @@ impl<K: ClientKey> Drop for ConnectionPlace<K> {
     }
 }
 
-/// The client that an address belongs to: whoever has one IPv6 address has all of its /64.
+/// The client that an address belongs to. An IPv6 client is a /64, because a host can use every address of its /64.
 pub fn client_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -497,6 +506,29 @@ mod tests {
         let _next = take(&places, 99, 6_000);
         assert_eq!(who_gave_way(&held), [2, 3, 4, 5], "a few at a time, and none that is active");
         assert_eq!(held[0].idle_time(), Duration::from_millis(allowed(72)));
+    }
+
+    #[test]
+    fn a_new_connection_brings_the_open_ones_down_to_bounds_that_were_lowered() {
+        let places = places(100, 50, BusyRule::GivesWay);
+        let mut held: Vec<_> = (0..100).map(|number| take(&places, number / 50, u64::from(number))).collect();
+        places.bound(PlaceBounds { all: 60, per_client: 20, idle: None });
+        held.push(take(&places, 0, 200));
+        let left = |client: u32| places.table().connections_of(client);
+        assert_eq!((left(0), left(1), places.open(), places.displaced()), (20, 40, 60, 41), "the bound of the client, then that of all");
+        places.bound(PlaceBounds { all: 5, per_client: 5, idle: None });
+        held.push(take(&places, 2, 201));
+        assert_eq!((places.open(), places.displaced()), (5, 97));
+    }
+
+    #[test]
+    fn busy_connections_beyond_bounds_that_were_lowered_keep_their_places() {
+        let places = places(100, 100, BusyRule::Stays);
+        let held: Vec<_> = (0..20).map(|number| take(&places, 1, number)).collect();
+        held[..15].iter().for_each(|place| place.set_busy(true));
+        places.bound(PlaceBounds { all: 10, per_client: 3, idle: None });
+        assert!(places.take(1, at(&places, 50)).is_none());
+        assert_eq!((places.open(), places.displaced(), places.refused()), (15, 5, 1), "every idle one gave way, and no busy one");
     }
 
     #[test]
