@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use self::counts::ZoneCount;
 use clap::{Args, ValueEnum};
-use config::{Config, Diagnostic, Severity};
+use postern_config::{Config, Diagnostic, Severity};
+use postern_zones::record::{self, Problem};
+use postern_zones::state_directory::StateDirectory;
+use postern_zones::store::{EXPIRED, NEVER_TRANSFERRED, Store};
 use serde_json::json;
-use zones::record::{self, Problem};
-use zones::state_directory::StateDirectory;
-use zones::store::{EXPIRED, NEVER_TRANSFERRED, Store};
 
 /// Check the configuration and everything that it names, and tell all problems.
 ///
@@ -92,7 +92,7 @@ struct Checked {
 
 /// Reads the configuration and all that it names.
 fn checked(args: &CheckArgs) -> Checked {
-    match config::load(&args.config) {
+    match postern_config::load(&args.config) {
         Ok(loaded) => {
             let mut problems = loaded.warnings;
             let mut counts = Vec::new();
@@ -144,7 +144,7 @@ fn in_zones(config: &Config) -> (Vec<Diagnostic>, Vec<ZoneCount>) {
 
 /// What is wrong with the file of keys for the API.
 fn in_keys(path: &Path) -> Option<Diagnostic> {
-    let wrong = control::http::check_keys(path).err()?;
+    let wrong = postern_control::http::check_keys(path).err()?;
     let (line, column) = wrong.place.unwrap_or_default();
     let (line, column) = (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX));
     Some(Diagnostic { file: path.into(), line, column, severity: Severity::Error, message: wrong.message, help: String::new() })

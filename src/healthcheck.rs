@@ -62,7 +62,7 @@ fn check(args: &HealthcheckArgs) -> Result<String, String> {
 
 /// Where the server of a configuration listens: for questions, and for probes.
 fn addresses(path: &Path) -> Result<(SocketAddr, Option<SocketAddr>), String> {
-    let loaded = config::load(path).map_err(|refused| refused.problems.first().map(ToString::to_string).unwrap_or_default())?;
+    let loaded = postern_config::load(path).map_err(|refused| refused.problems.first().map(ToString::to_string).unwrap_or_default())?;
     let server = loaded.config.server.listen.first().copied();
     Ok((server.ok_or("error: the configuration has no `server.listen`")?, loaded.config.metrics.listen))
 }
@@ -101,7 +101,7 @@ fn ask_dns(server: SocketAddr, patience: Duration) -> Result<String, String> {
         let until = end.min(Instant::now() + part);
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             socket.set_read_timeout(Some(left)).map_err(failed)?;
-            match sockets::receive(&socket, &mut answer) {
+            match postern_sockets::receive(&socket, &mut answer) {
                 Ok((length, _)) if length >= 12 && answer[..2] == question[..2] && answer[2] & 0x80 != 0 => {
                     return Ok(format!("{server} answers"));
                 }

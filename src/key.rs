@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use control::http::NewKey;
+use postern_control::http::NewKey;
 
 /// Make a key for the API.
 ///

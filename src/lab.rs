@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ::lab::{Lab, Scenario};
 use clap::Args;
+use postern_lab::{Lab, Scenario};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Serve a simulated public Azure DNS with seeded faults, on UDP and TCP.

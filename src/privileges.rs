@@ -4,8 +4,8 @@ use std::ffi::CString;
 use std::io;
 use std::net::SocketAddr;
 
-use config::model::Server;
 use nix::unistd::{self, Gid, Group, Uid, User};
+use postern_config::model::Server;
 
 /// Becomes the configured user and group; nothing where none is configured, or where we are that user already.
 ///
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn nothing_is_given_up_where_nobody_is_named_and_unknown_names_are_told() {
         let server = |user: Option<&str>, group: Option<&str>| {
-            let server = config::Config::default().server;
+            let server = postern_config::Config::default().server;
             Server { user: user.map(Into::into), group: group.map(Into::into), ..server }
         };
         assert_eq!(give_up(&server(None, None)), Ok(None));

@@ -29,10 +29,10 @@ enum Format {
 /// Prints it to standard output.
 pub fn run(args: SchemaArgs) -> ExitCode {
     let text = match args.format {
-        Format::Json => format!("{:#}\n", config::json_schema()),
-        Format::Toml => config::sample(),
-        Format::Markdown => config::reference(),
-        Format::Metrics => control::metrics::table::markdown(),
+        Format::Json => format!("{:#}\n", postern_config::json_schema()),
+        Format::Toml => postern_config::sample(),
+        Format::Markdown => postern_config::reference(),
+        Format::Metrics => postern_control::metrics::table::markdown(),
     };
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use config::Config;
-use control::messages::{Inbox, Messages};
-use control::metrics::{self, Metrics};
-use control::transfer::Transfers;
-use control::{Control, http};
-use dns::fallback;
-use dns::server::{Bound, Server};
-use zones::state_directory::StateDirectory;
-use zones::store::Store;
-use zones::watch::Watch;
+use postern_config::Config;
+use postern_control::messages::{Inbox, Messages};
+use postern_control::metrics::{self, Metrics};
+use postern_control::transfer::Transfers;
+use postern_control::{Control, http};
+use postern_dns::fallback;
+use postern_dns::server::{Bound, Server};
+use postern_zones::state_directory::StateDirectory;
+use postern_zones::store::Store;
+use postern_zones::watch::Watch;
 
 use crate::logging::{LineQueue, Logging};
 use crate::{privileges, systemd};
@@ -280,8 +280,8 @@ pub fn configuration_file(named: Option<&Path>) -> Result<PathBuf, String> {
 
 /// Prints everything that is wrong, and the warnings.
 fn load(path: &Path, lines: &LineQueue) -> Result<Config, String> {
-    let told = |problems: &[config::Diagnostic]| problems.iter().map(|problem| format!("{problem}\n")).collect::<String>();
-    let loaded = config::load(path).map_err(|refused| format!("{}error: not started", told(&refused.problems)))?;
+    let told = |problems: &[postern_config::Diagnostic]| problems.iter().map(|problem| format!("{problem}\n")).collect::<String>();
+    let loaded = postern_config::load(path).map_err(|refused| format!("{}error: not started", told(&refused.problems)))?;
     lines.print(&told(&loaded.warnings));
     Ok(loaded.config)
 }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
+use postern_zones::name::NameBuf;
+use postern_zones::state_directory::StateDirectory;
+use postern_zones::store::upkeep::{JournalRepair, JournalSurvey, RepairedFile, find_journal, repair, survey};
+use postern_zones::text::rdata::type_name;
 use serde_json::json;
-use zones::name::NameBuf;
-use zones::state_directory::StateDirectory;
-use zones::store::upkeep::{JournalRepair, JournalSurvey, RepairedFile, find_journal, repair, survey};
-use zones::text::rdata::type_name;
 
 use crate::print::{self, table, write};
 
@@ -98,7 +98,7 @@ fn state_directory(named: Option<PathBuf>, config: Option<&Path>) -> Result<Path
         Err(_) if Path::new(USUAL).is_dir() => return Ok(USUAL.into()),
         Err(error) => return Err(format!("{error}\nhelp: or name the state directory")),
     };
-    let loaded = config::load(&path).map_err(|refused| {
+    let loaded = postern_config::load(&path).map_err(|refused| {
         let first = refused.problems.first().map(ToString::to_string).unwrap_or_default();
         format!("{first}\nerror: the configuration cannot be read. help: name the state directory")
     })?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use harness::{PATIENT, PATIENT_FORWARD, Server, run, short};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType::{A, AAAA, SOA};
-use lab::{Lab, Scenario};
+use postern_lab::{Lab, Scenario};
 
 /// A service of the examples: the name that clients ask for, what the public DNS makes of it, and its private address.
 #[derive(Debug, PartialEq)]

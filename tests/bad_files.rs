@@ -10,7 +10,7 @@ use std::time::Duration;
 use harness::{Server, postern, run};
 use hickory_proto::rr::RecordType::A;
 use hickory_proto::rr::rdata::opt::EdnsOption;
-use lab::{Lab, Scenario};
+use postern_lab::{Lab, Scenario};
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -19,7 +19,7 @@ use harness::{PATIENCE, PATIENT_FORWARD, Server, eventually, postern, query, wri
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{RData, Record, RecordType};
-use lab::{Lab, Scenario};
+use postern_lab::{Lab, Scenario};
 
 /// Questions that each client has under way, from the moment it starts to its end.
 const WINDOW: usize = 16;
@@ -171,7 +171,8 @@ fn ask_over_udp(shared: &Shared) {
         if window.under_way.is_empty() {
             return;
         }
-        let (length, _) = sockets::receive(&socket, &mut buffer).unwrap_or_else(|error| panic!("lost: {:?}: {error}", window.under_way));
+        let (length, _) =
+            postern_sockets::receive(&socket, &mut buffer).unwrap_or_else(|error| panic!("lost: {:?}: {error}", window.under_way));
         window.answered(shared, &buffer[..length]);
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use harness::{Server, eventually, extended_error, field, query};
 use hickory_proto::rr::RecordType::{self, A, AAAA, CNAME, HTTPS, PTR};
-use lab::{Lab, Scenario};
+use postern_lab::{Lab, Scenario};
 
 const FHIR1: &str = "contosows-fhir1.fhir.azurehealthcareapis.com";
 const FHIR3: &str = "contosows-fhir3.fhir.azurehealthcareapis.com";

@@ -390,7 +390,7 @@ fn a_udp_size_above_2048_is_used_after_a_reload_too() {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.send(&too_long).unwrap();
     let mut reply = [0; 512];
-    let (length, _) = sockets::receive(&socket, &mut reply).unwrap();
+    let (length, _) = postern_sockets::receive(&socket, &mut reply).unwrap();
     assert!(length >= 12);
     assert_eq!(reply[3] & 0x0f, 1, "FORMERR");
 }

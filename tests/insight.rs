@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use harness::{PATIENT, PATIENT_FORWARD, Server, eventually, postern, run, write_files};
 use hickory_proto::rr::RecordType::A;
-use lab::{Lab, Scenario};
+use postern_lab::{Lab, Scenario};
 use serde_json::{Value, json};
 
 const FHIR1: &str = "contosows-fhir1.fhir.azurehealthcareapis.com";

@@ -8,10 +8,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use control::metrics::table;
 use harness::{PATIENCE, PATIENT, PATIENT_FORWARD, Server, eventually, run};
 use hickory_proto::rr::RecordType::{A, AAAA};
-use lab::{Lab, Scenario};
+use postern_control::metrics::table;
+use postern_lab::{Lab, Scenario};
 
 const CONFIG: &str = r#"
 [server]

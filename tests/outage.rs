@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use harness::{PATIENCE, PATIENT_FORWARD, Server, extended_error, query};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType::A;
-use lab::{Lab, Scenario};
+use postern_lab::{Lab, Scenario};
 
 /// Distinct questions, and the clients that ask them: few a client, so that no client's receive buffer can overflow.
 const QUESTIONS: usize = 20_000;
@@ -101,7 +101,7 @@ impl Client {
     /// The next answer.
     fn receive(&self) -> Message {
         let mut buffer = [0; 4096];
-        let (length, _) = sockets::receive(&self.socket, &mut buffer).unwrap_or_else(|error| panic!("no answer: {error}"));
+        let (length, _) = postern_sockets::receive(&self.socket, &mut buffer).unwrap_or_else(|error| panic!("no answer: {error}"));
         Message::from_vec(&buffer[..length]).expect("a message that can be read")
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use harness::{PATIENT, PATIENT_FORWARD, Server, postern, run, write_files};
 use hickory_proto::rr::RecordType::A;
-use lab::{Lab, Scenario};
+use postern_lab::{Lab, Scenario};
 
 const DOCUMENTS: [&str; 6] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md", "packaging/backup.md"];
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use harness::{PATIENCE, PATIENT, PATIENT_FORWARD, Server, Systemd, ask_udp, eventually, postern, query, run, write_files};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType::{self, A, AAAA, HTTPS};
-use lab::{Fault, Lab, Scenario};
+use postern_lab::{Fault, Lab, Scenario};
 
 const FHIR1: &str = "contosows-fhir1.fhir.azurehealthcareapis.com";
 const FHIR2: &str = "contosows-fhir2.fhir.azurehealthcareapis.com";
@@ -66,7 +66,7 @@ fn was_asked(lab: &Lab) {
 fn every_line_of_the_labs_tour_gives_what_it_promises() {
     let server = Server::lab();
     let mut asked = 0;
-    for (_, steps) in lab::sample::steps(server.address, server.path()) {
+    for (_, steps) in postern_lab::sample::steps(server.address, server.path()) {
         for step in steps {
             let seen = server.log().len();
             let Some(question) = step.command.strip_prefix("dig ") else {

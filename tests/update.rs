@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use harness::{PATIENT, PATIENT_FORWARD, Server, eventually};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType::{A, CNAME, SOA, TXT};
-use lab::{Lab, Scenario};
+use postern_lab::{Lab, Scenario};
 
 /// `secret`, in Base64.
 const SECRET: &str = "c2VjcmV0IG9mIGEgdGVzdCwgMzIgb2N0ZXRzIGxvbmc=";

@@ -8,9 +8,9 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
-use control::tsig::{Key, Keyring, Signer, find};
 use harness::{PATIENCE, Server};
 use hickory_proto::rr::RecordType::{A, SOA};
+use postern_control::tsig::{Key, Keyring, Signer, find};
 
 const KEYS: &str = "
 [[key]]
@@ -36,7 +36,7 @@ fn server() -> Server {
 }
 
 fn keyring(text: &str) -> Keyring {
-    Keyring::new(&config::parse(text, Path::new("t.toml")).unwrap().config)
+    Keyring::new(&postern_config::parse(text, Path::new("t.toml")).unwrap().config)
 }
 
 fn key(text: &str, name: &str) -> std::sync::Arc<Key> {
@@ -155,7 +155,7 @@ impl Sender {
         self.socket.send(&last).unwrap();
         let mut buffer = [0; 2048];
         loop {
-            let (length, _) = sockets::receive(&self.socket, &mut buffer).expect("the server is alive");
+            let (length, _) = postern_sockets::receive(&self.socket, &mut buffer).expect("the server is alive");
             if buffer[..2] == id.to_be_bytes() && length > 12 {
                 return;
             }

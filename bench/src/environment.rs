@@ -62,7 +62,7 @@ impl Environment {
             version: env!("CARGO_PKG_VERSION").to_string(),
             cpu: models.clone().next().unwrap_or("unknown").trim().to_string(),
             cores: models.count().max(1),
-            allowed_cores: sockets::allowed_cpus().unwrap_or_default(),
+            allowed_cores: postern_sockets::allowed_cpus().unwrap_or_default(),
             governor: Some(read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")).filter(|text| !text.is_empty()),
             kernel: format!("{} {}", read("/proc/sys/kernel/osrelease"), read("/proc/sys/kernel/version")),
             system,

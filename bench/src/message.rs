@@ -1,8 +1,8 @@
 //! Queries as wire bytes, and the little of a response that is read at full speed.
 
-use config::rtype;
 use hickory_proto::rr::Name;
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
+use postern_config::rtype;
 
 /// Octets of a DNS header (RFC 1035 section 4.1.1).
 pub const HEADER: usize = 12;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sockets::{UdpOptions, bind_udp};
+use postern_sockets::{UdpOptions, bind_udp};
 
 /// How late a responder sees that it shall stop.
 const LOOK: Duration = Duration::from_millis(100);
@@ -40,7 +40,7 @@ impl Responder {
             let (stop, cpus, serve) = (Arc::clone(&responder.stop), cpus.to_vec(), serve.clone());
             let thread = std::thread::Builder::new().name(format!("responder-{index}")).spawn(move || {
                 if !cpus.is_empty() {
-                    sockets::pin_thread(&cpus)?;
+                    postern_sockets::pin_thread(&cpus)?;
                 }
                 serve(&socket, &stop)
             })?;
@@ -51,7 +51,7 @@ impl Responder {
 
     /// The unit of cost: sends queries back with QR set.
     pub fn mirror(listen: SocketAddr, threads: usize, cpus: &[usize]) -> io::Result<Self> {
-        Self::start(listen, threads, cpus, sockets::mirror)
+        Self::start(listen, threads, cpus, postern_sockets::mirror)
     }
 
     /// Where it listens.

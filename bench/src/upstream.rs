@@ -6,9 +6,9 @@ use std::io;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sockets::Batch;
+use postern_sockets::Batch;
 
-use config::rtype::{A, AAAA, CNAME, SOA};
+use postern_config::rtype::{A, AAAA, CNAME, SOA};
 
 use crate::message::{self, BadQuestion, HEADER};
 

@@ -8,8 +8,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use dns::vital::{Alive, Vital};
-use zones::state_directory::StateTrouble;
+use postern_dns::vital::{Alive, Vital};
+use postern_zones::state_directory::StateTrouble;
 
 use crate::Control;
 

@@ -1,11 +1,11 @@
 //! Everything that changes a running server or looks into it, beside files and signals.
 //!
 //! ```text
-//! HTTP (/v1, PowerDNS) ─┐                        ┌─▶ zones::edit::Editor ─▶ store thread ─▶ journal, snapshot
-//! UPDATE, NOTIFY, AXFR ─┼─▶ Control ─ reads ─────┼─▶ dns::state::State (snapshot, routes, cache)
+//! HTTP (/v1, PowerDNS) ─┐                        ┌─▶ postern_zones::edit::Editor ─▶ store thread ─▶ journal, snapshot
+//! UPDATE, NOTIFY, AXFR ─┼─▶ Control ─ reads ─────┼─▶ postern_dns::state::State (snapshot, routes, cache)
 //! metrics, health ──────┘                        └─▶ Host: what only the program can do (reload, configuration)
 //! ```
-//! A change has one path, whatever brings it: [`zones::edit`]. Nothing here is on the path of a query.
+//! A change has one path, whatever brings it: [`postern_zones::edit`]. Nothing here is on the path of a query.
 #![forbid(unsafe_code)]
 
 pub mod health;
@@ -23,13 +23,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use config::Config;
-use dns::fallback::Recorder;
-use dns::listen::Streams;
-use dns::server::Gauges;
-use dns::state::State;
-use zones::edit::{Done, Edit, Editor, Refusal, Task};
-use zones::state_directory::StateDirectory;
+use postern_config::Config;
+use postern_dns::fallback::Recorder;
+use postern_dns::listen::Streams;
+use postern_dns::server::Gauges;
+use postern_dns::state::State;
+use postern_zones::edit::{Done, Edit, Editor, Refusal, Task};
+use postern_zones::state_directory::StateDirectory;
 
 /// What every interface works with. Shared by all of them.
 pub struct Control {
@@ -104,7 +104,7 @@ impl Control {
     }
 
     /// Has the store do something: `task` makes it from the answer's way back.
-    pub async fn ask<T: Send + 'static>(&self, task: impl FnOnce(zones::edit::Answer<T>) -> Task) -> Result<T, Refusal> {
+    pub async fn ask<T: Send + 'static>(&self, task: impl FnOnce(postern_zones::edit::Answer<T>) -> Task) -> Result<T, Refusal> {
         let (reply, answer) = tokio::sync::oneshot::channel();
         self.editor.submit(task(Box::new(move |result| {
             let _ = reply.send(result); // nobody waits any more: the change is made all the same

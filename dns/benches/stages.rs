@@ -9,9 +9,9 @@ mod world;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use config::model::{OnMissing, Recursion};
 use divan::{Bencher, black_box};
 use ipnet::IpNet;
+use postern_config::model::{OnMissing, Recursion};
 use postern_dns::cache::Key;
 use postern_dns::clock::Now;
 use postern_dns::counters::{Kind, Source};
@@ -21,9 +21,9 @@ use postern_dns::respond::respond;
 use postern_dns::route::RouteId;
 use postern_dns::state::State;
 use postern_dns::wire::question::{Question, understand};
+use postern_zones::name::NameBuf;
+use postern_zones::snapshot::{Snapshot, SnapshotBuilder};
 use world::{HUB, World};
-use zones::name::NameBuf;
-use zones::snapshot::{Snapshot, SnapshotBuilder};
 
 const HIT: &str = "n77.privatelink.contoso.test";
 const MISSING: &str = "x77.privatelink.contoso.test";

@@ -5,9 +5,9 @@ mod world;
 
 use std::hint::black_box;
 
-use config::model::OnMissing;
 use cost::{best, question};
 use hickory_proto::rr::RecordType;
+use postern_config::model::OnMissing;
 use postern_dns::counters::{Counters, Kind, Source};
 use postern_dns::query::{Answer, Heard, Patience, walk_into};
 use postern_dns::state::View;

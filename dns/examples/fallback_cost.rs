@@ -6,9 +6,9 @@ mod world;
 use std::hint::black_box;
 use std::time::Instant;
 
-use config::model::OnMissing;
 use cost::{best, question};
 use hickory_proto::rr::RecordType;
+use postern_config::model::OnMissing;
 use postern_dns::fallback::{Recorder, Writer};
 use postern_dns::query::{Answer, Heard, Patience, walk_into};
 use postern_dns::state::View;
@@ -35,7 +35,7 @@ fn main() {
         let mut answer = Answer::new();
         assert!(walk_into(&mut answer, &question, &view, &Heard::default(), Patience::Fresh).is_none());
         let settings =
-            config::model::Fallback { file: Some("/dev/null".into()), ..world::fallback(if with_writer { 1 << 20 } else { 16 }) };
+            postern_config::model::Fallback { file: Some("/dev/null".into()), ..world::fallback(if with_writer { 1 << 20 } else { 16 }) };
         let recorder = Recorder::new(&settings);
         let writer = with_writer.then(|| Writer::start(recorder.clone(), &settings, || {}).unwrap());
         let noting = best(100_000, || {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use config::model::{OnMissing, Repeat};
+use postern_config::model::{OnMissing, Repeat};
 use postern_dns::clock::Clock;
 use postern_dns::counters::Counters;
 use postern_dns::fallback::{Recorder, Writer};
@@ -19,8 +19,8 @@ use postern_dns::listen::packet_cache::PacketCache;
 use postern_dns::listen::tcp::Answered;
 use postern_dns::listen::{Desk, Service, Transport};
 use postern_dns::resolver::{ReplyTo, Resolver};
+use postern_zones::name::NameBuf;
 use world::{HUB, World};
-use zones::name::NameBuf;
 
 const TIMES: usize = 1000;
 
@@ -105,7 +105,7 @@ fn main() {
     world.ask(HUB, name, (*rtype).into());
     let state = Arc::new(ArcSwap::from_pointee(world.state()));
     let clock = Clock::start();
-    let settings = config::model::Fallback { repeat: Repeat::First, file: Some("/dev/null".into()), ..world::fallback(16) };
+    let settings = postern_config::model::Fallback { repeat: Repeat::First, file: Some("/dev/null".into()), ..world::fallback(16) };
     let recorder = Recorder::new(&settings);
     let _writer = Writer::start(recorder.clone(), &settings, || {}).expect("a thread");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use config::model::Server;
 use ipnet::IpNet;
-use zones::network::Clients;
-use zones::snapshot::NetworkId;
+use postern_config::model::Server;
+use postern_zones::network::Clients;
+use postern_zones::snapshot::NetworkId;
 
 use crate::clock::Now;
 use crate::state::{State, View};

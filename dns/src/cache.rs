@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use postern_zones::compression::{CompactRecords, SharedSuffix};
+use postern_zones::name::NameBuf;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache as Store;
 use siphasher::sip::SipHasher13;
-use zones::compression::{CompactRecords, SharedSuffix};
-use zones::name::NameBuf;
 
 use crate::clock::Now;
 use crate::route::RouteId;

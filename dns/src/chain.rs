@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
-use zones::lookup::RrSet;
-use zones::name::NameBuf;
+use postern_zones::lookup::RrSet;
+use postern_zones::name::NameBuf;
 
 use crate::cache::Entry;
 

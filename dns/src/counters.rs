@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use zones::histogram::{Distribution, Histogram};
+use postern_zones::histogram::{Distribution, Histogram};
 
 use crate::chain::Hop;
 use crate::ede::Failure;

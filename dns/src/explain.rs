@@ -5,12 +5,12 @@
 
 use std::net::IpAddr;
 
-use config::rtype::{self, is_meta, type_code, type_name};
+use postern_config::rtype::{self, is_meta, type_code, type_name};
+use postern_zones::lookup::Lookup;
+use postern_zones::name::NameBuf;
+use postern_zones::snapshot::{Hosted, ZoneState};
+use postern_zones::text::record_line;
 use serde::Serialize;
-use zones::lookup::Lookup;
-use zones::name::NameBuf;
-use zones::snapshot::{Hosted, ZoneState};
-use zones::text::record_line;
 
 use crate::cache::{Age, Key, What};
 use crate::chain::{Hop, MAX_HOPS};

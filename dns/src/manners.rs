@@ -1,6 +1,6 @@
 //! Questions that are answered before the path, or not at all: what is no question, what is no name's data.
 
-use zones::name::{MAX_NAME, NameBuf};
+use postern_zones::name::{MAX_NAME, NameBuf};
 
 use crate::ede::{ExtendedError, rcode};
 use crate::respond;

@@ -1,7 +1,7 @@
 //! The zone table, asked with names as the path has them.
 
-use config::azure::Table;
-use zones::name::NameBuf;
+use postern_config::azure::Table;
+use postern_zones::name::NameBuf;
 
 /// The private-link names that a public name may stand for, most likely first. Off the hot path.
 pub fn private_names(table: &Table, name: &NameBuf) -> Vec<NameBuf> {

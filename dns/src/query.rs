@@ -8,12 +8,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zones::lookup::{Lookup, RrSet};
-use zones::name::{NameBuf, is_private_link};
-use zones::snapshot::{Hosted, ZoneState};
-use zones::zone::Zone;
+use postern_zones::lookup::{Lookup, RrSet};
+use postern_zones::name::{NameBuf, is_private_link};
+use postern_zones::snapshot::{Hosted, ZoneState};
+use postern_zones::zone::Zone;
 
-use config::model::OnMissing;
+use postern_config::model::OnMissing;
 
 use crate::cache::{Age, Entry, Key, What};
 use crate::chain::{Chain, Hop};

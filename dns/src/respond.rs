@@ -1,11 +1,11 @@
 //! Writing what the path found: answer first, encoding after.
 
 use arrayvec::ArrayVec;
-use zones::compression::{NameTable, SharedSuffix, names_in};
-use zones::lookup::{Lookup, RrSet};
-use zones::name::NameBuf;
-use zones::snapshot::ZoneState;
-use zones::zone::Zone;
+use postern_zones::compression::{NameTable, SharedSuffix, names_in};
+use postern_zones::lookup::{Lookup, RrSet};
+use postern_zones::name::NameBuf;
+use postern_zones::snapshot::ZoneState;
+use postern_zones::zone::Zone;
 
 use crate::cache::{Age, Entry, What};
 use crate::chain::Hop;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{Select, Upstream};
-use zones::name::{NameBuf, WireName};
-use zones::snapshot::NetworkId;
+use postern_config::model::{Select, Upstream};
+use postern_zones::name::{NameBuf, WireName};
+use postern_zones::snapshot::NetworkId;
 
 /// A route's number: the same for as long as its upstreams stay the same, across reloads; cache and questions in flight go by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zones::snapshot::{Network, NetworkId, Snapshot};
+use postern_zones::snapshot::{Network, NetworkId, Snapshot};
 
 use crate::access::Access;
 use crate::cache::Cache;
@@ -18,7 +18,7 @@ pub struct State {
     /// Which upstreams a name is asked at.
     pub routes: Arc<Routes>,
     /// The private-link zone table.
-    pub table: Arc<config::azure::Table>,
+    pub table: Arc<postern_config::azure::Table>,
     /// Upstream data; the same one over all states.
     pub cache: Arc<Cache>,
     /// Who may query, and who may have recursion.
@@ -41,7 +41,7 @@ pub struct Settings {
     /// Highest TTL of public records at a private-link name, seconds.
     pub max_public_ttl: u32,
     /// Bounds and manners of the cache.
-    pub cache: config::model::Cache,
+    pub cache: postern_config::model::Cache,
     /// How long a client's question may take.
     pub deadline: Duration,
     /// Responses over UDP to one client network in a second; 0: no limit.

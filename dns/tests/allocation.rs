@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use RecordType::{A, AAAA, TXT};
 use arc_swap::ArcSwap;
-use config::model::{OnMissing, Repeat};
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
+use postern_config::model::{OnMissing, Repeat};
 use postern_dns::access::Access;
 use postern_dns::clock::Clock;
 use postern_dns::counters::Counters;
@@ -18,9 +18,9 @@ use postern_dns::fallback::{Recorder, Writer};
 use postern_dns::listen::Service;
 use postern_dns::listen::udp::Turns;
 use postern_dns::resolver::Resolver;
-use sockets::{UdpOptions, bind_udp};
+use postern_sockets::{UdpOptions, bind_udp};
+use postern_zones::name::NameBuf;
 use world::World;
-use zones::name::NameBuf;
 
 /// What is asked, and the RCODE and number of records in ANSWER that come: from loopback, which is in `default`.
 const CASES: [(&str, &str, RecordType, ResponseCode, usize); 10] = [
@@ -57,7 +57,7 @@ impl Server {
         for (_, name, rtype, ..) in CASES {
             world.ask("127.0.0.1", name, rtype);
         }
-        let settings = config::model::Fallback { repeat, file: Some("/dev/null".into()), ..world::fallback(1000) };
+        let settings = postern_config::model::Fallback { repeat, file: Some("/dev/null".into()), ..world::fallback(1000) };
         let recorder = Recorder::new(&settings);
         let writer = Writer::start(recorder.clone(), &settings, || {}).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -90,7 +90,7 @@ impl Server {
         self.client.send(&query.to_vec().unwrap()).unwrap();
         let allocations = allocation_counter::measure(|| turns.turn()).count_total;
         let mut answer = [0; 2048];
-        let (length, _) = sockets::receive(&self.client, &mut answer).unwrap();
+        let (length, _) = postern_sockets::receive(&self.client, &mut answer).unwrap();
         let answer = Message::from_vec(&answer[..length]).unwrap();
         assert_eq!(answer.metadata.id, id);
         (allocations, answer)
@@ -148,7 +148,7 @@ fn ask_with_cookie(turns: &mut Turns, client: &UdpSocket, cookies: &[u8]) -> Vec
     let allocations = allocation_counter::measure(|| turns.turn()).count_total;
     assert_eq!(allocations, 0);
     let mut answer = [0; 512];
-    let (length, _) = sockets::receive(client, &mut answer).unwrap();
+    let (length, _) = postern_sockets::receive(client, &mut answer).unwrap();
     let answer = &answer[..length];
     let message = Message::from_vec(answer).unwrap();
     assert_eq!((message.metadata.response_code, message.answers.len()), (ResponseCode::NoError, 2));
@@ -263,7 +263,7 @@ fn what_is_declined_or_refused_allocates_nothing() {
         let allocations = allocation_counter::measure(|| turns.turn()).count_total;
         assert_eq!(allocations, 0, "{what}");
         if answered {
-            sockets::receive(&server.client, &mut [0; 512]).unwrap();
+            postern_sockets::receive(&server.client, &mut [0; 512]).unwrap();
         }
     }
     let mut turns = Turns::new(&server.socket, &server.service, &server.counters);

@@ -4,8 +4,8 @@ mod world;
 
 use std::net::IpAddr;
 
-use config::model::OnMissing;
 use hickory_proto::rr::RecordType;
+use postern_config::model::OnMissing;
 use postern_dns::explain::{BadQuestion, Explanation, explain, question};
 use world::{HUB, SPOKE, World};
 

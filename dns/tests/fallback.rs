@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use config::model::{Fallback, OnMissing, Repeat};
 use hickory_proto::rr::RecordType::{self, A, AAAA, ANY, CNAME, HTTPS, SOA};
+use postern_config::model::{Fallback, OnMissing, Repeat};
 use postern_dns::fallback::{Action, Muted, Reason, Recorder, Writer};
+use postern_zones::name::WireName;
+use postern_zones::snapshot::{Hosted, Writer as Source, ZoneState};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::TryRecvError;
 use world::{HUB, SPOKE, World};
-use zones::name::WireName;
-use zones::snapshot::{Hosted, Writer as Source, ZoneState};
 
 const OTHER: &str = "ws-other.fhir.azurehealthcareapis.com";
 const OTHER_PRIVATE: &str = "ws-other.fhir.privatelink.azurehealthcareapis.com";
@@ -287,7 +287,7 @@ fn those_who_watch_see_what_is_not_muted_and_whoever_is_too_slow_is_told_how_muc
 fn a_file_of_muted_names_that_cannot_be_read_is_never_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("fallback-muted.json");
-    let state = zones::state_directory::StateDirectory::claim(directory.path(), None).unwrap();
+    let state = postern_zones::state_directory::StateDirectory::claim(directory.path(), None).unwrap();
     let good = r#"[{"name": "a.test", "network": null}]"#;
     std::fs::write(&file, &good[..20]).unwrap();
     let recorder = Recorder::new(&world::fallback(64));

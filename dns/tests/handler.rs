@@ -5,12 +5,12 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use config::Config;
+use postern_config::Config;
 use postern_dns::fallback::Recorder;
 use postern_dns::listen::Transport;
 use postern_dns::listen::handler::{Handler, Kind, Request};
 use postern_dns::server::Server;
-use zones::snapshot::SnapshotBuilder;
+use postern_zones::snapshot::SnapshotBuilder;
 
 /// Answers with the message itself, QR set; takes no more than it has room for.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Handler for Echo {
 
 fn server(handler: Option<Arc<Echo>>) -> (Server, SocketAddr) {
     let text = "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n";
-    let config: Config = config::parse(text, std::path::Path::new("postern.toml")).unwrap().config;
+    let config: Config = postern_config::parse(text, std::path::Path::new("postern.toml")).unwrap().config;
     let bound = Server::bind(&config.server.listen, 1).unwrap();
     let handler = handler.map(|echo| echo as Arc<dyn Handler>);
     let snapshot = Arc::new(SnapshotBuilder::new().build());
@@ -75,7 +75,7 @@ fn ask(server: SocketAddr, transport: Transport, message: &[u8]) -> Vec<u8> {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.set_read_timeout(wait).unwrap();
             socket.send_to(message, server).unwrap();
-            sockets::receive(&socket, &mut buffer).unwrap().0
+            postern_sockets::receive(&socket, &mut buffer).unwrap().0
         }
         Transport::Stream => {
             let mut stream = TcpStream::connect(server).unwrap();

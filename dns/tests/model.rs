@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
-use config::model::OnMissing;
 use hickory_proto::rr::RecordType;
+use postern_config::model::OnMissing;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use world::{HUB, SPOKE, World, render};

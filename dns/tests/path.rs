@@ -4,11 +4,11 @@ mod world;
 
 use std::time::Duration;
 
-use config::model::OnMissing;
 use hickory_proto::rr::RecordType;
+use postern_config::model::OnMissing;
 use postern_dns::wire::question::Question;
+use postern_zones::snapshot::ZoneState;
 use world::{HUB, SPOKE, World, render};
-use zones::snapshot::ZoneState;
 
 const FHIR: &str = "ws-fhir.fhir.azurehealthcareapis.com";
 const OTHER: &str = "ws-other.fhir.azurehealthcareapis.com";

@@ -2,10 +2,10 @@
 
 mod world;
 
-use config::model::OnMissing;
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
 use hickory_proto::rr::RecordType::{A, AAAA, CNAME, MX, NS, PTR, SOA, SRV};
+use postern_config::model::OnMissing;
 use world::{HUB, World, render};
 
 /// Octets of an answer, and the answer. The message has an OPT record of 11 octets.

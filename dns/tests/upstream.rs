@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use config::model::{Recursion, Select, Transport, Upstream};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
-use lab::{Fault, Forgery, Lab, Scenario, TcpFault};
+use postern_config::model::{Recursion, Select, Transport, Upstream};
 use postern_dns::cache::Cache;
 use postern_dns::clock::Clock;
 use postern_dns::listen::handler::Later;
@@ -18,9 +17,10 @@ use postern_dns::route::{Plan, Route, RouteId, Routes};
 use postern_dns::state::{Settings, State};
 use postern_dns::upstream::{Condition, UpstreamStatus};
 use postern_dns::wire::question::{Edns as QuestionEdns, Question};
+use postern_lab::{Fault, Forgery, Lab, Scenario, TcpFault};
+use postern_zones::name::{NameBuf, WireName};
+use postern_zones::snapshot::SnapshotBuilder;
 use tokio::sync::mpsc;
-use zones::name::{NameBuf, WireName};
-use zones::snapshot::SnapshotBuilder;
 
 /// Longer than anything takes, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -112,11 +112,11 @@ fn state(upstreams: &[(SocketAddr, Transport)], timeout: Duration) -> State {
         version: None,
         identity: None,
         max_public_ttl: 60,
-        cache: config::parse("", "t".as_ref()).unwrap().config.cache,
+        cache: postern_config::parse("", "t".as_ref()).unwrap().config.cache,
         deadline: 2 * LONG,
         responses_per_second: 0,
     };
-    let table = Arc::new(config::azure::Table::builtin().clone());
+    let table = Arc::new(postern_config::azure::Table::builtin().clone());
     State { snapshot, routes: Arc::new(routes), table, cache: Arc::new(Cache::new(1 << 20)), access: Default::default(), settings }
 }
 
@@ -179,7 +179,7 @@ fn a_client_over_udp_is_answered_from_the_socket_that_it_asked() {
         let reply = ReplyTo::Udp { socket: listener.clone(), local: None };
         server.resolver.submitter().submit(job(id, WWW, client.local_addr().unwrap(), reply, server.clock)).unwrap();
         let mut buffer = [0; 1500];
-        let (length, from) = sockets::receive(&client, &mut buffer).unwrap();
+        let (length, from) = postern_sockets::receive(&client, &mut buffer).unwrap();
         let message = Message::from_vec(&buffer[..length]).unwrap();
         assert_eq!((message.metadata.id, from), (id, listener.local_addr().unwrap()));
         assert!(is_right(&message));
@@ -241,7 +241,7 @@ fn scripted(mut upstream: impl FnMut(&UdpSocket, &[u8], SocketAddr) + Send + 'st
     let address = socket.local_addr().unwrap();
     std::thread::spawn(move || {
         let mut buffer = [0; 1500];
-        while let Ok((length, from)) = sockets::receive(&socket, &mut buffer) {
+        while let Ok((length, from)) = postern_sockets::receive(&socket, &mut buffer) {
             upstream(&socket, &buffer[..length], from);
         }
     });
@@ -328,7 +328,7 @@ fn truncation_leads_to_tcp_at_the_same_upstream() {
 
 #[test]
 fn an_upstream_without_edns_is_asked_without() {
-    for edns in [lab::Edns::Formerr, lab::Edns::Badvers, lab::Edns::Ignore] {
+    for edns in [postern_lab::Edns::Formerr, postern_lab::Edns::Badvers, postern_lab::Edns::Ignore] {
         let lab = lab(vec![Fault::everything().edns(edns)]);
         let server = Server::start(&[udp(&lab)], LONG);
         assert!(is_right(&server.ask(WWW)), "{edns:?}");
@@ -461,7 +461,7 @@ fn s7_a_forward_to_our_own_listener_is_found_and_refused() {
     query.add_query(Query::query(Name::from_ascii("www.contoso.test.").unwrap(), RecordType::A)).set_edns(Edns::new());
     client.send_to(&query.to_vec().unwrap(), listener.local_addr().unwrap()).unwrap();
     let mut buffer = [0; 1500];
-    let (length, _) = sockets::receive(&client, &mut buffer).unwrap();
+    let (length, _) = postern_sockets::receive(&client, &mut buffer).unwrap();
     assert_eq!(Message::from_vec(&buffer[..length]).unwrap().metadata.response_code, ResponseCode::ServFail);
     assert!(start.elapsed() < LONG, "no timeout was waited for");
     stop.store(true, Ordering::Relaxed);

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! # extern crate postern_lab as lab;
-//! use lab::{Fault, Lab, Scenario};
+//! use postern_lab::{Fault, Lab, Scenario};
 //!
 //! let lab = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
 //! lab.set(vec![Fault::suffix("azurehealthcareapis.com").silent()]); // from now on

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use config::model::Config;
+use postern_config::model::Config;
 
 /// The files of the sample: path below the directory, content.
 pub const FILES: &[(&str, &str)] = &[
@@ -44,7 +44,7 @@ pub fn sample(directory: &Path, listen: SocketAddr, public: SocketAddr) -> io::R
         }
         std::fs::write(path, content.replace("LISTEN", &listen.to_string()).replace("PUBLIC", &public.to_string()))?;
     }
-    let loaded = config::load(&directory.join("postern.toml")).map_err(|refused| {
+    let loaded = postern_config::load(&directory.join("postern.toml")).map_err(|refused| {
         let problems: Vec<String> = refused.problems.iter().map(ToString::to_string).collect();
         io::Error::other(problems.join("\n"))
     })?;
@@ -197,7 +197,7 @@ fn shell(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use config::model::{OnMissing, Source};
+    use postern_config::model::{OnMissing, Source};
 
     use super::*;
 
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(blob.on_missing, OnMissing::Nxdomain);
         let Source::File { path, .. } = &blob.source else { panic!("a file") };
         assert!(path.is_file(), "{}", path.display());
-        let warnings = config::load(&directory.path().join("postern.toml")).unwrap().warnings;
+        let warnings = postern_config::load(&directory.path().join("postern.toml")).unwrap().warnings;
         assert!(warnings.is_empty(), "{warnings:?}");
     }
 

@@ -7,7 +7,7 @@ mod client;
 use client::{answers, ask, ask_tcp};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType::{self, A, AAAA, CNAME, HTTPS, MX, TXT};
-use lab::{Lab, Scenario};
+use postern_lab::{Lab, Scenario};
 
 fn start() -> Lab {
     Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap()

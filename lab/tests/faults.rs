@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use client::{PATIENCE, SILENCE, answers, ask, ask_raw, ask_tcp, eventually, question, read_frame, receive, socket};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType::{A, AAAA, CNAME};
-use lab::{Delay, Edns, Fault, Forgery, Lab, Scenario, TcpFault, Transport};
+use postern_lab::{Delay, Edns, Fault, Forgery, Lab, Scenario, TcpFault, Transport};
 
 const NAME: &str = "contosows-fhir1.fhir.azurehealthcareapis.com.";
 

@@ -10,13 +10,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use client::{answers, ask};
-use config::azure::Table;
-use config::model::Format;
 use hickory_proto::rr::RecordType::A;
-use lab::sample::{FILES, steps};
-use lab::{Lab, Scenario};
-use zones::name::NameBuf;
-use zones::record::{RecordRef, RecordSink};
+use postern_config::azure::Table;
+use postern_config::model::Format;
+use postern_lab::sample::{FILES, steps};
+use postern_lab::{Lab, Scenario};
+use postern_zones::name::NameBuf;
+use postern_zones::record::{RecordRef, RecordSink};
 
 /// Addresses by owner.
 #[derive(Default)]
@@ -25,7 +25,7 @@ struct Addresses(HashMap<String, Vec<String>>);
 impl RecordSink for Addresses {
     fn record(&mut self, record: RecordRef<'_>) {
         // A hosts file gives the public name too, which no zone here keeps.
-        let kept = zones::name::is_private_link(record.owner);
+        let kept = postern_zones::name::is_private_link(record.owner);
         if let (true, 1, [a, b, c, d]) = (kept, record.rtype, record.rdata) {
             self.0.entry(record.owner.to_string().trim_end_matches('.').to_owned()).or_default().push(format!("{a}.{b}.{c}.{d}"));
         }
@@ -39,7 +39,7 @@ fn private_records() -> Addresses {
         let stem = Path::new(path).file_stem().unwrap().to_str().unwrap();
         let origin = NameBuf::parse(stem).unwrap();
         let mut problems = Vec::new();
-        let read = zones::text::read(
+        let read = postern_zones::text::read(
             Format::Auto,
             text.as_bytes(),
             &Arc::new(path.into()),

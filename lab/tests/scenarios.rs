@@ -8,7 +8,7 @@ use client::{answers, ask};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType::{A, AAAA, CNAME, TXT};
 use hickory_server::server::Server;
-use lab::{Delay, Edns, Forgery, Lab, Public, Scenario, Scope, TcpFault, Transport, Twist};
+use postern_lab::{Delay, Edns, Forgery, Lab, Public, Scenario, Scope, TcpFault, Transport, Twist};
 
 fn start(text: &str) -> Lab {
     Lab::start(Scenario::parse(text, "test.toml").unwrap(), "127.0.0.1:0".parse().unwrap()).unwrap()

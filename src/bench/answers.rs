@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bench::answers::{self, Field, Group, Inquiry, Oracle, Tolerance, Verdict};
 use clap::{ArgGroup, Args};
+use postern_bench::answers::{self, Field, Group, Inquiry, Oracle, Tolerance, Verdict};
 
 use super::questions::{QuestionArgs, read_questions};
 use super::screen::Screen;

@@ -13,11 +13,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bench::load::{self, Arrivals, Load, Moment, Outcome, Plan, Transport};
-use bench::objective::Conditions;
-use bench::report::{Report, Run, progress_line, to_html, to_text};
-use bench::{compare, search};
 use clap::{Args, Subcommand, ValueEnum};
+use postern_bench::load::{self, Arrivals, Load, Moment, Outcome, Plan, Transport};
+use postern_bench::objective::Conditions;
+use postern_bench::report::{Report, Run, progress_line, to_html, to_text};
+use postern_bench::{compare, search};
 
 use questions::{QuestionArgs, read_questions};
 use screen::Screen;
@@ -334,7 +334,7 @@ mod tests {
     fn a_single_name_is_asked_for_each_of_the_types() {
         let asked = |line: &str| {
             let questions = read_questions(&read(line).unwrap().load.questions).unwrap();
-            let mut picker = bench::questions::Picker::new(0, 0, 1);
+            let mut picker = postern_bench::questions::Picker::new(0, 0, 1);
             (0..questions.len()).map(|_| questions.describe(picker.pick(&questions))).collect::<Vec<_>>()
         };
         assert_eq!(asked("bench 127.0.0.1 --ask a.example"), ["a.example. A"]);

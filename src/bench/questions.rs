@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use bench::message::{self, QueryForm};
-use bench::questions::{Kind, Questions, generate, pcap, queryfile};
 use clap::Args;
+use postern_bench::message::{self, QueryForm};
+use postern_bench::questions::{Kind, Questions, generate, pcap, queryfile};
 
 use super::words::share;
 

@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bench::responder::Responder;
-use bench::upstream::Rules;
 use clap::Args;
+use postern_bench::responder::Responder;
+use postern_bench::upstream::Rules;
 
 use super::words::duration;
 

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use config::model::{Config, Source};
-use config::{Diagnostic, Severity};
+use postern_config::model::{Config, Source};
+use postern_config::{Diagnostic, Severity};
+use postern_zones::store::{Store, ZoneStatus, file_names};
 use serde_json::{Value, json};
-use zones::store::{Store, ZoneStatus, file_names};
 
 /// Width of a terminal that nobody widened.
 const WIDTH: usize = 80;

@@ -1,9 +1,9 @@
 //! Zones that other servers or clients would not accept as they are.
 
-use config::diagnostic::{Diagnostic, Severity};
-use config::model::{Action, Config, Source, Zone};
-use zones::snapshot::Snapshot;
-use zones::zone::{is_azure_soa, rtype};
+use postern_config::diagnostic::{Diagnostic, Severity};
+use postern_config::model::{Action, Config, Source, Zone};
+use postern_zones::snapshot::Snapshot;
+use postern_zones::zone::{is_azure_soa, rtype};
 
 /// Zones that secondaries would reject, and zones whose SOA sends updates elsewhere.
 pub fn problems(config: &Config, snapshot: &Snapshot) -> Vec<Diagnostic> {
@@ -12,8 +12,9 @@ pub fn problems(config: &Config, snapshot: &Snapshot) -> Vec<Diagnostic> {
         let is_this = |name: &str, networks: &[String]| {
             name == zone.name && (zone.networks.is_empty() || networks.iter().any(|network| zone.networks.contains(network)))
         };
-        let names =
-            |link: &zones::snapshot::Link| link.networks.iter().map(|id| snapshot.network(*id).name.to_string()).collect::<Vec<_>>();
+        let names = |link: &postern_zones::snapshot::Link| {
+            link.networks.iter().map(|id| snapshot.network(*id).name.to_string()).collect::<Vec<_>>()
+        };
         let link = snapshot.hosted().iter().find(|link| is_this(&link.hosted.name, &names(link)));
         let Some(data) = link.and_then(|link| link.hosted.zone()) else { continue };
         let apex = data.apex().to_buf();
@@ -55,12 +56,12 @@ fn add<'c>(found: &mut Vec<(u32, Vec<&'c str>)>, zone: &'c Zone) {
 
 /// Returns true if the configuration names somebody who is to have the zone. A key for all zones names none of them.
 fn is_transferred(config: &Config, zone: &Zone) -> bool {
-    let is_named = |key: &config::model::Key| key.zones.iter().any(|known| known.name == zone.name);
+    let is_named = |key: &postern_config::model::Key| key.zones.iter().any(|known| known.name == zone.name);
     let by_key = config.keys.iter().any(|key| key.allow.contains(&Action::Transfer) && is_named(key));
     !matches!(zone.source, Source::Transfer { .. }) && (by_key || !zone.transfer_to.is_empty() || !zone.notify.is_empty())
 }
 
 fn takes_updates(config: &Config, zone: &Zone) -> bool {
-    let covers = |key: &config::model::Key| key.zones.is_empty() || key.zones.iter().any(|known| known.name == zone.name);
+    let covers = |key: &postern_config::model::Key| key.zones.is_empty() || key.zones.iter().any(|known| known.name == zone.name);
     config.keys.iter().any(|key| key.allow.contains(&Action::Update) && covers(key))
 }

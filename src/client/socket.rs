@@ -17,7 +17,7 @@ pub fn find(config: Option<&Path>) -> Result<PathBuf, String> {
     let found = crate::serve::PLACES.iter().map(PathBuf::from).find(|path| path.exists());
     let usual = PathBuf::from(USUAL);
     let Some(path) = config.map(Path::to_path_buf).or(found) else { return Ok(usual) };
-    let loaded = match config::load(&path) {
+    let loaded = match postern_config::load(&path) {
         Ok(loaded) => loaded,
         Err(refused) => return of_broken(&path, refused.problems.first().map(ToString::to_string).unwrap_or_default()),
     };

@@ -8,7 +8,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Logs which addresses no interface has yet, and when they appear. Their sockets are bound already and serve from that moment on.
 pub fn watch(addresses: Vec<SocketAddr>) {
-    let mut absent: Vec<SocketAddr> = addresses.into_iter().filter(|address| !sockets::is_present(*address)).collect();
+    let mut absent: Vec<SocketAddr> = addresses.into_iter().filter(|address| !postern_sockets::is_present(*address)).collect();
     if absent.is_empty() {
         return;
     }
@@ -19,7 +19,7 @@ pub fn watch(addresses: Vec<SocketAddr>) {
         while !absent.is_empty() {
             std::thread::sleep(LOOK);
             absent.retain(|address| {
-                let is_there = sockets::is_present(*address);
+                let is_there = postern_sockets::is_present(*address);
                 if is_there {
                     tracing::info!(target: "postern", %address, "an interface has this address now");
                 }

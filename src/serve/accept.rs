@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use config::Config;
-use zones::store::AcceptedZone;
+use postern_config::Config;
+use postern_zones::store::AcceptedZone;
 
 /// The word that accepts a configuration that drops most of what it had.
 const CONFIGURATION: &str = "configuration";
@@ -137,7 +137,7 @@ mod tests {
 
     fn config(zones: &[&str]) -> Config {
         let text: String = zones.iter().map(|name| format!("[[zone]]\nname = '{name}'\nfile = 'a.zone'\n")).collect();
-        config::parse(&text, Path::new("postern.toml")).expect("zones with files").config
+        postern_config::parse(&text, Path::new("postern.toml")).expect("zones with files").config
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_configuration_that_drops_most_links_networks_or_routes_needs_the_word() {
-        let parsed = |text: &str| config::parse(text, Path::new("postern.toml")).expect("a configuration").config;
+        let parsed = |text: &str| postern_config::parse(text, Path::new("postern.toml")).expect("a configuration").config;
         let networks = "[[network]]\nname = 'hub'\nclients = ['10.0.0.0/8']\n[[network]]\nname = 'spoke'\nclients = ['172.16.0.0/12']\n";
         let zone = |networks: &str| format!("[[zone]]\nname = 'a.test'\nfile = 'a.zone'\n{networks}\n");
         let route = |zone: &str| format!("[[forward]]\nzone = '{zone}'\nupstreams = ['192.0.2.1']\n");

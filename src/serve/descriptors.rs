@@ -1,7 +1,7 @@
 //! The open-file limit, and what the configuration needs of it.
 
-use config::Config;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use postern_config::Config;
 
 /// Descriptors for files that are read, journals, event loops, transfers and everything else that is not counted one by one.
 const RESERVE: usize = 96;
@@ -12,7 +12,7 @@ const LEAST: usize = 4;
 /// runs out is room for clients and not descriptors, and returns a warning.
 pub fn fit(config: &mut Config) -> Option<String> {
     let fixed = fixed_need(config);
-    let listeners = control::descriptors();
+    let listeners = postern_control::descriptors();
     let wanted = fixed + listeners + config.limits.tcp_connections + config.api.connections;
     let limit = raise_to(wanted);
     if limit >= wanted {
@@ -29,7 +29,7 @@ pub fn fit(config: &mut Config) -> Option<String> {
 /// Descriptors that are needed beside those of connections to listeners.
 fn fixed_need(config: &Config) -> usize {
     let addresses = config.api.listen.len() + usize::from(config.metrics.listen.is_some());
-    dns::server::descriptors(config) + addresses + 2 * config.zones.len() + RESERVE
+    postern_dns::server::descriptors(config) + addresses + 2 * config.zones.len() + RESERVE
 }
 
 /// Shares what is left among the connections, in the proportion of their bounds.

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use config::Config;
-use control::Reloads;
-use zones::watch::Watch;
+use postern_config::Config;
+use postern_control::Reloads;
+use postern_zones::watch::Watch;
 
 use super::accept::AcceptedLoss;
 use super::live::{self, Live};
@@ -70,7 +70,7 @@ impl Host {
     }
 }
 
-impl control::Host for Host {
+impl postern_control::Host for Host {
     fn reload(&self, accepted: &[String]) -> Result<(), String> {
         let accepted = AcceptedLoss::parse(accepted);
         let ended = || "the server is stopping".to_string();

@@ -4,15 +4,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use config::{Config, Refused};
-use control::Control;
-use control::http::{self, Http};
-use control::messages::Inbox;
-use dns::fallback;
-use dns::server::Server;
-use zones::snapshot::Snapshot;
-use zones::store::{Report, Store};
-use zones::watch::Event;
+use postern_config::{Config, Refused};
+use postern_control::Control;
+use postern_control::http::{self, Http};
+use postern_control::messages::Inbox;
+use postern_dns::fallback;
+use postern_dns::server::Server;
+use postern_zones::snapshot::Snapshot;
+use postern_zones::store::{Report, Store};
+use postern_zones::watch::Event;
 
 use super::accept::AcceptedLoss;
 use super::descriptors;
@@ -163,7 +163,7 @@ impl Live {
                 if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
                     return Err(format!("{}: not a file, so it cannot be read again", path.display()).into()); // a pipe has nothing more to say
                 }
-                let loaded = config::load(path).map_err(|Refused { problems, files }| {
+                let loaded = postern_config::load(path).map_err(|Refused { problems, files }| {
                     store.attend(&files);
                     problems.iter().for_each(|problem| tracing::error!(target: "postern", "{problem}"));
                     let more = if problems.len() == 1 { String::new() } else { format!(" and {} more", problems.len() - 1) };
@@ -228,7 +228,7 @@ impl Live {
             keep("fallback.queue", &mut new.fallback.queue, &old.fallback.queue),
         ];
         for key in kept.into_iter().flatten() {
-            let is_meant = |one: &&mut config::Setting| key.split_once('.') == Some((one.section, one.key));
+            let is_meant = |one: &&mut postern_config::Setting| key.split_once('.') == Some((one.section, one.key));
             let was = old.settings.iter().find(|one| key.split_once('.') == Some((one.section, one.key)));
             new.settings.iter_mut().find(is_meant).zip(was).into_iter().for_each(|(new, was)| new.clone_from(was));
         }

@@ -4,13 +4,13 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use ::lab::{Lab, Scenario};
-use config::Config;
-use dns::server::{Bound, Server};
+use postern_config::Config;
+use postern_dns::server::{Bound, Server};
+use postern_lab::{Lab, Scenario};
 
 /// The lab: files and the simulated public DNS. Dropped, both go, unless somebody named the directory.
 pub struct Sample {
-    sample: ::lab::Sample,
+    sample: postern_lab::Sample,
     public: Lab,
     temporary: Option<PathBuf>,
 }
@@ -33,7 +33,7 @@ impl Sample {
                 (directory.clone(), Some(directory))
             }
         };
-        let sample = ::lab::sample(&directory, listen, public.address())
+        let sample = postern_lab::sample(&directory, listen, public.address())
             .map_err(|error| format!("error: cannot write the sample files to {}: {error}", directory.display()))?;
         Ok((Self { sample, public, temporary }, bound))
     }
@@ -50,7 +50,7 @@ impl Sample {
         println!("Postern listens on {listening}, a simulated public Azure DNS on {}.", self.public.address());
         println!("Sample configuration and zones, watched: {directory}");
         println!("Lines to try in another terminal; watch this one. Ctrl-C stops.\n");
-        println!("{}", ::lab::tour(listening, &self.sample.directory));
+        println!("{}", postern_lab::tour(listening, &self.sample.directory));
     }
 }
 

@@ -110,7 +110,7 @@ fn damage_over_udp(server: SocketAddr, seed: u64, count: usize) -> Tally {
             }
         }
         while !waiting.is_empty() {
-            let (length, _) = sockets::receive(socket, &mut buffer).unwrap_or_else(|error| {
+            let (length, _) = postern_sockets::receive(socket, &mut buffer).unwrap_or_else(|error| {
                 let packets: Vec<String> = waiting.values().map(|packet| packet.escape_ascii().to_string()).collect();
                 panic!("{error}: no answer, seed {seed}, to\n{}", packets.join("\n"));
             });

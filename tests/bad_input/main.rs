@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use harness::{PATIENCE, PATIENT_FORWARD, Server};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType::A;
-use lab::{Lab, Scenario};
+use postern_lab::{Lab, Scenario};
 
 /// A message, what it is, and what comes back: RCODE, ` question` where the question is given back, ` opt` where OPT is; or `silence`.
 struct Case {
@@ -154,7 +154,7 @@ fn over_udp(server: SocketAddr, packets: impl Iterator<Item = Vec<u8>>) -> Vec<S
         let mut outcome = "silence".to_owned();
         loop {
             let (length, _) =
-                sockets::receive(&socket, &mut buffer).unwrap_or_else(|error| panic!("{error} after {}", packet.escape_ascii()));
+                postern_sockets::receive(&socket, &mut buffer).unwrap_or_else(|error| panic!("{error} after {}", packet.escape_ascii()));
             if buffer[..2] == last[..2] {
                 assert_eq!(seen(&last, &buffer[..length], true), "NOERROR question", "after {}", packet.escape_ascii());
                 break;

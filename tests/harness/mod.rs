@@ -344,7 +344,7 @@ pub fn ask_udp(server: SocketAddr, source: Option<IpAddr>, query: &Message) -> O
     let mut buffer = [0; 65_535];
     for _ in 0..3 {
         socket.send(&query.to_vec().unwrap()).ok()?;
-        while let Ok((length, _)) = sockets::receive(&socket, &mut buffer) {
+        while let Ok((length, _)) = postern_sockets::receive(&socket, &mut buffer) {
             let message = Message::from_vec(&buffer[..length]).expect("a message that can be read");
             if message.metadata.id == query.metadata.id {
                 return Some(message);

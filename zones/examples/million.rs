@@ -8,13 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use config::azure::Table;
-use config::model::Format;
-use postern_zones as zones;
-use zones::diff::Difference;
-use zones::lookup::Lookup;
-use zones::name::NameBuf;
-use zones::zone::{Change, Zone, ZoneBuilder};
+use postern_config::azure::Table;
+use postern_config::model::Format;
+use postern_zones::diff::Difference;
+use postern_zones::lookup::Lookup;
+use postern_zones::name::NameBuf;
+use postern_zones::zone::{Change, Zone, ZoneBuilder};
 
 fn main() {
     let count: u32 = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
@@ -26,7 +25,7 @@ fn main() {
     println!("file            {:>10} octets, process {}", text.len(), resident());
 
     let start = Instant::now();
-    let mut builder = ZoneBuilder::new(zones::name::WireName::parse("contoso.test").expect("a name"));
+    let mut builder = ZoneBuilder::new(postern_zones::name::WireName::parse("contoso.test").expect("a name"));
     read(&text, &mut builder);
     let parsed = start.elapsed();
     println!("parsed          {parsed:>10.1?}, process {}", resident());
@@ -66,7 +65,7 @@ fn main() {
 
 fn read(text: &str, builder: &mut ZoneBuilder) {
     let (origin, mut problems) = (NameBuf::parse("contoso.test").expect("a name"), Vec::new());
-    zones::text::read(
+    postern_zones::text::read(
         Format::Zone,
         text.as_bytes(),
         &Arc::new(PathBuf::from("zone")),

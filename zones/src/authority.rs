@@ -6,7 +6,7 @@
 
 use std::fs;
 
-use config::model::ZoneNames;
+use postern_config::model::ZoneNames;
 
 use crate::name::NameBuf;
 

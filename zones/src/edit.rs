@@ -17,7 +17,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use config::model::OnMissing;
+use postern_config::model::OnMissing;
 use serde::{Deserialize, Serialize};
 
 use crate::diff::Difference;
@@ -457,7 +457,7 @@ fn usual_policy() -> OnMissing {
 mod policy {
     //! The words of the configuration file.
 
-    use config::model::OnMissing;
+    use postern_config::model::OnMissing;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 

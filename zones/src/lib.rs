@@ -14,7 +14,7 @@
 //! keeps what it wrote in the [`state_directory`], [`histogram`] counts how long things take.
 //!
 //! ```
-//! use config::model::{OnMissing, Recursion};
+//! use postern_config::model::{OnMissing, Recursion};
 //! use postern_zones::lookup::Lookup;
 //! use postern_zones::name::{NameBuf, WireName};
 //! use postern_zones::snapshot::SnapshotBuilder;

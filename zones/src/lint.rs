@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use config::azure::Table;
+use postern_config::azure::Table;
 
 use crate::lookup::Lookup;
 use crate::name::{NameBuf, is_private_link};
@@ -95,7 +95,7 @@ fn same_addresses(a: &crate::lookup::RrSet<'_>, b: &crate::lookup::RrSet<'_>) ->
 }
 
 /// The networks of a configuration, for [`apart`]: only those that have prefixes tell anything.
-pub fn networks(config: &config::model::Config) -> Option<Clients> {
+pub fn networks(config: &postern_config::model::Config) -> Option<Clients> {
     let named =
         config.networks.iter().zip(1..).flat_map(|(network, id)| network.clients.iter().map(move |prefix| (*prefix, NetworkId(id))));
     let prefixes: Vec<_> = named.collect();

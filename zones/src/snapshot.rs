@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use config::model::{OnMissing, Recursion};
 use ipnet::IpNet;
+use postern_config::model::{OnMissing, Recursion};
 
 use crate::edit::{History, ZoneSettings};
 use crate::lookup::Lookup;

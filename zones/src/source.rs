@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use config::fingerprint;
-use config::model::Format;
+use postern_config::fingerprint;
+use postern_config::model::Format;
 
 mod log;
 mod writers;
@@ -143,17 +143,17 @@ impl Input {
     }
 
     /// A file whose content was read elsewhere. What is in it by now counts as read only where it is still that.
-    pub fn held(file: &config::File) -> Self {
+    pub fn held(file: &postern_config::File) -> Self {
         let mut files = vec![(file.path.clone(), None, file.fingerprint)];
-        if Stamp::of(&file.path).is_ok_and(|stamp| stamp.size <= config::LARGEST)
-            && let Ok(Some((bytes, stamp))) = read_still(&file.path, config::LARGEST)
+        if Stamp::of(&file.path).is_ok_and(|stamp| stamp.size <= postern_config::LARGEST)
+            && let Ok(Some((bytes, stamp))) = read_still(&file.path, postern_config::LARGEST)
             && file.fingerprint == Some(fingerprint(&bytes))
         {
             files[0].1 = Some(stamp); // other content is found by the next look, once it stands still
         }
         let racy = is_racy(&files);
         // What is too large to be read there is no other content here.
-        let (most, was_good) = (config::LARGEST, file.fingerprint.is_some());
+        let (most, was_good) = (postern_config::LARGEST, file.fingerprint.is_some());
         Self { most, was_good, known: Some(Known { files, racy }), ..Self::new(file.path.clone(), Format::Auto, None) }
     }
 
@@ -324,7 +324,9 @@ impl Input {
     fn same_bytes(&mut self, stamps: &[Option<Stamp>]) -> bool {
         let most = self.most;
         let Some(known) = &mut self.known else { return false };
-        let read = |path: &Path| config::open(path).and_then(|(mut file, metadata)| config::read_whole(&mut file, metadata.len(), most));
+        let read = |path: &Path| {
+            postern_config::open(path).and_then(|(mut file, metadata)| postern_config::read_whole(&mut file, metadata.len(), most))
+        };
         let same = known.files.iter().zip(stamps).all(|((path, old, print), new)| match print {
             Some(print) => new.is_some() && read(path).is_ok_and(|bytes| fingerprint(&bytes) == *print),
             None => old == new,
@@ -401,9 +403,9 @@ fn waits(now: Instant, since: Instant, settle: Duration) -> Option<Duration> {
 
 /// The bytes of a file that was the same before and after reading, by its handle and by its path. More than `most` is an error.
 fn read_still(path: &Path, most: u64) -> std::io::Result<Option<(Vec<u8>, Stamp)>> {
-    let (mut file, metadata) = config::open(path)?;
+    let (mut file, metadata) = postern_config::open(path)?;
     let before = Stamp::from(&metadata);
-    let bytes = config::read_whole(&mut file, before.size, most)?;
+    let bytes = postern_config::read_whole(&mut file, before.size, most)?;
     let after = Stamp::from(&file.metadata()?);
     let named = Stamp::of(path)?;
     let still = before == after && after == named && bytes.len() as u64 == after.size;

@@ -36,9 +36,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use config::File;
-use config::azure::Table;
-use config::model::{self, Config, Source, ZoneNames};
+use postern_config::File;
+use postern_config::azure::Table;
+use postern_config::model::{self, Config, Source, ZoneNames};
 
 pub use crate::source::{Look, OpenWriters};
 pub use directory::file_names;

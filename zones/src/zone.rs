@@ -24,7 +24,7 @@ mod shards;
 #[cfg(test)]
 mod tests;
 
-pub use config::rtype;
+pub use postern_config::rtype;
 
 pub use apply::{Change, Refused, next_serial, serial_rose};
 pub use builder::{Built, DEFAULT_TTL, Foreign, ZoneBuilder, is_azure_soa};

@@ -42,7 +42,7 @@ fn serve(files: &[(&str, &str)]) -> (Arc<Snapshot>, Report) {
         fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/azure").join(from), zones.join(to)).unwrap();
     }
     let text = "[[zone]]\npreset = 'azure-health-data-services'\ndirectory = 'zones'\n";
-    let config = config::parse(text, &directory.path().join("postern.toml")).unwrap().config;
+    let config = postern_config::parse(text, &directory.path().join("postern.toml")).unwrap().config;
     let (_, snapshot, report) = Store::open(&config, Arc::new(StateDirectory::inspect(&config.server.state)));
     (snapshot, report)
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use config::azure::Table;
 use hickory_proto::rr::{Name, RData};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 use hickory_proto::serialize::txt::Parser;
+use postern_config::azure::Table;
 use postern_zones::name::NameBuf;
 use postern_zones::record::{Problem, RecordRef, RecordSink, Severity};
 use postern_zones::text::rdata::{type_name, write_rdata};

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use bench::message::{QueryForm, name_to_wire, write_query};
+use postern_bench::message::{QueryForm, name_to_wire, write_query};
 
 /// The program, killed when dropped.
 pub struct Server {
@@ -76,7 +76,7 @@ impl Prober {
         self.socket.send(&query)?;
         let mut answer = [0; 512];
         loop {
-            let length = sockets::receive(&self.socket, &mut answer)?.0;
+            let length = postern_sockets::receive(&self.socket, &mut answer)?.0;
             if answer[..2] != self.id.to_be_bytes() {
                 continue;
             }

@@ -331,7 +331,7 @@ impl Asker {
                 Some(Line::Udp(socket)) => {
                     let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
                     socket.set_read_timeout(Some(left))?;
-                    sockets::receive(socket, &mut self.reply)?.0
+                    postern_sockets::receive(socket, &mut self.reply)?.0
                 }
                 Some(Line::Tcp(stream)) => {
                     let mut prefix = [0; 2];

@@ -366,9 +366,9 @@ struct Done {
 
 fn work(plan: &Plan, questions: &Questions, index: usize, epoch: Instant, seconds: mpsc::Sender<Second>) -> io::Result<Done> {
     if !plan.cpus.is_empty() {
-        sockets::pin_thread(&plan.cpus)?;
+        postern_sockets::pin_thread(&plan.cpus)?;
     }
-    sockets::wake_on_time();
+    postern_sockets::wake_on_time();
     let ports = plan.ports / plan.threads + usize::from(index < plan.ports % plan.threads);
     let start = (Instant::now(), process::thread_times());
     let (tally, end) = match plan.transport {

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use sockets::ClientBatch;
+use postern_sockets::ClientBatch;
 
 use super::worker::Carrier;
 

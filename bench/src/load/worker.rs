@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use sockets::Poller;
+use postern_sockets::Poller;
 
 use super::flight::{Arrival, Flight, Sent};
 use super::schedule::Schedule;

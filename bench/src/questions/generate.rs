@@ -7,7 +7,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
 use super::{Group, Kind, Order, Questions, Weights};
-use config::rtype;
+use postern_config::rtype;
 
 use crate::message::{self, BadQuestion, QueryForm};
 

@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::response::Response;
-use dns::listen::places::{ClientKey, ConnectionPlace};
 use hyper::body::{Bytes, Frame, SizeHint};
+use postern_dns::listen::places::{ClientKey, ConnectionPlace};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The place of a connection that is busy until its answers are sent.
@@ -133,9 +133,9 @@ impl<S: AsyncWrite + Unpin, K: ClientKey> AsyncWrite for BusyStream<S, K> {
 
 #[cfg(test)]
 mod tests {
-    use dns::listen::places::{BusyRule, ConnectionPlaces, PlaceBounds};
     use hyper::service::service_fn;
     use hyper_util::rt::TokioIo;
+    use postern_dns::listen::places::{BusyRule, ConnectionPlaces, PlaceBounds};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;

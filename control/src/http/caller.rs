@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use zones::edit::{Author, Via, ZoneRef};
+use postern_zones::edit::{Author, Via, ZoneRef};
 
 use super::listen::{Peer, Settings};
 use super::problem::Problem;

@@ -73,7 +73,7 @@ fn reworded(message: &str) -> String {
 
 /// Suggests a replacement for an unknown word: the one that was probably meant, or all known ones.
 pub(crate) fn one_of(word: &str, known: &[String]) -> String {
-    match config::did_you_mean(&word.to_lowercase(), known.iter().map(String::as_str)) {
+    match postern_config::did_you_mean(&word.to_lowercase(), known.iter().map(String::as_str)) {
         Some(meant) => format!("; did you mean `{meant}`?"),
         None if known.is_empty() => "; none is taken here".into(),
         None => format!("; known here: `{}`", known.join("`, `")),

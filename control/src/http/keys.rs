@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
+use postern_zones::edit::ZoneRef;
+use postern_zones::name::NameBuf;
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
-use zones::edit::ZoneRef;
-use zones::name::NameBuf;
 
 use super::caller::Rights;
 
@@ -127,7 +127,7 @@ fn words_at(content: &str, index: usize) -> &str {
 
 /// Says what is wrong with a file of keys.
 pub fn check(path: &Path) -> Result<(), BadKeys> {
-    Keys::of(path, &config::read(path)).map(|_| ())
+    Keys::of(path, &postern_config::read(path)).map(|_| ())
 }
 
 impl fmt::Display for BadKeys {

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use config::File;
-use config::model::Api;
-use dns::listen::places::{BusyRule, ClientKey, ConnectionPlace, ConnectionPlaces, PlaceBounds, client_of};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use postern_config::File;
+use postern_config::model::Api;
+use postern_dns::listen::places::{BusyRule, ClientKey, ConnectionPlace, ConnectionPlaces, PlaceBounds, client_of};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
@@ -128,7 +128,7 @@ pub fn bind(api: &Api, owner: Option<(u32, u32)>) -> Result<Bound, BindError> {
     let mut bound = Bound::default();
     for address in &api.listen {
         let failed = |error| BindError { place: address.to_string(), error };
-        let listener = sockets::bind_tcp(*address, BACKLOG).map_err(failed)?;
+        let listener = postern_sockets::bind_tcp(*address, BACKLOG).map_err(failed)?;
         bound.tcp.push((listener.local_addr().map_err(failed)?, listener));
     }
     if let Some(path) = &api.socket {
@@ -283,7 +283,7 @@ impl Files {
         let mut files: Vec<(PathBuf, io::Result<Vec<u8>>)> = Vec::new();
         for path in api.files() {
             if files.iter().all(|(other, _)| other != path) {
-                files.push((path.clone(), config::read(path)));
+                files.push((path.clone(), postern_config::read(path)));
             }
         }
         Self(files)

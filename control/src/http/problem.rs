@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use postern_zones::edit::Refusal;
 use serde::Serialize;
 use utoipa::ToSchema;
-use zones::edit::Refusal;
 
 /// Why a request is refused (RFC 9457).
 ///
@@ -84,8 +84,10 @@ impl From<Refusal> for Problem {
             Refusal::Precondition { .. } => Self::new(StatusCode::PRECONDITION_FAILED, detail),
             Refusal::Unavailable { .. } | Refusal::Busy | Refusal::Stopped => Self::new(StatusCode::SERVICE_UNAVAILABLE, detail),
             Refusal::Invalid(refused) => {
-                let fault =
-                    |refused: zones::zone::Refused| Fault { pointer: format!("/rrsets/{}", refused.change), detail: refused.message };
+                let fault = |refused: postern_zones::zone::Refused| Fault {
+                    pointer: format!("/rrsets/{}", refused.change),
+                    detail: refused.message,
+                };
                 Self::invalid(refused.into_iter().map(fault).collect())
             }
             Refusal::Panicked => Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail),

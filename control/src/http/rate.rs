@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use dns::listen::places::client_of;
+use postern_dns::listen::places::client_of;
 
 use super::Shared;
 use super::listen::Peer;

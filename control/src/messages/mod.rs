@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use config::Config;
-use config::model::{Action, Source};
-use dns::ede::rcode;
-use dns::listen::Streams;
-use dns::listen::handler::{Handler, Kind, Request};
-use dns::listen::tcp::Answered;
+use postern_config::Config;
+use postern_config::model::{Action, Source};
+use postern_dns::ede::rcode;
+use postern_dns::listen::Streams;
+use postern_dns::listen::handler::{Handler, Kind, Request};
+use postern_dns::listen::tcp::Answered;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -96,7 +96,7 @@ impl Inbox {
         let keyring = Keyring::new(config);
         self.has_keys.store(keyring.allows(Action::Update), Relaxed);
         self.can_sign.store(keyring.can_sign(), Relaxed);
-        let is_transferred = |zone: &config::model::Zone| matches!(zone.source, Source::Transfer { .. });
+        let is_transferred = |zone: &postern_config::model::Zone| matches!(zone.source, Source::Transfer { .. });
         self.has_primaries.store(config.zones.iter().any(is_transferred), Relaxed);
         self.udp_size.store(config.server.udp_size.into(), Relaxed);
         self.keyring.store(Arc::new(keyring));
@@ -206,7 +206,7 @@ impl Desk {
 
     /// NOTIFY from a primary (RFC 1996 section 3.11): answered at once, the zone is asked for after.
     fn notify(&self, request: Request, mut sender: Sender) {
-        let named = dns::wire::message::read_name(&request.packet, dns::wire::HEADER);
+        let named = postern_dns::wire::message::read_name(&request.packet, postern_dns::wire::HEADER);
         let is_heeded = named.is_ok_and(|(apex, _)| self.control.transfers.notified(apex.as_wire(), request.client.ip(), &sender.keys));
         let mut answer = match is_heeded {
             true => reply(&request.packet, rcode::NOERROR, None, self.inbox.udp_size()),

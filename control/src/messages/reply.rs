@@ -1,7 +1,7 @@
 //! Answers that are a header, the question, and an RCODE with its reason.
 
-use dns::wire::message::{flag, read_name};
-use dns::wire::{HEADER, rtype};
+use postern_dns::wire::message::{flag, read_name};
+use postern_dns::wire::{HEADER, rtype};
 
 /// An answer to `request`: ID, opcode and RD are the client's. `error`: number and text of RFC 8914, for clients that sent an OPT record.
 pub fn reply(request: &[u8], rcode: u16, error: Option<(u16, &str)>, udp_size: u16) -> Vec<u8> {

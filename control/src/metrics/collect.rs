@@ -1,8 +1,8 @@
 //! From what the parts of the server count to the page.
 
-use dns::counters::{RCODE_NAMES, RCODES, Source, TYPE_NAMES, Totals};
-use dns::upstream::{Condition, UpstreamStatus};
-use zones::snapshot::{Link, Snapshot};
+use postern_dns::counters::{RCODE_NAMES, RCODES, Source, TYPE_NAMES, Totals};
+use postern_dns::upstream::{Condition, UpstreamStatus};
+use postern_zones::snapshot::{Link, Snapshot};
 
 use super::page::Page;
 use super::table::*;
@@ -120,7 +120,7 @@ fn add_fallbacks(page: &mut Page, control: &Control) {
     page.add(&FALLBACK_QUEUE_LIMIT, [], control.recorder.room());
 }
 
-fn add_cache(page: &mut Page, cache: &dns::cache::Cache) {
+fn add_cache(page: &mut Page, cache: &postern_dns::cache::Cache) {
     page.add(&CACHE_ENTRIES, [], cache.len());
     page.add(&CACHE_BYTES, [], cache.weight());
     page.add(&CACHE_LIMIT, [], cache.size());
@@ -227,6 +227,6 @@ fn add_edits(page: &mut Page, control: &Control) {
     page.add(&EDIT_FAILURES, [], meter.failures.load(Relaxed));
     page.add(&STATE_WRITABLE, [], control.state_directory.troubles().is_empty());
     page.add(&EDIT_QUEUE, [], control.editor.waiting());
-    page.add(&EDIT_QUEUE_LIMIT, [], zones::edit::MOST_WAITING);
+    page.add(&EDIT_QUEUE_LIMIT, [], postern_zones::edit::MOST_WAITING);
     page.histogram(&JOURNAL_COMMIT, [], &meter.commits.read());
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use dns::listen::places::{BusyRule, ConnectionPlace, ConnectionPlaces, PlaceBounds, client_of};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use postern_dns::listen::places::{BusyRule, ConnectionPlace, ConnectionPlaces, PlaceBounds, client_of};
 use tokio::runtime::Runtime;
 use tower_service::Service;
 
@@ -43,7 +43,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Binds `metrics.listen`.
 pub fn bind(address: SocketAddr) -> io::Result<Bound> {
-    let listener = sockets::bind_tcp(address, BACKLOG)?;
+    let listener = postern_sockets::bind_tcp(address, BACKLOG)?;
     let address = listener.local_addr()?;
     Ok(Bound { listener, address })
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use zones::histogram::{BOUNDS, Distribution};
+use postern_zones::histogram::{BOUNDS, Distribution};
 
 /// A metric: what it is called, what it means, and the names of its labels.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Kind {
 mod tests {
     use std::time::Duration;
 
-    use zones::histogram::Histogram;
+    use postern_zones::histogram::Histogram;
 
     use super::*;
 

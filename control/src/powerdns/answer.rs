@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use postern_zones::lookup::RrSet;
+use postern_zones::name::NameBuf;
+use postern_zones::text::rdata::{type_code, type_name};
+use postern_zones::zone::Zone;
 use serde::Serialize;
-use zones::lookup::RrSet;
-use zones::name::NameBuf;
-use zones::text::rdata::{type_code, type_name};
-use zones::zone::Zone;
 
 use super::content;
 use super::draft::{self, NameKey};

@@ -3,9 +3,9 @@
 //! Clients compare what they wrote with what they read, octet by octet, so what is written in another way than we would write it is either
 //! refused, as PowerDNS does ("Not in expected format"), or kept as it is beside the wire form (`Content::written`).
 
-use zones::name::NameBuf;
-use zones::text::rdata::{read_rdata, write_rdata};
-use zones::zone::rtype;
+use postern_zones::name::NameBuf;
+use postern_zones::text::rdata::{read_rdata, write_rdata};
+use postern_zones::zone::rtype;
 
 /// RDATA in both forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +119,7 @@ fn read_string(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use zones::text::rdata::type_code;
+    use postern_zones::text::rdata::type_code;
 
     use super::*;
 

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use config::azure::Table;
-use config::model::{OnMissing, ZoneNames};
+use postern_config::azure::Table;
+use postern_config::model::{OnMissing, ZoneNames};
+use postern_zones::authority::ZoneAuthority;
+use postern_zones::edit::{NewZone, ZoneSettings};
+use postern_zones::name::NameBuf;
+use postern_zones::record::{Problem, RecordRef, RecordSink};
+use postern_zones::text::rdata::type_name;
+use postern_zones::text::read_zone_file;
+use postern_zones::zone::rtype;
 use serde_json::Value;
 use time::OffsetDateTime;
-use zones::authority::ZoneAuthority;
-use zones::edit::{NewZone, ZoneSettings};
-use zones::name::NameBuf;
-use zones::record::{Problem, RecordRef, RecordSink};
-use zones::text::rdata::type_name;
-use zones::text::read_zone_file;
-use zones::zone::rtype;
 
 use super::content::{self, Content};
 use super::draft::{self, Draft, Record, Set};
@@ -152,7 +152,7 @@ fn add_text(draft: &mut Draft<'_>, text: &str, apex: &NameBuf) -> Result<(), Fau
     }
     let (mut sink, mut problems) = (Sink::default(), Vec::new());
     read_zone_file(text.as_bytes(), &Arc::new(PathBuf::new()), apex, None, &mut sink, &mut problems);
-    let is_error = |problem: &&Problem| problem.severity == zones::record::Severity::Error;
+    let is_error = |problem: &&Problem| problem.severity == postern_zones::record::Severity::Error;
     if let Some(problem) = problems.iter().find(is_error) {
         let (line, column, message) = (problem.at.line, problem.at.column, &problem.message);
         return Err(Fault::invalid(format!("An error occurred while parsing the zonedata: line {line}, column {column}: {message}")));

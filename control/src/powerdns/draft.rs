@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use postern_zones::name::NameBuf;
+use postern_zones::text::rdata::{is_meta, type_code, type_name};
+use postern_zones::zone::{Change, Zone, rtype};
 use serde_json::Value;
-use zones::name::NameBuf;
-use zones::text::rdata::{is_meta, type_code, type_name};
-use zones::zone::{Change, Zone, rtype};
 
 use super::content::{self, Content};
 use super::fault::Fault;

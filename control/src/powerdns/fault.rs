@@ -2,9 +2,9 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use postern_zones::edit::Refusal;
+use postern_zones::zone::Refused;
 use serde_json::json;
-use zones::edit::Refusal;
-use zones::zone::Refused;
 
 use crate::http::{Problem, say_when};
 

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use config::model::Source;
-use zones::edit::{TRANSFERRED, ZoneRef};
-use zones::name::NameBuf;
-use zones::snapshot::{Hosted, Link, Snapshot, Writer, ZoneState};
-use zones::zone::Zone;
+use postern_config::model::Source;
+use postern_zones::edit::{TRANSFERRED, ZoneRef};
+use postern_zones::name::NameBuf;
+use postern_zones::snapshot::{Hosted, Link, Snapshot, Writer, ZoneState};
+use postern_zones::zone::Zone;
 
 use super::fault::Fault;
 use super::id;

@@ -4,8 +4,8 @@
 //! clients leave the dot out, write other characters so too, or escape with `%`, which the path's reader has taken back already. Where
 //! several zones have one name, `@` and a network stand behind it: `contoso.test.@hub`.
 
-use zones::edit::ZoneRef;
-use zones::name::NameBuf;
+use postern_zones::edit::ZoneRef;
+use postern_zones::name::NameBuf;
 
 use super::fault::Fault;
 

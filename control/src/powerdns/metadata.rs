@@ -10,8 +10,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
+use postern_zones::edit::{Amend, Task};
 use serde_json::{Value, json};
-use zones::edit::{Amend, Task};
 
 use super::fault::Fault;
 use super::find;

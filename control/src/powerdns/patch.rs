@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use postern_zones::name::NameBuf;
+use postern_zones::text::rdata::type_name;
+use postern_zones::zone::{Change, Zone, rtype};
 use serde_json::Value;
 use time::OffsetDateTime;
-use zones::name::NameBuf;
-use zones::text::rdata::type_name;
-use zones::zone::{Change, Zone, rtype};
 
 use super::draft::{self, Draft, Record};
 use super::fault::Fault;
@@ -135,7 +135,7 @@ pub fn settle(zone: &Zone, mut changes: Vec<Change>, rule: Rule, now: OffsetDate
         set_serial(&mut same_serial, zone.serial());
         ttl != old.ttl || old.rdata().next() != Some(&*same_serial)
     };
-    let is_later = given.is_some_and(|given| zones::zone::serial_rose(zone.serial(), given));
+    let is_later = given.is_some_and(|given| postern_zones::zone::serial_rose(zone.serial(), given));
     if is_changed || is_other || is_later {
         set_serial(&mut rdata, rule.next(zone.serial(), given, now));
         changes.push(Change { owner: zone.apex().clone(), rtype: rtype::SOA, ttl, rdata: vec![rdata] });
@@ -144,7 +144,7 @@ pub fn settle(zone: &Zone, mut changes: Vec<Change>, rule: Rule, now: OffsetDate
 }
 
 /// The first refusal as PowerDNS would begin it.
-pub fn worded(changes: &[Change], refused: &[zones::zone::Refused]) -> Fault {
+pub fn worded(changes: &[Change], refused: &[postern_zones::zone::Refused]) -> Fault {
     let Some(refused) = refused.first() else { return Fault::invalid("the zone cannot be changed so") };
     match changes.get(refused.change) {
         Some(change) => Fault::invalid(format!("RRset {} IN {}: {}", change.owner, type_name(change.rtype), refused.message)),
@@ -166,8 +166,8 @@ pub fn set_serial(soa: &mut [u8], serial: u32) {
 
 #[cfg(test)]
 mod tests {
+    use postern_zones::zone::ZoneBuilder;
     use serde_json::json;
-    use zones::zone::ZoneBuilder;
 
     use super::*;
 
@@ -176,7 +176,7 @@ mod tests {
     }
 
     fn patched(rrsets: &Value) -> Result<usize, Fault> {
-        let zone = ZoneBuilder::new(zones::name::WireName::parse("contoso.test").unwrap()).finish(1).unwrap().zone;
+        let zone = ZoneBuilder::new(postern_zones::name::WireName::parse("contoso.test").unwrap()).finish(1).unwrap().zone;
         let patch = Patch::read(&json!({ "rrsets": rrsets }), &zone.apex().to_buf(), OffsetDateTime::UNIX_EPOCH)?;
         let (changes, _) = patch.apply(&zone, &Settings::default(), OffsetDateTime::UNIX_EPOCH)?;
         Ok(changes.iter().filter(|change| change.rtype == rtype::A).map(|change| change.rdata.len()).sum())

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use postern_zones::text::rdata::type_name;
 use serde_json::{Value, json};
-use zones::text::rdata::type_name;
 
 use super::draft;
 use super::fault::Fault;

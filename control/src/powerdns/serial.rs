@@ -2,8 +2,8 @@
 //!
 //! It always moves forward (RFC 1982), whatever a client puts into a SOA: secondaries take no step back.
 
+use postern_zones::zone::{next_serial, serial_rose};
 use time::OffsetDateTime;
-use zones::zone::{next_serial, serial_rose};
 
 /// How.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use dns::counters::Totals;
+use postern_dns::counters::Totals;
 use serde_json::{Value, json};
 
 use super::fault::Fault;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use postern_zones::edit::ZoneSettings;
+use postern_zones::name::NameBuf;
+use postern_zones::text::rdata::type_name;
 use serde::{Deserialize, Serialize};
-use zones::edit::ZoneSettings;
-use zones::name::NameBuf;
-use zones::text::rdata::type_name;
 
 use super::content;
 use super::fault::Fault;

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ::zones::edit::{Author, Task, Via};
-use ::zones::text::rdata::type_code;
-use ::zones::zone::rtype;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use postern_zones::edit::{Author, Task, Via};
+use postern_zones::text::rdata::type_code;
+use postern_zones::zone::rtype;
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
@@ -100,7 +100,7 @@ pub async fn patch(
     let now = OffsetDateTime::now_utc();
     let (sets, apex) = (Object::of(&body).list("rrsets").map_or(0, <[_]>::len), found.apex());
     let patch = aside(sets, move || Patch::read(&body, &apex, now)).await??;
-    let amend: ::zones::edit::Amend = Box::new(move |zone, kept| {
+    let amend: postern_zones::edit::Amend = Box::new(move |zone, kept| {
         let (changes, settings) = patch.apply(zone, &Settings::of(kept), now)?;
         settings.keep(kept)?;
         Ok(changes)
@@ -121,7 +121,7 @@ pub async fn put(
     let found = find::find(&control, &id, &caller)?;
     found.must_be_changeable(&caller)?;
     let (apex, now) = (found.apex(), OffsetDateTime::now_utc());
-    let amend: ::zones::edit::Amend = Box::new(move |zone, kept| {
+    let amend: postern_zones::edit::Amend = Box::new(move |zone, kept| {
         let body = Object::of(&body);
         let mut settings = Settings::of(kept);
         create::change_settings(&mut settings, body)?;

@@ -4,11 +4,11 @@
 
 use std::collections::HashMap;
 
-use dns::wire::message::{BadMessage, Message};
-use zones::edit::Refusal;
-use zones::journal::Record;
-use zones::name::WireName;
-use zones::zone::{Change, Zone, rtype};
+use postern_dns::wire::message::{BadMessage, Message};
+use postern_zones::edit::Refusal;
+use postern_zones::journal::Record;
+use postern_zones::name::WireName;
+use postern_zones::zone::{Change, Zone, rtype};
 
 /// Octets that a record takes beside its RDATA, about.
 const RECORD: usize = 96;
@@ -116,7 +116,7 @@ impl Incoming {
         // One SOA and no more: what an IXFR says where there is nothing newer.
         if is_first_message && self.stage == Stage::Second && answers == 1 && self.since.is_some() {
             let newest = self.newest.as_ref().map_or(0, serial_of);
-            match self.since.is_some_and(|since| !zones::zone::serial_rose(since, newest)) {
+            match self.since.is_some_and(|since| !postern_zones::zone::serial_rose(since, newest)) {
                 true => return Ok(Some(Brought::UpToDate)),
                 false => return Ok(None), // a primary may send its first SOA by itself
             }
@@ -297,8 +297,8 @@ mod tests {
     use std::ops::ControlFlow;
     use std::sync::Arc;
 
-    use zones::name::NameBuf;
-    use zones::zone::ZoneBuilder;
+    use postern_zones::name::NameBuf;
+    use postern_zones::zone::ZoneBuilder;
 
     use super::super::outgoing::{self, Asked};
     use super::*;
@@ -341,7 +341,7 @@ mod tests {
         let mut lines: Vec<String> = zone
             .records()
             .flat_map(|(owner, set)| {
-                set.rdata().map(|rdata| zones::text::record_line(&owner, set.ttl, set.rtype, rdata)).collect::<Vec<_>>()
+                set.rdata().map(|rdata| postern_zones::text::record_line(&owner, set.ttl, set.rtype, rdata)).collect::<Vec<_>>()
             })
             .collect();
         lines.sort();
@@ -367,7 +367,7 @@ mod tests {
     fn changes_of_the_history_lead_to_the_newest_zone() {
         let first = zone(7, &[("ws", "10.20.1.4"), ("old", "10.20.1.9")]);
         let mut versions = vec![first];
-        let history = zones::edit::History::default();
+        let history = postern_zones::edit::History::default();
         let edits: [(&str, &[[u8; 4]]); 3] = [("ws", &[[10, 20, 1, 4], [10, 20, 1, 5]]), ("old", &[]), ("new", &[[10, 20, 1, 7]])];
         for (owner, addresses) in edits {
             let old = versions.last().unwrap();
@@ -382,7 +382,7 @@ mod tests {
                 })
                 .collect()
             };
-            let change = zones::journal::Change {
+            let change = postern_zones::journal::Change {
                 from: old.serial(),
                 to: new.serial(),
                 at: 0,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! secondary ── AXFR, IXFR ──▶ serve ─ outgoing ── zone, history
-//! primary ◀── SOA, IXFR, AXFR ── secondary ─ incoming ─▶ zones::edit (as any other change)
+//! primary ◀── SOA, IXFR, AXFR ── secondary ─ incoming ─▶ postern_zones::edit (as any other change)
 //!         ──── NOTIFY ────▶ Transfers        notify ──── NOTIFY ────▶ secondaries of ours
 //! ```
 //! [`outgoing`] and [`incoming`] do no I/O. [`Transfers`] has one task that sees what changed: the configuration, and serials.
@@ -12,13 +12,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use config::Config;
-use config::model::{self, Source};
+use postern_config::Config;
+use postern_config::model::{self, Source};
+use postern_zones::edit::ZoneRef;
+use postern_zones::name::WireName;
+use postern_zones::snapshot::{Hosted, NetworkId};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use zones::edit::ZoneRef;
-use zones::name::WireName;
-use zones::snapshot::{Hosted, NetworkId};
 
 use crate::Control;
 use crate::tsig::{Key, Keyring};
@@ -214,7 +214,7 @@ impl Policy {
 pub(crate) fn hosted(control: &Control, zone: &ZoneRef) -> Option<Arc<Hosted>> {
     let state = control.state.load();
     let snapshot = &state.snapshot;
-    let is_linked = |link: &&zones::snapshot::Link| {
+    let is_linked = |link: &&postern_zones::snapshot::Link| {
         let network = zone.network.as_ref().and_then(|name| snapshot.network_named(name));
         zone.network.is_none() || network.is_some_and(|network| link.networks.contains(&network))
     };

@@ -6,10 +6,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use postern_zones::zone::{Zone, rtype};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use zones::zone::{Zone, rtype};
 
 use super::secondary::unix_seconds;
 use crate::tsig::{Key, Signer};
@@ -109,8 +109,8 @@ fn notification(zone: &Zone) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use hickory_proto::op::{Message, OpCode};
-    use zones::name::WireName;
-    use zones::zone::ZoneBuilder;
+    use postern_zones::name::WireName;
+    use postern_zones::zone::ZoneBuilder;
 
     use super::*;
 

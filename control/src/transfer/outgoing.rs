@@ -6,10 +6,10 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use zones::journal::{Change, Record};
-use zones::lookup::RrSet;
-use zones::name::NameBuf;
-use zones::zone::{Zone, rtype};
+use postern_zones::journal::{Change, Record};
+use postern_zones::lookup::RrSet;
+use postern_zones::name::NameBuf;
+use postern_zones::zone::{Zone, rtype};
 
 /// Octets of one message at most. A TSIG record with the longest names there are fits behind.
 const MESSAGE: usize = 60_000;
@@ -49,8 +49,8 @@ struct Messages<'a, S> {
 }
 
 /// Which way a client that has `serial` comes to `zone`.
-pub fn increment(zone: &Zone, serial: u32, history: Option<&zones::edit::History>) -> Increment {
-    if !zones::zone::serial_rose(serial, zone.serial()) {
+pub fn increment(zone: &Zone, serial: u32, history: Option<&postern_zones::edit::History>) -> Increment {
+    if !postern_zones::zone::serial_rose(serial, zone.serial()) {
         return Increment::UpToDate;
     }
     let Some(mut changes) = history.and_then(|history| history.since(serial)) else { return Increment::Whole };
@@ -164,8 +164,8 @@ mod tests {
 
     use hickory_proto::op::Message;
     use hickory_proto::rr::RecordType;
-    use zones::name::WireName;
-    use zones::zone::ZoneBuilder;
+    use postern_zones::name::WireName;
+    use postern_zones::zone::ZoneBuilder;
 
     const APEX: &str = "privatelink.contoso.test";
 
@@ -220,7 +220,7 @@ mod tests {
         let messages = collect(|send| changes(&new, &[Arc::new(change.clone())], &asked(251), send));
         let types: Vec<String> = messages[0].answers.iter().map(|record| record.record_type().to_string()).collect();
         assert_eq!(types, ["SOA", "SOA", "A", "SOA", "A", "SOA"]);
-        let history = zones::edit::History::default();
+        let history = postern_zones::edit::History::default();
         assert_eq!(increment(&new, 8, Some(&history)), Increment::Whole);
         assert_eq!(increment(&new, 9, Some(&history)), Increment::UpToDate);
         assert_eq!(increment(&new, 10, Some(&history)), Increment::UpToDate, "a client that is ahead has nothing to take");
@@ -229,7 +229,7 @@ mod tests {
         history.push(Arc::new(Change { from: 9, to: 10, ..change.clone() }));
         assert_eq!(increment(&new, 8, Some(&history)), Increment::Changes(vec![Arc::new(change.clone())]));
         // TTLs that changed and no serial with them, as in a copy whose bounds changed: no increment can tell.
-        let history = zones::edit::History::default();
+        let history = postern_zones::edit::History::default();
         history.push(Arc::new(change.clone()));
         history.push(Arc::new(Change { from: 9, ..change.clone() }));
         assert_eq!(increment(&new, 8, Some(&history)), Increment::Whole);

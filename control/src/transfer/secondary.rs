@@ -6,15 +6,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use config::model::Action;
-use dns::wire::rtype as wire;
+use postern_config::model::Action;
+use postern_dns::wire::rtype as wire;
+use postern_zones::edit::{Author, Refusal, TRANSFERRED, Task, Via, ZoneRef};
+use postern_zones::name::WireName;
+use postern_zones::zone::{Zone, rtype, serial_rose};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use zones::edit::{Author, Refusal, TRANSFERRED, Task, Via, ZoneRef};
-use zones::name::WireName;
-use zones::zone::{Zone, rtype, serial_rose};
 
 use super::incoming::{BadTransfer, Brought, Incoming};
 use crate::Control;
@@ -170,7 +170,7 @@ async fn take(brought: Brought, primary: SocketAddr, wanted: &Wanted, control: &
         Brought::Changes(..) => Some("changes"),
     };
     let made = control.ask(|answer| {
-        let amend = move |zone: &Zone, settings: &mut zones::edit::ZoneSettings| {
+        let amend = move |zone: &Zone, settings: &mut postern_zones::edit::ZoneSettings| {
             settings.extra.insert(TRANSFERRED.into(), unix_seconds().into());
             brought.changes(zone)
         };
@@ -220,7 +220,7 @@ impl Connection {
     async fn serial(&mut self, apex: &WireName) -> Result<u32, Failure> {
         let mut asked = self.send(question(apex, rtype::SOA, None)).await?;
         let answer = self.receive(&mut asked, true).await?;
-        let message = dns::wire::message::Message::read(&answer).map_err(BadTransfer::from)?;
+        let message = postern_dns::wire::message::Message::read(&answer).map_err(BadTransfer::from)?;
         if message.rcode != 0 {
             return Err(BadTransfer::Rcode(super::incoming::rcode_name(message.rcode)).into());
         }

@@ -3,15 +3,15 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use config::model::{Action, Peer};
-use dns::listen::Transport;
-use dns::listen::handler::Request;
-use dns::wire::message::Message;
-use dns::wire::rtype as wire;
+use postern_config::model::{Action, Peer};
+use postern_dns::listen::Transport;
+use postern_dns::listen::handler::Request;
+use postern_dns::wire::message::Message;
+use postern_dns::wire::rtype as wire;
+use postern_zones::snapshot::Hosted;
+use postern_zones::zone::{Zone, rtype};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use zones::snapshot::Hosted;
-use zones::zone::{Zone, rtype};
 
 use super::Policy;
 use super::outgoing::{self, Asked, Increment};
@@ -38,7 +38,7 @@ pub struct Refused {
 
 /// The extended error that goes with an RCODE (RFC 8914 sections 4.15, 4.19 and 4.21).
 fn extended_error(rcode: u16) -> u16 {
-    use dns::ede::rcode::{NOTAUTH, REFUSED, SERVFAIL};
+    use postern_dns::ede::rcode::{NOTAUTH, REFUSED, SERVFAIL};
     match rcode {
         REFUSED => 18,  // Prohibited
         NOTAUTH => 20,  // Not Authoritative
@@ -70,7 +70,7 @@ pub async fn serve(request: Box<Request>, sender: Sender, control: &Control, udp
 type Found = (Asked, Arc<Zone>, Arc<Hosted>, Option<u32>);
 
 fn find(request: &Request, keys: &[Arc<Key>], control: &Control) -> Result<Found, Refused> {
-    use dns::ede::rcode::{FORMERR, NOTAUTH, REFUSED, SERVFAIL};
+    use postern_dns::ede::rcode::{FORMERR, NOTAUTH, REFUSED, SERVFAIL};
     let message = &request.packet[..];
     let refuse = |rcode, why| Refused { rcode, why };
     let read = Message::read(message).map_err(|_| refuse(FORMERR, "the message makes no sense"))?;

@@ -1,8 +1,8 @@
 //! The hashes of TSIG (RFC 8945 section 6), each by its name on the wire.
 
-use config::model::Algorithm;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
+use postern_config::model::Algorithm;
 use sha1::Sha1;
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use config::Config;
-use config::model::{self, Action, Algorithm, Proof};
-use zones::name::{NameBuf, WireName};
+use postern_config::Config;
+use postern_config::model::{self, Action, Algorithm, Proof};
+use postern_zones::name::{NameBuf, WireName};
 
 mod hash;
 mod record;

@@ -1,8 +1,8 @@
 //! The TSIG record of a message (RFC 8945 section 4.2): found, taken off, put on.
 
-use dns::wire::message::read_name;
-use dns::wire::{HEADER, rtype};
-use zones::name::NameBuf;
+use postern_dns::wire::message::read_name;
+use postern_dns::wire::{HEADER, rtype};
+use postern_zones::name::NameBuf;
 
 /// A TSIG record as it stands in a message.
 #[derive(Debug, Clone)]

@@ -34,7 +34,7 @@ fn keyring() -> Keyring {
         name = "hub"
         clients = ["10.20.0.0/16"]
     "#;
-    Keyring::new(&config::parse(text, Path::new("t.toml")).unwrap().config)
+    Keyring::new(&postern_config::parse(text, Path::new("t.toml")).unwrap().config)
 }
 
 fn client() -> IpAddr {

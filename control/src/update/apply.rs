@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dns::ede::rcode;
-use dns::wire::rtype;
-use zones::edit::Refusal;
-use zones::lookup::RrSet;
-use zones::name::{NameBuf, WireName};
-use zones::zone::{Change, Zone, serial_rose};
+use postern_dns::ede::rcode;
+use postern_dns::wire::rtype;
+use postern_zones::edit::Refusal;
+use postern_zones::lookup::RrSet;
+use postern_zones::name::{NameBuf, WireName};
+use postern_zones::zone::{Change, Zone, serial_rose};
 
 use super::record::{Meaning, Record};
 use crate::tsig::Key;
@@ -41,7 +41,7 @@ fn check(zone: &Zone, prerequisites: &[Record]) -> Result<(), Refusal> {
         }
         let in_use = || zone.at(name).next().is_some();
         let has_set = || zone.at(name).any(|set| set.rtype == record.rtype);
-        let kind = zones::text::rdata::type_name(record.rtype);
+        let kind = postern_zones::text::rdata::type_name(record.rtype);
         match meaning {
             None => return Err(refuse(rcode::FORMERR, format!("prerequisite about {name} {kind}: bad form"))),
             Some(Meaning::HasName) if !in_use() => return Err(refuse(rcode::NXDOMAIN, format!("{name} is not in use"))),
@@ -58,7 +58,7 @@ fn check(zone: &Zone, prerequisites: &[Record]) -> Result<(), Refusal> {
         let in_held = |data: &&[u8]| held.iter().any(|held| same_data(rtype, held, data));
         let in_wanted = |data: &&[u8]| wanted.iter().any(|wanted| same_data(rtype, wanted, data));
         if held.is_empty() || !wanted.iter().all(in_held) || !held.iter().all(in_wanted) {
-            let kind = zones::text::rdata::type_name(rtype);
+            let kind = postern_zones::text::rdata::type_name(rtype);
             return Err(refuse(rcode::NXRRSET, format!("{} {kind} has other data", name.to_buf())));
         }
     }
@@ -79,7 +79,7 @@ fn permit(zone: &Zone, updates: &[Record], keys: &[Arc<Key>]) -> Result<(), Refu
             rtype => (!may(owner, rtype)).then_some(rtype),
         };
         if let Some(forbidden) = forbidden {
-            let kind = zones::text::rdata::type_name(forbidden);
+            let kind = postern_zones::text::rdata::type_name(forbidden);
             return Err(refuse(rcode::REFUSED, format!("this key may not change {owner} {kind}")));
         }
     }
@@ -93,7 +93,7 @@ fn prescan(zone: &Zone, updates: &[Record]) -> Result<Vec<Meaning>, Refusal> {
         if !name.is_under(zone.apex().as_wire()) {
             return Err(refuse(rcode::NOTZONE, format!("{name} does not lie in the zone")));
         }
-        let kind = || zones::text::rdata::type_name(record.rtype);
+        let kind = || postern_zones::text::rdata::type_name(record.rtype);
         record.as_update().ok_or_else(|| refuse(rcode::FORMERR, format!("update of {name} {}: bad form or data", kind())))
     };
     updates.iter().map(read).collect()

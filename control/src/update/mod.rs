@@ -10,13 +10,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use config::model::Action;
-use dns::ede::rcode;
-use dns::state::State;
-use dns::wire::message::Message;
-use dns::wire::rtype;
-use zones::edit::{Author, Edit, Refusal, Via, ZoneRef};
-use zones::snapshot::{Link, Snapshot};
+use postern_config::model::Action;
+use postern_dns::ede::rcode;
+use postern_dns::state::State;
+use postern_dns::wire::message::Message;
+use postern_dns::wire::rtype;
+use postern_zones::edit::{Author, Edit, Refusal, Via, ZoneRef};
+use postern_zones::snapshot::{Link, Snapshot};
 
 use crate::Control;
 use crate::tsig::Key;
@@ -67,7 +67,7 @@ pub async fn answer(control: &Control, message: &[u8], keys: Vec<Arc<Key>>, clie
     };
     let who = keys.first().map_or("nobody".into(), |key| key.policy.name.as_str().into());
     let author = Author { who, from: Some(client), via: Via::Update };
-    let make = Box::new(move |zone: &zones::zone::Zone| changes(zone, &update.prerequisites, &update.updates, &keys));
+    let make = Box::new(move |zone: &postern_zones::zone::Zone| changes(zone, &update.prerequisites, &update.updates, &keys));
     match control.edit(Edit { zone, author, make, is_dry: false }).await {
         Ok(_) => Told { rcode: rcode::NOERROR, error: None },
         Err(refusal) => Told::refused(&refusal),
@@ -130,7 +130,7 @@ fn networks<'s>(snapshot: &'s Snapshot, link: &Link) -> Vec<&'s str> {
     link.networks.iter().map(|id| &*snapshot.network(*id).name).collect()
 }
 
-fn plain(name: &zones::name::NameBuf) -> String {
+fn plain(name: &postern_zones::name::NameBuf) -> String {
     match name.to_string() {
         root if root == "." => root,
         name => name.trim_end_matches('.').into(),

@@ -1,8 +1,8 @@
 //! Records of an update, and what their form must be (RFC 2136 sections 2.4, 2.5, 3.2 and 3.4.1).
 
-use dns::wire::message::{self, Message};
-use zones::name::NameBuf;
-use zones::text::rdata::{BadRdata, is_meta, write_rdata};
+use postern_dns::wire::message::{self, Message};
+use postern_zones::name::NameBuf;
+use postern_zones::text::rdata::{BadRdata, is_meta, write_rdata};
 
 pub const IN: u16 = 1;
 pub const NONE: u16 = 254;

@@ -1,7 +1,7 @@
 use std::path::Path;
 
-use config::Config;
-use zones::zone::{Zone, ZoneBuilder};
+use postern_config::Config;
+use postern_zones::zone::{Zone, ZoneBuilder};
 
 use super::record::{ANY, IN, NONE};
 use super::*;
@@ -20,7 +20,7 @@ const RECORDS: [(&str, u32, &str, &str); 9] = [
 ];
 
 fn zone() -> Zone {
-    let mut builder = ZoneBuilder::new(zones::name::WireName::parse("corp.test").unwrap());
+    let mut builder = ZoneBuilder::new(postern_zones::name::WireName::parse("corp.test").unwrap());
     for (owner, ttl, rtype, rdata) in RECORDS {
         builder.add(owner, ttl, rtype, rdata).unwrap();
     }
@@ -29,7 +29,7 @@ fn zone() -> Zone {
 
 fn keys(policy: &str) -> Vec<Arc<Key>> {
     let text = format!("[[key]]\nname = 'k'\nunsigned = true\nclients = ['10.0.0.0/8']\nallow = ['update']\n{policy}\n");
-    let config: Config = config::parse(&text, Path::new("t.toml")).unwrap().config;
+    let config: Config = postern_config::parse(&text, Path::new("t.toml")).unwrap().config;
     Keyring::new(&config).unsigned("10.0.0.1".parse().unwrap()).cloned().collect()
 }
 
@@ -37,7 +37,7 @@ fn keys(policy: &str) -> Vec<Arc<Key>> {
 fn record(line: &str) -> Record {
     let mut words = line.splitn(5, ' ');
     let mut word = || words.next().unwrap_or_default();
-    let owner = zones::name::NameBuf::parse(word()).unwrap();
+    let owner = postern_zones::name::NameBuf::parse(word()).unwrap();
     let class = match word() {
         "in" => IN,
         "any" => ANY,
@@ -47,14 +47,14 @@ fn record(line: &str) -> Record {
     let rtype = match word() {
         "any" => ANY,
         "axfr" => 252,
-        name => zones::text::rdata::type_code(name).unwrap_or_else(|| name.parse().unwrap()),
+        name => postern_zones::text::rdata::type_code(name).unwrap_or_else(|| name.parse().unwrap()),
     };
     let ttl = word().parse().unwrap_or(0);
     let data = word();
     let rdata = match data {
         "" => Some(Box::default()),
         "bad" => Some(Box::from([1u8, 2, 3])),
-        _ => Some(zones::text::rdata::read_rdata(rtype, data, &zones::name::NameBuf::root()).unwrap().into()),
+        _ => Some(postern_zones::text::rdata::read_rdata(rtype, data, &postern_zones::name::NameBuf::root()).unwrap().into()),
     };
     Record { owner, rtype, class, ttl, rdata }
 }
@@ -82,11 +82,11 @@ fn after(name: &str, updates: &[&str]) -> Vec<String> {
     let (rcode, zone) = update_with("", &[], updates);
     assert_eq!(rcode, 0, "{updates:?}");
     let mut lines: Vec<String> = zone
-        .at(&zones::name::NameBuf::parse(name).unwrap())
+        .at(&postern_zones::name::NameBuf::parse(name).unwrap())
         .flat_map(|set| {
             let line = move |rdata: &[u8]| {
-                let mut text = format!("{} {} ", zones::text::rdata::type_name(set.rtype), set.ttl);
-                zones::text::rdata::write_rdata(set.rtype, rdata, &mut text).unwrap();
+                let mut text = format!("{} {} ", postern_zones::text::rdata::type_name(set.rtype), set.ttl);
+                postern_zones::text::rdata::write_rdata(set.rtype, rdata, &mut text).unwrap();
                 text
             };
             set.rdata().map(line).collect::<Vec<_>>()
@@ -181,7 +181,7 @@ fn the_prescan_refuses_what_section_3_4_1_does_and_changes_nothing() {
     ] {
         let (rcode, unchanged) = update_with("", &[], &[good, update]);
         assert_eq!((rcode, unchanged.serial()), (want, 10), "{update}");
-        assert!(!unchanged.exists(&zones::name::NameBuf::parse("new.corp.test").unwrap()));
+        assert!(!unchanged.exists(&postern_zones::name::NameBuf::parse("new.corp.test").unwrap()));
     }
     // Prerequisites come first.
     assert_eq!(rcode_of(&["none.corp.test any any"], &["new.corp.test in any 60"]), NXDOMAIN);
@@ -193,7 +193,7 @@ fn data_without_a_text_form_is_added() {
     for update in ["new.corp.test in IPSECKEY 60 \\# 8 0a0402c000022601", "new.corp.test in TYPE65400 60 bad"] {
         let (rcode, zone) = update_with("", &[], &[update]);
         assert_eq!((rcode, zone.serial()), (0, 11), "{update}");
-        assert!(zone.exists(&zones::name::NameBuf::parse("new.corp.test").unwrap()));
+        assert!(zone.exists(&postern_zones::name::NameBuf::parse("new.corp.test").unwrap()));
     }
 }
 

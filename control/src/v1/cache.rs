@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use dns::cache::{Age, Held, What};
-use dns::clock::Now;
+use postern_dns::cache::{Age, Held, What};
+use postern_dns::clock::Now;
+use postern_zones::name::NameBuf;
+use postern_zones::text::rdata::type_name;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use zones::name::NameBuf;
-use zones::text::rdata::type_name;
 
 use super::Refusals;
 use super::rrsets::bad_parameter;
@@ -94,7 +94,7 @@ const MOST: usize = 10_000;
 
 impl Fill {
     /// As of this moment.
-    pub fn of(cache: &dns::cache::Cache) -> Self {
+    pub fn of(cache: &postern_dns::cache::Cache) -> Self {
         Self { entries: cache.len(), bytes: cache.weight(), limit: cache.size(), evicted: cache.evicted() }
     }
 }

@@ -8,11 +8,11 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use postern_zones::edit::{Done, Edit, Refusal, Via, ZoneRef};
+use postern_zones::name::WireName;
+use postern_zones::zone::{Change, Zone, rtype};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use zones::edit::{Done, Edit, Refusal, Via, ZoneRef};
-use zones::name::WireName;
-use zones::zone::{Change, Zone, rtype};
 
 use super::records::{RrSet, find, zone_etag};
 use crate::Control;

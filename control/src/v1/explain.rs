@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use dns::explain::{BadQuestion, Explanation, question};
+use postern_dns::explain::{BadQuestion, Explanation, question};
 use serde::{Deserialize, Serialize};
 
 use super::Refusals;
@@ -57,7 +57,7 @@ pub(super) async fn explain(
     let reply = if asked.ask { control.streams.ask(&message, client).await } else { None };
     let state = control.state.load_full();
     let now = control.streams.service.clock.now();
-    let explanation = dns::explain::explain(&message, client, &state, now, reply.as_deref()).map_err(refused)?;
+    let explanation = postern_dns::explain::explain(&message, client, &state, now, reply.as_deref()).map_err(refused)?;
     Ok(Json(Explained { asked: reply.is_some(), explanation }))
 }
 

@@ -7,17 +7,17 @@ use std::time::{Duration, SystemTime};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use config::model::NamePattern;
-use dns::fallback::{Event, Familiar, MuteError, Muted, Recorder};
-use dns::private_link::private_names;
+use postern_config::model::NamePattern;
+use postern_dns::fallback::{Event, Familiar, MuteError, Muted, Recorder};
+use postern_dns::private_link::private_names;
+use postern_zones::edit::Refusal;
+use postern_zones::name::NameBuf;
+use postern_zones::snapshot::{Hosted, NetworkId, Snapshot};
+use postern_zones::zone::{Change, DEFAULT_TTL, rtype};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
-use zones::edit::Refusal;
-use zones::name::NameBuf;
-use zones::snapshot::{Hosted, NetworkId, Snapshot};
-use zones::zone::{Change, DEFAULT_TTL, rtype};
 
 use super::Refusals;
 use super::change::{self, Answer, Dry};
@@ -336,7 +336,7 @@ pub(super) async fn create(
         let sets = [(rtype::A, v4), (rtype::AAAA, v6)].into_iter().filter(|(_, addresses)| !addresses.is_empty());
         let change = |(rtype, addresses): (u16, Vec<Box<[u8]>>)| match find(zone, &owner, rtype) {
             Some(old) if !old.rdata().all(|rdata| addresses.iter().any(|address| **address == *rdata)) => {
-                let kind = zones::text::rdata::type_name(rtype);
+                let kind = postern_zones::text::rdata::type_name(rtype);
                 Err(Refusal::Exists(format!("{owner} has {kind} records with other addresses already: `postern records set` changes them")))
             }
             _ => Ok(Change::set(&owner, rtype, ttl, addresses)),
@@ -350,7 +350,7 @@ pub(super) async fn create(
 /// table. A caller that may not see everything hears of zones that it may change, and of nothing else: neither what fell back, nor where.
 fn place(
     control: &Control,
-    state: &dns::state::State,
+    state: &postern_dns::state::State,
     name: &NameBuf,
     network: Option<&str>,
     caller: &Caller,

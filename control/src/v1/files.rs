@@ -7,16 +7,16 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use config::model::Format;
+use postern_config::model::Format;
+use postern_zones::edit::Refusal;
+use postern_zones::lookup::RrSet;
+use postern_zones::name::{NameBuf, WireName};
+use postern_zones::record::{Position, Problem as Wrong, RecordRef, RecordSink, Severity};
+use postern_zones::snapshot::{Link, Snapshot};
+use postern_zones::text;
+use postern_zones::zone::{Change, DEFAULT_TTL, Zone, next_serial, rtype, serial_rose};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use zones::edit::Refusal;
-use zones::lookup::RrSet;
-use zones::name::{NameBuf, WireName};
-use zones::record::{Position, Problem as Wrong, RecordRef, RecordSink, Severity};
-use zones::snapshot::{Link, Snapshot};
-use zones::text;
-use zones::zone::{Change, DEFAULT_TTL, Zone, next_serial, rtype, serial_rose};
 
 use super::Refusals;
 use super::change::{self, Answer, Changed, Conditions, Dry};
@@ -183,7 +183,7 @@ struct File {
 
 impl File {
     /// Reads a file for a zone. Names that belong to another zone are left out, and told of.
-    fn read(bytes: &[u8], format: Format, state: &dns::state::State, link: &Link) -> Result<Self, Problem> {
+    fn read(bytes: &[u8], format: Format, state: &postern_dns::state::State, link: &Link) -> Result<Self, Problem> {
         let name = Arc::new(PathBuf::from("body"));
         let format = if format == Format::Auto { text::detect(&name, bytes) } else { format };
         let apex = link.hosted.apex.to_buf();
@@ -278,7 +278,7 @@ fn replace(zone: &Zone, mut sets: Vec<Change>, soa: Option<(Box<[u8]>, u32)>) ->
         }
     }
     // Azure's SOA names a server that takes no updates of this zone.
-    if let Some((mut rdata, ttl)) = soa.filter(|(rdata, _)| !zones::zone::is_azure_soa(rdata))
+    if let Some((mut rdata, ttl)) = soa.filter(|(rdata, _)| !postern_zones::zone::is_azure_soa(rdata))
         && let Some(at) = rdata.len().checked_sub(20)
     {
         // The serial goes on from ours, whatever the file says: it must never fall.

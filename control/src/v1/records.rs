@@ -1,15 +1,15 @@
 //! How names and records are written in JSON, and which zone a path means.
 
+use postern_zones::edit::ZoneRef;
+use postern_zones::lookup::RrSet as Stored;
+use postern_zones::name::NameBuf;
+use postern_zones::snapshot::{Hosted, Link, Snapshot};
+use postern_zones::text::data_text;
+use postern_zones::text::rdata::{read_input, type_code, type_name};
+use postern_zones::zone::Zone;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use zones::edit::ZoneRef;
-use zones::lookup::RrSet as Stored;
-use zones::name::NameBuf;
-use zones::snapshot::{Hosted, Link, Snapshot};
-use zones::text::data_text;
-use zones::text::rdata::{read_input, type_code, type_name};
-use zones::zone::Zone;
 
 use crate::http::{Caller, Fault, Problem};
 
@@ -63,7 +63,7 @@ pub(super) fn find<'z>(zone: &'z Zone, owner: &NameBuf, rtype: u16) -> Option<St
 
 /// An owner as somebody writes it: absolute with the final dot or inside the zone, else relative to it.
 pub(super) fn owner(text: &str, apex: &NameBuf) -> Result<NameBuf, String> {
-    let wrong = |error: zones::name::BadName| format!("`{text}` is not a name: {error}");
+    let wrong = |error: postern_zones::name::BadName| format!("`{text}` is not a name: {error}");
     if text == "@" {
         return Ok(apex.clone());
     }
@@ -83,7 +83,7 @@ pub(super) fn owner(text: &str, apex: &NameBuf) -> Result<NameBuf, String> {
 /// A type as somebody writes it.
 pub(super) fn rtype(text: &str) -> Result<u16, String> {
     let code = type_code(text).ok_or_else(|| format!("`{text}` is not a type of records"))?;
-    match zones::text::rdata::is_meta(code) {
+    match postern_zones::text::rdata::is_meta(code) {
         true => Err(format!("{text} is not a type of zone data")),
         false => Ok(code),
     }
@@ -130,7 +130,7 @@ fn named<'s>(snapshot: &'s Snapshot, caller: &Caller, zone: &ZoneRef) -> Result<
     let linked = |link: &&Link| zone.network.as_ref().is_none_or(|network| network_names(snapshot, link).contains(&network.as_str()));
     let links: Vec<&Link> = snapshot.hosted().iter().filter(|link| *link.hosted.name == *zone.name).filter(linked).collect();
     match links[..] {
-        [] => Err(zones::edit::Refusal::NoZone(zone.to_string()).into()),
+        [] => Err(postern_zones::edit::Refusal::NoZone(zone.to_string()).into()),
         [link] => Ok(link),
         [first, ..] => {
             // Those that the caller may not see are not named to it.
@@ -139,7 +139,7 @@ fn named<'s>(snapshot: &'s Snapshot, caller: &Caller, zone: &ZoneRef) -> Result<
             let networks: Vec<String> = seen.map(network).collect();
             match networks.is_empty() {
                 true => Err(beyond(caller, &first.hosted)),
-                false => Err(zones::edit::Refusal::Ambiguous { name: zone.name.clone(), networks }.into()),
+                false => Err(postern_zones::edit::Refusal::Ambiguous { name: zone.name.clone(), networks }.into()),
             }
         }
     }
@@ -155,8 +155,8 @@ pub(super) fn data(hosted: &Hosted) -> Result<&std::sync::Arc<Zone>, Problem> {
     let kept = hosted.kept.as_ref().map(|kept| &kept.latest);
     kept.or(hosted.zone()).ok_or_else(|| {
         let reason = match &hosted.state {
-            zones::snapshot::ZoneState::Unavailable(reason) => reason.to_string(),
-            zones::snapshot::ZoneState::Serving(_) => String::new(),
+            postern_zones::snapshot::ZoneState::Unavailable(reason) => reason.to_string(),
+            postern_zones::snapshot::ZoneState::Serving(_) => String::new(),
         };
         Problem::new(axum::http::StatusCode::CONFLICT, format!("zone {} has no data: {reason}", hosted.name))
     })

@@ -8,10 +8,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64URL_NOPAD;
+use postern_zones::name::NameBuf;
+use postern_zones::zone::{Change, DEFAULT_TTL, Zone};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use zones::name::NameBuf;
-use zones::zone::{Change, DEFAULT_TTL, Zone};
 
 use super::Refusals;
 use super::change::{self, Answer, Changed, Conditions, Dry};
@@ -111,7 +111,7 @@ pub(super) async fn list(
     let state = control.state.load_full();
     let zone = data(&hosted(&state.snapshot, &caller, &zone)?.hosted)?.clone();
     let rtype = filter.rtype.as_deref().map(rtype).transpose().map_err(|detail| bad_parameter("type", detail))?;
-    let wanted = |set: &zones::lookup::RrSet<'_>| rtype.is_none_or(|rtype| set.rtype == rtype);
+    let wanted = |set: &postern_zones::lookup::RrSet<'_>| rtype.is_none_or(|rtype| set.rtype == rtype);
     let (rrsets, next) = match &filter.name {
         Some(name) => {
             let name = owner(name, &zone.apex().to_buf()).map_err(|detail| bad_parameter("name", detail))?;
@@ -127,13 +127,13 @@ fn page(
     zone: &Zone,
     cursor: Option<&str>,
     limit: usize,
-    wanted: impl Fn(&zones::lookup::RrSet<'_>) -> bool,
+    wanted: impl Fn(&postern_zones::lookup::RrSet<'_>) -> bool,
 ) -> Result<(Vec<RrSet>, Option<String>), Problem> {
     /// RRsets that are looked at for one page where few are wanted.
     const LOOKED_AT: usize = 100_000;
     let mut rrsets = Vec::new();
     let apex = zone.apex().to_buf();
-    let rest: Box<dyn Iterator<Item = (NameBuf, zones::lookup::RrSet<'_>)>> = match cursor {
+    let rest: Box<dyn Iterator<Item = (NameBuf, postern_zones::lookup::RrSet<'_>)>> = match cursor {
         None => {
             rrsets.extend(Some(zone.soa()).filter(|soa| wanted(soa)).map(|soa| RrSet::of(&apex, &soa)));
             Box::new(zone.records().skip(1))
@@ -340,7 +340,7 @@ fn place(name: &str, kind: &str, apex: &NameBuf) -> Result<(NameBuf, u16), Probl
 }
 
 fn missing(name: &NameBuf, rtype: u16) -> Problem {
-    Problem::not_found(format!("{name} has no {} records", zones::text::rdata::type_name(rtype)))
+    Problem::not_found(format!("{name} has no {} records", postern_zones::text::rdata::type_name(rtype)))
 }
 
 pub(super) fn bad_parameter(name: &str, detail: String) -> Problem {

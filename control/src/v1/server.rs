@@ -37,7 +37,7 @@ pub(super) struct Reloaded {
 pub(super) async fn networks(caller: Caller, State(control): State<Arc<Control>>) -> Result<Json<Vec<Network>>, Problem> {
     caller.must_see_all()?;
     let (state, config) = (control.state.load_full(), control.host.config());
-    let network = |network: &zones::snapshot::Network| {
+    let network = |network: &postern_zones::snapshot::Network| {
         let mut zones: Vec<String> = network.zones().map(|hosted| hosted.apex.to_string()).collect();
         zones.sort();
         let declared = config.networks.iter().find(|declared| declared.name == *network.name);

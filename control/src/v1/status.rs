@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use config::model::Transport;
+use postern_config::model::Transport;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -121,7 +121,7 @@ pub(super) async fn status(caller: Caller, State(control): State<Arc<Control>>) 
             pending: Queue { length: resolver.counts().pending, limit: config.limits.pending },
             resolver: Queue { length: waiting, limit: room },
             fallbacks: Queue { length: control.recorder.waiting(), limit: control.recorder.room() },
-            edits: Queue { length: control.editor.waiting(), limit: zones::edit::MOST_WAITING },
+            edits: Queue { length: control.editor.waiting(), limit: postern_zones::edit::MOST_WAITING },
             tcp: Queue { length: control.gauges.connections().open(), limit: config.limits.tcp_connections },
         },
         fallbacks: control.recorder.counts().iter().map(|counted| counted.count).sum(),
@@ -138,7 +138,7 @@ pub(super) async fn upstreams(caller: Caller, State(control): State<Arc<Control>
 }
 
 fn all_upstreams(control: &Control) -> Vec<Upstream> {
-    let upstream = |of: dns::upstream::UpstreamStatus| Upstream {
+    let upstream = |of: postern_dns::upstream::UpstreamStatus| Upstream {
         name: of.name.to_string(),
         address: of.address.to_string(),
         transport: match of.transport {
@@ -189,7 +189,7 @@ struct Setting {
 pub(super) async fn configuration(caller: Caller, State(control): State<Arc<Control>>) -> Result<Json<Configuration>, Problem> {
     caller.must_see_all()?;
     let config = control.host.config();
-    let setting = |one: &config::Setting| Setting {
+    let setting = |one: &postern_config::Setting| Setting {
         section: one.section.into(),
         table: one.table.clone(),
         key: one.key.into(),

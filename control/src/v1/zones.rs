@@ -6,13 +6,13 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use config::model::{OnMissing, Source};
+use postern_config::model::{OnMissing, Source};
+use postern_zones::edit::{NewZone as Made, Refusal, Task, Via, ZoneRef, ZoneSettings};
+use postern_zones::name::NameBuf;
+use postern_zones::snapshot::{Link, Snapshot, Writer, ZoneState};
+use postern_zones::zone::{Change, DEFAULT_TTL};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use zones::edit::{NewZone as Made, Refusal, Task, Via, ZoneRef, ZoneSettings};
-use zones::name::NameBuf;
-use zones::snapshot::{Link, Snapshot, Writer, ZoneState};
-use zones::zone::{Change, DEFAULT_TTL};
 
 use super::Refusals;
 use super::change::{Conditions, SaysMore};
@@ -247,7 +247,7 @@ pub(super) async fn create(caller: Caller, State(control): State<Arc<Control>>, 
             ZoneRef { name, network: None } => vec![name],
             ZoneRef { network: Some(_), .. } => return Err(invalid("/name", "the networks of a new zone stand in `networks`".into())),
         },
-        (None, Some(preset)) => match config::preset_zones(preset) {
+        (None, Some(preset)) => match postern_config::preset_zones(preset) {
             Some(zones) => zones.iter().map(|zone| zone.to_string()).collect(),
             None => return Err(invalid("/preset", format!("there is no preset `{preset}`"))),
         },
@@ -325,7 +325,7 @@ pub(super) async fn set(
     }
     let conditions = Conditions::of(&headers)?;
     let author = caller.author(Via::Api);
-    let change = Box::new(move |zone: &zones::zone::Zone, settings: &mut ZoneSettings| -> Result<(), Refusal> {
+    let change = Box::new(move |zone: &postern_zones::zone::Zone, settings: &mut ZoneSettings| -> Result<(), Refusal> {
         conditions.hold("the zone", Some(&zone_etag(zone)))?;
         settings.networks = new.networks.unwrap_or(std::mem::take(&mut settings.networks));
         settings.on_missing = on_missing.unwrap_or(settings.on_missing);
@@ -353,7 +353,7 @@ pub(super) async fn remove(
     caller.must_be_admin()?;
     hosted(&control.state.load().snapshot, &caller, &zone)?;
     let conditions = Conditions::of(&headers)?;
-    let may = Box::new(move |zone: &zones::zone::Zone| conditions.hold("the zone", Some(&zone_etag(zone))));
+    let may = Box::new(move |zone: &postern_zones::zone::Zone| conditions.hold("the zone", Some(&zone_etag(zone))));
     let author = caller.author(Via::Api);
     let zone = ZoneRef::parse(&zone);
     control.ask(|answer| Task::Remove(zone, author, may, answer)).await?;
@@ -377,7 +377,9 @@ pub(super) async fn history(
             format!("zone {} is not written by an API: its source has its history", link.hosted.name),
         ));
     };
-    let line = |record: &zones::journal::Record| zones::text::record_line(&record.owner.to_buf(), record.ttl, record.rtype, &record.rdata);
+    let line = |record: &postern_zones::journal::Record| {
+        postern_zones::text::record_line(&record.owner.to_buf(), record.ttl, record.rtype, &record.rdata)
+    };
     let changes = kept.history.newest(how_many.limit.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE));
     let told = changes.iter().map(|change| PastChange {
         from: change.from,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use hickory_proto::rr::RecordType;
 use postern_dns::wire::question::Question;
-use zones::name::NameBuf;
+use postern_zones::name::NameBuf;
 
 /// A question for recursion, without EDNS.
 pub fn question(name: &str, rtype: RecordType) -> Question {

@@ -64,7 +64,7 @@ fn is_public(end: &Entry, view: &View) -> bool {
 /// Returns true if the entry has addresses and none of them is a public one.
 fn has_private_addresses(end: &Entry) -> bool {
     let mut addresses = end.records().filter_map(|(kind, rdata)| address(kind, rdata)).peekable();
-    addresses.peek().is_some() && addresses.all(|address| !zones::lint::is_public(address))
+    addresses.peek().is_some() && addresses.all(|address| !postern_zones::lint::is_public(address))
 }
 
 /// Returns the address of an A or AAAA record.

@@ -3,15 +3,15 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use config::model::OnMissing;
-use config::rtype::type_name;
+use postern_config::model::OnMissing;
+use postern_config::rtype::type_name;
+use postern_zones::lint::is_public;
+use postern_zones::name::{NameBuf, WireName};
+use postern_zones::snapshot::{Hosted, Writer, ZoneState};
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
-use zones::lint::is_public;
-use zones::name::{NameBuf, WireName};
-use zones::snapshot::{Hosted, Writer, ZoneState};
 
 use super::definition::address;
 use super::sighting::{Nothing, Seen, Sighting, Slip};

@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
-use config::model::{Fallback, Repeat};
 use crossbeam_queue::ArrayQueue;
+use postern_config::model::{Fallback, Repeat};
+use postern_zones::state_directory::StateDirectory;
 use tokio::sync::broadcast;
-use zones::state_directory::StateDirectory;
 
 use crate::query::Answer;
 use crate::state::View;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use config::model::NamePattern;
+use postern_config::model::NamePattern;
+use postern_zones::state_directory::{StateDirectory, StateFileError};
 use serde::{Deserialize, Serialize};
-use zones::state_directory::{StateDirectory, StateFileError};
 
 /// Names that are muted, by a name or a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

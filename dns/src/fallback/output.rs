@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use config::model::{Fallback, LogFormat};
+use postern_config::model::{Fallback, LogFormat};
 
 use super::{Event, Overflow};
 
@@ -118,7 +118,7 @@ fn append(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use config::model::Repeat;
+    use postern_config::model::Repeat;
 
     use super::*;
     use crate::fallback::event::tests::event;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use config::model::Repeat;
+use postern_config::model::Repeat;
 
 use super::Event;
 use super::ledger::join;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use config::azure::Table;
-use zones::name::NameBuf;
-use zones::snapshot::{Hosted, NetworkId, Snapshot};
+use postern_config::azure::Table;
+use postern_zones::name::NameBuf;
+use postern_zones::snapshot::{Hosted, NetworkId, Snapshot};
 
 use super::again::Again;
 use super::definition::{alias_given, fallback, rcode_of, upstream, went_public};

@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use config::model::{Fallback, Repeat};
+use postern_config::model::{Fallback, Repeat};
 
 use super::output::Output;
 use super::rate::LineRates;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use sockets::Outbox;
+use postern_sockets::Outbox;
 use tokio::sync::mpsc;
 
 use super::{Service, Transport};

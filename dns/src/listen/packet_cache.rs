@@ -16,7 +16,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use sockets::{LARGE_PAGE, want_large_pages};
+use postern_sockets::{LARGE_PAGE, want_large_pages};
 
 use crate::clock::Now;
 use crate::counters::Kind;
@@ -122,7 +122,7 @@ impl PacketCache {
         let slot = set + way;
         look.slot = Some(slot as u32);
         let start = self.first + slot * SLOT;
-        sockets::prefetch(&self.octets[start..start + SLOT]);
+        postern_sockets::prefetch(&self.octets[start..start + SLOT]);
     }
 
     /// Second round: writes the answer behind the question in `packet`, if it is known and `note` could count its fallback; gives its

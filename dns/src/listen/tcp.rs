@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use config::model::Limits;
+use postern_config::model::Limits;
 
 use super::handler::Later;
 use super::places::{BusyRule, ConnectionPlace, ConnectionPlaces, PlaceBounds, client_of};

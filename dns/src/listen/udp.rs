@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use sockets::{Batch, Datagram};
+use postern_sockets::{Batch, Datagram};
 
 use super::packet_cache::PacketCache;
 use super::tcp::Answered;

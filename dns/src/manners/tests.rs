@@ -2,10 +2,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::Recursion;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsOption;
-use zones::snapshot::SnapshotBuilder;
+use postern_config::model::Recursion;
+use postern_zones::snapshot::SnapshotBuilder;
 
 use super::*;
 use crate::cache::Cache;
@@ -25,7 +25,7 @@ fn state() -> State {
         .network("hub", &["10.20.0.0/16".parse().unwrap()], Recursion::Yes)
         .network("closed", &["10.40.0.0/16".parse().unwrap()], Recursion::No)
         .build();
-    let cache = config::model::Cache {
+    let cache = postern_config::model::Cache {
         size: 0,
         min_ttl: 0,
         max_ttl: 86_400,
@@ -40,7 +40,7 @@ fn state() -> State {
     State {
         routes: Arc::new(Routes::new(snapshot.networks().count())),
         snapshot: Arc::new(snapshot),
-        table: config::azure::Table::shared(),
+        table: postern_config::azure::Table::shared(),
         cache: Arc::new(Cache::new(0)),
         access: Default::default(),
         settings: Settings {

@@ -16,7 +16,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use config::model::{Transport, Upstream};
+use postern_config::model::{Transport, Upstream};
 use slab::Slab;
 
 use super::exchange::Exchanges;

@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use config::model::Transport;
+use postern_config::model::Transport;
 use slab::Slab;
 
 use super::core::{Core, Due, NONE, Outside, view};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrayvec::ArrayVec;
-use zones::name::MAX_NAME;
+use postern_zones::name::MAX_NAME;
 
 use crate::clock::Now;
 use crate::listen::handler::Later;

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use zones::name::NameBuf;
+use postern_zones::name::NameBuf;
 
 use super::core::{Core, Due, Outside};
 use super::exchange::{Purpose, Send};

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{Config, Forward, Select, Transport, Upstream, Upstreams};
-use zones::name::WireName;
-use zones::snapshot::Snapshot;
+use postern_config::model::{Config, Forward, Select, Transport, Upstream, Upstreams};
+use postern_zones::name::WireName;
+use postern_zones::snapshot::Snapshot;
 
 use crate::route::{Plan, Route, RouteId, Routes};
 use crate::upstream::name;
@@ -184,10 +184,10 @@ pub fn is_own(address: SocketAddr, listening: &[SocketAddr]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use config::model::Recursion;
+    use postern_config::model::Recursion;
+    use postern_zones::name::NameBuf;
+    use postern_zones::snapshot::{NetworkId, SnapshotBuilder};
     use std::io::Write;
-    use zones::name::NameBuf;
-    use zones::snapshot::{NetworkId, SnapshotBuilder};
 
     fn forward(zone: &str, networks: &[&str], upstreams: &[&str]) -> Forward {
         let upstreams = match upstreams {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     fn config(forwards: Vec<Forward>) -> Config {
-        let mut config = config::parse("", Path::new("test.toml")).expect("defaults").config;
+        let mut config = postern_config::parse("", Path::new("test.toml")).expect("defaults").config;
         config.forwards = forwards;
         config
     }

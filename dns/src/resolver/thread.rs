@@ -13,10 +13,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use config::model::{Transport, Upstream};
 use crossbeam_queue::ArrayQueue;
 use mio::{Events, Poll, Token, Waker};
-use sockets::{ClientBatch, Outbox};
+use postern_config::model::{Transport, Upstream};
+use postern_sockets::{ClientBatch, Outbox};
 use tokio::runtime::Handle;
 
 use super::core::{Core, Counts, Outside};

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use config::model::{Select, Upstream};
+use postern_config::model::{Select, Upstream};
 use slab::Slab;
 
 use super::core::{Core, Due, Outside};

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-use sockets::{UdpOptions, bind_tcp, bind_udp};
+use postern_sockets::{UdpOptions, bind_tcp, bind_udp};
 
 /// Sockets that are bound and not yet served.
 #[derive(Debug)]

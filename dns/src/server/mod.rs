@@ -13,11 +13,11 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use config::Config;
-use config::model::{Forward, Limits, Upstreams};
+use postern_config::Config;
+use postern_config::model::{Forward, Limits, Upstreams};
+use postern_zones::snapshot::Snapshot;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use zones::snapshot::Snapshot;
 
 use crate::access::Access;
 use crate::cache::Cache;
@@ -267,7 +267,7 @@ fn reaper() -> io::Result<mpsc::Sender<Arc<State>>> {
             match next {
                 Ok(state) => waiting.push(state),
                 Err(mpsc::RecvTimeoutError::Timeout) if waiting.is_empty() => {
-                    sockets::release_memory();
+                    postern_sockets::release_memory();
                     freed = false;
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => {}

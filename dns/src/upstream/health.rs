@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use config::model::Upstream;
+use postern_config::model::Upstream;
 
 use super::Condition;
 use crate::clock::Now;
@@ -249,7 +249,7 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use config::model::Transport;
+    use postern_config::model::Transport;
 
     fn health(in_flight: u32, rate: u32) -> Health {
         Health::new(Now(1000), &Upstream { address: "192.0.2.1:53".parse().unwrap(), transport: Transport::Udp, in_flight, rate })

@@ -2,8 +2,8 @@
 
 use std::hash::{BuildHasher, Hasher};
 
+use postern_zones::name::MAX_NAME;
 use siphasher::sip::SipHasher13;
-use zones::name::MAX_NAME;
 
 use crate::query::Ask;
 use crate::wire::message::flag;
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use crate::route::RouteId;
     use hickory_proto::op::Message;
-    use zones::name::NameBuf;
+    use postern_zones::name::NameBuf;
 
     #[derive(Clone)]
     struct Fixed;

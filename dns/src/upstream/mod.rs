@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use config::model::{Transport, Upstream};
-use zones::histogram::{Distribution, Histogram};
+use postern_config::model::{Transport, Upstream};
+use postern_zones::histogram::{Distribution, Histogram};
 
 use crate::counters::RCODES;
 

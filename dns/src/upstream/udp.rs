@@ -23,9 +23,9 @@ use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use postern_sockets::ClientBatch;
 use slab::Slab;
 use socket2::{Domain, Protocol, Socket, Type};
-use sockets::ClientBatch;
 
 use super::{AttemptId, Fault, Meter, UpstreamId, message};
 use crate::clock::Now;

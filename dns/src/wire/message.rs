@@ -1,6 +1,6 @@
 //! Reading an upstream's message: bounds checked, names uncompressed, nothing believed yet.
 
-use zones::name::{BadName, MAX_NAME, NameBuf};
+use postern_zones::name::{BadName, MAX_NAME, NameBuf};
 
 use super::{HEADER, rtype};
 

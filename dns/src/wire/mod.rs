@@ -7,4 +7,4 @@ pub mod reply;
 /// Octets of a message header (RFC 1035 section 4.1.1).
 pub const HEADER: usize = 12;
 
-pub use config::rtype;
+pub use postern_config::rtype;

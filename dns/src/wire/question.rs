@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use zones::name::NameBuf;
+use postern_zones::name::NameBuf;
 
 use super::message::flag;
 use super::{HEADER, rtype};
@@ -305,7 +305,7 @@ fn pass_name(packet: &[u8], mut at: usize) -> Result<usize, Fault> {
             0xc0.. => return if at + 2 <= packet.len() { Ok(at + 2) } else { Err(Fault::Short) },
             _ => return Err(Fault::Name),
         }
-        if at - start > zones::name::MAX_NAME {
+        if at - start > postern_zones::name::MAX_NAME {
             return Err(Fault::Name);
         }
     }

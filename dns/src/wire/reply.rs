@@ -3,8 +3,8 @@
 //! Header and question stay where they are (ID and letter case for free). Owners are written as pointers to the name they stand for:
 //! the question name at offset 12, or the RDATA of the alias that led to it. Names in RDATA are compressed where RFC 1035 defines the type.
 
-use zones::compression::{CompactRecords, NameTable, SharedSuffix, end_of_name};
-use zones::name::{MAX_NAME, NameBuf};
+use postern_zones::compression::{CompactRecords, NameTable, SharedSuffix, end_of_name};
+use postern_zones::name::{MAX_NAME, NameBuf};
 
 use super::{HEADER, rtype};
 use crate::chain::MAX_HOPS;

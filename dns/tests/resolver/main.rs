@@ -5,9 +5,9 @@ mod loops;
 mod outage;
 mod script;
 
-use config::model::Select;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
+use postern_config::model::Select;
 use postern_dns::upstream::{Condition, Fault};
 use script::*;
 use std::net::SocketAddr;

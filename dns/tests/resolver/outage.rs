@@ -77,7 +77,7 @@ fn stale_data_of_one_hop_may_lead_to_a_name_that_another_route_knows() {
         postern_dns::route::RouteId(2),
         0,
         1,
-        &zones::name::NameBuf::parse("www.corp.test").unwrap(),
+        &postern_zones::name::NameBuf::parse("www.corp.test").unwrap(),
     ));
     script.ask(HUB, "alias.contoso.test");
     script.say_next(ResponseCode::ServFail, &[]);

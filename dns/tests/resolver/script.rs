@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use config::model::{OnMissing, Recursion, Select, Transport, Upstream};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
+use postern_config::model::{OnMissing, Recursion, Select, Transport, Upstream};
 use postern_dns::cache::Cache;
 use postern_dns::clock::Now;
 use postern_dns::counters::Kind;
@@ -20,9 +20,9 @@ use postern_dns::route::{Plan, Route, RouteId, Routes};
 use postern_dns::state::{Settings, State, View};
 use postern_dns::upstream::{AttemptId, Fault, Meter, UpstreamId, UpstreamStatus};
 use postern_dns::wire::question::{Edns as QuestionEdns, Question};
-use zones::name::{NameBuf, WireName};
-use zones::snapshot::{Snapshot, SnapshotBuilder};
-use zones::zone::ZoneBuilder;
+use postern_zones::name::{NameBuf, WireName};
+use postern_zones::snapshot::{Snapshot, SnapshotBuilder};
+use postern_zones::zone::ZoneBuilder;
 
 /// A client of the network `hub`.
 pub const HUB: &str = "10.20.0.7";
@@ -119,7 +119,7 @@ impl Script {
         let state = State {
             snapshot,
             routes,
-            table: Arc::new(config::azure::Table::builtin().clone()),
+            table: Arc::new(postern_config::azure::Table::builtin().clone()),
             cache: Arc::new(Cache::new(1 << 20)),
             access: Default::default(),
             settings: Settings {
@@ -128,7 +128,7 @@ impl Script {
                 version: None,
                 identity: None,
                 max_public_ttl: 60,
-                cache: config::model::Cache {
+                cache: postern_config::model::Cache {
                     size: 1 << 20,
                     min_ttl: 0,
                     max_ttl: 86_400,

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{Fallback, LogFormat, OnMissing, Recursion, Repeat};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
+use postern_config::model::{Fallback, LogFormat, OnMissing, Recursion, Repeat};
 use postern_dns::accept::{self, Verdict};
 use postern_dns::cache::Cache;
 use postern_dns::clock::Now;
@@ -19,9 +19,9 @@ use postern_dns::respond::respond;
 use postern_dns::route::{Route, RouteId, Routes};
 use postern_dns::state::{Settings, State, View};
 use postern_dns::wire::question::{Edns as QuestionEdns, Question};
-use zones::name::{NameBuf, WireName};
-use zones::snapshot::{Hosted, SnapshotBuilder, Writer, ZoneState};
-use zones::zone::ZoneBuilder;
+use postern_zones::name::{NameBuf, WireName};
+use postern_zones::snapshot::{Hosted, SnapshotBuilder, Writer, ZoneState};
+use postern_zones::zone::ZoneBuilder;
 
 /// A client of the network `hub`.
 pub const HUB: &str = "10.20.0.7";
@@ -33,7 +33,7 @@ pub struct World {
     pub zones: Vec<(Arc<Hosted>, Vec<&'static str>)>,
     pub routes: Vec<(&'static str, u16, bool)>,
     pub cache: Arc<Cache>,
-    pub table: Arc<config::azure::Table>,
+    pub table: Arc<postern_config::azure::Table>,
     pub public: HashMap<String, Vec<(RecordType, u32, String)>>,
     pub up: bool,
     pub now: Now,
@@ -53,7 +53,7 @@ impl World {
             zones: Vec::new(),
             routes: vec![(".", 0, false)],
             cache: Arc::new(Cache::new(1 << 20)),
-            table: Arc::new(config::azure::Table::builtin().clone()),
+            table: Arc::new(postern_config::azure::Table::builtin().clone()),
             public: HashMap::new(),
             up: true,
             now: Now(1_000_000),
@@ -148,7 +148,7 @@ impl World {
                 version: None,
                 identity: None,
                 max_public_ttl: 60,
-                cache: config::model::Cache {
+                cache: postern_config::model::Cache {
                     size: 1 << 20,
                     min_ttl: 0,
                     max_ttl: 86_400,

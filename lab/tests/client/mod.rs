@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RecordType};
-use lab::Lab;
+use postern_lab::Lab;
 
 /// Long enough for any machine; a test that waits so long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -38,7 +38,7 @@ pub fn socket() -> UdpSocket {
 pub fn receive(socket: &UdpSocket, patience: Duration) -> Option<(Vec<u8>, SocketAddr)> {
     socket.set_read_timeout(Some(patience)).unwrap();
     let mut buffer = [0; 65_535];
-    sockets::receive(socket, &mut buffer).ok().map(|(length, from)| (buffer[..length].to_vec(), from))
+    postern_sockets::receive(socket, &mut buffer).ok().map(|(length, from)| (buffer[..length].to_vec(), from))
 }
 
 /// Asks over UDP and gives the bytes of the first answer.

@@ -124,7 +124,7 @@ fn less_than_before_and_half_a_line_are_told() {
     }
     fs::write(&path, "\n").unwrap();
     // Written over by the time it is looked at: how much of it there was is not known.
-    let input = &mut Input::held(&config::File { path, fingerprint: Some(fingerprint(b"a = 1\nb = 2\n")) });
+    let input = &mut Input::held(&postern_config::File { path, fingerprint: Some(fingerprint(b"a = 1\nb = 2\n")) });
     let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
     assert!(input.has_shrunk(&content));
 }
@@ -134,7 +134,7 @@ fn what_was_read_elsewhere_and_is_still_there_is_not_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("postern.toml");
     fs::write(&path, "a = 1\n").unwrap();
-    let held = |text: &[u8]| Input::held(&config::File { path: path.clone(), fingerprint: Some(fingerprint(text)) });
+    let held = |text: &[u8]| Input::held(&postern_config::File { path: path.clone(), fingerprint: Some(fingerprint(text)) });
     assert_eq!(held(b"a = 1\n").settles_in(Instant::now(), SETTLE), None);
     assert!(matches!(held(b"a = 1\n").look(Instant::now(), Look::Settled, SETTLE), Seen::Same));
     assert!(held(b"a = 2\n").settles_in(Instant::now(), SETTLE).is_some());
@@ -186,7 +186,7 @@ fn an_included_file_is_part_of_it() {
 fn judge(input: &mut Input, meanwhile: impl FnOnce()) -> usize {
     let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
     let (origin, mut log, mut problems) = (NameBuf::parse("contoso.test").unwrap(), RecordLog::default(), Vec::new());
-    let table = config::azure::Table::shared();
+    let table = postern_config::azure::Table::shared();
     let includes = input.path.parent().map(|root| crate::text::IncludeScope { root, most: 1000 });
     let read = crate::text::read(Format::Zone, &content.bytes, &input.path, &origin, includes, &table, &mut log, &mut problems);
     meanwhile();
@@ -357,10 +357,10 @@ fn a_file_that_was_read_and_cannot_be_any_more_is_told_once_for_each_reason() {
         let seen = input.look(time, Look::Settled, SETTLE);
         input.lost(&seen)
     };
-    let mut never = Input::held(&config::File::now(&path));
+    let mut never = Input::held(&postern_config::File::now(&path));
     assert_eq!((look(&mut never), look(&mut never)), (None, None), "nothing was read from it");
     fs::write(&path, "one\n").unwrap();
-    let mut input = Input::held(&config::File::now(&path));
+    let mut input = Input::held(&postern_config::File::now(&path));
     assert_eq!(look(&mut input), None);
     for round in 0..2 {
         fs::remove_file(&path).unwrap();

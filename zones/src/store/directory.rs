@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use config::model::Format;
+use postern_config::model::Format;
 
 /// What a file is read as. A zone reads one file of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -213,7 +213,7 @@ fn origin(start: &[u8]) -> Option<String> {
 /// The first bytes of a file.
 fn start(path: &Path) -> Option<Vec<u8>> {
     const ENOUGH: u64 = 4096;
-    let (file, _): (File, _) = config::open(path).ok()?;
+    let (file, _): (File, _) = postern_config::open(path).ok()?;
     let mut bytes = Vec::new();
     file.take(ENOUGH).read_to_end(&mut bytes).ok()?;
     Some(bytes)

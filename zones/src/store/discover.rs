@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use config::model::{Format, Source};
+use postern_config::model::{Format, Source};
 
 use super::Slot;
 use super::directory::{self, FileKind, Listing, NamedFile, is_passed_over};

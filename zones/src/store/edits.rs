@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use config::model::{self, Source};
+use postern_config::model::{self, Source};
 
 use super::owned::{self, Owned};
 use super::{Outcome, Report, Slot, Store};
@@ -480,7 +480,7 @@ impl Owned {
 
 /// Whether the fallback record has the names that a zone lacks which an API made.
 fn records_fallbacks(settings: &ZoneSettings) -> bool {
-    settings.fallback.unwrap_or_else(|| config::azure::is_private_link(&settings.name))
+    settings.fallback.unwrap_or_else(|| postern_config::azure::is_private_link(&settings.name))
 }
 
 /// A zone that an API made, as the configuration would say it.

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::model::{self, Format};
+use postern_config::model::{self, Format};
 
 use super::unit::{Judged, Made};
 use super::{Context, Look, Slot};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use config::model::Source;
+use postern_config::model::Source;
 
 use super::edits::made_zone;
 use super::owned::{self, Found, Owned};
@@ -193,7 +193,7 @@ impl Store {
                 let settings = ZoneSettings {
                     name,
                     networks: left,
-                    on_missing: config::model::OnMissing::Servfail,
+                    on_missing: postern_config::model::OnMissing::Servfail,
                     fallback: None,
                     declared: false,
                     extra: Default::default(),

@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use config::model::{self, Source};
+use postern_config::model::{self, Source};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Position, RecordRef, RecordSink};

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use config::model::Source;
+use postern_config::model::Source;
 
 use super::Slot;
 use crate::authority::ZoneAuthority;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use config::model::Format;
+use postern_config::model::Format;
 
 use crate::diff::Difference;
 use crate::record::{Problem, Severity};
@@ -99,7 +99,7 @@ pub struct ZoneStatus<'s> {
     /// Networks it is linked to, by name; empty: all.
     pub networks: &'s [String],
     /// Its source as the configuration has it.
-    pub source: &'s config::model::Source,
+    pub source: &'s postern_config::model::Source,
     /// How that is doing.
     pub state: &'s SourceState,
     /// Files that its records come from. Empty if a journal has them, or if there are none.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use config::model::{Format, Source};
+use postern_config::model::{Format, Source};
 
 use super::directory::NamedFile;
 use super::discover::own_kind;

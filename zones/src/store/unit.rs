@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use config::model::{Format, Source};
+use postern_config::model::{Format, Source};
 
 use super::directory::Listing;
 use super::guard::{self, PATIENCE, UNFINISHED, UNFINISHED_UNSERVED, Verdict};
@@ -296,7 +296,7 @@ impl Unit {
     /// Reports once that the rest of a line is waited for.
     fn log_unfinished(&mut self, found: &Judged, slots: &[Slot], report: &mut Report) {
         let input = &mut self.inputs[found.input];
-        let print = Some(config::fingerprint(&found.content.bytes));
+        let print = Some(postern_config::fingerprint(&found.content.bytes));
         let is_served = |slot: &Slot| slot.zone.is_some() && slot.kept_since.is_none();
         if !self.zones.iter().any(|slot| input.is_of(*slot) && is_served(&slots[*slot])) {
             input.missing = Some(format!("{} ends inside a line: waiting for the rest", input.path.display()));

@@ -19,7 +19,7 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use config::azure::Table;
+use postern_config::azure::Table;
 
 use super::hosts::{address, unmapped, write_address};
 use super::json::{self, Kind, Lines, Member, Value};

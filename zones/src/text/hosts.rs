@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use config::azure::Table;
+use postern_config::azure::Table;
 
 use super::names::read_absolute;
 use super::report::{Bad, Report, Spot, shown};

@@ -32,8 +32,8 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use config::azure::Table;
-use config::model::Format;
+use postern_config::azure::Table;
+use postern_config::model::Format;
 
 use crate::name::{NameBuf, is_private_link};
 use crate::record::{Position, Problem, RecordSink};
@@ -75,7 +75,7 @@ pub struct Included {
     pub path: PathBuf,
     /// Its stamp before it was read; none: there was no such file.
     pub stamp: Option<Stamp>,
-    /// [`config::fingerprint`] of the bytes that were read; none: it could not be read, or must not be.
+    /// [`postern_config::fingerprint`] of the bytes that were read; none: it could not be read, or must not be.
     pub fingerprint: Option<u64>,
 }
 

@@ -10,7 +10,7 @@ mod windows;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use config::rtype::{mnemonics, type_code_of};
+use postern_config::rtype::{mnemonics, type_code_of};
 
 use super::lexer::{CLASS, Class, Form, Lexer, Line, Token};
 use super::names::{Written, read_name, repeats_origin};

@@ -29,7 +29,7 @@ impl Site {
             "[server]\npoll = '{poll}'\n[[zone]]\nname = 'contoso.test'\ndirectory = 'zones'\n[[zone]]\nname = 'fabrikam.test'\nfile = 'exports/fabrikam.zone'\n"
         );
         fs::write(&path, &text).unwrap();
-        let config = config::parse(&text, &path).unwrap().config;
+        let config = postern_config::parse(&text, &path).unwrap().config;
         let (store, snapshot, _) = Store::open(&config, Arc::new(StateDirectory::inspect(&config.server.state)));
         let current = Arc::new(Mutex::new(snapshot));
         let (sender, files) = channel();
@@ -258,13 +258,13 @@ fn the_configuration_is_watched_beside_the_sources() {
 /// Watches `postern.toml` of a directory and what it names; each change reads it again, as a server does, and is told.
 fn follow(directory: &Path, mut meanwhile: impl FnMut(&[PathBuf], bool) + Send + 'static) -> (Watch, Inbox<Vec<PathBuf>>) {
     let path = directory.join("postern.toml");
-    let (store, ..) = Store::open(&config::load(&path).unwrap().config, Arc::new(StateDirectory::inspect(directory)));
+    let (store, ..) = Store::open(&postern_config::load(&path).unwrap().config, Arc::new(StateDirectory::inspect(directory)));
     meanwhile(&[], true);
     let (sender, told) = channel();
     let callback = move |store: &mut Store, event: Event| {
         let Event::Files(changed) = event else { return };
         meanwhile(&changed, false);
-        match config::load(&path) {
+        match postern_config::load(&path) {
             Ok(loaded) => drop(store.reconfigure(&loaded.config)),
             Err(refused) => store.attend(&refused.files),
         }
@@ -337,7 +337,7 @@ fn a_refused_configuration_waits_for_what_it_names() {
     let (text, main) = (fs::read_to_string(at("postern.toml")).unwrap(), at("postern.toml"));
     fs::remove_file(&main).unwrap();
     let path = main.clone();
-    watch.with_store(move |store| store.attend(&config::load(&path).unwrap_err().files)).unwrap();
+    watch.with_store(move |store| store.attend(&postern_config::load(&path).unwrap_err().files)).unwrap();
     replace(&main, &text);
     assert_eq!(next(), [main]);
     // What is refused is not read over and over.
@@ -345,7 +345,7 @@ fn a_refused_configuration_waits_for_what_it_names() {
     fs::rename(at("tables/.new"), at("tables/new.json")).unwrap();
     assert_eq!(next(), [at("tables/new.json")]);
     let file = fs::File::options().write(true).open(at("tables/new.json")).unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&file, b"\n", config::LARGEST).unwrap(); // a hole before it
+    std::os::unix::fs::FileExt::write_all_at(&file, b"\n", postern_config::LARGEST).unwrap(); // a hole before it
     assert_eq!(told.recv_timeout(QUIET), Err(RecvTimeoutError::Timeout));
 }
 
@@ -359,7 +359,7 @@ fn a_named_file_that_is_written_in_place_is_read_in_the_end() {
     for text in ["more than before\n", "less\n", "no line end", "", "one\n"] {
         fs::write(&key_file, text).unwrap();
         // Where this process stands still between emptying and writing, what is told first may be that it is empty.
-        let (path, read) = (key_file.clone(), Some(config::fingerprint(text.as_bytes())));
+        let (path, read) = (key_file.clone(), Some(postern_config::fingerprint(text.as_bytes())));
         let is_read = move |store: &mut Store| store.beside().iter().any(|file| file.path == path && file.fingerprint == read);
         while !watch.with_store(is_read.clone()).unwrap() {
             assert_eq!(told.recv_timeout(DEADLINE).as_deref(), Ok(&[key_file.clone()][..]), "{text:?}");

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use config::model::Config;
+use postern_config::model::Config;
 
 use super::*;
 use crate::edit::Via;
@@ -16,7 +16,7 @@ const ZONE: &str = "privatelink.contoso.test";
 
 fn config(state: &Path, text: &str) -> Config {
     let path = state.join("postern.toml");
-    let mut config = config::parse(text, &path).unwrap().config;
+    let mut config = postern_config::parse(text, &path).unwrap().config;
     config.server.state = state.join("state");
     config
 }

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use config::azure::Table;
+use postern_config::azure::Table;
 
 use super::super::tests::Kept;
 use super::read_hosts;

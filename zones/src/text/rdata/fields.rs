@@ -9,7 +9,7 @@ use crate::name::NameBuf;
 use super::super::lexer::{Form, Token};
 use super::super::names::{Written, read_name, repeats_origin, unescape};
 use super::super::report::{Bad, Outcome, Spot, shown};
-use config::rtype::{self, type_code_of};
+use postern_config::rtype::{self, type_code_of};
 
 use super::{BadRdata, Field, gateways, historic, layout, location, of, quote, services, type_name};
 

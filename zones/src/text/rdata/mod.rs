@@ -1,7 +1,7 @@
 //! RDATA between presentation format and wire.
 //!
 //! A type is one line of `TYPES`: its code and its fields in wire order. Reading and writing both follow that line. A type that is not
-//! there has RFC 3597's form alone: `TYPE65400 \# 4 0A000001`. Mnemonics stand in [`config::rtype`].
+//! there has RFC 3597's form alone: `TYPE65400 \# 4 0A000001`. Mnemonics stand in [`postern_config::rtype`].
 
 mod fields;
 mod gateways;
@@ -13,14 +13,14 @@ mod services;
 mod tests;
 mod wire;
 
-use config::rtype;
+use postern_config::rtype;
 
 use super::report::shown;
 use crate::name::NameBuf;
 
-use config::rtype::type_code_of;
-pub use config::rtype::{is_meta, type_code, type_name};
 pub use input::read_input;
+use postern_config::rtype::type_code_of;
+pub use postern_config::rtype::{is_meta, type_code, type_name};
 pub use wire::{BadRdata, write_rdata};
 
 pub(super) use wire::write_generic;

@@ -1,5 +1,5 @@
-use config::rtype::mnemonics;
 use data_encoding::HEXLOWER;
+use postern_config::rtype::mnemonics;
 use proptest::prelude::*;
 
 use super::{BadRdata, TYPES, is_meta, layout, read_rdata, type_code, type_name, write_rdata};

@@ -99,8 +99,9 @@ impl Reader<'_> {
         }
         // The resolved path is what is opened, so that a link turned meanwhile leads nowhere else.
         let left = self.includes.left;
-        let bytes = config::open(&real).and_then(|(mut file, metadata)| config::read_whole(&mut file, metadata.len(), left));
-        self.read.included[place].fingerprint = bytes.as_ref().ok().map(|bytes| config::fingerprint(bytes));
+        let bytes =
+            postern_config::open(&real).and_then(|(mut file, metadata)| postern_config::read_whole(&mut file, metadata.len(), left));
+        self.read.included[place].fingerprint = bytes.as_ref().ok().map(|bytes| postern_config::fingerprint(bytes));
         let bytes = bytes.map_err(|error| match error.kind() {
             std::io::ErrorKind::FileTooLarge => {
                 let message = format!("with {quoted} the zone file has more than {} bytes", self.includes.most);

@@ -327,7 +327,7 @@ fn included_files_have_a_scope_of_their_own() {
         read.included.iter().map(|file| (file.path.display().to_string(), file.fingerprint.is_some())).collect();
     let want = [("parts/a.inc", true), ("parts/b.inc", true), ("parts/b.inc", true), ("bad file.inc", true), ("missing.inc", false)];
     assert_eq!(included, want.map(|(name, read)| (at(name), read)));
-    assert_eq!(read.included[1].fingerprint, Some(config::fingerprint(b"b A 2.2.2.2")));
+    assert_eq!(read.included[1].fingerprint, Some(postern_config::fingerprint(b"b A 2.2.2.2")));
 }
 
 #[test]
