@@ -4,7 +4,6 @@
 //! ([`Fault`]). A [`Lab`] answers from it over UDP and TCP on a thread of its own, so that plain `#[test]` code can use it:
 //!
 //! ```
-//! # extern crate postern_lab as lab;
 //! use postern_lab::{Fault, Lab, Scenario};
 //!
 //! let lab = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();

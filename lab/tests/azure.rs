@@ -1,7 +1,5 @@
 //! The built-in scenario: each chain as public Azure DNS gives it.
 
-extern crate postern_lab as lab;
-
 mod client;
 
 use client::{answers, ask, ask_tcp};

@@ -1,7 +1,5 @@
 //! Each fault, seen from a raw client socket.
 
-extern crate postern_lab as lab;
-
 mod client;
 
 use std::collections::HashSet;

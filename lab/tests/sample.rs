@@ -1,7 +1,5 @@
 //! The sample zones, read as the server reads them, against what the tour promises.
 
-extern crate postern_lab as lab;
-
 mod client;
 
 use std::collections::HashMap;

@@ -1,7 +1,5 @@
 //! Scenario files: what is read, and what is refused with which words.
 
-extern crate postern_lab as lab;
-
 mod client;
 
 use client::{answers, ask};
