@@ -385,7 +385,7 @@ fn a_copy_taken_while_changes_are_made_has_every_one_that_was_acknowledged_befor
     let is_over = std::sync::atomic::AtomicBool::new(false);
     let relaxed = std::sync::atomic::Ordering::Relaxed;
     let backup = tempfile::tempdir().unwrap();
-    // As packaging/backup.md says, through a link as `DynamicUser=yes` makes one.
+    // As docs/src/backup.md says, through a link as `DynamicUser=yes` makes one.
     let link = backup.path().join("link");
     std::os::unix::fs::symlink(server.file("state"), &link).unwrap();
     let tar = |directory: &Path, words: &[&std::ffi::OsStr]| {
@@ -428,7 +428,7 @@ fn a_copy_taken_while_changes_are_made_has_every_one_that_was_acknowledged_befor
             assert_eq!(restored.short(&format!("n{number}.contoso.test"), RecordType::A), ["10.1.2.3"], "{number} of {before}");
         }
     }
-    // The oldest copy has a lower serial than secondaries may have seen; it is raised as packaging/backup.md says.
+    // The oldest copy has a lower serial than secondaries may have seen; it is raised as docs/src/backup.md says.
     write_files(backup.path(), &[("postern.toml", &config(&format!("state = '{}'\n", copies[0].1.display())))]);
     let path = backup.path().join("postern.toml");
     let restored = Server::spawn(postern(&["serve", "-c", path.to_str().unwrap()]), backup.path().to_path_buf(), None);

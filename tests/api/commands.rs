@@ -1,6 +1,4 @@
-//! The commands that ask the API, and the recipes of the README.
-
-use std::process::Command;
+//! The commands that ask the API.
 
 use hickory_proto::rr::RecordType::A;
 use serde_json::{Value, json};
@@ -56,27 +54,4 @@ fn the_commands_do_what_the_api_does() {
     assert!(good && shown.contains("contoso.test"));
     let nobody = run(&["records", "list", "--socket", &path("nothing.sock")]);
     assert!(String::from_utf8(nobody.stderr).unwrap().contains("help: name its socket"));
-}
-
-#[test]
-fn the_readmes_recipes_do_what_they_say() {
-    if Command::new("curl").arg("--version").output().is_err() {
-        eprintln!("left out: curl is not installed");
-        return;
-    }
-    let readme = include_str!("../../README.md");
-    let recipes = readme.split("```shell\n").nth(1).and_then(|rest| rest.split("```").next()).expect("the recipes");
-    let config =
-        "[server]\nlisten = ['127.0.0.1:0']\n[[network]]\nname = 'hub'\nclients = ['127.0.0.0/8']\n[api]\nlisten = '127.0.0.1:0'\n";
-    let endpoint = json!({"customDnsConfigs": [{"fqdn": "contosows-fhir1.fhir.azurehealthcareapis.com", "ipAddresses": ["10.20.1.5"]}]});
-    let server = Server::with(&[("postern.toml", config), ("pe-contosows.json", &endpoint.to_string())]);
-    let script = recipes.replace("127.0.0.1:8053", &server.api_address().to_string());
-    assert_ne!(script, recipes);
-    let output = Command::new("sh").args(["-ec", &script]).current_dir(server.path()).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let of = |name: &str| server.short(&format!("{name}.privatelink.azurehealthcareapis.com"), A);
-    assert_eq!(of("contosows-fhir1.fhir"), ["10.20.1.5"]);
-    assert_eq!(of("contosows-dicom1.dicom"), ["10.20.1.7"]);
-    let history = server.api(None).get("/v1/zones/privatelink.azurehealthcareapis.com/history").ok(200);
-    assert_eq!(history["changes"].as_array().unwrap().len(), 4, "{history}");
 }
