@@ -1,25 +1,29 @@
 //! The store: reads sources, keeps what was good, makes snapshots.
 //!
 //! ```text
-//! files ─ source ─▶ unit ─ text ─▶ logs ─ builder ─▶ zone ─┐
-//! (stamps, bytes)   (zones with one source)                ├─▶ Snapshot ─▶ whoever serves
-//! configuration ─▶ networks, links, policies ──────────────┘
+//! files ─ source ─▶ group ─ text ─▶ logs ─ builder ─▶ zone ─┐
+//! (stamps, bytes)   (zones with one source)                 ├─▶ Snapshot ─▶ whoever serves
+//! configuration ─▶ networks, links, policies ───────────────┘
 //! ```
 //! What is bad changes nothing: a zone serves the last data that was good, and a zone that never had any says why. A look applies all
 //! that it finds as one new generation. The store keeps every snapshot until nobody else holds it, so that the last hold is given up here
 //! and never by a thread that answers.
 
+mod building;
+mod context;
 mod directory;
 mod discover;
 mod edits;
 mod guard;
 mod journals;
+mod judged;
 mod kept;
 mod owned;
 mod report;
 mod restore;
-mod unit;
+mod source_group;
 pub mod upkeep;
+mod zone_slot;
 
 #[cfg(test)]
 mod directory_tests;
@@ -34,11 +38,10 @@ use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use postern_config::File;
-use postern_config::azure::Table;
-use postern_config::model::{self, Config, Source, ZoneNames};
+use postern_config::model::{self, Config, Source};
 
 pub use crate::source::{Look, OpenWriters};
 pub use directory::file_names;
@@ -47,18 +50,17 @@ pub use guard::{AcceptedZone, LONGEST_WRITE, UNFINISHED};
 pub use journals::{EXPIRED, NEVER_TRANSFERRED};
 pub use report::{FileShare, Outcome, Report, Shown, SourceState, ZoneReport, ZoneStatus};
 
-use crate::diff::Difference;
 use crate::edit::Meter;
 use crate::lint;
-use crate::name::{NameBuf, WireName};
-use crate::network::Clients;
+use crate::name::NameBuf;
 use crate::record::{Position, Problem, Severity};
-use crate::snapshot::{Hosted, Kept, Snapshot, SnapshotBuilder, Writer, ZoneState};
+use crate::snapshot::{Hosted, Snapshot, SnapshotBuilder};
 use crate::state_directory::StateDirectory;
 use crate::zone::Zone;
+use context::Context;
 use kept::Keeper;
-use owned::Owned;
-use unit::Unit;
+use source_group::SourceGroup;
+use zone_slot::ZoneSlot;
 
 /// Tries to read files that were swapped together while they were read, when they must be read now.
 const TRIES: u32 = 5;
@@ -70,8 +72,8 @@ const MOST_UNREAD: usize = 20;
 /// Zones, their sources, and the snapshots made of them.
 #[derive(Debug)]
 pub struct Store {
-    slots: Vec<Slot>,
-    units: Vec<Unit>,
+    slots: Vec<ZoneSlot>,
+    groups: Vec<SourceGroup>,
     networks: Vec<model::Network>,
     /// Files that the configuration names beside them.
     beside: Vec<File>,
@@ -85,67 +87,6 @@ pub struct Store {
     unread: HashMap<PathBuf, (Instant, bool)>,
     /// What it counts of edits.
     meter: Arc<Meter>,
-}
-
-/// A zone of the configuration.
-#[derive(Debug)]
-struct Slot {
-    config: model::Zone,
-    name: Arc<str>,
-    apex: WireName,
-    networks: Arc<[String]>,
-    zone: Option<Arc<Zone>>,
-    /// Why there is no data, while there is none.
-    reason: Arc<str>,
-    /// Why the records of its sources do not make a zone.
-    build_error: Option<String>,
-    state: SourceState,
-    /// What its files hold is taken whatever is lost: the operator accepted it, for this one reading.
-    accepts_loss: bool,
-    /// What an earlier run kept of it was looked up.
-    is_recalled: bool,
-    /// The serial that an earlier run served it with, and whether its sources are as they were then.
-    kept_serial: Option<(u32, bool)>,
-    /// When the data that it serves was kept, if that is of an earlier run.
-    kept_since: Option<SystemTime>,
-    /// That was not reported yet.
-    kept_is_new: bool,
-    /// Another zone has the same name, in other networks.
-    has_namesake: bool,
-    /// The same for others.
-    shown: Arc<Shown>,
-    writer: Writer,
-    /// Files that its records come from.
-    files: Vec<FileShare>,
-    /// Where an API writes it: its journal and what is committed.
-    owned: Option<Owned>,
-    /// The journal of a zone that an API made, which could not be opened: the zone has no data until it is.
-    awaits: Option<PathBuf>,
-    /// As in the last snapshot; none: something of it changed since.
-    hosted: Option<Arc<Hosted>>,
-}
-
-/// What reading needs to know beside the files.
-#[derive(Debug)]
-struct Context {
-    table: Arc<Table>,
-    poll: Duration,
-    settle: Duration,
-    clients: Option<Arc<Clients>>,
-    /// Who writes which files now, as events report it.
-    writers: Arc<OpenWriters>,
-    /// Files are read as they are, and nothing is waited for: a check.
-    is_inspection: bool,
-    /// Keeps the last good data for the next start; none: nothing is kept.
-    keeper: Option<Arc<Keeper>>,
-    /// Where journals are kept.
-    state: Arc<StateDirectory>,
-    /// Largest source, bytes.
-    most: u64,
-    /// Names for zones that an API makes.
-    zone_names: ZoneNames,
-    /// Files that the server writes, with what their names begin with.
-    outputs: Vec<PathBuf>,
 }
 
 impl Store {
@@ -167,7 +108,7 @@ impl Store {
         let current = Arc::new(SnapshotBuilder::new().build());
         let mut store = Self {
             slots: Vec::new(),
-            units: Vec::new(),
+            groups: Vec::new(),
             networks: Vec::new(),
             beside: Vec::new(),
             context,
@@ -210,10 +151,10 @@ impl Store {
     /// As [`Store::reconfigure`]. For the zones named in `accepted`, what their files hold at this moment is taken, whatever is lost.
     pub fn reconfigure_accepting(&mut self, config: &Config, accepted: &[AcceptedZone]) -> (Arc<Snapshot>, Report) {
         let mut report = Report::default();
-        let mut old: Vec<Slot> = std::mem::take(&mut self.slots);
+        let mut old: Vec<ZoneSlot> = std::mem::take(&mut self.slots);
         let before: Vec<model::Zone> = old.iter().map(|slot| slot.config.clone()).collect();
-        let waiting: Vec<Slot> = old.extract_if(.., |slot| slot.awaits.is_some()).collect();
-        self.slots = config.zones.iter().filter_map(|zone| Slot::new(zone, &mut old)).collect();
+        let waiting: Vec<ZoneSlot> = old.extract_if(.., |slot| slot.awaits.is_some()).collect();
+        self.slots = config.zones.iter().filter_map(|zone| ZoneSlot::new(zone, &mut old)).collect();
         self.networks = config.networks.clone();
         self.keep_made(old, &mut report);
         self.open_journals(waiting, &mut report);
@@ -227,7 +168,7 @@ impl Store {
         self.context.zone_names.clone_from(&config.server.zone_names);
         self.beside.clone_from(&config.files);
         self.context.table = config.azure.clone(); // by which the sources are read anew, below
-        self.units = Unit::all(&self.slots, std::mem::take(&mut self.units));
+        self.groups = SourceGroup::all(&self.slots, std::mem::take(&mut self.groups));
         self.name_slots(accepted);
         self.forget_dropped(&before);
         report.merge(self.held.take().unwrap_or_default());
@@ -254,7 +195,7 @@ impl Store {
         let Some(keeper) = &self.context.keeper else { return };
         let keys: HashSet<String> = self.slots.iter().map(|slot| kept::zone_key(&slot.config)).collect();
         let sources: HashSet<&Source> = self.slots.iter().map(|slot| &slot.config.source).collect();
-        for zone in before.iter().filter(|zone| !unit::is_owned(&zone.source)) {
+        for zone in before.iter().filter(|zone| !owned::is_owned(&zone.source)) {
             if !keys.contains(&kept::zone_key(zone)) {
                 keeper.forget_zone(zone);
             }
@@ -308,7 +249,7 @@ impl Store {
 
     /// Files and directories that the sources consist of, there or not: what to watch.
     pub fn paths(&self) -> Vec<PathBuf> {
-        self.units.iter().flat_map(Unit::paths).map(Path::to_path_buf).collect()
+        self.groups.iter().flat_map(SourceGroup::paths).map(Path::to_path_buf).collect()
     }
 
     /// How often to look even when nothing happened.
@@ -324,7 +265,7 @@ impl Store {
     /// How long it takes until every source will have stood still, while some are being written.
     pub fn settles_in(&mut self, now: Instant) -> Option<Duration> {
         let settle = self.context.settle;
-        self.units.iter_mut().filter_map(|unit| unit.settles_in(&self.slots, now, settle)).max()
+        self.groups.iter_mut().filter_map(|group| group.settles_in(&self.slots, now, settle)).max()
     }
 
     /// Gives up snapshots that nobody else holds. Gives how many others are still held.
@@ -335,14 +276,14 @@ impl Store {
 
     /// True where a source was changed since it was read.
     fn has_moved(&self) -> bool {
-        self.units.iter().any(Unit::has_moved)
+        self.groups.iter().any(SourceGroup::has_moved)
     }
 
     fn read(&mut self, now: Instant, how: Look) -> Report {
         let mut report = Report::default();
         for _ in 0..TRIES {
-            for unit in &mut self.units {
-                unit.look(&mut self.slots, &self.context, now, how, &mut report);
+            for group in &mut self.groups {
+                group.look(&mut self.slots, &self.context, now, how, &mut report);
             }
             if how == Look::Settled || !self.has_moved() {
                 break; // else one of them was changed after others were read
@@ -363,7 +304,7 @@ impl Store {
         let real = |path: &Path| path.canonicalize().ok();
         let find_used = || {
             let beside = self.beside.iter().map(|file| file.path.as_path());
-            self.units.iter().flat_map(Unit::paths).chain(beside).filter_map(real).collect()
+            self.groups.iter().flat_map(SourceGroup::paths).chain(beside).filter_map(real).collect()
         };
         let is_output = |path: &Path| {
             let octets = |path: &Path| path.file_name().unwrap_or_default().as_encoded_bytes().to_vec();
@@ -371,10 +312,10 @@ impl Store {
             self.context.outputs.iter().any(begins)
         };
         let is_used = |path: &Path| real(path).is_none_or(|path| is_output(&path) || used.get_or_init(find_used).contains(&path));
-        for unit in &self.units {
+        for group in &self.groups {
             let mut shown = Vec::new();
             let mut unnamed = 0;
-            for path in unit.unread(is_used) {
+            for path in group.unread(is_used) {
                 let (since, was_told) = before.remove(&path).unwrap_or((now, false));
                 let left = UNREAD_PATIENCE.saturating_sub(now.saturating_duration_since(since));
                 if was_told || how == Look::Now || left.is_zero() {
@@ -382,7 +323,7 @@ impl Store {
                         unnamed += 1;
                     } else {
                         if !was_told {
-                            report.problems.push(unread(&path, unit.hint(&path, &self.slots)));
+                            report.problems.push(unread(&path, group.hint(&path, &self.slots)));
                         }
                         shown.push(path.clone());
                     }
@@ -392,12 +333,12 @@ impl Store {
                     self.unread.insert(path, (since, false));
                 }
             }
-            let was_told = unit.zones().first().is_some_and(|slot| self.slots[*slot].shown.unread().len() == MOST_UNREAD);
+            let was_told = group.zones().first().is_some_and(|slot| self.slots[*slot].shown.unread().len() == MOST_UNREAD);
             if let Some(last) = shown.last().filter(|_| unnamed > 0 && !was_told) {
                 report.problems.push(unread(last, format!("{unnamed} more files of the directory are not read either")));
             }
             let mut shown: Arc<[PathBuf]> = shown.into();
-            for slot in unit.zones() {
+            for slot in group.zones() {
                 self.slots[*slot].shown.show_unread(std::mem::take(&mut shown));
             }
         }
@@ -405,7 +346,7 @@ impl Store {
 
     /// Makes the next snapshot: wholly anew, or, where only data changed, from the last one.
     fn publish(&mut self, is_anew: bool) {
-        let hosted: Vec<Arc<Hosted>> = self.slots.iter_mut().map(Slot::hosted).collect();
+        let hosted: Vec<Arc<Hosted>> = self.slots.iter_mut().map(ZoneSlot::hosted).collect();
         let next = if is_anew {
             let mut builder = SnapshotBuilder::new().generation(self.current.generation + 1);
             for network in &self.networks {
@@ -425,12 +366,12 @@ impl Store {
     /// Warnings that need more than one zone: names with two spellings, seen by one network, that disagree.
     fn lint(&self, report: &mut Report) {
         let mut told: Vec<(NameBuf, NameBuf)> = Vec::new();
-        let is_reported = |slot: &&Slot| report.zones.iter().any(|zone| zone.name == slot.name && zone.networks == slot.networks);
-        let reported: Vec<&Slot> = self.slots.iter().filter(is_reported).collect();
+        let is_reported = |slot: &&ZoneSlot| report.zones.iter().any(|zone| zone.name == slot.name && zone.networks == slot.networks);
+        let reported: Vec<&ZoneSlot> = self.slots.iter().filter(is_reported).collect();
         for slot in reported {
             let Some(zone) = slot.zone.as_ref().filter(|zone| lint::is_searched(zone)) else { continue };
             let own: HashSet<&String> = slot.networks.iter().collect();
-            let shares = |other: &&Slot| {
+            let shares = |other: &&ZoneSlot| {
                 let theirs = &other.networks;
                 own.is_empty() || theirs.is_empty() || theirs.iter().any(|network| own.contains(network))
             };
@@ -449,151 +390,7 @@ impl Store {
     }
 }
 
-impl Slot {
-    /// A zone of the configuration, with the data of the old one that it continues: the same source, or the same networks.
-    fn new(config: &model::Zone, old: &mut Vec<Slot>) -> Option<Self> {
-        let apex = NameBuf::parse(&config.name).ok()?.to_wire_name(); // the configuration checked it
-        let same = |slot: &Slot| slot.config.name == config.name && slot.config.networks == config.networks;
-        let found = old.iter().position(|slot| same(slot) && slot.config.source == config.source);
-        let found = found.or_else(|| old.iter().position(|slot| slot.config.name == config.name && slot.config.source == config.source));
-        let found = found.or_else(|| old.iter().position(same));
-        let before = found.map(|found| old.remove(found));
-        let kept_since = before.as_ref().and_then(|slot| slot.kept_since);
-        let files = before.as_ref().filter(|slot| slot.config.source == config.source).map(|slot| slot.files.clone()).unwrap_or_default();
-        let writer = writer(config, &files);
-        let (zone, state, owned, shown) = before.map(|slot| (slot.zone, slot.state, slot.owned, slot.shown)).unwrap_or_default();
-        // Data goes with its writer: what files said is not what an API wrote, and the other way round.
-        let is_continued = owned.is_some() == unit::is_owned(&config.source);
-        let (zone, state, owned, shown) = if is_continued { (zone, state, owned, shown) } else { Default::default() };
-        let networks = config.networks.as_slice().into();
-        let reason = "its source was not read yet".into();
-        let name = config.name.as_str().into();
-        Some(Self {
-            config: config.clone(),
-            name,
-            apex,
-            networks,
-            zone,
-            reason,
-            build_error: None,
-            state,
-            accepts_loss: false,
-            is_recalled: false,
-            kept_serial: None,
-            kept_since,
-            kept_is_new: false,
-            has_namesake: false,
-            shown,
-            writer,
-            files,
-            owned,
-            awaits: None,
-            hosted: None,
-        })
-    }
-
-    /// Notes the files that its records come from.
-    fn comes_from(&mut self, files: Vec<FileShare>) {
-        let writer = writer(&self.config, &files);
-        if writer != self.writer {
-            (self.writer, self.hosted) = (writer, None);
-        }
-        self.files = files;
-    }
-
-    /// As it is in a snapshot.
-    fn hosted(&mut self) -> Arc<Hosted> {
-        if let Some(hosted) = &self.hosted {
-            return hosted.clone();
-        }
-        let state = match &self.zone {
-            Some(zone) => ZoneState::Serving(zone.clone()),
-            None => ZoneState::Unavailable(self.reason.clone()),
-        };
-        let kept = self.owned.as_ref().map(|owned| {
-            let Owned { latest, settings, history, .. } = owned;
-            Kept { latest: latest.clone(), settings: settings.clone(), history: history.clone() }
-        });
-        self.shown.show_journal(self.owned.as_ref().map_or(0, |owned| owned.journal.length()));
-        let (line, source) = (self.config.line, self.shown.clone());
-        let hosted = Hosted::new(self.apex.clone(), self.config.on_missing, state, self.writer.clone());
-        let fallback = self.config.fallback;
-        self.hosted.insert(Arc::new(Hosted { fallback, kept, line, source, ..hosted })).clone()
-    }
-
-    fn report(&self, outcome: Outcome) -> ZoneReport {
-        ZoneReport {
-            name: self.name.clone(),
-            networks: self.networks.clone(),
-            outcome,
-            records: self.zone.as_ref().map_or(0, |zone| zone.counts().records),
-            serial: self.zone.as_ref().map(|zone| zone.serial()),
-        }
-    }
-
-    /// Takes new data, given how it differs from what is served; gives what to report.
-    fn take(&mut self, zone: Zone, difference: Option<Difference>) -> Option<Outcome> {
-        let same_serial = self.zone.as_ref().is_some_and(|old| old.serial() == zone.serial() || !zone.has_own_serial());
-        if same_serial && difference.as_ref().is_some_and(Difference::is_empty) {
-            return None;
-        }
-        self.zone = Some(Arc::new(zone));
-        self.hosted = None;
-        Some(difference.map_or(Outcome::Loaded, Outcome::Changed))
-    }
-
-    /// Notes how its source is doing; gives what to report when that changed.
-    fn note(&mut self, error: Option<String>) -> Option<Outcome> {
-        let outcome = self.judge(error);
-        self.shown.show(&self.state);
-        outcome
-    }
-
-    fn judge(&mut self, error: Option<String>) -> Option<Outcome> {
-        let was = self.state.error.take();
-        match (was, error) {
-            (Some((since, before)), Some(why)) if before == why => {
-                self.state.error = Some((since, before));
-                None
-            }
-            (_, Some(why)) => {
-                self.state.error = Some((SystemTime::now(), why.clone()));
-                if self.zone.is_none() && *self.reason != *why {
-                    self.reason = why.as_str().into();
-                    self.hosted = None;
-                }
-                Some(Outcome::Failed(why))
-            }
-            (was, None) => {
-                self.state.last_success = Some(SystemTime::now());
-                was.map(|_| Outcome::Recovered)
-            }
-        }
-    }
-}
-
 fn unread(path: &Path, help: String) -> Problem {
     let (file, message) = (Arc::new(path.to_path_buf()), "no zone reads this file".into());
     Problem { file, at: Position::default(), severity: Severity::Warning, message, help }
-}
-
-/// Where a record of a zone would be added: the file that most of its records come from, otherwise the one that its configuration gives.
-fn writer(config: &model::Zone, files: &[FileShare]) -> Writer {
-    let most = files.iter().map(|file| file.records).max();
-    if let Some(file) = files.iter().find(|file| Some(file.records) == most) {
-        let path = file.path.as_path().into();
-        return match file.format {
-            model::Format::Hosts => Writer::Hosts(path),
-            model::Format::Azure => Writer::Azure(path),
-            model::Format::Zone | model::Format::Auto => Writer::ZoneFile(path),
-        };
-    }
-    match &config.source {
-        Source::Directory { path } => Writer::ZoneFile(path.join(unit::zone_file(&config.name)).into()),
-        Source::File { path, format: model::Format::Hosts } => Writer::Hosts(path.as_path().into()),
-        Source::File { path, format: model::Format::Azure } => Writer::Azure(path.as_path().into()),
-        Source::File { path, .. } => Writer::ZoneFile(path.as_path().into()),
-        Source::Api => Writer::Api,
-        Source::Transfer { .. } => Writer::Primary,
-    }
 }

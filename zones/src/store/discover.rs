@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use postern_config::model::{Format, Source};
 
-use super::Slot;
 use super::directory::{self, FileKind, Listing, NamedFile, is_passed_over};
-use super::unit::Unit;
+use super::source_group::{SourceGroup, own_kind};
+use super::zone_slot::ZoneSlot;
 use crate::source::{Input, plain};
 
-impl Unit {
+impl SourceGroup {
     /// Finds the files of a directory. One that is gone stays known, so that its last good records stay.
-    pub(super) fn discover(&mut self, slots: &[Slot]) {
+    pub(super) fn discover(&mut self, slots: &[ZoneSlot]) {
         let Source::Directory { path } = &self.source else { return };
         let names: Vec<String> = match fs::read_dir(path).and_then(|entries| entries.collect::<Result<Vec<_>, _>>()) {
             Ok(entries) => entries.iter().filter_map(|entry| entry.file_name().into_string().ok()).collect(),
@@ -80,14 +80,14 @@ impl Unit {
     }
 
     /// What such a file is probably meant to be.
-    pub(super) fn hint(&self, path: &Path, slots: &[Slot]) -> String {
+    pub(super) fn hint(&self, path: &Path, slots: &[ZoneSlot]) -> String {
         let zones: Vec<&str> = self.zones.iter().map(|slot| &*slots[*slot].name).collect();
         let others: Vec<&str> = slots.iter().map(|slot| &*slot.name).filter(|name| !zones.contains(name)).collect();
         directory::hint(path, &zones, &others, !self.sharing.is_empty(), &self.listing)
     }
 
     /// Takes over what is known of the files that are still files of it.
-    pub(super) fn continue_from(&mut self, mut inputs: Vec<Input>, slots: &[Slot]) {
+    pub(super) fn continue_from(&mut self, mut inputs: Vec<Input>, slots: &[ZoneSlot]) {
         let named = |input: &Input| NamedFile::of(&input.path.file_name()?.to_string_lossy());
         for slot in &self.zones {
             let config = &slots[*slot].config;
@@ -109,16 +109,11 @@ impl Unit {
     }
 
     /// True if a file is read for all zones of a preset: its name is not that of another zone.
-    fn shares(&self, name: Option<&OsStr>, slots: &[Slot]) -> bool {
+    fn shares(&self, name: Option<&OsStr>, slots: &[ZoneSlot]) -> bool {
         let Some(named) = name.and_then(|name| NamedFile::of(&name.to_string_lossy())) else { return false };
         let is_own = |slot: &usize| !slots[*slot].config.preset && slots[*slot].config.name == named.zone;
         named.kind != FileKind::Zone && !self.zones.iter().any(is_own)
     }
-}
-
-/// The zone whose own file it is, and its kind.
-pub fn own_kind(input: &Input) -> Option<(usize, FileKind)> {
-    Some((input.own?, NamedFile::of(&input.path.file_name()?.to_string_lossy())?.kind))
 }
 
 /// The kinds of files that are a zone's own. The exports of a preset are shared by its zones.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use postern_config::model::{self, Source};
 
 use super::owned::{self, Owned};
-use super::{Outcome, Report, Slot, Store};
+use super::{Outcome, Report, Store, ZoneSlot};
 use crate::diff::Difference;
 use crate::edit::{Amend, Answer, Author, Configure, Done, Edit, Make, May, NewZone, Refusal, Task, Via, ZoneRef, ZoneSettings};
 use crate::journal::{self, JournalError};
@@ -304,7 +304,7 @@ impl Store {
         let warnings = owned::lint_changes(&records, self.context.clients.as_deref());
         let zone = owned.latest.clone();
         let difference = Difference::whole(&zone, true);
-        let slot = Slot { owned: Some(owned), zone: Some(zone.clone()), ..slot };
+        let slot = ZoneSlot { owned: Some(owned), zone: Some(zone.clone()), ..slot };
         let (name, networks) = (slot.name.clone(), slot.networks.clone());
         self.slots.push(slot);
         Ok(Done { name, networks, before: zone.clone(), after: zone, difference, change: None, warnings, generation: 0 })
@@ -328,7 +328,7 @@ impl Store {
         let slot = self.slots.remove(place);
         audit(author, &name, &slot.networks, slot.zone.as_ref().map_or(0, |zone| zone.serial()), "zone removed");
         report.zones.push(slot.report(Outcome::Removed));
-        self.units = super::unit::Unit::all(&self.slots, std::mem::take(&mut self.units)); // places moved
+        self.groups = super::source_group::SourceGroup::all(&self.slots, std::mem::take(&mut self.groups)); // places moved
         removed
     }
 
@@ -385,7 +385,7 @@ impl Store {
 
     /// The slot that somebody names.
     fn place_of(&self, zone: &ZoneRef) -> Result<usize, Refusal> {
-        let is_meant = |slot: &Slot| zone.means(&slot.name, &slot.networks);
+        let is_meant = |slot: &ZoneSlot| zone.means(&slot.name, &slot.networks);
         let mut places = (0..self.slots.len()).filter(|place| is_meant(&self.slots[*place]));
         let place = places.next().ok_or_else(|| Refusal::NoZone(zone.to_string()))?;
         let others: Vec<usize> = places.collect();
@@ -397,7 +397,7 @@ impl Store {
     }
 
     /// A slot for a zone that an API makes, with no data yet.
-    fn slot_of(&self, settings: &ZoneSettings) -> Result<Slot, Refusal> {
+    fn slot_of(&self, settings: &ZoneSettings) -> Result<ZoneSlot, Refusal> {
         let invalid = |message: String| Refusal::Invalid(vec![crate::zone::Refused { change: 0, message }]);
         let name = NameBuf::parse(&settings.name).map_err(|error| invalid(format!("`{}` is not a name: {error}", settings.name)))?;
         let text = name.to_string().to_ascii_lowercase();
@@ -407,7 +407,7 @@ impl Store {
         }
         self.check_links(settings, None)?;
         let zone = model::Zone { zone_names: self.context.zone_names.clone(), ..made_zone(settings) };
-        Slot::new(&zone, &mut Vec::new()).ok_or_else(|| invalid(format!("`{}` is not a name", settings.name)))
+        ZoneSlot::new(&zone, &mut Vec::new()).ok_or_else(|| invalid(format!("`{}` is not a name", settings.name)))
     }
 
     /// Networks must be there, and none may have the zone twice.
@@ -416,7 +416,7 @@ impl Store {
             let message = format!("there is no network `{unknown}`");
             return Err(Refusal::Invalid(vec![crate::zone::Refused { change: 0, message }]));
         }
-        let meets = |slot: &Slot| {
+        let meets = |slot: &ZoneSlot| {
             slot.networks.is_empty() || settings.networks.is_empty() || settings.networks.iter().any(|name| slot.networks.contains(name))
         };
         let twice = self.slots.iter().enumerate().find(|(place, slot)| Some(*place) != not && *slot.name == settings.name && meets(slot));
@@ -442,7 +442,7 @@ impl Maker {
     }
 }
 
-impl Slot {
+impl ZoneSlot {
     /// Why its records are not to be changed by an edit; none: they are.
     fn refuses_edits(&self, via: Via) -> Option<Refusal> {
         let name = self.name.clone();

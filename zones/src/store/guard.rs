@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use postern_config::model::{self, Format};
 
-use super::unit::{Judged, Made};
-use super::{Context, Look, Slot};
+use super::context::Context;
+use super::judged::{Judged, Made};
+use super::zone_slot::ZoneSlot;
 use crate::authority::ZoneAuthority;
 use crate::diff::Difference;
 use crate::record::{Position, Problem, Severity};
-use crate::source::Input;
+use crate::source::{Input, Look};
 use crate::zone::{Zone, rtype};
 
 /// Zones with fewer names are guarded against losing all of them only.
@@ -54,7 +55,7 @@ struct Loss {
 }
 
 /// What makes new content doubtful. `made` are the zones that it would make. Returns `None` if it is to be taken.
-pub fn doubts(judged: &[Judged], made: &[Made], inputs: &[Input], slots: &[Slot], context: &Context, how: Look) -> Option<Vec<Doubt>> {
+pub fn doubts(judged: &[Judged], made: &[Made], inputs: &[Input], slots: &[ZoneSlot], context: &Context, how: Look) -> Option<Vec<Doubt>> {
     let left = |place: usize, patience: Duration| {
         let left = patience.saturating_sub(judged[place].content.still);
         (how == Look::Settled && !left.is_zero()).then_some(left)
@@ -121,7 +122,7 @@ enum Reason {
 }
 
 /// Finds what new content would take away by accident. `made` are the zones that it would make.
-fn losses(judged: &[Judged], made: &[Made], inputs: &[Input], slots: &[Slot]) -> Vec<Loss> {
+fn losses(judged: &[Judged], made: &[Made], inputs: &[Input], slots: &[ZoneSlot]) -> Vec<Loss> {
     let mut losses: Vec<Loss> = Vec::new();
     for (made, new, difference, old) in made.iter().filter_map(|made| change_of(made, slots)) {
         let slot = &slots[made.slot];
@@ -148,7 +149,13 @@ fn losses(judged: &[Judged], made: &[Made], inputs: &[Input], slots: &[Slot]) ->
 }
 
 /// How long new content must have stood still before it is believed. Longer if names are lost, because a part of a file looks like that.
-fn patience<'m>(found: &Judged, made: impl Iterator<Item = &'m Made>, inputs: &[Input], slots: &'m [Slot], context: &Context) -> Duration {
+fn patience<'m>(
+    found: &Judged,
+    made: impl Iterator<Item = &'m Made>,
+    inputs: &[Input],
+    slots: &'m [ZoneSlot],
+    context: &Context,
+) -> Duration {
     let input = &inputs[found.input];
     let mut longest = Duration::ZERO;
     for (made, new, difference, old) in made.filter_map(|made| change_of(made, slots)) {
@@ -180,7 +187,7 @@ fn at_fault(judged: &[Judged], inputs: &[Input], slot: usize) -> Vec<usize> {
 }
 
 /// A zone that is served and would be another.
-fn change_of<'m>(made: &'m Made, slots: &'m [Slot]) -> Option<(&'m Made, &'m Zone, &'m Difference, &'m Zone)> {
+fn change_of<'m>(made: &'m Made, slots: &'m [ZoneSlot]) -> Option<(&'m Made, &'m Zone, &'m Difference, &'m Zone)> {
     let (built, difference) = made.result.as_ref().ok()?;
     Some((made, &built.zone, difference.as_ref()?, slots[made.slot].zone.as_deref()?))
 }
@@ -225,7 +232,7 @@ fn made_sets(zone: &Zone, config: &model::Zone) -> usize {
     1 + usize::from(has_servers)
 }
 
-fn add(losses: &mut Vec<Loss>, judged: usize, found: &Judged, input: &Input, slot: &Slot, reason: Reason) {
+fn add(losses: &mut Vec<Loss>, judged: usize, found: &Judged, input: &Input, slot: &ZoneSlot, reason: Reason) {
     if losses.iter().any(|loss| loss.judged == judged) {
         return; // said of another zone
     }
@@ -261,7 +268,7 @@ impl Reason {
     }
 }
 
-impl Slot {
+impl ZoneSlot {
     /// The zone as commands take it: with a network if several zones have its name.
     pub(super) fn title(&self) -> String {
         match self.networks.first() {

@@ -1,6 +1,7 @@
 //! Files that lose what was there: by accident until somebody accepts it.
 
 use std::fs;
+use std::time::SystemTime;
 
 use super::tests::{ONE_ZONE, Site, outcomes, problems};
 use super::*;

@@ -8,9 +8,8 @@ use std::time::Instant;
 use postern_config::model::Source;
 
 use super::edits::made_zone;
-use super::owned::{self, Found, Owned};
-use super::unit::is_owned;
-use super::{Outcome, Report, Slot, Store};
+use super::owned::{self, Found, Owned, is_owned};
+use super::{Outcome, Report, Store, ZoneSlot};
 use crate::edit::{TRANSFERRED, ZoneSettings};
 use crate::journal::JournalCondition;
 
@@ -22,7 +21,7 @@ pub const EXPIRED: &str = "it was not heard from its primary for longer than its
 impl Store {
     /// Zones that an API made are hosted under every configuration; the others that are left over are hosted no longer. One that another
     /// zone takes the networks of is refused, with the reason, when the journals are opened.
-    pub(super) fn keep_made(&mut self, old: Vec<Slot>, report: &mut Report) {
+    pub(super) fn keep_made(&mut self, old: Vec<ZoneSlot>, report: &mut Report) {
         for mut slot in old {
             let settings = slot.owned.as_ref().map(|owned| owned.settings.clone()).filter(|settings| !settings.declared);
             if settings.is_some_and(|settings| self.check_networks_loosely(&settings).is_ok()) {
@@ -36,8 +35,8 @@ impl Store {
 
     /// Opens or begins the journals of zones that have none open, and hosts zones that an API made. `waiting` are those of them that have
     /// no data, because their journals could not be opened: they stay until that succeeds, and their names do not go public meanwhile.
-    pub(super) fn open_journals(&mut self, mut waiting: Vec<Slot>, report: &mut Report) {
-        let lacks = |slot: &Slot| is_owned(&slot.config.source) && slot.owned.is_none();
+    pub(super) fn open_journals(&mut self, mut waiting: Vec<ZoneSlot>, report: &mut Report) {
+        let lacks = |slot: &ZoneSlot| is_owned(&slot.config.source) && slot.owned.is_none();
         let in_use: HashSet<PathBuf> = self.slots.iter().filter_map(|slot| Some(slot.owned.as_ref()?.path.clone())).collect();
         let (listed, (mut found, bad)) = match owned::find(&self.context.state, &in_use) {
             Ok(listing) => (Ok(()), listing),
@@ -145,7 +144,7 @@ impl Store {
     }
 
     /// Hosts a zone that an API made and whose journal is not open: at the start, and when what kept it from being served is mended.
-    fn host_found(&mut self, found: Found, waiting: &mut Vec<Slot>, report: &mut Report) {
+    fn host_found(&mut self, found: Found, waiting: &mut Vec<ZoneSlot>, report: &mut Report) {
         let path = found.path.clone();
         let before = take_waiting(waiting, &path);
         if let Err(refusal) = self.check_networks_loosely(&found.settings) {
@@ -153,7 +152,7 @@ impl Store {
             report.zones.extend(before.map(|slot| slot.report(Outcome::Removed)));
             return;
         }
-        let Some(mut slot) = Slot::new(&made_zone(&found.settings), &mut Vec::new()) else { return };
+        let Some(mut slot) = ZoneSlot::new(&made_zone(&found.settings), &mut Vec::new()) else { return };
         slot.continue_waiting(before);
         let opened = Owned::open(found, &slot, &self.context.state);
         let error = opened.as_ref().err().cloned();
@@ -172,10 +171,10 @@ impl Store {
 
     /// A journal that cannot be read, of a zone that the configuration does not name: its names answer SERVFAIL in all networks that
     /// no zone of the same name has, because for which it was is not known, and none of them must go public.
-    fn host_damaged(&mut self, bad: &[(PathBuf, String)], waiting: &mut Vec<Slot>, report: &mut Report) {
+    fn host_damaged(&mut self, bad: &[(PathBuf, String)], waiting: &mut Vec<ZoneSlot>, report: &mut Report) {
         for (path, why) in bad {
             let before = take_waiting(waiting, path);
-            let namesakes: Vec<&Slot> = self.slots.iter().filter(|slot| owned::is_of(path, &slot.config.name)).collect();
+            let namesakes: Vec<&ZoneSlot> = self.slots.iter().filter(|slot| owned::is_of(path, &slot.config.name)).collect();
             if namesakes.iter().any(|slot| slot.zone.is_none() && *slot.reason == **why) {
                 report.zones.extend(before.map(|slot| slot.report(Outcome::Removed)));
                 continue; // said of that zone
@@ -198,7 +197,7 @@ impl Store {
                     declared: false,
                     extra: Default::default(),
                 };
-                Slot::new(&made_zone(&settings), &mut Vec::new())
+                ZoneSlot::new(&made_zone(&settings), &mut Vec::new())
             });
             let Some(mut slot) = slot else {
                 tracing::error!("{why}");
@@ -229,14 +228,14 @@ impl Store {
 }
 
 /// The zone without data that waits for this journal.
-fn take_waiting(waiting: &mut Vec<Slot>, path: &Path) -> Option<Slot> {
+fn take_waiting(waiting: &mut Vec<ZoneSlot>, path: &Path) -> Option<ZoneSlot> {
     let place = waiting.iter().position(|slot| slot.awaits.as_deref() == Some(path))?;
     Some(waiting.swap_remove(place))
 }
 
-impl Slot {
+impl ZoneSlot {
     /// Takes how the source of the zone was doing, so that what was reported already is not reported again.
-    fn continue_waiting(&mut self, before: Option<Slot>) {
+    fn continue_waiting(&mut self, before: Option<ZoneSlot>) {
         if let Some(before) = before {
             (self.state, self.reason, self.shown) = (before.state, before.reason, before.shown);
         }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::SystemTime;
 
 use super::tests::{ONE_ZONE, Site, outcomes};
 use super::*;

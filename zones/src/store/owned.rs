@@ -13,8 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use postern_config::model::Source;
 
-use super::Slot;
-use crate::authority::ZoneAuthority;
+use super::zone_slot::ZoneSlot;
 use crate::diff::Difference;
 use crate::edit::{History, ZoneSettings};
 use crate::journal::{self, Image, Journal, JournalCondition, JournalError, Record};
@@ -107,6 +106,11 @@ fn create_parent(path: &Path) -> Result<(), JournalError> {
     fs::create_dir_all(parent).map_err(|error| JournalError::Io { path: parent.to_owned(), error })
 }
 
+/// Returns true if the zone's records are in a journal of ours and in no file.
+pub fn is_owned(source: &Source) -> bool {
+    matches!(source, Source::Api | Source::Transfer { .. })
+}
+
 /// A file for the journal of a zone, that no other journal has.
 pub fn path_for(state: &Path, name: &str) -> PathBuf {
     let stem = stem_for(name);
@@ -186,7 +190,7 @@ impl Owned {
     }
 
     /// The zone that a journal describes.
-    pub fn open(found: Found, slot: &Slot, state: &StateDirectory) -> Result<Self, String> {
+    pub fn open(found: Found, slot: &ZoneSlot, state: &StateDirectory) -> Result<Self, String> {
         let Found { path, settings, journal, replay } = found;
         let history = Arc::new(History::default());
         let serial = replay.changes.last().map_or(replay.image.serial, |change| change.to);
@@ -216,7 +220,7 @@ impl Owned {
     /// Brings the TTLs into the bounds that count for `slot`, where others counted when they were written. That is a change like any
     /// other, with a serial of its own: what is journalled, what is served and what secondaries have stay the same thing. A copy keeps
     /// the serial of its primary; who takes it from here gets it whole. Gives what is different.
-    pub fn keep_ttl_bounds(&mut self, slot: &Slot, state: &StateDirectory) -> Option<Difference> {
+    pub fn keep_ttl_bounds(&mut self, slot: &ZoneSlot, state: &StateDirectory) -> Option<Difference> {
         let (min, max) = slot.ttl_bounds();
         if self.latest.ttl_bounds() == (min, max) {
             return None;
@@ -414,19 +418,4 @@ pub fn lint_changes(changes: &[Change], clients: Option<&Clients>) -> Vec<String
         }
     }
     warnings
-}
-
-impl Slot {
-    /// Builds this zone from whatever records come.
-    pub fn empty_builder(&self) -> ZoneBuilder {
-        let (min, max) = self.ttl_bounds();
-        let is_of_api = matches!(self.config.source, Source::Api);
-        let authority = is_of_api.then(|| ZoneAuthority::of_api(&self.config.zone_names, &self.apex.to_buf()));
-        ZoneBuilder::new(self.apex.clone()).ttl_bounds(min, max).authority(authority)
-    }
-
-    /// Lowest and highest TTL that the configuration wants.
-    fn ttl_bounds(&self) -> (u32, u32) {
-        (self.config.min_ttl, self.config.max_ttl.max(self.config.min_ttl))
-    }
 }

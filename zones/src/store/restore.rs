@@ -9,52 +9,19 @@ use std::time::SystemTime;
 
 use postern_config::model::{Format, Source};
 
+use super::context::Context;
 use super::directory::NamedFile;
-use super::discover::own_kind;
+use super::judged::{Judged, KeptDraft, RecalledFile};
 use super::kept::{Keeper, KeptFile, KeptRecords, KeptZone, source_key, zone_key};
-use super::unit::{Judged, Unit};
-use super::{Context, Outcome, Slot};
+use super::report::Outcome;
+use super::source_group::{SourceGroup, own_kind};
+use super::zone_slot::ZoneSlot;
 use crate::source::{FileCounts, Input};
 use crate::zone::{Foreign, Zone};
 
-/// A file of a source that the last run kept.
-#[derive(Debug)]
-pub struct RecalledFile {
-    /// Its path.
-    pub path: PathBuf,
-    /// The only zone that has its records; none: all zones of the source.
-    slot: Option<usize>,
-    /// The zones that share it otherwise.
-    sharing: Option<Arc<[usize]>>,
-    file: KeptFile,
-}
-
-/// What tells whether a file is still the same, from the content that was judged.
-pub struct KeptDraft {
-    length: u64,
-    sum: u32,
-    included: Vec<(String, u64, i64, i64)>,
-}
-
-impl KeptDraft {
-    /// Of content.
-    pub fn of(found: &Judged) -> Self {
-        let included = found.included.iter().map(|file| {
-            let (size, seconds, nanoseconds) = file.stamp.map_or((0, 0, 0), |stamp| stamp.size_and_time());
-            (file.path.to_string_lossy().into_owned(), size, seconds, nanoseconds)
-        });
-        let bytes = &found.content.bytes;
-        Self { length: bytes.len() as u64, sum: crc32fast::hash(bytes), included: included.collect() }
-    }
-
-    fn is(&self, file: &KeptFile) -> bool {
-        (self.length, self.sum, &self.included) == (file.length, file.sum, &file.included)
-    }
-}
-
-impl Unit {
+impl SourceGroup {
     /// Looks up once what was kept of this source. Files that are gone since are inputs again.
-    pub(super) fn recall(&mut self, slots: &[Slot], context: &Context) {
+    pub(super) fn recall(&mut self, slots: &[ZoneSlot], context: &Context) {
         let Some(keeper) = context.keeper.as_ref().filter(|_| self.recalled.is_none()) else { return };
         let is_directory = matches!(self.source, Source::Directory { .. });
         let mut recalled = Vec::new();
@@ -88,7 +55,7 @@ impl Unit {
     }
 
     /// Gives zones that do not serve yet what was kept of them, unless all of their files are good and as they were.
-    pub(super) fn restore(&mut self, judged: &[Judged], slots: &mut [Slot], context: &Context) {
+    pub(super) fn restore(&mut self, judged: &[Judged], slots: &mut [ZoneSlot], context: &Context) {
         let Some(keeper) = &context.keeper else { return };
         let mut wanted: Vec<(usize, KeptZone)> = Vec::new();
         for &slot in &self.zones {
@@ -116,7 +83,7 @@ impl Unit {
     }
 
     /// Loads what was kept. A zone of which a part cannot be read is left out: its other names would be missing, and go public.
-    fn load(&mut self, mut wanted: Vec<(usize, KeptZone)>, keeper: &Keeper, slots: &mut [Slot], context: &Context) {
+    fn load(&mut self, mut wanted: Vec<(usize, KeptZone)>, keeper: &Keeper, slots: &mut [ZoneSlot], context: &Context) {
         let is_directory = matches!(self.source, Source::Directory { .. });
         for kept in self.recalled.iter().flatten() {
             if !wanted.iter().any(|(slot, _)| kept.is_of(*slot)) {
@@ -151,7 +118,7 @@ impl Unit {
     }
 
     /// Keeps what was read now for the next start.
-    pub(super) fn keep(&self, drafts: Vec<(usize, KeptDraft)>, changed: &[usize], slots: &[Slot], context: &Context) {
+    pub(super) fn keep(&self, drafts: Vec<(usize, KeptDraft)>, changed: &[usize], slots: &[ZoneSlot], context: &Context) {
         let Some(keeper) = &context.keeper else { return };
         let Some(source) = source_key(&self.source) else { return };
         for (index, draft) in drafts {
@@ -187,16 +154,6 @@ impl Unit {
     }
 }
 
-impl RecalledFile {
-    fn is_of(&self, slot: usize) -> bool {
-        match (self.slot, &self.sharing) {
-            (Some(of), _) => of == slot,
-            (None, Some(zones)) => zones.contains(&slot),
-            (None, None) => true,
-        }
-    }
-}
-
 impl Input {
     /// What it held when it was last good, in an earlier run.
     fn set_kept(&mut self, file: &KeptFile) {
@@ -206,7 +163,7 @@ impl Input {
     }
 }
 
-impl Slot {
+impl ZoneSlot {
     /// Serves what an earlier run kept.
     fn take_kept(&mut self, zone: Zone, kept: &KeptZone) {
         let zone = if zone.has_own_serial() { zone } else { zone.with_serial(kept.serial) };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::lookup::Lookup;
+use crate::snapshot::ZoneState;
 
 /// A directory with a configuration and sources, and a store of it. Time is told, not waited for, and so far ahead that the clock does not
 /// catch up with it.

@@ -4,26 +4,25 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use postern_config::model::{Format, Source};
 
-use super::directory::Listing;
+use super::context::Context;
+use super::directory::{FileKind, Listing, NamedFile};
 use super::guard::{self, PATIENCE, UNFINISHED, UNFINISHED_UNSERVED, Verdict};
-use super::report::FileShare;
-use super::restore::{KeptDraft, RecalledFile};
-use super::{Context, Look, Report, Slot};
-use crate::authority::ZoneAuthority;
-use crate::diff::Difference;
+use super::judged::{Judged, KeptDraft, RecalledFile};
+use super::owned::is_owned;
+use super::report::Report;
+use super::zone_slot::ZoneSlot;
 use crate::name::WireName;
 use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
-use crate::source::{Census, Content, FileCounts, Input, RecordLog, Seen, Sorter, Strays};
+use crate::source::{Census, Content, FileCounts, Input, Look, RecordLog, Seen};
 use crate::text;
-use crate::zone::{Built, Foreign, Zone, ZoneBuilder, next_serial, serial_rose};
 
 /// A source and the zones that have it.
 #[derive(Debug)]
-pub struct Unit {
+pub struct SourceGroup {
     pub(super) source: Source,
     /// Indices of slots.
     pub(super) zones: Vec<usize>,
@@ -39,80 +38,38 @@ pub struct Unit {
     /// All files of the directory.
     pub(super) listing: Listing,
     /// Nothing was built yet.
-    is_fresh: bool,
+    pub(super) is_fresh: bool,
 }
 
-/// A changed input, read.
-pub struct Judged {
-    /// Which one.
-    pub input: usize,
-    /// Its bytes.
-    pub content: Content,
-    /// What is in them.
-    pub format: Format,
-    /// Files that it includes.
-    pub included: Vec<text::Included>,
-    /// Records, by file.
-    pub counts: FileCounts,
-    problems: Vec<Problem>,
-    /// Records read.
-    records: u64,
-    log: Option<Arc<RecordLog>>,
-    /// Without logs: straight into the builders of these slots.
-    built: Vec<(usize, ZoneBuilder)>,
-    /// Every line is right, and too much is lost.
-    is_held: bool,
-}
-
-/// A zone made anew, and how it differs from what is served.
-pub struct Made {
-    /// Which one.
-    pub slot: usize,
-    /// The zone, and the difference if another one is served.
-    pub result: Result<(Built, Option<Difference>), Vec<Problem>>,
-    /// The files that its records come from.
-    pub files: Vec<FileShare>,
-}
-
-/// True where the zone's records are in a journal of ours and in no file.
-pub fn is_owned(source: &Source) -> bool {
-    matches!(source, Source::Api | Source::Transfer { .. })
-}
-
-/// The file of a zone in a directory.
-pub fn zone_file(name: &str) -> String {
-    if name == "." { "root.zone".into() } else { format!("{name}.zone") }
-}
-
-impl Unit {
-    /// The units of all slots; what is known of the files of `old` ones is kept, but they are read again.
-    pub fn all(slots: &[Slot], old: Vec<Unit>) -> Vec<Unit> {
-        let mut units: Vec<Unit> = Vec::new();
+impl SourceGroup {
+    /// The groups of all slots; what is known of the files of `old` ones is kept, but they are read again.
+    pub fn all(slots: &[ZoneSlot], old: Vec<SourceGroup>) -> Vec<SourceGroup> {
+        let mut groups: Vec<SourceGroup> = Vec::new();
         let mut of_source: HashMap<&Source, usize> = HashMap::new(); // there may be as many as zones
         for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| !is_owned(&slot.config.source)) {
             match of_source.entry(&slot.config.source) {
-                Entry::Occupied(known) => units[*known.get()].zones.push(index),
+                Entry::Occupied(known) => groups[*known.get()].zones.push(index),
                 Entry::Vacant(new) => {
-                    new.insert(units.len());
-                    units.push(Unit::new(slot.config.source.clone(), index));
+                    new.insert(groups.len());
+                    groups.push(SourceGroup::new(slot.config.source.clone(), index));
                 }
             }
         }
-        for unit in &mut units {
-            let is_directory = matches!(unit.source, Source::Directory { .. });
-            unit.sharing = unit.zones.iter().copied().filter(|slot| !is_directory || slots[*slot].config.preset).collect();
+        for group in &mut groups {
+            let is_directory = matches!(group.source, Source::Directory { .. });
+            group.sharing = group.zones.iter().copied().filter(|slot| !is_directory || slots[*slot].config.preset).collect();
         }
         for before in old {
-            let Some(unit) = of_source.get(&before.source).map(|unit| &mut units[*unit]) else { continue };
-            let Source::Directory { .. } = &unit.source else {
-                unit.inputs = before.inputs;
-                unit.inputs.iter_mut().for_each(Input::forget);
+            let Some(group) = of_source.get(&before.source).map(|group| &mut groups[*group]) else { continue };
+            let Source::Directory { .. } = &group.source else {
+                group.inputs = before.inputs;
+                group.inputs.iter_mut().for_each(Input::forget);
                 continue;
             };
-            unit.continue_from(before.inputs, slots);
-            unit.inputs.iter_mut().for_each(Input::forget);
+            group.continue_from(before.inputs, slots);
+            group.inputs.iter_mut().for_each(Input::forget);
         }
-        units
+        groups
     }
 
     fn new(source: Source, slot: usize) -> Self {
@@ -137,13 +94,13 @@ impl Unit {
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         let own = match &self.source {
             Source::Directory { path } | Source::File { path, .. } => Some(path.as_path()),
-            Source::Api | Source::Transfer { .. } => None, // no unit has them
+            Source::Api | Source::Transfer { .. } => None, // no group has them
         };
         own.into_iter().chain(self.inputs.iter().flat_map(Input::paths))
     }
 
     /// How long it takes until its files will have stood still, while some are being written.
-    pub fn settles_in(&mut self, slots: &[Slot], now: Instant, settle: Duration) -> Option<Duration> {
+    pub fn settles_in(&mut self, slots: &[ZoneSlot], now: Instant, settle: Duration) -> Option<Duration> {
         self.discover(slots);
         self.inputs.iter_mut().filter_map(|input| input.settles_in(now, settle)).max()
     }
@@ -154,7 +111,7 @@ impl Unit {
     }
 
     /// Reads what is new and gives it to the slots.
-    pub fn look(&mut self, slots: &mut [Slot], context: &Context, now: Instant, how: Look, report: &mut Report) {
+    pub fn look(&mut self, slots: &mut [ZoneSlot], context: &Context, now: Instant, how: Look, report: &mut Report) {
         self.discover(slots);
         self.recall(slots, context);
         match self.error {
@@ -181,12 +138,12 @@ impl Unit {
         &self.zones
     }
 
-    fn read(&mut self, slots: &mut [Slot], context: &Context, now: Instant, how: Look, report: &mut Report) {
+    fn read(&mut self, slots: &mut [ZoneSlot], context: &Context, now: Instant, how: Look, report: &mut Report) {
         let (mut judged, mut unfinished) = (Vec::new(), Vec::new());
         let mut forgotten = Vec::new();
         let is_directory = matches!(self.source, Source::Directory { .. });
         let mut gone = Vec::new();
-        let accepted = |input: &Input, slots: &[Slot]| self.zones.iter().any(|slot| input.is_of(*slot) && slots[*slot].accepts_loss);
+        let accepted = |input: &Input, slots: &[ZoneSlot]| self.zones.iter().any(|slot| input.is_of(*slot) && slots[*slot].accepts_loss);
         let with_logs = self.with_logs();
         for index in 0..self.inputs.len() {
             let input = &mut self.inputs[index];
@@ -278,7 +235,7 @@ impl Unit {
 
     /// How long to wait for the rest of a file that ends inside a line. Returns `None` if the last line is whole, or was not written for
     /// so long that it is believed to be.
-    fn unfinished(&self, found: &Judged, slots: &[Slot], context: &Context) -> Option<Duration> {
+    fn unfinished(&self, found: &Judged, slots: &[ZoneSlot], context: &Context) -> Option<Duration> {
         let input = &self.inputs[found.input];
         if !found.is_good() || found.format == Format::Azure || found.content.ends_a_line() || context.is_inspection {
             return None;
@@ -294,10 +251,10 @@ impl Unit {
     }
 
     /// Reports once that the rest of a line is waited for.
-    fn log_unfinished(&mut self, found: &Judged, slots: &[Slot], report: &mut Report) {
+    fn log_unfinished(&mut self, found: &Judged, slots: &[ZoneSlot], report: &mut Report) {
         let input = &mut self.inputs[found.input];
         let print = Some(postern_config::fingerprint(&found.content.bytes));
-        let is_served = |slot: &Slot| slot.zone.is_some() && slot.kept_since.is_none();
+        let is_served = |slot: &ZoneSlot| slot.zone.is_some() && slot.kept_since.is_none();
         if !self.zones.iter().any(|slot| input.is_of(*slot) && is_served(&slots[*slot])) {
             input.missing = Some(format!("{} ends inside a line: waiting for the rest", input.path.display()));
         }
@@ -338,7 +295,7 @@ impl Unit {
     }
 
     /// Reads the records of new bytes: into a log, or straight into builders.
-    fn judge(&self, index: usize, content: Content, with_logs: bool, slots: &[Slot], context: &Context) -> Judged {
+    fn judge(&self, index: usize, content: Content, with_logs: bool, slots: &[ZoneSlot], context: &Context) -> Judged {
         let input = &self.inputs[index];
         let format = if input.format == Format::Auto { text::detect(&input.path, &content.bytes) } else { input.format };
         let mut judged = Judged {
@@ -380,198 +337,11 @@ impl Unit {
         judged.log = Some(Arc::new(log));
         judged
     }
-
-    /// Zones to make anew: those whose own file is new, all of them where a shared one is, and those that wait for their first data.
-    fn affected(&self, judged: &[Judged], slots: &[Slot]) -> Vec<usize> {
-        let good: Vec<&Judged> = judged.iter().filter(|judged| judged.is_good()).collect();
-        let is_file = matches!(self.source, Source::File { .. });
-        let can_be_made = |slot: usize| {
-            let has_data = |(index, input): (usize, &Input)| {
-                let has_records = input.log.is_some() || good.iter().any(|judged| judged.input == index);
-                // A shared file that never was good adds nothing to a zone that serves. Without it a zone that does not serve yet
-                // would say of names that they are missing, and they would go public.
-                has_records || !is_file && !input.was_good && slots[slot].zone.is_some()
-            };
-            self.inputs.iter().enumerate().filter(|(_, input)| input.is_of(slot)).all(has_data)
-        };
-        let is_due = |slot: &usize| {
-            let is_new = good.iter().any(|judged| self.inputs[judged.input].is_of(*slot));
-            let waits = (slots[*slot].zone.is_none() && slots[*slot].build_error.is_none()) || self.is_fresh;
-            (is_new || waits) && can_be_made(*slot)
-        };
-        self.zones.iter().copied().filter(is_due).collect()
-    }
-
-    /// Makes zones from the new records and the last good ones of the other files.
-    pub(super) fn make(&self, judged: &mut [Judged], affected: &[usize], slots: &[Slot], context: &Context) -> (Vec<Made>, Vec<Strays>) {
-        let mut builders: Vec<(usize, Target)> = self.zones.iter().map(|slot| (*slot, Target::default())).collect();
-        for (slot, target) in builders.iter_mut().filter(|(slot, _)| affected.contains(slot)) {
-            target.builder = Some(Box::new(slots[*slot].builder(context)));
-        }
-        let mut strays = Vec::new();
-        for (index, input) in self.inputs.iter().enumerate() {
-            let new = judged.iter_mut().find(|judged| judged.input == index && judged.is_good());
-            let is_new = new.is_some();
-            let format = new.as_ref().map_or(input.holds, |judged| judged.format);
-            let share = |records| FileShare { path: input.path.clone(), format, records };
-            if let Some(judged) = new.filter(|judged| !judged.built.is_empty()) {
-                for (slot, builder) in judged.built.drain(..) {
-                    if let Some((_, target)) = builders.iter_mut().find(|(other, _)| *other == slot) {
-                        *target = Target { builder: Some(Box::new(builder)), files: vec![share(judged.records)], taken: 0 };
-                    }
-                }
-                continue;
-            }
-            let log =
-                judged.iter().find(|judged| judged.input == index && is_new).and_then(|judged| judged.log.as_ref()).or(input.log.as_ref());
-            let Some(log) = log else { continue };
-            if let Some(own) = input.own.filter(|_| format == Format::Zone) {
-                if let Some((_, target)) = builders.iter_mut().find(|(slot, _)| *slot == own) {
-                    target.set_foreign(Foreign::Warn);
-                    log.replay(target);
-                    target.end_file(share);
-                }
-                continue;
-            }
-            let mut concerned: Vec<_> = builders.iter_mut().filter(|(slot, _)| input.is_of(*slot)).collect();
-            concerned.iter_mut().for_each(|(_, target)| target.set_foreign(Foreign::Skip));
-            let sinks = concerned.into_iter().map(|(slot, target)| (&slots[*slot].apex, target)).collect();
-            let mut sorter = Sorter { sinks, strays: Strays::default() };
-            log.replay(&mut sorter);
-            sorter.strays.close();
-            if is_new {
-                strays.push(sorter.strays);
-            }
-            builders.iter_mut().for_each(|(_, target)| target.end_file(share));
-        }
-        let mut made = Vec::new();
-        for (slot, target) in builders {
-            let Target { builder: Some(builder), files, .. } = target else { continue };
-            let newest = self.inputs.iter().filter(|input| input.is_of(slot)).filter_map(|input| input.changed);
-            let newest = judged
-                .iter()
-                .filter(|judged| self.inputs[judged.input].is_of(slot))
-                .filter_map(|judged| judged.content.modified())
-                .chain(newest)
-                .max();
-            let old = slots[slot].zone.as_deref();
-            let serial = match slots[slot].kept_serial {
-                Some((last, true)) if old.is_none() => last, // the same data
-                Some((last, false)) if old.is_none() => serial(newest, Some(last)),
-                _ => serial(newest, old.map(Zone::serial)),
-            };
-            let result = builder.finish(serial).map(|mut built| {
-                let difference = old.map(|old| {
-                    built.zone.share_with(old);
-                    Difference::between(old, &built.zone)
-                });
-                (built, difference)
-            });
-            made.push(Made { slot, result, files });
-        }
-        (made, strays)
-    }
-
-    fn commit(&mut self, judged: Vec<Judged>, made: Vec<Made>, strays: Vec<Strays>, slots: &mut [Slot], report: &mut Report) {
-        for Judged { input, content, format, included, counts, problems, log, is_held, .. } in judged {
-            let input = &mut self.inputs[input];
-            input.judged(&content, &included);
-            input.missing = None;
-            input.is_held = is_held;
-            input.error = problems.iter().find(|problem| problem.severity == Severity::Error).map(brief);
-            if input.error.is_none() {
-                input.was_good = true;
-                (input.log, input.counts) = (log, counts);
-                input.holds = format;
-            }
-            report.problems.extend(problems);
-        }
-        for made in made {
-            let slot = &mut slots[made.slot];
-            match made.result {
-                Err(problems) => {
-                    slot.build_error = problems.iter().find(|problem| problem.severity == Severity::Error).map(brief);
-                    report.problems.extend(problems);
-                }
-                Ok((built, difference)) => {
-                    slot.build_error = None;
-                    slot.comes_from(made.files);
-                    report.problems.extend(built.warnings);
-                    let old = slot.zone.clone();
-                    if let (Some(old), Some((file, at)), Some(true)) =
-                        (&old, built.soa, difference.as_ref().map(|difference| !difference.is_empty()))
-                        && built.zone.has_own_serial()
-                        && !serial_rose(old.serial(), built.zone.serial())
-                    {
-                        let message =
-                            format!("records changed and the serial did not rise: {} after {}", built.zone.serial(), old.serial());
-                        let help = "it is served as it stands: secondaries will not see the change".into();
-                        report.problems.push(Problem { file, at, severity: Severity::Warning, message, help });
-                    }
-                    if let Some(outcome) = slot.take(built.zone, difference) {
-                        report.zones.push(slot.report(outcome));
-                    }
-                }
-            }
-        }
-        for strays in strays.iter().filter(|strays| strays.count > 0) {
-            report.problems.push(stray(strays, slots));
-        }
-    }
 }
 
-impl Judged {
-    /// Returns true if nothing is wrong with it.
-    pub fn is_good(&self) -> bool {
-        self.problems.iter().all(|problem| problem.severity != Severity::Error)
-    }
-}
-
-impl Slot {
-    pub(super) fn builder(&self, context: &Context) -> ZoneBuilder {
-        let builder = ZoneBuilder::new(self.apex.clone()).ttl_bounds(self.config.min_ttl, self.config.max_ttl);
-        let is_export = matches!(&self.config.source, Source::File { format: Format::Azure | Format::Hosts, .. });
-        let builder = builder.authority(ZoneAuthority::configured(&self.config.zone_names, &self.apex.to_buf()));
-        builder.networks(context.clients.clone()).foreign(if is_export { Foreign::Skip } else { Foreign::Warn })
-    }
-}
-
-/// Takes records for a zone that is made anew, and none for another.
-#[derive(Debug, Default)]
-struct Target {
-    builder: Option<Box<ZoneBuilder>>,
-    /// Files that gave it records.
-    files: Vec<FileShare>,
-    /// Records of the file that is being read.
-    taken: u64,
-}
-
-impl Target {
-    fn set_foreign(&mut self, foreign: Foreign) {
-        if let Some(builder) = &mut self.builder {
-            builder.set_foreign(foreign);
-        }
-    }
-
-    fn end_file(&mut self, share: impl Fn(u64) -> FileShare) {
-        let taken = std::mem::take(&mut self.taken);
-        self.files.extend((taken > 0).then(|| share(taken)));
-    }
-}
-
-impl RecordSink for Target {
-    fn record(&mut self, record: RecordRef<'_>) {
-        if let Some(builder) = &mut self.builder {
-            builder.record(record);
-            self.taken += 1;
-        }
-    }
-
-    fn file(&mut self, file: &Arc<PathBuf>) {
-        if let Some(builder) = &mut self.builder {
-            builder.file(file);
-        }
-    }
+/// The zone whose own file it is, and its kind.
+pub fn own_kind(input: &Input) -> Option<(usize, FileKind)> {
+    Some((input.own?, NamedFile::of(&input.path.file_name()?.to_string_lossy())?.kind))
 }
 
 /// Records of whatever order, without TTL and place.
@@ -584,41 +354,7 @@ impl RecordSink for RecordSet {
     }
 }
 
-/// The serial of a zone whose source gives none: when the newest file was changed, and more than before.
-///
-/// Derived from the files, so that two servers with the same files, or one before and after a restart, say the same.
-fn serial(newest: Option<SystemTime>, last: Option<u32>) -> u32 {
-    let since = newest.and_then(|newest| newest.duration_since(SystemTime::UNIX_EPOCH).ok());
-    let stamp = since.map_or(1, |since| since.as_secs() as u32).max(1);
-    match last {
-        Some(last) if !serial_rose(last, stamp) => next_serial(last),
-        _ => stamp,
-    }
-}
-
 fn too_large(path: &Path, size: u64, most: u64) -> String {
     let path = path.display();
     format!("{path}: it has {size} bytes, and `server.max-source-size` is {most}: make the file smaller, or raise the key")
-}
-
-/// A problem as the status shows it: the help only if there is no place to look at.
-fn brief(problem: &Problem) -> String {
-    match problem.at.line {
-        0 => format!("{}: {}; {}", problem.file.display(), problem.message, problem.help),
-        line => format!("{}:{line}:{}: {}", problem.file.display(), problem.at.column, problem.message),
-    }
-}
-
-fn stray(strays: &Strays, slots: &[Slot]) -> Problem {
-    let names: Vec<String> = strays.first.iter().map(|(_, at, name)| format!("{name} (line {})", at.line)).collect();
-    let more = if strays.count > names.len() { format!(" and {} more", strays.count - names.len()) } else { String::new() };
-    let elsewhere = strays.first.iter().find_map(|(.., name)| slots.iter().find(|slot| name.is_under(slot.apex.as_wire())));
-    let help = match elsewhere {
-        Some(slot) => format!("{} is hosted, but has another source", slot.config.name),
-        None => "add a [[zone]] for them, or leave them out".into(),
-    };
-    let (file, at) = strays.first.first().map_or_else(Default::default, |(file, at, _)| (file.clone(), *at));
-    let plural = if strays.count == 1 { "a name that lies" } else { "names that lie" };
-    let message = format!("{plural} in no zone of this source: {}{more}", names.join(", "));
-    Problem { file, at: Position { line: at.line, column: at.column }, severity: Severity::Warning, message, help }
 }

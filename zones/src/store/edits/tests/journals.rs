@@ -1,0 +1,196 @@
+//! Zones that an API made, and the journals that they come back from.
+
+use super::*;
+
+#[test]
+fn zones_are_made_configured_and_removed_and_survive_restarts_and_reloads() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = "[[network]]\nname = \"hub\"\nclients = [\"10.20.0.0/16\"]\n";
+    let (mut store, _) = open(directory.path(), text);
+    let create = |store: &mut Store, settings: ZoneSettings, records: &[&str]| {
+        let records = records.iter().map(|text| change(text)).collect();
+        run(store, |answer| Task::Create(vec![NewZone { settings, records }], author(), answer))
+    };
+    create(&mut store, settings(ZONE, &["hub"]), &["ws A 10 10.20.1.4"]).unwrap();
+    for (wrong, said) in [
+        (settings(ZONE, &[]), "is hosted already, for hub"),
+        (settings("contoso.test", &["spoke"]), "there is no network `spoke`"),
+        (settings("Contoso.Test.", &[]), "write the zone's name as `contoso.test`"),
+        (settings("contoso..test", &[]), "is not a name"),
+    ] {
+        let refusal = create(&mut store, wrong, &[]).unwrap_err().to_string();
+        assert!(refusal.contains(said), "{refusal}");
+    }
+    // Several are made together, or none of them: not even until the next start.
+    let journals = || fs::read_dir(directory.path().join("state/zones")).unwrap().count();
+    let several = ["a.test", "b.test", ZONE, "c.test"].map(|name| NewZone { settings: settings(name, &["hub"]), records: Vec::new() });
+    let refusal = run(&mut store, |answer| Task::Create(several.to_vec(), author(), answer)).unwrap_err();
+    assert!(refusal.to_string().contains("is hosted already"), "{refusal}");
+    assert_eq!((store.current().hosted().len(), journals()), (1, 1));
+    let set = run(&mut store, |answer| {
+        let change: Configure = Box::new(|_, settings| {
+            settings.extra.insert("kind".into(), "Native".into());
+            Ok(())
+        });
+        Task::Configure(ZoneRef::parse(ZONE), author(), change, answer)
+    });
+    assert_eq!(set.unwrap().extra["kind"], "Native");
+    store.reconfigure(&config(directory.path(), text));
+    assert_eq!(served(&store, "ws"), [[10, 20, 1, 4]], "a reload keeps it");
+    drop(store);
+    let (mut store, _) = open(directory.path(), text);
+    let hosted = store.current().hosted()[0].hosted.clone();
+    assert_eq!((served(&store, "ws"), hosted.on_missing), (vec![vec![10, 20, 1, 4]], model::OnMissing::Nxdomain));
+    assert_eq!(hosted.kept.as_ref().unwrap().settings.extra["kind"], "Native");
+    let serial = kept(&store).latest.serial();
+    let remove = |store: &mut Store, serial: u32| {
+        let may: May = Box::new(move |zone: &Zone| match zone.serial() == serial {
+            true => Ok(()),
+            false => Err(Refusal::Precondition { message: "it is another one by now".into(), rcode: 0 }),
+        });
+        run(store, |answer| Task::Remove(ZoneRef::parse(ZONE), author(), may, answer))
+    };
+    // What is committed together with the removal, and before it, is seen by it.
+    let results = Arc::new(Mutex::new(Vec::new()));
+    let (edited, removed) = (results.clone(), results.clone());
+    let may: May = Box::new(move |zone: &Zone| match zone.serial() == serial {
+        true => Ok(()),
+        false => Err(Refusal::Busy),
+    });
+    let tasks = [
+        Task::Edit(edit(ZONE, &["late A 10 10.20.1.9"]), Box::new(move |result| edited.lock().unwrap().push(result.map(drop)))),
+        Task::Remove(ZoneRef::parse(ZONE), author(), may, Box::new(move |result| removed.lock().unwrap().push(result))),
+    ];
+    store.commit(tasks.into(), Instant::now()).answer();
+    assert_eq!(*results.lock().unwrap(), [Ok(()), Err(Refusal::Busy)]);
+    assert!(matches!(remove(&mut store, serial), Err(Refusal::Precondition { .. })));
+    assert_eq!(served(&store, "late"), [[10, 20, 1, 9]]);
+    remove(&mut store, serial + 1).unwrap();
+    assert!(store.current().hosted().is_empty());
+    drop(store);
+    assert!(open(directory.path(), text).0.current().hosted().is_empty());
+}
+
+#[test]
+fn a_zone_of_the_configuration_is_not_removed_and_keeps_its_records_when_its_networks_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path(), ONE);
+    commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
+    let refusal = run(&mut store, |answer| Task::Remove(ZoneRef::parse(ZONE), author(), Box::new(|_| Ok(())), answer)).unwrap_err();
+    assert_eq!(refusal.to_string(), "zone privatelink.contoso.test is managed by the configuration, line 1; read-only through the API");
+    drop(store);
+    let linked = format!("{ONE}network = [\"hub\"]\n[[network]]\nname = \"hub\"\nclients = [\"10.20.0.0/16\"]\n");
+    let (store, _) = open(directory.path(), &linked);
+    assert_eq!(served(&store, "ws"), [[10, 20, 1, 4]]);
+    drop(store);
+    let (_, report) = open(directory.path(), "");
+    assert!(report.zones.is_empty(), "its journal waits until the zone comes back");
+    assert_eq!(served(&open(directory.path(), ONE).0, "ws"), [[10, 20, 1, 4]]);
+}
+
+#[test]
+fn a_damaged_journal_makes_its_zone_unavailable_and_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path(), ONE);
+    commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
+    drop(store);
+    let path = directory.path().join(format!("state/zones/{ZONE}.journal"));
+    let mut octets = fs::read(&path).unwrap();
+    octets[4_200] ^= 1;
+    fs::write(&path, &octets).unwrap();
+    for text in [ONE, ""] {
+        let (mut store, report) = open(directory.path(), text);
+        assert!(report.has_errors());
+        let hosted = &store.current().hosted()[0].hosted;
+        assert!(hosted.zone().is_none(), "SERVFAIL, never the public answer");
+        assert!(matches!(commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.9"])), Err(Refusal::Unavailable { .. })));
+    }
+    assert_eq!(fs::read(&path).unwrap(), octets);
+}
+
+const HUB: &str = "[[network]]\nname = \"hub\"\nclients = [\"10.20.0.0/16\"]\n";
+
+fn create(store: &mut Store, networks: &[&str]) {
+    let new = NewZone { settings: settings(ZONE, networks), records: vec![change("ws A 10 10.20.1.4")] };
+    run(store, |answer| Task::Create(vec![new], author(), answer)).unwrap();
+}
+
+/// Makes a zone through the API, and damages its journal while no server runs. Gives the journal, and its content when it was whole.
+fn damage_made(directory: &Path) -> (std::path::PathBuf, Vec<u8>) {
+    let (mut store, _) = open(directory, HUB);
+    create(&mut store, &["hub"]);
+    drop(store);
+    let path = directory.join(format!("state/zones/{ZONE}.journal"));
+    let whole = fs::read(&path).unwrap();
+    let mut octets = whole.clone();
+    octets[4_200] ^= 1;
+    fs::write(&path, &octets).unwrap();
+    (path, whole)
+}
+
+#[test]
+fn an_api_zone_with_a_damaged_journal_stays_unavailable_over_reloads_until_it_is_mended() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, whole) = damage_made(directory.path());
+    let (mut store, report) = open(directory.path(), HUB);
+    assert!(report.has_errors());
+    for _ in 0..2 {
+        let (snapshot, report) = store.reconfigure(&config(directory.path(), HUB));
+        assert!(snapshot.hosted().len() == 1 && snapshot.hosted()[0].hosted.zone().is_none(), "SERVFAIL, never the public answer");
+        assert!(!report.has_errors(), "it was reported at the start");
+    }
+    fs::rename(&path, directory.path().join("aside")).unwrap();
+    store.reconfigure(&config(directory.path(), HUB));
+    assert!(store.current().hosted()[0].hosted.zone().is_none(), "a journal that is gone makes no name public");
+    fs::write(&path, whole).unwrap();
+    store.reconfigure(&config(directory.path(), HUB));
+    assert_eq!((store.current().hosted().len(), served(&store, "ws")), (1, vec![vec![10, 20, 1, 4]]));
+}
+
+#[test]
+fn a_damaged_journal_is_unavailable_in_the_networks_that_its_healthy_namesake_does_not_have() {
+    let directory = tempfile::tempdir().unwrap();
+    damage_made(directory.path());
+    let spoke = "[[network]]\nname = \"spoke\"\nclients = [\"10.30.0.0/16\"]\n";
+    fs::create_dir(directory.path().join("zones")).unwrap();
+    let zone = ONE.replace("api = true", "directory = 'zones'\nnetwork = ['spoke']");
+    let (store, report) = open(directory.path(), &format!("{HUB}{spoke}{zone}"));
+    assert!(report.has_errors());
+    let snapshot = store.current();
+    for (network, has_data) in [("hub", false), ("spoke", true), ("default", false)] {
+        let hosted = snapshot.network(snapshot.network_named(network).unwrap()).zone_of(&NameBuf::parse(ZONE).unwrap(), 0);
+        assert_eq!(hosted.expect(network).zone().is_some(), has_data, "{network}");
+    }
+}
+
+#[test]
+fn journals_that_cannot_be_listed_leave_their_zones_unavailable_and_begin_none() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path(), ""));
+    let zones = directory.path().join("state/zones");
+    fs::write(&zones, "no directory").unwrap();
+    let (mut store, report) = open(directory.path(), ONE);
+    assert!(report.has_errors() && store.current().hosted()[0].hosted.zone().is_none());
+    assert!(store.context.state.troubles().iter().any(|trouble| trouble.path == zones));
+    fs::remove_file(&zones).unwrap();
+    store.reconfigure(&config(directory.path(), ONE));
+    assert!(store.current().hosted()[0].hosted.zone().is_some());
+    assert!(!store.context.state.is_troubled(&zones));
+}
+
+#[test]
+fn an_api_zone_comes_back_when_the_configuration_that_displaced_it_is_corrected() {
+    let directory = tempfile::tempdir().unwrap();
+    let spoke = "[[network]]\nname = \"spoke\"\nclients = [\"10.30.0.0/16\"]\n";
+    let both = format!("{HUB}{spoke}");
+    let (mut store, _) = open(directory.path(), &both);
+    create(&mut store, &["hub", "spoke"]);
+    // A network is renamed by mistake: the other one still has the zone.
+    let snapshot = store.reconfigure(&config(directory.path(), &both.replace("hub", "hbu"))).0;
+    let network = snapshot.network(snapshot.network_named("spoke").unwrap());
+    assert!(network.zone_of(&NameBuf::parse(ZONE).unwrap(), 0).is_some());
+    store.reconfigure(&config(directory.path(), &format!("{both}{}", ONE.replace("api = true", "directory = 'zones'"))));
+    assert!(served(&store, "ws").is_empty(), "the zone of the configuration has the files' records");
+    store.reconfigure(&config(directory.path(), &both));
+    assert_eq!((store.current().hosted().len(), served(&store, "ws")), (1, vec![vec![10, 20, 1, 4]]));
+}

@@ -1,0 +1,79 @@
+//! Zones that are transferred from a primary.
+
+use super::*;
+
+const SECONDARY: &str = "[[zone]]\nname = \"privatelink.contoso.test\"\nprimaries = [\"10.20.0.10\"]\n";
+
+/// What a transfer does: records, and that it was heard just now.
+fn transferred(store: &mut Store, changes: &[&str], at: u32) -> Result<Done, Refusal> {
+    let changes: Vec<Change> = changes.iter().map(|text| change(text)).collect();
+    let amend: Amend = Box::new(move |_, settings| {
+        settings.extra.insert(crate::edit::TRANSFERRED.into(), at.into());
+        Ok(changes)
+    });
+    let author = Author { via: Via::Transfer, ..author() };
+    run(store, |answer| Task::Amend(ZoneRef::parse(ZONE), author, amend, answer))
+}
+
+#[test]
+fn a_transferred_zone_has_no_data_until_it_was_transferred_and_none_when_it_expired() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, report) = open(directory.path(), SECONDARY);
+    assert!(report.has_errors() && store.current().hosted()[0].hosted.zone().is_none(), "its names must not go public");
+    assert!(matches!(commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])), Err(Refusal::ReadOnly { .. })));
+    transferred(&mut store, &["ws A 10 10.20.1.4"], unix_seconds()).unwrap();
+    assert_eq!(served(&store, "ws"), [[10, 20, 1, 4]]);
+    assert!(store.zones().next().unwrap().state.is_good());
+    run(&mut store, |answer| Task::Expire(ZoneRef::parse(ZONE), "silent".into(), answer)).unwrap();
+    assert!(store.current().hosted()[0].hosted.zone().is_none());
+    let done = transferred(&mut store, &[], unix_seconds() + 1).unwrap();
+    assert_eq!((done.change, served(&store, "ws")), (None, vec![vec![10, 20, 1, 4]]), "the primary is back, and nothing changed");
+    drop(store);
+    let (mut store, report) = open(directory.path(), SECONDARY);
+    assert_eq!((report.has_errors(), served(&store, "ws")), (false, vec![vec![10, 20, 1, 4]]), "the copy that was kept");
+    transferred(&mut store, &[], 1).unwrap();
+    drop(store);
+    let (store, _) = open(directory.path(), SECONDARY);
+    assert!(store.current().hosted()[0].hosted.zone().is_none(), "too old");
+}
+
+#[test]
+fn a_copy_keeps_the_serial_of_its_primary_when_the_bounds_of_ttls_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path(), SECONDARY);
+    transferred(&mut store, &["ws A 10 10.20.1.4"], unix_seconds()).unwrap();
+    let (serial, bounded) = (kept(&store).latest.serial(), format!("{SECONDARY}min-ttl = 60\n"));
+    for _ in 0..2 {
+        drop(store);
+        store = open(directory.path(), &bounded).0;
+        let last = kept(&store).history.newest(1).remove(0);
+        assert_eq!((kept(&store).latest.serial(), last.from, last.to), (serial, serial, serial), "and the history tells of it");
+        assert!(content(&store).iter().all(|record| record.ttl >= 60));
+    }
+    transferred(&mut store, &["ws A 10"], unix_seconds()).unwrap();
+    drop(store);
+    assert!(served(&open(directory.path(), &bounded).0, "ws").is_empty());
+}
+
+#[test]
+fn a_primary_that_has_nothing_newer_makes_the_source_good_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path(), SECONDARY);
+    transferred(&mut store, &["ws A 10 10.20.1.4"], 1).unwrap();
+    let state = |store: &Store| store.current().hosted()[0].hosted.source.state();
+    let before = state(&store);
+    let (reply, answers) = std::sync::mpsc::channel();
+    let amend: Amend = Box::new(|_, settings| {
+        settings.extra.insert(crate::edit::TRANSFERRED.into(), 2.into());
+        Ok(Vec::new())
+    });
+    let author = Author { via: Via::Transfer, ..author() };
+    let task = Task::Amend(ZoneRef::parse(ZONE), author, amend, Box::new(move |done| reply.send(done).unwrap()));
+    let committed = store.commit([task].into(), Instant::now());
+    assert!(committed.report.zones.is_empty(), "nothing to tell");
+    committed.answer();
+    answers.recv().unwrap().unwrap();
+    let after = state(&store);
+    assert!(after.last_success > before.last_success && after.is_good());
+    assert_eq!(after.changed, before.changed);
+}

@@ -1,0 +1,211 @@
+//! One zone of the configuration, or of an API: what it serves and how its source is doing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use postern_config::model::{self, Source};
+
+use super::directory;
+use super::owned::{self, Owned};
+use super::report::{FileShare, Outcome, Shown, SourceState, ZoneReport};
+use crate::authority::ZoneAuthority;
+use crate::diff::Difference;
+use crate::name::{NameBuf, WireName};
+use crate::snapshot::{Hosted, Kept, Writer, ZoneState};
+use crate::zone::{Zone, ZoneBuilder};
+
+/// A zone of the configuration.
+#[derive(Debug)]
+pub struct ZoneSlot {
+    pub(super) config: model::Zone,
+    pub(super) name: Arc<str>,
+    pub(super) apex: WireName,
+    pub(super) networks: Arc<[String]>,
+    pub(super) zone: Option<Arc<Zone>>,
+    /// Why there is no data, while there is none.
+    pub(super) reason: Arc<str>,
+    /// Why the records of its sources do not make a zone.
+    pub(super) build_error: Option<String>,
+    pub(super) state: SourceState,
+    /// What its files hold is taken whatever is lost: the operator accepted it, for this one reading.
+    pub(super) accepts_loss: bool,
+    /// What an earlier run kept of it was looked up.
+    pub(super) is_recalled: bool,
+    /// The serial that an earlier run served it with, and whether its sources are as they were then.
+    pub(super) kept_serial: Option<(u32, bool)>,
+    /// When the data that it serves was kept, if that is of an earlier run.
+    pub(super) kept_since: Option<SystemTime>,
+    /// That was not reported yet.
+    pub(super) kept_is_new: bool,
+    /// Another zone has the same name, in other networks.
+    pub(super) has_namesake: bool,
+    /// The same for others.
+    pub(super) shown: Arc<Shown>,
+    pub(super) writer: Writer,
+    /// Files that its records come from.
+    pub(super) files: Vec<FileShare>,
+    /// Where an API writes it: its journal and what is committed.
+    pub(super) owned: Option<Owned>,
+    /// The journal of a zone that an API made, which could not be opened: the zone has no data until it is.
+    pub(super) awaits: Option<PathBuf>,
+    /// As in the last snapshot; none: something of it changed since.
+    pub(super) hosted: Option<Arc<Hosted>>,
+}
+
+impl ZoneSlot {
+    /// A zone of the configuration, with the data of the old one that it continues: the same source, or the same networks.
+    pub(super) fn new(config: &model::Zone, old: &mut Vec<ZoneSlot>) -> Option<Self> {
+        let apex = NameBuf::parse(&config.name).ok()?.to_wire_name(); // the configuration checked it
+        let same = |slot: &ZoneSlot| slot.config.name == config.name && slot.config.networks == config.networks;
+        let found = old.iter().position(|slot| same(slot) && slot.config.source == config.source);
+        let found = found.or_else(|| old.iter().position(|slot| slot.config.name == config.name && slot.config.source == config.source));
+        let found = found.or_else(|| old.iter().position(same));
+        let before = found.map(|found| old.remove(found));
+        let kept_since = before.as_ref().and_then(|slot| slot.kept_since);
+        let files = before.as_ref().filter(|slot| slot.config.source == config.source).map(|slot| slot.files.clone()).unwrap_or_default();
+        let writer = writer(config, &files);
+        let (zone, state, owned, shown) = before.map(|slot| (slot.zone, slot.state, slot.owned, slot.shown)).unwrap_or_default();
+        // Data goes with its writer: what files said is not what an API wrote, and the other way round.
+        let is_continued = owned.is_some() == owned::is_owned(&config.source);
+        let (zone, state, owned, shown) = if is_continued { (zone, state, owned, shown) } else { Default::default() };
+        let networks = config.networks.as_slice().into();
+        let reason = "its source was not read yet".into();
+        let name = config.name.as_str().into();
+        Some(Self {
+            config: config.clone(),
+            name,
+            apex,
+            networks,
+            zone,
+            reason,
+            build_error: None,
+            state,
+            accepts_loss: false,
+            is_recalled: false,
+            kept_serial: None,
+            kept_since,
+            kept_is_new: false,
+            has_namesake: false,
+            shown,
+            writer,
+            files,
+            owned,
+            awaits: None,
+            hosted: None,
+        })
+    }
+
+    /// Notes the files that its records come from.
+    pub(super) fn comes_from(&mut self, files: Vec<FileShare>) {
+        let writer = writer(&self.config, &files);
+        if writer != self.writer {
+            (self.writer, self.hosted) = (writer, None);
+        }
+        self.files = files;
+    }
+
+    /// As it is in a snapshot.
+    pub(super) fn hosted(&mut self) -> Arc<Hosted> {
+        if let Some(hosted) = &self.hosted {
+            return hosted.clone();
+        }
+        let state = match &self.zone {
+            Some(zone) => ZoneState::Serving(zone.clone()),
+            None => ZoneState::Unavailable(self.reason.clone()),
+        };
+        let kept = self.owned.as_ref().map(|owned| {
+            let Owned { latest, settings, history, .. } = owned;
+            Kept { latest: latest.clone(), settings: settings.clone(), history: history.clone() }
+        });
+        self.shown.show_journal(self.owned.as_ref().map_or(0, |owned| owned.journal.length()));
+        let (line, source) = (self.config.line, self.shown.clone());
+        let hosted = Hosted::new(self.apex.clone(), self.config.on_missing, state, self.writer.clone());
+        let fallback = self.config.fallback;
+        self.hosted.insert(Arc::new(Hosted { fallback, kept, line, source, ..hosted })).clone()
+    }
+
+    pub(super) fn report(&self, outcome: Outcome) -> ZoneReport {
+        ZoneReport {
+            name: self.name.clone(),
+            networks: self.networks.clone(),
+            outcome,
+            records: self.zone.as_ref().map_or(0, |zone| zone.counts().records),
+            serial: self.zone.as_ref().map(|zone| zone.serial()),
+        }
+    }
+
+    /// Takes new data, given how it differs from what is served; gives what to report.
+    pub(super) fn take(&mut self, zone: Zone, difference: Option<Difference>) -> Option<Outcome> {
+        let same_serial = self.zone.as_ref().is_some_and(|old| old.serial() == zone.serial() || !zone.has_own_serial());
+        if same_serial && difference.as_ref().is_some_and(Difference::is_empty) {
+            return None;
+        }
+        self.zone = Some(Arc::new(zone));
+        self.hosted = None;
+        Some(difference.map_or(Outcome::Loaded, Outcome::Changed))
+    }
+
+    /// Notes how its source is doing; gives what to report when that changed.
+    pub(super) fn note(&mut self, error: Option<String>) -> Option<Outcome> {
+        let outcome = self.judge(error);
+        self.shown.show(&self.state);
+        outcome
+    }
+
+    fn judge(&mut self, error: Option<String>) -> Option<Outcome> {
+        let was = self.state.error.take();
+        match (was, error) {
+            (Some((since, before)), Some(why)) if before == why => {
+                self.state.error = Some((since, before));
+                None
+            }
+            (_, Some(why)) => {
+                self.state.error = Some((SystemTime::now(), why.clone()));
+                if self.zone.is_none() && *self.reason != *why {
+                    self.reason = why.as_str().into();
+                    self.hosted = None;
+                }
+                Some(Outcome::Failed(why))
+            }
+            (was, None) => {
+                self.state.last_success = Some(SystemTime::now());
+                was.map(|_| Outcome::Recovered)
+            }
+        }
+    }
+
+    /// Builds this zone from whatever records come.
+    pub fn empty_builder(&self) -> ZoneBuilder {
+        let (min, max) = self.ttl_bounds();
+        let is_of_api = matches!(self.config.source, Source::Api);
+        let authority = is_of_api.then(|| ZoneAuthority::of_api(&self.config.zone_names, &self.apex.to_buf()));
+        ZoneBuilder::new(self.apex.clone()).ttl_bounds(min, max).authority(authority)
+    }
+
+    /// Lowest and highest TTL that the configuration wants.
+    pub(super) fn ttl_bounds(&self) -> (u32, u32) {
+        (self.config.min_ttl, self.config.max_ttl.max(self.config.min_ttl))
+    }
+}
+
+/// Where a record of a zone would be added: the file that most of its records come from, otherwise the one that its configuration gives.
+fn writer(config: &model::Zone, files: &[FileShare]) -> Writer {
+    let most = files.iter().map(|file| file.records).max();
+    if let Some(file) = files.iter().find(|file| Some(file.records) == most) {
+        let path = file.path.as_path().into();
+        return match file.format {
+            model::Format::Hosts => Writer::Hosts(path),
+            model::Format::Azure => Writer::Azure(path),
+            model::Format::Zone | model::Format::Auto => Writer::ZoneFile(path),
+        };
+    }
+    match &config.source {
+        Source::Directory { path } => Writer::ZoneFile(path.join(directory::zone_file(&config.name)).into()),
+        Source::File { path, format: model::Format::Hosts } => Writer::Hosts(path.as_path().into()),
+        Source::File { path, format: model::Format::Azure } => Writer::Azure(path.as_path().into()),
+        Source::File { path, .. } => Writer::ZoneFile(path.as_path().into()),
+        Source::Api => Writer::Api,
+        Source::Transfer { .. } => Writer::Primary,
+    }
+}
