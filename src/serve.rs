@@ -92,13 +92,14 @@ fn serve(args: &ServeArgs, lines: &LineQueue) -> Result<(), String> {
         true => {
             let (sample, bound) = Sample::start(args.listen, args.directory.as_deref())?;
             let mut config = sample.config().clone();
-            let warning = descriptors::fit(&mut config);
+            let warning = descriptors::fit(&mut config, 0);
             (config, bound, None, Some(sample), warning)
         }
         false => {
             let path = configuration_file(args.config.as_deref())?;
             let mut config = load(&path, lines)?;
-            let warning = descriptors::fit(&mut config);
+            let journals = descriptors::journals(&config);
+            let warning = descriptors::fit(&mut config, journals);
             let (bound, metrics) = bind(&config)?;
             (config, bound, metrics, None, warning)
         }

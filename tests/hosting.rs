@@ -261,6 +261,62 @@ fn where_the_limit_cannot_be_raised_connections_are_fewer_and_nothing_else_runs_
     drop(held);
 }
 
+/// The configuration with room for so many connections, and with more zones.
+fn roomy(tcp: usize, api: usize, zones: usize) -> String {
+    let zones: String = (0..zones).map(|number| format!("[[zone]]\nname = 'z{number}.test'\nfile = 'corp.zone'\n")).collect();
+    let api = format!("[api]\nlisten = ['127.0.0.1:0']\nconnections = {api}\n");
+    format!("{CONFIG}[limits]\ntcp-connections = {tcp}\n{api}{zones}")
+}
+
+#[test]
+fn the_open_file_limit_is_raised_for_a_reload_and_for_zones_that_an_api_makes() {
+    let server = limited("-S -n 256", &[("postern.toml", &roomy(8, 8, 0)), ("corp.zone", ZONE)]);
+    let before = open_files(&server);
+    let mut api = server.local_api();
+    for number in 0..60 {
+        let made = api.send("POST", "/v1/zones", Some(&json!({"name": format!("made{number}.test")})));
+        assert_eq!(made.status, 201, "{}", made.body);
+    }
+    let raised = eventually("the limit is raised for the journals", || Some(open_files(&server)).filter(|limit| *limit > before + 100));
+    let seen = server.log().len();
+    server.write("postern.toml", &roomy(700, 8, 0));
+    server.logged_after(seen, &["postern: reloaded"]);
+    assert!(open_files(&server) >= raised + 600, "for the connections: {} after {raised}", open_files(&server));
+    assert!(!server.log().iter().any(|line| line.contains("open-file limit")), "{:?}", server.log());
+}
+
+#[test]
+fn a_reload_that_cannot_raise_the_open_file_limit_lowers_the_bounds_and_asks_for_no_restart_of_keys() {
+    let server = limited("-n 512", &[("postern.toml", &roomy(8, 8, 0)), ("corp.zone", ZONE)]);
+    if open_files(&server) > 512 {
+        return; // a process with CAP_SYS_RESOURCE raises the hard limit too
+    }
+    assert!(!server.log().iter().any(|line| line.contains("open-file limit")), "{:?}", server.log());
+    let seen = server.log().len();
+    server.write("postern.toml", &roomy(200, 200, 20));
+    server.logged_after(seen, &["the open-file limit is 512", "of the API", "LimitNOFILE="]);
+    server.logged_after(seen, &["postern: reloaded"]);
+    assert!(metric(&server, "postern_tcp_connections_limit") < 200);
+    assert!(!server.log().iter().any(|line| line.contains("api.connections")), "{:?}", server.log());
+}
+
+#[test]
+fn a_lower_bound_on_connections_of_the_api_holds_after_a_reload() {
+    let server = Server::with(&[("postern.toml", &roomy(50, 50, 0)), ("corp.zone", ZONE)]);
+    let held: Vec<TcpStream> = (0..20).map(|number| half_open(server.api_address(), &format!("127.0.2.{}", number + 1), b"")).collect();
+    // Every one of them is accepted once a later one is answered.
+    assert_eq!(server.api(None).get("/v1/zones").status, 200);
+    let seen = server.log().len();
+    server.write("postern.toml", &roomy(50, 4, 0));
+    server.logged_after(seen, &["postern: reloaded"]);
+    assert!(!server.log().iter().any(|line| line.contains("restart")), "{:?}", server.log());
+    let mut api = server.api(None);
+    assert_eq!(api.get("/v1/zones").status, 200);
+    eventually("the connections beyond the bound are closed", || {
+        (held.iter().filter(|stream| was_closed(stream)).count() >= 16).then_some(())
+    });
+}
+
 // ---- addresses
 
 #[test]

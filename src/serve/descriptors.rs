@@ -1,17 +1,20 @@
 //! The open-file limit, and what the configuration needs of it.
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use postern_config::Config;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use postern_zones::store::upkeep;
 
-/// Descriptors for files that are read, journals, event loops, transfers and everything else that is not counted one by one.
+/// Descriptors for event loops, transfers and everything else that is not counted one by one.
 const RESERVE: usize = 96;
+/// Descriptors of a zone: its journal, and the new image that is written beside it.
+const OF_ZONE: usize = 2;
 /// TCP connections that are allowed however low the limit is.
 const LEAST: usize = 4;
 
-/// Raises the open-file limit to what the configuration needs. If that is not possible, lowers its bounds on connections, so that what
-/// runs out is room for clients and not descriptors, and returns a warning.
-pub fn fit(config: &mut Config) -> Option<String> {
-    let fixed = fixed_need(config);
+/// Raises the open-file limit to what the configuration and `journals` need. If the hard limit is lower, lowers the bounds on connections
+/// and returns a warning: clients then run out of room, and the server never runs out of descriptors.
+pub fn fit(config: &mut Config, journals: usize) -> Option<String> {
+    let fixed = fixed_need(config, journals);
     let listeners = postern_control::descriptors();
     let wanted = fixed + listeners + config.limits.tcp_connections + config.api.connections;
     let limit = raise_to(wanted);
@@ -21,18 +24,23 @@ pub fn fit(config: &mut Config) -> Option<String> {
     lower(config, fixed, listeners, limit);
     Some(format!(
         "the open-file limit is {limit} and this configuration needs {wanted}: at most {} TCP connections and {} of the API are accepted \
-         help: raise `LimitNOFILE=` of the unit, `--ulimit nofile=` of the container or `ulimit -n`",
+         help: raise `LimitNOFILE=` of the unit, `--ulimit nofile=` of the container or `ulimit -n`, and restart the server",
         config.limits.tcp_connections, config.api.connections
     ))
 }
 
-/// Descriptors that are needed beside those of connections to listeners.
-fn fixed_need(config: &Config) -> usize {
-    let addresses = config.api.listen.len() + usize::from(config.metrics.listen.is_some());
-    postern_dns::server::descriptors(config) + addresses + 2 * config.zones.len() + RESERVE
+/// Number of journals in the state directory of a configuration. The server keeps each of them open.
+pub fn journals(config: &Config) -> usize {
+    upkeep::count_journals(&config.server.state)
 }
 
-/// Shares what is left among the connections, in the proportion of their bounds.
+/// Descriptors that are needed beside those of connections to listeners.
+fn fixed_need(config: &Config, journals: usize) -> usize {
+    let addresses = config.api.listen.len() + usize::from(config.metrics.listen.is_some());
+    postern_dns::server::descriptors(config) + addresses + OF_ZONE * (config.zones.len() + journals) + RESERVE
+}
+
+/// Divides the remaining descriptors among the connections in the proportion of their bounds.
 fn lower(config: &mut Config, fixed: usize, listeners: usize, limit: usize) {
     let left = limit.saturating_sub(fixed);
     let wanted = listeners + config.limits.tcp_connections + config.api.connections;
@@ -41,7 +49,7 @@ fn lower(config: &mut Config, fixed: usize, listeners: usize, limit: usize) {
     }
 }
 
-/// Raises the soft limit, and the hard one where this process may. Returns the limit that holds.
+/// Raises the soft limit, and the hard limit if this process may. Returns the limit that holds.
 fn raise_to(wanted: usize) -> usize {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return usize::MAX };
     let wanted = wanted as u64;
@@ -76,7 +84,13 @@ mod tests {
         let mut config = Config::default();
         (config.limits.tcp_connections, config.api.connections) = (10, 5);
         let before = config.clone();
-        assert_eq!(fit(&mut config), None);
+        assert_eq!(fit(&mut config, 0), None);
         assert_eq!(config, before);
+    }
+
+    #[test]
+    fn every_journal_needs_descriptors() {
+        let config = Config::default();
+        assert_eq!(fixed_need(&config, 300) - fixed_need(&config, 0), 600);
     }
 }

@@ -20,6 +20,9 @@ use super::host::Standing;
 use crate::logging::Logging;
 use crate::systemd;
 
+/// Zones beyond the present ones that the open-file limit has room for, so that not every new zone changes it.
+const SPARE_ZONES: usize = 16;
+
 /// Everything that a reload touches.
 pub struct Live {
     /// As it is applied: what needs a restart stands as it was at the start.
@@ -31,6 +34,8 @@ pub struct Live {
     api: Option<Http>,
     /// Has the keys of the configuration.
     inbox: Arc<Inbox>,
+    /// Number of zones that the open-file limit has room for.
+    room_for: usize,
     /// The last reload was refused, and why.
     refused: Option<String>,
     /// Zones whose source is bad: they serve their last good data, or none.
@@ -62,7 +67,7 @@ impl Live {
     /// A server that just started.
     pub fn new(config: Config, server: Server, writer: fallback::Writer, logging: Logging, inbox: Arc<Inbox>) -> Self {
         let standing = Standing::new(&config, logging.lines());
-        Self { config, server, writer, logging, api: None, inbox, refused: None, bad: Vec::new(), standing }
+        Self { config, server, writer, logging, api: None, inbox, room_for: 0, refused: None, bad: Vec::new(), standing }
     }
 
     /// How it is doing, for interfaces.
@@ -113,7 +118,10 @@ impl Live {
                 self.see_sources(store);
                 systemd::status(&self.status());
             }
-            Event::Edited(snapshot, _) => self.server.publish(snapshot),
+            Event::Edited(snapshot, _) => {
+                self.make_room(snapshot.hosted().len());
+                self.server.publish(snapshot);
+            }
             Event::Files(paths) => {
                 paths.iter().for_each(|path| tracing::info!(target: "postern", file = %path.display(), "changed"));
                 let _ = self.reload(store, &AcceptedLoss::default()); // the log and the status say why not
@@ -171,7 +179,9 @@ impl Live {
                 })?;
                 loaded.warnings.iter().for_each(|warning| tracing::warn!(target: "postern", "{warning}"));
                 let mut config = loaded.config;
-                if let Some(warning) = descriptors::fit(&mut config) {
+                self.room_for = 0; // the next change of zones looks again
+                let journals = descriptors::journals(&config);
+                if let Some(warning) = descriptors::fit(&mut config, journals) {
                     tracing::warn!(target: "postern", "{warning}");
                 }
                 config
@@ -221,8 +231,6 @@ impl Live {
             keep("server.group", &mut new.server.group, &old.server.group),
             keep("api.listen", &mut new.api.listen, &old.api.listen),
             keep("api.socket", &mut new.api.socket, &old.api.socket),
-            keep("api.connections", &mut new.api.connections, &old.api.connections),
-            keep("api.per-client", &mut new.api.per_client, &old.api.per_client),
             keep("metrics.listen", &mut new.metrics.listen, &old.metrics.listen),
             keep("log.format", &mut new.log.format, &old.log.format),
             keep("fallback.queue", &mut new.fallback.queue, &old.fallback.queue),
@@ -233,6 +241,21 @@ impl Live {
             new.settings.iter_mut().find(is_meant).zip(was).into_iter().for_each(|(new, was)| new.clone_from(was));
         }
         new
+    }
+
+    /// Raises the open-file limit when an API made more zones than it has room for. If the hard limit is lower, fewer connections are
+    /// accepted.
+    fn make_room(&mut self, zones: usize) {
+        if zones <= self.room_for {
+            return;
+        }
+        self.room_for = zones + SPARE_ZONES;
+        let journals = self.room_for.saturating_sub(self.config.zones.len());
+        let Some(warning) = descriptors::fit(&mut self.config, journals) else { return };
+        tracing::warn!(target: "postern", "{warning}");
+        self.server.bound_connections(&self.config.limits);
+        self.api.iter().for_each(|api| api.bound(&self.config.api));
+        self.standing.configured(&self.config);
     }
 
     fn publish(&mut self, snapshot: Arc<Snapshot>, report: &Report) {

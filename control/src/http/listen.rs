@@ -179,9 +179,8 @@ pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<(Http, Ve
     let failed = |error: io::Error| format!("cannot start the API: {error}");
     let runtime = build_runtime(THREADS, "api").map_err(failed)?;
     let (stop, stopping) = watch::channel(false);
-    let bounds = PlaceBounds { all: api.connections, per_client: api.per_client, idle: None };
     let of_socket = PlaceBounds { all: SOCKET_CONNECTIONS, per_client: SOCKET_PER_USER, idle: None };
-    let places = (ConnectionPlaces::new(bounds, BusyRule::Stays), ConnectionPlaces::new(of_socket, BusyRule::Stays));
+    let places = (ConnectionPlaces::new(tcp_bounds(api), BusyRule::Stays), ConnectionPlaces::new(of_socket, BusyRule::Stays));
     let router = super::router(Shared { control: control.clone(), settings: settings.clone() });
     let serve = Serve { router, settings: settings.clone(), stopping: Stopping(stopping) };
     let _enter = runtime.enter();
@@ -212,6 +211,11 @@ pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<(Http, Ve
     Ok((Http { runtime, settings, addresses, socket, stop, places }, files.as_read()))
 }
 
+/// Bounds on connections over TCP.
+fn tcp_bounds(api: &Api) -> PlaceBounds {
+    PlaceBounds { all: api.connections, per_client: api.per_client, idle: None }
+}
+
 impl Http {
     /// The addresses that it listens on.
     pub fn addresses(&self) -> &[SocketAddr] {
@@ -223,14 +227,21 @@ impl Http {
         self.socket.as_ref().map(|(path, _)| path.as_path())
     }
 
-    /// Takes keys, certificates and bounds anew; where one cannot be read nothing changes. Gives what was in the files, too.
+    /// Reads keys, certificates and bounds again. If one of the files cannot be read, nothing changes. Returns the content of the files in
+    /// either case.
     pub fn reconfigure(&self, api: &Api) -> (Vec<File>, Result<(), String>) {
         let files = Files::read(api);
         let taken = Now::of(api, &files).map(|now| {
             self.settings.now.store(Arc::new(now));
             self.settings.changed.send_replace(());
+            self.bound(api);
         });
         (files.as_read(), taken)
+    }
+
+    /// Sets the bounds on connections over TCP. Connections beyond them give way when the next connection comes.
+    pub fn bound(&self, api: &Api) {
+        self.places.0.bound(tcp_bounds(api));
     }
 
     /// Takes no more requests, answers those under way for at most `drain`, and ends.

@@ -159,10 +159,15 @@ impl Server {
     /// Serves another configuration, and the snapshot made with it, from the next batch on. Addresses and workers stay as they are.
     pub fn reconfigure(&mut self, config: &Config, snapshot: Arc<Snapshot>) {
         self.assembly.reconfigure(config, snapshot);
-        self.connections.bound(tcp::bounds(&config.limits));
+        self.bound_connections(&config.limits);
         self.limits.send_replace(config.limits.clone());
         self.resolver.limit(config.limits.pending);
         self.resolver.reloaded();
+    }
+
+    /// Sets the bounds on TCP connections. Connections beyond them give way when the next connection comes.
+    pub fn bound_connections(&self, limits: &Limits) {
+        self.connections.bound(tcp::bounds(limits));
     }
 
     /// True as long as every thread runs.

@@ -88,6 +88,11 @@ pub enum RepairError {
     NoJournal(String),
 }
 
+/// Number of journals in a state directory, 0 if they cannot be listed.
+pub fn count_journals(state: &Path) -> usize {
+    owned::journals(state).map_or(0, |paths| paths.len())
+}
+
 /// Every journal of a state directory, in the order of the names.
 pub fn survey(state: &Path) -> io::Result<Vec<JournalSurvey>> {
     let paths = match owned::journals(state) {
