@@ -6,7 +6,8 @@ use std::net::Ipv6Addr;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
 use super::super::report::Outcome;
-use super::fields::{Fields, decimal};
+use super::fields::Fields;
+use super::values::decimal;
 use super::wire::{BadRdata, Cursor, write_text_name};
 use super::{type_code_of, type_name};
 

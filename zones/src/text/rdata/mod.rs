@@ -11,6 +11,7 @@ mod location;
 mod services;
 #[cfg(test)]
 mod tests;
+mod values;
 mod wire;
 
 use postern_config::rtype;
@@ -25,7 +26,8 @@ pub use wire::{BadRdata, write_rdata};
 
 pub(super) use wire::write_generic;
 
-pub(super) use fields::{Fields, decimal, is_address, read_fields, seconds, unescape_into};
+pub(super) use fields::{Fields, read_fields};
+pub(super) use values::{decimal, is_address, seconds, unescape_into};
 
 /// A field of RDATA: how it is written and how it lies on the wire. The text is what messages call it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

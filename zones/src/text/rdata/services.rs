@@ -7,7 +7,8 @@ use data_encoding::BASE64;
 
 use super::super::lexer::{Form, Token};
 use super::super::report::{Bad, Outcome, shown};
-use super::fields::{Fields, decimal, parse, unescape_into};
+use super::fields::Fields;
+use super::values::{decimal, parse, unescape_into};
 use super::wire::{BadRdata, Cursor, write_escaped};
 
 /// Parameter keys by number (IANA "DNS Service Bindings").
