@@ -26,6 +26,7 @@ mod absent;
 mod accept;
 mod descriptors;
 mod host;
+mod kept;
 mod live;
 mod sample;
 mod signals;
@@ -52,6 +53,9 @@ pub struct ServeArgs {
     /// Refuse to start when a zone's source is bad, as `server.strict`.
     #[arg(long)]
     strict: bool,
+    /// Serve the configuration as it is, even if it drops most zones, networks or routes of the one that was accepted last.
+    #[arg(long)]
+    accept_configuration: bool,
     /// Serve sample zones in front of a simulated public Azure DNS: no configuration, no Internet, no root.
     #[arg(long)]
     lab: bool,
@@ -88,7 +92,7 @@ pub fn run(args: ServeArgs) -> ExitCode {
 
 fn serve(args: &ServeArgs, lines: &LineQueue) -> Result<(), String> {
     let happened = signals::catch()?; // before anybody can know that we run
-    let (config, bound, metrics, sample, warning) = match args.lab {
+    let (mut config, bound, metrics, sample, warning) = match args.lab {
         true => {
             let (sample, bound) = Sample::start(args.listen, args.directory.as_deref())?;
             let mut config = sample.config().clone();
@@ -115,7 +119,16 @@ fn serve(args: &ServeArgs, lines: &LineQueue) -> Result<(), String> {
         tracing::info!(target: "postern", "sockets are bound; now {user}");
     }
     state.probe(); // as the user that will write
-    let up = Up::start(&config, Arc::new(state), args.strict || config.server.strict, bound, Listeners { api, metrics }, logging)?;
+    let lost = if args.accept_configuration { None } else { kept::restore(&config, &state) };
+    let loss = lost.map(|(mut kept, loss)| {
+        let journals = descriptors::journals(&kept);
+        if let Some(warning) = descriptors::fit(&mut kept, journals) {
+            tracing::warn!(target: "postern", "{warning}");
+        }
+        config = kept;
+        loss
+    });
+    let up = Up::start(&config, loss, Arc::new(state), args.strict || config.server.strict, bound, Listeners { api, metrics }, logging)?;
     if let Some(sample) = &sample {
         sample.print(up.listening());
     }
@@ -143,6 +156,7 @@ struct Listeners {
 impl Up {
     fn start(
         config: &Config,
+        loss: Option<String>,
         state_directory: Arc<StateDirectory>,
         strict: bool,
         bound: Bound,
@@ -167,7 +181,9 @@ impl Up {
         for address in server.addresses() {
             tracing::info!(target: "postern", %address, "listening");
         }
-        let live = Arc::new(Mutex::new(Live::new(config.clone(), server, writer, logging, inbox.clone())));
+        let mut live = Live::new(config.clone(), server, writer, logging, inbox.clone(), state_directory.clone());
+        loss.into_iter().for_each(|loss| live.refuse(loss));
+        let live = Arc::new(Mutex::new(live));
         let on_event = live.clone();
         let watch = Watch::start(store, Box::new(move |store, event| live::lock(&on_event).on_event(store, event)))
             .map_err(|error| format!("error: cannot watch for changes: {error}"))?;

@@ -1,7 +1,7 @@
 //! The open-file limit, and what the configuration needs of it.
 
-use postern_config::Config;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use postern_config::Config;
 use postern_zones::store::upkeep;
 
 /// Descriptors for event loops, transfers and everything else that is not counted one by one.

@@ -11,12 +11,14 @@ use postern_control::messages::Inbox;
 use postern_dns::fallback;
 use postern_dns::server::Server;
 use postern_zones::snapshot::Snapshot;
+use postern_zones::state_directory::StateDirectory;
 use postern_zones::store::{Report, Store};
 use postern_zones::watch::Event;
 
 use super::accept::AcceptedLoss;
 use super::descriptors;
 use super::host::Standing;
+use super::kept;
 use crate::logging::Logging;
 use crate::systemd;
 
@@ -34,6 +36,8 @@ pub struct Live {
     api: Option<Http>,
     /// Has the keys of the configuration.
     inbox: Arc<Inbox>,
+    /// Keeps the accepted configuration.
+    state: Arc<StateDirectory>,
     /// Number of zones that the open-file limit has room for.
     room_for: usize,
     /// The last reload was refused, and why.
@@ -65,9 +69,23 @@ pub fn lock(live: &Mutex<Live>) -> MutexGuard<'_, Live> {
 
 impl Live {
     /// A server that just started.
-    pub fn new(config: Config, server: Server, writer: fallback::Writer, logging: Logging, inbox: Arc<Inbox>) -> Self {
+    pub fn new(
+        config: Config,
+        server: Server,
+        writer: fallback::Writer,
+        logging: Logging,
+        inbox: Arc<Inbox>,
+        state: Arc<StateDirectory>,
+    ) -> Self {
         let standing = Standing::new(&config, logging.lines());
-        Self { config, server, writer, logging, api: None, inbox, room_for: 0, refused: None, bad: Vec::new(), standing }
+        Self { config, server, writer, logging, api: None, inbox, state, room_for: 0, refused: None, bad: Vec::new(), standing }
+    }
+
+    /// Counts the configuration file as a rejected reload: the configuration that was accepted last serves.
+    pub fn refuse(&mut self, loss: String) {
+        tracing::error!(target: "postern", "the configuration was cut while the server was down, the last accepted one serves: {loss}");
+        self.standing.reloaded(Some(&loss), Duration::ZERO);
+        self.refused = Some(loss);
     }
 
     /// How it is doing, for interfaces.
@@ -99,8 +117,9 @@ impl Live {
 
     /// Says that it answers.
     pub fn ready(&mut self, store: &mut Store) {
+        store.attend(&self.config.files); // with what the API took
         if self.refused.is_none() {
-            store.attend(&self.config.files); // with what the API took
+            kept::keep(&self.config, &self.state);
         }
         self.see_sources(store);
         let snapshot = self.server.snapshot();
@@ -191,7 +210,10 @@ impl Live {
         accepted.check_zones(&config).map_err(ReloadFailure::UnknownZone)?; // before the file counts as read
         store.attend(&config.files);
         accepted.check(&self.config, &config)?;
-        let mut config = self.keep_what_needs_a_restart(config);
+        let (mut config, kept) = keep_what_needs_a_restart(&self.config, config);
+        for key in kept {
+            tracing::warn!(target: "postern", "`{key}` changed: it needs a restart, until then it stays as it was");
+        }
         // What can fail comes first, so that a refusal leaves nothing half done.
         if config.fallback != self.config.fallback {
             self.writer.reconfigure(&config.fallback).map_err(|error| format!("cannot write the fallback record: {error}"))?;
@@ -210,37 +232,8 @@ impl Live {
         self.inbox.configure(&config);
         self.standing.configured(&config);
         self.config = config;
+        kept::keep(&self.config, &self.state);
         Ok(())
-    }
-
-    /// Says what a reload cannot change, and leaves it as it is.
-    fn keep_what_needs_a_restart(&self, mut new: Config) -> Config {
-        let old = &self.config;
-        fn keep<T: PartialEq + Clone>(key: &'static str, new: &mut T, old: &T) -> Option<&'static str> {
-            (new != old).then(|| {
-                tracing::warn!(target: "postern", "`{key}` changed: it needs a restart, until then it stays as it was");
-                new.clone_from(old);
-                key
-            })
-        }
-        let kept = [
-            keep("server.listen", &mut new.server.listen, &old.server.listen),
-            keep("server.workers", &mut new.server.workers, &old.server.workers),
-            keep("server.user", &mut new.server.user, &old.server.user),
-            keep("server.state", &mut new.server.state, &old.server.state),
-            keep("server.group", &mut new.server.group, &old.server.group),
-            keep("api.listen", &mut new.api.listen, &old.api.listen),
-            keep("api.socket", &mut new.api.socket, &old.api.socket),
-            keep("metrics.listen", &mut new.metrics.listen, &old.metrics.listen),
-            keep("log.format", &mut new.log.format, &old.log.format),
-            keep("fallback.queue", &mut new.fallback.queue, &old.fallback.queue),
-        ];
-        for key in kept.into_iter().flatten() {
-            let is_meant = |one: &&mut postern_config::Setting| key.split_once('.') == Some((one.section, one.key));
-            let was = old.settings.iter().find(|one| key.split_once('.') == Some((one.section, one.key)));
-            new.settings.iter_mut().find(is_meant).zip(was).into_iter().for_each(|(new, was)| new.clone_from(was));
-        }
-        new
     }
 
     /// Raises the open-file limit when an API made more zones than it has room for. If the hard limit is lower, fewer connections are
@@ -281,4 +274,33 @@ impl Live {
         }
         status
     }
+}
+
+/// Returns `new` with the values of `old` for every key that needs a restart, and the names of those that differ.
+pub fn keep_what_needs_a_restart(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
+    fn keep<T: PartialEq + Clone>(key: &'static str, new: &mut T, old: &T) -> Option<&'static str> {
+        (new != old).then(|| {
+            new.clone_from(old);
+            key
+        })
+    }
+    let kept = [
+        keep("server.listen", &mut new.server.listen, &old.server.listen),
+        keep("server.workers", &mut new.server.workers, &old.server.workers),
+        keep("server.user", &mut new.server.user, &old.server.user),
+        keep("server.state", &mut new.server.state, &old.server.state),
+        keep("server.group", &mut new.server.group, &old.server.group),
+        keep("api.listen", &mut new.api.listen, &old.api.listen),
+        keep("api.socket", &mut new.api.socket, &old.api.socket),
+        keep("metrics.listen", &mut new.metrics.listen, &old.metrics.listen),
+        keep("log.format", &mut new.log.format, &old.log.format),
+        keep("fallback.queue", &mut new.fallback.queue, &old.fallback.queue),
+    ];
+    let kept: Vec<&'static str> = kept.into_iter().flatten().collect();
+    for key in &kept {
+        let is_meant = |one: &&mut postern_config::Setting| key.split_once('.') == Some((one.section, one.key));
+        let was = old.settings.iter().find(|one| key.split_once('.') == Some((one.section, one.key)));
+        new.settings.iter_mut().find(is_meant).zip(was).into_iter().for_each(|(new, was)| new.clone_from(was));
+    }
+    (new, kept)
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use hickory_proto::rr::RecordType::A;
 
-use crate::harness::{Server, eventually, run};
+use crate::harness::{Server, eventually, postern, run, write_files};
 
 const CONFIG: &str = "\
 [server]
@@ -145,4 +145,52 @@ fn a_configuration_that_is_written_over_in_pieces_is_applied_whole() {
     }
     let log = operator.0.log();
     assert!(!log.iter().any(|line| line.contains("reload refused")), "{}", log.join("\n"));
+}
+
+#[test]
+fn a_configuration_that_is_cut_while_the_server_is_down_serves_only_once_it_is_accepted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let zones = [("contoso.zone", "www 60 IN A 10.0.0.1\n"), ("fabrikam.zone", "www 60 IN A 10.0.0.2\n")];
+    write_files(path, &[&[("postern.toml", CONFIG)], &zones[..]].concat());
+    let config = path.join("postern.toml");
+    let start = |more: &[&str]| {
+        let words = [&["serve", "-c", config.to_str().unwrap()], more].concat();
+        Operator(Server::spawn(postern(&words), path.to_owned(), None))
+    };
+    start(&[]).0.stop();
+    let sections: Vec<&str> = CONFIG.split("[[zone]]").collect();
+    let (no_zone, one_zone) = (sections[0].to_owned(), sections[..2].join("[[zone]]"));
+    for cut in [&no_zone, &one_zone] {
+        write_files(path, &[("postern.toml", cut)]);
+        let operator = start(&[]);
+        operator.0.logged(&["ERROR", "cut while the server was down", "zones: ", "postern reload --accept configuration"]);
+        for (name, address) in [("www.contoso.test", "10.0.0.1"), ("www.fabrikam.test", "10.0.0.2"), ("www.tailspin.test", "10.0.0.2")] {
+            assert_eq!(operator.address(name), [address], "{cut}");
+        }
+        let (status, page) = operator.page("/ready?strict");
+        assert!(status == 503 && page.contains("would drop") && page.contains("fabrikam.test"), "{status} {page}");
+        assert!(operator.page("/metrics").1.contains("postern_reload_last_successful 0"));
+        let (is_good, told) = operator.run(&["status"]);
+        assert!(is_good && told.contains("postern reload --accept configuration"), "{told}");
+        let (is_good, told) = operator.run(&["reload"]);
+        assert!(!is_good && told.contains("would drop"), "a reload alone accepts nothing: {told}");
+        assert_eq!(operator.address("www.tailspin.test"), ["10.0.0.2"]);
+        operator.0.stop();
+    }
+    let operator = start(&[]);
+    let (is_good, told) = operator.run(&["reload", "--accept", "configuration"]);
+    assert!(is_good, "{told}");
+    assert_eq!(operator.address("www.fabrikam.test"), ["SERVFAIL"]);
+    operator.0.stop();
+    let operator = start(&[]);
+    assert_eq!(operator.address("www.fabrikam.test"), ["SERVFAIL"], "what was accepted is not asked for again");
+    assert!(!operator.0.log().iter().any(|line| line.contains("ERROR")), "{:?}", operator.0.log());
+    // The file is mended while the server runs, and the next loss is accepted at the start.
+    write_files(path, &[("postern.toml", CONFIG)]);
+    operator.0.signal("HUP");
+    operator.0.logged(&["postern: reloaded"]);
+    operator.0.stop();
+    write_files(path, &[("postern.toml", &no_zone)]);
+    assert_eq!(start(&["--accept-configuration"]).address("www.contoso.test"), ["SERVFAIL"]);
 }

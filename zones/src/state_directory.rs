@@ -4,6 +4,7 @@
 //! lock             held (flock) for as long as the server runs; it names the process
 //! zones/*.journal  zones whose writer is an API or a transfer: crate::journal
 //! postern.sock     the API's socket, unless it is elsewhere
+//! configuration    the last accepted configuration, with its secrets
 //! …                small files that StateDirectory::write_atomically wrote
 //! ```
 //! One server writes to a directory. A second one that is given the same directory refuses to start, because each would overwrite what the
