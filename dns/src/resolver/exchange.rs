@@ -324,8 +324,8 @@ impl Core {
         entry.insert(Attempt { serial, server, over, purpose, sent: now, waits, edns, plain_again: false, timer });
         let server = &mut exchanges.servers[server.0 as usize];
         server.health.sent(now);
-        // Nothing that comes back to a loop probe is counted either.
-        if !matches!(purpose, Purpose::Loop) {
+        // Loop probes are no questions: neither they nor their responses are counted.
+        if purpose != Purpose::Loop {
             server.meter.asked.fetch_add(1, Relaxed);
         }
         server.show();
@@ -365,7 +365,9 @@ impl Core {
     /// Takes what an upstream said to an attempt.
     pub(super) fn attempt_said(&mut self, now: Now, state: &State, id: AttemptId, said: Result<&[u8], Fault>, out: &mut impl Outside) {
         let Some(attempt) = self.exchanges.attempts.get(id.place as usize).filter(|attempt| attempt.serial == id.serial) else { return };
-        if let Ok(octets) = said {
+        if let Ok(octets) = said
+            && attempt.purpose != Purpose::Loop
+        {
             let after = Duration::from_millis(now.since(attempt.sent));
             self.exchanges.servers[attempt.server.0 as usize].meter.said(octets, after);
         }

@@ -170,6 +170,7 @@ fn an_upstream_whose_port_refuses_is_shown_as_down_until_a_probe_reaches_it() {
     script.said(&probes[1], Err(Fault::Unreachable));
     assert_eq!((script.status(ONE).condition, script.status(TWO).condition), (Condition::Up, Condition::Down));
     assert_eq!((script.status(TWO).asked, script.status(TWO).answered), (0, 0), "loop probes are no questions");
+    assert_eq!((script.status(ONE).rcodes[3], script.status(ONE).round_trips.count()), (0, 0), "their responses are not counted either");
     script.pass(61_000);
     let again = std::mem::take(&mut script.out.sent);
     assert_eq!(again.iter().map(|sent| (sent.address, sent.is_loop_probe())).collect::<Vec<_>>(), [(TWO.parse().unwrap(), true)]);
