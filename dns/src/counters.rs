@@ -1,8 +1,9 @@
 //! Counters of one worker: written by it alone, summed when somebody reads.
 //!
-//! An answer costs one increment: its type, where it came from and its RCODE are one place in a table, from which the sums by each of
-//! them are made when they are read.
+//! An answer costs one increment: its type, its source and its RCODE select one place in a table. The sums by each of them are made when
+//! they are read.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -11,6 +12,7 @@ use postern_zones::histogram::{Distribution, Histogram};
 use crate::chain::Hop;
 use crate::ede::Failure;
 use crate::query::{Answer, End};
+use crate::wire::message::extended_rcode;
 
 /// Numbers of one worker, on cache lines of their own.
 #[derive(Debug)]
@@ -18,8 +20,8 @@ use crate::query::{Answer, End};
 pub struct Counters {
     /// More than one thread counts here.
     shared: bool,
-    /// By kind and RCODE. A kind's RCODEs are two cache lines.
-    answered: [[AtomicU64; RCODES]; KINDS],
+    /// By kind and RCODE.
+    answered: [RcodeCounts; KINDS],
     /// By type.
     handed_on: [AtomicU64; TYPES],
     busy: AtomicU64,
@@ -36,8 +38,13 @@ pub struct Counters {
     pub durations: Histogram,
 }
 
-/// RCODEs that fit a header; BADVERS counts as its lower bits say, 0, and is told apart by nobody here.
-pub const RCODES: usize = 16;
+/// Answers of one kind. RCODEs of ordinary answers share one cache line, which holds no counter of another kind.
+#[derive(Debug)]
+#[repr(align(64))]
+struct RcodeCounts([AtomicU64; RCODES]);
+
+/// RCODEs that are told apart, those of EDNS and cookies included, and the rest.
+pub const RCODES: usize = 25;
 const SOURCES: usize = 8;
 /// Types that are told apart, and the rest.
 pub const TYPES: usize = 16;
@@ -47,7 +54,8 @@ const KINDS: usize = TYPES * SOURCES;
 pub const TYPE_NAMES: [&str; TYPES] =
     ["other", "A", "NS", "CNAME", "SOA", "PTR", "MX", "TXT", "AAAA", "SRV", "DS", "DNSKEY", "SVCB", "HTTPS", "ANY", "transfer"];
 
-/// RCODEs as labels; unassigned ones are numbers, as they can only be an upstream's.
+/// RCODEs as labels, by their names in the IANA registry. Unassigned ones are numbers, as only an upstream sends them. 16 is BADVERS: in a
+/// message with TSIG it stands for BADSIG, but there it is a field of the TSIG record.
 pub const RCODE_NAMES: [&str; RCODES] = [
     "NOERROR",
     "FORMERR",
@@ -65,6 +73,15 @@ pub const RCODE_NAMES: [&str; RCODES] = [
     "13",
     "14",
     "15",
+    "BADVERS",
+    "BADKEY",
+    "BADTIME",
+    "BADMODE",
+    "BADNAME",
+    "BADALG",
+    "BADTRUNC",
+    "BADCOOKIE",
+    "other",
 ];
 
 /// Where an answer came from.
@@ -159,10 +176,21 @@ impl Counters {
         Arc::new(Self { shared: true, ..Self::default() })
     }
 
-    /// Counts an answer: its kind, and what stands in its header.
+    /// Counts an answer by its kind and the RCODE in its header.
     #[inline]
     pub fn answer(&self, kind: Kind, message: &[u8]) {
-        self.add(&self.answered[usize::from(kind.0)][usize::from(message[3] & 0xf)], 1);
+        self.answer_with(kind, u16::from(message[3] & 0xf), message);
+    }
+
+    /// Counts an answer of the server itself. Only such an answer can have an RCODE that is longer than the field in the header.
+    #[cold]
+    pub fn server_answer(&self, rtype: u16, message: &[u8]) {
+        self.answer_with(Kind::new(rtype, Source::Server), extended_rcode(message), message);
+    }
+
+    #[inline]
+    fn answer_with(&self, kind: Kind, rcode: u16, message: &[u8]) {
+        self.add(&self.answered[usize::from(kind.0)].0[rcode_class(rcode)], 1);
         if message[2] & 0x02 != 0 {
             self.event(Event::Truncated);
         }
@@ -212,7 +240,7 @@ impl Default for Counters {
         let zero = || AtomicU64::new(0);
         Self {
             shared: false,
-            answered: std::array::from_fn(|_| std::array::from_fn(|_| zero())),
+            answered: std::array::from_fn(|_| RcodeCounts(std::array::from_fn(|_| zero()))),
             handed_on: std::array::from_fn(|_| zero()),
             busy: zero(),
             handed_over: zero(),
@@ -297,7 +325,7 @@ impl Totals {
         let mut totals = Self::default();
         for worker in workers {
             for (sums, counters) in totals.answered.iter_mut().zip(&worker.answered) {
-                add_all(sums, counters);
+                add_all(sums, &counters.0);
             }
             add_all(&mut totals.handed_on, &worker.handed_on);
             for (sum, counter) in [
@@ -374,6 +402,20 @@ fn add_all<const N: usize>(sums: &mut [u64; N], counters: &[AtomicU64; N]) {
     sums.iter_mut().zip(counters).for_each(|(sum, counter)| *sum += counter.load(Relaxed));
 }
 
+/// Place of an RCODE in [`RCODE_NAMES`].
+#[inline]
+pub fn rcode_class(rcode: u16) -> usize {
+    usize::from(rcode).min(RCODES - 1)
+}
+
+/// The name of an RCODE in the IANA registry; its number if it has none.
+pub fn rcode_name(rcode: u16) -> Cow<'static, str> {
+    match rcode_class(rcode) {
+        place if place < RCODES - 1 => RCODE_NAMES[place].into(),
+        _ => rcode.to_string().into(),
+    }
+}
+
 /// Place of a type in [`TYPE_NAMES`].
 #[inline]
 fn type_class(rtype: u16) -> usize {
@@ -408,6 +450,18 @@ mod tests {
                 name => assert_eq!(RecordType::from(rtype).to_string(), name),
             }
         }
+    }
+
+    #[test]
+    fn rcodes_have_the_names_of_the_registry() {
+        use hickory_proto::op::ResponseCode;
+        for rcode in (0..=10).chain(16..=23) {
+            let known = format!("{:?}", ResponseCode::from((rcode >> 4) as u8, (rcode & 0xf) as u8)).to_uppercase();
+            let name = rcode_name(rcode);
+            assert!(known == name || rcode == 16 && name == "BADVERS", "{rcode}: {known} {name}");
+        }
+        assert_eq!([12, 24, 4095].map(rcode_name), ["12", "24", "4095"]);
+        assert_eq!([11, 23, 24, 4095].map(|rcode| RCODE_NAMES[rcode_class(rcode)]), ["DSOTYPENI", "BADCOOKIE", "other", "other"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::cache::{Age, Key, What};
 use crate::chain::{Hop, MAX_HOPS};
 use crate::clock::Now;
-use crate::counters::RCODE_NAMES;
+use crate::counters::rcode_name;
 use crate::ede;
 use crate::fallback::event::Missing;
 use crate::fallback::{Event, Mend, Reason};
@@ -402,7 +402,7 @@ fn given(message: &[u8], stale: bool) -> Option<Given> {
         Some(format!("{} {}", u16::from_be_bytes(*code), String::from_utf8_lossy(text)).trim_end().to_string())
     });
     Some(Given {
-        rcode: RCODE_NAMES.get(usize::from(message.rcode)).map_or_else(|| message.rcode.to_string(), |name| (*name).into()),
+        rcode: rcode_name(message.rcode).into_owned(),
         authoritative: message.flags & flag::AA != 0,
         stale,
         answer: lines(true)?,

@@ -195,7 +195,9 @@ fn beyond_the_limit_of_responses_only_a_good_cookie_is_answered_in_full() {
     let (good, bare): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(id, ..)| ![3, 4].contains(id));
     assert_eq!(good, [(0, 0, false, 2), (1, 0, false, 2), (2, 0, false, 2), (5, 0, false, 2)]);
     assert_eq!(bare.iter().map(|(_, rcode, truncated, answers)| (*rcode, *truncated, *answers)).collect::<Vec<_>>(), [(23, false, 0)]);
-    assert_eq!(postern_dns::counters::Totals::of([&server.counters]).limited, 3 + 2);
+    let totals = postern_dns::counters::Totals::of([&server.counters]);
+    assert_eq!(totals.limited, 3 + 2);
+    assert_eq!((totals.by_rcode()[23], totals.by_rcode()[7]), (1, 0), "an RCODE that is longer than the field in the header");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use postern_config::Config;
 use postern_config::model::{Action, Source};
+use postern_dns::counters::rcode_name;
 use postern_dns::ede::rcode;
 use postern_dns::listen::Streams;
 use postern_dns::listen::handler::{Handler, Kind, Request};
@@ -226,8 +227,10 @@ impl Desk {
         if let Some((_, why)) = &told.error {
             // Strangers must not fill the log.
             match is_signed {
-                true => tracing::info!(target: "postern::update", %client, key = who, rcode = told.rcode, "update refused: {why}"),
-                false => tracing::debug!(target: "postern::update", %client, rcode = told.rcode, "update refused: {why}"),
+                true => {
+                    tracing::info!(target: "postern::update", %client, key = who, rcode = %rcode_name(told.rcode), "update refused: {why}")
+                }
+                false => tracing::debug!(target: "postern::update", %client, rcode = %rcode_name(told.rcode), "update refused: {why}"),
             }
         }
         let error = told.error.as_ref().map(|(code, text)| (*code, text.as_str()));

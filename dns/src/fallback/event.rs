@@ -17,6 +17,7 @@ use super::definition::address;
 use super::sighting::{Nothing, Seen, Sighting, Slip};
 use super::{Action, Reason};
 use crate::cache::Entry;
+use crate::counters::rcode_name;
 use crate::query::Answer;
 use crate::state::View;
 use crate::wire::question::Question;
@@ -129,7 +130,7 @@ impl Event {
             public: (!addresses.is_empty()).then(|| addresses.iter().any(|address| is_public(*address))),
             addresses,
             upstream: sighting.upstream.as_deref().map(str::to_owned),
-            rcode: rcode_name(sighting.rcode),
+            rcode: rcode_name(sighting.rcode).into_owned(),
             ttl: sighting.ttl,
             mend: missing.mend(),
             network,
@@ -299,17 +300,6 @@ fn record_in(name: &NameBuf, zone: &str, kind: u16) -> Option<String> {
 
 fn addresses(entry: &Entry) -> Vec<IpAddr> {
     entry.records().filter_map(|(kind, rdata)| address(kind, rdata)).collect()
-}
-
-fn rcode_name(rcode: u16) -> String {
-    use crate::ede::rcode::*;
-    match rcode {
-        NOERROR => "NOERROR".into(),
-        SERVFAIL => "SERVFAIL".into(),
-        NXDOMAIN => "NXDOMAIN".into(),
-        REFUSED => "REFUSED".into(),
-        other => other.to_string(),
-    }
 }
 
 /// As it is where that is one word, else in quotes.

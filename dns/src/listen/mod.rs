@@ -103,7 +103,7 @@ impl Service {
         let declined =
             Declined { rcode: rcode::FORMERR, end: HEADER, edns: None, cookie: None, error: ExtendedError { code: 0, text: "too long" } };
         let length = manners::decline(&declined, &state.settings, packet);
-        counters.answer(Kind::new(0, Source::Server), &packet[..length]);
+        counters.server_answer(0, &packet[..length]);
         Answered::Now(length)
     }
 
@@ -145,7 +145,7 @@ impl Service {
             return Some(Answered::Never);
         }
         let length = manners::advise(&question, &state.settings, packet);
-        counters.answer(Kind::new(question.rtype, Source::Server), &packet[..length]);
+        counters.server_answer(question.rtype, &packet[..length]);
         Some(Answered::Now(length))
     }
 
@@ -182,7 +182,8 @@ impl Service {
                     declined = Declined { rcode: rcode::SERVFAIL, error: ede::HANDLER_BUSY, ..declined };
                 }
                 let length = manners::decline(&declined, &state.settings, packet);
-                return answered(packet, length, Kind::new(0, Source::Server));
+                counters.server_answer(0, &packet[..length]);
+                return Answered::Now(length);
             }
             _ => {
                 counters.event(Event::Ignored);
@@ -337,7 +338,7 @@ impl Streams {
     ) -> Answered {
         let state = self.service.state.load();
         let answered = |packet: &[u8], length: usize, rtype| {
-            self.counters.answer(Kind::new(rtype, Source::Server), &packet[..length]);
+            self.counters.server_answer(rtype, &packet[..length]);
             Answered::Now(length)
         };
         let mut question = match understand(&packet[..length]) {

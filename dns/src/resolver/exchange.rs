@@ -369,7 +369,7 @@ impl Core {
             && attempt.purpose != Purpose::Loop
         {
             let after = Duration::from_millis(now.since(attempt.sent));
-            self.exchanges.servers[attempt.server.0 as usize].meter.said(octets, after);
+            self.exchanges.servers[attempt.server.0 as usize].meter.count_response(octets, after);
         }
         match (attempt.purpose, said) {
             (Purpose::Question { exchange, member }, Ok(octets)) => {

@@ -12,7 +12,8 @@ use std::time::Duration;
 use postern_config::model::{Transport, Upstream};
 use postern_zones::histogram::{Distribution, Histogram};
 
-use crate::counters::RCODES;
+use crate::counters::{RCODES, rcode_class};
+use crate::wire::message::extended_rcode;
 
 pub mod health;
 pub mod message;
@@ -93,7 +94,7 @@ pub struct UpstreamStatus {
     pub delayed: u64,
     /// Questions that wait for that reason now; some may be over already.
     pub queued: u32,
-    /// Messages that answered a question of ours, by RCODE.
+    /// Responses to questions of ours, by RCODE in the order of [`RCODE_NAMES`](crate::counters::RCODE_NAMES).
     pub rcodes: [u64; RCODES],
     /// Round-trip times of these; counted in whole milliseconds.
     pub round_trips: Distribution,
@@ -144,11 +145,9 @@ impl Meter {
         }
     }
 
-    /// A message came that answers a question of ours, so long after it was sent.
-    pub fn said(&self, message: &[u8], after: Duration) {
-        if let Some(flags) = message.get(3) {
-            self.rcodes[usize::from(flags & 0xf)].fetch_add(1, Relaxed);
-        }
+    /// Counts a response to a question of ours that came `after` the question was sent.
+    pub fn count_response(&self, message: &[u8], after: Duration) {
+        self.rcodes[rcode_class(extended_rcode(message))].fetch_add(1, Relaxed);
         self.round_trips.add(after, 1);
     }
 

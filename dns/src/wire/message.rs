@@ -1,5 +1,6 @@
 //! Reading an upstream's message: bounds checked, names uncompressed, nothing believed yet.
 
+use postern_zones::compression::end_of_name;
 use postern_zones::name::{BadName, MAX_NAME, NameBuf};
 
 use super::{HEADER, rtype};
@@ -194,6 +195,31 @@ impl<'m> Message<'m> {
     }
 }
 
+/// Returns the RCODE of a message with the upper bits in its OPT record (RFC 6891 section 6.1.3). If a record before OPT cannot be read, the
+/// upper bits are 0.
+pub fn extended_rcode(message: &[u8]) -> u16 {
+    let lower = message.get(3).map_or(0, |octet| u16::from(octet & 0xf));
+    upper_rcode(message).map_or(lower, |upper| u16::from(upper) << 4 | lower)
+}
+
+fn upper_rcode(message: &[u8]) -> Option<u8> {
+    let header = message.first_chunk::<HEADER>()?;
+    let count = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
+    let mut at = HEADER;
+    for _ in 0..count(4) {
+        at = end_of_name(message, at)? + 4;
+    }
+    for _ in 0..count(6) + count(8) + count(10) {
+        let fixed = end_of_name(message, at)?;
+        let [high, low, _, _, upper, _, _, _, length @ ..] = *message.get(fixed..)?.first_chunk::<10>()?;
+        if u16::from_be_bytes([high, low]) == rtype::OPT {
+            return Some(upper);
+        }
+        at = fixed + 10 + usize::from(u16::from_be_bytes(length));
+    }
+    None
+}
+
 /// Reads the name at `at`, lowered; gives also where the bytes after it start. Pointers must point backwards, so that it ends.
 pub fn read_name(bytes: &[u8], at: usize) -> Result<(NameBuf, usize), BadMessage> {
     let mut wire = [0u8; MAX_NAME];
@@ -266,6 +292,18 @@ mod tests {
         read.append_rdata(&read.records[0], &mut rdata).unwrap();
         assert_eq!(rdata, b"\x03web\x07contoso\x04test\0");
         assert_eq!(read.raw(&read.records[1]), [203, 0, 113, 5]);
+    }
+
+    #[test]
+    fn an_rcode_is_read_with_the_bits_that_opt_has() {
+        let opt = |upper: u8| [b"\0\0\x29\x04\xd0".as_slice(), &[upper, 0, 0, 0, 0, 0]].concat();
+        for (flags, upper, want) in [(0x8187, 1, 23), (0x8180, 1, 16), (0x8183, 0, 3), (0x8185, 255, 4085)] {
+            let octets = message(flags, [1, 2, 0, 1], &[QUESTION, ALIAS, ADDRESS, &opt(upper)]);
+            assert_eq!((extended_rcode(&octets), Message::read(&octets).unwrap().rcode), (want, want));
+            assert_eq!(extended_rcode(&octets[..octets.len() - 1]), flags & 0xf, "cut in OPT");
+        }
+        assert_eq!(extended_rcode(&message(0x8187, [0, 0, 0, 1], &[&opt(1)])), 23);
+        assert_eq!([&message(0x8185, [1, 0, 0, 0], &[QUESTION]), &b"\0\0\x80\x02"[..], b""].map(extended_rcode), [5, 2, 0]);
     }
 
     #[test]
