@@ -331,8 +331,10 @@ section! {
     TCP_PIPELINE "tcp-pipeline": Number<usize> = Number { least: 1, most: 10_000, zero: "" }, Default { default: "100" };
 
     /// Responses over UDP to one client network (IPv4 /24, IPv6 /56) in a second. 0: no limit.
-    /// Beyond it every second question is answered with TC, the others not at all.
-    /// A client with a valid DNS cookie is never limited. Many clients behind one resolver count as one.
+    /// Beyond it every second question is answered with TC, or with BADCOOKIE if it has a DNS cookie.
+    /// The other questions, and malformed messages, then get no answer.
+    /// A client with a valid DNS cookie is neither limited nor counted.
+    /// Many clients behind one resolver count as one.
     RESPONSES_PER_SECOND "responses-per-second": Number<u32> = Number { least: 0, most: 1_000_000, zero: "" }, Default { default: "0" };
 
     /// Time that the question of a client may take in all.

@@ -1,6 +1,7 @@
 //! Responses to each client network in a second: a server that anybody can reach must not answer floods in somebody else's name.
 //!
-//! Off by default. A client that proves its address, by a DNS cookie or over TCP, is never limited.
+//! Off by default. A client that proves its address, by a DNS cookie or over TCP, is never limited and is not counted: it does not use up the
+//! responses of its network.
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;

@@ -36,6 +36,9 @@ const CASES: [(&str, &str, RecordType, ResponseCode, usize); 10] = [
     ("fallback to what is cached", "ws-other.fhir.azurehealthcareapis.com", A, ResponseCode::NoError, 3),
 ];
 
+/// RCODE, TC and number of records in ANSWER.
+type BriefAnswer = (u16, bool, usize);
+
 /// A server in this thread, with what public names the cases need in its cache.
 struct Server {
     world: World,
@@ -94,6 +97,27 @@ impl Server {
         let answer = Message::from_vec(&answer[..length]).unwrap();
         assert_eq!(answer.metadata.id, id);
         (allocations, answer)
+    }
+
+    /// Sends questions with these EDNS options, which one turn answers at one moment. Returns each answer with its ID, and the allocations
+    /// of the turn.
+    fn batch(&self, turns: &mut Turns, options: &[&[u8]]) -> (Vec<(u16, BriefAnswer)>, u64) {
+        for (id, option) in (0..).zip(options) {
+            let opt = [&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, option.len() as u8], *option].concat();
+            let name = NameBuf::parse("ws-fhir.fhir.azurehealthcareapis.com").unwrap();
+            let message = [&[0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1], name.as_wire(), b"\0\x01\0\x01", &opt].concat();
+            self.client.send(&message).unwrap();
+        }
+        let allocations = allocation_counter::measure(|| turns.turn()).count_total;
+        self.client.set_nonblocking(true).unwrap();
+        let mut octets = [0; 2048];
+        let mut answers = Vec::new();
+        while let Ok(length) = self.client.recv(&mut octets) {
+            let message = Message::from_vec(&octets[..length]).unwrap();
+            let rcode = u16::from(message.metadata.response_code);
+            answers.push((message.metadata.id, (rcode, message.metadata.truncation, message.answers.len())));
+        }
+        (answers, allocations)
     }
 }
 
@@ -165,39 +189,40 @@ fn beyond_the_limit_of_responses_only_a_good_cookie_is_answered_in_full() {
     server.service.state.store(Arc::new(state));
     server.service.rates = Arc::default();
     let mut turns = Turns::new(&server.socket, &server.service, &server.counters);
-    // All that a batch holds comes at one moment: RCODE with OPT's part, TC, records of ANSWER, by ID.
-    let mut batch = |options: &[&[u8]]| {
-        for (id, option) in (0..).zip(options) {
-            let opt = [&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, option.len() as u8], *option].concat();
-            let name = NameBuf::parse("ws-fhir.fhir.azurehealthcareapis.com").unwrap();
-            let message = [&[0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1], name.as_wire(), b"\0\x01\0\x01", &opt].concat();
-            server.client.send(&message).unwrap();
-        }
-        let allocations = allocation_counter::measure(|| turns.turn()).count_total;
-        server.client.set_nonblocking(true).unwrap();
-        let mut octets = [0; 2048];
-        let mut answers = Vec::new();
-        while let Ok(length) = server.client.recv(&mut octets) {
-            let message = Message::from_vec(&octets[..length]).unwrap();
-            let rcode = u16::from(message.metadata.response_code);
-            answers.push((message.metadata.id, rcode, message.metadata.truncation, message.answers.len()));
-        }
-        (answers, allocations)
-    };
+    let mut batch = |options: &[&[u8]]| server.batch(&mut turns, options);
     // The first response of this server makes the table.
-    assert_eq!(batch(&[b"", b"", b"", b""]).0, [(0, 0, false, 2), (1, 0, true, 0), (3, 0, true, 0)]);
+    assert_eq!(batch(&[b"", b"", b"", b""]).0, [(0, (0, false, 2)), (1, (0, true, 0)), (3, (0, true, 0))]);
+    let good = good_cookie();
+    let bare = b"\0\x0a\0\x08COOKIE!!".as_slice();
+    // The second may be another one by now. The first question without a cookie then takes its only response.
+    let (answers, allocations) = batch(&[&good, &good, b"", bare, bare, &good]);
+    assert_eq!(allocations, 0);
+    let of = |ids: &[u16]| answers.iter().filter(|(id, ..)| ids.contains(id)).map(|(_, answer)| *answer).collect::<Vec<_>>();
+    assert_eq!(of(&[0, 1, 5]), [(0, false, 2); 3]);
+    assert_eq!(of(&[3, 4]), [(23, false, 0)]);
+    let totals = postern_dns::counters::Totals::of([&server.counters]);
+    assert!([3 + 2, 3 + 3].contains(&totals.limited), "{}", totals.limited);
+    assert_eq!((totals.by_rcode()[23], totals.by_rcode()[7]), (1, 0), "an RCODE that is longer than the field in the header");
+}
+
+#[test]
+fn a_client_with_a_good_cookie_does_not_use_up_the_responses_of_its_network() {
+    let mut server = Server::new(Repeat::First);
+    let mut state = server.world.state();
+    state.settings.responses_per_second = 1;
+    server.service.state.store(Arc::new(state));
+    server.service.rates = Arc::default();
+    let mut turns = Turns::new(&server.socket, &server.service, &server.counters);
+    let good = good_cookie();
+    let (answers, _) = server.batch(&mut turns, &[&good, &good, &good, b"", b""]);
+    assert_eq!(answers, [(0, (0, false, 2)), (1, (0, false, 2)), (2, (0, false, 2)), (3, (0, false, 2)), (4, (0, true, 0))]);
+}
+
+/// A COOKIE option with which a client on loopback proves its address.
+fn good_cookie() -> Vec<u8> {
     let mut cookie = postern_dns::cookie::Cookie::read(b"COOKIE!!").unwrap();
     cookie.settle_now([127, 0, 0, 1].into());
-    let good = [&[0, 10, 0, 24], cookie.octets()].concat();
-    let bare = b"\0\x0a\0\x08COOKIE!!".as_slice();
-    let (answers, allocations) = batch(&[&good, &good, &good, bare, bare, &good]);
-    assert_eq!(allocations, 0);
-    let (good, bare): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(id, ..)| ![3, 4].contains(id));
-    assert_eq!(good, [(0, 0, false, 2), (1, 0, false, 2), (2, 0, false, 2), (5, 0, false, 2)]);
-    assert_eq!(bare.iter().map(|(_, rcode, truncated, answers)| (*rcode, *truncated, *answers)).collect::<Vec<_>>(), [(23, false, 0)]);
-    let totals = postern_dns::counters::Totals::of([&server.counters]);
-    assert_eq!(totals.limited, 3 + 2);
-    assert_eq!((totals.by_rcode()[23], totals.by_rcode()[7]), (1, 0), "an RCODE that is longer than the field in the header");
+    [&[0, 10, 0, 24], cookie.octets()].concat()
 }
 
 #[test]

@@ -51,6 +51,8 @@ pub struct Service {
 
 /// Octets over a stream at most.
 const STREAM_LIMIT: usize = 65_535;
+/// Octets of the shortest message with a server cookie: its header, and an OPT record with the COOKIE option.
+const LEAST_WITH_COOKIE: usize = HEADER + 11 + 4 + 24;
 /// Port of questions that no client sent: any but 0, from which nobody is answered.
 const INSIDE: u16 = 1;
 /// What an answer may take beyond the deadline of its question.
@@ -107,9 +109,16 @@ impl Service {
         Answered::Now(length)
     }
 
-    /// Answers a datagram of a client network that had its responses for this second, with no more than advice. `None`: it is to be
-    /// answered like any other, because its client has proved its address, or because a handler is to see it: what is signed with TSIG, and
-    /// opcodes that a handler takes. What is malformed gets no answer.
+    /// Returns true if the message has a server cookie that this server gave to `client`: its source address is not forged then.
+    ///
+    /// Only a message that is long enough for such a cookie is read.
+    #[inline]
+    pub fn proves_address(message: &[u8], client: IpAddr) -> bool {
+        message.len() >= LEAST_WITH_COOKIE && has_good_cookie(message, client)
+    }
+
+    /// Answers a datagram without a good cookie whose client network had its responses for this second, with no more than advice. Malformed
+    /// messages get no answer. Returns `None` if a handler must see the message: it is signed with TSIG, or a handler takes its opcode.
     #[cold]
     pub fn attend_limited(
         &self,
@@ -124,11 +133,9 @@ impl Service {
             // Nobody checks SIG(0), so it proves nothing.
             Ok(question) if question.signed && tsig(&packet[..length], &question).is_some() => return None,
             Ok(question) => question,
-            Err(NotAQuestion::Declined(mut declined)) => {
-                declined.settle_cookie(client.ip());
-                let is_proved = declined.cookie.is_some_and(|cookie| cookie.proof() == CookieProof::Good);
+            Err(NotAQuestion::Declined(declined)) => {
                 let kind = (declined.rcode == rcode::NOTIMP).then(|| kind_of_opcode(packet)).flatten();
-                if is_proved || self.taker(kind).is_some() {
+                if self.taker(kind).is_some() {
                     return None;
                 }
                 counters.event(Event::Limited);
@@ -137,9 +144,6 @@ impl Service {
             Err(_) => return Some(Answered::Never),
         };
         question.settle_cookie(client.ip());
-        if question.cookie.is_some_and(|cookie| cookie.proof() == CookieProof::Good) {
-            return None;
-        }
         counters.event(Event::Limited);
         if !advice || client.port() == 0 || !state.access.admits(client.ip()) {
             return Some(Answered::Never);
@@ -270,6 +274,20 @@ impl Service {
             }
         }
     }
+}
+
+/// See [`Service::proves_address`].
+#[cold]
+fn has_good_cookie(message: &[u8], client: IpAddr) -> bool {
+    let cookie = match understand(message) {
+        Ok(question) => question.cookie,
+        Err(NotAQuestion::Declined(declined)) => declined.cookie,
+        Err(_) => None,
+    };
+    cookie.is_some_and(|mut cookie| {
+        cookie.settle_now(client);
+        cookie.proof() == CookieProof::Good
+    })
 }
 
 /// The path for streams.

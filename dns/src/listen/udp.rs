@@ -136,6 +136,7 @@ impl<'w> Turns<'w> {
                     continue;
                 }
                 if let limit @ 1.. = state.settings.responses_per_second
+                    && !Service::proves_address(&buffer[..length], peer.ip())
                     && let allowance = service.rates.count(peer.ip(), now, limit)
                     && allowance != Allowance::Response
                     && let Some(answered) = service.attend_limited(state, buffer, length, peer, allowance == Allowance::Advice, counters)
