@@ -27,18 +27,20 @@
 //! Journals of the first format ("PSTNJ1", no marks) are read and written anew in this one.
 
 pub(crate) mod format;
+mod fresh;
 pub mod read;
 
-use std::borrow::Borrow;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use crate::name::WireName;
-use crate::state_directory::{StateDirectoryError, create_fresh, sync_directory};
-use format::{FRAME, HEAD, LONGEST, MARKS, Mark, PART, Salt};
+use crate::state_directory::{OpenDirectory, StateDirectoryError};
+use format::{FRAME, LONGEST, MARKS, Mark, Salt};
+use fresh::fresh_path;
+pub(crate) use fresh::{FreshJournal, write_fresh};
 use read::{Damage, Reading};
 
 /// A record that is kept.
@@ -122,14 +124,6 @@ struct JournalAside {
     thread: JoinHandle<io::Result<FreshJournal>>,
 }
 
-/// A file beside the journal with an image in it, whole and on the disk.
-#[derive(Debug)]
-pub(crate) struct FreshJournal {
-    file: File,
-    salt: Salt,
-    mark: Mark,
-}
-
 /// Whether a journal can be added to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JournalCondition {
@@ -148,6 +142,14 @@ pub enum JournalError {
         /// The journal.
         path: PathBuf,
         /// Its error.
+        error: io::Error,
+    },
+    /// The file has its name, and that may not be on the disk.
+    #[error("{path}: its directory cannot be synced, so a loss of power may undo what was written: {error}")]
+    Unsynced {
+        /// The new file of the journal.
+        path: PathBuf,
+        /// The error of the sync.
         error: io::Error,
     },
     /// The file was damaged after it was written.
@@ -175,13 +177,20 @@ pub enum JournalError {
 }
 
 impl Journal {
-    /// Starts a journal with `image`, in place of a file that may be there. It is on the disk when this returns.
+    /// Starts a journal with `image`, in place of a file that may be there. It is on the disk when this returns. After an error there is no
+    /// file that a later start would read.
     pub fn create(path: &Path, image: &Image) -> Result<Self, JournalError> {
-        Self::create_with(path, image, &[])
+        let (mut journal, synced) = Self::create_with(path, image, &[])?;
+        if let Err(error) = synced {
+            let _ = journal.remove(); // the directory cannot be synced, which the error tells
+            return Err(error);
+        }
+        Ok(journal)
     }
 
-    /// The same with `changes` behind the image.
-    fn create_with(path: &Path, image: &Image, changes: &[Change]) -> Result<Self, JournalError> {
+    /// Starts a journal with `changes` behind the image. The second result tells whether its name is on the disk. If not, the journal is
+    /// in its place and spent.
+    fn create_with(path: &Path, image: &Image, changes: &[Change]) -> Result<(Self, Result<(), JournalError>), JournalError> {
         let failed = |error| JournalError::Io { path: path.to_owned(), error };
         let fresh = write_fresh(path, &image.settings, image.serial, &image.records).map_err(failed)?;
         let mut journal = Self::over(path, fresh);
@@ -195,9 +204,19 @@ impl Journal {
             (journal.length, journal.changes) = (journal.length + frames.len() as u64, frames.len() as u64);
             journal.write_marks().and_then(|()| journal.file.sync_data()).map_err(failed)?;
         }
-        fs::rename(fresh_path(path), path).map_err(failed)?;
-        sync_parent(path).map_err(failed)?;
-        Ok(journal)
+        let synced = journal.move_into_place().map_err(failed)?;
+        Ok((journal, synced))
+    }
+
+    /// Gives a fresh file the name of the journal. After an outer error the old file is still there. After an inner one the new file has
+    /// the name, but a loss of power may bring the old file back: the journal is spent, so that nothing is acknowledged in it.
+    fn move_into_place(&mut self) -> io::Result<Result<(), JournalError>> {
+        let directory = OpenDirectory::of(&self.path)?;
+        fs::rename(fresh_path(&self.path), &self.path)?;
+        Ok(directory.sync().map_err(|error| {
+            self.spent = Some(format!("its directory could not be synced: {error}"));
+            JournalError::Unsynced { path: self.path.clone(), error }
+        }))
     }
 
     fn over(path: &Path, FreshJournal { file, salt, mark }: FreshJournal) -> Self {
@@ -236,7 +255,11 @@ impl Journal {
             if replay.cut > 0 {
                 keep_old(path);
             }
-            return Ok((Self::create_with(path, &replay.image, &replay.changes)?, replay));
+            let (journal, synced) = Self::create_with(path, &replay.image, &replay.changes)?;
+            if let Err(error) = synced {
+                tracing::warn!("{error}; the next change writes the journal anew"); // all that was acknowledged is in either file
+            }
+            return Ok((journal, replay));
         }
         let serial = replay.changes.last().map_or(replay.image.serial, |change| change.to);
         let journal = Self {
@@ -385,13 +408,17 @@ impl Journal {
         next.file.write_all_at(&frames, next.length).map_err(failed)?;
         (next.length, next.changes) = (next.length + frames.len() as u64, frames.len() as u64);
         (next.serial, next.pending) = (self.serial, std::mem::take(&mut self.pending));
-        let synced = next.write_marks().and_then(|()| next.file.sync_data()).and_then(|()| fs::rename(fresh_path(&self.path), &self.path));
-        if let Err(error) = synced {
-            self.pending = std::mem::take(&mut next.pending);
-            return Err(failed(error));
+        let moved = next.write_marks().and_then(|()| next.file.sync_data()).and_then(|()| next.move_into_place());
+        match moved {
+            Ok(synced) => {
+                *self = next;
+                synced
+            }
+            Err(error) => {
+                self.pending = std::mem::take(&mut next.pending);
+                Err(failed(error))
+            }
         }
-        *self = next;
-        sync_parent(&self.path).map_err(|error| self.failed(error))
     }
 
     /// Waits for an image that is being written, and forgets it: two must never be written to one file.
@@ -401,12 +428,14 @@ impl Journal {
         }
     }
 
-    /// Replaces image and changes by one new image, atomically; on an error the old journal goes on.
+    /// Replaces image and changes by one new image, atomically. After an error the old journal continues, or the new one is in its place
+    /// and spent: the next commit writes it anew.
     pub fn compact(&mut self, image: &Image) -> Result<(), JournalError> {
         self.abandon();
         self.condition()?; // a file that is not ours is not written over
-        *self = Self::create(&self.path, image)?;
-        Ok(())
+        let (journal, synced) = Self::create_with(&self.path, image, &[])?;
+        *self = journal;
+        synced
     }
 
     /// Removes the journal, and an image that is being written aside. It is gone from the disk when this returns without an error; after
@@ -416,9 +445,9 @@ impl Journal {
         self.discard();
         self.condition()?;
         let gone = |removed: io::Result<()>| removed.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) });
+        let directory = OpenDirectory::of(&self.path).map_err(|error| self.failed(error))?;
         let removed = gone(fs::remove_file(fresh_path(&self.path))).and_then(|()| gone(fs::remove_file(&self.path)));
-        let removed = removed.and_then(|()| sync_parent(&self.path));
-        removed.map_err(|error| self.failed(error))
+        removed.and_then(|()| directory.sync()).map_err(|error| self.failed(error))
     }
 
     /// The file.
@@ -447,31 +476,6 @@ impl Drop for Journal {
     }
 }
 
-/// Where a new journal is written until it is whole.
-fn fresh_path(path: &Path) -> PathBuf {
-    path.with_extension("new")
-}
-
-/// Writes a file beside the journal with an image in it, and syncs it.
-pub(crate) fn write_fresh<R: Borrow<Record>>(
-    path: &Path,
-    settings: &str,
-    serial: u32,
-    records: impl IntoIterator<Item = R>,
-) -> io::Result<FreshJournal> {
-    let mut out = BufWriter::with_capacity(PART, create_fresh(&fresh_path(path))?);
-    let salt = Salt::default();
-    let mut head = salt.head();
-    head.resize(HEAD, 0);
-    out.write_all(&head)?;
-    let (length, sequence) = format::write_image(salt, settings, serial, records, &mut out)?;
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    let mark = Mark { length: HEAD as u64 + length, sequence, serial };
-    file.write_all_at(&salt.marks(mark), MARKS[0] as u64)?;
-    file.sync_all()?;
-    Ok(FreshJournal { file, salt, mark })
-}
-
 /// Keeps a journal of the old format whose end is cut off: whether that end was acknowledged, nobody can tell.
 fn keep_old(path: &Path) {
     let kept = path.with_extension("journal-1");
@@ -479,10 +483,6 @@ fn keep_old(path: &Path) {
         Ok(()) => tracing::warn!("{}: the end is not whole; the journal as it was is kept as {}", path.display(), kept.display()),
         Err(error) => tracing::warn!("{}: the end is not whole, and no copy can be kept: {error}", path.display()),
     }
-}
-
-fn sync_parent(path: &Path) -> io::Result<()> {
-    sync_directory(path.parent().unwrap_or(Path::new("")))
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@
 //! A small file is replaced as a whole: written beside, synced, renamed, and the directory synced. After a crash it has its old content or
 //! its new one.
 
+mod sync;
+
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
@@ -23,6 +25,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use nix::fcntl::OFlag;
+
+pub(crate) use sync::OpenDirectory;
+#[cfg(test)]
+pub(crate) use sync::faults;
 
 /// Name of the file that is locked.
 const LOCK: &str = "lock";
@@ -233,14 +239,15 @@ impl StateDirectory {
             let parent = path.parent().unwrap_or(&self.path);
             if !parent.is_dir() {
                 create_directory(parent, None)?;
-                sync_directory(parent.parent().unwrap_or(parent))?;
+                OpenDirectory::of(parent)?.sync()?;
             }
             let fresh = fresh(&path);
             let mut file = io::BufWriter::new(create_fresh(&fresh)?);
             write(&mut file)?;
             file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            let directory = OpenDirectory::open(parent)?;
             fs::rename(&fresh, &path)?;
-            sync_directory(parent)
+            directory.sync()
         });
         if written.is_err() {
             let _ = fs::remove_file(fresh(&path)); // a full disk gets back what half a file took
@@ -269,7 +276,7 @@ impl StateDirectory {
     pub fn remove(&self, name: &str) -> Result<(), StateFileError> {
         let path = self.path.join(name);
         let removed = must_be_plain(name).and_then(|()| self.may_write()).and_then(|()| match fs::remove_file(&path) {
-            Ok(()) => sync_directory(path.parent().unwrap_or(&self.path)),
+            Ok(()) => OpenDirectory::of(&path)?.sync(),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         });
@@ -452,12 +459,6 @@ fn must_be_plain(name: &str) -> io::Result<()> {
     let is_plain = !name.is_empty() && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
     let invalid = || io::Error::new(ErrorKind::InvalidInput, format!("`{name}` is no name in the state directory"));
     if is_plain { Ok(()) } else { Err(invalid()) }
-}
-
-/// A rename or removal is on the disk only once its directory is.
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    File::open(path)?.sync_all()
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
+use std::io::Write;
+
+use super::format::{HEAD, PART};
 use super::read::{Lost, Salvage};
 use super::*;
+use crate::state_directory::faults::{self, Fault};
 
 fn record(owner: &str, last: u8) -> Record {
     Record { owner: WireName::parse(owner).unwrap(), rtype: 1, ttl: 10, rdata: Box::new([10, 20, 1, last]) }
@@ -85,6 +89,56 @@ fn changes_go_on_while_a_new_image_is_written() {
     journal.append(&change(12));
     journal.commit().unwrap();
     assert_eq!(Journal::open(&path).unwrap().1.changes.len(), 4);
+}
+
+#[test]
+fn a_directory_that_cannot_be_synced_behind_a_compaction_makes_the_new_journal_spent_and_not_foreign() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("zone.journal");
+    let compact = |journal: &mut Journal| journal.compact(&Image { serial: 9, ..image(5) });
+    let settle = |journal: &mut Journal| {
+        journal.compact_aside(|path| write_fresh(path, "", 9, &image(5).records)).unwrap();
+        while !journal.aside.as_ref().unwrap().thread.is_finished() {
+            std::thread::yield_now();
+        }
+        journal.settle()
+    };
+    type Way = dyn Fn(&mut Journal) -> Result<(), JournalError>;
+    let ways: [&Way; 2] = [&compact, &settle];
+    for (number, way) in ways.into_iter().enumerate() {
+        with_changes(&path, 2);
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        let old = fs::read(&path).unwrap();
+        // Without a descriptor for the directory nothing is renamed, and the old journal continues.
+        faults::during(Fault::Open, || way(&mut journal)).unwrap_err();
+        assert_eq!((fs::read(&path).unwrap(), journal.condition().unwrap()), (old, JournalCondition::Sound), "{number}");
+        journal.append(&change(9));
+        journal.commit().unwrap();
+        let error = faults::during(Fault::Sync, || way(&mut journal)).unwrap_err();
+        assert!(matches!(&error, JournalError::Unsynced { .. }), "{number}: {error}");
+        let condition = journal.condition().expect("the file is its own");
+        assert!(matches!(condition, JournalCondition::Spent(why) if why.contains("its directory could not be synced")), "{number}");
+        journal.append(&change(10));
+        assert!(journal.commit().is_err(), "{number}: a loss of power could undo it");
+        journal.compact(&image(4)).unwrap();
+        journal.append(&change(10));
+        journal.commit().unwrap();
+        assert_eq!(Journal::open(&path).unwrap().1, Replay { image: image(4), changes: vec![change(10)], cut: 0 }, "{number}");
+    }
+}
+
+#[test]
+fn a_journal_whose_name_may_not_be_on_the_disk_is_not_created_and_one_that_is_converted_serves() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("zone.journal");
+    for fault in [Fault::Open, Fault::Sync] {
+        assert!(faults::during(fault, || Journal::create(&path, &image(3))).is_err());
+        assert!(!path.exists(), "{fault:?}: the next start would serve it");
+    }
+    fs::write(&path, old_format(3).0).unwrap();
+    let (journal, replay) = faults::during(Fault::Sync, || Journal::open(&path)).unwrap();
+    assert_eq!(replay.changes, [7, 8, 9].map(change));
+    assert!(matches!(journal.condition(), Ok(JournalCondition::Spent(_))));
 }
 
 #[test]

@@ -240,7 +240,7 @@ impl Store {
             owned.latest = latest;
             owned.take(zone, &changes, slot.config.hold_deleted, now);
             if let Err(error) = owned.journal.settle().and_then(|()| owned.compact_aside()) {
-                tracing::error!(zone = &*slot.name, "the journal goes on as it is: {error}");
+                tracing::error!(zone = &*slot.name, "the journal is not compacted: {error}");
             }
             let is_changed = done.iter().any(|(_, done, _)| done.change.is_some());
             for (author, done, answer) in done {

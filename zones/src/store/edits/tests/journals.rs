@@ -1,6 +1,7 @@
 //! Zones that an API made, and the journals that they come back from.
 
 use super::*;
+use crate::state_directory::faults::{self, Fault};
 
 #[test]
 fn zones_are_made_configured_and_removed_and_survive_restarts_and_reloads() {
@@ -193,4 +194,23 @@ fn an_api_zone_comes_back_when_the_configuration_that_displaced_it_is_corrected(
     assert!(served(&store, "ws").is_empty(), "the zone of the configuration has the files' records");
     store.reconfigure(&config(directory.path(), &both));
     assert_eq!((store.current().hosted().len(), served(&store, "ws")), (1, vec![vec![10, 20, 1, 4]]));
+}
+
+#[test]
+fn a_zone_whose_directory_could_not_be_synced_takes_changes_once_it_can_be_and_forgets_the_rejected_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path(), ONE);
+    let path = directory.path().join(format!("state/zones/{ZONE}.journal"));
+    for fault in [Fault::Open, Fault::Sync] {
+        commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
+        fs::remove_file(&path).unwrap(); // so that the next commit writes the journal anew
+        let refused = faults::during(fault, || commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.9"]))).unwrap_err();
+        assert!(matches!(&refused, Refusal::Journal(why) if why.contains(&format!("injected: {fault:?}"))), "{refused}");
+        store.tend_journals();
+        assert!(store.context.state.troubles().is_empty(), "{fault:?}: {:?}", store.context.state.troubles());
+        commit(&mut store, edit(ZONE, &["fhir A 10 10.20.1.5"])).unwrap();
+    }
+    drop(store);
+    let (store, _) = open(directory.path(), ONE);
+    assert_eq!((served(&store, "ws"), served(&store, "fhir")), (vec![vec![10, 20, 1, 4]], vec![vec![10, 20, 1, 5]]));
 }
