@@ -134,6 +134,9 @@ fn what_is_muted_is_counted_and_no_longer_listed() {
     let said = scene.good(&["fallbacks", "mute", "*.azurehealthcareapis.com", "--network", "hub"]);
     assert!(said.starts_with("*.azurehealthcareapis.com is muted for network hub. It covers "), "{said}");
     assert!(scene.good(&["fallbacks", "muted"]).contains(FHIR3), "and what was muted before");
+    let (good, _, said) = scene.run(&["fallbacks", "mute", FHIR3, "--network", "hubb"]);
+    assert!(!good && said.contains("there is no network `hubb`; did you mean `hub`?"), "{said}");
+    assert_eq!(scene.server.api(None).get("/v1/fallbacks/muted").ok(200).as_array().map(Vec::len), Some(2));
     scene.good(&["fallbacks", "unmute", "*.azurehealthcareapis.com", "--network", "hub"]);
     let said = scene.good(&["fallbacks", "unmute", FHIR3]);
     assert!(said.contains("is no longer muted for all networks.") && said.ends_with("Nothing is muted now.\n"), "{said}");

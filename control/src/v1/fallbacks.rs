@@ -1,4 +1,4 @@
-//! `/v1/fallbacks`: what went public and why, mended and muted.
+//! `/v1/fallbacks`: lists fallbacks with their reasons, creates their records, and mutes them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use super::rrsets::bad_parameter;
 use crate::Control;
 use crate::http::{Body, Caller, Fault, Problem, Query, one_of};
 
-/// Which fallbacks are meant.
+/// Conditions that select fallbacks.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Filter {
@@ -36,13 +36,13 @@ pub(super) struct Filter {
     zone: Option<String>,
     /// With this reason: `no-record`, `no-zone`, `zone-unavailable`, `other-network` or `no-private-cname`.
     reason: Option<String>,
-    /// Where the client got this: `public`, `nxdomain`, `servfail` or `stale`.
+    /// With this result for the client: `public`, `nxdomain`, `servfail` or `stale`.
     action: Option<String>,
-    /// Where the name asked or the private-link name has this in it.
+    /// With this text in the queried name or the private-link name.
     name: Option<String>,
 }
 
-/// Which of them are listed.
+/// Conditions that select a page of the list.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Page {
@@ -74,42 +74,42 @@ pub(super) struct Fallbacks {
 struct Fallback {
     /// The clients' network.
     network: String,
-    /// The name asked, no final dot.
+    /// The queried name, no final dot.
     name: String,
-    /// The type asked last.
+    /// The type of the last query.
     #[serde(rename = "type")]
     rtype: String,
     /// The private-link name that has no private answer.
     private: String,
-    /// The private zone that it lies in; empty where none is known.
+    /// The private zone of that name. Empty if none is known.
     zone: String,
-    /// How often, while it was in the ledger.
+    /// Number of fallbacks since the name is in the ledger.
     count: u64,
-    /// The first time (RFC 3339).
+    /// Time of the first fallback (RFC 3339).
     first_seen: String,
-    /// The last time (RFC 3339).
+    /// Time of the last fallback (RFC 3339).
     last_seen: String,
-    /// Why, the last time.
+    /// Reason of the last fallback.
     reason: &'static str,
-    /// What the client got, the last time.
+    /// Result for the client of the last fallback.
     action: &'static str,
-    /// Who asked last.
+    /// Address of the last client.
     client: String,
     /// The record that mends it.
     mend: Mend,
-    /// The private name has records by now.
+    /// True if the private name has records now.
     mended: bool,
 }
 
-/// What would give a name its private answer.
+/// Instructions that give a name its private answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Mend {
-    /// What to do.
+    /// Instruction for the operator.
     what: String,
-    /// The record line but for the address; null where a line does not help.
+    /// The record line without the address. Null if a line does not help.
     #[schema(required = true)]
     record: Option<String>,
-    /// The file it belongs in, where there is one.
+    /// The file that the line belongs in. Null if there is none.
     #[schema(required = true)]
     file: Option<String>,
 }
@@ -118,15 +118,15 @@ pub(super) struct Mend {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Missing {
-    /// The name asked, or the private-link name.
+    /// The queried name, or the private-link name.
     #[schema(examples("contosows-fhir2.fhir.azurehealthcareapis.com"))]
     name: String,
-    /// The clients' network; absent: the one that fell back, if it is clear.
+    /// The clients' network. Absent: the network of the fallback, if there is only one.
     network: Option<String>,
     /// Private addresses, IPv4 and IPv6.
     #[schema(value_type = Vec<String>, min_items = 1)]
     addresses: Vec<IpAddr>,
-    /// TTL, seconds; absent: 10.
+    /// TTL, seconds. Absent: 10.
     #[schema(maximum = 2_147_483_647)]
     ttl: Option<u32>,
 }
@@ -136,10 +136,10 @@ pub(super) struct Missing {
 pub(super) struct MutedEntry {
     /// A name, or a pattern with `*` in place of labels.
     name: String,
-    /// For this network alone; null: for all.
+    /// Network that the mute is limited to. Null: all networks.
     #[schema(required = true)]
     network: Option<String>,
-    /// Names of the ledger that it covers, each counted once for each network.
+    /// Number of names in the ledger that it covers. A name counts once for each network.
     names: usize,
 }
 
@@ -148,26 +148,26 @@ pub(super) struct MutedEntry {
 pub(super) struct MuteChange {
     /// The name or pattern.
     name: String,
-    /// Its network; null: all.
+    /// Network that the mute is limited to. Null: all networks.
     #[schema(required = true)]
     network: Option<String>,
-    /// False: it was muted already.
+    /// False if it was muted already.
     changed: bool,
-    /// Names of the ledger that it covers.
+    /// Number of names in the ledger that it covers.
     names: usize,
-    /// All that is muted now.
+    /// All mutes after the change.
     muted: Vec<MutedEntry>,
 }
 
-/// A name or a pattern that is to be muted, or no longer.
+/// A name or a pattern to mute or unmute.
 #[derive(Debug, Clone, Deserialize, ToSchema, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MutedName {
-    /// The name as it is asked. `*` as first or last label is any labels, between others it is one.
+    /// The queried name. `*` as first or last label stands for any number of labels, between others for one.
     #[schema(examples("*.azurehealthcareapis.com"))]
     name: String,
-    /// For this network alone; absent: for all.
+    /// Network that the mute is limited to. Absent: all networks.
     #[serde(default)]
     network: Option<String>,
 }
@@ -176,7 +176,7 @@ const USUAL_PAGE: usize = 100;
 const LARGEST_PAGE: usize = 10_000;
 
 impl Filter {
-    /// Refuses words that no fallback has.
+    /// Rejects words that no fallback has.
     pub fn checked(self) -> Result<Self, Problem> {
         let known = |parameter: &str, word: &Option<String>, words: &[&str]| match word {
             Some(word) if !words.contains(&word.as_str()) => {
@@ -190,14 +190,13 @@ impl Filter {
         Ok(Self { zone: plain(self.zone), name: plain(self.name), ..self })
     }
 
-    /// Rejects a network that the server does not have: no fallback would ever be of it.
+    /// Rejects a network that the server does not have.
     pub fn known_in(self, snapshot: &Snapshot) -> Result<Self, Problem> {
-        let Some(network) = self.network.as_ref().filter(|network| snapshot.network_named(network).is_none()) else { return Ok(self) };
-        let known: Vec<String> = snapshot.networks().map(|(_, network)| network.name.to_string()).collect();
-        Err(bad_parameter("network", format!("there is no network `{network}`{}", one_of(network, &known))))
+        check_network(snapshot, self.network.as_deref()).map_err(|detail| bad_parameter("network", detail))?;
+        Ok(self)
     }
 
-    /// True where an event is meant.
+    /// Returns true if the filter selects an event.
     pub fn takes(&self, event: &Event) -> bool {
         self.fits(&event.network, &event.zone, event.reason.as_str(), event.action.as_str(), [&event.name, &event.private])
     }
@@ -211,6 +210,13 @@ impl Filter {
             && is(&self.action, action)
             && self.name.as_ref().is_none_or(has)
     }
+}
+
+/// Returns an error with a suggestion if the server does not have this network. `None` stands for all networks.
+fn check_network(snapshot: &Snapshot, network: Option<&str>) -> Result<(), String> {
+    let Some(network) = network.filter(|network| snapshot.network_named(network).is_none()) else { return Ok(()) };
+    let known: Vec<String> = snapshot.networks().map(|(_, network)| network.name.to_string()).collect();
+    Err(format!("there is no network `{network}`{}", one_of(network, &known)))
 }
 
 /// Lists the fallbacks, the most recently seen first.
@@ -281,7 +287,7 @@ fn zone_of<'s>(snapshot: &'s Snapshot, network: NetworkId, name: &NameBuf) -> Op
     snapshot.network(network).zone_of(name, 0)
 }
 
-/// A time, or how long ago.
+/// Reads a time or an age.
 fn since(text: &str) -> Result<SystemTime, String> {
     let bad = || format!("`{text}` is neither a time (RFC 3339) nor a duration such as 15m, 2h or 1d");
     if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
@@ -346,8 +352,8 @@ pub(super) async fn create(
     .await
 }
 
-/// The zone and the name in it that give a name its private answer: by what the ledger knows of it, else by what is hosted and by the zone
-/// table. A caller that may not see everything hears of zones that it may change, and of nothing else: neither what fell back, nor where.
+/// Finds the zone and the name in it that give a name its private answer. The ledger decides; without an entry there, the hosted zones and
+/// the zone table do. A caller that may not see everything learns of zones that it may change only, not of fallbacks.
 fn place(
     control: &Control,
     state: &postern_dns::state::State,
@@ -364,12 +370,8 @@ fn place(
         caller.may_see_all() || link.is_some_and(|link| caller.may_change(&hosted.name, &snapshot.meant_for(link)))
     };
     let wanted = |id: NetworkId| network.is_none_or(|network| *snapshot.network(id).name == *network);
-    if let Some(network) = network
-        && caller.may_see_all()
-        && snapshot.network_named(network).is_none()
-    {
-        let detail = format!("there is no network `{network}`");
-        return Err(Problem::invalid(vec![Fault { pointer: "/network".into(), detail }]));
+    if caller.may_see_all() {
+        check_network(snapshot, network).map_err(|detail| Problem::invalid(vec![Fault { pointer: "/network".into(), detail }]))?;
     }
     let known = control.recorder.ledger().into_iter().filter(|seen| [&*seen.name, &*seen.private].contains(&text));
     let known = known.filter_map(|seen| Some((snapshot.network_named(&seen.network)?, NameBuf::parse(&seen.private).ok()?, seen.zone)));
@@ -408,7 +410,7 @@ fn place(
     }
 }
 
-/// Lists what is muted.
+/// Lists the mutes.
 #[utoipa::path(get, path = "/v1/fallbacks/muted", operation_id = "list_muted", tag = "insight",
     responses((status = 200, body = [MutedEntry]), Refusals))]
 pub(super) async fn muted(caller: Caller, State(control): State<Arc<Control>>) -> Result<Json<Vec<MutedEntry>>, Problem> {
@@ -416,7 +418,7 @@ pub(super) async fn muted(caller: Caller, State(control): State<Arc<Control>>) -
     Ok(Json(entries(&control)))
 }
 
-/// Mutes a name, or the names of a pattern: their fallbacks are counted, but neither listed, written nor streamed. It outlives a restart.
+/// Mutes a name, or the names of a pattern. Their fallbacks are counted, but neither listed, written nor streamed, over a restart too.
 #[utoipa::path(post, path = "/v1/fallbacks/muted", operation_id = "mute", tag = "insight", request_body = MutedName,
     responses((status = 200, body = MuteChange), Refusals))]
 pub(super) async fn mute(
@@ -425,12 +427,14 @@ pub(super) async fn mute(
     Body(muted): Body<MutedName>,
 ) -> Result<Json<MuteChange>, Problem> {
     caller.must_be_admin()?;
-    let muted = muted.checked().map_err(|detail| Problem::invalid(vec![Fault { pointer: "/name".into(), detail }]))?;
+    let invalid = |pointer: &str, detail: String| Problem::invalid(vec![Fault { pointer: pointer.into(), detail }]);
+    let muted = muted.checked().map_err(|detail| invalid("/name", detail))?;
+    check_network(&control.state.load().snapshot, muted.network.as_deref()).map_err(|detail| invalid("/network", detail))?;
     let changed = change_muted(&control, muted.clone(), |recorder, muted| recorder.mute(muted)).await?;
     Ok(Json(MuteChange::of(&control, muted, changed)))
 }
 
-/// Takes back what was muted, by the name or pattern with which it was.
+/// Unmutes a name or pattern.
 #[utoipa::path(delete, path = "/v1/fallbacks/muted", operation_id = "unmute", tag = "insight", params(MutedName),
     responses((status = 200, body = MuteChange), Refusals))]
 pub(super) async fn unmute(
@@ -453,7 +457,7 @@ pub(super) async fn unmute(
     }
 }
 
-/// What is kept is on the disk before this returns: not on a thread that answers others.
+/// Changes the mutes on a thread that may wait for the disk.
 async fn change_muted(
     control: &Arc<Control>,
     muted: Muted,
@@ -471,7 +475,13 @@ async fn change_muted(
 
 fn entries(control: &Control) -> Vec<MutedEntry> {
     let ledger = control.recorder.ledger();
-    control.recorder.muted().into_iter().map(|muted| MutedEntry::of(&ledger, muted)).collect()
+    let counts = control.recorder.muted_counts(pairs(&ledger));
+    counts.into_iter().map(|(Muted { name, network }, names)| MutedEntry { name, network, names }).collect()
+}
+
+/// Network and name of each fallback.
+fn pairs(ledger: &[Familiar]) -> impl Iterator<Item = (&str, &str)> {
+    ledger.iter().map(|seen| (&*seen.network, &*seen.name))
 }
 
 /// `name`, or `name for network hub`.
@@ -479,16 +489,9 @@ fn shown(muted: Muted) -> String {
     muted.network.map_or(muted.name.clone(), |network| format!("{} for network {network}", muted.name))
 }
 
-impl MutedEntry {
-    fn of(ledger: &[Familiar], muted: Muted) -> Self {
-        let names = ledger.iter().filter(|seen| muted.covers(&seen.network, &seen.name)).count();
-        Self { name: muted.name, network: muted.network, names }
-    }
-}
-
 impl MuteChange {
     fn of(control: &Control, muted: Muted, changed: bool) -> Self {
-        let names = MutedEntry::of(&control.recorder.ledger(), muted.clone()).names;
+        let names = muted.count(pairs(&control.recorder.ledger()));
         Self { name: muted.name, network: muted.network, changed, names, muted: entries(control) }
     }
 }

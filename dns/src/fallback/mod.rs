@@ -192,8 +192,8 @@ impl Recorder {
         self.live.subscribe()
     }
 
-    /// Reads what was muted when the server stopped, and keeps there what is muted from now on. If that cannot be read, this is
-    /// logged, and no name is muted or unmuted before it can.
+    /// Reads the mutes of an earlier run, and keeps changes of them in this directory. If they cannot be read, the recorder logs it and
+    /// rejects changes until they can.
     pub fn keep_muted_in(&self, state: Arc<StateDirectory>) {
         match Mutes::load(&state) {
             Ok(mutes) => *lock(&self.muted) = mutes,
@@ -208,8 +208,8 @@ impl Recorder {
         let _ = self.state.set(state); // set once: one server a recorder
     }
 
-    /// From now on a name is counted, but neither written nor shown to those who watch. It is kept before this returns. Returns false if it
-    /// was so already.
+    /// Mutes a name: its fallbacks are counted, but neither written nor streamed. The change is on the disk when this returns. Returns
+    /// false if the name was muted already.
     pub fn mute(&self, muted: Muted) -> Result<bool, MuteError> {
         let _one = lock(&self.muting);
         self.read_unread()?;
@@ -217,7 +217,7 @@ impl Recorder {
         self.change_muted(mutes)
     }
 
-    /// Takes that back. Returns false if it was not muted.
+    /// Ends a mute. Returns false if the name was not muted.
     pub fn unmute(&self, muted: &Muted) -> Result<bool, MuteError> {
         let _one = lock(&self.muting);
         self.read_unread()?;
@@ -225,7 +225,7 @@ impl Recorder {
         self.change_muted(mutes)
     }
 
-    /// Tries again to read what could not be read at the start.
+    /// Tries again to read mutes that could not be read at the start.
     fn read_unread(&self) -> Result<(), MuteError> {
         if let Some(state) = self.state.get().filter(|_| self.is_unread.load(Ordering::Relaxed)) {
             *lock(&self.muted) = Mutes::load(state).map_err(MuteError::Unread)?;
@@ -246,12 +246,18 @@ impl Recorder {
         Ok(true)
     }
 
-    /// What is muted, in order.
+    /// The mutes, sorted.
     pub fn muted(&self) -> Vec<Muted> {
         lock(&self.muted).list()
     }
 
-    /// True where a name is muted for a network.
+    /// The mutes, sorted, each with how many of these names it covers. Each pair is a network and a name.
+    pub fn muted_counts<'l>(&self, names: impl Iterator<Item = (&'l str, &'l str)>) -> Vec<(Muted, usize)> {
+        let mutes = lock(&self.muted).clone(); // the writer of fallbacks waits for the lock
+        mutes.counts(names)
+    }
+
+    /// Returns true if a name is muted for a network.
     pub fn is_muted(&self, network: &str, name: &str) -> bool {
         lock(&self.muted).covers(network, name)
     }

@@ -1,6 +1,7 @@
-//! Names whose fallbacks are known and wanted: they are counted, and neither written nor shown. They are kept in the state directory.
+//! Names whose fallbacks are known and wanted. Their fallbacks are counted, but neither written nor shown. The list is kept in the state
+//! directory.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use postern_config::model::NamePattern;
 use postern_zones::state_directory::{StateDirectory, StateFileError};
@@ -18,22 +19,27 @@ pub struct Muted {
 /// Why a name is not muted.
 #[derive(Debug, thiserror::Error)]
 pub enum MuteError {
-    /// As much is muted as can be.
-    #[error("{} names are muted already", Mutes::BOUND)]
-    Full,
-    /// As many patterns that must each be tried are muted as can be.
+    /// The bound of names and patterns is reached.
     #[error(
-        "{} patterns with `*` behind the first label are muted already; write names, or patterns that begin with `*.`",
+        "{} names and patterns are muted already, which is the most that is kept; unmute some, or mute a pattern such as `*.contoso.test` \
+         in their place",
+        Mutes::BOUND
+    )]
+    Full,
+    /// The bound of patterns that are tried one by one is reached.
+    #[error(
+        "{} patterns with `*` behind the first label are muted already, which is the most that is kept; write names, or patterns that \
+         begin with `*.`",
         Mutes::PATTERNS
     )]
     Patterns,
     /// Neither a name nor a pattern.
     #[error("{0}")]
     Bad(String),
-    /// What was muted before would be lost.
+    /// The file with the earlier mutes cannot be read, and a change would overwrite it.
     #[error("what is muted cannot be read, so nothing was changed: {0}; mend the file or remove it, then try again")]
     Unread(String),
-    /// It would be forgotten by a restart.
+    /// The file cannot be written, so a restart would lose the change.
     #[error("what is muted cannot be kept, so nothing was changed: {0}")]
     NotKept(#[from] StateFileError),
 }
@@ -46,23 +52,23 @@ pub(super) struct Mutes {
     /// Patterns `*.name`, by the name.
     below: HashMap<String, Networks>,
     /// The others, which are tried one by one.
-    patterns: Vec<(NamePattern, Option<String>)>,
+    patterns: Vec<(NamePattern, Muted)>,
 }
 
 /// Networks for which a name is muted; `None` among them stands for all.
 type Networks = Vec<Option<String>>;
 
 impl Mutes {
-    /// Each was named by somebody who may change the server: more is a mistake.
+    /// Operators enter mutes by hand, so a longer list is a mistake of a script.
     const BOUND: usize = 10_000;
-    /// Each costs every fallback a comparison.
+    /// Each of them costs every fallback a comparison.
     const PATTERNS: usize = 100;
     /// Its file in the state directory.
     const FILE: &'static str = "fallback-muted.json";
-    /// Octets of that file: more than so many names of 255 octets take.
+    /// Largest size of that file, octets: above what [`Mutes::BOUND`] names of 255 octets take.
     const LARGEST: u64 = 8 << 20;
 
-    /// What was muted when the server stopped.
+    /// Reads the list of an earlier run.
     pub fn load(state: &StateDirectory) -> Result<Self, String> {
         let Some(octets) = state.read(Self::FILE, Self::LARGEST).map_err(|error| error.to_string())? else { return Ok(Self::default()) };
         let bad = |error: String| format!("{}: {error}", state.path().join(Self::FILE).display());
@@ -70,12 +76,12 @@ impl Mutes {
         Self::of(all).map_err(|error| bad(error.to_string()))
     }
 
-    /// Writes it, so that it outlives the server.
+    /// Writes the list to the state directory.
     pub fn keep(&self, state: &StateDirectory) -> Result<(), StateFileError> {
         state.write_atomically_with(Self::FILE, |file| Ok(serde_json::to_writer_pretty(file, &self.all)?))
     }
 
-    /// The same with one more. Returns `None` if it is there already.
+    /// A copy with one more mute. Returns `None` if it is there already.
     pub fn with(&self, muted: Muted) -> Result<Option<Self>, MuteError> {
         if self.all.contains(&muted) {
             return Ok(None);
@@ -85,7 +91,7 @@ impl Mutes {
         Self::of(all).map(Some)
     }
 
-    /// The same with one less. Returns `None` if it is not there.
+    /// A copy with one mute less. Returns `None` if it is not there.
     pub fn without(&self, muted: &Muted) -> Option<Self> {
         let mut all = self.all.clone();
         all.remove(muted).then(|| Self::of(all).ok()).flatten()
@@ -102,7 +108,7 @@ impl Mutes {
             match (stars, rest) {
                 (0, _) => mutes.names.entry(name.clone()).or_default().push(network.clone()),
                 (1, Some(rest)) => mutes.below.entry(rest.into()).or_default().push(network.clone()),
-                _ => mutes.patterns.push((pattern, network.clone())),
+                _ => mutes.patterns.push((pattern, Muted { name: name.clone(), network: network.clone() })),
             }
         }
         mutes.all = all;
@@ -113,7 +119,7 @@ impl Mutes {
         self.all.iter().cloned().collect()
     }
 
-    /// Returns true if a name is muted for a network, or for all. Allocates only where there are patterns to try.
+    /// Returns true if a name is muted for a network, or for all. Allocates only if there are patterns to try.
     pub fn covers(&self, network: &str, name: &str) -> bool {
         if self.all.is_empty() {
             return false;
@@ -128,16 +134,51 @@ impl Mutes {
             return false;
         }
         let labels: Vec<&[u8]> = name.split('.').map(str::as_bytes).collect();
-        self.patterns.iter().any(|(pattern, network)| is_for(network) && pattern.matches(&labels))
+        self.patterns.iter().any(|(pattern, muted)| is_for(&muted.network) && pattern.matches(&labels))
+    }
+
+    /// Every mute, with how many of these names it covers. Each pair is a network and a name. The indexes are used as in
+    /// [`Mutes::covers`]: the cost does not grow with names times mutes.
+    pub fn counts<'l>(&self, names: impl Iterator<Item = (&'l str, &'l str)>) -> Vec<(Muted, usize)> {
+        let mut counts: BTreeMap<Muted, usize> = self.all.iter().map(|muted| (muted.clone(), 0)).collect();
+        for (network, name) in names {
+            for muted in self.covering(network, name) {
+                counts.entry(muted).and_modify(|count| *count += 1);
+            }
+        }
+        counts.into_iter().collect()
+    }
+
+    /// The mutes that cover a name for clients of a network.
+    fn covering(&self, network: &str, name: &str) -> Vec<Muted> {
+        let is_for = |muted: &Option<String>| muted.as_deref().is_none_or(|muted| muted == network);
+        let named = |networks: Option<&Networks>, name: &str| -> Vec<Muted> {
+            let networks = networks.into_iter().flatten().filter(|network| is_for(network));
+            networks.map(|network| Muted { name: name.into(), network: network.clone() }).collect()
+        };
+        let mut covering = named(self.names.get(name), name);
+        for above in name.match_indices('.').map(|(dot, _)| &name[dot + 1..]) {
+            let networks = self.below.get(above);
+            if networks.is_some() {
+                covering.extend(named(networks, &format!("*.{above}")));
+            }
+        }
+        if !self.patterns.is_empty() {
+            let labels: Vec<&[u8]> = name.split('.').map(str::as_bytes).collect();
+            let fits = |(pattern, muted): &&(NamePattern, Muted)| is_for(&muted.network) && pattern.matches(&labels);
+            covering.extend(self.patterns.iter().filter(fits).map(|(_, muted)| muted.clone()));
+        }
+        covering
     }
 }
 
 impl Muted {
-    /// Returns true if this covers the name for clients of the network.
-    pub fn covers(&self, network: &str, name: &str) -> bool {
-        let labels: Vec<&[u8]> = name.split('.').map(str::as_bytes).collect();
-        let is_for = self.network.as_deref().is_none_or(|muted| muted == network);
-        is_for && NamePattern::parse(&self.name).is_ok_and(|pattern| pattern.matches(&labels))
+    /// Number of these names that it covers. Each pair is a network and a name.
+    pub fn count<'l>(&self, names: impl Iterator<Item = (&'l str, &'l str)>) -> usize {
+        let Ok(pattern) = NamePattern::parse(&self.name) else { return 0 };
+        let is_for = |network: &str| self.network.as_deref().is_none_or(|muted| muted == network);
+        let fits = |name: &str| pattern.matches(&name.split('.').map(str::as_bytes).collect::<Vec<_>>());
+        names.filter(|(network, name)| is_for(network) && fits(name)).count()
     }
 }
 
@@ -157,7 +198,7 @@ mod tests {
     fn names_and_patterns_are_muted_for_one_network_or_for_all() {
         let all = [("a.test", None), ("b.test", Some("hub")), ("*.c.test", None), ("d.*.test", None), ("*.e.test", Some("hub"))];
         let mutes = mutes(&all);
-        for (network, name, covered) in [
+        let table = [
             ("hub", "a.test", true),
             ("spoke", "a.test", true),
             ("hub", "b.test", true),
@@ -170,11 +211,26 @@ mod tests {
             ("hub", "d.y.x.test", false),
             ("hub", "x.e.test", true),
             ("spoke", "x.e.test", false),
-        ] {
+        ];
+        for (network, name, covered) in table {
             assert_eq!(mutes.covers(network, name), covered, "{network} {name}");
-            let each = all.iter().any(|(pattern, of)| muted(pattern, *of).covers(network, name));
-            assert_eq!(each, covered, "{network} {name}, one by one");
+            let each: usize = all.iter().map(|(pattern, of)| muted(pattern, *of).count([(network, name)].into_iter())).sum();
+            assert_eq!(each > 0, covered, "{network} {name}, one by one");
         }
+        let names = || table.iter().map(|(network, name, _)| (*network, *name));
+        let muted = all.iter().map(|(name, network)| muted(name, *network));
+        let mut expected: Vec<(Muted, usize)> = muted.zip([2, 1, 2, 1, 1]).collect();
+        expected.sort();
+        assert_eq!(mutes.counts(names()), expected);
+    }
+
+    #[test]
+    fn each_of_a_full_list_of_mutes_counts_the_names_that_it_covers() {
+        let all: BTreeSet<Muted> = (0..Mutes::BOUND).map(|number| muted(&format!("*.n{number}.test"), None)).collect();
+        let mutes = Mutes::of(all).unwrap();
+        let names: Vec<String> = (0..10_000).map(|number| format!("a.n{number}.test")).collect();
+        let counts = mutes.counts(names.iter().map(|name| ("hub", name.as_str())));
+        assert!(counts.len() == Mutes::BOUND && counts.iter().all(|(_, count)| *count == 1));
     }
 
     #[test]
