@@ -17,7 +17,8 @@ use postern_dns::counters::Counters;
 use postern_dns::fallback::{Recorder, Writer};
 use postern_dns::listen::packet_cache::PacketCache;
 use postern_dns::listen::tcp::Answered;
-use postern_dns::listen::{Desk, Service, Transport};
+use postern_dns::listen::transport::{ClientTransport, PerListener};
+use postern_dns::listen::{Desk, Service};
 use postern_dns::resolver::{ReplyTo, Resolver};
 use postern_zones::name::NameBuf;
 use world::{HUB, World};
@@ -45,7 +46,7 @@ impl Ready<'_> {
             let way_back = || -> ReplyTo { panic!("everything is at hand") };
             let length = self.question.len();
             let answered =
-                self.service.attend(self.state, &mut desk, now, &mut packet, length, client, Transport::Datagram, self.counters, way_back);
+                self.service.attend(self.state, &mut desk, now, &mut packet, length, client, ClientTransport::Udp, self.counters, way_back);
             assert!(matches!(answered, Answered::Now(length) if length > self.question.len()));
         }
     }
@@ -67,7 +68,7 @@ impl Ready<'_> {
             assert_eq!(time, 0, "it is known from the first time");
             let way_back = || -> ReplyTo { panic!("everything is at hand") };
             let answered =
-                self.service.attend(self.state, &mut desk, now, &mut packet, length, client, Transport::Datagram, self.counters, way_back);
+                self.service.attend(self.state, &mut desk, now, &mut packet, length, client, ClientTransport::Udp, self.counters, way_back);
             if let (Answered::Now(length), Some(reusable)) = (answered, desk.reusable) {
                 recent.keep(0, &packet[..length], reusable);
             }
@@ -116,7 +117,7 @@ fn main() {
         resolver: resolver.submitter(),
         recorder,
         handler: None,
-        handled: Default::default(),
+        handled: PerListener::new(Counters::shared),
         rates: Default::default(),
     };
     let (state, counters) = (state.load_full(), Counters::own());

@@ -16,6 +16,7 @@ use postern_dns::clock::Clock;
 use postern_dns::counters::Counters;
 use postern_dns::fallback::{Recorder, Writer};
 use postern_dns::listen::Service;
+use postern_dns::listen::transport::PerListener;
 use postern_dns::listen::udp::Turns;
 use postern_dns::resolver::Resolver;
 use postern_sockets::{UdpOptions, bind_udp};
@@ -73,7 +74,7 @@ impl Server {
             resolver: resolver.submitter(),
             recorder,
             handler: None,
-            handled: Default::default(),
+            handled: PerListener::new(Counters::shared),
             rates: Default::default(),
         };
         let options = UdpOptions { read_timeout: Some(Duration::from_secs(60)), ..UdpOptions::default() };

@@ -1,14 +1,14 @@
 //! Which messages a handler gets, over sockets, and what clients are told with one, without one, and with one that is busy.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use postern_config::Config;
 use postern_dns::fallback::Recorder;
-use postern_dns::listen::Transport;
 use postern_dns::listen::handler::{Handler, Kind, Request};
+use postern_dns::listen::transport::{ClientTransport, ListenerKind};
 use postern_dns::server::Server;
 use postern_zones::snapshot::SnapshotBuilder;
 
@@ -17,7 +17,7 @@ use postern_zones::snapshot::SnapshotBuilder;
 struct Echo {
     wants: Vec<Kind>,
     room: Mutex<usize>,
-    seen: Mutex<Vec<(Kind, Transport)>>,
+    seen: Mutex<Vec<(Kind, ClientTransport)>>,
 }
 
 impl Handler for Echo {
@@ -67,17 +67,17 @@ fn tsig() -> Vec<u8> {
     record
 }
 
-fn ask(server: SocketAddr, transport: Transport, message: &[u8]) -> Vec<u8> {
+fn ask(server: SocketAddr, transport: ClientTransport, message: &[u8]) -> Vec<u8> {
     let wait = Some(Duration::from_secs(60));
     let mut buffer = vec![0; 65_535];
     let length = match transport {
-        Transport::Datagram => {
+        ClientTransport::Udp => {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.set_read_timeout(wait).unwrap();
             socket.send_to(message, server).unwrap();
             postern_sockets::receive(&socket, &mut buffer).unwrap().0
         }
-        Transport::Stream => {
+        ClientTransport::Tcp => {
             let mut stream = TcpStream::connect(server).unwrap();
             stream.set_read_timeout(wait).unwrap();
             stream.write_all(&[&(message.len() as u16).to_be_bytes(), message].concat()).unwrap();
@@ -109,7 +109,7 @@ fn a_handler_gets_whole_messages_of_each_kind_and_its_answer_goes_back() {
     let wants = vec![Kind::Update, Kind::Notify, Kind::Transfer, Kind::Signed];
     let echo = Arc::new(Echo { wants, room: Mutex::new(100), seen: Mutex::default() });
     let (running, address) = server(Some(echo.clone()));
-    for transport in [Transport::Datagram, Transport::Stream] {
+    for transport in [ClientTransport::Udp, ClientTransport::Tcp] {
         for (what, opcode, rtype, signed, kind, _) in KINDS {
             let packet = packet(opcode, rtype, signed);
             let answer = ask(address, transport, &packet);
@@ -128,7 +128,7 @@ fn a_handler_gets_whole_messages_of_each_kind_and_its_answer_goes_back() {
     // What handlers answer is counted like all else, by RCODE and type, where it came in.
     let (noerror, notimp, refused) = (totals.by_rcode()[0], totals.by_rcode()[4], totals.by_rcode()[5]);
     assert_eq!((noerror, notimp, refused, totals.questions_by_type()[15]), (10 + 2, 3 * 2, 2, 4));
-    assert_eq!(running.gauges().listeners(false, false).by_rcode()[0], 5 + 1);
+    assert_eq!(running.gauges().listeners(ListenerKind::new(ClientTransport::Udp, Ipv4Addr::LOCALHOST.into())).by_rcode()[0], 5 + 1);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn without_a_handler_or_one_that_wants_it_each_is_answered_as_ever() {
     let wants_nothing = Arc::new(Echo { wants: Vec::new(), room: Mutex::new(100), seen: Mutex::default() });
     for handler in [None, Some(wants_nothing)] {
         let (_running, address) = server(handler);
-        for transport in [Transport::Datagram, Transport::Stream] {
+        for transport in [ClientTransport::Udp, ClientTransport::Tcp] {
             for (what, opcode, rtype, signed, _, rcode) in KINDS {
                 assert_eq!(ask(address, transport, &packet(opcode, rtype, signed))[3] & 0xf, rcode, "{what}");
             }
@@ -148,7 +148,7 @@ fn without_a_handler_or_one_that_wants_it_each_is_answered_as_ever() {
 fn a_handler_without_room_means_servfail() {
     let wants = vec![Kind::Update, Kind::Notify, Kind::Transfer, Kind::Signed];
     let (running, address) = server(Some(Arc::new(Echo { wants, room: Mutex::new(0), seen: Mutex::default() })));
-    for transport in [Transport::Datagram, Transport::Stream] {
+    for transport in [ClientTransport::Udp, ClientTransport::Tcp] {
         for (what, opcode, rtype, signed, _, _) in KINDS {
             let packet = packet(opcode, rtype, signed);
             let answer = ask(address, transport, &packet);

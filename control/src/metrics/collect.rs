@@ -1,6 +1,7 @@
 //! From what the parts of the server count to the page.
 
 use postern_dns::counters::{RCODE_NAMES, RCODES, Source, TYPE_NAMES, Totals};
+use postern_dns::listen::transport::{ClientTransport, ListenerKind};
 use postern_dns::upstream::{Condition, UpstreamStatus};
 use postern_zones::snapshot::{Link, Snapshot};
 
@@ -39,20 +40,19 @@ fn add_server(page: &mut Page, control: &Control, snapshot: &Snapshot) {
     page.add(&GENERATION, [], snapshot.generation);
 }
 
-/// Sums of one transport: what its listeners did by themselves, and what the resolver answered for them; by family.
-struct Transport {
+/// Sums of one transport, by family: questions that its listeners answered from memory, and those that the resolver answered.
+struct TransportSums {
     proto: &'static str,
     families: Vec<(&'static str, Totals, Totals)>,
 }
 
 fn add_dns(page: &mut Page, control: &Control) {
     let gauges = &control.gauges;
-    let transport = |(is_stream, proto)| {
-        let families = [(false, "ipv4"), (true, "ipv6")].into_iter().filter(|(is_v6, _)| gauges.listens(is_stream, *is_v6));
-        let sums = |(is_v6, family)| (family, gauges.listeners(is_stream, is_v6), gauges.resolved(is_stream, is_v6));
-        Transport { proto, families: families.map(sums).collect() }
-    };
-    let transports = [(false, "udp"), (true, "tcp")].map(transport);
+    let transports = ClientTransport::ALL.map(|transport| {
+        let kinds = ListenerKind::all().filter(|kind| kind.transport == transport && gauges.listens(*kind));
+        let sums = |kind: ListenerKind| (kind.family.as_str(), gauges.listeners(kind), gauges.resolved(kind));
+        TransportSums { proto: transport.as_str(), families: kinds.map(sums).collect() }
+    });
     let families = || transports.iter().flat_map(|of| of.families.iter().map(|(family, own, resolved)| (of.proto, *family, own, resolved)));
     for (proto, family, own, _) in families() {
         for (rtype, count) in TYPE_NAMES.iter().zip(own.questions_by_type()) {
@@ -81,7 +81,7 @@ fn add_dns(page: &mut Page, control: &Control) {
         page.histogram(&DURATION, [of.proto, "upstream"], &upstream.durations);
     }
     let sum =
-        |of: &Transport, what: fn(&Totals) -> u64| of.families.iter().map(|(_, own, resolved)| what(own) + what(resolved)).sum::<u64>();
+        |of: &TransportSums, what: fn(&Totals) -> u64| of.families.iter().map(|(_, own, resolved)| what(own) + what(resolved)).sum::<u64>();
     for (metric, what) in [
         (&TRUNCATED, (|totals| totals.truncated) as fn(&Totals) -> u64),
         (&DENIED, |totals| totals.denied),

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use postern_dns::counters::Totals;
+use postern_dns::listen::transport::{AddressFamily, ClientTransport, ListenerKind};
 use serde_json::{Value, json};
 
 use super::fault::Fault;
@@ -93,14 +94,15 @@ pub async fn statistics(
 
 fn numbers(control: &Control) -> Vec<(&'static str, u64)> {
     let (state, gauges) = (control.state.load(), &control.gauges);
-    // Answers, at once and by the resolver, by transport and family: UDP over IPv4, over IPv6, TCP likewise.
-    let answers = |is_stream: bool, is_v6: bool| -> u64 {
-        [gauges.listeners(is_stream, is_v6), gauges.resolved(is_stream, is_v6)].iter().flat_map(Totals::by_rcode).sum()
+    let answers = |transport, family| -> u64 {
+        let kind = ListenerKind { transport, family };
+        [gauges.listeners(kind), gauges.resolved(kind)].iter().flat_map(Totals::by_rcode).sum()
     };
-    let [udp4, udp6, tcp4, tcp6] = [(false, false), (false, true), (true, false), (true, true)].map(|(stream, v6)| answers(stream, v6));
+    let [udp4, udp6] = AddressFamily::ALL.map(|family| answers(ClientTransport::Udp, family));
+    let [tcp4, tcp6] = AddressFamily::ALL.map(|family| answers(ClientTransport::Tcp, family));
     let mut by_rcode = gauges.totals().by_rcode();
-    for (is_stream, is_v6) in [(false, false), (false, true), (true, false), (true, true)] {
-        by_rcode.iter_mut().zip(gauges.resolved(is_stream, is_v6).by_rcode()).for_each(|(sum, count)| *sum += count);
+    for kind in ListenerKind::all() {
+        by_rcode.iter_mut().zip(gauges.resolved(kind).by_rcode()).for_each(|(sum, count)| *sum += count);
     }
     let [noerror, _, servfail, nxdomain, ..] = by_rcode;
     let uptime = control.host.reloads().started.elapsed().unwrap_or_default();

@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use postern_config::model::{Action, Peer};
-use postern_dns::listen::Transport;
 use postern_dns::listen::handler::Request;
 use postern_dns::wire::message::Message;
 use postern_dns::wire::rtype as wire;
@@ -92,7 +91,7 @@ fn find(request: &Request, keys: &[Arc<Key>], control: &Control) -> Result<Found
     // What is committed: a name that is held a moment longer is none.
     let zone = hosted.kept.as_ref().map(|kept| &kept.latest).filter(|_| hosted.zone().is_some()).or(hosted.zone());
     let zone = zone.ok_or(refuse(SERVFAIL, "the zone has no data"))?;
-    if request.transport == Transport::Datagram && asked.rtype != wire::IXFR {
+    if request.transport.is_datagram() && asked.rtype != wire::IXFR {
         return Err(refuse(FORMERR, "AXFR over UDP is not defined"));
     }
     let since = match asked.rtype == wire::IXFR {
@@ -121,7 +120,7 @@ async fn give(request: Box<Request>, asked: Asked, zone: Arc<Zone>, hosted: Arc<
         Increment::Whole => "whole",
     };
     tracing::info!(target: "postern::transfer", zone = &*hosted.name, %client, serial = zone.serial(), since, how, "transfer");
-    if request.transport == Transport::Datagram || increment == Increment::UpToDate {
+    if request.transport.is_datagram() || increment == Increment::UpToDate {
         let mut message = one_datagram(&zone, &asked, &increment);
         if let Some(signer) = &mut signer {
             signer.sign(&mut message, unix_seconds());

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use postern_sockets::Outbox;
 use tokio::sync::mpsc;
 
-use super::{Service, Transport};
+use super::Service;
+use super::transport::{ClientTransport, ListenerKind, PerListener};
 use crate::clock::Now;
 use crate::counters::{self, Counters, Event, Source};
 use crate::resolver::ReplyTo;
@@ -51,7 +52,7 @@ pub struct Request {
     /// Who sent it: its port is not 0, and it may query.
     pub client: SocketAddr,
     /// What it came over.
-    pub transport: Transport,
+    pub transport: ClientTransport,
     /// When it came.
     pub received: Now,
     /// None: answered.
@@ -59,23 +60,6 @@ pub struct Request {
     counters: Arc<Counters>,
     /// Its answer, or the first message of it, was counted.
     is_counted: AtomicBool,
-}
-
-/// Where answers of handlers are counted, by transport and family: handlers have threads of their own.
-#[derive(Debug, Clone)]
-pub struct Handled([Arc<Counters>; 4]);
-
-impl Default for Handled {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| Counters::shared()))
-    }
-}
-
-impl Handled {
-    /// Those of a transport and family.
-    pub fn of(&self, is_stream: bool, is_v6: bool) -> &Arc<Counters> {
-        &self.0[usize::from(is_stream) * 2 + usize::from(is_v6)]
-    }
 }
 
 /// The client takes no answers any more.
@@ -110,12 +94,12 @@ impl Request {
         kind: Kind,
         packet: &[u8],
         client: SocketAddr,
-        transport: Transport,
+        transport: ClientTransport,
         received: Now,
         reply: ReplyTo,
-        handled: &Handled,
+        handled: &PerListener<Arc<Counters>>,
     ) -> Box<Self> {
-        let counters = handled.of(transport == Transport::Stream, client.is_ipv6()).clone();
+        let counters = handled[ListenerKind::new(transport, client.ip())].clone();
         let (packet, reply, is_counted) = (packet.to_vec(), Some(reply), AtomicBool::new(false));
         Box::new(Self { kind, packet, client, transport, received, reply, counters, is_counted })
     }

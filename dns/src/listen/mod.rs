@@ -24,11 +24,13 @@ pub mod handler;
 pub mod packet_cache;
 pub mod places;
 pub mod tcp;
+pub mod transport;
 pub mod udp;
 
-use handler::{Handled, Handler, Later, Request, hand_over, kind_of_opcode, kind_of_question};
+use handler::{Handler, Later, Request, hand_over, kind_of_opcode, kind_of_question};
 use packet_cache::Reusable;
 use tcp::{Answered, Answerer};
+use transport::{ClientTransport, PerListener};
 
 /// What every listener needs.
 #[derive(Debug, Clone)]
@@ -43,8 +45,8 @@ pub struct Service {
     pub recorder: Arc<Recorder>,
     /// Who takes what is not the path's, if there is somebody.
     pub handler: Option<Arc<dyn Handler>>,
-    /// Where its answers are counted.
-    pub handled: Handled,
+    /// Counters of the handler's answers: it has threads of its own.
+    pub handled: PerListener<Arc<Counters>>,
     /// How many responses client networks had.
     pub rates: Arc<ResponseRates>,
 }
@@ -57,15 +59,6 @@ const LEAST_WITH_COOKIE: usize = HEADER + 11 + 4 + 24;
 const INSIDE: u16 = 1;
 /// What an answer may take beyond the deadline of its question.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// How a message came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// A datagram: the client says how much it takes.
-    Datagram,
-    /// A stream.
-    Stream,
-}
 
 /// Where an answer is made: room for what is found, used again for each message of a batch.
 #[derive(Debug, Default)]
@@ -164,7 +157,7 @@ impl Service {
         packet: &mut [u8],
         length: usize,
         client: SocketAddr,
-        transport: Transport,
+        transport: ClientTransport,
         counters: &Counters,
         way_back: impl FnOnce() -> ReplyTo,
     ) -> Answered {
@@ -197,8 +190,8 @@ impl Service {
         question.settle_cookie(client.ip());
         let limit = match transport {
             // A reload may have raised `udp-size` since the buffers of this batch were made.
-            Transport::Datagram => question.udp_limit(state.settings.udp_size).min(packet.len()),
-            Transport::Stream => STREAM_LIMIT,
+            ClientTransport::Udp => question.udp_limit(state.settings.udp_size).min(packet.len()),
+            ClientTransport::Tcp => STREAM_LIMIT,
         };
         let view = state.view_of(client.ip(), now);
         if !state.access.admits(client.ip()) {
@@ -306,7 +299,7 @@ impl Answerer for Streams {
         let start = Instant::now();
         let now = self.service.clock.at(start);
         let way_back = || ReplyTo::Tcp(later.clone());
-        let answered = self.service.attend(&state, &mut desk, now, message, length, client, Transport::Stream, &self.counters, way_back);
+        let answered = self.service.attend(&state, &mut desk, now, message, length, client, ClientTransport::Tcp, &self.counters, way_back);
         if let Answered::Now(_) = answered {
             self.counters.durations.add(start.elapsed(), 1);
         }
@@ -326,7 +319,7 @@ impl Streams {
             let state = self.service.state.load();
             let way_back = || ReplyTo::Tcp(Later::alone(later));
             let (now, length) = (self.service.clock.now(), message.len());
-            let stream = Transport::Stream;
+            let stream = ClientTransport::Tcp;
             let answered =
                 self.service.attend(&state, &mut Desk::new(), now, &mut packet, length, client, stream, &self.counters, way_back);
             (answered, state.settings.deadline + GRACE)
@@ -350,7 +343,7 @@ impl Streams {
         packet: &mut [u8],
         length: usize,
         client: SocketAddr,
-        transport: Transport,
+        transport: ClientTransport,
         reserve: usize,
         later: mpsc::Sender<Vec<u8>>,
     ) -> Answered {
@@ -371,8 +364,8 @@ impl Streams {
         question.signed = true;
         question.settle_cookie(client.ip());
         let limit = match transport {
-            Transport::Datagram => question.udp_limit(state.settings.udp_size),
-            Transport::Stream => STREAM_LIMIT,
+            ClientTransport::Udp => question.udp_limit(state.settings.udp_size),
+            ClientTransport::Tcp => STREAM_LIMIT,
         };
         let limit = limit.saturating_sub(reserve).max(question.end); // header and question always fit
         let now = self.service.clock.now();

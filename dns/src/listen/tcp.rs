@@ -253,8 +253,8 @@ fn put_frame(output: &mut Vec<u8>, message: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Transport;
     use super::super::handler::{Kind, Request};
+    use super::super::transport::{ClientTransport, PerListener};
     use super::*;
     use crate::clock::Now;
     use crate::resolver::ReplyTo;
@@ -400,7 +400,15 @@ mod tests {
         }
         let (message, later) = session.echo.later.lock().unwrap().remove(0);
         let client = "10.20.0.7:5353".parse().unwrap();
-        Request::new(Kind::Transfer, &message, client, Transport::Stream, Now(0), ReplyTo::Tcp(later), &Default::default())
+        Request::new(
+            Kind::Transfer,
+            &message,
+            client,
+            ClientTransport::Tcp,
+            Now(0),
+            ReplyTo::Tcp(later),
+            &PerListener::new(crate::counters::Counters::shared),
+        )
     }
 
     #[tokio::test]

@@ -13,7 +13,8 @@ use postern_sockets::{Batch, Datagram};
 
 use super::packet_cache::PacketCache;
 use super::tcp::Answered;
-use super::{Desk, Service, Transport};
+use super::transport::ClientTransport;
+use super::{Desk, Service};
 use crate::counters::{Counters, Event};
 use crate::rates::Allowance;
 use crate::resolver::ReplyTo;
@@ -152,7 +153,7 @@ impl<'w> Turns<'w> {
                     continue;
                 }
                 let way_back = || ReplyTo::Udp { socket: socket.clone(), local };
-                match service.attend(state, &mut desk, now, buffer, length, peer, Transport::Datagram, counters, way_back) {
+                match service.attend(state, &mut desk, now, buffer, length, peer, ClientTransport::Udp, counters, way_back) {
                     Answered::Now(length) => {
                         if let Some(reusable) = desk.reusable {
                             recent.keep(index, &buffer[..length], reusable);

@@ -9,6 +9,7 @@ use postern_zones::name::MAX_NAME;
 
 use crate::clock::Now;
 use crate::listen::handler::Later;
+use crate::listen::transport::ClientTransport;
 use crate::wire::HEADER;
 use crate::wire::question::Question;
 
@@ -46,6 +47,16 @@ pub enum ReplyTo {
     },
     /// To the connection's task, which puts the length in front.
     Tcp(Later),
+}
+
+impl ReplyTo {
+    /// Returns the transport over which the question arrived.
+    pub fn transport(&self) -> ClientTransport {
+        match self {
+            Self::Udp { .. } => ClientTransport::Udp,
+            Self::Tcp(_) => ClientTransport::Tcp,
+        }
+    }
 }
 
 impl Job {

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -24,6 +24,7 @@ use super::job::{Job, ReplyTo};
 use crate::clock::{Clock, Now};
 use crate::counters::{Counters, Event, Kind};
 use crate::fallback::Recorder;
+use crate::listen::transport::{ClientTransport, ListenerKind, PerListener};
 use crate::query::Answer;
 use crate::state::{State, View};
 use crate::upstream::tcp::{Deliver, Tcp};
@@ -79,8 +80,8 @@ struct Inbox {
     pending: AtomicU64,
     refused: AtomicU64,
     shown: Mutex<Shown>,
-    /// Answers to clients, by the transport and the family of their addresses: see [`place`].
-    counters: [Arc<Counters>; 4],
+    /// Counters of answers to clients.
+    counters: PerListener<Arc<Counters>>,
 }
 
 const RUNNING: u64 = u64::MAX;
@@ -112,7 +113,7 @@ impl Resolver {
             pending: AtomicU64::new(pending as u64),
             refused: AtomicU64::new(0),
             shown: Mutex::default(),
-            counters: std::array::from_fn(|_| Counters::own()),
+            counters: PerListener::new(Counters::own),
         });
         let udp = Udp::new(poll.registry().try_clone()?, FIRST_SOCKET);
         let tcp = Tcp::new(runtime, inbox.clone());
@@ -193,15 +194,10 @@ impl Gauges {
         (self.inbox.jobs.len(), INBOX)
     }
 
-    /// Counters of answers to clients over a stream or not, over IPv6 or not.
-    pub fn answers(&self, is_stream: bool, is_v6: bool) -> &Arc<Counters> {
-        &self.inbox.counters[place(is_stream, is_v6)]
+    /// Returns the counters of answers to clients of one kind of listener.
+    pub fn answers(&self, kind: ListenerKind) -> &Arc<Counters> {
+        &self.inbox.counters[kind]
     }
-}
-
-/// Where answers are counted.
-fn place(is_stream: bool, is_v6: bool) -> usize {
-    usize::from(is_stream) << 1 | usize::from(is_v6)
 }
 
 impl Submitter {
@@ -363,9 +359,9 @@ struct Post {
     outboxes: HashMap<usize, (Arc<UdpSocket>, Outbox), foldhash::fast::RandomState>,
     dirty: Vec<usize>,
     recorder: Option<Arc<Recorder>>,
-    counters: [Arc<Counters>; 4],
+    counters: PerListener<Arc<Counters>>,
     /// Answers of this turn: when their questions were handed over, and where they count.
-    timed: Vec<(Instant, usize)>,
+    timed: Vec<(Instant, ListenerKind)>,
 }
 
 impl Outside for Post {
@@ -397,9 +393,9 @@ impl Outside for Post {
     }
 
     fn reply(&mut self, job: &Job, kind: Kind, message: &[u8]) {
-        let place = place(matches!(job.reply, ReplyTo::Tcp(_)), job.client.is_ipv6());
-        self.counters[place].answer(kind, message);
-        self.timed.extend(job.handed_over.map(|since| (since, place)));
+        let listener = ListenerKind::new(job.reply.transport(), job.client.ip());
+        self.counters[listener].answer(kind, message);
+        self.timed.extend(job.handed_over.map(|since| (since, listener)));
         match &job.reply {
             ReplyTo::Udp { socket, local } => {
                 let key = Arc::as_ptr(socket) as usize;
@@ -428,14 +424,14 @@ impl Post {
             let sent = outbox.send(socket);
             if sent.lost > 0 {
                 tracing::debug!(lost = sent.lost, error = ?sent.error, "answers could not be sent");
-                let is_v6 = socket.local_addr().is_ok_and(|address| address.is_ipv6());
-                self.counters[place(false, is_v6)].events(Event::Lost, sent.lost as u64);
+                let local = socket.local_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.ip());
+                self.counters[ListenerKind::new(ClientTransport::Udp, local)].events(Event::Lost, sent.lost as u64);
             }
         }
         if !self.timed.is_empty() {
             let now = Instant::now();
-            for (since, place) in self.timed.drain(..) {
-                self.counters[place].durations.add(now.duration_since(since), 1);
+            for (since, listener) in self.timed.drain(..) {
+                self.counters[listener].durations.add(now.duration_since(since), 1);
             }
         }
     }

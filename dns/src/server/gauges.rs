@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::counters::{Counters, Totals};
 use crate::listen::places::ConnectionPlaces;
+use crate::listen::transport::ListenerKind;
 use crate::resolver::thread;
 use crate::vital::Vital;
 
@@ -20,11 +21,9 @@ pub struct Gauges {
 /// Counters of one worker, of all connections to one address, or of answers that handlers gave.
 #[derive(Debug)]
 pub struct Listener {
-    /// TCP, not UDP.
-    pub is_stream: bool,
-    /// Its address is one of IPv6.
-    pub is_v6: bool,
-    /// What it counts.
+    /// The transport and address family.
+    pub kind: ListenerKind,
+    /// The counters.
     pub counters: Arc<Counters>,
 }
 
@@ -43,20 +42,20 @@ impl Gauges {
         Totals::of(self.listeners.iter().map(|listener| &listener.counters))
     }
 
-    /// True where it listens over a transport and family.
-    pub fn listens(&self, is_stream: bool, is_v6: bool) -> bool {
-        self.listeners.iter().any(|listener| listener.is_stream == is_stream && listener.is_v6 == is_v6)
+    /// Returns true if the server has a listener of this kind.
+    pub fn listens(&self, kind: ListenerKind) -> bool {
+        self.listeners.iter().any(|listener| listener.kind == kind)
     }
 
-    /// What listeners of a transport and family answered by themselves and handed on.
-    pub fn listeners(&self, is_stream: bool, is_v6: bool) -> Totals {
-        let wanted = |listener: &&Listener| listener.is_stream == is_stream && listener.is_v6 == is_v6;
+    /// Returns the sums of questions that the listeners of a kind answered from memory or handed on.
+    pub fn listeners(&self, kind: ListenerKind) -> Totals {
+        let wanted = |listener: &&Listener| listener.kind == kind;
         Totals::of(self.listeners.iter().filter(wanted).map(|listener| &listener.counters))
     }
 
-    /// What the resolver answered over a transport and family.
-    pub fn resolved(&self, is_stream: bool, is_v6: bool) -> Totals {
-        Totals::of([self.resolver.answers(is_stream, is_v6)])
+    /// Returns the sums of questions that the resolver answered for the listeners of a kind.
+    pub fn resolved(&self, kind: ListenerKind) -> Totals {
+        Totals::of([self.resolver.answers(kind)])
     }
 
     /// Places of TCP connections.

@@ -24,9 +24,10 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::fallback::Recorder;
-use crate::listen::handler::{Handled, Handler};
+use crate::listen::handler::Handler;
 use crate::listen::places::ConnectionPlaces;
 use crate::listen::tcp;
+use crate::listen::transport::{ClientTransport, ListenerKind, PerListener};
 use crate::listen::udp::Worker;
 use crate::listen::{Service, Streams};
 use crate::resolver::routes::Registry;
@@ -93,7 +94,7 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name("tcp").enable_all().build()?;
         let state = assembly.state.clone();
         let resolver = Resolver::start(state.clone(), clock, config.limits.pending, runtime.handle().clone(), Some(recorder.clone()))?;
-        let handled = Handled::default();
+        let handled = PerListener::new(Counters::shared);
         let service = Service {
             state,
             clock,
@@ -108,7 +109,7 @@ impl Server {
         for (address, sockets) in bound.addresses.iter().zip(bound.udp) {
             for socket in sockets {
                 let worker = Worker::start(format!("udp-{}", workers.len()), socket, service.clone(), stop_workers.clone())?;
-                listeners.push(Listener { is_stream: false, is_v6: address.is_ipv6(), counters: worker.counters.clone() });
+                listeners.push(Listener { kind: ListenerKind::new(ClientTransport::Udp, address.ip()), counters: worker.counters.clone() });
                 vitals.push(worker.vital.clone());
                 workers.push(worker);
             }
@@ -121,7 +122,7 @@ impl Server {
             let _enter = runtime.enter();
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let counters = Counters::shared();
-            listeners.push(Listener { is_stream: true, is_v6: address.is_ipv6(), counters: counters.clone() });
+            listeners.push(Listener { kind: ListenerKind::new(ClientTransport::Tcp, address.ip()), counters: counters.clone() });
             let answerer = Arc::new(Streams { service: service.clone(), counters });
             let (vital, alive) = Vital::new(&format!("tcp {address}"));
             vitals.push(vital);
@@ -131,9 +132,9 @@ impl Server {
                 accepting.await;
             });
         }
-        for (is_stream, is_v6) in [(false, false), (false, true), (true, false), (true, true)] {
-            if listeners.iter().any(|listener| (listener.is_stream, listener.is_v6) == (is_stream, is_v6)) {
-                listeners.push(Listener { is_stream, is_v6, counters: handled.of(is_stream, is_v6).clone() });
+        for kind in ListenerKind::all() {
+            if listeners.iter().any(|listener| listener.kind == kind) {
+                listeners.push(Listener { kind, counters: handled[kind].clone() });
             }
         }
         let gauges = Gauges::new(listeners, vitals, connections.clone(), resolver.gauges());
