@@ -344,7 +344,7 @@ fn sources() -> String {
 #[test]
 fn every_log_line_and_error_of_troubleshooting_is_in_the_source() {
     let (text, sources) = (read("docs/src/troubleshooting.md"), sources());
-    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")).map(|row| row.trim_start_matches("` "));
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")).map(|row| row.trim_start_matches(['`', ' ']));
     let mut found = 0;
     for row in rows {
         let line = row.split_once(" | ").expect("a row has cells").0.trim_end_matches('`').trim();
