@@ -102,7 +102,8 @@ fn surroundings(hop: &Value) -> String {
         let serial = zone["serial"].as_u64().map_or_else(|| "no data".into(), |serial| format!("serial {serial}"));
         let passed = if zone["passed_over"] == true { ", passed over for a longer route" } else { "" };
         let broken = zone["unavailable"].as_str().map_or(String::new(), |why| format!(", {why}"));
-        parts.push(format!("zone {}, {serial}, on-missing {}{passed}{broken}", text(&zone["name"]), text(&zone["on_missing"])));
+        let file = zone["file"].as_str().map_or(String::new(), |file| format!(", file {file}"));
+        parts.push(format!("zone {}, {serial}, on-missing {}{passed}{broken}{file}", text(&zone["name"]), text(&zone["on_missing"])));
     }
     let cache = &hop["cache"];
     if !cache.is_null() {

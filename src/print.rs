@@ -1,5 +1,6 @@
 //! Results as tables, or as the API gives them.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Read, Write};
 
 use serde_json::Value;
@@ -19,7 +20,7 @@ pub fn print_zones(output: Output, zones: &[Value]) -> Result<(), String> {
     let mut rows = vec![["ZONE", "NETWORKS", "WRITER", "SERIAL", "RECORDS", "ON MISSING"].map(String::from).to_vec()];
     for zone in zones {
         let writer = match zone["writer"]["file"].as_str() {
-            Some(file) => format!("file {file}"),
+            Some(file) => format!("file {file}{}", and_more(zone["writer"]["files"].as_array().map_or(0, Vec::len))),
             None => text(&zone["writer"]["kind"]),
         };
         let networks = zone["networks"].as_array().into_iter().flatten().map(text).collect::<Vec<_>>().join(",");
@@ -28,15 +29,26 @@ pub fn print_zones(output: Output, zones: &[Value]) -> Result<(), String> {
     table(&rows)
 }
 
-/// RRsets, one record a line.
+/// The number of files beside the one that is named.
+fn and_more(files: usize) -> String {
+    if files > 1 { format!(" and {} more", files - 1) } else { String::new() }
+}
+
+/// RRsets, one record a line. If they come from several files, each line names its file.
 pub fn print_sets(output: Output, sets: &[Value]) -> Result<(), String> {
     if output == Output::Json {
         return json(&Value::from(sets));
     }
-    let mut rows = vec![["NAME", "TTL", "TYPE", "RDATA"].map(String::from).to_vec()];
+    let files: BTreeSet<&str> = sets.iter().filter_map(|set| set["file"].as_str()).collect();
+    let has_files = files.len() > 1; // of one file it is known
+    let titles = ["NAME", "TTL", "TYPE", "RDATA", "FILE"].map(String::from);
+    let mut rows = vec![titles[..4 + usize::from(has_files)].to_vec()];
     let mut sets: Vec<&Value> = sets.iter().collect();
     sets.sort_by_cached_key(|set| (set["type"] != "SOA", canonical(&text(&set["name"])), text(&set["type"])));
-    rows.extend(sets.into_iter().flat_map(|set| lines(set, None)));
+    for set in sets {
+        let file = has_files.then(|| text(&set["file"]));
+        rows.extend(lines(set, None).into_iter().map(|row| row.into_iter().chain(file.clone()).collect()));
+    }
     table(&rows)
 }
 

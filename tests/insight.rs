@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use harness::{PATIENT, PATIENT_FORWARD, Server, eventually, postern, run, write_files};
-use hickory_proto::rr::RecordType::A;
+use hickory_proto::rr::RecordType::{A, SOA};
 use postern_lab::{Lab, Scenario};
 use serde_json::{Value, json};
 
@@ -351,4 +351,38 @@ fn shells_get_completion_of_every_command() {
             assert!(script.contains(word), "{shell} lacks {word}");
         }
     }
+}
+
+#[test]
+fn the_file_of_a_record_is_shown_if_its_zone_is_read_from_several() {
+    let zone = ("zones/corp.test.zone", "$INCLUDE parts/more.inc\nwww 60 IN A 10.0.0.1\nftp 60 IN CNAME www\n*.w 60 IN A 10.0.0.4\n");
+    let (part, hosts) = (("zones/parts/more.inc", "app 60 IN A 10.0.0.2\n"), ("zones/corp.test.hosts", "10.0.0.3 old.corp.test\n"));
+    let scene = Scene::new("[[zone]]\nname = 'corp.test'\ndirectory = 'zones'\n", &[zone, part, hosts]);
+    let file = |name: &str| {
+        let explained: Value = serde_json::from_str(&scene.good(&["explain", &format!("{name}.corp.test"), "-o", "json"])).unwrap();
+        explained["hops"][0]["zone"]["file"].as_str().unwrap_or_default().to_owned()
+    };
+    let names = [("www", zone.0), ("ftp", zone.0), ("x.w", zone.0), ("app", part.0), ("old", hosts.0), ("missing", zone.0)];
+    for (name, expected) in names {
+        assert!(file(name).ends_with(expected), "{name}: {}", file(name));
+    }
+    let told = scene.good(&["explain", "app.corp.test"]);
+    assert!(told.contains("more.inc]"), "{told}");
+    let listed = scene.good(&["records", "list", "corp.test"]);
+    for (name, expected) in [("www.corp.test.", zone.0), ("app.corp.test.", part.0), ("old.corp.test.", hosts.0)] {
+        assert!(listed.lines().any(|row| row.starts_with(name) && row.ends_with(expected)), "{name}: {listed}");
+    }
+    let zones = scene.good(&["records", "list"]);
+    assert!(zones.contains("corp.test.zone and 2 more "), "{zones}");
+    let checked = scene.good(&["check"]);
+    for file in [zone.0, part.0, hosts.0] {
+        assert!(checked.contains(file), "{file}: {checked}");
+    }
+    // The same records in other files are no change of the zone, and their files are the new ones.
+    let serial = || scene.server.ask("corp.test", SOA).answers.first().map(ToString::to_string);
+    let before = serial();
+    write_files(scene.server.path(), &[(zone.0, &format!("{}app 60 IN A 10.0.0.2\n", zone.1)), (part.0, "; moved\n")]);
+    eventually("the record has moved", || file("app").ends_with(zone.0).then_some(()));
+    assert_eq!(serial(), before);
+    assert!(scene.good(&["records", "list"]).contains("corp.test.zone and 1 more "));
 }

@@ -105,7 +105,7 @@ pub struct ZoneStop {
     pub serial: Option<u32>,
     /// What happens to a name that it lacks: `public`, `nxdomain` or `servfail`.
     pub on_missing: &'static str,
-    /// The file its records stand in, where there is one.
+    /// The file that the record comes from. If there is no such record, the file where it would be added.
     pub file: Option<String>,
     /// Why it has no data.
     pub unavailable: Option<String>,
@@ -312,13 +312,19 @@ fn lacks(hosted: &Hosted, name: &NameBuf) -> bool {
     hosted.zone().is_some_and(|zone| matches!(zone.lookup(name, rtype::ANY), Lookup::Missing))
 }
 
+/// The file that the record of an answer comes from. If the zone lacks it, the file where it would be added.
+fn file_of(hosted: &Hosted, name: &NameBuf, rtype: u16) -> Option<String> {
+    let of_record = hosted.zone().and_then(|zone| zone.file_of_answer(name, rtype));
+    of_record.map(|path| path.display().to_string()).or_else(|| hosted.writer.file().map(|path| path.display().to_string()))
+}
+
 fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Question, view: &View<'_>, waits: bool) -> Stop {
     let hosted = query::private_zone(question, view, name);
     let zone = hosted.or_else(|| view.network.zone_of(name, 0)).map(|found| ZoneStop {
         name: found.name.to_string(),
         serial: found.serial(),
         on_missing: found.on_missing.word(),
-        file: found.writer.file().map(|file| file.display().to_string()),
+        file: file_of(found, name, question.rtype),
         unavailable: match &found.state {
             ZoneState::Unavailable(why) => Some(why.to_string()),
             ZoneState::Serving(_) => None,

@@ -41,12 +41,16 @@ impl ZoneCount {
             Source::Transfer { .. } => Some("its primaries"),
             Source::File { .. } | Source::Directory { .. } => None,
         };
+        let mut files: Vec<&Path> = status.zone.map_or_else(Vec::new, |zone| zone.files().into_iter().map(|path| path.as_path()).collect());
+        if files.is_empty() {
+            files = status.files.iter().filter(|file| file.records > 0).map(|file| file.path.as_path()).collect();
+        }
         Self {
             zone: status.name.to_string(),
             networks: status.networks.to_vec(),
             // The SOA and NS records that the server adds come from no file.
             records: status.zone.map(|zone| zone.counts().records.min(if writer.is_some() { usize::MAX } else { given(status) })),
-            files: status.files.iter().filter(|file| file.records > 0).map(|file| shown(&file.path)).collect(),
+            files: files.into_iter().map(shown).collect(),
             writer,
         }
     }

@@ -56,7 +56,7 @@ use crate::name::NameBuf;
 use crate::record::{Position, Problem, Severity};
 use crate::snapshot::{Hosted, Snapshot, SnapshotBuilder};
 use crate::state_directory::StateDirectory;
-use crate::zone::Zone;
+use crate::zone::{Zone, rtype};
 use context::Context;
 use kept::Keeper;
 use source_group::SourceGroup;
@@ -380,10 +380,11 @@ impl Store {
                 if told.iter().any(|(one, two)| (one, two) == (&other, &name)) {
                     continue;
                 }
-                let file = slot.writer.file().map_or_else(PathBuf::new, |file| file.to_path_buf());
+                let own = [rtype::A, rtype::AAAA].into_iter().find_map(|rtype| zone.file_of(&name, rtype)).cloned();
+                let file = own.unwrap_or_else(|| Arc::new(slot.writer.file().map_or_else(PathBuf::new, |file| file.to_path_buf())));
                 let message = format!("{name} and {other} have different addresses");
                 let help = "both may be what the public name leads to: give both the private endpoint's address".into();
-                report.problems.push(Problem { file: Arc::new(file), at: Position::default(), severity: Severity::Warning, message, help });
+                report.problems.push(Problem { file, at: Position::default(), severity: Severity::Warning, message, help });
                 told.push((name, other));
             }
         }

@@ -16,6 +16,7 @@ mod apply;
 mod apply_tests;
 mod builder;
 mod log;
+mod origins;
 mod problems;
 mod repeats;
 mod sets;
@@ -28,6 +29,7 @@ pub use postern_config::rtype;
 
 pub use apply::{Change, Refused, next_serial, serial_rose};
 pub use builder::{Built, DEFAULT_TTL, Foreign, ZoneBuilder, is_azure_soa};
+use origins::RecordOrigins;
 use shard::{Node, Shard};
 use shards::Shards;
 
@@ -43,6 +45,8 @@ pub struct Zone {
     min_ttl: u32,
     max_ttl: u32,
     counts: Counts,
+    /// None if its records come from no file.
+    origins: Option<Arc<RecordOrigins>>,
 }
 
 /// How much a zone holds.
@@ -162,6 +166,7 @@ impl Zone {
             + size_of::<Self>()
             + self.soa.len()
             + self.negative_soa.memory()
+            + self.origins.as_ref().map_or(0, |origins| origins.memory())
     }
 
     /// Every RRset with its owner: the SOA first, then in no order that means anything.

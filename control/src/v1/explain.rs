@@ -153,7 +153,7 @@ mod described {
         serial: Option<u32>,
         /// What happens to a name that it lacks: `public`, `nxdomain` or `servfail`.
         on_missing: String,
-        /// The file its records stand in, where there is one.
+        /// The file that the record comes from. If there is no such record, the file where it would be added.
         #[schema(required = true)]
         file: Option<String>,
         /// Why it has no data.

@@ -28,13 +28,22 @@ pub(super) struct RrSet {
     /// RDATA of each record, in presentation format.
     #[schema(examples(json!(["10.0.0.4"])))]
     pub records: Vec<String>,
+    /// The file that the records come from. Absent if the zone is not read from files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 impl RrSet {
     /// As a zone has it.
     pub fn of(owner: &NameBuf, set: &Stored<'_>) -> Self {
         let records = set.rdata().map(|rdata| data_text(set.rtype, rdata)).collect();
-        Self { name: owner.to_string(), rtype: type_name(set.rtype).into_owned(), ttl: set.ttl, records }
+        Self { name: owner.to_string(), rtype: type_name(set.rtype).into_owned(), ttl: set.ttl, records, file: None }
+    }
+
+    /// As a zone has it, with the file that it comes from.
+    pub fn in_zone(zone: &Zone, owner: &NameBuf, set: &Stored<'_>) -> Self {
+        let file = zone.file_of(owner, set.rtype).map(|path| path.display().to_string());
+        Self { file, ..Self::of(owner, set) }
     }
 }
 

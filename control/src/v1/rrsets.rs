@@ -115,7 +115,7 @@ pub(super) async fn list(
     let (rrsets, next) = match &filter.name {
         Some(name) => {
             let name = owner(name, &zone.apex().to_buf()).map_err(|detail| bad_parameter("name", detail))?;
-            (zone.at(&name).filter(wanted).map(|set| RrSet::of(&name, &set)).collect(), None)
+            (zone.at(&name).filter(wanted).map(|set| RrSet::in_zone(&zone, &name, &set)).collect(), None)
         }
         None => page(&zone, filter.cursor.as_deref(), filter.limit.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE), wanted)?,
     };
@@ -135,7 +135,7 @@ fn page(
     let apex = zone.apex().to_buf();
     let rest: Box<dyn Iterator<Item = (NameBuf, postern_zones::lookup::RrSet<'_>)>> = match cursor {
         None => {
-            rrsets.extend(Some(zone.soa()).filter(|soa| wanted(soa)).map(|soa| RrSet::of(&apex, &soa)));
+            rrsets.extend(Some(zone.soa()).filter(|soa| wanted(soa)).map(|soa| RrSet::in_zone(zone, &apex, &soa)));
             Box::new(zone.records().skip(1))
         }
         Some(cursor) => Box::new(zone.records_after(&read_cursor(zone, cursor)?)),
@@ -148,7 +148,7 @@ fn page(
             return Ok((rrsets, Some(write_cursor(zone, last))));
         }
         if wanted(&set) {
-            rrsets.push(RrSet::of(&owner, &set));
+            rrsets.push(RrSet::in_zone(zone, &owner, &set));
         }
         looked_at += 1;
         last = Some(owner);
@@ -187,7 +187,7 @@ pub(super) async fn show(
     let zone = data(&hosted(&state.snapshot, &caller, &zone)?.hosted)?;
     let (name, rtype) = place(&name, &kind, &zone.apex().to_buf())?;
     let set = find(zone, &name, rtype).ok_or_else(|| missing(&name, rtype))?;
-    Ok(([(header::ETAG, etag(&set))], Json(RrSet::of(&name, &set))).into_response())
+    Ok(([(header::ETAG, etag(&set))], Json(RrSet::in_zone(&zone, &name, &set))).into_response())
 }
 
 /// Makes an RRset what the body says.

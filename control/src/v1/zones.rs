@@ -50,8 +50,10 @@ pub(super) struct Zone {
 struct ZoneWriter {
     /// `api`, `transfer`, `file` or `none`.
     kind: &'static str,
-    /// The file.
+    /// The file that most records come from, or where the first one would be added.
     file: Option<String>,
+    /// All files that records come from.
+    files: Vec<String>,
     /// Line of the configuration that declares the zone; null: it was made through the API.
     line: Option<u32>,
 }
@@ -183,13 +185,14 @@ impl Zone {
             _ => "none",
         };
         let zone = data(hosted).ok();
+        let files = zone.map_or_else(Vec::new, |zone| zone.files().into_iter().map(|path| path.display().to_string()).collect());
         Self {
             id,
             name: hosted.apex.to_string(),
             networks,
             on_missing: hosted.on_missing.word(),
             fallback: hosted.fallback,
-            writer: ZoneWriter { kind, file, line: declared.map(|zone| zone.line).filter(|line| *line > 0) },
+            writer: ZoneWriter { kind, file, files, line: declared.map(|zone| zone.line).filter(|line| *line > 0) },
             serial: zone.map(|zone| zone.serial()),
             records: zone.map_or(0, |zone| zone.counts().records),
             rrsets: zone.map_or(0, |zone| zone.counts().sets),

@@ -138,7 +138,11 @@ impl ZoneSlot {
     /// Takes new data, given how it differs from what is served; gives what to report.
     pub(super) fn take(&mut self, zone: Zone, difference: Option<Difference>) -> Option<Outcome> {
         let same_serial = self.zone.as_ref().is_some_and(|old| old.serial() == zone.serial() || !zone.has_own_serial());
-        if same_serial && difference.as_ref().is_some_and(Difference::is_empty) {
+        if let Some(old) = self.zone.as_ref().filter(|_| same_serial && difference.as_ref().is_some_and(Difference::is_empty)) {
+            if !zone.has_origins_of(old) {
+                // The same records stand in other files.
+                (self.zone, self.hosted) = (Some(Arc::new(zone.with_serial(old.serial()))), None);
+            }
             return None;
         }
         self.zone = Some(Arc::new(zone));

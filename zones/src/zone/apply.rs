@@ -204,7 +204,7 @@ impl Zone {
     /// Writes the shards that the edits touch; all of them where what is hidden changes or the zone has outgrown its shards.
     fn rewrite(&self, edits: &Edits<'_>) -> Result<Zone, Vec<Refused>> {
         const DIVERTS: u8 = shard::CUT | shard::DNAME;
-        let mut zone = self.clone();
+        let mut zone = Zone { origins: None, ..self.clone() }; // a changed zone has no file as its writer
         edits.iter().for_each(|(owner, edit)| edit.count(owner, &mut zone.counts));
         let diverted = edits.values().any(|edit| (edit.flags ^ edit.old.map_or(0, |old| old.flags())) & DIVERTS != 0);
         let outgrown = zone.counts.nodes > 2 * SHARD_NAMES * self.shards.len();

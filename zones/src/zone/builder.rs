@@ -15,6 +15,7 @@ use findings::{Findings, empty_non_terminals};
 use outside::OutsideRows;
 
 use super::log::{Entry, Order, Place, groups, in_parts, log_of, read_entry, shards_for, write_entry};
+use super::origins::{ONE_FILE, RecordOrigins};
 use super::problems::Problems;
 use super::sets::SetWriter;
 use super::shard::{self, Shard, ShardWriter};
@@ -85,6 +86,9 @@ pub struct Built {
     /// Where the SOA stands; none: the source has none.
     pub soa: Option<(Arc<PathBuf>, Position)>,
 }
+
+/// Shards of some logs, the file numbers of their RRsets, and what was counted and found.
+type WrittenPart = (Vec<Arc<Shard>>, Vec<Box<[u16]>>, Counts, Problems);
 
 impl ZoneBuilder {
     /// An empty zone.
@@ -162,6 +166,7 @@ impl ZoneBuilder {
     /// Checks the whole and makes the zone, or gives every problem, warnings too, when one of them is an error.
     /// `serial` is for a zone whose records give none.
     pub fn finish(mut self, serial: u32) -> Result<Built, Vec<Problem>> {
+        let has_own_servers = self.adds_servers();
         self.add_servers();
         self.log(&Entry::bare(&[])); // the apex exists whatever the records say
         self.merge_logs();
@@ -174,8 +179,10 @@ impl ZoneBuilder {
             empty.iter().for_each(|owner| self.log(&Entry::bare(owner)));
             order = Order::of(&self.logs, self.records + empty.len());
         }
-        let shards = self.write(&order, &mut findings, &mut problems);
-        let zone = self.assemble(shards, &findings, serial);
+        let (shards, files) = self.write(&order, &mut findings, &mut problems);
+        let mut zone = self.assemble(shards, &findings, serial);
+        let soa_file = findings.soa.as_ref().map_or(0, |soa| soa.file);
+        zone.origins = RecordOrigins::new(&self.files, soa_file, has_own_servers, files);
         self.check_targets(&zone, &findings, &mut problems);
         let soa = findings.soa.as_ref().map(|soa| (self.files[soa.file as usize].clone(), soa.at));
         let failed = problems.errors > 0;
@@ -185,13 +192,23 @@ impl ZoneBuilder {
 
     /// Adds the NS records of a zone that has none.
     fn add_servers(&mut self) {
-        let Some(authority) = self.authority.as_ref().filter(|_| !self.has_servers) else { return };
+        let Some(authority) = self.authority.as_ref().filter(|_| self.adds_servers()) else { return };
         let (apex, servers) = (self.apex.to_buf(), authority.servers.clone());
         self.foreign = Foreign::Refuse; // they are not rows of the file, and do not count as such
         for server in servers {
             let rdata = server.as_wire();
             self.record(RecordRef { owner: &apex, rtype: rtype::NS, ttl: Some(SOA_TTL), rdata, at: Position::default() });
         }
+    }
+
+    /// Returns true if the NS records come from the configuration.
+    fn adds_servers(&self) -> bool {
+        self.authority.is_some() && !self.has_servers
+    }
+
+    /// Returns true if the records come from more than one file.
+    pub(super) fn has_several_files(&self) -> bool {
+        self.files.len() > ONE_FILE
     }
 
     fn log(&mut self, entry: &Entry<'_>) {
@@ -207,30 +224,32 @@ impl ZoneBuilder {
         }
     }
 
-    /// Second walk: writes the shards.
-    fn write(&self, order: &Order, findings: &mut Findings, problems: &mut Problems) -> Vec<Arc<Shard>> {
+    /// Second walk: writes the shards, and the file numbers of their RRsets.
+    fn write(&self, order: &Order, findings: &mut Findings, problems: &mut Problems) -> (Vec<Arc<Shard>>, Vec<Box<[u16]>>) {
         let parts = in_parts(self.logs.len(), self.records, |logs| self.write_logs(logs, order, findings));
-        let mut shards = Vec::with_capacity(order.shards);
-        for (part, counts, found) in parts {
+        let (mut shards, mut files) = (Vec::with_capacity(order.shards), Vec::new());
+        for (part, files_of_part, counts, found) in parts {
             shards.extend(part);
+            files.extend(files_of_part);
             findings.counts.add(&counts);
             problems.merge(found);
         }
-        shards
+        (shards, files)
     }
 
-    fn write_logs(&self, logs: Range<usize>, order: &Order, findings: &Findings) -> (Vec<Arc<Shard>>, Counts, Problems) {
+    fn write_logs(&self, logs: Range<usize>, order: &Order, findings: &Findings) -> WrittenPart {
         let (mut counts, mut problems) = (Counts::default(), Problems::default());
         let (mut writer, mut sets) = (ShardWriter::default(), SetWriter::default());
         let shards_a_log = order.shards / self.logs.len(); // both are powers of two
         let (first_shard, end) = (logs.start * shards_a_log, logs.end * shards_a_log);
-        let mut shards = Vec::with_capacity(end - first_shard);
+        let (mut shards, mut files) = (Vec::with_capacity(end - first_shard), Vec::new());
         for number in logs {
             let log = &self.logs[number];
             for group in groups(log, &order.places[number]) {
                 let first = read_entry(log, group[0].offset);
                 while first_shard + shards.len() < shard::shard_of(first.hash, order.shards) {
                     shards.push(Arc::new(writer.finish()));
+                    files.push(sets.take_files());
                 }
                 let flags = self.flags(log, group, findings, &mut problems);
                 let parent =
@@ -244,8 +263,9 @@ impl ZoneBuilder {
         }
         while first_shard + shards.len() < end {
             shards.push(Arc::new(writer.finish()));
+            files.push(sets.take_files());
         }
-        (shards, counts, problems)
+        (shards, files, counts, problems)
     }
 
     /// Flags of a name as the cuts and DNAMEs at and above it have them.
@@ -289,6 +309,7 @@ impl ZoneBuilder {
         let mut zone = Zone {
             apex: self.apex.clone(),
             apex_labels: self.apex_labels,
+            origins: None,
             shards: Shards::new(&shards),
             soa: Box::default(),
             negative_soa: CompactRecords::default(),

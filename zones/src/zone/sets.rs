@@ -20,9 +20,16 @@ pub struct SetWriter {
     addresses: Vec<IpAddr>,
     /// TTLs of the name by type, for signatures; empty if it has none.
     ttls: Vec<(u16, u32)>,
+    /// File numbers of the RRsets since the last call of `take_files`, if the zone has several files.
+    files: Vec<u16>,
 }
 
 impl SetWriter {
+    /// File numbers of the RRsets of a shard.
+    pub fn take_files(&mut self) -> Box<[u16]> {
+        std::mem::take(&mut self.files).into()
+    }
+
     /// Duplicates are left out and TTLs made equal, the lowest of them (RFC 2181 sections 5 and 5.2). A signature has the TTL of what it
     /// covers (RFC 4034 section 3).
     pub fn write(
@@ -92,6 +99,7 @@ impl SetWriter {
                 continue;
             }
             out.set(count as u16, &self.wire);
+            self.files.extend(builder.has_several_files().then_some(first.file));
             counts.sets += 1;
             counts.records += count;
         }
