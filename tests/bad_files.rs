@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use harness::{Server, postern, run};
+use harness::{Server, postern, run, write_files};
 use hickory_proto::rr::RecordType::A;
 use hickory_proto::rr::rdata::opt::EdnsOption;
 use postern_lab::{Lab, Scenario};
@@ -469,4 +469,28 @@ fn check_keeps_its_status_when_nobody_reads_on() {
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(code), ""));
     }
+}
+
+#[test]
+fn a_zone_that_the_memory_limit_has_no_room_for_is_an_error_of_that_zone_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let large: String = (0..400_000).map(|number| format!("h{number:06} A 10.1.1.1\n")).collect();
+    let zone = |name: &str| format!("[[zone]]\nname = '{name}.test'\nfile = '{name}.zone'\n");
+    let config = format!("{}{}", zone("large"), zone("small"));
+    write_files(directory.path(), &[("postern.toml", &config), ("large.zone", &large), ("small.zone", "www 60 IN A 10.0.0.1\n")]);
+    let config = directory.path().join("postern.toml");
+    let check = |limit: &str| {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &format!("ulimit -v {limit} && exec \"$0\" check -c \"$1\"")]);
+        let output = command.arg(postern(&[]).get_program()).arg(&config).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(check("unlimited").0, Some(0));
+    // The program alone takes 50 MiB of address space, and the zone as much.
+    let (status, told) = check("90000");
+    assert_eq!(status, Some(1), "it neither ends nor takes what is there of the zone: {told}");
+    let told_of = |words: &str| told.lines().any(|line| line.contains(words));
+    assert!(told_of(&format!("large.zone: error: the file has {} bytes: about ", large.len())), "{told}");
+    assert!(told_of("`ulimit -v`, 87 MiB"), "{told}");
+    assert!(told.lines().any(|line| line.starts_with("small.test ") && line.contains(" 1 ")), "{told}");
 }

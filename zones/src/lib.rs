@@ -45,6 +45,7 @@ pub mod histogram;
 pub mod journal;
 pub mod lint;
 pub mod lookup;
+mod memory;
 pub mod name;
 pub mod network;
 pub mod record;

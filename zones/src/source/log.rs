@@ -13,6 +13,7 @@ pub struct RecordLog {
     bytes: Vec<u8>,
     files: Vec<Arc<PathBuf>>,
     records: usize,
+    lacks_memory: bool,
 }
 
 /// How many records each file gave, the SOA aside. Files that gave none are left out.
@@ -87,11 +88,19 @@ impl RecordSink for Census<'_> {
     }
 }
 
+/// Octets of a record in a log beside its owner and data.
+const ENTRY_HEAD: usize = 21;
+
 /// A log entry is a file (`1`, index u16) or a record (`0`, owner, type u16, TTL u32 + 1 or 0, line, column, length u16, data).
 impl RecordLog {
     /// Records in it.
     pub fn len(&self) -> usize {
         self.records
+    }
+
+    /// Returns true if a record had no memory, so the log is not whole.
+    pub fn lacks_memory(&self) -> bool {
+        self.lacks_memory
     }
 
     /// True where it has none.
@@ -106,7 +115,7 @@ impl RecordLog {
 
     /// The opposite of [`RecordLog::parts`]. Entries that cannot be read end the log.
     pub(crate) fn from_parts(bytes: Vec<u8>, files: Vec<Arc<PathBuf>>, records: usize) -> Self {
-        Self { bytes, files, records }
+        Self { bytes, files, records, lacks_memory: false }
     }
 
     /// Gives everything to a sink again.
@@ -161,6 +170,10 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 impl RecordSink for RecordLog {
     fn record(&mut self, record: RecordRef<'_>) {
         let Ok(length) = u16::try_from(record.rdata.len()) else { return };
+        if self.bytes.try_reserve(ENTRY_HEAD + record.owner.len() + record.rdata.len()).is_err() {
+            self.lacks_memory = true;
+            return;
+        }
         self.bytes.push(0);
         self.bytes.extend_from_slice(record.owner.as_wire());
         self.bytes.extend_from_slice(&record.rtype.to_le_bytes());

@@ -15,6 +15,7 @@ use super::judged::{Judged, KeptDraft, RecalledFile};
 use super::owned::is_owned;
 use super::report::Report;
 use super::zone_slot::ZoneSlot;
+use crate::memory;
 use crate::name::WireName;
 use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
 use crate::source::{Census, Content, FileCounts, Input, Look, RecordLog, Seen};
@@ -310,6 +311,10 @@ impl SourceGroup {
             built: Vec::new(),
             is_held: false,
         };
+        if let Some(problem) = lacks_memory(input, &judged.content) {
+            judged.problems.push(problem);
+            return judged;
+        }
         let is_zone_file = format == Format::Zone;
         let slots_of: Vec<usize> = self.zones.iter().copied().filter(|slot| input.is_of(*slot)).collect();
         // A hosts file or an export may name much that no zone has.
@@ -334,6 +339,10 @@ impl SourceGroup {
         }
         let mut log = RecordLog::default();
         read(&slots[slots_of[0]].apex, &mut log, &mut judged);
+        if log.lacks_memory() {
+            let size = judged.content.bytes.len();
+            judged.problems.push(of_file(input, format!("there is no memory for the records of its {size} bytes"), memory::HELP));
+        }
         judged.log = Some(Arc::new(log));
         judged
     }
@@ -352,6 +361,21 @@ impl RecordSink for RecordSet {
     fn record(&mut self, record: RecordRef<'_>) {
         self.0.insert((record.owner.to_wire_name(), record.rtype, record.rdata.into()));
     }
+}
+
+/// Octets of memory that a file needs at most for each of its own while its zone is built. Measured: 7.1 with a million short records, 3.4
+/// with long ones. Buffers that grow take a little more of the address space.
+const MEMORY_OF_OCTET: u64 = 8;
+
+/// Returns a problem if the memory is too small for the records of a file.
+fn lacks_memory(input: &Input, content: &Content) -> Option<Problem> {
+    let size = content.bytes.len() as u64;
+    let shortage = memory::check_room(size * MEMORY_OF_OCTET).err()?;
+    Some(of_file(input, format!("the file has {size} bytes: {shortage}"), memory::HELP))
+}
+
+fn of_file(input: &Input, message: String, help: &str) -> Problem {
+    Problem { file: input.path.clone(), at: Position::default(), severity: Severity::Error, message, help: help.into() }
 }
 
 fn too_large(path: &Path, size: u64, most: u64) -> String {

@@ -23,6 +23,7 @@ use super::shards::Shards;
 use super::{Counts, Zone, rtype};
 use crate::authority::{AZURE_TIMERS, ZoneAuthority};
 use crate::compression::CompactRecords;
+use crate::memory;
 use crate::name::{NameBuf, WireName, write_name};
 use crate::network::Clients;
 use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
@@ -72,6 +73,8 @@ pub struct ZoneBuilder {
     skipped: usize,
     outside: OutsideRows,
     problems: Problems,
+    /// A record had no memory, so the zone is not whole.
+    lacks_memory: bool,
 }
 
 /// A zone and what its source should hear.
@@ -110,6 +113,7 @@ impl ZoneBuilder {
             skipped: 0,
             outside: OutsideRows::default(),
             problems: Problems::default(),
+            lacks_memory: false,
         }
     }
 
@@ -169,6 +173,7 @@ impl ZoneBuilder {
         let has_own_servers = self.adds_servers();
         self.add_servers();
         self.log(&Entry::bare(&[])); // the apex exists whatever the records say
+        self.require_memory().map_err(|problem| vec![problem])?;
         self.merge_logs();
         let mut problems = std::mem::take(&mut self.problems);
         let mut order = Order::of(&self.logs, self.records);
@@ -188,6 +193,18 @@ impl ZoneBuilder {
         let failed = problems.errors > 0;
         let problems = problems.into_list(&self.files[self.file as usize]);
         if failed { Err(problems) } else { Ok(Built { zone, warnings: problems, skipped: self.skipped, soa }) }
+    }
+
+    /// Returns an error if the shards cannot be written: they take as much memory as the logs, and so does their order.
+    fn require_memory(&self) -> Result<(), Problem> {
+        let logs: usize = self.logs.iter().map(Vec::len).sum();
+        let message = match memory::check_room(2 * logs as u64) {
+            Ok(()) if !self.lacks_memory => return Ok(()),
+            Ok(()) => format!("there is no memory for its {} records", self.records),
+            Err(shortage) => format!("its {} records make no zone: {shortage}", self.records),
+        };
+        let (file, help) = (self.files[self.file as usize].clone(), memory::HELP.into());
+        Err(Problem { file, at: Position::default(), severity: Severity::Error, message, help })
     }
 
     /// Adds the NS records of a zone that has none.
@@ -213,7 +230,11 @@ impl ZoneBuilder {
 
     fn log(&mut self, entry: &Entry<'_>) {
         let log = log_of(entry.hash, self.logs.len());
-        write_entry(&mut self.logs[log], entry);
+        if self.logs[log].try_reserve(entry.len()).is_ok() {
+            write_entry(&mut self.logs[log], entry);
+        } else {
+            self.lacks_memory = true;
+        }
     }
 
     /// Leaves no more logs than there will be shards, so that each shard lies in one log.

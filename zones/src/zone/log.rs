@@ -88,6 +88,11 @@ pub fn shards_for(names: usize) -> usize {
 pub const ENTRY_HEAD: usize = 27;
 
 impl<'l> Entry<'l> {
+    /// Octets of the entry in a log.
+    pub fn len(&self) -> usize {
+        ENTRY_HEAD + self.owner.len() + self.rdata.len()
+    }
+
     /// A name without a record.
     pub fn bare(owner: &'l [u8]) -> Self {
         Self { hash: shard::hash(owner), at: Position::default(), file: 0, ttl: 0, rtype: 0, owner, rdata: &[] }
