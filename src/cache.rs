@@ -11,6 +11,7 @@ use crate::print::{canonical, json, table, text, write};
 
 /// Look at the cache of a running server, or have it forget.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern cache show azurehealthcareapis.com\n  postern cache flush www.contoso.com")]
 pub struct CacheArgs {
     #[command(flatten)]
     server: ClientArgs,

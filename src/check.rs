@@ -16,10 +16,13 @@ use postern_zones::state_directory::StateDirectory;
 use postern_zones::store::{EXPIRED, NEVER_TRANSFERRED, Store};
 use serde_json::json;
 
+use crate::print;
+
 /// Check the configuration and everything that it names, and tell all problems.
 ///
 /// Exit status: 0 fine, 1 errors, 2 warnings with --strict.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern check -c /etc/postern/postern.toml\n  postern check --strict --format json")]
 pub struct CheckArgs {
     /// Configuration file.
     #[arg(short, long, value_name = "FILE", default_value = "postern.toml")]
@@ -51,21 +54,21 @@ enum Format {
 /// Checks, and prints what is wrong to standard output.
 pub fn run(args: CheckArgs) -> ExitCode {
     let mut out = std::io::stdout().lock();
-    ExitCode::from(check(&args, &mut out))
+    ExitCode::from(check(&args, print::terminal_room(), &mut out))
 }
 
-/// Checks, and gives the exit status. Who stops reading the output half-way gets the status all the same.
-fn check(args: &CheckArgs, out: &mut impl Write) -> u8 {
+/// Checks, prints lines of at most `room` columns, and returns the exit status, even if the reader of the output went away.
+fn check(args: &CheckArgs, room: Option<usize>, out: &mut impl Write) -> u8 {
     let Checked { config, problems, counts } = checked(args);
     let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     match args.format {
         Format::Human => {
             if !args.quiet {
-                counts::print(&counts, out).ok();
+                counts::print(&counts, room, out).ok();
             }
             for problem in &problems {
-                writeln!(out, "{problem}").ok();
+                write!(out, "{}", print::fitted(&format!("{problem}\n"), room)).ok();
             }
             writeln!(out, "{}: {}", args.config.display(), summary(config.as_ref(), errors, warnings)).ok();
         }
@@ -187,7 +190,7 @@ mod tests {
         let config = directory.path().join("postern.toml");
         std::fs::write(&config, text).unwrap();
         let mut out = Vec::new();
-        let status = check(&CheckArgs { config, config_only: false, quiet: false, strict, format }, &mut out);
+        let status = check(&CheckArgs { config, config_only: false, quiet: false, strict, format }, None, &mut out);
         (status, String::from_utf8(out).unwrap().replace(&format!("{}/", directory.path().display()), ""))
     }
 
@@ -212,7 +215,7 @@ mod tests {
     fn a_missing_file_is_an_error() {
         let args = CheckArgs { config: "none/postern.toml".into(), config_only: false, quiet: true, strict: false, format: Format::Human };
         let mut out = Vec::new();
-        assert_eq!(check(&args, &mut out), 1);
+        assert_eq!(check(&args, None, &mut out), 1);
         assert!(String::from_utf8(out).unwrap().starts_with("none/postern.toml: error: cannot read the configuration"));
     }
 
@@ -240,7 +243,11 @@ mod tests {
         std::fs::write(&config, text).unwrap();
         let mut out = Vec::new();
         assert_eq!(
-            check(&CheckArgs { config: config.clone(), config_only: false, quiet: true, strict: false, format: Format::Human }, &mut out),
+            check(
+                &CheckArgs { config: config.clone(), config_only: false, quiet: true, strict: false, format: Format::Human },
+                None,
+                &mut out
+            ),
             1
         );
         let said = String::from_utf8(out).unwrap().replace(&format!("{}/", directory.path().display()), "");
@@ -262,7 +269,7 @@ mod tests {
         let config = directory.path().join("postern.toml");
         std::fs::write(&config, text).unwrap();
         let mut out = Vec::new();
-        assert_eq!(check(&CheckArgs { config, config_only: false, quiet: false, strict: true, format: Format::Human }, &mut out), 2);
+        assert_eq!(check(&CheckArgs { config, config_only: false, quiet: false, strict: true, format: Format::Human }, None, &mut out), 2);
         let said = String::from_utf8(out).unwrap();
         let warnings: Vec<&str> = said.lines().filter(|line| line.contains("warning:")).collect();
         assert_eq!(warnings.len(), 1, "{said}");
@@ -284,7 +291,8 @@ mod tests {
         ] {
             std::fs::write(&config, text).unwrap();
             let mut out = Vec::new();
-            let got = check(&CheckArgs { config: config.clone(), config_only, quiet: true, strict: true, format: Format::Human }, &mut out);
+            let got =
+                check(&CheckArgs { config: config.clone(), config_only, quiet: true, strict: true, format: Format::Human }, None, &mut out);
             let said = String::from_utf8(out).unwrap();
             assert_eq!(got, status, "{said}");
             assert!(said.contains(told), "{told}: {said}");
@@ -296,7 +304,7 @@ mod tests {
         let args =
             CheckArgs { config: "config/postern.toml".into(), config_only: false, quiet: false, strict: true, format: Format::Human };
         let mut out = Vec::new();
-        let status = check(&args, &mut out);
+        let status = check(&args, None, &mut out);
         assert_eq!(status, 0, "{}", String::from_utf8(out).unwrap());
     }
 }

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 /// The private way in: private zones behind Azure Private Link, spliced, watched, and with no silent fallback.
 #[derive(Debug, Parser)]
-#[command(name = "postern", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "postern", version, propagate_version = true, max_term_width = 80)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -38,6 +38,39 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    /// Every command with the commands below it, by its words.
+    fn all(command: clap::Command, words: &str, into: &mut Vec<(String, clap::Command)>) {
+        for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+            all(below.clone(), &format!("{words} {}", below.get_name()), into);
+        }
+        into.push((words.to_owned(), command));
+    }
+
+    #[test]
+    fn help_fits_a_terminal_and_every_command_has_examples_that_parse() {
+        let mut commands = Vec::new();
+        let mut whole = Cli::command();
+        whole.build();
+        all(whole, "postern", &mut commands);
+        for (words, mut command) in commands {
+            let help = command.render_long_help().to_string();
+            // The usage of a command is one line, whatever it needs.
+            for line in help.lines().filter(|line| !line.starts_with("Usage:")) {
+                assert!(line.chars().count() <= 80, "{words}: {line}");
+            }
+            if words.split(' ').count() != 2 {
+                continue;
+            }
+            let examples: Vec<&str> = help.split_once("Examples:\n").unwrap_or_default().1.lines().collect();
+            assert!(!examples.is_empty(), "{words} has no examples");
+            for example in examples.iter().filter(|line| !line.is_empty()) {
+                let words = example.split(" | ").next().unwrap_or_default().split(" > ").next().unwrap_or_default();
+                let words: Vec<&str> = words.split_whitespace().map(|word| word.trim_matches('\'')).collect();
+                assert!(Cli::try_parse_from(&words).is_ok(), "{example}");
+            }
+        }
+    }
 
     #[test]
     fn the_command_line_is_sound_and_every_argument_is_explained() {

@@ -22,25 +22,28 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// Which server is asked, and how.
+/// Heading of the options that choose a server.
+const CONNECTION: &str = "Connection";
+
+/// Server that a command asks, and the way to it.
 #[derive(Debug, Clone, Args)]
 pub struct ClientArgs {
-    /// UNIX socket of the server. Default: the one that the configuration names, else /run/postern/postern.sock.
-    #[arg(long, value_name = "PATH", global = true, conflicts_with = "url")]
+    /// UNIX socket of the server. Default: the one that the configuration names, or /run/postern/postern.sock.
+    #[arg(help_heading = CONNECTION, long, value_name = "PATH", global = true, conflicts_with = "url")]
     socket: Option<PathBuf>,
-    /// Ask over TCP: `http://127.0.0.1:8053` or `https://dns.contoso.com:8053`.
-    #[arg(long, value_name = "URL", global = true)]
+    /// Ask over TCP, at http://127.0.0.1:8053 or https://dns.contoso.com:8053, for example.
+    #[arg(help_heading = CONNECTION, long, value_name = "URL", global = true)]
     url: Option<Uri>,
     /// File with the key to send, as `postern key` printed it.
-    #[arg(long, value_name = "FILE", global = true, requires = "url")]
+    #[arg(help_heading = CONNECTION, long, value_name = "FILE", global = true, requires = "url")]
     key_file: Option<PathBuf>,
-    /// Authorities to trust for https, PEM. Default: those of the system.
-    #[arg(long, value_name = "FILE", global = true, requires = "url")]
+    /// File of the authorities to trust for https, PEM. Default: those of the system.
+    #[arg(help_heading = CONNECTION, long, value_name = "FILE", global = true, requires = "url")]
     ca: Option<PathBuf>,
-    /// Configuration that says where the socket is. Default: ./postern.toml, or else /etc/postern/postern.toml.
-    #[arg(short, long, value_name = "FILE", global = true)]
+    /// Configuration that names the socket. Default: ./postern.toml, or /etc/postern/postern.toml.
+    #[arg(help_heading = CONNECTION, short, long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// How results are printed.
+    /// Form of the results.
     #[arg(short, long, value_enum, default_value = "table", global = true)]
     pub output: Output,
 }
@@ -48,9 +51,9 @@ pub struct ClientArgs {
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
-    /// For people.
+    /// A table.
     Table,
-    /// As the API gives them.
+    /// The JSON of the API.
     Json,
 }
 

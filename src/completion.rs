@@ -9,6 +9,7 @@ use crate::print::write;
 
 /// Print what makes a shell complete the commands: `postern completion bash > /etc/bash_completion.d/postern`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern completion bash > /etc/bash_completion.d/postern")]
 pub struct CompletionArgs {
     /// The shell.
     #[arg(value_enum)]

@@ -12,6 +12,7 @@ use crate::print::{json, table, text};
 ///
 /// What needs a restart is shown as it still is. Secrets are hidden.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern config\n  postern config cache --set")]
 pub struct ConfigArgs {
     /// Of this section alone: `server`, `zone` or `api`, say.
     section: Option<String>,

@@ -7,10 +7,14 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::client::{Client, ClientArgs, Output, part};
-use crate::print::{json, text, write};
+use crate::print::{json, prose, text};
 
 /// Explain what a client gets for a question: every name on the way, who speaks for it, and what would mend it.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+    Examples:\n\
+    \x20 postern explain ws-fhir.fhir.azurehealthcareapis.com\n\
+    \x20 postern explain www.corp.contoso.com AAAA --client 10.20.0.4 --ask")]
 pub struct ExplainArgs {
     /// The name.
     name: String,
@@ -38,7 +42,7 @@ fn explain(args: &ExplainArgs) -> Result<(), String> {
     let explained = Client::new(&args.server)?.get(&path)?;
     match args.server.output {
         Output::Json => json(&explained),
-        Output::Table => write(worded(&explained).as_bytes()),
+        Output::Table => prose(&worded(&explained)),
     }
 }
 

@@ -15,6 +15,11 @@ use crate::print::{self, print_changed, table, text};
 /// Without a command the fallbacks are listed that still lack their record, the most recently seen first.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "\
+    Examples:\n\
+    \x20 postern fallbacks --since 1h\n\
+    \x20 postern fallbacks create ws-fhir.fhir.azurehealthcareapis.com 10.0.0.4\n\
+    \x20 postern fallbacks mute *.login.azurehealthcareapis.com")]
 pub struct FallbacksArgs {
     #[command(flatten)]
     server: ClientArgs,

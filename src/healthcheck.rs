@@ -13,6 +13,7 @@ use clap::Args;
 /// For container images, which have no other client in them. It is asked over UDP for something that it knows by itself, so no upstream
 /// matters; any answer will do. With --ready its page /ready is asked too, which says what is not as it should be.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern healthcheck")]
 pub struct HealthcheckArgs {
     /// Configuration file of the server: where it listens. Default as for `serve`.
     #[arg(short, long, value_name = "FILE", conflicts_with = "server")]

@@ -10,6 +10,7 @@ use postern_control::http::NewKey;
 /// The line goes into the file that `api.key-file` names; the server reads it again when it changes. The key itself is shown this once, and
 /// nowhere kept: clients send it as `Authorization: Bearer …` or `X-API-Key: …`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern key automation --scope records=corp.contoso.com")]
 pub struct KeyArgs {
     /// Name of the key, as the audit shows it.
     name: String,

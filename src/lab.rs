@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Serve a simulated public Azure DNS with seeded faults, on UDP and TCP.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern lab")]
 pub struct LabArgs {
     /// Scenario to answer from; the built-in one if left out.
     #[arg(long, value_name = "FILE")]

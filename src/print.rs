@@ -9,6 +9,8 @@ use crate::client::Output;
 
 /// Blanks between columns of a table.
 const GAP: usize = 2;
+/// Columns by which the rest of a wrapped line is moved in.
+const INDENT: usize = 4;
 /// No column is made narrower than this to fit into the terminal.
 const LEAST: usize = 8;
 
@@ -136,14 +138,81 @@ pub fn text(value: &Value) -> String {
     }
 }
 
-/// Columns side by side. In a terminal they are made narrower until they fit, and long cells go on in the next line.
-pub fn table(rows: &[Vec<String>]) -> Result<(), String> {
-    let room = io::stdout().is_terminal().then(terminal_width).flatten();
-    write(laid_out(rows, room).as_bytes())
+/// Prints text. In a terminal its lines are wrapped.
+pub fn prose(text: &str) -> Result<(), String> {
+    write(fitted(text, terminal_room()).as_bytes())
 }
 
-/// Columns side by side. What does not fit into `room` is cut in the widest columns but for the last one, which goes on below.
-fn laid_out(rows: &[Vec<String>], room: Option<usize>) -> String {
+/// Columns of the terminal. Returns `None` if the output goes elsewhere: each line stays whole for other programs.
+pub fn terminal_room() -> Option<usize> {
+    io::stdout().is_terminal().then(terminal_width).flatten()
+}
+
+/// Wraps lines that do not fit. They go on below, four columns further in, and the help of a problem has a line of its own.
+pub fn fitted(text: &str, room: Option<usize>) -> String {
+    let Some(room) = room else { return text.to_owned() };
+    let mut out = String::new();
+    for line in text.lines() {
+        if line.chars().count() <= room {
+            out += line;
+            out.push('\n');
+            continue;
+        }
+        let indent = " ".repeat((line.len() - line.trim_start().len() + INDENT).min(room / 2));
+        let help = line.replace(" help: ", &format!("\n{indent}help: "));
+        for (part, line) in help.lines().enumerate() {
+            let lead = &line[..line.len() - line.trim_start().len()];
+            let first = if part == 0 && lead.len() < indent.len() { lead } else { &indent };
+            wrap(line.trim_start(), first, &indent, room, &mut out);
+        }
+    }
+    out
+}
+
+/// Writes a line word by word. Words that are longer than a line are cut as cells of a table are.
+fn wrap(text: &str, first: &str, indent: &str, room: usize, out: &mut String) {
+    let mut line = first.to_owned();
+    let mut is_empty = true;
+    for word in text.split(' ') {
+        let mut rest: Vec<char> = word.chars().collect();
+        if !is_empty && line.chars().count() + 1 + rest.len() > room {
+            *out += &line;
+            out.push('\n');
+            (line, is_empty) = (indent.to_owned(), true);
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        while line.chars().count() + rest.len() > room {
+            line += &cut(&mut rest, room - line.chars().count());
+            *out += &line;
+            out.push('\n');
+            line = indent.to_owned();
+        }
+        line.extend(rest);
+        is_empty = false;
+    }
+    *out += &line;
+    out.push('\n');
+}
+
+/// Takes as much of a cell as fits into `width`, up to a separator in its second half if there is one.
+fn cut(cell: &mut Vec<char>, width: usize) -> String {
+    if cell.len() <= width {
+        return cell.drain(..).collect();
+    }
+    let is_separator = |letter: &char| matches!(letter, ' ' | ',' | '.' | '-' | '/');
+    let end = cell[..width].iter().rposition(is_separator).map(|at| at + 1).filter(|end| *end > width / 2);
+    cell.drain(..end.unwrap_or(width)).collect()
+}
+
+/// Columns side by side. In a terminal they are made narrower until they fit, and long cells go on in the next line.
+pub fn table(rows: &[Vec<String>]) -> Result<(), String> {
+    write(laid_out(rows, terminal_room()).as_bytes())
+}
+
+/// Columns side by side. Cells of the widest columns that do not fit into `room` go on below.
+pub fn laid_out(rows: &[Vec<String>], room: Option<usize>) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let mut widths: Vec<usize> =
         (0..columns).map(|at| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
@@ -159,7 +228,7 @@ fn laid_out(rows: &[Vec<String>], room: Option<usize>) -> String {
         loop {
             let mut line = String::new();
             for (cell, width) in cells.iter_mut().zip(&widths) {
-                let part: String = cell.drain(..cell.len().min(*width)).collect();
+                let part = cut(cell, *width);
                 line += &format!("{part:<width$}{:GAP$}", "");
             }
             out += line.trim_end();
@@ -191,6 +260,26 @@ mod tests {
         assert!(narrow.lines().all(|line| line.len() <= 80), "{narrow}");
         let count = |letter: char| narrow.matches(letter).count();
         assert_eq!((count('n'), count('r')), (50, 60), "{narrow}");
+    }
+
+    #[test]
+    fn cells_are_cut_behind_a_separator() {
+        let rows = vec![vec!["host.department.contoso.com".to_owned(), "10.0.0.1".into()]];
+        assert_eq!(laid_out(&rows, Some(28)), "host.department.    10.0.0.1\ncontoso.com\n");
+    }
+
+    #[test]
+    fn long_lines_are_wrapped_and_their_help_begins_a_line() {
+        let line = "dir/a.zone:32:10: error: `10.0.0.300` is not an IPv4 address help: four numbers from 0 to 255 are expected";
+        let want =
+            "dir/a.zone:32:10: error: `10.0.0.300` is\n    not an IPv4 address\n    help: four numbers from 0 to 255 are\n    expected\n";
+        assert_eq!(fitted(line, Some(40)), want);
+        assert_eq!(fitted(line, None), line, "for other programs a problem is a line");
+        let long = format!("  1  {}  said\n", "label.".repeat(20));
+        let shown = fitted(&long, Some(40));
+        assert!(shown.lines().all(|line| line.chars().count() <= 40), "{shown}");
+        assert!(shown.lines().skip(1).all(|line| line.starts_with("      ")), "{shown}");
+        assert_eq!(shown.matches("label.").count(), 20, "{shown}");
     }
 
     #[test]

@@ -15,6 +15,13 @@ use crate::print::{self, print_changed, print_sets, print_zones};
 /// The server is asked over its UNIX socket, or over TCP with --url and --key-file. A zone is named by its name, or name@network where
 /// several zones have one name; a record's name may be relative to it, and `@` is the zone itself.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+    Examples:\n\
+    \x20 postern records list\n\
+    \x20 postern records list corp.contoso.com --type A\n\
+    \x20 postern records set corp.contoso.com www A 10.0.0.4 --ttl 60\n\
+    \x20 postern records delete corp.contoso.com www --dry-run\n\
+    \x20 postern records import corp.zone corp.contoso.com --replace")]
 pub struct RecordsArgs {
     #[command(flatten)]
     client: ClientArgs,

@@ -13,6 +13,11 @@ use crate::print::{json, text, write};
 /// It watches them anyway; this prints at once what came of it. A configuration that has errors changes nothing. A file that loses all or
 /// most of a zone's records, or a configuration that drops most zones, is rejected until it is accepted by name.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+    Examples:\n\
+    \x20 postern reload\n\
+    \x20 postern reload --accept corp.contoso.com\n\
+    \x20 postern reload --accept configuration")]
 pub struct ReloadArgs {
     /// Accept what the files of ZONE hold now, whatever records are lost: `ZONE` or `ZONE@NETWORK`. `configuration` accepts a
     /// configuration that drops most zones. May be given several times.

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 /// Print what a configuration file may say: a JSON Schema for editors, a commented sample, or a reference; or the table of metrics.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern schema > postern.schema.json\n  postern schema --format toml > postern.toml")]
 pub struct SchemaArgs {
     /// What is printed.
     #[arg(long, value_enum, default_value_t = Format::Json)]

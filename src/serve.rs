@@ -46,6 +46,7 @@ use signals::Signal;
 ///
 /// POSTERN_LOG replaces `log.level`: error, warn, info, debug, trace, or a filter such as info,postern_dns=debug.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern serve -c /etc/postern/postern.toml\n  postern serve --lab")]
 pub struct ServeArgs {
     /// Configuration file.
     #[arg(short, long, value_name = "FILE", conflicts_with = "lab")]

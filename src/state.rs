@@ -17,6 +17,7 @@ use crate::print::{self, table, write};
 ///
 /// Neither command needs a running server or changes a file that is there. The state directory is `server.state` of the configuration.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern state check\n  postern state repair corp.contoso.com")]
 pub struct StateArgs {
     #[command(subcommand)]
     command: Command,

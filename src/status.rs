@@ -6,10 +6,11 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::client::{Client, ClientArgs, Output, told};
-use crate::print::{json, table, text, write};
+use crate::print::{json, prose, table, text};
 
 /// Show how a running server is: what is wrong, zones, cache, queues, upstreams.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern status\n  postern status --url https://dns.contoso.com:8053 --key-file key")]
 pub struct StatusArgs {
     #[command(flatten)]
     server: ClientArgs,
@@ -25,7 +26,7 @@ fn status(args: &StatusArgs) -> Result<(), String> {
     if args.server.output == Output::Json {
         return json(&status);
     }
-    write(worded(&status).as_bytes())?;
+    prose(&worded(&status))?;
     let mut rows =
         vec![["UPSTREAM", "CONDITION", "ROUND TRIP", "IN FLIGHT", "ASKED", "ANSWERED", "FAILED", "LOST"].map(String::from).to_vec()];
     for upstream in status["upstreams"].as_array().into_iter().flatten() {

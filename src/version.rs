@@ -6,6 +6,7 @@ use clap::Args;
 
 /// Print the version.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern version")]
 pub struct VersionArgs {}
 
 /// Prints it.

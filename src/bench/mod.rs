@@ -29,6 +29,7 @@ use words::{Steps, duration, rate, share, steps, target};
 /// loop): how long do clients wait? Each report says when this program, not the server, was the limit.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_help = "Examples:\n  postern bench 127.0.0.1")]
 pub struct BenchArgs {
     #[command(subcommand)]
     command: Option<Command>,

@@ -8,6 +8,8 @@ use postern_config::{Diagnostic, Severity};
 use postern_zones::store::{Store, ZoneStatus, file_names};
 use serde_json::{Value, json};
 
+use crate::print::laid_out;
+
 /// Width of a terminal that nobody widened.
 const WIDTH: usize = 80;
 /// Files of one zone that are named; more are counted.
@@ -70,8 +72,9 @@ impl ZoneCount {
     }
 }
 
-/// Prints a table. Files that do not fit beside their zone follow on the next line.
-pub fn print(counts: &[ZoneCount], out: &mut impl Write) -> io::Result<()> {
+/// Prints a table. Files that do not fit beside their zone follow on the next line. In a terminal that is too narrow for that, all cells
+/// are wrapped.
+pub fn print(counts: &[ZoneCount], room: Option<usize>, out: &mut impl Write) -> io::Result<()> {
     if counts.is_empty() {
         return Ok(());
     }
@@ -83,6 +86,14 @@ pub fn print(counts: &[ZoneCount], out: &mut impl Write) -> io::Result<()> {
             [count.zone.clone(), networks(count), records, count.from()]
         })
         .collect();
+    let is_wide = |row: &[String; 4], room| {
+        row[..3].iter().map(|cell| cell.chars().count() + 2).sum::<usize>().max(9 + row[3].chars().count()) > room
+    };
+    if room.is_some_and(|room| rows.iter().any(|row| is_wide(row, room))) {
+        let titles = ["ZONE", "NETWORKS", "RECORDS", "FROM"].map(String::from);
+        let all: Vec<Vec<String>> = std::iter::once(titles).chain(rows).map(Vec::from).collect();
+        return out.write_all(laid_out(&all, room).as_bytes());
+    }
     let width = |column: usize, title: &str| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(title.len());
     let [zone, network, records] = [width(0, "ZONE"), width(1, "NETWORKS"), width(2, "RECORDS")];
     writeln!(out, "{:zone$}  {:network$}  {:>records$}  FROM", "ZONE", "NETWORKS", "RECORDS")?;
@@ -156,7 +167,7 @@ mod tests {
             count("all.contoso.com", &["hub"], Some(7), &many, None),
         ];
         let mut out = Vec::new();
-        print(&counts, &mut out).unwrap();
+        print(&counts, None, &mut out).unwrap();
         let want = "\
 ZONE                                 NETWORKS   RECORDS  FROM
 privatelink.azurehealthcareapis.com  hub              2
