@@ -29,7 +29,9 @@ impl Includes {
         // A source need not be a file: text from elsewhere has nothing to resolve.
         let open = vec![file.canonicalize().unwrap_or_else(|_| file.to_owned())];
         let most = scope.map_or(0, |scope| scope.most);
-        Self { root: scope.map(|scope| scope.root.to_owned()), open, most, left: most.saturating_sub(length as u64) }
+        // The directory of `a.zone` is written as an empty path.
+        let root = scope.map(|scope| if scope.root == Path::new("") { PathBuf::from(".") } else { scope.root.to_owned() });
+        Self { root, open, most, left: most.saturating_sub(length as u64) }
     }
 }
 
@@ -121,5 +123,17 @@ fn plain(error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => "no such file".into(),
         std::io::ErrorKind::PermissionDenied => "permission denied".into(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_file_without_a_directory_includes_from_the_working_directory() {
+        let includes = |root: &str| Includes::new(Some(IncludeScope { root: Path::new(root), most: 9 }), Path::new("a.zone"), 0);
+        assert!(includes("").root.is_some_and(|root| root.canonicalize().is_ok()));
+        assert_eq!(includes("zones").root, Some(PathBuf::from("zones")));
     }
 }
