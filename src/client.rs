@@ -51,7 +51,7 @@ pub struct ClientArgs {
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
-    /// A table.
+    /// A table for people to read.
     Table,
     /// The JSON of the API.
     Json,
@@ -71,7 +71,7 @@ enum Place {
 
 /// What the server answered: 2xx.
 pub struct Answer {
-    /// The body.
+    /// Body of a successful answer.
     pub body: Bytes,
 }
 

@@ -196,13 +196,13 @@ fn wrap(text: &str, first: &str, indent: &str, room: usize, out: &mut String) {
     out.push('\n');
 }
 
-/// Takes as much of a cell as fits into `width`, up to a separator in its second half if there is one.
+/// Takes as much of a cell as fits into `width`. It ends behind a separator if that leaves no more than three quarters empty.
 fn cut(cell: &mut Vec<char>, width: usize) -> String {
     if cell.len() <= width {
         return cell.drain(..).collect();
     }
     let is_separator = |letter: &char| matches!(letter, ' ' | ',' | '.' | '-' | '/');
-    let end = cell[..width].iter().rposition(is_separator).map(|at| at + 1).filter(|end| *end > width / 2);
+    let end = cell[..width].iter().rposition(is_separator).map(|at| at + 1).filter(|end| *end > width / 4);
     cell.drain(..end.unwrap_or(width)).collect()
 }
 

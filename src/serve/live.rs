@@ -93,7 +93,7 @@ impl Live {
         self.standing.clone()
     }
 
-    /// The server.
+    /// The part that answers DNS.
     pub fn server(&self) -> &Server {
         &self.server
     }

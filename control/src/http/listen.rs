@@ -95,9 +95,9 @@ pub(super) enum Peer {
         /// Who, by name where the system knows one.
         user: Arc<str>,
     },
-    /// Over TCP.
+    /// A client over TCP.
     Remote {
-        /// From where.
+        /// Address of the client.
         address: IpAddr,
     },
 }

@@ -187,7 +187,7 @@ pub(super) async fn show(
     let zone = data(&hosted(&state.snapshot, &caller, &zone)?.hosted)?;
     let (name, rtype) = place(&name, &kind, &zone.apex().to_buf())?;
     let set = find(zone, &name, rtype).ok_or_else(|| missing(&name, rtype))?;
-    Ok(([(header::ETAG, etag(&set))], Json(RrSet::in_zone(&zone, &name, &set))).into_response())
+    Ok(([(header::ETAG, etag(&set))], Json(RrSet::in_zone(zone, &name, &set))).into_response())
 }
 
 /// Makes an RRset what the body says.

@@ -26,9 +26,9 @@ use tokio::sync::Notify;
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaceBounds {
-    /// In all.
+    /// Open connections of all clients.
     pub all: usize,
-    /// Of one client.
+    /// Open connections of one client.
     pub per_client: usize,
     /// How long a connection may be idle while at least half of the places are free. If `None`, the caller closes idle connections.
     pub idle: Option<Duration>,

@@ -28,7 +28,7 @@ impl RecordOrigins {
         (files.len() >= ONE_FILE).then(|| Arc::new(Self { files: files.into(), soa, has_own_servers, numbers }))
     }
 
-    /// Octets held.
+    /// Memory of the file numbers, octets.
     pub fn memory(&self) -> usize {
         self.numbers.iter().map(|numbers| size_of_val(numbers) + size_of_val(&**numbers)).sum()
     }
