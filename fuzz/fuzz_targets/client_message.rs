@@ -1,0 +1,4 @@
+#![no_main]
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
+    postern_fuzz::run("client_message", octets);
+});
