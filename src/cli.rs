@@ -26,6 +26,7 @@ pub enum Command {
     Reload(crate::reload::ReloadArgs),
     Key(crate::key::KeyArgs),
     Completion(crate::completion::CompletionArgs),
+    Man(crate::man::ManArgs),
     Schema(crate::schema::SchemaArgs),
     Lab(crate::lab::LabArgs),
     Bench(Box<crate::bench::BenchArgs>),

@@ -1,8 +1,8 @@
-//! `postern completion`.
+//! `postern completion`: scripts that complete commands in a shell.
 
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 
 use crate::client::told;
 use crate::print::write;
@@ -27,14 +27,14 @@ enum Shell {
     Fish,
 }
 
-/// Prints it to standard output.
-pub fn run(args: CompletionArgs) -> ExitCode {
+/// Prints the script for `command` to standard output.
+pub fn run(args: CompletionArgs, mut command: Command) -> ExitCode {
     let shell = match args.shell {
         Shell::Bash => clap_complete::Shell::Bash,
         Shell::Zsh => clap_complete::Shell::Zsh,
         Shell::Fish => clap_complete::Shell::Fish,
     };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut crate::cli::Cli::command(), "postern", &mut script);
+    clap_complete::generate(shell, &mut command, "postern", &mut script);
     told(write(&script))
 }

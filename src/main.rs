@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 mod bench;
 mod cache;
@@ -18,6 +18,7 @@ mod healthcheck;
 mod key;
 mod lab;
 mod logging;
+mod man;
 mod print;
 mod privileges;
 mod records;
@@ -44,7 +45,8 @@ fn main() -> ExitCode {
         Command::Config(args) => configuration::run(args),
         Command::Reload(args) => reload::run(args),
         Command::Key(args) => key::run(args),
-        Command::Completion(args) => completion::run(args),
+        Command::Completion(args) => completion::run(args, Cli::command()),
+        Command::Man(args) => man::run(args, Cli::command()),
         Command::Schema(args) => schema::run(args),
         Command::Lab(args) => lab::run(args),
         Command::Bench(args) => bench::run(*args),

@@ -342,6 +342,27 @@ fn explanations_are_what_the_document_says() {
 }
 
 #[test]
+fn every_command_has_a_manual_page_that_renders_without_warnings() {
+    let directory = tempfile::tempdir().unwrap();
+    assert!(run(&["man", "--output", directory.path().to_str().unwrap()]).status.success());
+    let pages: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for name in ["postern.1", "postern-serve.1", "postern-records-set.1", "postern-man.1"] {
+        assert!(pages.iter().any(|page| page.ends_with(name)), "{name} is missing in {pages:?}");
+    }
+    for (program, options) in [("groff", &["-Kutf8", "-ww", "-man", "-Tutf8"][..]), ("mandoc", &["-Tlint", "-Wwarning"])] {
+        let output = std::process::Command::new(program).args(options).args(&pages).output();
+        let Ok(output) = output else {
+            eprintln!("{program} is not installed: its check of the manual pages is left out");
+            continue;
+        };
+        let complaints = if program == "mandoc" { &output.stdout } else { &output.stderr };
+        assert!(output.status.success() && complaints.is_empty(), "{program}: {}", String::from_utf8_lossy(complaints));
+    }
+    let printed = run(&["man"]);
+    assert_eq!(printed.stdout, std::fs::read(directory.path().join("postern.1")).unwrap());
+}
+
+#[test]
 fn shells_get_completion_of_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let output = run(&["completion", shell]);
