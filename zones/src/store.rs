@@ -22,6 +22,7 @@ mod owned;
 mod report;
 mod restore;
 mod source_group;
+mod succession;
 pub mod upkeep;
 mod zone_slot;
 
@@ -60,6 +61,7 @@ use crate::zone::{Zone, rtype};
 use context::Context;
 use kept::Keeper;
 use source_group::SourceGroup;
+use succession::{Predecessor, find_predecessors};
 use zone_slot::ZoneSlot;
 
 /// Tries to read files that were swapped together while they were read, when they must be read now.
@@ -154,10 +156,12 @@ impl Store {
         let mut old: Vec<ZoneSlot> = std::mem::take(&mut self.slots);
         let before: Vec<model::Zone> = old.iter().map(|slot| slot.config.clone()).collect();
         let waiting: Vec<ZoneSlot> = old.extract_if(.., |slot| slot.awaits.is_some()).collect();
-        self.slots = config.zones.iter().filter_map(|zone| ZoneSlot::new(zone, &mut old)).collect();
+        let (continued, old) = continued(&config.zones, old);
+        self.slots = config.zones.iter().zip(continued).filter_map(|(zone, before)| ZoneSlot::new(zone, before)).collect();
         self.networks = config.networks.clone();
         self.keep_made(old, &mut report);
         self.open_journals(waiting, &mut report);
+        self.keep_networks();
         self.keep_ttl_bounds(&mut report);
         (self.context.poll, self.context.settle) = (config.server.poll, config.server.settle);
         self.context.most = config.server.max_source_size;
@@ -389,6 +393,20 @@ impl Store {
             }
         }
     }
+}
+
+/// The earlier slot that each zone continues, and the slots that no zone continues.
+fn continued(zones: &[model::Zone], slots: Vec<ZoneSlot>) -> (Vec<Option<ZoneSlot>>, Vec<ZoneSlot>) {
+    let identities: Vec<_> = zones.iter().map(succession::identity).collect();
+    let earlier: Vec<_> = slots.iter().map(ZoneSlot::identity).collect();
+    let predecessors = find_predecessors(&identities, &earlier);
+    let mut slots: Vec<Option<ZoneSlot>> = slots.into_iter().map(Some).collect();
+    let take = |predecessor: &Predecessor| match predecessor {
+        Predecessor::Zone(place) => slots[*place].take(),
+        Predecessor::None | Predecessor::Ambiguous => None,
+    };
+    let continued = predecessors.iter().map(take).collect();
+    (continued, slots.into_iter().flatten().collect())
 }
 
 fn unread(path: &Path, help: String) -> Problem {

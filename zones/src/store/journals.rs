@@ -9,6 +9,7 @@ use postern_config::model::Source;
 
 use super::edits::made_zone;
 use super::owned::{self, Found, Owned, is_owned};
+use super::succession::{self, Predecessor, ZoneIdentity, find_predecessors};
 use super::{Outcome, Report, Store, ZoneSlot};
 use crate::edit::{TRANSFERRED, ZoneSettings};
 use crate::journal::JournalCondition;
@@ -38,13 +39,15 @@ impl Store {
     pub(super) fn open_journals(&mut self, mut waiting: Vec<ZoneSlot>, report: &mut Report) {
         let lacks = |slot: &ZoneSlot| is_owned(&slot.config.source) && slot.owned.is_none();
         let in_use: HashSet<PathBuf> = self.slots.iter().filter_map(|slot| Some(slot.owned.as_ref()?.path.clone())).collect();
-        let (listed, (mut found, bad)) = match owned::find(&self.context.state, &in_use) {
+        let (listed, (found, bad)) = match owned::find(&self.context.state, &in_use) {
             Ok(listing) => (Ok(()), listing),
             Err(why) => (Err(why), Default::default()),
         };
-        for place in 0..self.slots.len() {
+        let predecessors = self.journals_of(&found);
+        let mut found: Vec<Option<Found>> = found.into_iter().map(Some).collect();
+        for (place, predecessor) in predecessors.into_iter().enumerate() {
             if lacks(&self.slots[place]) {
-                let outcome = listed.clone().and_then(|()| self.claim(place, &mut found, &bad));
+                let outcome = listed.clone().and_then(|()| self.claim(place, predecessor, &mut found, &bad));
                 let slot = &mut self.slots[place];
                 slot.hosted = None;
                 let noted = slot.note(outcome.as_ref().err().cloned());
@@ -52,7 +55,7 @@ impl Store {
                 report.zones.extend(noted.map(|outcome| slot.report(outcome)));
             }
         }
-        for found in found {
+        for found in found.into_iter().flatten() {
             if found.settings.declared {
                 let (path, name) = (found.path.display(), &found.settings.name);
                 tracing::warn!("{path}: zone {name} is no longer in the configuration: it is kept and not served");
@@ -97,35 +100,65 @@ impl Store {
         }
     }
 
-    /// Gives a zone of the configuration its journal: the one that was its own, or a new one.
-    fn claim(&mut self, place: usize, found: &mut Vec<Found>, bad: &[(PathBuf, String)]) -> Result<(), String> {
+    /// Journal of each zone that has none open, as a place in `found`.
+    fn journals_of(&self, found: &[Found]) -> Vec<Predecessor> {
+        let zones: Vec<ZoneIdentity<'_>> = self
+            .slots
+            .iter()
+            .map(|slot| ZoneIdentity { may_have_moved: slot.owned.is_none(), ..succession::identity(&slot.config) })
+            .collect();
+        let earlier: Vec<ZoneIdentity<'_>> = found
+            .iter()
+            .map(|Found { settings, .. }| ZoneIdentity {
+                name: &settings.name,
+                networks: &settings.networks,
+                source: None,
+                may_have_moved: settings.declared,
+            })
+            .collect();
+        find_predecessors(&zones, &earlier)
+    }
+
+    /// Writes the networks that the configuration gives a zone into its journal. The next start finds the journal by them.
+    pub(super) fn keep_networks(&mut self) {
+        let state = &self.context.state;
+        for slot in &mut self.slots {
+            let config = &slot.config;
+            let Some(owned) = slot.owned.as_mut().filter(|owned| !owned.has_settings_of(config)) else { continue };
+            if let Err(error) = owned.keep_settings_of(config, state) {
+                tracing::error!(zone = &*slot.name, "the networks of the zone cannot be kept: {error}");
+            }
+            slot.hosted = None;
+        }
+    }
+
+    /// Gives a zone of the configuration its journal: that of its predecessor, or a new one.
+    fn claim(
+        &mut self,
+        place: usize,
+        predecessor: Predecessor,
+        found: &mut [Option<Found>],
+        bad: &[(PathBuf, String)],
+    ) -> Result<(), String> {
         let slot = &mut self.slots[place];
-        let is_named = |found: &Found| found.settings.name == slot.config.name;
-        let same = found.iter().position(|found| is_named(found) && found.settings.networks == slot.config.networks);
-        let alone = || {
-            let mut named = (0..found.len()).filter(|place| is_named(&found[*place]));
-            named.next().filter(|_| named.next().is_none())
+        let journal = match predecessor {
+            Predecessor::Zone(at) => found[at].take(),
+            Predecessor::None => None,
+            Predecessor::Ambiguous => return Err(ambiguous(&slot.config.name, found)),
         };
-        if let Some(at) = same.or_else(alone) {
-            let mut found = found.remove(at);
-            let was = &mut found.settings;
-            (was.declared, was.on_missing, was.fallback) = (true, slot.config.on_missing, Some(slot.config.fallback));
-            was.networks.clone_from(&slot.config.networks);
-            let owned = Owned::open(found, slot, &self.context.state)?;
+        if let Some(found) = journal {
+            let mut owned = Owned::open(found, slot, &self.context.state)?;
+            let kept = if owned.has_settings_of(&slot.config) { Ok(()) } else { owned.keep_settings_of(&slot.config, &self.context.state) };
+            if let Err(error) = kept {
+                tracing::error!(zone = &*slot.name, "the networks of the zone cannot be kept: {error}");
+            }
             return slot.adopt(owned);
         }
         // An empty zone in place of one that cannot be read would let its names go public.
         if let Some((_, why)) = bad.iter().find(|(path, _)| owned::is_of(path, &slot.config.name)) {
             return Err(why.clone());
         }
-        let settings = ZoneSettings {
-            name: slot.config.name.clone(),
-            networks: slot.config.networks.clone(),
-            on_missing: slot.config.on_missing,
-            fallback: Some(slot.config.fallback),
-            declared: true,
-            extra: Default::default(),
-        };
+        let settings = owned::declared_settings(&slot.config);
         let built = slot.empty_builder().finish(super::edits::unix_seconds());
         let zone = built.map_err(|_| "an empty zone was refused".to_string())?.zone;
         if self.context.state.is_inspected() {
@@ -152,7 +185,7 @@ impl Store {
             report.zones.extend(before.map(|slot| slot.report(Outcome::Removed)));
             return;
         }
-        let Some(mut slot) = ZoneSlot::new(&made_zone(&found.settings), &mut Vec::new()) else { return };
+        let Some(mut slot) = ZoneSlot::new(&made_zone(&found.settings), None) else { return };
         slot.continue_waiting(before);
         let opened = Owned::open(found, &slot, &self.context.state);
         let error = opened.as_ref().err().cloned();
@@ -197,7 +230,7 @@ impl Store {
                     declared: false,
                     extra: Default::default(),
                 };
-                ZoneSlot::new(&made_zone(&settings), &mut Vec::new())
+                ZoneSlot::new(&made_zone(&settings), None)
             });
             let Some(mut slot) = slot else {
                 tracing::error!("{why}");
@@ -225,6 +258,18 @@ impl Store {
         let networks = known.into_iter().cloned().collect();
         self.check_links(&ZoneSettings { networks, ..settings.clone() }, None)
     }
+}
+
+/// Reason why a zone has no data although journals of its name exist.
+fn ambiguous(name: &str, found: &[Option<Found>]) -> String {
+    let of_name = found.iter().flatten().filter(|found| found.settings.name == name);
+    let journals: Vec<String> =
+        of_name.map(|found| format!("{} (for {})", found.path.display(), crate::edit::network_list(&found.settings.networks))).collect();
+    format!(
+        "several zones {name} have other networks than before, and it is not certain whose records are in {}; help: first reload with only the \
+         zone that continues this journal, then add the others; or move journals away that are not wanted",
+        journals.join(", ")
+    )
 }
 
 /// The zone without data that waits for this journal.

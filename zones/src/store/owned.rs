@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use postern_config::model::Source;
+use postern_config::model::{self, Source};
 
 use super::zone_slot::ZoneSlot;
 use crate::diff::Difference;
@@ -297,6 +297,22 @@ impl Owned {
         }
     }
 
+    /// Returns true if the journal has the settings that the configuration gives the zone. Zones that an API created have their own.
+    pub fn has_settings_of(&self, zone: &model::Zone) -> bool {
+        let is_of_api = zone.line == 0 && !self.settings.declared;
+        is_of_api || *self.settings == ZoneSettings { extra: self.settings.extra.clone(), ..declared_settings(zone) }
+    }
+
+    /// Takes the settings of the configuration, and writes them to the journal if the state directory can be written.
+    pub fn keep_settings_of(&mut self, zone: &model::Zone, state: &StateDirectory) -> Result<(), JournalError> {
+        self.settings = Arc::new(ZoneSettings { extra: self.settings.extra.clone(), ..declared_settings(zone) });
+        if state.read_only().is_some() {
+            return Ok(());
+        }
+        self.journal.append_settings(&self.image_settings());
+        self.commit(state).inspect_err(|_| self.journal.discard())
+    }
+
     /// The settings as an image has them.
     pub fn image_settings(&self) -> String {
         as_text(&self.settings)
@@ -333,6 +349,18 @@ impl Replayed {
             let ttl = if self.ttls.is_empty() { ttl } else { self.ttls.get(&(owner.clone(), *rtype)).unwrap_or(ttl) };
             (owner, *rtype, *ttl, &**rdata)
         })
+    }
+}
+
+/// Settings of a zone that the configuration declares.
+pub fn declared_settings(zone: &model::Zone) -> ZoneSettings {
+    ZoneSettings {
+        name: zone.name.clone(),
+        networks: zone.networks.clone(),
+        on_missing: zone.on_missing,
+        fallback: Some(zone.fallback),
+        declared: true,
+        extra: Default::default(),
     }
 }
 

@@ -538,3 +538,13 @@ fn a_zone_table_that_a_reload_names_tells_what_a_source_means() {
     site.reconfigure(&format!("[server]\nzone-table = 'table.json'\n{zone}"));
     assert_eq!(site.a("a.privatelink.widgets.contoso.com"), "10.0.0.1");
 }
+
+#[test]
+fn a_new_namesake_above_a_zone_of_files_does_not_take_its_last_good_data() {
+    let networks = "[[network]]\nname = 'hub'\nclients = ['10.20.0.0/16']\n[[network]]\nname = 'lab'\nclients = ['10.30.0.0/16']\n";
+    let zone = |network: &str, file: &str| format!("[[zone]]\nname = 'contoso.test'\nnetwork = ['{network}']\nfile = '{file}'\n");
+    let record = "www 60 IN A 10.20.0.1\n";
+    let mut site = Site::new(&format!("{networks}{}", zone("hub", "a.zone")), &[("a.zone", record), ("b.zone", "www 60 IN A bad\n")]);
+    site.reconfigure(&format!("{networks}{}{}", zone("lab", "a.zone"), zone("hub", "b.zone")));
+    assert_eq!(["10.20.9.9", "10.30.9.9"].map(|client| site.ask(client, "www.contoso.test")), ["10.20.0.1", "10.20.0.1"]);
+}

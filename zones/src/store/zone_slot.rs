@@ -9,6 +9,7 @@ use postern_config::model::{self, Source};
 use super::directory;
 use super::owned::{self, Owned};
 use super::report::{FileShare, Outcome, Shown, SourceState, ZoneReport};
+use super::succession::{self, ZoneIdentity};
 use crate::authority::ZoneAuthority;
 use crate::diff::Difference;
 use crate::name::{NameBuf, WireName};
@@ -54,14 +55,9 @@ pub struct ZoneSlot {
 }
 
 impl ZoneSlot {
-    /// A zone of the configuration, with the data of the old one that it continues: the same source, or the same networks.
-    pub(super) fn new(config: &model::Zone, old: &mut Vec<ZoneSlot>) -> Option<Self> {
+    /// A zone of the configuration, with the data of the earlier zone that it continues.
+    pub(super) fn new(config: &model::Zone, before: Option<ZoneSlot>) -> Option<Self> {
         let apex = NameBuf::parse(&config.name).ok()?.to_wire_name(); // the configuration checked it
-        let same = |slot: &ZoneSlot| slot.config.name == config.name && slot.config.networks == config.networks;
-        let found = old.iter().position(|slot| same(slot) && slot.config.source == config.source);
-        let found = found.or_else(|| old.iter().position(|slot| slot.config.name == config.name && slot.config.source == config.source));
-        let found = found.or_else(|| old.iter().position(same));
-        let before = found.map(|found| old.remove(found));
         let kept_since = before.as_ref().and_then(|slot| slot.kept_since);
         let files = before.as_ref().filter(|slot| slot.config.source == config.source).map(|slot| slot.files.clone()).unwrap_or_default();
         let writer = writer(config, &files);
@@ -94,6 +90,12 @@ impl ZoneSlot {
             awaits: None,
             hosted: None,
         })
+    }
+
+    /// Properties by which a later configuration recognizes the zone.
+    pub(super) fn identity(&self) -> ZoneIdentity<'_> {
+        let may_have_moved = self.owned.as_ref().is_none_or(|owned| owned.settings.declared);
+        ZoneIdentity { may_have_moved, ..succession::identity(&self.config) }
     }
 
     /// Notes the files that its records come from.

@@ -214,3 +214,97 @@ fn a_zone_whose_directory_could_not_be_synced_takes_changes_once_it_can_be_and_f
     let (store, _) = open(directory.path(), ONE);
     assert_eq!((served(&store, "ws"), served(&store, "fhir")), (vec![vec![10, 20, 1, 4]], vec![vec![10, 20, 1, 5]]));
 }
+
+const LAB: &str =
+    "[[network]]\nname = \"lab\"\nclients = [\"10.30.0.0/16\"]\n[[network]]\nname = \"spoke\"\nclients = [\"10.40.0.0/16\"]\n";
+
+/// A zone of the configuration that an API writes, for these networks.
+fn zone_for(networks: &str) -> String {
+    format!("{ONE}network = [{networks}]\n")
+}
+
+/// Last octet of the address of `ws` in a network. 0 if the zone lacks it there; `None` if the zone has no data or is not hosted.
+fn address_in(store: &Store, network: &str) -> Option<u8> {
+    let snapshot = store.current();
+    let hosted = snapshot.network(snapshot.network_named(network)?).zone_of(&NameBuf::parse(ZONE).unwrap(), 0)?;
+    let name = NameBuf::parse(&format!("ws.{ZONE}")).unwrap();
+    match hosted.zone()?.lookup(&name, 1) {
+        Lookup::Found { set, .. } => set.rdata().next().map(|data| data[3]),
+        _ => Some(0),
+    }
+}
+
+/// Takes another configuration: by a reload, or by a restart.
+fn change_to(store: Store, directory: &Path, text: &str, by_restart: bool) -> Store {
+    if by_restart {
+        drop(store);
+        return open(directory, text).0;
+    }
+    let mut store = store;
+    store.reconfigure(&config(directory, text));
+    store
+}
+
+#[test]
+fn a_new_namesake_above_a_zone_takes_neither_its_journal_nor_its_records() {
+    let (hub, lab, spoke, both) = ("\"hub\"", "\"lab\"", "\"spoke\"", "\"hub\", \"spoke\"");
+    for by_restart in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let with = |zones: &[&str]| format!("{HUB}{LAB}{}", zones.iter().map(|networks| zone_for(networks)).collect::<String>());
+        let (mut store, _) = open(directory.path(), &with(&[hub]));
+        commit(&mut store, edit(&format!("{ZONE}@hub"), &["ws A 10 10.20.1.4"])).unwrap();
+        let mut store = change_to(store, directory.path(), &with(&[lab, hub]), by_restart);
+        assert_eq!((address_in(&store, "hub"), address_in(&store, "lab")), (Some(4), Some(0)), "by restart: {by_restart}");
+        commit(&mut store, edit(&format!("{ZONE}@lab"), &["ws A 10 10.30.1.9"])).unwrap();
+        // The networks of one zone change while a namesake comes: the shared network tells which zone it is.
+        let store = change_to(store, directory.path(), &with(&[spoke, lab]), by_restart);
+        assert_eq!((address_in(&store, "spoke"), address_in(&store, "lab")), (Some(4), Some(9)), "renamed, by restart: {by_restart}");
+        let store = change_to(store, directory.path(), &with(&[hub, both, lab]).replacen(&zone_for(hub), "", 1), by_restart);
+        assert_eq!((address_in(&store, "hub"), address_in(&store, "spoke")), (Some(4), Some(4)), "wider, by restart: {by_restart}");
+        let store = change_to(store, directory.path(), &with(&[lab]), by_restart);
+        let store = change_to(store, directory.path(), &with(&[lab, hub]), by_restart);
+        assert_eq!((address_in(&store, "hub"), address_in(&store, "lab")), (Some(4), Some(9)), "back again, by restart: {by_restart}");
+    }
+}
+
+#[test]
+fn a_zone_that_got_other_networks_is_found_by_them_at_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let with = |zones: &[&str]| format!("{HUB}{LAB}{}", zones.iter().map(|networks| zone_for(networks)).collect::<String>());
+    let (mut store, _) = open(directory.path(), &with(&["\"hub\""]));
+    commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
+    let store = change_to(store, directory.path(), &with(&["\"lab\""]), false);
+    assert_eq!(address_in(&store, "lab"), Some(4));
+    let store = change_to(store, directory.path(), &with(&["\"hub\"", "\"lab\""]), true);
+    assert_eq!((address_in(&store, "hub"), address_in(&store, "lab")), (Some(0), Some(4)));
+}
+
+#[test]
+fn a_journal_that_two_namesakes_could_continue_goes_to_neither_until_one_is_alone() {
+    for by_restart in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let networks = format!("{HUB}{LAB}");
+        let (mut store, _) = open(directory.path(), &format!("{networks}{ONE}"));
+        commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
+        let two = format!("{networks}{}{}", zone_for("\"lab\""), zone_for("\"hub\""));
+        let store = change_to(store, directory.path(), &two, by_restart);
+        assert_eq!((address_in(&store, "lab"), address_in(&store, "hub")), (None, None), "SERVFAIL, never the public answer");
+        let why = store.current().hosted()[0].hosted.source.state().error.unwrap().1;
+        assert!(why.contains(&format!("{ZONE}.journal (for all); help: first reload with only the zone that continues")), "{why}");
+        let store = change_to(store, directory.path(), &format!("{networks}{}", zone_for("\"hub\"")), by_restart);
+        assert_eq!(address_in(&store, "hub"), Some(4));
+        let store = change_to(store, directory.path(), &two, by_restart);
+        assert_eq!((address_in(&store, "lab"), address_in(&store, "hub")), (Some(0), Some(4)));
+    }
+}
+
+#[test]
+fn a_zone_that_an_api_made_keeps_its_journal_when_the_configuration_gets_a_namesake() {
+    for by_restart in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut store, _) = open(directory.path(), &format!("{HUB}{LAB}"));
+        create(&mut store, &["hub"]);
+        let store = change_to(store, directory.path(), &format!("{HUB}{LAB}{}", zone_for("\"lab\"")), by_restart);
+        assert_eq!((address_in(&store, "hub"), address_in(&store, "lab")), (Some(4), Some(0)), "by restart: {by_restart}");
+    }
+}
