@@ -64,6 +64,8 @@ pub struct Input {
     pub logged_unfinished: Option<u64>,
     /// Why there is no content to judge.
     pub missing: Option<String>,
+    /// Zones that have records of it, by index, while the file is gone. `None` while it is there.
+    pub gone_from: Option<Vec<usize>>,
     /// When its last judged content changed.
     pub changed: Option<SystemTime>,
     /// Largest that it is read, bytes.
@@ -135,6 +137,7 @@ impl Input {
             is_held: false,
             logged_unfinished: None,
             missing: None,
+            gone_from: None,
             changed: None,
             most: u64::MAX,
             known: None,
@@ -195,7 +198,7 @@ impl Input {
 
     /// Makes the next look read it whatever its stamp says; its last good records stay.
     pub fn forget(&mut self) {
-        (self.known, self.candidate) = (None, None);
+        (self.known, self.candidate, self.gone_from) = (None, None, None);
     }
 
     /// Paths to watch: the file and what it includes.

@@ -307,3 +307,48 @@ impl Site {
         self.look();
     }
 }
+
+#[test]
+fn a_zone_that_accepts_the_loss_of_a_shared_file_accepts_it_for_itself_alone() {
+    let health = "[[zone]]\npreset = 'azure-health-data-services'\ndirectory = 'zones'\n";
+    let hosts = "10.20.1.5 contosows-fhir1.fhir.azurehealthcareapis.com\n10.20.1.6 contosows-dicom1.dicom.azurehealthcareapis.com\n";
+    let (fhir, dicom) = ("privatelink.fhir.azurehealthcareapis.com", "privatelink.dicom.azurehealthcareapis.com");
+    let mut site =
+        Site::new(health, &[("zones/a.hosts", hosts), ("zones/b.hosts", "10.20.1.7 contosows-b.fhir.azurehealthcareapis.com\n")]);
+    let all = |site: &Site| {
+        ["contosows-fhir1.fhir", "contosows-dicom1.dicom", "contosows-b.fhir"].map(|name| {
+            let (label, kind) = name.split_once('.').unwrap();
+            site.a(&format!("{label}.{}", if kind == "fhir" { fhir } else { dicom }))
+        })
+    };
+    fs::remove_file(site.path("zones/a.hosts")).unwrap();
+    site.settle();
+    assert_eq!(all(&site), ["10.20.1.5", "10.20.1.6", "10.20.1.7"]);
+    site.accept(health, &[fhir]);
+    assert_eq!(all(&site), ["missing", "10.20.1.6", "10.20.1.7"]);
+    let good = |site: &Site| {
+        let zones = site.store.zones();
+        zones
+            .filter(|zone| [fhir, dicom].contains(&&**zone.name))
+            .map(|zone| (zone.name.to_string(), zone.state.is_good()))
+            .collect::<Vec<_>>()
+    };
+    assert!(good(&site).contains(&(fhir.into(), true)) && good(&site).contains(&(dicom.into(), false)), "{:?}", good(&site));
+    // It stays so over a reload and a restart.
+    site.reconfigure(health);
+    assert_eq!(all(&site), ["missing", "10.20.1.6", "10.20.1.7"]);
+    let Site { store, directory, .. } = site;
+    drop(store);
+    let mut site = Site::open(health, directory);
+    assert_eq!(all(&site), ["missing", "10.20.1.6", "10.20.1.7"]);
+    // The same file comes back with all of its records.
+    site.write("zones/a.hosts", hosts);
+    site.settle();
+    assert_eq!(all(&site), ["10.20.1.5", "10.20.1.6", "10.20.1.7"]);
+    fs::remove_file(site.path("zones/a.hosts")).unwrap();
+    site.settle();
+    let every: Vec<String> = site.store.zones().map(|zone| zone.name.to_string()).collect();
+    site.accept(health, &every.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(all(&site), ["missing", "missing", "10.20.1.7"]);
+    assert!(site.store.zones().all(|zone| zone.state.is_good()));
+}

@@ -18,7 +18,7 @@ use postern_config::model::{self, Source};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Position, RecordRef, RecordSink};
-use crate::source::RecordLog;
+use crate::source::{FileCounts, RecordLog};
 use crate::state_directory::{StateDirectory, StateFileError};
 use crate::zone::{Zone, rtype};
 
@@ -194,6 +194,14 @@ impl Keeper {
         queue.records.insert(id, (file, records));
         queue.is_changed = true;
         self.shared.changed.notify_one();
+    }
+
+    /// Keeps fewer records of a file that all zones of its source share.
+    pub fn replace(&self, source: &Source, path: &Path, counts: &FileCounts, log: &Arc<RecordLog>) {
+        let kept = self.files(source).into_iter().find(|file| file.zone.is_none() && file.path == path.to_string_lossy());
+        let counts = counts.iter().map(|(path, count)| (path.to_string_lossy().into_owned(), count)).collect();
+        let file = kept.map(|file| KeptFile { counts, ..file });
+        file.into_iter().for_each(|file| self.save(file, KeptRecords::Log(log.clone())));
     }
 
     /// Keeps the serial of a zone.

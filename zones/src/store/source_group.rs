@@ -18,8 +18,11 @@ use super::zone_slot::ZoneSlot;
 use crate::memory;
 use crate::name::WireName;
 use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
-use crate::source::{Census, Content, FileCounts, Input, Look, RecordLog, Seen};
+use crate::source::{Census, Content, FileCounts, Input, Look, RecordLog, Seen, Sorter, Strays};
 use crate::text;
+
+/// Zones that the message about a file that is gone names.
+const MOST_NAMED: usize = 8;
 
 /// A source and the zones that have it.
 #[derive(Debug)]
@@ -122,7 +125,13 @@ impl SourceGroup {
         for slot in &self.zones {
             let inputs = self.inputs.iter().filter(|input| input.is_of(*slot));
             slots[*slot].state.is_held = inputs.clone().any(|input| input.is_held && input.missing.is_none());
-            let error = self.error.clone().or_else(|| inputs.clone().find_map(Input::problem)).or_else(|| slots[*slot].build_error.clone());
+            // A file that is gone concerns the zones alone that have records of it.
+            let concerns = |input: &&Input| input.gone_from.as_ref().is_none_or(|zones| zones.contains(slot));
+            let error = self
+                .error
+                .clone()
+                .or_else(|| inputs.clone().filter(concerns).find_map(Input::problem))
+                .or_else(|| slots[*slot].build_error.clone());
             slots[*slot].state.changed = inputs.filter_map(|input| input.changed).max().or(slots[*slot].state.changed);
             if let Some(outcome) = slots[*slot].note_kept(error.is_some()) {
                 let is_told = report.zones.iter().any(|zone| zone.name == slots[*slot].name && zone.networks == slots[*slot].networks);
@@ -144,7 +153,6 @@ impl SourceGroup {
         let mut forgotten = Vec::new();
         let is_directory = matches!(self.source, Source::Directory { .. });
         let mut gone = Vec::new();
-        let accepted = |input: &Input, slots: &[ZoneSlot]| self.zones.iter().any(|slot| input.is_of(*slot) && slots[*slot].accepts_loss);
         let with_logs = self.with_logs();
         for index in 0..self.inputs.len() {
             let input = &mut self.inputs[index];
@@ -155,14 +163,26 @@ impl SourceGroup {
             input.most = context.most;
             let seen = input.look(now, if lacks_log { Look::Now } else { how }, context.settle);
             match seen {
+                Seen::Gone if is_directory => self.accept_loss(index, slots, context),
+                Seen::Gone | Seen::Waiting(_) => {}
+                _ => input.gone_from = None,
+            }
+            let input = &mut self.inputs[index];
+            match seen {
                 Seen::Same => input.missing = None,
                 Seen::Waiting(time) => report.look_again_in(time),
-                Seen::Gone if is_directory && (!input.was_good || accepted(input, slots)) => forgotten.push(index),
+                Seen::Gone if is_directory && (!input.was_good || input.gone_from.as_ref().is_some_and(Vec::is_empty)) => {
+                    forgotten.push(index)
+                }
                 Seen::Gone if input.was_good => {
                     let path = input.path.display();
-                    let accept = self.zones.iter().find(|slot| input.is_of(**slot)).filter(|_| is_directory);
-                    let accept = accept.map(|slot| format!(" (postern reload --accept {} drops its records)", slots[*slot].title()));
-                    input.missing = Some(format!("{path} is gone{}", accept.unwrap_or_default()));
+                    let losers = input.gone_from.iter().flatten().take(MOST_NAMED);
+                    let accept: Vec<String> = losers.map(|slot| format!("--accept {}", slots[*slot].title())).collect();
+                    let accept = match accept.is_empty() {
+                        true => String::new(),
+                        false => format!(" (postern reload {} drops its records)", accept.join(" ")),
+                    };
+                    input.missing = Some(format!("{path} is gone{accept}"));
                     gone.push(index);
                 }
                 Seen::Gone => input.missing = Some(format!("{}: no such file", input.path.display())),
@@ -242,7 +262,7 @@ impl SourceGroup {
             return None;
         }
         let mut of_file = self.zones.iter().filter(|slot| input.is_of(**slot));
-        if input.is_published() || of_file.clone().any(|slot| slots[*slot].accepts_loss) {
+        if input.is_published() || of_file.clone().all(|slot| slots[*slot].accepts_loss) {
             return None;
         }
         let was_kept = self.recalled.iter().flatten().any(|kept| kept.path == *input.path);
@@ -267,6 +287,52 @@ impl SourceGroup {
         let message = format!("the file ends inside this line: waiting up to {} s for the rest", UNFINISHED.as_secs());
         let help = "end the last line with a line break, and the file is read at once".into();
         report.problems.push(Problem { file: input.path.clone(), at, severity: Severity::Warning, message, help });
+    }
+
+    /// Notes which zones have records of a file that is gone, and drops the records of those zones that accept the loss. The other zones
+    /// keep their records.
+    fn accept_loss(&mut self, index: usize, slots: &[ZoneSlot], context: &Context) {
+        let input = &self.inputs[index];
+        if !input.was_good || (input.gone_from.is_some() && !self.zones.iter().any(|slot| slots[*slot].accepts_loss)) {
+            return;
+        }
+        let losers = self.zones_with_records(input, slots);
+        let (accepting, others): (Vec<usize>, Vec<usize>) = losers.into_iter().partition(|slot| slots[*slot].accepts_loss);
+        let rest = input.log.clone().filter(|_| !accepting.is_empty() && !others.is_empty());
+        let left = match rest {
+            None if others.is_empty() => Vec::new(),
+            None => accepting.into_iter().chain(others).collect(),
+            Some(log) => {
+                let of_file = self.zones.iter().filter(|slot| input.is_of(**slot));
+                let apexes = of_file.map(|slot| (&slots[*slot].apex, accepting.contains(slot))).collect();
+                let mut rest = Remainder { apexes, log: RecordLog::default() };
+                log.replay(&mut rest);
+                let rest = rest.log;
+                let apexes: Vec<&WireName> = others.iter().map(|slot| &slots[*slot].apex).collect();
+                let mut nowhere = RecordSet::default();
+                let mut census = Census::new(&mut nowhere, &apexes, &input.path);
+                rest.replay(&mut census);
+                let counts = census.counts();
+                let log = Arc::new(rest);
+                context.keeper.iter().for_each(|keeper| keeper.replace(&self.source, &input.path, &counts, &log));
+                let input = &mut self.inputs[index];
+                input.forget(); // if the file comes back unchanged, all of its records come back
+                (input.log, input.counts) = (Some(log), counts);
+                self.is_fresh = true; // zones are made anew, without those records
+                others
+            }
+        };
+        self.inputs[index].gone_from = Some(left);
+    }
+
+    /// The zones that have records of a file. All zones of the file if its records are not kept apart.
+    fn zones_with_records(&self, input: &Input, slots: &[ZoneSlot]) -> Vec<usize> {
+        let of_file: Vec<usize> = self.zones.iter().copied().filter(|slot| input.is_of(*slot)).collect();
+        let Some(log) = input.log.as_ref().filter(|_| input.own.is_none()) else { return of_file };
+        let mut found = vec![RecordSet::default(); of_file.len()];
+        let sinks = of_file.iter().map(|slot| &slots[*slot].apex).zip(&mut found).collect();
+        log.replay(&mut Sorter { sinks, strays: Strays::default() });
+        of_file.into_iter().zip(found).filter(|(_, records)| !records.0.is_empty()).map(|(slot, _)| slot).collect()
     }
 
     /// Those of the files that are gone whose records all stand in other files of the directory: they were renamed.
@@ -353,8 +419,30 @@ pub fn own_kind(input: &Input) -> Option<(usize, FileKind)> {
     Some((input.own?, NamedFile::of(&input.path.file_name()?.to_string_lossy())?.kind))
 }
 
+/// Records of a shared file that remain when some of its zones drop theirs.
+struct Remainder<'a> {
+    /// Apexes of the zones that share the file. True if the zone drops its records.
+    apexes: Vec<(&'a WireName, bool)>,
+    log: RecordLog,
+}
+
+impl RecordSink for Remainder<'_> {
+    fn record(&mut self, record: RecordRef<'_>) {
+        let owning = self.apexes.iter().filter(|(apex, _)| record.owner.is_under(apex.as_wire()));
+        let longest = owning.clone().map(|(apex, _)| apex.as_wire().len()).max();
+        let mut owners = owning.filter(|(apex, _)| Some(apex.as_wire().len()) == longest).peekable();
+        if owners.peek().is_none() || owners.any(|(_, drops)| !drops) {
+            self.log.record(record);
+        }
+    }
+
+    fn file(&mut self, file: &Arc<PathBuf>) {
+        self.log.file(file);
+    }
+}
+
 /// Records of whatever order, without TTL and place.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct RecordSet(HashSet<(WireName, u16, Box<[u8]>)>);
 
 impl RecordSink for RecordSet {
