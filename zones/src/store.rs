@@ -174,10 +174,11 @@ impl Store {
         self.context.table = config.azure.clone(); // by which the sources are read anew, below
         self.groups = SourceGroup::all(&self.slots, std::mem::take(&mut self.groups));
         self.name_slots(accepted);
-        self.forget_dropped(&before);
         report.merge(self.held.take().unwrap_or_default());
         report.merge(self.read(Instant::now(), Look::Now));
         self.slots.iter_mut().for_each(|slot| slot.accepts_loss = false);
+        self.keep_inherited();
+        self.forget_dropped(&before);
         self.publish(true);
         (report.generation, report.is_new) = (self.current.generation, true);
         self.drop_old();
@@ -191,6 +192,14 @@ impl Store {
         for slot in &mut self.slots {
             slot.has_namesake = count.get(&slot.name).is_some_and(|count| *count > 1);
             slot.accepts_loss = accepted.iter().any(|zone| zone.is(&slot.config));
+        }
+    }
+
+    /// Keeps the data of zones whose own source was not good yet. The next start serves it until that source is good.
+    fn keep_inherited(&self) {
+        let Some(keeper) = &self.context.keeper else { return };
+        for slot in self.slots.iter().filter(|slot| slot.is_inherited) {
+            slot.zone.iter().for_each(|zone| keeper.save_inherited(&slot.config, zone, slot.state.changed));
         }
     }
 

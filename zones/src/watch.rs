@@ -211,6 +211,7 @@ impl Looker {
             }
             if now >= next_poll {
                 self.store.tend_journals();
+                self.store.tend_kept();
             }
             self.happened.store(false, Ordering::Release); // before looking: what happens from here on is told again
             again = self.look(now).map(|time| now + time);

@@ -27,7 +27,7 @@ impl SourceGroup {
                 let has_records = input.log.is_some() || good.iter().any(|judged| judged.input == index);
                 // A shared file that never was good adds nothing to a zone that serves. Without it a zone that does not serve yet
                 // would say of names that they are missing, and they would go public.
-                has_records || !is_file && !input.was_good && slots[slot].zone.is_some()
+                has_records || !is_file && !input.was_good && slots[slot].zone.is_some() && !slots[slot].is_inherited
             };
             self.inputs.iter().enumerate().filter(|(_, input)| input.is_of(slot)).all(has_data)
         };
@@ -98,12 +98,17 @@ impl SourceGroup {
                 .chain(newest)
                 .max();
             let old = slots[slot].zone.as_deref();
-            let serial = match slots[slot].kept_serial {
-                Some((last, true)) if old.is_none() => last, // the same data
-                Some((last, false)) if old.is_none() => serial(newest, Some(last)),
-                _ => serial(newest, old.map(Zone::serial)),
-            };
-            let result = builder.finish(serial).map(|mut built| {
+            let kept = slots[slot].kept_serial.filter(|_| old.is_none());
+            let last = kept.map_or_else(|| old.map(Zone::serial), |(kept, _)| Some(kept.serial));
+            let next = serial(newest, last);
+            let result = builder.finish(next).map(|mut built| {
+                // The same files make another zone if the configuration or the zone table changed.
+                if let Some((kept, true)) = kept
+                    && !built.zone.has_own_serial()
+                    && kept.is_of(&built.zone)
+                {
+                    built.zone = built.zone.with_serial(kept.serial);
+                }
                 let difference = old.map(|old| {
                     built.zone.share_with(old);
                     Difference::between(old, &built.zone)
@@ -144,7 +149,7 @@ impl SourceGroup {
                     report.problems.extend(problems);
                 }
                 Ok((built, difference)) => {
-                    slot.build_error = None;
+                    (slot.build_error, slot.is_inherited) = (None, false);
                     slot.comes_from(made.files);
                     report.problems.extend(built.warnings);
                     let old = slot.zone.clone();

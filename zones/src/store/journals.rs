@@ -81,7 +81,19 @@ impl Store {
         }
     }
 
-    /// Looks after journals when no change does: one that was removed is written anew, and what could not be written is tried again.
+    /// Writes last good data anew that was removed from the state directory.
+    pub fn tend_kept(&mut self) {
+        let Some(keeper) = &self.context.keeper else { return };
+        let removed = keeper.removed_files();
+        if removed.is_empty() {
+            return;
+        }
+        tracing::warn!("the last good data of {} files was removed from the state directory; it is written anew", removed.len());
+        self.groups.iter().for_each(|group| group.keep_again(&removed, &self.slots, keeper));
+        keeper.write_index();
+    }
+
+    /// Looks after journals between changes: writes a removed journal anew, and tries again what could not be written.
     pub fn tend_journals(&mut self) {
         let state = self.context.state.clone();
         if !self.slots.iter().any(|slot| slot.owned.is_some()) || state.check().is_err() {

@@ -1,11 +1,15 @@
 //! The last good data of every source, kept in the state directory for the next start.
 //!
 //! ```text
-//! sources/index   CRC-32, and JSON: the serial of each zone, and of each file what tells whether it is still the same
+//! sources/index   CRC-32, and JSON: serial and checksum of each zone, and the properties by which each file is recognized
 //! sources/<id>    the records of one file: magic, CRC-32, header, RecordLog
 //! ```
-//! A thread of its own writes, behind the change that is served: whatever the disk does, no change waits for it. What is written while the
-//! machine loses power is the old content or the new one. A file that cannot be read back is reported and counts as not there.
+//! A separate thread writes this data after the change is served, so no change waits for the disk. It tries again while the directory
+//! cannot be written. Each file has its old content or its new content after a power failure. A file that cannot be read is reported, and
+//! the start goes on without it.
+//!
+//! The serials of new data reach the disk before its records do. A start after a kill therefore never gives other records a serial that
+//! was served: the checksum of a zone shows that its records are not those of its serial.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Write};
@@ -44,6 +48,9 @@ pub struct KeptZone {
     saved: u64,
     /// When its source was changed, seconds since the UNIX epoch.
     changed: Option<u64>,
+    /// [`checksum`] of the zone. `None` if it is not known yet: then the serial is not used again.
+    #[serde(default)]
+    sum: Option<u64>,
 }
 
 /// Data about a file that survives a restart.
@@ -93,17 +100,30 @@ struct Queue {
     /// The index on the disk is another.
     is_changed: bool,
     /// Records to write, by id.
-    records: HashMap<String, (KeptFile, KeptRecords)>,
+    records: HashMap<String, WaitingRecords>,
     /// Records to remove, by id.
     removed: BTreeSet<String>,
+    /// Zones whose checksum is not in the index yet, by key.
+    zones: HashMap<String, Arc<Zone>>,
+    /// True while the thread writes.
+    is_writing: bool,
     /// Since when the server stops.
     stopping: Option<Instant>,
 }
 
 /// What is written at once.
 struct Batch {
-    records: HashMap<String, (KeptFile, KeptRecords)>,
+    records: HashMap<String, WaitingRecords>,
     removed: BTreeSet<String>,
+    zones: HashMap<String, Arc<Zone>>,
+}
+
+/// Records of a file that are not on the disk yet.
+struct WaitingRecords {
+    file: KeptFile,
+    records: KeptRecords,
+    /// The entry that the index on the disk has for the file.
+    before: Option<KeptFile>,
 }
 
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -136,7 +156,7 @@ pub fn source_key(source: &Source) -> Option<String> {
 }
 
 impl Keeper {
-    /// Reads what was kept. Changes are kept from now on if the directory can be written.
+    /// Reads the data of the last run, and keeps changes from now on.
     pub fn open(state: Arc<StateDirectory>) -> Self {
         let read = state.read(INDEX, LONGEST_INDEX).map_err(|error| error.to_string()).and_then(|octets| match octets {
             Some(octets) => read_index(&octets).ok_or_else(|| format!("{INDEX}: damaged")),
@@ -148,13 +168,10 @@ impl Keeper {
         });
         let shared = Arc::new(Shared { queue: Mutex::new(Queue { index, ..Queue::default() }), changed: Condvar::new() });
         let mut keeper = Self { state, shared, thread: None };
-        if keeper.state.read_only().is_none() {
-            let (state, shared) = (keeper.state.clone(), keeper.shared.clone());
-            let started = std::thread::Builder::new().name("postern-keep".into()).spawn(move || shared.write_on(&state));
-            match started {
-                Ok(thread) => keeper.thread = Some(thread),
-                Err(error) => tracing::warn!("the data of sources is not kept for the next start: {error}"),
-            }
+        let (state, shared) = (keeper.state.clone(), keeper.shared.clone());
+        match std::thread::Builder::new().name("postern-keep".into()).spawn(move || shared.write_on(&state)) {
+            Ok(thread) => keeper.thread = Some(thread),
+            Err(error) => tracing::warn!("the data of sources is not kept for the next start: {error}"),
         }
         keeper
     }
@@ -170,29 +187,58 @@ impl Keeper {
         self.shared.lock().index.files.values().filter(|file| file.source == source).cloned().collect()
     }
 
-    /// The records of a file.
-    pub fn read(&self, file: &KeptFile) -> Result<RecordLog, String> {
+    /// The records of a file, with the properties that it had then. They are other than those of the index if the server was killed while
+    /// it wrote.
+    pub fn read(&self, file: &KeptFile) -> Result<(KeptFile, RecordLog), String> {
         let name = format!("{DIRECTORY}/{}", file.id());
         let octets = self.state.read(&name, LONGEST).map_err(|error| error.to_string())?.ok_or_else(|| format!("{name}: no such file"))?;
         let (of, records) = read_records(&octets).ok_or_else(|| format!("{}/{name}: damaged", self.state.path().display()))?;
         let is_it = (&of.source, &of.path, &of.zone) == (&file.source, &file.path, &file.zone);
-        is_it.then_some(records).ok_or_else(|| format!("{}/{name}: the records are of {}", self.state.path().display(), of.path))
+        if !is_it {
+            return Err(format!("{}/{name}: the records are of {}", self.state.path().display(), of.path));
+        }
+        Ok((of, records))
     }
 
-    /// Keeps the records of a file. Does nothing if they are those that are kept.
+    /// Keeps the records of a file. Does nothing if they are kept already.
     pub fn save(&self, file: KeptFile, records: KeptRecords) {
+        if self.shared.lock().index.files.get(&file.id()) != Some(&file) {
+            self.write(file, records);
+        }
+    }
+
+    /// Writes the records of a file, even if the index has them.
+    pub fn write(&self, file: KeptFile, records: KeptRecords) {
         if self.thread.is_none() {
             return;
         }
         let mut queue = self.shared.lock();
         let id = file.id();
-        if queue.index.files.get(&id) == Some(&file) {
-            return;
-        }
-        queue.removed.remove(&id);
-        queue.index.files.insert(id.clone(), file.clone());
-        queue.records.insert(id, (file, records));
+        let was_removed = queue.removed.remove(&id);
+        let before = queue.index.files.insert(id.clone(), file.clone()).filter(|_| !was_removed);
+        let before = match queue.records.remove(&id) {
+            Some(waiting) => waiting.before,
+            None => before,
+        };
+        queue.records.insert(id, WaitingRecords { file, records, before });
         queue.is_changed = true;
+        self.shared.changed.notify_one();
+    }
+
+    /// Files whose records were removed from the disk although the index in memory has them.
+    pub fn removed_files(&self) -> Vec<KeptFile> {
+        let queue = self.shared.lock();
+        let is_idle = self.thread.is_some() && !queue.is_changed && !queue.is_writing;
+        if !is_idle || queue.index.files.is_empty() || self.state.path().join(INDEX).exists() {
+            return Vec::new(); // one call of stat(2) for each poll
+        }
+        let is_missing = |id: &&String| !self.state.path().join(DIRECTORY).join(id).exists();
+        queue.index.files.iter().filter(|(id, _)| is_missing(id)).map(|(_, file)| file.clone()).collect()
+    }
+
+    /// Writes the index anew.
+    pub fn write_index(&self) {
+        self.shared.lock().is_changed = true;
         self.shared.changed.notify_one();
     }
 
@@ -204,15 +250,49 @@ impl Keeper {
         file.into_iter().for_each(|file| self.save(file, KeptRecords::Log(log.clone())));
     }
 
-    /// Keeps the serial of a zone.
-    pub fn save_zone(&self, zone: &model::Zone, serial: u32, changed: Option<SystemTime>) {
+    /// Keeps the data that a zone serves of another source, until its own source is good.
+    pub fn save_inherited(&self, config: &model::Zone, zone: &Arc<Zone>, changed: Option<SystemTime>) {
+        if let Some(file) = KeptFile::inherited(config)
+            && self.inherited(config).is_none()
+        {
+            self.write(file, KeptRecords::Zone(zone.clone()));
+            self.save_zone(config, zone, changed);
+        }
+    }
+
+    /// The entry of such data.
+    pub fn inherited(&self, config: &model::Zone) -> Option<KeptFile> {
+        self.shared.lock().index.files.get(&KeptFile::inherited(config)?.id()).cloned()
+    }
+
+    /// Forgets such data.
+    pub fn forget_inherited(&self, config: &model::Zone) {
+        self.forget_all(self.inherited(config).iter().map(KeptFile::id));
+    }
+
+    /// Keeps the serial and the checksum of a zone.
+    pub fn save_zone(&self, config: &model::Zone, zone: &Arc<Zone>, changed: Option<SystemTime>) {
+        let kept = KeptZone { serial: zone.serial(), saved: seconds(SystemTime::now()), changed: changed.map(seconds), sum: None };
+        self.save_kept_zone(config, zone, kept);
+    }
+
+    /// Keeps the new serial of a zone that serves the data of an earlier run.
+    pub fn save_serial(&self, config: &model::Zone, zone: &Arc<Zone>, before: &KeptZone) {
+        self.save_kept_zone(config, zone, KeptZone { serial: zone.serial(), sum: None, ..*before });
+    }
+
+    fn save_kept_zone(&self, config: &model::Zone, zone: &Arc<Zone>, mut kept: KeptZone) {
         if self.thread.is_none() {
             return;
         }
         let mut queue = self.shared.lock();
-        let kept = KeptZone { serial, saved: seconds(SystemTime::now()), changed: changed.map(seconds) };
-        let before = queue.index.zones.insert(zone_key(zone), kept);
-        if before.map(|before| (before.serial, before.changed)) != Some((kept.serial, kept.changed)) {
+        let key = zone_key(config);
+        let before = queue.index.zones.get(&key).filter(|before| (before.serial, before.changed) == (kept.serial, kept.changed));
+        kept.sum = before.and_then(|before| before.sum);
+        let is_same = before.is_some();
+        queue.index.zones.insert(key.clone(), kept);
+        if !is_same || kept.sum.is_none() {
+            queue.zones.insert(key, zone.clone());
             queue.is_changed = true;
             self.shared.changed.notify_one();
         }
@@ -230,13 +310,15 @@ impl Keeper {
         let of_zone: Vec<String> = {
             let mut queue = self.shared.lock();
             queue.index.zones.remove(&key);
+            queue.zones.remove(&key);
             queue.index.files.values().filter(|file| file.zone.as_ref() == Some(&key)).map(KeptFile::id).collect()
         };
         self.forget_all(of_zone.into_iter());
     }
 
     fn forget_all(&self, ids: impl Iterator<Item = String>) {
-        if self.thread.is_none() {
+        let mut ids = ids.peekable();
+        if self.thread.is_none() || ids.peek().is_none() {
             return;
         }
         let mut queue = self.shared.lock();
@@ -284,10 +366,13 @@ impl Shared {
                 return;
             }
             queue.is_changed = false;
-            let batch = Batch { records: std::mem::take(&mut queue.records), removed: std::mem::take(&mut queue.removed) };
-            let index = queue.index.clone();
+            queue.is_writing = true;
+            let Queue { records, removed, zones, .. } = &mut *queue;
+            let batch = Batch { records: std::mem::take(records), removed: std::mem::take(removed), zones: std::mem::take(zones) };
             drop(queue);
+            let index = self.add_checksums(&batch);
             let why = self.write_all(state, &batch, index).err();
+            self.lock().is_writing = false;
             if let Some(why) = &why {
                 if failed.as_ref() != Some(why) {
                     tracing::warn!("the data of sources is not kept for the next start, which is tried again: {why}");
@@ -298,19 +383,51 @@ impl Shared {
         }
     }
 
-    /// Records first, then the index that names them, then what it no longer names.
+    /// The index, with the checksums of the zones that changed. A checksum reads the whole zone, so the lock is not held meanwhile.
+    fn add_checksums(&self, batch: &Batch) -> Index {
+        let sums: Vec<(&String, u32, u64)> = batch.zones.iter().map(|(key, zone)| (key, zone.serial(), checksum(zone))).collect();
+        let mut queue = self.lock();
+        for (key, serial, sum) in sums {
+            if let Some(kept) = queue.index.zones.get_mut(key).filter(|kept| kept.serial == serial) {
+                kept.sum = Some(sum);
+            }
+        }
+        let mut index = queue.index.clone();
+        // Written by the next batch.
+        for (id, waiting) in &queue.records {
+            match batch.records.get(id).map(|draft| &draft.file).or(waiting.before.as_ref()) {
+                Some(file) => index.files.insert(id.clone(), file.clone()),
+                None => index.files.remove(id),
+            };
+        }
+        index
+    }
+
+    /// Writes the new serials, with the entries of the files as they are on the disk. Then it writes the records, the index that names
+    /// them, and removes the files that the index no longer names.
     fn write_all(&self, state: &StateDirectory, batch: &Batch, mut index: Index) -> Result<(), String> {
         let told = |error: StateFileError| error.to_string();
-        for (id, (file, records)) in &batch.records {
+        if !batch.records.is_empty() {
+            let mut first = index.clone();
+            for (id, draft) in &batch.records {
+                match &draft.before {
+                    Some(before) => first.files.insert(id.clone(), before.clone()),
+                    None => first.files.remove(id),
+                };
+            }
+            write_index(state, &first)?;
+        }
+        for (id, WaitingRecords { file, records, before }) in &batch.records {
             if self.lock().stopping.is_some_and(|since| since.elapsed() > LONGEST_STOP) {
-                index.files.remove(id);
+                match before {
+                    Some(before) => index.files.insert(id.clone(), before.clone()),
+                    None => index.files.remove(id),
+                };
                 continue;
             }
             state.write_atomically_with(&format!("{DIRECTORY}/{id}"), |out| write_records(file, records, out)).map_err(told)?;
         }
-        let text = serde_json::to_string(&index).map_err(|error| error.to_string())?;
-        let octets = format!("{:08x}\n{text}\n", crc32fast::hash(text.as_bytes()));
-        state.write_atomically(INDEX, octets.as_bytes()).map_err(told)?;
+        write_index(state, &index)?;
         batch.removed.iter().try_for_each(|id| state.remove(&format!("{DIRECTORY}/{id}")).map_err(told))
     }
 }
@@ -319,11 +436,43 @@ impl Queue {
     /// Puts back what could not be written, unless there is something newer.
     fn take_back(&mut self, batch: Batch) {
         for (id, records) in batch.records.into_iter().filter(|(id, _)| self.index.files.contains_key(id)) {
-            self.records.entry(id).or_insert(records);
+            match self.records.get_mut(&id) {
+                Some(newer) => newer.before = records.before,
+                None => drop(self.records.insert(id, records)),
+            }
+        }
+        for (key, zone) in batch.zones {
+            self.zones.entry(key).or_insert(zone);
         }
         self.removed.extend(batch.removed.into_iter().filter(|id| !self.index.files.contains_key(id)));
         self.is_changed = true;
     }
+}
+
+fn write_index(state: &StateDirectory, index: &Index) -> Result<(), String> {
+    let text = serde_json::to_string(index).map_err(|error| error.to_string())?;
+    let octets = format!("{:08x}\n{text}\n", crc32fast::hash(text.as_bytes()));
+    state.write_atomically(INDEX, octets.as_bytes()).map_err(|error| error.to_string())
+}
+
+/// Checksum of the records of a zone in any order, without the serial. Two zones with different records have the same one by chance
+/// once in four billion times.
+fn checksum(zone: &Zone) -> u64 {
+    let mut sum: u64 = 0;
+    for (owner, set) in zone.records() {
+        for rdata in set.rdata() {
+            let mut record = crc32fast::Hasher::new();
+            record.update(owner.as_wire());
+            record.update(&set.rtype.to_be_bytes());
+            record.update(&set.ttl.to_be_bytes());
+            let is_soa = set.rtype == rtype::SOA;
+            let (before, after) = if is_soa { (&rdata[..rdata.len() - 20], &rdata[rdata.len() - 16..]) } else { (rdata, &[][..]) };
+            record.update(before);
+            record.update(after);
+            sum = sum.wrapping_add(u64::from(record.finalize()));
+        }
+    }
+    sum
 }
 
 /// The index behind its check sum.
@@ -378,6 +527,25 @@ fn log_of(zone: &Zone) -> RecordLog {
 }
 
 impl KeptFile {
+    /// The entry for data that a zone serves of another source. It has no path. Returns `None` if the zone is not read from files.
+    fn inherited(zone: &model::Zone) -> Option<Self> {
+        let (included, counts) = (Vec::new(), Vec::new());
+        Some(Self {
+            source: source_key(&zone.source)?,
+            path: String::new(),
+            zone: Some(zone_key(zone)),
+            length: 0,
+            sum: 0,
+            included,
+            counts,
+        })
+    }
+
+    /// Returns true if the records are of another source.
+    pub fn is_inherited(&self) -> bool {
+        self.path.is_empty()
+    }
+
     /// Name of the file that has its records.
     fn id(&self) -> String {
         let zone = self.zone.as_deref().unwrap_or_default();
@@ -388,6 +556,11 @@ impl KeptFile {
 }
 
 impl KeptZone {
+    /// Returns true if a zone has the data that was served with the serial.
+    pub fn is_of(&self, zone: &Zone) -> bool {
+        self.sum == Some(checksum(zone))
+    }
+
     /// When it was kept.
     pub fn saved(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(self.saved)

@@ -231,3 +231,125 @@ fn a_zone_file_that_has_another_name_at_the_next_start_continues_what_was_kept()
     });
     assert_eq!((site.a("www.contoso.test"), site.status().is_good()), ("10.0.0.1".into(), false));
 }
+
+#[test]
+fn a_zone_that_is_built_otherwise_over_a_restart_gets_a_serial_of_its_own() {
+    let bounded = |ttl: u32| format!("{ONE_ZONE}min-ttl = {ttl}\n");
+    let site = Site::new(ONE_ZONE, &[(ZONE, &a(1))]);
+    let mut last = site.serial();
+    let mut site = site;
+    for (ttl, is_there) in [(300, true), (600, true), (900, false), (1200, false), (1500, true)] {
+        for is_again in [false, true] {
+            site = site.restart(&bounded(ttl), |directory| {
+                let (here, away) = (directory.join(ZONE), directory.join("away"));
+                let _ = if is_there { fs::rename(away, here) } else { fs::rename(here, away) };
+            });
+            assert_eq!(site.a("www.contoso.test"), "10.0.0.1");
+            let is_right = if is_again { site.serial() == last } else { crate::zone::serial_rose(last, site.serial()) };
+            assert!(is_right, "min-ttl {ttl}, file: {is_there}, again: {is_again}: {} after {last}", site.serial());
+            last = site.serial();
+        }
+    }
+}
+
+#[test]
+fn records_that_are_newer_than_the_index_get_a_new_serial() {
+    let site = Site::new(ONE_ZONE, &[(ZONE, &a(1))]);
+    let first = site.serial();
+    let index = site.path("state/sources/index");
+    let mut old = Vec::new();
+    let site = site.restart(ONE_ZONE, |directory| {
+        old = fs::read(&index).unwrap();
+        fs::write(directory.join(ZONE), a(2)).unwrap();
+    });
+    let site = site.restart(ONE_ZONE, |directory| {
+        fs::write(&index, &old).unwrap();
+        fs::remove_file(directory.join(ZONE)).unwrap();
+    });
+    assert_eq!(site.a("www.contoso.test"), "10.0.0.2");
+    assert!(crate::zone::serial_rose(first, site.serial()), "{} after {first}", site.serial());
+}
+
+#[test]
+fn records_that_are_older_than_the_index_get_a_new_serial() {
+    let mut site = Site::new(ONE_ZONE, &[(ZONE, &a(1))]);
+    site = site.restart(ONE_ZONE, |_| ());
+    let directory = site.path("state/sources");
+    let records = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).find(|path| !path.ends_with("index")).unwrap();
+    let old = fs::read(&records).unwrap();
+    let index = fs::read(directory.join("index")).unwrap();
+    // A directory stands in the way of the records, as if the server was killed before it wrote them.
+    fs::remove_file(&records).unwrap();
+    fs::create_dir_all(records.join("in the way")).unwrap();
+    site.write(ZONE, &a(2));
+    site.look();
+    let served = site.serial();
+    while fs::read(directory.join("index")).unwrap() == index {
+        std::thread::yield_now(); // the serial reaches the disk first
+    }
+    let site = site.restart(ONE_ZONE, |directory| {
+        fs::remove_dir_all(&records).unwrap();
+        fs::write(&records, &old).unwrap();
+        fs::remove_file(directory.join(ZONE)).unwrap();
+    });
+    assert_eq!(site.a("www.contoso.test"), "10.0.0.1");
+    assert!(crate::zone::serial_rose(served, site.serial()), "{} after {served}", site.serial());
+}
+
+#[test]
+fn a_state_directory_that_becomes_writable_after_the_start_gets_the_data() {
+    // A file stands in the place of the state directory.
+    let site = Site::new(ONE_ZONE, &[(ZONE, &a(1)), ("state", "")]);
+    assert!(site.store.context.state.read_only().is_some());
+    fs::remove_file(site.path("state")).unwrap();
+    while !site.path("state/sources/index").is_file() {
+        std::thread::sleep(Duration::from_millis(50)); // it is tried again after a while
+    }
+    let site = site.restart(ONE_ZONE, |directory| fs::remove_file(directory.join(ZONE)).unwrap());
+    assert_eq!(site.a("www.contoso.test"), "10.0.0.1");
+}
+
+#[test]
+fn last_good_data_that_was_removed_is_written_anew() {
+    let both = format!("{ONE_ZONE}[[zone]]\nname = 'fabrikam.test'\nfile = 'fabrikam.zone'\n");
+    let files = [(ZONE, a(1)), ("zones/contoso.test.hosts", "10.0.0.3 more.contoso.test\n".into()), ("fabrikam.zone", a(2))];
+    let mut site = Site::new(&both, &files.each_ref().map(|(file, text)| (*file, text.as_str())));
+    site = site.restart(&both, |_| ());
+    fs::remove_dir_all(site.path("state/sources")).unwrap();
+    site.store.tend_kept();
+    while !site.path("state/sources/index").is_file() {
+        std::thread::yield_now();
+    }
+    let site = site.restart(&both, |directory| files.iter().for_each(|(file, _)| fs::remove_file(directory.join(file)).unwrap()));
+    let all = ["www.contoso.test", "more.contoso.test", "www.fabrikam.test"].map(|name| site.a(name));
+    assert_eq!(all, ["10.0.0.1", "10.0.0.3", "10.0.0.2"]);
+}
+
+#[test]
+fn a_zone_whose_new_source_was_never_good_serves_the_data_of_the_old_one_over_restarts() {
+    let file = |name: &str| format!("[[zone]]\nname = 'contoso.test'\nfile = '{name}'\n");
+    let directory = |name: &str| format!("[[zone]]\nname = 'contoso.test'\ndirectory = '{name}'\n");
+    let networks = "[[network]]\nname = 'lab'\nclients = ['10.0.0.0/8']\n";
+    let linked = format!("{networks}{}network = ['lab']\n", file("a.zone"));
+    for (before, after, bad, good) in [
+        (file("a.zone"), file("b.zone"), "b.zone", a(2)),
+        (file("a.zone"), linked, "a.zone", a(2)),
+        (file("a.zone"), directory("zones"), ZONE, a(2)),
+    ] {
+        let mut site = Site::new(&before, &[("a.zone", &a(1)), ("zones/contoso.test.hosts", "10.0.0.3 more.contoso.test\n")]);
+        site.write(bad, "www 60 IN A 10.0.0.300\n");
+        let report = site.reconfigure(&after);
+        assert_eq!((site.a("www.contoso.test"), report.has_errors()), ("10.0.0.1".into(), true), "{after}");
+        let serial = site.serial();
+        for _ in 0..2 {
+            site = site.restart(&after, |_| ());
+            assert_eq!((site.a("www.contoso.test"), site.serial(), site.status().is_kept), ("10.0.0.1".into(), serial, true), "{after}");
+        }
+        site.write(bad, &good);
+        site.look();
+        assert_eq!((site.a("www.contoso.test"), site.status().is_good()), ("10.0.0.2".into(), true), "{after}");
+        assert!(crate::zone::serial_rose(serial, site.serial()));
+        let site = site.restart(&after, |directory| fs::write(directory.join(bad), "www 60 IN A 10.0.0.300\n").unwrap());
+        assert_eq!(site.a("www.contoso.test"), "10.0.0.2", "{after}");
+    }
+}

@@ -17,7 +17,7 @@ use super::report::Outcome;
 use super::source_group::{SourceGroup, own_kind};
 use super::zone_slot::ZoneSlot;
 use crate::source::{FileCounts, Input};
-use crate::zone::{Foreign, Zone};
+use crate::zone::{Foreign, Zone, next_serial};
 
 impl SourceGroup {
     /// Looks up once what was kept of this source. Files that are gone since are inputs again.
@@ -25,7 +25,7 @@ impl SourceGroup {
         let Some(keeper) = context.keeper.as_ref().filter(|_| self.recalled.is_none()) else { return };
         let is_directory = matches!(self.source, Source::Directory { .. });
         let mut recalled = Vec::new();
-        for file in keeper.files(&self.source) {
+        for file in keeper.files(&self.source).into_iter().filter(|file| !file.is_inherited()) {
             let slot = file.zone.as_ref().map(|key| self.zones.iter().copied().find(|slot| zone_key(&slots[*slot].config) == *key));
             if slot == Some(None) {
                 continue; // of a zone that is no longer hosted
@@ -64,8 +64,11 @@ impl SourceGroup {
             }
             let Some(zone) = keeper.zone(&slots[slot].config) else { continue };
             let is_same = self.error.is_none() && self.is_as_kept(slot, judged);
-            slots[slot].kept_serial = Some((zone.serial, is_same));
-            if !is_same && self.recalled.iter().flatten().any(|kept| kept.is_of(slot)) {
+            slots[slot].kept_serial = Some((zone, is_same));
+            if let Some(file) = keeper.inherited(&slots[slot].config) {
+                slots[slot].kept_serial = Some((zone, false));
+                slots[slot].load_inherited(&file, &zone, keeper, context);
+            } else if !is_same && self.recalled.iter().flatten().any(|kept| kept.is_of(slot)) {
                 wanted.push((slot, zone));
             }
         }
@@ -89,8 +92,8 @@ impl SourceGroup {
             if !wanted.iter().any(|(slot, _)| kept.is_of(*slot)) {
                 continue;
             }
-            let log = match keeper.read(&kept.file) {
-                Ok(log) => log,
+            let (file, log) = match keeper.read(&kept.file) {
+                Ok(read) => read,
                 Err(why) => {
                     tracing::warn!("the last good data of {} cannot be used: {why}", kept.file.path);
                     wanted.retain(|(slot, _)| !kept.is_of(*slot));
@@ -103,17 +106,17 @@ impl SourceGroup {
                 let (_, zone) = wanted.swap_remove(place);
                 let mut builder = slots[slot].builder(context).foreign(Foreign::Skip);
                 log.replay(&mut builder);
-                builder.finish(zone.serial).into_iter().for_each(|built| slots[slot].take_kept(built.zone, &zone));
-                self.inputs.iter_mut().for_each(|input| input.set_kept(&kept.file));
+                builder.finish(zone.serial).into_iter().for_each(|built| slots[slot].take_kept(built.zone, &zone, keeper));
+                self.inputs.iter_mut().for_each(|input| input.set_kept(&file));
             } else if let Some(input) = self.inputs.iter_mut().find(|input| *input.path == kept.path && input.own == kept.slot) {
-                input.set_kept(&kept.file);
+                input.set_kept(&file);
                 input.log = Some(Arc::new(log));
             }
         }
         let affected: Vec<usize> = wanted.iter().map(|(slot, _)| *slot).collect();
         for made in self.make(&mut [], &affected, slots, context).0 {
             let Some((_, zone)) = wanted.iter().find(|(slot, _)| *slot == made.slot) else { continue };
-            made.result.into_iter().for_each(|(built, _)| slots[made.slot].take_kept(built.zone, zone));
+            made.result.into_iter().for_each(|(built, _)| slots[made.slot].take_kept(built.zone, zone, keeper));
         }
     }
 
@@ -148,8 +151,27 @@ impl SourceGroup {
         }
         for &slot in changed {
             let newest = self.inputs.iter().filter(|input| input.is_of(slot)).filter_map(|input| input.changed).max();
-            let serial = slots[slot].zone.as_ref().map(|zone| zone.serial());
-            serial.into_iter().for_each(|serial| keeper.save_zone(&slots[slot].config, serial, newest));
+            let zone = slots[slot].zone.as_ref().filter(|_| slots[slot].build_error.is_none());
+            if let Some(zone) = zone {
+                keeper.save_zone(&slots[slot].config, zone, newest);
+                keeper.forget_inherited(&slots[slot].config);
+            }
+        }
+    }
+}
+
+impl SourceGroup {
+    /// Writes the records of files anew that were removed from the state directory.
+    pub(super) fn keep_again(&self, removed: &[KeptFile], slots: &[ZoneSlot], keeper: &Keeper) {
+        let Some(source) = source_key(&self.source) else { return };
+        for file in removed.iter().filter(|file| file.source == source) {
+            let of = |key: &String| self.zones.iter().copied().find(|slot| zone_key(&slots[*slot].config) == *key);
+            let slot = file.zone.as_ref().and_then(of);
+            let input =
+                self.inputs.iter().find(|input| input.path.to_string_lossy() == file.path && (input.own.is_none() || input.own == slot));
+            let log = input.and_then(|input| input.log.clone()).map(KeptRecords::Log);
+            let records = log.or_else(|| slots[slot?].zone.clone().map(KeptRecords::Zone));
+            records.into_iter().for_each(|records| keeper.write(file.clone(), records));
         }
     }
 }
@@ -164,10 +186,25 @@ impl Input {
 }
 
 impl ZoneSlot {
-    /// Serves what an earlier run kept.
-    fn take_kept(&mut self, zone: Zone, kept: &KeptZone) {
-        let zone = if zone.has_own_serial() { zone } else { zone.with_serial(kept.serial) };
-        (self.zone, self.hosted) = (Some(Arc::new(zone)), None);
+    /// Serves the data of another source, as an earlier run did.
+    fn load_inherited(&mut self, file: &KeptFile, kept: &KeptZone, keeper: &Keeper, context: &Context) {
+        match keeper.read(file) {
+            Ok((_, log)) => {
+                let mut builder = self.builder(context).foreign(Foreign::Skip);
+                log.replay(&mut builder);
+                builder.finish(kept.serial).into_iter().for_each(|built| self.take_kept(built.zone, kept, keeper));
+                self.is_inherited = self.zone.is_some();
+            }
+            Err(why) => tracing::warn!("the last good data of zone {} cannot be used: {why}", self.name),
+        }
+    }
+
+    /// Serves the data that an earlier run kept. The serial moves on if the same records make another zone now.
+    fn take_kept(&mut self, zone: Zone, kept: &KeptZone, keeper: &Keeper) {
+        let serial = if kept.is_of(&zone) { kept.serial } else { next_serial(kept.serial) };
+        let zone = Arc::new(if zone.has_own_serial() { zone } else { zone.with_serial(serial) });
+        keeper.save_serial(&self.config, &zone, kept);
+        (self.zone, self.hosted) = (Some(zone), None);
         (self.state.changed, self.state.last_success) = (kept.changed(), Some(kept.saved()));
         (self.kept_since, self.kept_is_new) = (Some(kept.saved()), true);
     }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use postern_config::model::{self, Source};
 
 use super::directory;
+use super::kept::{KeptZone, zone_key};
 use super::owned::{self, Owned};
 use super::report::{FileShare, Outcome, Shown, SourceState, ZoneReport};
 use super::succession::{self, ZoneIdentity};
@@ -33,12 +34,14 @@ pub struct ZoneSlot {
     pub(super) accepts_loss: bool,
     /// What an earlier run kept of it was looked up.
     pub(super) is_recalled: bool,
-    /// The serial that an earlier run served it with, and whether its sources are as they were then.
-    pub(super) kept_serial: Option<(u32, bool)>,
+    /// Serial and checksum of the zone in an earlier run. True if the files of its source did not change since.
+    pub(super) kept_serial: Option<(KeptZone, bool)>,
     /// When the data that it serves was kept, if that is of an earlier run.
     pub(super) kept_since: Option<SystemTime>,
     /// That was not reported yet.
     pub(super) kept_is_new: bool,
+    /// The zone serves data of another source or of other networks, because its own source was not good yet.
+    pub(super) is_inherited: bool,
     /// Another zone has the same name, in other networks.
     pub(super) has_namesake: bool,
     /// The same for others.
@@ -58,6 +61,9 @@ impl ZoneSlot {
     /// A zone of the configuration, with the data of the earlier zone that it continues.
     pub(super) fn new(config: &model::Zone, before: Option<ZoneSlot>) -> Option<Self> {
         let apex = NameBuf::parse(&config.name).ok()?.to_wire_name(); // the configuration checked it
+        let key = zone_key(config);
+        let is_of_other = |slot: &ZoneSlot| slot.is_inherited || slot.config.source != config.source || zone_key(&slot.config) != key;
+        let is_inherited = before.as_ref().is_some_and(|slot| slot.zone.is_some() && is_of_other(slot));
         let kept_since = before.as_ref().and_then(|slot| slot.kept_since);
         let files = before.as_ref().filter(|slot| slot.config.source == config.source).map(|slot| slot.files.clone()).unwrap_or_default();
         let writer = writer(config, &files);
@@ -82,6 +88,7 @@ impl ZoneSlot {
             kept_serial: None,
             kept_since,
             kept_is_new: false,
+            is_inherited: is_inherited && is_continued && !owned::is_owned(&config.source),
             has_namesake: false,
             shown,
             writer,
