@@ -61,7 +61,7 @@ use crate::zone::{Zone, rtype};
 use context::Context;
 use kept::Keeper;
 use source_group::SourceGroup;
-use succession::{Predecessor, find_predecessors};
+use succession::{ZonePredecessor, find_predecessors};
 use zone_slot::ZoneSlot;
 
 /// Tries to read files that were swapped together while they were read, when they must be read now.
@@ -410,9 +410,9 @@ fn continued(zones: &[model::Zone], slots: Vec<ZoneSlot>) -> (Vec<Option<ZoneSlo
     let earlier: Vec<_> = slots.iter().map(ZoneSlot::identity).collect();
     let predecessors = find_predecessors(&identities, &earlier);
     let mut slots: Vec<Option<ZoneSlot>> = slots.into_iter().map(Some).collect();
-    let take = |predecessor: &Predecessor| match predecessor {
-        Predecessor::Zone(place) => slots[*place].take(),
-        Predecessor::None | Predecessor::Ambiguous => None,
+    let take = |predecessor: &ZonePredecessor| match predecessor {
+        ZonePredecessor::Zone(place) => slots[*place].take(),
+        ZonePredecessor::None | ZonePredecessor::Ambiguous => None,
     };
     let continued = predecessors.iter().map(take).collect();
     (continued, slots.into_iter().flatten().collect())

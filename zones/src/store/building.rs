@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use postern_config::model::{Format, Source};
 
 use super::context::Context;
-use super::judged::{Judged, Made};
+use super::judged::{JudgedInput, MadeZone};
 use super::report::{FileShare, Report};
 use super::source_group::SourceGroup;
 use super::zone_slot::ZoneSlot;
@@ -19,8 +19,8 @@ use crate::zone::{Foreign, Zone, ZoneBuilder, next_serial, serial_rose};
 
 impl SourceGroup {
     /// Zones to make anew: those whose own file is new, all of them where a shared one is, and those that wait for their first data.
-    pub(super) fn affected(&self, judged: &[Judged], slots: &[ZoneSlot]) -> Vec<usize> {
-        let good: Vec<&Judged> = judged.iter().filter(|judged| judged.is_good()).collect();
+    pub(super) fn affected(&self, judged: &[JudgedInput], slots: &[ZoneSlot]) -> Vec<usize> {
+        let good: Vec<&JudgedInput> = judged.iter().filter(|judged| judged.is_good()).collect();
         let is_file = matches!(self.source, Source::File { .. });
         let can_be_made = |slot: usize| {
             let has_data = |(index, input): (usize, &Input)| {
@@ -42,11 +42,11 @@ impl SourceGroup {
     /// Makes zones from the new records and the last good ones of the other files.
     pub(super) fn make(
         &self,
-        judged: &mut [Judged],
+        judged: &mut [JudgedInput],
         affected: &[usize],
         slots: &[ZoneSlot],
         context: &Context,
-    ) -> (Vec<Made>, Vec<Strays>) {
+    ) -> (Vec<MadeZone>, Vec<Strays>) {
         let mut builders: Vec<(usize, Target)> = self.zones.iter().map(|slot| (*slot, Target::default())).collect();
         for (slot, target) in builders.iter_mut().filter(|(slot, _)| affected.contains(slot)) {
             target.builder = Some(Box::new(slots[*slot].builder(context)));
@@ -115,20 +115,20 @@ impl SourceGroup {
                 });
                 (built, difference)
             });
-            made.push(Made { slot, result, files });
+            made.push(MadeZone { slot, result, files });
         }
         (made, strays)
     }
 
     pub(super) fn commit(
         &mut self,
-        judged: Vec<Judged>,
-        made: Vec<Made>,
+        judged: Vec<JudgedInput>,
+        made: Vec<MadeZone>,
         strays: Vec<Strays>,
         slots: &mut [ZoneSlot],
         report: &mut Report,
     ) {
-        for Judged { input, content, format, included, counts, problems, log, is_held, .. } in judged {
+        for JudgedInput { input, content, format, included, counts, problems, log, is_held, .. } in judged {
             let input = &mut self.inputs[input];
             input.judged(&content, &included);
             input.missing = None;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use postern_config::model::{self, Format};
 
 use super::context::Context;
-use super::judged::{Judged, Made};
+use super::judged::{JudgedInput, MadeZone};
 use super::zone_slot::ZoneSlot;
 use crate::authority::ZoneAuthority;
 use crate::diff::Difference;
@@ -55,7 +55,14 @@ struct Loss {
 }
 
 /// What makes new content doubtful. `made` are the zones that it would make. Returns `None` if it is to be taken.
-pub fn doubts(judged: &[Judged], made: &[Made], inputs: &[Input], slots: &[ZoneSlot], context: &Context, how: Look) -> Option<Vec<Doubt>> {
+pub fn doubts(
+    judged: &[JudgedInput],
+    made: &[MadeZone],
+    inputs: &[Input],
+    slots: &[ZoneSlot],
+    context: &Context,
+    how: Look,
+) -> Option<Vec<Doubt>> {
     let left = |place: usize, patience: Duration| {
         let left = patience.saturating_sub(judged[place].content.still);
         (how == Look::Settled && !left.is_zero()).then_some(left)
@@ -69,7 +76,7 @@ pub fn doubts(judged: &[Judged], made: &[Made], inputs: &[Input], slots: &[ZoneS
     }
     if doubts.is_empty() {
         for place in 0..judged.len() {
-            let is_at_fault = |made: &Made| at_fault(judged, inputs, made.slot).contains(&place);
+            let is_at_fault = |made: &MadeZone| at_fault(judged, inputs, made.slot).contains(&place);
             let patience = patience(&judged[place], made.iter().filter(|made| is_at_fault(made)), inputs, slots, context);
             doubts.extend(left(place, patience).map(|left| Doubt { judged: place, verdict: Verdict::Later(left) }));
         }
@@ -122,7 +129,7 @@ enum Reason {
 }
 
 /// Finds what new content would take away by accident. `made` are the zones that it would make.
-fn losses(judged: &[Judged], made: &[Made], inputs: &[Input], slots: &[ZoneSlot]) -> Vec<Loss> {
+fn losses(judged: &[JudgedInput], made: &[MadeZone], inputs: &[Input], slots: &[ZoneSlot]) -> Vec<Loss> {
     let mut losses: Vec<Loss> = Vec::new();
     for (made, new, difference, old) in made.iter().filter_map(|made| change_of(made, slots)) {
         let slot = &slots[made.slot];
@@ -150,8 +157,8 @@ fn losses(judged: &[Judged], made: &[Made], inputs: &[Input], slots: &[ZoneSlot]
 
 /// How long new content must have stood still before it is believed. Longer if names are lost, because a part of a file looks like that.
 fn patience<'m>(
-    found: &Judged,
-    made: impl Iterator<Item = &'m Made>,
+    found: &JudgedInput,
+    made: impl Iterator<Item = &'m MadeZone>,
     inputs: &[Input],
     slots: &'m [ZoneSlot],
     context: &Context,
@@ -179,7 +186,7 @@ fn patience<'m>(
 }
 
 /// Places of the new content that can be why a zone loses names: what has fewer records than before, or all of it if nothing has.
-fn at_fault(judged: &[Judged], inputs: &[Input], slot: usize) -> Vec<usize> {
+fn at_fault(judged: &[JudgedInput], inputs: &[Input], slot: usize) -> Vec<usize> {
     let of_zone = || (0..judged.len()).filter(|place| judged[*place].is_good() && inputs[judged[*place].input].is_of(slot));
     let has_less = |place: &usize| judged[*place].counts.total() < inputs[judged[*place].input].counts.total();
     let fewer: Vec<usize> = of_zone().filter(has_less).collect();
@@ -187,12 +194,12 @@ fn at_fault(judged: &[Judged], inputs: &[Input], slot: usize) -> Vec<usize> {
 }
 
 /// A zone that is served and would be another.
-fn change_of<'m>(made: &'m Made, slots: &'m [ZoneSlot]) -> Option<(&'m Made, &'m Zone, &'m Difference, &'m Zone)> {
+fn change_of<'m>(made: &'m MadeZone, slots: &'m [ZoneSlot]) -> Option<(&'m MadeZone, &'m Zone, &'m Difference, &'m Zone)> {
     let (built, difference) = made.result.as_ref().ok()?;
     Some((made, &built.zone, difference.as_ref()?, slots[made.slot].zone.as_deref()?))
 }
 
-fn of_file(found: &Judged, input: &Input, lost: usize) -> Option<Reason> {
+fn of_file(found: &JudgedInput, input: &Input, lost: usize) -> Option<Reason> {
     let is_there = |path: &Arc<PathBuf>| *path == input.path || found.included.iter().any(|file| file.path == **path);
     let emptied = input.counts.iter().find(|(path, _)| is_there(path) && found.counts.of(path) == 0);
     match emptied {
@@ -232,7 +239,7 @@ fn made_sets(zone: &Zone, config: &model::Zone) -> usize {
     1 + usize::from(has_servers)
 }
 
-fn add(losses: &mut Vec<Loss>, judged: usize, found: &Judged, input: &Input, slot: &ZoneSlot, reason: Reason) {
+fn add(losses: &mut Vec<Loss>, judged: usize, found: &JudgedInput, input: &Input, slot: &ZoneSlot, reason: Reason) {
     if losses.iter().any(|loss| loss.judged == judged) {
         return; // said of another zone
     }

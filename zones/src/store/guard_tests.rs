@@ -232,7 +232,7 @@ fn half_a_line_is_never_served_while_the_rest_may_come() {
     site.write("zones/contoso.test.zone", "www 60 IN A 10.0.0.16\n");
     site.look();
     assert_eq!(site.a("www.contoso.test"), "10.0.0.16", "it is read as soon as it is whole");
-    // Made by hand, without the last line break: taken after a while.
+    // MadeZone by hand, without the last line break: taken after a while.
     site.write("zones/contoso.test.zone", "www 60 IN A 10.0.0.17");
     site.settle();
     assert_eq!((site.a("www.contoso.test"), site.store.zones().all(|zone| zone.state.is_good())), ("10.0.0.17".into(), true));

@@ -9,7 +9,7 @@ use postern_config::model::Source;
 
 use super::edits::made_zone;
 use super::owned::{self, Found, Owned, is_owned};
-use super::succession::{self, Predecessor, ZoneIdentity, find_predecessors};
+use super::succession::{self, ZoneIdentity, ZonePredecessor, find_predecessors};
 use super::{Outcome, Report, Store, ZoneSlot};
 use crate::edit::{TRANSFERRED, ZoneSettings};
 use crate::journal::JournalCondition;
@@ -113,7 +113,7 @@ impl Store {
     }
 
     /// Journal of each zone that has none open, as a place in `found`.
-    fn journals_of(&self, found: &[Found]) -> Vec<Predecessor> {
+    fn journals_of(&self, found: &[Found]) -> Vec<ZonePredecessor> {
         let zones: Vec<ZoneIdentity<'_>> = self
             .slots
             .iter()
@@ -148,15 +148,15 @@ impl Store {
     fn claim(
         &mut self,
         place: usize,
-        predecessor: Predecessor,
+        predecessor: ZonePredecessor,
         found: &mut [Option<Found>],
         bad: &[(PathBuf, String)],
     ) -> Result<(), String> {
         let slot = &mut self.slots[place];
         let journal = match predecessor {
-            Predecessor::Zone(at) => found[at].take(),
-            Predecessor::None => None,
-            Predecessor::Ambiguous => return Err(ambiguous(&slot.config.name, found)),
+            ZonePredecessor::Zone(at) => found[at].take(),
+            ZonePredecessor::None => None,
+            ZonePredecessor::Ambiguous => return Err(ambiguous(&slot.config.name, found)),
         };
         if let Some(found) = journal {
             let mut owned = Owned::open(found, slot, &self.context.state)?;

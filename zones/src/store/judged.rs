@@ -14,19 +14,19 @@ use crate::text;
 use crate::zone::{Built, ZoneBuilder};
 
 /// A changed input, read.
-pub struct Judged {
-    /// Which one.
+pub struct JudgedInput {
+    /// Place of the input in its group.
     pub input: usize,
-    /// Its bytes.
+    /// Bytes of the file and the time that they stood still.
     pub content: Content,
-    /// What is in them.
+    /// Format of the bytes.
     pub format: Format,
     /// Files that it includes.
     pub included: Vec<text::Included>,
     /// Records, by file.
     pub counts: FileCounts,
     pub(super) problems: Vec<Problem>,
-    /// Records read.
+    /// Number of records in the file and in the files that it includes.
     pub(super) records: u64,
     pub(super) log: Option<Arc<RecordLog>>,
     /// Without logs: straight into the builders of these slots.
@@ -36,8 +36,8 @@ pub struct Judged {
 }
 
 /// A zone made anew, and how it differs from what is served.
-pub struct Made {
-    /// Which one.
+pub struct MadeZone {
+    /// Index of the slot that the zone is for.
     pub slot: usize,
     /// The zone, and the difference if another one is served.
     pub result: Result<(Built, Option<Difference>), Vec<Problem>>,
@@ -65,8 +65,8 @@ pub struct KeptDraft {
 }
 
 impl KeptDraft {
-    /// Of content.
-    pub fn of(found: &Judged) -> Self {
+    /// Takes the properties of content that was read now.
+    pub fn of(found: &JudgedInput) -> Self {
         let included = found.included.iter().map(|file| {
             let (size, seconds, nanoseconds) = file.stamp.map_or((0, 0, 0), |stamp| stamp.size_and_time());
             (file.path.to_string_lossy().into_owned(), size, seconds, nanoseconds)
@@ -80,7 +80,7 @@ impl KeptDraft {
     }
 }
 
-impl Judged {
+impl JudgedInput {
     /// Returns true if nothing is wrong with it.
     pub fn is_good(&self) -> bool {
         self.problems.iter().all(|problem| problem.severity != Severity::Error)

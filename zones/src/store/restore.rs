@@ -11,7 +11,7 @@ use postern_config::model::{Format, Source};
 
 use super::context::Context;
 use super::directory::NamedFile;
-use super::judged::{Judged, KeptDraft, RecalledFile};
+use super::judged::{JudgedInput, KeptDraft, RecalledFile};
 use super::kept::{Keeper, KeptFile, KeptRecords, KeptZone, source_key, zone_key};
 use super::report::Outcome;
 use super::source_group::{SourceGroup, own_kind};
@@ -55,7 +55,7 @@ impl SourceGroup {
     }
 
     /// Gives zones that do not serve yet what was kept of them, unless all of their files are good and as they were.
-    pub(super) fn restore(&mut self, judged: &[Judged], slots: &mut [ZoneSlot], context: &Context) {
+    pub(super) fn restore(&mut self, judged: &[JudgedInput], slots: &mut [ZoneSlot], context: &Context) {
         let Some(keeper) = &context.keeper else { return };
         let mut wanted: Vec<(usize, KeptZone)> = Vec::new();
         for &slot in &self.zones {
@@ -77,7 +77,7 @@ impl SourceGroup {
         }
     }
 
-    fn is_as_kept(&self, slot: usize, judged: &[Judged]) -> bool {
+    fn is_as_kept(&self, slot: usize, judged: &[JudgedInput]) -> bool {
         self.inputs.iter().enumerate().filter(|(_, input)| input.is_of(slot)).all(|(index, input)| {
             let kept = self.recalled.iter().flatten().find(|kept| kept.path == *input.path && kept.is_of(slot));
             let found = judged.iter().find(|found| found.input == index && found.is_good());

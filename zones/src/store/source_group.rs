@@ -11,7 +11,7 @@ use postern_config::model::{Format, Source};
 use super::context::Context;
 use super::directory::{FileKind, Listing, NamedFile};
 use super::guard::{self, PATIENCE, UNFINISHED, UNFINISHED_UNSERVED, Verdict};
-use super::judged::{Judged, KeptDraft, RecalledFile};
+use super::judged::{JudgedInput, KeptDraft, RecalledFile};
 use super::owned::is_owned;
 use super::report::Report;
 use super::zone_slot::ZoneSlot;
@@ -256,7 +256,7 @@ impl SourceGroup {
 
     /// How long to wait for the rest of a file that ends inside a line. Returns `None` if the last line is whole, or was not written for
     /// so long that it is believed to be.
-    fn unfinished(&self, found: &Judged, slots: &[ZoneSlot], context: &Context) -> Option<Duration> {
+    fn unfinished(&self, found: &JudgedInput, slots: &[ZoneSlot], context: &Context) -> Option<Duration> {
         let input = &self.inputs[found.input];
         if !found.is_good() || found.format == Format::Azure || found.content.ends_a_line() || context.is_inspection {
             return None;
@@ -272,7 +272,7 @@ impl SourceGroup {
     }
 
     /// Reports once that the rest of a line is waited for.
-    fn log_unfinished(&mut self, found: &Judged, slots: &[ZoneSlot], report: &mut Report) {
+    fn log_unfinished(&mut self, found: &JudgedInput, slots: &[ZoneSlot], report: &mut Report) {
         let input = &mut self.inputs[found.input];
         let print = Some(postern_config::fingerprint(&found.content.bytes));
         let is_served = |slot: &ZoneSlot| slot.zone.is_some() && slot.kept_since.is_none();
@@ -336,7 +336,7 @@ impl SourceGroup {
     }
 
     /// Those of the files that are gone whose records all stand in other files of the directory: they were renamed.
-    fn moved_elsewhere(&self, gone: &[usize], judged: &[Judged]) -> Vec<usize> {
+    fn moved_elsewhere(&self, gone: &[usize], judged: &[JudgedInput]) -> Vec<usize> {
         if gone.is_empty() || !self.with_logs() {
             return Vec::new();
         }
@@ -362,10 +362,10 @@ impl SourceGroup {
     }
 
     /// Reads the records of new bytes: into a log, or straight into builders.
-    fn judge(&self, index: usize, content: Content, with_logs: bool, slots: &[ZoneSlot], context: &Context) -> Judged {
+    fn judge(&self, index: usize, content: Content, with_logs: bool, slots: &[ZoneSlot], context: &Context) -> JudgedInput {
         let input = &self.inputs[index];
         let format = if input.format == Format::Auto { text::detect(&input.path, &content.bytes) } else { input.format };
-        let mut judged = Judged {
+        let mut judged = JudgedInput {
             input: index,
             content,
             format,
@@ -385,7 +385,7 @@ impl SourceGroup {
         let slots_of: Vec<usize> = self.zones.iter().copied().filter(|slot| input.is_of(*slot)).collect();
         // A hosts file or an export may name much that no zone has.
         let apexes: Vec<&WireName> = if is_zone_file { Vec::new() } else { slots_of.iter().map(|slot| &slots[*slot].apex).collect() };
-        let read = |origin: &WireName, sink: &mut dyn RecordSink, judged: &mut Judged| {
+        let read = |origin: &WireName, sink: &mut dyn RecordSink, judged: &mut JudgedInput| {
             let (origin, most) = (origin.to_buf(), context.most);
             let includes = input.path.parent().map(|root| text::IncludeScope { root, most });
             let mut census = Census::new(sink, &apexes, &input.path);

@@ -26,7 +26,7 @@ pub struct ZoneIdentity<'z> {
 
 /// The earlier zone that a zone continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Predecessor {
+pub enum ZonePredecessor {
     /// No earlier zone has its name, or all of them are continued by others.
     None,
     /// The earlier zone with this index.
@@ -36,8 +36,8 @@ pub enum Predecessor {
 }
 
 /// Finds the predecessor of each of `zones` among `earlier` ones. No earlier zone is the predecessor of two zones.
-pub fn find_predecessors(zones: &[ZoneIdentity<'_>], earlier: &[ZoneIdentity<'_>]) -> Vec<Predecessor> {
-    let mut found = vec![Predecessor::None; zones.len()];
+pub fn find_predecessors(zones: &[ZoneIdentity<'_>], earlier: &[ZoneIdentity<'_>]) -> Vec<ZonePredecessor> {
+    let mut found = vec![ZonePredecessor::None; zones.len()];
     let mut by_name: HashMap<&str, (Vec<usize>, Vec<usize>)> = HashMap::new(); // there may be a hundred thousand zones
     earlier.iter().enumerate().for_each(|(at, zone)| by_name.entry(zone.name).or_default().1.push(at));
     for (at, zone) in zones.iter().enumerate() {
@@ -47,7 +47,7 @@ pub fn find_predecessors(zones: &[ZoneIdentity<'_>], earlier: &[ZoneIdentity<'_>
         for is_match in [ZoneIdentity::is_exactly, ZoneIdentity::has_source_of] {
             heirs.retain(|heir| {
                 let place = left.iter().position(|other| is_match(&zones[*heir], &earlier[*other]));
-                place.into_iter().for_each(|place| found[*heir] = Predecessor::Zone(left.remove(place)));
+                place.into_iter().for_each(|place| found[*heir] = ZonePredecessor::Zone(left.remove(place)));
                 place.is_none()
             });
         }
@@ -60,14 +60,14 @@ pub fn find_predecessors(zones: &[ZoneIdentity<'_>], earlier: &[ZoneIdentity<'_>
             };
             let pairs: Vec<(usize, usize)> = heirs.iter().filter_map(|heir| Some((*heir, only_candidate(*heir)?))).collect();
             for (heir, other) in pairs {
-                found[heir] = Predecessor::Zone(other);
+                found[heir] = ZonePredecessor::Zone(other);
                 heirs.retain(|left| *left != heir);
                 left.retain(|left| *left != other);
             }
         }
         for heir in heirs {
             if left.iter().any(|other| zones[heir].shares_network_with(&earlier[*other]) || zones[heir].can_be(&earlier[*other])) {
-                found[heir] = Predecessor::Ambiguous;
+                found[heir] = ZonePredecessor::Ambiguous;
             }
         }
     }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     /// `zones` and `earlier`: the networks of journaled zones of one name.
-    fn predecessors(zones: &[&str], earlier: &[&str]) -> Vec<Predecessor> {
+    fn predecessors(zones: &[&str], earlier: &[&str]) -> Vec<ZonePredecessor> {
         let lists = |texts: &[&str]| texts.iter().map(|text| networks(text)).collect::<Vec<_>>();
         let (zones, earlier) = (lists(zones), lists(earlier));
         let identities = |lists: &'static [Vec<String>]| -> Vec<ZoneIdentity<'static>> {
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn an_exact_match_of_any_zone_comes_before_other_matches_of_all() {
-        use Predecessor::{Ambiguous, None, Zone};
+        use ZonePredecessor::{Ambiguous, None, Zone};
         for (zones, earlier, want) in [
             (&["hub"][..], &["hub"][..], vec![Zone(0)]),
             (&["lab", "hub"], &["hub"], vec![None, Zone(0)]),
@@ -149,8 +149,8 @@ mod tests {
             may_have_moved: true,
         };
         let (zones, earlier) = ([zone(1, "a"), zone(0, "b")], [zone(0, "a")]);
-        assert_eq!(find_predecessors(&zones, &earlier), [Predecessor::None, Predecessor::Zone(0)]);
-        assert_eq!(find_predecessors(&[zone(1, "a")], &earlier), [Predecessor::Zone(0)]);
-        assert_eq!(find_predecessors(&[zone(2, "c")], &earlier), [Predecessor::None]);
+        assert_eq!(find_predecessors(&zones, &earlier), [ZonePredecessor::None, ZonePredecessor::Zone(0)]);
+        assert_eq!(find_predecessors(&[zone(1, "a")], &earlier), [ZonePredecessor::Zone(0)]);
+        assert_eq!(find_predecessors(&[zone(2, "c")], &earlier), [ZonePredecessor::None]);
     }
 }
