@@ -1,13 +1,13 @@
-//! The store: reads sources, keeps what was good, makes snapshots.
+//! The store: it reads sources, keeps the last good data of each, and makes snapshots.
 //!
 //! ```text
 //! files ─ source ─▶ group ─ text ─▶ logs ─ builder ─▶ zone ─┐
 //! (stamps, bytes)   (zones with one source)                 ├─▶ Snapshot ─▶ whoever serves
 //! configuration ─▶ networks, links, policies ───────────────┘
 //! ```
-//! What is bad changes nothing: a zone serves the last data that was good, and a zone that never had any says why. A look applies all
-//! that it finds as one new generation. The store keeps every snapshot until nobody else holds it, so that the last hold is given up here
-//! and never by a thread that answers.
+//! Bad data changes nothing: a zone serves its last good data, and a zone that never had any reports the reason. A look applies everything
+//! that it finds as one new generation. The store keeps each snapshot until no other thread holds it, so that no thread that answers has
+//! to free one.
 
 mod building;
 mod context;
@@ -64,11 +64,11 @@ use source_group::SourceGroup;
 use succession::{ZonePredecessor, find_predecessors};
 use zone_slot::ZoneSlot;
 
-/// Tries to read files that were swapped together while they were read, when they must be read now.
+/// Attempts at reading files that change together while they are read, if the caller cannot wait.
 const TRIES: u32 = 5;
-/// How long a file that no zone reads must have been there before it is reported.
+/// A file that no zone reads is reported after this time.
 const UNREAD_PATIENCE: Duration = Duration::from_secs(2);
-/// Unread files of one directory that are named; more are counted.
+/// Most unread files of a directory that are reported by name. The others are counted.
 const MOST_UNREAD: usize = 20;
 
 /// Zones, their sources, and the snapshots made of them.
@@ -77,22 +77,22 @@ pub struct Store {
     slots: Vec<ZoneSlot>,
     groups: Vec<SourceGroup>,
     networks: Vec<model::Network>,
-    /// Files that the configuration names beside them.
+    /// Files that the configuration names and that are no sources: keys, certificates, tables.
     beside: Vec<File>,
     context: Context,
     current: Arc<Snapshot>,
-    /// Snapshots that somebody may still hold.
+    /// Earlier snapshots that other threads may still hold.
     old: Vec<Arc<Snapshot>>,
-    /// What a look found and did not apply, because something moved meanwhile.
+    /// Report of a look that was not applied because a source changed meanwhile.
     held: Option<Report>,
-    /// Files that no zone reads, each with when it was first seen and whether it was reported.
+    /// Files that no zone reads, each with the time when it was first seen. True if it was reported.
     unread: HashMap<PathBuf, (Instant, bool)>,
-    /// What it counts of edits.
+    /// Counters of edits.
     meter: Arc<Meter>,
 }
 
 impl Store {
-    /// Reads every source once. A bad one is in the report, its zones have no data, and everything else serves.
+    /// Reads every source once. The report has the bad ones. Their zones have no data, and all other zones serve.
     pub fn open(config: &Config, state: Arc<StateDirectory>) -> (Self, Arc<Snapshot>, Report) {
         let context = Context {
             table: config.azure.clone(),
@@ -124,14 +124,14 @@ impl Store {
         (store, snapshot, report)
     }
 
-    /// Looks at every source and applies what is new as one generation.
+    /// Looks at every source and applies all changes as one generation.
     pub fn look_again(&mut self, now: Instant, how: Look) -> (Arc<Snapshot>, Report) {
         let held = self.held.take();
         let was_held = held.is_some();
         let mut report = held.unwrap_or_default();
         report.merge(self.read(now, how));
         if self.slots.iter().any(|slot| slot.hosted.is_none()) {
-            // What moved while the others were read may belong to a later version than they do: the next look has them all.
+            // A source that changed meanwhile may belong to a later version than the others. The next look reads all of them.
             if how == Look::Settled && !was_held && self.has_moved() {
                 self.held = Some(report);
                 let report = Report { generation: self.current.generation, again: Some(self.context.settle), ..Report::default() };
@@ -150,7 +150,7 @@ impl Store {
         self.reconfigure_accepting(config, &[])
     }
 
-    /// As [`Store::reconfigure`]. For the zones named in `accepted`, what their files hold at this moment is taken, whatever is lost.
+    /// As [`Store::reconfigure`]. The zones in `accepted` take the present content of their files, whatever is lost.
     pub fn reconfigure_accepting(&mut self, config: &Config, accepted: &[AcceptedZone]) -> (Arc<Snapshot>, Report) {
         let mut report = Report::default();
         let mut old: Vec<ZoneSlot> = std::mem::take(&mut self.slots);
@@ -185,7 +185,7 @@ impl Store {
         (self.current.clone(), report)
     }
 
-    /// Notes which zones share a name, and of which a loss is accepted.
+    /// Notes which zones share a name, and which zones accept a loss.
     fn name_slots(&mut self, accepted: &[AcceptedZone]) {
         let mut count: HashMap<Arc<str>, usize> = HashMap::new();
         self.slots.iter().for_each(|slot| *count.entry(slot.name.clone()).or_default() += 1);
@@ -203,7 +203,7 @@ impl Store {
         }
     }
 
-    /// Gives up what is kept of zones and sources that the configuration dropped.
+    /// Forgets the last good data of zones and sources that the configuration dropped.
     fn forget_dropped(&self, before: &[model::Zone]) {
         let Some(keeper) = &self.context.keeper else { return };
         let keys: HashSet<String> = self.slots.iter().map(|slot| kept::zone_key(&slot.config)).collect();
@@ -218,12 +218,12 @@ impl Store {
         }
     }
 
-    /// Who writes which files now. The watch keeps it.
+    /// Programs that write to files now, as the watch reports them.
     pub fn writers(&self) -> &Arc<OpenWriters> {
         &self.context.writers
     }
 
-    /// What it counts of edits.
+    /// Counters of edits.
     pub fn meter(&self) -> &Arc<Meter> {
         &self.meter
     }
@@ -233,7 +233,7 @@ impl Store {
         &self.current
     }
 
-    /// Every zone with its source and how that is doing, in the order of the configuration.
+    /// Every zone with the state of its source, in the order of the configuration.
     pub fn zones(&self) -> impl Iterator<Item = ZoneStatus<'_>> {
         self.slots.iter().map(|slot| ZoneStatus {
             name: &slot.name,
@@ -250,17 +250,17 @@ impl Store {
         &self.beside
     }
 
-    /// A configuration was read. Whether it is applied or refused, a change of one of its files is what is waited for from now on.
+    /// Watches the files of a configuration that was read, whether it is applied or rejected.
     pub fn attend(&mut self, files: &[File]) {
         self.beside = files.to_vec();
     }
 
-    /// Other content of such a file was seen.
+    /// Notes the new content of such a file.
     pub fn saw(&mut self, file: File) {
         self.beside.iter_mut().filter(|old| old.path == file.path).for_each(|old| old.clone_from(&file));
     }
 
-    /// Files and directories that the sources consist of, there or not: what to watch.
+    /// Files and directories of all sources, whether they exist or not. The watch follows them.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.groups.iter().flat_map(SourceGroup::paths).map(Path::to_path_buf).collect()
     }
@@ -275,19 +275,19 @@ impl Store {
         self.context.settle
     }
 
-    /// How long it takes until every source will have stood still, while some are being written.
+    /// Time until no source changes any more. `None` if none is being written.
     pub fn settles_in(&mut self, now: Instant) -> Option<Duration> {
         let settle = self.context.settle;
         self.groups.iter_mut().filter_map(|group| group.settles_in(&self.slots, now, settle)).max()
     }
 
-    /// Gives up snapshots that nobody else holds. Gives how many others are still held.
+    /// Frees the snapshots that no other thread holds. Returns the number of those that are still held.
     pub fn drop_old(&mut self) -> usize {
         self.old.retain(|snapshot| Arc::strong_count(snapshot) > 1);
         self.old.len()
     }
 
-    /// True where a source was changed since it was read.
+    /// Returns true if a source was changed since it was read.
     fn has_moved(&self) -> bool {
         self.groups.iter().any(SourceGroup::has_moved)
     }
@@ -309,8 +309,8 @@ impl Store {
         report
     }
 
-    /// Warns of files in zone directories that nothing reads, once for each. Those that come and go, as editors and copying programs make
-    /// them, are given time.
+    /// Warns once about each file of a zone directory that nothing reads. Editors and copying programs leave such files for a moment, so a
+    /// new one is given time.
     fn note_unread(&mut self, now: Instant, how: Look, report: &mut Report) {
         let mut before = std::mem::take(&mut self.unread);
         let used: OnceCell<HashSet<PathBuf>> = OnceCell::new();
@@ -357,7 +357,7 @@ impl Store {
         }
     }
 
-    /// Makes the next snapshot: wholly anew, or, where only data changed, from the last one.
+    /// Makes the next snapshot. It is made from the last one if only data changed.
     fn publish(&mut self, is_anew: bool) {
         let hosted: Vec<Arc<Hosted>> = self.slots.iter_mut().map(ZoneSlot::hosted).collect();
         let next = if is_anew {
@@ -376,7 +376,7 @@ impl Store {
         self.old.push(std::mem::replace(&mut self.current, Arc::new(next)));
     }
 
-    /// Warnings that need more than one zone: names with two spellings, seen by one network, that disagree.
+    /// Warns about a name whose two spellings have different addresses in zones of one network.
     fn lint(&self, report: &mut Report) {
         let mut told: Vec<(NameBuf, NameBuf)> = Vec::new();
         let is_reported = |slot: &&ZoneSlot| report.zones.iter().any(|zone| zone.name == slot.name && zone.networks == slot.networks);

@@ -18,7 +18,7 @@ use crate::source::{Input, Sorter, Strays};
 use crate::zone::{Foreign, Zone, ZoneBuilder, next_serial, serial_rose};
 
 impl SourceGroup {
-    /// Zones to make anew: those whose own file is new, all of them where a shared one is, and those that wait for their first data.
+    /// Zones to make anew: those with a changed file, and those that wait for their first data.
     pub(super) fn affected(&self, judged: &[JudgedInput], slots: &[ZoneSlot]) -> Vec<usize> {
         let good: Vec<&JudgedInput> = judged.iter().filter(|judged| judged.is_good()).collect();
         let is_file = matches!(self.source, Source::File { .. });
@@ -184,11 +184,11 @@ impl ZoneSlot {
     }
 }
 
-/// Takes records for a zone that is made anew, and none for another.
+/// Sink for the records of one zone. It takes none if the zone is not made anew.
 #[derive(Debug, Default)]
 struct Target {
     builder: Option<Box<ZoneBuilder>>,
-    /// Files that gave it records.
+    /// Files that it has records from.
     files: Vec<FileShare>,
     /// Records of the file that is being read.
     taken: u64,
@@ -224,7 +224,7 @@ impl RecordSink for Target {
 
 /// The serial of a zone whose source gives none: when the newest file was changed, and more than before.
 ///
-/// Derived from the files, so that two servers with the same files, or one before and after a restart, say the same.
+/// It is derived from the files, so that two servers with the same files serve the same serial.
 fn serial(newest: Option<SystemTime>, last: Option<u32>) -> u32 {
     let since = newest.and_then(|newest| newest.duration_since(SystemTime::UNIX_EPOCH).ok());
     let stamp = since.map_or(1, |since| since.as_secs() as u32).max(1);
@@ -234,7 +234,7 @@ fn serial(newest: Option<SystemTime>, last: Option<u32>) -> u32 {
     }
 }
 
-/// A problem as the status shows it: the help only if there is no place to look at.
+/// A problem as the status shows it. It has the help only if the problem has no line.
 fn brief(problem: &Problem) -> String {
     match problem.at.line {
         0 => format!("{}: {}; {}", problem.file.display(), problem.message, problem.help),

@@ -1,4 +1,4 @@
-//! Which journal belongs to which zone: at the start, and when the configuration changes.
+//! Assignment of journals to zones at the start and when the configuration changes.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,9 @@ use super::{Outcome, Report, Store, ZoneSlot};
 use crate::edit::{TRANSFERRED, ZoneSettings};
 use crate::journal::JournalCondition;
 
-/// Why a secondary zone has no data before its first transfer: nothing is wrong with it.
+/// Reason why a secondary zone has no data before its first transfer.
 pub const NEVER_TRANSFERRED: &str = "it was not transferred from its primary yet";
-/// Why a secondary zone whose primaries were silent has no data (RFC 1035 section 3.3.13).
+/// Reason why a secondary zone has no data if no primary answered for too long (RFC 1035 section 3.3.13).
 pub const EXPIRED: &str = "it was not heard from its primary for longer than its SOA allows (EXPIRE)";
 
 impl Store {

@@ -1,7 +1,7 @@
-//! At the start: what the last run kept, where a source is bad, missing, or would lose too much.
+//! Last good data of the last run, for sources that are bad or missing at the start, or that would lose too much.
 //!
-//! Sources are read first. If all files of a zone are good and as they were, only the serial is taken from what was kept. Otherwise the kept
-//! data is loaded as if it were served, and the files are judged against it like any change: so one bad file costs its own change alone.
+//! Sources are read first. If all files of a zone are good and unchanged, only the serial of the kept data is used. Otherwise the kept data
+//! is loaded as if it were served, and the files are judged against it like any change. One bad file thus costs its own change alone.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::source::{FileCounts, Input};
 use crate::zone::{Foreign, Zone, next_serial};
 
 impl SourceGroup {
-    /// Looks up once what was kept of this source. Files that are gone since are inputs again.
+    /// Looks up the kept files of this source once. Files that are gone since then become inputs again.
     pub(super) fn recall(&mut self, slots: &[ZoneSlot], context: &Context) {
         let Some(keeper) = context.keeper.as_ref().filter(|_| self.recalled.is_none()) else { return };
         let is_directory = matches!(self.source, Source::Directory { .. });
@@ -54,7 +54,7 @@ impl SourceGroup {
         self.recalled = Some(recalled);
     }
 
-    /// Gives zones that do not serve yet what was kept of them, unless all of their files are good and as they were.
+    /// Gives the kept data to zones that do not serve yet, unless all of their files are good and unchanged.
     pub(super) fn restore(&mut self, judged: &[JudgedInput], slots: &mut [ZoneSlot], context: &Context) {
         let Some(keeper) = &context.keeper else { return };
         let mut wanted: Vec<(usize, KeptZone)> = Vec::new();
@@ -85,7 +85,7 @@ impl SourceGroup {
         })
     }
 
-    /// Loads what was kept. A zone of which a part cannot be read is left out: its other names would be missing, and go public.
+    /// Loads kept data. A zone is left out if a part of it cannot be read, because the missing names would go public.
     fn load(&mut self, mut wanted: Vec<(usize, KeptZone)>, keeper: &Keeper, slots: &mut [ZoneSlot], context: &Context) {
         let is_directory = matches!(self.source, Source::Directory { .. });
         for kept in self.recalled.iter().flatten() {
@@ -120,7 +120,7 @@ impl SourceGroup {
         }
     }
 
-    /// Keeps what was read now for the next start.
+    /// Keeps the data that was read now for the next start.
     pub(super) fn keep(&self, drafts: Vec<(usize, KeptDraft)>, changed: &[usize], slots: &[ZoneSlot], context: &Context) {
         let Some(keeper) = &context.keeper else { return };
         let Some(source) = source_key(&self.source) else { return };
@@ -209,7 +209,7 @@ impl ZoneSlot {
         (self.kept_since, self.kept_is_new) = (Some(kept.saved()), true);
     }
 
-    /// Notes whether what it serves is that of an earlier run; gives what to report the first time.
+    /// Notes whether the zone serves the data of an earlier run. Returns the outcome to report the first time.
     pub(super) fn note_kept(&mut self, is_bad: bool) -> Option<Outcome> {
         let since: SystemTime = self.kept_since?;
         let is_new = std::mem::take(&mut self.kept_is_new);

@@ -1,4 +1,4 @@
-//! Zones that have one source: a file, or a directory with a file for each zone and files that are shared.
+//! Groups of zones that are read from one source: a file, or a directory with files of each zone and shared files.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -28,25 +28,25 @@ const MOST_NAMED: usize = 8;
 #[derive(Debug)]
 pub struct SourceGroup {
     pub(super) source: Source,
-    /// Indices of slots.
+    /// Indices of the slots of its zones.
     pub(super) zones: Vec<usize>,
-    /// Those among them that a file without a zone of its own may concern: in a directory the zones of presets.
+    /// Indices of the zones that share files. In a directory these are the zones of presets.
     pub(super) sharing: Arc<[usize]>,
     pub(super) inputs: Vec<Input>,
-    /// Why the directory cannot be read.
+    /// Reason why the directory cannot be read.
     pub(super) error: Option<String>,
-    /// What the last run kept of it; none: that was not looked up yet.
+    /// Files that the last run kept. `None` until they were looked up.
     pub(super) recalled: Option<Vec<RecalledFile>>,
-    /// Files of the directory that it does not read, and that are not there for another reason.
+    /// Files of the directory that no zone reads and that no other rule explains.
     pub(super) unread: Vec<PathBuf>,
     /// All files of the directory.
     pub(super) listing: Listing,
-    /// Nothing was built yet.
+    /// True until zones are built from its records.
     pub(super) is_fresh: bool,
 }
 
 impl SourceGroup {
-    /// The groups of all slots; what is known of the files of `old` ones is kept, but they are read again.
+    /// The groups of all slots. They keep the last good records of `old` groups, and read all files again.
     pub fn all(slots: &[ZoneSlot], old: Vec<SourceGroup>) -> Vec<SourceGroup> {
         let mut groups: Vec<SourceGroup> = Vec::new();
         let mut of_source: HashMap<&Source, usize> = HashMap::new(); // there may be as many as zones
@@ -103,18 +103,18 @@ impl SourceGroup {
         own.into_iter().chain(self.inputs.iter().flat_map(Input::paths))
     }
 
-    /// How long it takes until its files will have stood still, while some are being written.
+    /// Time until none of its files changes any more. `None` if none is being written.
     pub fn settles_in(&mut self, slots: &[ZoneSlot], now: Instant, settle: Duration) -> Option<Duration> {
         self.discover(slots);
         self.inputs.iter_mut().filter_map(|input| input.settles_in(now, settle)).max()
     }
 
-    /// A file of it was changed since it was read.
+    /// Returns true if one of its files was changed since it was read.
     pub fn has_moved(&self) -> bool {
         self.inputs.iter().any(Input::has_moved)
     }
 
-    /// Reads what is new and gives it to the slots.
+    /// Reads changed files and gives the zones to the slots.
     pub fn look(&mut self, slots: &mut [ZoneSlot], context: &Context, now: Instant, how: Look, report: &mut Report) {
         self.discover(slots);
         self.recall(slots, context);
@@ -158,7 +158,7 @@ impl SourceGroup {
             let input = &mut self.inputs[index];
             let lacks_log = with_logs && input.was_good && input.log.is_none();
             if lacks_log {
-                input.forget(); // it was alone until now
+                input.forget(); // its records were not kept apart while the zone had no other file
             }
             input.most = context.most;
             let seen = input.look(now, if lacks_log { Look::Now } else { how }, context.settle);
@@ -335,7 +335,7 @@ impl SourceGroup {
         of_file.into_iter().zip(found).filter(|(_, records)| !records.0.is_empty()).map(|(slot, _)| slot).collect()
     }
 
-    /// Those of the files that are gone whose records all stand in other files of the directory: they were renamed.
+    /// Returns the files that are gone and whose records all stand in other files of the directory, because they were renamed.
     fn moved_elsewhere(&self, gone: &[usize], judged: &[JudgedInput]) -> Vec<usize> {
         if gone.is_empty() || !self.with_logs() {
             return Vec::new();
@@ -353,7 +353,7 @@ impl SourceGroup {
         gone.iter().filter(is_elsewhere).copied().collect()
     }
 
-    /// Records are kept where a zone is made from more than one file.
+    /// Returns true if records are kept by file, because a zone is made from more than one.
     fn with_logs(&self) -> bool {
         let mut own: Vec<usize> = self.inputs.iter().filter_map(|input| input.own).collect();
         own.sort_unstable();
@@ -361,7 +361,7 @@ impl SourceGroup {
         matches!(self.source, Source::Directory { .. }) && is_shared
     }
 
-    /// Reads the records of new bytes: into a log, or straight into builders.
+    /// Reads the records of new bytes into a log, or straight into builders.
     fn judge(&self, index: usize, content: Content, with_logs: bool, slots: &[ZoneSlot], context: &Context) -> JudgedInput {
         let input = &self.inputs[index];
         let format = if input.format == Format::Auto { text::detect(&input.path, &content.bytes) } else { input.format };
@@ -441,7 +441,7 @@ impl RecordSink for Remainder<'_> {
     }
 }
 
-/// Records of whatever order, without TTL and place.
+/// Records in any order, without TTL and place.
 #[derive(Default, Clone)]
 struct RecordSet(HashSet<(WireName, u16, Box<[u8]>)>);
 

@@ -1,4 +1,4 @@
-//! One zone of the configuration, or of an API: what it serves and how its source is doing.
+//! Zone of the configuration or of an API, with the data that it serves and the state of its source.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,35 +25,35 @@ pub struct ZoneSlot {
     pub(super) apex: WireName,
     pub(super) networks: Arc<[String]>,
     pub(super) zone: Option<Arc<Zone>>,
-    /// Why there is no data, while there is none.
+    /// Reason why the zone has no data, if it has none.
     pub(super) reason: Arc<str>,
-    /// Why the records of its sources do not make a zone.
+    /// Reason why the records of its sources do not make a zone.
     pub(super) build_error: Option<String>,
     pub(super) state: SourceState,
-    /// What its files hold is taken whatever is lost: the operator accepted it, for this one reading.
+    /// True while the content of its files is taken whatever is lost, because the operator accepted it.
     pub(super) accepts_loss: bool,
-    /// What an earlier run kept of it was looked up.
+    /// True once the data of an earlier run was looked up.
     pub(super) is_recalled: bool,
     /// Serial and checksum of the zone in an earlier run. True if the files of its source did not change since.
     pub(super) kept_serial: Option<(KeptZone, bool)>,
-    /// When the data that it serves was kept, if that is of an earlier run.
+    /// Time when the data that it serves was kept. `None` if it is not that of an earlier run.
     pub(super) kept_since: Option<SystemTime>,
-    /// That was not reported yet.
+    /// True until data of an earlier run is reported.
     pub(super) kept_is_new: bool,
     /// The zone serves data of another source or of other networks, because its own source was not good yet.
     pub(super) is_inherited: bool,
-    /// Another zone has the same name, in other networks.
+    /// True if another zone has the same name, for other networks.
     pub(super) has_namesake: bool,
-    /// The same for others.
+    /// Copy of the state for other threads.
     pub(super) shown: Arc<Shown>,
     pub(super) writer: Writer,
     /// Files that its records come from.
     pub(super) files: Vec<FileShare>,
-    /// Where an API writes it: its journal and what is committed.
+    /// Journal and committed data, if an API or a transfer writes the zone.
     pub(super) owned: Option<Owned>,
-    /// The journal of a zone that an API made, which could not be opened: the zone has no data until it is.
+    /// Journal of a zone that an API created. The zone has no data until it can be opened.
     pub(super) awaits: Option<PathBuf>,
-    /// As in the last snapshot; none: something of it changed since.
+    /// The zone as in the last snapshot. `None` if it changed since.
     pub(super) hosted: Option<Arc<Hosted>>,
 }
 
@@ -68,7 +68,7 @@ impl ZoneSlot {
         let files = before.as_ref().filter(|slot| slot.config.source == config.source).map(|slot| slot.files.clone()).unwrap_or_default();
         let writer = writer(config, &files);
         let (zone, state, owned, shown) = before.map(|slot| (slot.zone, slot.state, slot.owned, slot.shown)).unwrap_or_default();
-        // Data goes with its writer: what files said is not what an API wrote, and the other way round.
+        // Data of files is not continued by an API, nor the other way round.
         let is_continued = owned.is_some() == owned::is_owned(&config.source);
         let (zone, state, owned, shown) = if is_continued { (zone, state, owned, shown) } else { Default::default() };
         let networks = config.networks.as_slice().into();
@@ -114,7 +114,7 @@ impl ZoneSlot {
         self.files = files;
     }
 
-    /// As it is in a snapshot.
+    /// The zone as a snapshot has it.
     pub(super) fn hosted(&mut self) -> Arc<Hosted> {
         if let Some(hosted) = &self.hosted {
             return hosted.clone();
@@ -144,7 +144,7 @@ impl ZoneSlot {
         }
     }
 
-    /// Takes new data, given how it differs from what is served; gives what to report.
+    /// Takes new data, with its difference from the served data. Returns the outcome to report.
     pub(super) fn take(&mut self, zone: Zone, difference: Option<Difference>) -> Option<Outcome> {
         let same_serial = self.zone.as_ref().is_some_and(|old| old.serial() == zone.serial() || !zone.has_own_serial());
         if let Some(old) = self.zone.as_ref().filter(|_| same_serial && difference.as_ref().is_some_and(Difference::is_empty)) {
@@ -159,7 +159,7 @@ impl ZoneSlot {
         Some(difference.map_or(Outcome::Loaded, Outcome::Changed))
     }
 
-    /// Notes how its source is doing; gives what to report when that changed.
+    /// Notes the state of its source. Returns the outcome to report if the state changed.
     pub(super) fn note(&mut self, error: Option<String>) -> Option<Outcome> {
         let outcome = self.judge(error);
         self.shown.show(&self.state);
@@ -202,7 +202,7 @@ impl ZoneSlot {
     }
 }
 
-/// Where a record of a zone would be added: the file that most of its records come from, otherwise the one that its configuration gives.
+/// The place for new records: the file that most records of the zone come from, otherwise the source in its configuration.
 fn writer(config: &model::Zone, files: &[FileShare]) -> Writer {
     let most = files.iter().map(|file| file.records).max();
     if let Some(file) = files.iter().find(|file| Some(file.records) == most) {
