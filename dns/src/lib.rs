@@ -8,6 +8,8 @@
 //! listen ─ wire::question ─ access ─ query::walk ─┬─ query::respond ─ listen
 //!                             zones · cache       └─ resolver ─ upstream ─ accept ─ query::walk …
 //! ```
+//!
+//! Comments cite the rules S1 to S8. ARCHITECTURE.md states them, and the tests in `dns/tests/path.rs` bear their names.
 #![forbid(unsafe_code)]
 
 pub mod accept;

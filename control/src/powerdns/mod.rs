@@ -32,6 +32,8 @@
 //!
 //! **Serials** move as SOA-EDIT-API says, and only where data is different; never back. A SOA that is made has MINIMUM 10, as Azure's.
 //!
+//! A comment that cites "rule N" means the test `rule_N_…` in `tests/powerdns/rules.rs`: the rules that keep clients working.
+//!
 //! Reading order: `zones` (what a request does), `draft` and `patch` (RRsets on their way in), `answer` (on their way out), `content` (RDATA
 //! as text), `id`, `find`, `settings`, `serial`, then the small ones.
 
