@@ -36,8 +36,8 @@ pub use keys::{BadKeys, NewKey, check as check_keys};
 pub(crate) use listen::{BACKLOG, SOCKET_CONNECTIONS};
 pub use listen::{BindError, Bound, Http, Stopping, bind, check, start};
 pub use part::part;
-pub(crate) use problem::say_when;
 pub use problem::{Fault, Problem};
+pub(crate) use problem::{say_when, status_of};
 
 /// What handlers share.
 #[derive(Clone)]

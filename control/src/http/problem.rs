@@ -1,4 +1,4 @@
-//! Refusals as RFC 9457 has them.
+//! Refusals in the form of RFC 9457, and the HTTP status of each refusal.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -7,12 +7,12 @@ use postern_zones::edit::Refusal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Why a request is refused (RFC 9457).
+/// Problem details of a rejected request (RFC 9457).
 ///
-/// It is kept among the extensions of its response, so that an interface with another form of errors can write it in that form.
+/// They are among the extensions of the response, so that an interface with another form of errors can write them in that form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
-    /// What kind of problem it is; `about:blank`: what the status says.
+    /// Kind of the problem. `about:blank`: the status explains it.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The kind in words.
@@ -21,20 +21,20 @@ pub struct Problem {
     #[serde(serialize_with = "number")]
     #[schema(value_type = u16)]
     pub status: StatusCode,
-    /// This very problem in words.
+    /// This problem in words.
     pub detail: String,
-    /// Each thing that is wrong with the request, where it can be said.
+    /// Each fault of the request, if its place is known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<Fault>,
 }
 
-/// One thing that is wrong with a request.
+/// One fault of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Fault {
-    /// Where in the body: a JSON pointer (RFC 6901), or a parameter's name.
+    /// Place in the body as a JSON pointer (RFC 6901), or the name of a parameter.
     pub pointer: String,
-    /// What is wrong.
+    /// The fault in words.
     pub detail: String,
 }
 
@@ -45,22 +45,22 @@ impl Problem {
         Self { kind: "about:blank", title, status, detail: detail.into(), errors: Vec::new() }
     }
 
-    /// A problem of a kind of ours.
+    /// A problem of one of Postern's own kinds.
     pub fn of_kind(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         Self { kind, title, ..Self::new(status, detail) }
     }
 
-    /// There is no such thing.
+    /// A problem with status 404.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// The caller's key does not reach so far.
+    /// A problem with status 403: the caller's key lacks the scope.
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail)
     }
 
-    /// Understood, and wrong.
+    /// A problem with status 422 that lists these faults.
     pub fn invalid(errors: Vec<Fault>) -> Self {
         let detail = errors.iter().map(|fault| fault.detail.as_str()).collect::<Vec<_>>().join("; ");
         let problem = Self::of_kind(StatusCode::UNPROCESSABLE_ENTITY, "urn:postern:problem:invalid", "The request is not valid", detail);
@@ -68,21 +68,31 @@ impl Problem {
     }
 }
 
+/// The HTTP status of a refusal. Every HTTP interface uses it.
+pub(crate) fn status_of(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::NoZone(_) => StatusCode::NOT_FOUND,
+        Refusal::Ambiguous { .. } | Refusal::ReadOnly { .. } | Refusal::Loss(_) | Refusal::Exists(_) => StatusCode::CONFLICT,
+        Refusal::Precondition { .. } => StatusCode::PRECONDITION_FAILED,
+        Refusal::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Refusal::Unavailable { .. } | Refusal::Busy | Refusal::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+        Refusal::Journal(_) => StatusCode::INSUFFICIENT_STORAGE,
+    }
+}
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let detail = refusal.to_string();
+        let (status, detail) = (status_of(&refusal), refusal.to_string());
         match refusal {
-            Refusal::NoZone(_) => Self::not_found(detail),
             Refusal::Ambiguous { .. } => {
-                Self::of_kind(StatusCode::CONFLICT, "urn:postern:problem:ambiguous-zone", "Several zones have that name", detail)
+                Self::of_kind(status, "urn:postern:problem:ambiguous-zone", "Several zones have that name", detail)
             }
             Refusal::ReadOnly { .. } => {
-                Self::of_kind(StatusCode::CONFLICT, "urn:postern:problem:managed-elsewhere", "The zone has another writer", detail)
+                Self::of_kind(status, "urn:postern:problem:managed-elsewhere", "The zone has another writer", detail)
             }
-            Refusal::Loss(_) => Self::of_kind(StatusCode::CONFLICT, "urn:postern:problem:loss", "The zone would lose its records", detail),
-            Refusal::Exists(_) => Self::of_kind(StatusCode::CONFLICT, "urn:postern:problem:exists", "It exists already", detail),
-            Refusal::Precondition { .. } => Self::new(StatusCode::PRECONDITION_FAILED, detail),
-            Refusal::Unavailable { .. } | Refusal::Busy | Refusal::Stopped => Self::new(StatusCode::SERVICE_UNAVAILABLE, detail),
+            Refusal::Loss(_) => Self::of_kind(status, "urn:postern:problem:loss", "The zone would lose its records", detail),
+            Refusal::Exists(_) => Self::of_kind(status, "urn:postern:problem:exists", "It exists already", detail),
             Refusal::Invalid(refused) => {
                 let fault = |refused: postern_zones::zone::Refused| Fault {
                     pointer: format!("/rrsets/{}", refused.change),
@@ -90,8 +100,7 @@ impl From<Refusal> for Problem {
                 };
                 Self::invalid(refused.into_iter().map(fault).collect())
             }
-            Refusal::Panicked => Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
-            Refusal::Journal(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, detail),
+            _ => Self::new(status, detail),
         }
     }
 }
@@ -109,14 +118,14 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Tells whoever may try again when: in a second, by which `api.rate` counts.
+/// Adds `Retry-After` to responses that invite another try. One second is the unit of `api.rate`.
 pub(crate) fn say_when(response: &mut Response) {
     if matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
 }
 
-/// Gives the refusals of the router itself (no such path, no such method) the same form.
+/// Gives the errors of the router itself (unknown path, unknown method) the same form.
 pub(super) async fn fill_in(response: Response) -> Response {
     let detail = match response.status() {
         StatusCode::NOT_FOUND => "there is nothing at this path",

@@ -1,4 +1,4 @@
-//! Refusals as PowerDNS words them: `{"error": "…"}`, with a content type that every client reads.
+//! Refusals in the form of PowerDNS: `{"error": "…"}`, with a content type that every client reads.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -6,9 +6,9 @@ use postern_zones::edit::Refusal;
 use postern_zones::zone::Refused;
 use serde_json::json;
 
-use crate::http::{Problem, say_when};
+use crate::http::{Problem, say_when, status_of};
 
-/// Why a request is refused.
+/// A rejected request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub status: StatusCode,
@@ -16,33 +16,33 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Understood, and wrong.
+    /// A fault with status 422.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self { status: StatusCode::UNPROCESSABLE_ENTITY, message: message.into() }
     }
 
-    /// Not understood.
+    /// A fault with status 400.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, message: message.into() }
     }
 
-    /// There is no such thing.
+    /// A fault with status 404.
     pub fn not_found() -> Self {
         Self { status: StatusCode::NOT_FOUND, message: "Not Found".into() }
     }
 
-    /// There is no such zone: 404, for clients make a zone on that alone.
+    /// A fault with status 404 for a zone. Clients create a zone after no other status.
     pub fn no_zone(name: &str) -> Self {
         Self { status: StatusCode::NOT_FOUND, message: format!("Could not find domain '{}.'", name.trim_end_matches('.')) }
     }
 
-    /// The key does not reach so far.
+    /// A fault with status 403: the key lacks the scope.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self { status: StatusCode::FORBIDDEN, message: message.into() }
     }
 }
 
-/// For edits: it comes back as it is, by [`From<Refusal>`].
+/// Carries a fault through an edit. [`From<Refusal>`] gives it back.
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         Self::Invalid(vec![Refused { change: 0, message: fault.message }])
@@ -53,12 +53,9 @@ impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         let status = match &refusal {
             Refusal::NoZone(name) => return Self::no_zone(name),
-            Refusal::Exists(_) | Refusal::Loss(_) => StatusCode::CONFLICT,
-            Refusal::Ambiguous { .. } | Refusal::ReadOnly { .. } | Refusal::Precondition { .. } | Refusal::Invalid(_) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
-            Refusal::Unavailable { .. } | Refusal::Journal(_) | Refusal::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
-            Refusal::Busy | Refusal::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+            // PowerDNS has 422 for all of them, and its clients know no other.
+            Refusal::Ambiguous { .. } | Refusal::ReadOnly { .. } | Refusal::Precondition { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            other => status_of(other),
         };
         Self { status, message: refusal.to_string() }
     }
@@ -87,9 +84,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_panicked_is_a_fault_of_the_server_in_both_interfaces() {
-        assert_eq!(Fault::from(Refusal::Panicked).status, StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(Problem::from(Refusal::Panicked).status, StatusCode::INTERNAL_SERVER_ERROR);
+    fn a_refusal_that_is_no_fault_of_the_client_has_one_status_in_both_interfaces() {
+        for (refusal, status) in [
+            (Refusal::Panicked, 500),
+            (Refusal::Unavailable { name: "contoso.test".into(), reason: "damaged".into() }, 503),
+            (Refusal::Busy, 503),
+            (Refusal::Journal("No space left on device".into()), 507),
+        ] {
+            assert_eq!(Fault::from(refusal.clone()).status.as_u16(), status, "{refusal}");
+            assert_eq!(Problem::from(refusal.clone()).status.as_u16(), status, "{refusal}");
+        }
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Found {
                 ZoneState::Unavailable(reason) => reason,
                 ZoneState::Serving(_) => "no data",
             };
-            let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
+            let status = axum::http::StatusCode::SERVICE_UNAVAILABLE;
             Fault { status, message: format!("Zone '{}' has no data: {reason}", self.name()) }
         })
     }
