@@ -175,10 +175,10 @@ section! {
     /// calls lets no public answer out in between.
     HOLD_DELETED "hold-deleted": Millis = Millis { least: 1, most: MINUTE, zero: "not at all" }, Default { default: r#""0s""# };
 
-    /// Largest share of its names that a zone of 20 names or more may lose by one change of its files. A change that loses more waits for `postern reload --accept ZONE`. `"100%"`: any share.
+    /// Largest share of its names that a zone of 20 names or more may lose by one change of its files or one import. Files that lose more wait for `postern reload --accept ZONE`; such an import needs `--allow-loss`. `"100%"`: any share.
     MAX_LOSS "max-loss": Percent = Percent { least: 1, most: 100 }, Default { default: r#""50%""# };
 
-    /// Whether files without records may empty the zone. Otherwise a file that loses its last record is bad until `postern reload --accept ZONE` accepts it.
+    /// Whether files and imports without records may empty the zone. Otherwise a file that loses its last record is bad until `postern reload --accept ZONE` accepts it; such an import needs `--allow-empty`.
     ALLOW_EMPTY "allow-empty": Switch = Switch, Default { default: "false" };
 
     /// What happens to a name that the zone lacks. A type that a name lacks is always NODATA.

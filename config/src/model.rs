@@ -154,9 +154,9 @@ pub struct Zone {
     pub min_ttl: u32,
     /// Highest TTL given out, seconds.
     pub max_ttl: u32,
-    /// Largest share of its names that one change of its files may take away, percent.
+    /// Largest share of its names that one change of its files or one import may remove, percent.
     pub max_loss: u8,
-    /// True if files without records may empty the zone.
+    /// True if files or imports without records may empty the zone.
     pub allow_empty: bool,
     /// Names for an SOA and NS records, if the zone has none of its own: its own keys, otherwise those of `[server]`.
     pub zone_names: ZoneNames,
@@ -170,6 +170,27 @@ pub struct Zone {
     pub transfer_key: Option<String>,
     /// Line of the `[[zone]]` in the configuration file, 1-based; 0: none.
     pub line: u32,
+}
+
+/// Limits on the names that one change may remove from a zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LossLimits {
+    /// Largest share of the names of a zone of 20 names or more, percent.
+    pub max_loss: u8,
+    /// True if the zone may lose its last record.
+    pub allow_empty: bool,
+}
+
+impl LossLimits {
+    /// The limits of a zone that the configuration does not name: the defaults of the keys.
+    pub fn usual() -> Self {
+        Self { max_loss: 50, allow_empty: false }
+    }
+
+    /// The limits of a zone of the configuration.
+    pub fn of(zone: &Zone) -> Self {
+        Self { max_loss: zone.max_loss, allow_empty: zone.allow_empty }
+    }
 }
 
 /// Names of servers for the SOA and the NS records of a zone. Lower case, no final dot.

@@ -95,7 +95,7 @@ pub(crate) struct ZonePlaces {
     pub(crate) notify: Option<usize>,
     pub(crate) transfer_key: Option<usize>,
     pub(crate) hold_deleted: Option<usize>,
-    /// `max-loss` and `allow-empty`, which only files have a use for.
+    /// `max-loss` and `allow-empty`, which have no effect for a zone with `primaries`.
     pub(crate) guard: [(&'static str, Option<usize>); 2],
 }
 

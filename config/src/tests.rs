@@ -392,3 +392,9 @@ fn files_that_everybody_can_change_and_secrets_that_everybody_can_read_are_warne
         ]
     );
 }
+
+#[test]
+fn limits_of_losses_without_a_configuration_are_the_defaults_of_the_keys() {
+    let loaded = parse("[[zone]]\nname = \"corp.contoso.com\"\napi = true\n", Path::new("postern.toml")).unwrap();
+    assert_eq!(crate::model::LossLimits::usual(), crate::model::LossLimits::of(&loaded.config.zones[0]));
+}

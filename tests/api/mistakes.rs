@@ -25,7 +25,7 @@ fn unknown_parameters_and_members_are_rejected_with_the_right_spelling() {
         ("PUT", format!("{WWW}?dry_run=yes"), &json_type, good, 400, "dry_run"),
         ("PUT", format!("{WWW}?dry_run=false&dry%2Drun=true"), &json_type, good, 400, "duplicate field"),
         ("POST", format!("{IMPORT}?replace=true"), &text, "www A 10.0.0.1\n", 400, "known here: `mode`"),
-        ("DELETE", "/v1/zones/contoso.test?dry_run=true".into(), &json_type, "", 400, "none is taken here"),
+        ("DELETE", "/v1/zones/contoso.test?dry_run=true".into(), &json_type, "", 400, "unknown parameter; known here: `discard_damaged`"),
         ("GET", "/v1/networks?x".into(), &json_type, "", 400, "none is taken here"),
         ("GET", "/v1/fallbacks?Limit=1".into(), &json_type, "", 400, "did you mean `limit`?"),
         ("GET", "/v1/zones/contoso.test/rrsets?rtype=A".into(), &json_type, "", 400, "did you mean `type`?"),
@@ -128,6 +128,33 @@ fn a_replacement_that_loses_most_names_needs_leave() {
     import("", 20).ok(200);
     import("&allow_loss=true", 9).ok(200);
     assert_eq!(server.short("n19.contoso.test", A), ["NXDOMAIN"]);
+}
+
+#[test]
+fn an_import_has_the_limits_of_losses_that_the_zone_has() {
+    let config = CONFIG.replacen("api = true\n", "api = true\nmax-loss = '10%'\nallow-empty = true\n", 1);
+    let server = Server::with(&[("postern.toml", &format!("{config}[api]\nlisten = '127.0.0.1:0'\n")), FILED]);
+    let mut api = server.api(None);
+    let json_type = [("Content-Type", "application/json")];
+    api.raw("POST", "/v1/zones", &json_type, r#"{"name": "made.test"}"#).unwrap().ok(201);
+    let file = |names: u32| (0..names).map(|number| format!("n{number} 10 IN A 10.0.0.{number}\n")).collect::<String>();
+    let mut import = |zone: &str, body: &str| {
+        api.raw("POST", &format!("/v1/zones/{zone}/import?mode=replace"), &[("Content-Type", "text/plain")], body).unwrap()
+    };
+    import("contoso.test", &file(20)).ok(200);
+    import("contoso.test", &file(18)).ok(200);
+    import("contoso.test", &file(20)).ok(200);
+    let reply = import("contoso.test", &file(17));
+    assert_eq!(reply.status, 409, "{reply:?}");
+    assert!(reply.body.contains("would remove 3 of the 20 names") && reply.body.contains("more than max-loss (10%)"), "{reply:?}");
+    for body in ["; nothing\n", ""] {
+        import("contoso.test", body).ok(200);
+        assert_eq!(server.short("n1.contoso.test", A), ["NXDOMAIN"], "{body:?}");
+    }
+    // A zone that the configuration does not name has the defaults.
+    import("made.test", &file(20)).ok(200);
+    import("made.test", &file(10)).ok(200);
+    assert_eq!(import("made.test", "; nothing\n").status, 409);
 }
 
 /// Runs `postern records import` with what it reads on standard input.

@@ -73,7 +73,7 @@ fn refusals_are_exact() {
         ("PATCH", "/v1/zones/contoso.test", &json_type, r#"{"on_missing": "public"}"#, 409, "the configuration, line"),
         ("POST", "/v1/zones/contoso.test/import", &[("Content-Type", "image/png")], "x", 415, "text/plain"),
         ("POST", "/v1/zones/contoso.test/import", &[], "www A 10.0.0.1\nwww A 10.0.0.256\n", 422, "2:7"),
-        ("POST", "/v1/zones/contoso.test/import", &[], "www.other.test. A 10.0.0.1\n", 422, "does not lie in the zone"),
+        ("POST", "/v1/zones/contoso.test/import", &[], "www.other.test. A 10.0.0.1\n", 422, "no record of this file lies in the zone"),
     ];
     for (method, path, headers, body, status, words) in cases {
         let reply = api.raw(method, path, headers, body).unwrap();
@@ -209,8 +209,22 @@ fn files_go_in_and_come_out_again() {
     import(&mut api, "", "www 60 IN A 10.0.0.1\nwww 60 IN A 10.0.0.2\nmail 60 IN MX 10 www\n").ok(200);
     assert_eq!(server.short("www.contoso.test", A), ["10.0.0.1", "10.0.0.2"]);
     let hosts = import(&mut api, "", "10.0.0.7 host7.contoso.test other.example\n10.0.0.8 host8.contoso.test\n").ok(200);
-    assert_eq!(hosts["added"], 2);
+    assert_eq!((&hosts["added"], &hosts["skipped"]), (&json!(2), &json!(1)), "{hosts}");
     assert!(hosts["warnings"].to_string().contains("of other zones were left out"), "{hosts}");
+    // As in a zone directory: rows of other zones are skipped with a warning, unless the file is that of another zone.
+    let leftovers = "www 60 IN A 10.0.0.1\nold.fabrikam.test. 60 IN A 10.0.0.5\nolder.fabrikam.test. 60 IN A 10.0.0.6\n";
+    let skipped = import(&mut api, "", leftovers).ok(200);
+    assert_eq!((&skipped["changed"], &skipped["skipped"]), (&json!(1), &json!(2)), "{skipped}");
+    let warnings = skipped["warnings"].to_string();
+    assert!(
+        warnings.contains("2:1: 2 records lie outside the zone contoso.test") && warnings.contains("old.fabrikam.test (line 2)"),
+        "{warnings}"
+    );
+    let soa = "@ 60 IN SOA a. b. 1 3600 300 2419200 10\n";
+    let other = import(&mut api, "?mode=replace", &format!("$ORIGIN fabrikam.test.\n{soa}$ORIGIN contoso.test.\nwww 60 IN A 10.0.0.9\n"));
+    assert_eq!(other.status, 422, "{other:?}");
+    assert!(other.body.contains("the SOA is that of the zone fabrikam.test"), "{other:?}");
+    assert_eq!(server.short("www.contoso.test", A), ["10.0.0.1"]);
     let azure = json!([{"name": "fhir1", "type": "Microsoft.Network/privateDnsZones/A", "ttl": 10, "fqdn": "fhir1.contoso.test.", "aRecords": [{"ipv4Address": "10.0.0.9"}]}]);
     import(&mut api, "", &azure.to_string()).ok(200);
     assert_eq!(server.short("fhir1.contoso.test", A), ["10.0.0.9"]);

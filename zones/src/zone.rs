@@ -28,7 +28,7 @@ mod tests;
 pub use postern_config::rtype;
 
 pub use apply::{Change, Refused, next_serial, serial_rose};
-pub use builder::{Built, DEFAULT_TTL, Foreign, ZoneBuilder, is_azure_soa};
+pub use builder::{Built, DEFAULT_TTL, Foreign, OutsideRows, ZoneBuilder, is_azure_soa};
 use origins::RecordOrigins;
 use shard::{Node, Shard};
 use shards::Shards;

@@ -37,9 +37,9 @@ pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
             let message = "`transfer-key` has no effect: there are neither `primaries` nor `notify`";
             problems.warning(at, message, "take it out; who may have the zone with a key is said by `transfer-to`");
         }
-        if let Source::Api | Source::Transfer { .. } = zone.source {
+        if let Source::Transfer { .. } = zone.source {
             for (key, at) in places.guard.into_iter().filter_map(|(key, at)| Some((key, at?))) {
-                let message = format!("`{key}` has no effect: it guards what files say, and no file writes the zone");
+                let message = format!("`{key}` has no effect: it guards files and imports, and neither writes the zone");
                 problems.warning(at, message, "take it out");
             }
         }

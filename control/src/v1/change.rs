@@ -1,4 +1,4 @@
-//! A change from its request to what is told of it.
+//! A change of records, from its request to its response.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +22,7 @@ use crate::http::{Caller, Fault, Problem};
 #[derive(Debug, Clone, Copy, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Dry {
-    /// Only say what would happen.
+    /// Only report what would happen.
     #[serde(default)]
     pub dry_run: bool,
 }
@@ -32,42 +32,53 @@ pub(super) struct Dry {
 pub(super) struct Changed {
     /// The zone, absolute.
     zone: String,
-    /// Nothing was changed: this is what would happen.
+    /// True if nothing was changed, and this is what would happen.
     dry_run: bool,
     /// Serial before.
     serial_before: u32,
-    /// Serial now; the same where nothing differs.
+    /// Serial now. It is the same if nothing differs.
     serial: u32,
     /// Generation of the data that serves it.
     generation: u64,
     /// RRsets that are new.
     added: usize,
-    /// RRsets that are otherwise.
+    /// RRsets with other data.
     changed: usize,
     /// RRsets that are gone.
     removed: usize,
     /// The first 1,000 of them.
     rrsets: Vec<ChangedSet>,
-    /// What was probably not meant, and what was left out.
+    /// Records of an imported file that were skipped, because they belong to other zones.
+    skipped: usize,
+    /// Probable mistakes, and records that were skipped.
     warnings: Vec<String>,
+}
+
+/// Notes about a request for its response.
+#[derive(Debug, Default)]
+pub(super) struct ChangeNotes {
+    /// Probable mistakes, and records that were skipped.
+    pub warnings: Vec<String>,
+    /// Records of an imported file that were skipped.
+    pub skipped: usize,
 }
 
 /// An RRset that is different.
 #[derive(Debug, Serialize, ToSchema)]
 struct ChangedSet {
-    /// As it was; null: it was not there.
+    /// The RRset before. Null: there was none.
     before: Option<RrSet>,
-    /// As it is; null: it is gone.
+    /// The RRset after. Null: there is none.
     after: Option<RrSet>,
 }
 
-/// RRsets that are told of one change.
+/// Number of RRsets in the response to one change.
 const MOST_TOLD: usize = 1_000;
 
 /// Names of the RRsets that a change touched, from the thread that made it.
 type Touched = Arc<Mutex<Vec<(WireName, u16)>>>;
 
-/// What is asked of a zone before it is changed.
+/// Conditions on a zone before it is changed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Conditions {
     matches: Option<String>,
@@ -86,7 +97,7 @@ impl Conditions {
         Ok(Self { matches: text(header::IF_MATCH)?, none_matches: text(header::IF_NONE_MATCH)? })
     }
 
-    /// Refuses unless they hold of what has this tag; none: it does not exist.
+    /// Returns an error unless the conditions hold. `etag` is `None` if the thing does not exist.
     pub fn hold(&self, what: &str, etag: Option<&str>) -> Result<(), Refusal> {
         let has = |list: &str, tag: &str| list.split(',').map(str::trim).any(|one| one == "*" || one == tag);
         let has_weakly = |list: &str, tag: &str| list.split(',').any(|one| has(one.trim().trim_start_matches("W/"), tag));
@@ -106,11 +117,11 @@ impl Conditions {
     }
 }
 
-/// Marks an answer whose tag is that of the zone's records, while the answer says more: a client that has the tag has not the answer.
+/// Marks a response with more in it than the records that its tag stands for. A client with the tag may lack the rest.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SaysMore;
 
-/// Sends nothing again to a client that has it: `If-None-Match` of GET and HEAD (RFC 9110 section 13.1.2).
+/// Answers 304 to a client that has the content already: `If-None-Match` of GET and HEAD (RFC 9110 section 13.1.2).
 pub(super) async fn unless_known(request: Request, next: Next) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let wanted = is_read.then(|| Conditions::of(request.headers()).ok()).flatten();
@@ -125,17 +136,17 @@ pub(super) async fn unless_known(request: Request, next: Next) -> Response {
     }
 }
 
-/// The answer to a change: what it did, and the zone's new tag.
+/// The response to a change: its effect, and the zone's new tag.
 pub(super) type Answer = ([(HeaderName, HeaderValue); 1], Json<Changed>);
 
-/// Makes a change of a zone. Of what is refused, `pointers` says where in the body each change stands; without one it is the body.
+/// Makes a change of a zone. `pointers` has the place of each change in the body, for the faults of a rejected one.
 pub(super) async fn make(
     control: &Control,
     caller: &Caller,
     zone: &str,
     dry: Dry,
     pointers: Vec<String>,
-    notes: Vec<String>,
+    notes: ChangeNotes,
     make: impl FnOnce(&Zone) -> Result<Vec<Change>, Refusal> + Send + 'static,
 ) -> Result<Answer, Problem> {
     let touched = Touched::default();
@@ -157,7 +168,7 @@ pub(super) async fn make(
     Ok(([(header::ETAG, tag)], Json(Changed::of(&done, touched, dry, notes))))
 }
 
-/// The problem of a refusal, with each change at its place in the body.
+/// The problem of a refusal, with the place of each fault in the body.
 fn placed(refusal: Refusal, pointers: &[String]) -> Problem {
     let Refusal::Invalid(refused) = refusal else { return refusal.into() };
     let pointer = |change: usize| pointers.get(change).cloned().unwrap_or_default();
@@ -165,7 +176,7 @@ fn placed(refusal: Refusal, pointers: &[String]) -> Problem {
 }
 
 impl Changed {
-    fn of(done: &Done, touched: Vec<(WireName, u16)>, dry: Dry, notes: Vec<String>) -> Self {
+    fn of(done: &Done, touched: Vec<(WireName, u16)>, dry: Dry, notes: ChangeNotes) -> Self {
         let mut names: BTreeSet<(WireName, u16)> = touched.into_iter().collect();
         if done.before.soa() != done.after.soa() && !done.before.soa().same_data(&done.after.soa()) {
             names.insert((done.after.apex().clone(), rtype::SOA));
@@ -194,7 +205,8 @@ impl Changed {
             changed: done.difference.changed,
             removed: done.difference.removed,
             rrsets: rrsets.collect(),
-            warnings: done.warnings.iter().cloned().chain(notes).collect(),
+            skipped: notes.skipped,
+            warnings: done.warnings.iter().cloned().chain(notes.warnings).collect(),
         }
     }
 }

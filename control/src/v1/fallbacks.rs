@@ -20,7 +20,7 @@ use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use super::Refusals;
-use super::change::{self, Answer, Dry};
+use super::change::{self, Answer, ChangeNotes, Dry};
 use super::records::{changeable, find, network_names};
 use super::rrsets::bad_parameter;
 use crate::Control;
@@ -338,7 +338,7 @@ pub(super) async fn create(
         }
     }
     let ttl = missing.ttl.unwrap_or(DEFAULT_TTL);
-    change::make(&control, &caller, &zone, dry, vec!["/addresses".into(), "/addresses".into()], Vec::new(), move |zone| {
+    change::make(&control, &caller, &zone, dry, vec!["/addresses".into(), "/addresses".into()], ChangeNotes::default(), move |zone| {
         let sets = [(rtype::A, v4), (rtype::AAAA, v6)].into_iter().filter(|(_, addresses)| !addresses.is_empty());
         let change = |(rtype, addresses): (u16, Vec<Box<[u8]>>)| match find(zone, &owner, rtype) {
             Some(old) if !old.rdata().all(|rdata| addresses.iter().any(|address| **address == *rdata)) => {

@@ -7,39 +7,42 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use postern_config::model::Format;
+use postern_config::model::{Format, LossLimits};
 use postern_zones::edit::Refusal;
 use postern_zones::lookup::RrSet;
 use postern_zones::name::{NameBuf, WireName};
 use postern_zones::record::{Position, Problem as Wrong, RecordRef, RecordSink, Severity};
 use postern_zones::snapshot::{Link, Snapshot};
 use postern_zones::text;
-use postern_zones::zone::{Change, DEFAULT_TTL, Zone, next_serial, rtype, serial_rose};
+use postern_zones::zone::{Change, DEFAULT_TTL, OutsideRows, Zone, next_serial, rtype, serial_rose};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Refusals;
-use super::change::{self, Answer, Changed, Conditions, Dry};
+use super::change::{self, Answer, ChangeNotes, Changed, Conditions, Dry};
 use super::records::{changeable, data, hosted, zone_etag};
+use super::zones::declared;
 use crate::Control;
 use crate::http::{Caller, Fault, Path, Problem, Query, Shared, read};
 
-/// How a file goes into a zone.
+/// Options of an import.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct How {
-    /// What happens to what the file does not have.
+    /// Effect on RRsets that the file lacks.
     #[serde(default)]
     #[param(inline)]
     mode: Mode,
-    /// What the file is. Absent: JSON of Azure for `application/json`, otherwise told from the first bytes of the file.
+    /// Format of the file. Absent: JSON of Azure for `application/json`, otherwise told from the first bytes of the file.
     #[serde(default)]
     #[param(inline)]
     format: FileFormat,
     /// Accept a file without records. Otherwise an empty body is rejected, and so is `mode=replace` if the file has no record of the zone.
+    /// The key `allow-empty` of the zone accepts both as well.
     #[serde(default)]
     allow_empty: bool,
-    /// Accept that `mode=replace` removes more than half of the names of a zone that has 20 names or more. Otherwise it is rejected.
+    /// Accept that `mode=replace` removes more names than the zone's key `max-loss` allows (half of them, unless the configuration has
+    /// another share). A zone of fewer than 20 names may lose any number. Otherwise the request is rejected.
     #[serde(default)]
     allow_loss: bool,
     /// Only report what would happen. A change that would be rejected for its losses is a warning.
@@ -47,22 +50,22 @@ pub(super) struct How {
     dry_run: bool,
 }
 
-/// What happens to what a file does not have.
+/// Effect of an import on RRsets that the file lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
-    /// It stays. An RRset of the file takes the place of the zone's.
+    /// They stay. An RRset of the file replaces that of the zone.
     #[default]
     Merge,
-    /// It goes, but for the SOA and the NS records of the zone itself.
+    /// They are removed, except the SOA and the NS records of the zone itself.
     Replace,
 }
 
-/// What a file is.
+/// Format of a file.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum FileFormat {
-    /// Told from its first bytes.
+    /// Detected from the first bytes.
     #[default]
     Auto,
     /// A zone file.
@@ -73,15 +76,18 @@ enum FileFormat {
     Azure,
 }
 
-/// A replacement must not remove more than half of the names of a zone of this size, unless the client allows it.
+/// Zones with fewer names may lose all but the last by a replacement.
 const GUARDED_NAMES: usize = 20;
 
-/// Problems that are told of one file.
+/// Number of problems in the response for one file.
 const MOST_TOLD: usize = 1_000;
 
-/// Reads a zone file, a hosts file or Azure's JSON into a zone, whole or not at all.
+/// Imports a zone file, a hosts file or Azure's JSON into a zone, whole or not at all. Records of other zones are skipped and counted.
 #[utoipa::path(post, path = "/v1/zones/{zone}/import", operation_id = "import", tag = "records",
-    request_body(content = String, content_type = "text/plain", description = "The file as it is."),
+    request_body(
+        content((String = "text/plain"), (String = "text/dns"), (serde_json::Value = "application/json"), (Vec<u8> = "application/octet-stream")),
+        description = "The file, unchanged. `application/json` is Azure's JSON. Under every other type, `text/*` too, `format` decides, or the first bytes do.",
+    ),
     params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), How,
         ("If-Match" = Option<String>, Header, description = "Tag that the zone must have.")),
     responses((status = 200, body = Changed), Refusals))]
@@ -104,9 +110,11 @@ pub(super) async fn import(
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
     let conditions = Conditions::of(request.headers())?;
+    let limits = declared(&control.host.config(), &state.snapshot, &link).map_or(LossLimits::usual(), LossLimits::of);
+    let limits = LossLimits { allow_empty: limits.allow_empty || how.allow_empty, ..limits };
     let bytes = read(request, &shared).await?;
     let is_json = kind == "application/json";
-    if bytes.iter().all(u8::is_ascii_whitespace) && (is_json || !how.allow_empty) {
+    if bytes.iter().all(u8::is_ascii_whitespace) && (is_json || !limits.allow_empty) {
         return Err(Problem::new(StatusCode::BAD_REQUEST, empty_body(is_json)));
     }
     let format = match how.format {
@@ -119,14 +127,13 @@ pub(super) async fn import(
     let hosted = link.hosted.clone();
     let reading = tokio::task::spawn_blocking(move || File::read(&bytes, format, &state, &link)).await;
     let file = reading.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the file cannot be read"))??;
-    let (mut notes, pointers) = (file.notes, file.places);
-    let (sets, soa) = (file.sets, file.soa);
+    let File { sets, places, soa, mut notes } = file;
     if how.dry_run {
-        notes.extend(how.rejected_loss(data(&hosted)?, &sets));
+        notes.warnings.extend(how.rejected_loss(limits, data(&hosted)?, &sets));
     }
-    change::make(control, &caller, &zone, Dry { dry_run: how.dry_run }, pointers, notes, move |zone| {
+    change::make(control, &caller, &zone, Dry { dry_run: how.dry_run }, places, notes, move |zone| {
         conditions.hold("the zone", Some(&zone_etag(zone)))?;
-        if let Some(loss) = how.rejected_loss(zone, &sets).filter(|_| !how.dry_run) {
+        if let Some(loss) = how.rejected_loss(limits, zone, &sets).filter(|_| !how.dry_run) {
             return Err(Refusal::Loss(loss));
         }
         Ok(match how.mode {
@@ -146,8 +153,8 @@ fn empty_body(is_json: bool) -> &'static str {
 }
 
 impl How {
-    /// Why the loss of records is rejected. Returns `None` if it is allowed, or if too little is lost.
-    fn rejected_loss(&self, zone: &Zone, sets: &[Change]) -> Option<String> {
+    /// Why the loss of records is rejected. Returns `None` if it is within the limits.
+    fn rejected_loss(&self, limits: LossLimits, zone: &Zone, sets: &[Change]) -> Option<String> {
         if self.mode == Mode::Merge {
             return None;
         }
@@ -156,7 +163,7 @@ impl How {
             let removed: usize =
                 zone.records().filter(|(owner, set)| !is_own(zone, owner, set)).map(|(_, set)| usize::from(set.count)).sum();
             let loss = format!("the file has no record of zone {name}, and replacing would remove the {removed} records that are there");
-            return (!self.allow_empty).then(|| format!("{loss}; `allow_empty=true` accepts it"));
+            return (!limits.allow_empty).then(|| format!("{loss}; `allow_empty=true` accepts it"));
         }
         if self.allow_loss || zone.counts().names < GUARDED_NAMES {
             return None;
@@ -164,8 +171,12 @@ impl How {
         let kept: HashSet<&WireName> = sets.iter().map(|set| &set.owner).collect();
         let owners: HashSet<WireName> = zone.records().map(|(owner, _)| owner.to_wire_name()).filter(|owner| owner != name).collect();
         let (names, lost) = (owners.len(), owners.iter().filter(|owner| !kept.contains(owner)).count());
-        (names >= GUARDED_NAMES && lost > names / 2).then(|| {
-            format!("replacing would remove {lost} of the {names} names of zone {name}; `allow_loss=true` accepts a loss of more than half")
+        let share = usize::from(limits.max_loss);
+        (names >= GUARDED_NAMES && lost * 100 > names * share).then(|| {
+            format!(
+                "replacing would remove {lost} of the {names} names of zone {name}, more than max-loss ({share}%); `allow_loss=true` \
+                 accepts it"
+            )
         })
     }
 }
@@ -178,37 +189,33 @@ struct File {
     places: Vec<String>,
     /// RDATA and TTL of the SOA.
     soa: Option<(Box<[u8]>, u32)>,
-    notes: Vec<String>,
+    notes: ChangeNotes,
 }
 
 impl File {
-    /// Reads a file for a zone. Names that belong to another zone are left out, and told of.
+    /// Reads a file for a zone. Records that belong to another zone are skipped with a warning.
     fn read(bytes: &[u8], format: Format, state: &postern_dns::state::State, link: &Link) -> Result<Self, Problem> {
         let name = Arc::new(PathBuf::from("body"));
         let format = if format == Format::Auto { text::detect(&name, bytes) } else { format };
         let apex = link.hosted.apex.to_buf();
-        let mut sink =
-            Sink { apex: &apex, snapshot: &state.snapshot, link, file: Self::default(), by_name: HashMap::new(), left_out: Vec::new() };
+        let mut sink = Sink::new(&apex, &state.snapshot, link, name.clone(), format == Format::Zone);
         let mut problems: Vec<Wrong> = Vec::new();
         text::read(format, bytes, &name, &apex, None, &state.table, &mut sink, &mut problems);
-        let Sink { mut file, left_out, .. } = sink;
+        let Sink { mut file, outside, of_others, .. } = sink;
+        let problem = outside.problem(&link.hosted.apex, file.soa.is_some());
         let mut faults: Vec<Fault> = Vec::new();
-        for problem in problems.into_iter().take(MOST_TOLD) {
+        for problem in problems.into_iter().take(MOST_TOLD).chain(problem) {
             let help = if problem.help.is_empty() { String::new() } else { format!(" ({})", problem.help) };
             let place = format_place(problem.at);
             match problem.severity {
                 Severity::Error => faults.push(Fault { pointer: place, detail: format!("{}{help}", problem.message) }),
-                Severity::Warning => file.notes.push(format!("{place}: {}{help}", problem.message)),
+                Severity::Warning => file.notes.warnings.push(format!("{place}: {}{help}", problem.message)),
             }
         }
-        if format == Format::Zone {
-            // A zone file is one zone's: a name outside it is a mistake. The others are lists of whatever there is.
-            let out = left_out.iter().take(MOST_TOLD);
-            faults.extend(
-                out.map(|(at, name)| Fault { pointer: format_place(*at), detail: format!("{name} does not lie in the zone {apex}") }),
-            );
-        } else if let Some((_, first)) = left_out.first() {
-            file.notes.push(format!("{} records of other zones were left out, the first is {first}", left_out.len()));
+        file.notes.skipped = outside.count();
+        if let Some((count, first)) = of_others {
+            file.notes.skipped += count;
+            file.notes.warnings.push(format!("{count} records of other zones were left out, the first is {first}"));
         }
         if faults.is_empty() { Ok(file) } else { Err(Problem::invalid(faults)) }
     }
@@ -223,18 +230,28 @@ struct Sink<'s> {
     apex: &'s NameBuf,
     snapshot: &'s Snapshot,
     link: &'s Link,
+    /// Name of the body in problems.
+    name: Arc<PathBuf>,
     file: File,
     by_name: HashMap<(WireName, u16), usize>,
-    left_out: Vec<(Position, NameBuf)>,
+    /// The file is that of one zone, as in a zone directory. The other formats list names of many zones.
+    is_zone_file: bool,
+    /// Rows of a zone file that lie outside the zone.
+    outside: OutsideRows,
+    /// Number of other records that belong to other zones, and the first of their names.
+    of_others: Option<(usize, NameBuf)>,
 }
 
 impl RecordSink for Sink<'_> {
     fn record(&mut self, record: RecordRef<'_>) {
         let RecordRef { owner, rtype, ttl, rdata, at } = record;
-        let is_here = owner.is_under(self.apex.as_wire()) && !self.has_longer_zone(owner);
+        let is_inside = owner.is_under(self.apex.as_wire());
         let ttl = ttl.unwrap_or(DEFAULT_TTL);
-        if !is_here {
-            self.left_out.push((at, owner.clone()));
+        self.outside.note_inside(usize::from(is_inside));
+        if !is_inside && self.is_zone_file {
+            self.outside.note(&self.name, at, owner, rtype == rtype::SOA);
+        } else if !is_inside || self.has_longer_zone(owner) {
+            self.of_others.get_or_insert_with(|| (0, owner.clone())).0 += 1;
         } else if rtype == rtype::SOA && *owner == *self.apex {
             self.file.soa = Some((rdata.into(), ttl));
         } else {
@@ -254,8 +271,13 @@ impl RecordSink for Sink<'_> {
     }
 }
 
-impl Sink<'_> {
-    /// True where another zone of the same network is nearer to the name.
+impl<'s> Sink<'s> {
+    fn new(apex: &'s NameBuf, snapshot: &'s Snapshot, link: &'s Link, name: Arc<PathBuf>, is_zone_file: bool) -> Self {
+        let (file, by_name, outside) = (File::default(), HashMap::new(), OutsideRows::default());
+        Self { apex, snapshot, link, name, file, by_name, is_zone_file, outside, of_others: None }
+    }
+
+    /// Returns true if another zone of the same network is closer to the name.
     fn has_longer_zone(&self, owner: &NameBuf) -> bool {
         let network = self.link.networks.first().map(|id| self.snapshot.network(*id));
         let nearest = network.and_then(|network| network.zone_of(owner, 0));

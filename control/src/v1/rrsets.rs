@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Refusals;
-use super::change::{self, Answer, Changed, Conditions, Dry};
+use super::change::{self, Answer, ChangeNotes, Changed, Conditions, Dry};
 use super::records::{RrSet, changeable, data, etag, find, hosted, owner, rdata, rtype, zone_etag};
 use crate::Control;
 use crate::http::{Body, Caller, Fault, Path, Problem, Query};
@@ -216,7 +216,7 @@ pub(super) async fn put(
         return Err(Problem::invalid(faults));
     }
     let conditions = Conditions::of(&headers)?;
-    change::make(&control, &caller, &zone, dry, vec!["/records".into()], Vec::new(), move |zone| {
+    change::make(&control, &caller, &zone, dry, vec!["/records".into()], ChangeNotes::default(), move |zone| {
         let old = find(zone, &name, rtype);
         conditions.hold("the RRset", old.as_ref().map(etag).as_deref())?;
         Ok(vec![Change::set(&name, rtype, new.ttl.unwrap_or_else(|| old.map_or(DEFAULT_TTL, |old| old.ttl)), records)])
@@ -246,7 +246,7 @@ pub(super) async fn patch(
         return Err(Problem::invalid(faults));
     }
     let conditions = Conditions::of(&headers)?;
-    change::make(&control, &caller, &zone, dry, vec!["/add".into()], Vec::new(), move |zone| {
+    change::make(&control, &caller, &zone, dry, vec!["/add".into()], ChangeNotes::default(), move |zone| {
         let old = find(zone, &name, rtype);
         conditions.hold("the RRset", old.as_ref().map(etag).as_deref())?;
         let mut records: Vec<Box<[u8]>> = old.iter().flat_map(|old| old.rdata()).map(Into::into).collect();
@@ -275,7 +275,7 @@ pub(super) async fn remove(
     let conditions = Conditions::of(&headers)?;
     let gone = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let (told, what) = (gone.clone(), missing(&name, rtype));
-    let answer = change::make(&control, &caller, &zone, dry, Vec::new(), Vec::new(), move |zone| {
+    let answer = change::make(&control, &caller, &zone, dry, Vec::new(), ChangeNotes::default(), move |zone| {
         let old = find(zone, &name, rtype);
         conditions.hold("the RRset", old.as_ref().map(etag).as_deref())?;
         told.store(old.is_none(), std::sync::atomic::Ordering::Relaxed);
@@ -316,7 +316,7 @@ pub(super) async fn change(
     }
     let conditions = Conditions::of(&headers)?;
     let pointers = (0..sets.len()).map(|index| format!("/rrsets/{index}")).collect();
-    change::make(&control, &caller, &zone, dry, pointers, Vec::new(), move |zone| {
+    change::make(&control, &caller, &zone, dry, pointers, ChangeNotes::default(), move |zone| {
         conditions.hold("the zone", Some(&zone_etag(zone)))?;
         let usual = |name: &NameBuf, rtype| find(zone, name, rtype).map_or(DEFAULT_TTL, |old| old.ttl);
         let as_change = |(name, rtype, ttl, records): (NameBuf, u16, Option<u32>, Vec<Box<[u8]>>)| {

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use postern_config::model::{OnMissing, Source};
+use postern_config::model::{Config, OnMissing, Source};
 use postern_zones::edit::{NewZone as Made, Refusal, Task, Via, ZoneRef, ZoneSettings};
 use postern_zones::name::NameBuf;
 use postern_zones::snapshot::{Link, Snapshot, Writer, ZoneState};
@@ -170,9 +170,7 @@ impl Zone {
         let networks: Vec<String> = network_names(snapshot, link).into_iter().map(Into::into).collect();
         let id = if is_alone { name.to_string() } else { format!("{name}@{}", networks.first().map_or("", String::as_str)) };
         let config = control.host.config();
-        let declared = config.zones.iter().find(|zone| {
-            *zone.name == **name && (zone.networks.is_empty() || networks.iter().any(|network| zone.networks.contains(network)))
-        });
+        let declared = declared(&config, snapshot, link);
         let file = match (&hosted.writer, declared.map(|zone| &zone.source)) {
             (writer, _) if writer.file().is_some() => writer.file().map(|file| file.display().to_string()),
             (_, Some(Source::File { path, .. } | Source::Directory { path })) => Some(path.display().to_string()),
@@ -202,6 +200,15 @@ impl Zone {
             },
         }
     }
+}
+
+/// The zone in the configuration. Returns `None` for a zone that was created through an API.
+pub(super) fn declared<'c>(config: &'c Config, snapshot: &Snapshot, link: &Link) -> Option<&'c postern_config::model::Zone> {
+    let networks = network_names(snapshot, link);
+    config.zones.iter().find(|zone| {
+        let is_linked = || networks.iter().any(|network| zone.networks.iter().any(|name| name == network));
+        *zone.name == *link.hosted.name && (zone.networks.is_empty() || is_linked())
+    })
 }
 
 /// Lists the zones that the caller may see.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use findings::{Findings, empty_non_terminals};
-use outside::OutsideRows;
+pub use outside::OutsideRows;
 
 use super::log::{Entry, Order, Place, groups, in_parts, log_of, read_entry, shards_for, write_entry};
 use super::origins::{ONE_FILE, RecordOrigins};
@@ -384,7 +384,7 @@ impl RecordSink for ZoneBuilder {
             Entry { hash: shard::hash(owner), at: record.at, file: self.file, ttl, rtype: record.rtype, owner, rdata: record.rdata };
         self.log(&entry);
         self.records += 1;
-        self.outside.inside += usize::from(self.foreign == Foreign::Warn);
+        self.outside.note_inside(usize::from(self.foreign == Foreign::Warn));
     }
 
     fn file(&mut self, file: &Arc<PathBuf>) {

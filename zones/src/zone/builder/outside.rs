@@ -1,4 +1,4 @@
-//! Rows of a zone file that do not lie in the zone: left out with a warning, as long as the file seems to be the right one.
+//! Rows of a zone file that lie outside the zone. They are skipped with a warning, unless the file seems to be that of another zone.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,20 +6,19 @@ use std::sync::Arc;
 use crate::name::{NameBuf, WireName};
 use crate::record::{Position, Problem, Severity};
 
-/// Names of rows that are shown; the rest is counted.
+/// Number of names in a message. Further rows are counted.
 const SHOWN: usize = 5;
 
 /// Rows of other zones in a zone file.
 #[derive(Debug, Default)]
-pub(super) struct OutsideRows {
-    /// The first of them.
+pub struct OutsideRows {
+    /// The first [`SHOWN`] rows.
     first: Vec<Row>,
-    /// All of them.
     count: usize,
-    /// The first SOA among them.
+    /// The first SOA among the rows.
     soa: Option<Row>,
     /// Rows of the same files that lie in the zone.
-    pub(super) inside: usize,
+    inside: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -30,7 +29,8 @@ struct Row {
 }
 
 impl OutsideRows {
-    pub(super) fn note(&mut self, file: &Arc<PathBuf>, at: Position, owner: &NameBuf, is_soa: bool) {
+    /// Counts a row outside the zone.
+    pub fn note(&mut self, file: &Arc<PathBuf>, at: Position, owner: &NameBuf, is_soa: bool) {
         self.count += 1;
         if self.first.len() < SHOWN || is_soa && self.soa.is_none() {
             let row = Row { file: file.clone(), at, owner: owner.clone() };
@@ -43,8 +43,19 @@ impl OutsideRows {
         }
     }
 
-    /// One warning for all rows; an error if the file seems to be that of another zone. `has_soa`: a file of the zone has an SOA of it.
-    pub(super) fn problem(&self, apex: &WireName, has_soa: bool) -> Option<Problem> {
+    /// Counts rows of the same files that lie in the zone.
+    pub fn note_inside(&mut self, rows: usize) {
+        self.inside += rows;
+    }
+
+    /// Number of rows outside the zone.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// One warning for all rows, or an error if the file seems to be that of another zone. Returns `None` if every row lies in the zone.
+    /// `has_soa`: a file of the zone has its SOA.
+    pub fn problem(&self, apex: &WireName, has_soa: bool) -> Option<Problem> {
         let first = self.first.first()?;
         let names: Vec<String> = self.first.iter().map(|row| format!("{} (line {})", row.owner.without_dot(), row.at.line)).collect();
         let more = if self.count > names.len() { format!(" and {} more", self.count - names.len()) } else { String::new() };
