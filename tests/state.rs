@@ -195,6 +195,40 @@ fn a_damaged_journal_is_left_as_it_is_and_its_zone_answers_servfail() {
     }
 }
 
+#[test]
+fn a_zone_of_the_api_that_is_damaged_or_displaced_is_shown_and_can_be_removed() {
+    let networks = "[[network]]\nname = 'hub'\nclients = ['127.0.0.0/8']\n[[network]]\nname = 'spoke'\nclients = ['10.30.0.0/16']\n";
+    let both = format!("{}{networks}{METRICS}{TCP}", config(""));
+    let mut server = Server::with(&[("postern.toml", &both)]);
+    let json_type = [("Content-Type", "application/json")];
+    let new = r#"{"name": "made.test", "networks": ["hub", "spoke"], "rrsets": [{"name": "www", "type": "A", "records": ["10.1.2.3"]}]}"#;
+    assert_eq!(server.api(None).raw("POST", "/v1/zones", &json_type, new).unwrap().status, 201);
+    server.kill();
+    // The configuration takes one of its two networks.
+    fs::write(server.file("spoke.zone"), "www 10 IN A 10.1.2.9\n").unwrap();
+    let zone = "[[zone]]\nname = 'made.test'\nfile = 'spoke.zone'\nnetwork = ['spoke']\n";
+    fs::write(server.file("postern.toml"), format!("{both}{zone}")).unwrap();
+    let mut server = again(&server);
+    assert_eq!(server.short("www.made.test", RecordType::A), ["10.1.2.3"]);
+    let (status, told) = ready(&server);
+    assert!(status == 503 && told.contains("zone made.test: not served in network spoke, where the configuration, line "), "{told}");
+    server.kill();
+    // Its journal is damaged.
+    fs::write(server.file("postern.toml"), &both).unwrap();
+    let journal = server.file("state/zones/made.test.journal");
+    let mut octets = fs::read(&journal).unwrap();
+    octets[4_200] ^= 1;
+    fs::write(&journal, &octets).unwrap();
+    let server = again(&server);
+    assert_eq!(server.short("www.made.test", RecordType::A), ["SERVFAIL"]);
+    let reply = server.api(None).send("DELETE", "/v1/zones/made.test", None);
+    assert!(reply.status == 409 && reply.body.contains("damaged at octet") && reply.body.contains("discard_damaged=true"), "{reply:?}");
+    assert_eq!(server.api(None).send("DELETE", "/v1/zones/made.test?discard_damaged=true", None).status, 204);
+    assert_ne!(server.short("www.made.test", RecordType::A), ["SERVFAIL"]);
+    assert_eq!(fs::read(server.file("state/zones/made.test.journal.removed")).unwrap(), octets);
+    assert_eq!(ready(&server).0, 200);
+}
+
 /// A mount namespace with a small file system of its own, for as long as this is held.
 struct SmallDisk {
     holder: std::process::Child,

@@ -63,6 +63,7 @@ impl Control {
             let hosted = &link.hosted;
             health.degraded.extend(hosted.source.unread().iter().map(|path| format!("{}: no zone reads this file", path.display())));
             let state = hosted.source.state();
+            health.degraded.extend(state.conflict.as_ref().map(|why| format!("zone {}: {why}", hosted.name)));
             match (hosted.zone(), state.error) {
                 (Some(_), None) => {}
                 (Some(_), Some((_, why))) => {
@@ -77,24 +78,24 @@ impl Control {
                 }
             }
         }
-        health.degraded.extend(self.unwritten());
+        health.degraded.extend(self.state_troubles());
         health.degraded.extend(self.host.reloads().refusal.map(|why| format!("reload refused: {why}")));
         health
     }
 }
 
 impl Control {
-    /// What the server cannot keep at present: a line for the directory, or one for each of the first few files.
-    fn unwritten(&self) -> Vec<String> {
+    /// Problems of the state directory: a line for the directory itself, or one for each of the first few files.
+    fn state_troubles(&self) -> Vec<String> {
         const MOST: usize = 3;
         let troubles = self.state_directory.troubles();
         if let Some(trouble) = troubles.iter().find(|trouble| trouble.path == self.state_directory.path()) {
             return vec![format!("changes cannot be kept: {}", trouble.why)];
         }
-        let line = |trouble: &StateTrouble| format!("{} cannot be written: {}", trouble.path.display(), trouble.why);
+        let line = |trouble: &StateTrouble| format!("{}: {}: {}", trouble.path.display(), trouble.problem, trouble.why);
         let mut lines: Vec<String> = troubles.iter().take(MOST).map(line).collect();
         if troubles.len() > MOST {
-            lines.push(format!("{} more files of the state directory cannot be written", troubles.len() - MOST));
+            lines.push(format!("{} more files of the state directory have problems", troubles.len() - MOST));
         }
         lines
     }

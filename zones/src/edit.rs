@@ -202,8 +202,20 @@ pub type Answer<T> = Box<dyn FnOnce(Result<T, Refusal>) + Send>;
 /// Changes settings of the zone as it is when its turn comes; a refusal leaves them as they were.
 pub type Configure = Box<dyn FnOnce(&Zone, &mut ZoneSettings) -> Result<(), Refusal> + Send>;
 
-/// Looks whether a zone, as it is when its turn comes, may go.
-pub type May = Box<dyn FnOnce(&Zone) -> Result<(), Refusal> + Send>;
+/// Decides whether a zone may be removed, from its data at that moment. `None`: its journal cannot be read.
+pub type May = Box<dyn FnOnce(Option<&Zone>) -> Result<(), Refusal> + Send>;
+
+/// A zone to be removed.
+pub struct ZoneRemoval {
+    /// Zone to remove, as the client names it.
+    pub zone: ZoneRef,
+    /// Client that removes it, for the audit.
+    pub author: Author,
+    /// Conditions of the client.
+    pub may: May,
+    /// Removes a zone whose journal cannot be read, too. The file is kept under another name.
+    pub discards_damaged: bool,
+}
 
 /// Something for the store to do.
 pub enum Task {
@@ -213,8 +225,8 @@ pub enum Task {
     Amend(ZoneRef, Author, Amend, Answer<Done>),
     /// Make zones, all of them or none; what each came to, in their order.
     Create(Vec<NewZone>, Author, Answer<Vec<Done>>),
-    /// Give a zone up, with its journal. Not one that the configuration names.
-    Remove(ZoneRef, Author, May, Answer<()>),
+    /// Remove a zone with its journal. A zone of the configuration is refused.
+    Remove(ZoneRemoval, Answer<()>),
     /// Change what is kept beside the records.
     Configure(ZoneRef, Author, Configure, Answer<Arc<ZoneSettings>>),
     /// Answer no more from a zone whose primaries were silent for too long (RFC 1035 section 3.3.13, EXPIRE), for this reason, until it is
@@ -350,7 +362,7 @@ impl Task {
         match self {
             Self::Edit(_, answer) | Self::Amend(_, _, _, answer) => answer(Err(refusal)),
             Self::Create(_, _, answer) => answer(Err(refusal)),
-            Self::Remove(_, _, _, answer) | Self::Expire(_, _, answer) => answer(Err(refusal)),
+            Self::Remove(_, answer) | Self::Expire(_, _, answer) => answer(Err(refusal)),
             Self::Configure(_, _, _, answer) => answer(Err(refusal)),
         }
     }

@@ -17,6 +17,7 @@
 mod sync;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown};
@@ -48,7 +49,7 @@ pub struct StateDirectory {
     path: PathBuf,
     /// None: the directory is only inspected.
     held: Option<Mutex<HeldDirectory>>,
-    /// Files that cannot be written at present, with the reason.
+    /// The present problems, by path.
     troubles: Mutex<BTreeMap<PathBuf, StateTrouble>>,
 }
 
@@ -66,15 +67,28 @@ struct HeldDirectory {
 /// Device and inode.
 type Place = (u64, u64);
 
-/// Something in the state directory that cannot be written.
+/// A problem with a file of the state directory, or with the directory itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateTrouble {
-    /// The file, or the directory itself.
+    /// The file, or the directory.
     pub path: PathBuf,
-    /// Since when.
+    /// Time at which the problem was found.
     pub since: SystemTime,
-    /// Why.
+    /// Kind of the problem.
+    pub problem: StateProblem,
+    /// Cause, as the system or the server words it.
     pub why: String,
+}
+
+/// Kind of a [`StateTrouble`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateProblem {
+    /// It cannot be written.
+    Unwritable,
+    /// The files in it cannot be listed.
+    Unlistable,
+    /// It is the journal of a zone that other zones leave no network to.
+    Unserved,
 }
 
 /// Why a state directory cannot be used.
@@ -192,33 +206,53 @@ impl StateDirectory {
         self.verify().is_ok() && probe(&self.path, 64 << 10).is_ok()
     }
 
-    /// Keeps what came of writing a file: an error is shown by [`StateDirectory::troubles`] until it is written again. Logs what is new.
+    /// Notes the result of writing a file. [`StateDirectory::troubles`] shows an error until the file is written again. New errors are
+    /// logged.
     pub fn note(&self, path: &Path, error: Option<&impl ToString>) {
-        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        self.note_problem(path, StateProblem::Unwritable, error);
+    }
+
+    /// As [`StateDirectory::note`], for a problem of any kind.
+    pub fn note_problem(&self, path: &Path, problem: StateProblem, error: Option<&impl ToString>) {
+        let mut troubles = self.lock_troubles();
         let Some(why) = error.map(ToString::to_string) else {
-            if troubles.remove(path).is_some() {
-                tracing::info!("{}: can be written again", path.display());
+            if let Some(StateTrouble { problem, .. }) = troubles.remove(path) {
+                tracing::info!("{}: {}", path.display(), problem.end());
             }
             return;
         };
         match troubles.get_mut(path) {
-            Some(trouble) => trouble.why = why,
-            None => {
-                tracing::error!("{}: cannot be written: {why}", path.display());
+            Some(trouble) if trouble.problem == problem => trouble.why = why,
+            _ => {
+                tracing::error!("{}: {problem}: {why}", path.display());
                 let path = path.to_owned();
-                troubles.insert(path.clone(), StateTrouble { path, since: SystemTime::now(), why });
+                troubles.insert(path.clone(), StateTrouble { path, since: SystemTime::now(), problem, why });
             }
         }
     }
 
-    /// What cannot be written at present, in the order of the names; the directory itself comes first.
+    /// Ends the problems of this kind, except those of some files.
+    pub fn end_problems(&self, problem: StateProblem, except: &[PathBuf]) {
+        self.lock_troubles().retain(|path, trouble| trouble.problem != problem || except.contains(path));
+    }
+
+    /// The present problems, sorted by name. The directory itself comes first.
     pub fn troubles(&self) -> Vec<StateTrouble> {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.lock_troubles().values().cloned().collect()
+    }
+
+    /// The present problem of a file. Returns `None` if it has none.
+    pub fn trouble(&self, path: &Path) -> Option<StateTrouble> {
+        self.lock_troubles().get(path).cloned()
     }
 
     /// Returns true if the last attempt to write this file failed.
     pub fn is_troubled(&self, path: &Path) -> bool {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).contains_key(path)
+        self.lock_troubles().contains_key(path)
+    }
+
+    fn lock_troubles(&self) -> MutexGuard<'_, BTreeMap<PathBuf, StateTrouble>> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn held(&self) -> Option<MutexGuard<'_, HeldDirectory>> {
@@ -303,6 +337,27 @@ impl StateDirectory {
         self.verify().map_err(|error| match error {
             StateDirectoryError::ReadOnly(why) => io::Error::new(ErrorKind::ReadOnlyFilesystem, why),
             in_use => io::Error::new(ErrorKind::ResourceBusy, in_use.to_string()),
+        })
+    }
+}
+
+impl StateProblem {
+    /// Log message for the end of a problem.
+    fn end(self) -> &'static str {
+        match self {
+            Self::Unwritable => "can be written again",
+            Self::Unlistable => "can be listed again",
+            Self::Unserved => "its zone has a network again",
+        }
+    }
+}
+
+impl fmt::Display for StateProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unwritable => "cannot be written",
+            Self::Unlistable => "cannot be listed",
+            Self::Unserved => "its zone is not served",
         })
     }
 }

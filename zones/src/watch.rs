@@ -210,7 +210,9 @@ impl Looker {
                 continue;
             }
             if now >= next_poll {
-                self.store.tend_journals();
+                if let Some((snapshot, report)) = self.store.tend_journals() {
+                    (self.callback)(&mut self.store, Event::Looked(snapshot, report));
+                }
                 self.store.tend_kept();
             }
             self.happened.store(false, Ordering::Release); // before looking: what happens from here on is told again

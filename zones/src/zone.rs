@@ -15,6 +15,7 @@ mod apply;
 #[cfg(test)]
 mod apply_tests;
 mod builder;
+mod diversion;
 mod log;
 mod origins;
 mod problems;
@@ -29,6 +30,7 @@ pub use postern_config::rtype;
 
 pub use apply::{Change, Refused, next_serial, serial_rose};
 pub use builder::{Built, DEFAULT_TTL, Foreign, OutsideRows, ZoneBuilder, is_azure_soa};
+pub use diversion::NameDiversion;
 use origins::RecordOrigins;
 use shard::{Node, Shard};
 use shards::Shards;

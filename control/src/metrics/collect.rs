@@ -4,6 +4,7 @@ use postern_dns::counters::{RCODE_NAMES, RCODES, Source, TYPE_NAMES, Totals};
 use postern_dns::listen::transport::{ClientTransport, ListenerKind};
 use postern_dns::upstream::{Condition, UpstreamStatus};
 use postern_zones::snapshot::{Link, Snapshot};
+use postern_zones::state_directory::StateProblem;
 
 use super::page::Page;
 use super::table::*;
@@ -225,7 +226,7 @@ fn add_edits(page: &mut Page, control: &Control) {
     let meter = control.editor.meter();
     page.add(&EDITS, [], meter.edits.load(Relaxed));
     page.add(&EDIT_FAILURES, [], meter.failures.load(Relaxed));
-    page.add(&STATE_WRITABLE, [], control.state_directory.troubles().is_empty());
+    page.add(&STATE_WRITABLE, [], !control.state_directory.troubles().iter().any(|trouble| trouble.problem != StateProblem::Unserved));
     page.add(&EDIT_QUEUE, [], control.editor.waiting());
     page.add(&EDIT_QUEUE_LIMIT, [], postern_zones::edit::MOST_WAITING);
     page.histogram(&JOURNAL_COMMIT, [], &meter.commits.read());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use postern_zones::edit::{Author, Task, Via};
+use postern_zones::edit::{Author, Task, Via, ZoneRemoval};
 use postern_zones::text::rdata::type_code;
 use postern_zones::zone::rtype;
 use serde_json::json;
@@ -150,8 +150,8 @@ pub async fn put(
 pub async fn remove(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
     super::must_be_admin(&caller)?;
     let found = find::find(&control, &id, &caller)?;
-    let author = author(&caller);
-    control.ask(|answer| Task::Remove(found.as_ref(), author, Box::new(|_| Ok(())), answer)).await?;
+    let removal = ZoneRemoval { zone: found.as_ref(), author: author(&caller), may: Box::new(|_| Ok(())), discards_damaged: false };
+    control.ask(|answer| Task::Remove(removal, answer)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use postern_config::model::{Config, OnMissing, Source};
-use postern_zones::edit::{NewZone as Made, Refusal, Task, Via, ZoneRef, ZoneSettings};
+use postern_zones::edit::{NewZone as Made, Refusal, Task, Via, ZoneRef, ZoneRemoval, ZoneSettings};
 use postern_zones::name::NameBuf;
 use postern_zones::snapshot::{Link, Snapshot, Writer, ZoneState};
 use postern_zones::zone::{Change, DEFAULT_TTL};
@@ -124,6 +124,15 @@ pub(super) struct Settings {
     on_missing: Option<String>,
     /// Whether the fallback record has the names that it lacks.
     fallback: Option<bool>,
+}
+
+/// Losses that a removal accepts.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AcceptedLosses {
+    /// Remove a zone whose journal cannot be read, too. The file is kept beside under another name. Otherwise the request is rejected.
+    #[serde(default)]
+    discard_damaged: bool,
 }
 
 /// Changes of a zone, newest first.
@@ -335,6 +344,7 @@ pub(super) async fn set(
     }
     let conditions = Conditions::of(&headers)?;
     let author = caller.author(Via::Api);
+    let is_relinked = new.networks.is_some();
     let change = Box::new(move |zone: &postern_zones::zone::Zone, settings: &mut ZoneSettings| -> Result<(), Refusal> {
         conditions.hold("the zone", Some(&zone_etag(zone)))?;
         settings.networks = new.networks.unwrap_or(std::mem::take(&mut settings.networks));
@@ -343,30 +353,32 @@ pub(super) async fn set(
         Ok(())
     });
     let named = ZoneRef::parse(&zone);
-    let settings = control.ask(|answer| Task::Configure(named, author, change, answer)).await?;
+    let settings = control.ask(|answer| Task::Configure(named.clone(), author, change, answer)).await?;
     let state = control.state.load_full();
-    let now = ZoneRef { name: settings.name.clone(), network: settings.networks.first().cloned() };
+    let relinked = || ZoneRef { name: settings.name.clone(), network: settings.networks.first().cloned() };
+    let now = if is_relinked { relinked() } else { named };
     Ok(Json(Zone::of(&control, &state.snapshot, hosted(&state.snapshot, &caller, &now.to_string())?)))
 }
 
-/// Gives a zone up that an API made, with its records.
+/// Removes a zone that was created through an API, with its records.
 #[utoipa::path(delete, path = "/v1/zones/{zone}", operation_id = "delete_zone", tag = "zones",
     params(("zone" = String, Path, description = "The zone.", example = "contoso.test"),
-        ("If-Match" = Option<String>, Header, description = "Tag that the zone must have.")),
+        AcceptedLosses, ("If-Match" = Option<String>, Header, description = "Tag that the zone must have.")),
     responses((status = 204), Refusals))]
 pub(super) async fn remove(
     caller: Caller,
     State(control): State<Arc<Control>>,
     Path(zone): Path<String>,
+    Query(loss): Query<AcceptedLosses>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     caller.must_be_admin()?;
     hosted(&control.state.load().snapshot, &caller, &zone)?;
     let conditions = Conditions::of(&headers)?;
-    let may = Box::new(move |zone: &postern_zones::zone::Zone| conditions.hold("the zone", Some(&zone_etag(zone))));
-    let author = caller.author(Via::Api);
-    let zone = ZoneRef::parse(&zone);
-    control.ask(|answer| Task::Remove(zone, author, may, answer)).await?;
+    let may = Box::new(move |zone: Option<&postern_zones::zone::Zone>| conditions.hold("the zone", zone.map(zone_etag).as_deref()));
+    let (zone, author) = (ZoneRef::parse(&zone), caller.author(Via::Api));
+    let removal = ZoneRemoval { zone, author, may, discards_damaged: loss.discard_damaged };
+    control.ask(|answer| Task::Remove(removal, answer)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

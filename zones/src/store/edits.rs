@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use postern_config::model::{self, Source};
 use super::owned::{self, Owned};
 use super::{Outcome, Report, Store, ZoneSlot};
 use crate::diff::Difference;
-use crate::edit::{Amend, Answer, Author, Configure, Done, Edit, Make, May, NewZone, Refusal, Task, Via, ZoneRef, ZoneSettings};
+use crate::edit::{Amend, Answer, Author, Configure, Done, Edit, Make, NewZone, Refusal, Task, Via, ZoneRef, ZoneRemoval, ZoneSettings};
 use crate::journal::{self, JournalError};
 use crate::name::NameBuf;
 use crate::snapshot::Snapshot;
@@ -65,7 +66,7 @@ impl Store {
     pub fn commit(&mut self, tasks: VecDeque<Task>, now: Instant) -> Committed {
         let mut committed = Committed::default();
         let mut staged: Vec<Staged> = Vec::new();
-        let mut is_anew = false;
+        let mut is_anew = !tasks.is_empty() && self.retry_listing(&mut committed.report);
         for task in tasks {
             if !matches!(task, Task::Edit(..) | Task::Amend(..)) {
                 self.flush(&mut staged, &mut committed, now);
@@ -85,8 +86,8 @@ impl Store {
                     let served = |made: Vec<Done>, generation| made.into_iter().map(|done| Done { generation, ..done }).collect();
                     committed.answers.push(Box::new(move |generation| answer(made.map(|made| served(made, generation)))));
                 }
-                Task::Remove(zone, author, may, answer) => {
-                    let removed = self.remove(&zone, &author, may, &mut committed.report);
+                Task::Remove(removal, answer) => {
+                    let removed = self.remove(removal, &mut committed.report);
                     committed.answers.push(Box::new(move |_| answer(removed)));
                 }
                 Task::Expire(zone, reason, answer) => {
@@ -266,8 +267,11 @@ impl Store {
         }
     }
 
-    /// Where one of them cannot be made, those that were are taken away again: nobody saw them.
+    /// Creates zones. If one of them cannot be created, the others are removed again before anybody saw them.
     fn create_all(&mut self, new: Vec<NewZone>, author: &Author, report: &mut Report) -> Result<Vec<Done>, Refusal> {
+        if let (Some(reason), Some(first)) = (self.unlistable(), new.first()) {
+            return Err(Refusal::Unavailable { name: first.settings.name.as_str().into(), reason }); // it may be there already
+        }
         let before = self.slots.len();
         let made: Result<Vec<Done>, Refusal> = new.into_iter().map(|new| self.create(new)).collect();
         match &made {
@@ -310,26 +314,62 @@ impl Store {
         Ok(Done { name, networks, before: zone.clone(), after: zone, difference, change: None, warnings, generation: 0 })
     }
 
-    /// Gives a zone up. After an error of the file system behind the removal itself it is gone here, and that is no acknowledgement.
-    fn remove(&mut self, zone: &ZoneRef, author: &Author, may: May, report: &mut Report) -> Result<(), Refusal> {
-        let place = self.place_of(zone)?;
+    /// Removes a zone. After an error of the file system behind the removal itself the zone is gone here, which is no acknowledgement.
+    fn remove(&mut self, removal: ZoneRemoval, report: &mut Report) -> Result<(), Refusal> {
+        let ZoneRemoval { zone, author, may, .. } = removal;
+        let place = self.place_of(&zone)?;
+        if let Some(path) = self.slots[place].awaits.clone() {
+            unless_it_panics(&self.slots[place].name, || may(None))?;
+            return self.remove_damaged(place, &path, &author, removal.discards_damaged, report);
+        }
         let slot = &mut self.slots[place];
         let name = slot.name.clone();
         let writer = slot.declared_by();
         let Some(owned) = slot.owned.as_mut().filter(|owned| !owned.settings.declared) else {
             return Err(Refusal::ReadOnly { name, writer });
         };
-        unless_it_panics(&name, || may(&owned.latest))?;
+        unless_it_panics(&name, || may(Some(&owned.latest)))?;
         let removed = self.context.state.verify().map_err(JournalError::from).and_then(|()| owned.journal.remove());
         let removed = removed.map_err(|error| Refusal::Journal(error.to_string()));
         if removed.is_err() && owned.path.exists() {
             return removed;
         }
+        self.drop_slot(place, &author, report);
+        removed
+    }
+
+    /// Removes a zone whose journal cannot be read. The file is kept under another name, because its records may be salvaged.
+    fn remove_damaged(
+        &mut self,
+        place: usize,
+        path: &Path,
+        author: &Author,
+        discards_damaged: bool,
+        report: &mut Report,
+    ) -> Result<(), Refusal> {
+        let ZoneSlot { name, reason, .. } = &self.slots[place];
+        if !discards_damaged {
+            return Err(Refusal::Loss(format!(
+                "the records of zone {name} cannot be read: {reason}; `discard_damaged=true` removes the zone and keeps the file under \
+                 another name"
+            )));
+        }
+        let kept = self.context.state.verify().map_err(JournalError::from).and_then(|()| owned::set_aside(path));
+        if kept.is_err() && path.exists() {
+            return kept.map(drop).map_err(|error| Refusal::Journal(error.to_string()));
+        }
+        if let Ok(Some(kept)) = &kept {
+            tracing::warn!(zone = &**name, "the zone is removed; its damaged journal is kept as {}", kept.display());
+        }
+        self.drop_slot(place, author, report);
+        kept.map(drop).map_err(|error| Refusal::Journal(error.to_string()))
+    }
+
+    fn drop_slot(&mut self, place: usize, author: &Author, report: &mut Report) {
         let slot = self.slots.remove(place);
-        audit(author, &name, &slot.networks, slot.zone.as_ref().map_or(0, |zone| zone.serial()), "zone removed");
+        audit(author, &slot.name, &slot.networks, slot.zone.as_ref().map_or(0, |zone| zone.serial()), "zone removed");
         report.zones.push(slot.report(Outcome::Removed));
         self.groups = super::source_group::SourceGroup::all(&self.slots, std::mem::take(&mut self.groups)); // places moved
-        removed
     }
 
     fn configure(&mut self, zone: &ZoneRef, author: &Author, change: Configure, report: &mut Report) -> Result<Arc<ZoneSettings>, Refusal> {
@@ -346,7 +386,8 @@ impl Store {
         if moves && old.declared {
             return Err(Refusal::ReadOnly { name, writer });
         }
-        if moves {
+        let is_relinked = settings.networks != old.networks;
+        if is_relinked {
             self.check_links(&settings, Some(place))?;
         }
         let slot = &mut self.slots[place];
@@ -361,9 +402,12 @@ impl Store {
         slot.config.networks.clone_from(&owned.settings.networks);
         slot.config.on_missing = owned.settings.on_missing;
         slot.config.fallback = records_fallbacks(&owned.settings);
-        slot.networks = owned.settings.networks.as_slice().into();
-        slot.hosted = None;
         let settings = owned.settings.clone();
+        slot.hosted = None;
+        if is_relinked {
+            slot.networks = settings.networks.as_slice().into();
+            slot.show_conflict(None);
+        }
         if *settings != *old {
             audit(author, &slot.name, &slot.networks, slot.zone.as_ref().map_or(0, |zone| zone.serial()), "settings changed");
         }
@@ -420,10 +464,7 @@ impl Store {
             slot.networks.is_empty() || settings.networks.is_empty() || settings.networks.iter().any(|name| slot.networks.contains(name))
         };
         let twice = self.slots.iter().enumerate().find(|(place, slot)| Some(*place) != not && *slot.name == settings.name && meets(slot));
-        twice.map_or(Ok(()), |(_, slot)| {
-            let networks = if slot.networks.is_empty() { "all networks".into() } else { slot.networks.join(", ") };
-            Err(Refusal::Exists(format!("zone {} is hosted already, for {networks}", settings.name)))
-        })
+        twice.map_or(Ok(()), |(_, slot)| Err(slot.refuse_twin()))
     }
 }
 
@@ -443,6 +484,12 @@ impl Maker {
 }
 
 impl ZoneSlot {
+    /// Refuses another zone of the same name in one of its networks.
+    pub(super) fn refuse_twin(&self) -> Refusal {
+        let networks = if self.networks.is_empty() { "all networks".into() } else { self.networks.join(", ") };
+        Refusal::Exists(format!("zone {} is hosted already, for {networks}", self.name))
+    }
+
     /// Why its records are not to be changed by an edit; none: they are.
     fn refuses_edits(&self, via: Via) -> Option<Refusal> {
         let name = self.name.clone();
@@ -458,8 +505,8 @@ impl ZoneSlot {
         }
     }
 
-    /// What says that the zone is hosted.
-    fn declared_by(&self) -> String {
+    /// The origin of the zone for messages. Line 0 stands for a zone without a line.
+    pub(super) fn declared_by(&self) -> String {
         match self.config.line {
             0 => "the configuration".into(),
             line => format!("the configuration, line {line}"),

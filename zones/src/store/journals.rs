@@ -1,6 +1,7 @@
 //! Assignment of journals to zones at the start and when the configuration changes.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,10 +10,13 @@ use postern_config::model::Source;
 
 use super::edits::made_zone;
 use super::owned::{self, Found, Owned, is_owned};
+use super::source_group::SourceGroup;
 use super::succession::{self, ZoneIdentity, ZonePredecessor, find_predecessors};
 use super::{Outcome, Report, Store, ZoneSlot};
-use crate::edit::{TRANSFERRED, ZoneSettings};
+use crate::edit::{Refusal, TRANSFERRED, ZoneSettings};
 use crate::journal::JournalCondition;
+use crate::snapshot::Snapshot;
+use crate::state_directory::StateProblem;
 
 /// Reason why a secondary zone has no data before its first transfer.
 pub const NEVER_TRANSFERRED: &str = "it was not transferred from its primary yet";
@@ -20,16 +24,18 @@ pub const NEVER_TRANSFERRED: &str = "it was not transferred from its primary yet
 pub const EXPIRED: &str = "it was not heard from its primary for longer than its SOA allows (EXPIRE)";
 
 impl Store {
-    /// Zones that an API made are hosted under every configuration; the others that are left over are hosted no longer. One that another
-    /// zone takes the networks of is refused, with the reason, when the journals are opened.
+    /// Hosts the zones that an API made under another configuration, each in the networks that the zones of the configuration leave to it.
+    /// One without such a network is reported when its journal is found. The other zones that are left over are hosted no longer.
     pub(super) fn keep_made(&mut self, old: Vec<ZoneSlot>, report: &mut Report) {
+        self.slots.iter_mut().for_each(|slot| slot.show_conflict(None));
         for mut slot in old {
             let settings = slot.owned.as_ref().map(|owned| owned.settings.clone()).filter(|settings| !settings.declared);
-            if settings.is_some_and(|settings| self.check_networks_loosely(&settings).is_ok()) {
-                slot.hosted = None;
-                self.slots.push(slot);
-            } else {
-                report.zones.push(slot.report(Outcome::Removed));
+            match settings.map(|settings| self.free_links(&settings)) {
+                Some(Ok(links)) => {
+                    slot.link(links);
+                    self.slots.push(slot);
+                }
+                _ => report.zones.push(slot.report(Outcome::Removed)),
             }
         }
     }
@@ -55,19 +61,44 @@ impl Store {
                 report.zones.extend(noted.map(|outcome| slot.report(outcome)));
             }
         }
+        let mut displaced = Vec::new();
         for found in found.into_iter().flatten() {
             if found.settings.declared {
                 let (path, name) = (found.path.display(), &found.settings.name);
                 tracing::warn!("{path}: zone {name} is no longer in the configuration: it is kept and not served");
                 report.zones.extend(take_waiting(&mut waiting, &found.path).map(|slot| slot.report(Outcome::Removed)));
             } else {
-                self.host_found(found, &mut waiting, report);
+                let path = found.path.clone();
+                displaced.extend(self.host_found(found, &mut waiting, report).err().map(|_| path));
             }
+        }
+        if listed.is_ok() {
+            self.context.state.end_problems(StateProblem::Unserved, &displaced);
         }
         self.host_damaged(&bad, &mut waiting, report);
         let is_claimed = |path: &PathBuf| self.slots.iter().any(|slot| slot.owned.as_ref().is_some_and(|owned| owned.path == *path));
         waiting.retain(|slot| !slot.awaits.as_ref().is_some_and(is_claimed));
         self.slots.extend(waiting);
+    }
+
+    /// Opens the journals that could not be listed before, if they can be now. Returns true if zones may have changed.
+    pub(super) fn retry_listing(&mut self, report: &mut Report) -> bool {
+        let state = self.context.state.clone();
+        if self.unlistable().is_none() || owned::journals(state.path()).is_err_and(|error| error.kind() != ErrorKind::NotFound) {
+            return false;
+        }
+        let waiting: Vec<ZoneSlot> = self.slots.extract_if(.., |slot| slot.awaits.is_some()).collect();
+        self.open_journals(waiting, report);
+        self.name_slots(&[]);
+        self.groups = SourceGroup::all(&self.slots, std::mem::take(&mut self.groups)); // places moved
+        true
+    }
+
+    /// Why the journals cannot be listed, so that it is unknown which zones an API made. Returns `None` if they are known.
+    pub(super) fn unlistable(&self) -> Option<String> {
+        let trouble = self.context.state.trouble(&owned::directory(self.context.state.path()))?;
+        let why = format!("{}: {}: {}", trouble.path.display(), trouble.problem, trouble.why);
+        (trouble.problem == StateProblem::Unlistable).then_some(why)
     }
 
     /// Brings the TTLs of zones that go on under another configuration into the bounds that it has.
@@ -93,8 +124,20 @@ impl Store {
         keeper.write_index();
     }
 
-    /// Looks after journals between changes: writes a removed journal anew, and tries again what could not be written.
-    pub fn tend_journals(&mut self) {
+    /// Maintains journals without a change. One that was removed is written anew, and failed writes are tried again. So is a failed listing:
+    /// returns the snapshot to serve if that brought zones.
+    pub fn tend_journals(&mut self) -> Option<(Arc<Snapshot>, Report)> {
+        let mut report = Report::default();
+        let found = self.retry_listing(&mut report).then(|| {
+            self.publish(true);
+            self.drop_old();
+            (self.current.clone(), Report { generation: self.current.generation, is_new: true, ..report })
+        });
+        self.rewrite_journals();
+        found
+    }
+
+    fn rewrite_journals(&mut self) {
         let state = self.context.state.clone();
         if !self.slots.iter().any(|slot| slot.owned.is_some()) || state.check().is_err() {
             return;
@@ -188,17 +231,22 @@ impl Store {
         slot.adopt(owned)
     }
 
-    /// Hosts a zone that an API made and whose journal is not open: at the start, and when what kept it from being served is mended.
-    fn host_found(&mut self, found: Found, waiting: &mut Vec<ZoneSlot>, report: &mut Report) {
+    /// Hosts a zone that an API made and whose journal is not open: at the start, and when the cause of that is gone. After an error other
+    /// zones have all of its networks, and its journal is kept.
+    fn host_found(&mut self, found: Found, waiting: &mut Vec<ZoneSlot>, report: &mut Report) -> Result<(), Refusal> {
         let path = found.path.clone();
         let before = take_waiting(waiting, &path);
-        if let Err(refusal) = self.check_networks_loosely(&found.settings) {
-            tracing::error!("{}: not served, and kept: {refusal}", path.display());
-            report.zones.extend(before.map(|slot| slot.report(Outcome::Removed)));
-            return;
-        }
-        let Some(mut slot) = ZoneSlot::new(&made_zone(&found.settings), None) else { return };
+        let links = match self.free_links(&found.settings) {
+            Ok(links) => links,
+            Err(refusal) => {
+                self.context.state.note_problem(&path, StateProblem::Unserved, Some(&refusal));
+                report.zones.extend(before.map(|slot| slot.report(Outcome::Removed)));
+                return Err(refusal);
+            }
+        };
+        let Some(mut slot) = ZoneSlot::new(&made_zone(&found.settings), None) else { return Ok(()) };
         slot.continue_waiting(before);
+        slot.link(links);
         let opened = Owned::open(found, &slot, &self.context.state);
         let error = opened.as_ref().err().cloned();
         match opened {
@@ -212,6 +260,7 @@ impl Store {
             report.zones.push(slot.report(outcome));
         }
         self.slots.push(slot);
+        Ok(())
     }
 
     /// A journal that cannot be read, of a zone that the configuration does not name: its names answer SERVFAIL in all networks that
@@ -257,18 +306,30 @@ impl Store {
         }
     }
 
-    /// As [`Store::check_links`], but a network that is gone since only means that nobody in it sees the zone.
-    fn check_networks_loosely(&self, settings: &ZoneSettings) -> Result<(), crate::edit::Refusal> {
+    /// The networks that other zones leave to a zone that an API made. A network that is no longer configured does not count. Returns an
+    /// error if other zones have all of them.
+    fn free_links(&self, settings: &ZoneSettings) -> Result<MadeLinks, Refusal> {
         let is_known = |name: &&String| self.networks.iter().any(|network| network.name == **name);
         let (known, unknown): (Vec<&String>, Vec<&String>) = settings.networks.iter().partition(is_known);
-        for network in unknown {
+        for network in &unknown {
             tracing::warn!(zone = settings.name, "linked to network `{network}`, which the configuration does not have");
         }
-        if known.is_empty() && !settings.networks.is_empty() {
-            return Ok(());
+        let has = |slot: &ZoneSlot, network: &String| slot.networks.is_empty() || slot.networks.contains(network);
+        let holder = |network: &String| self.slots.iter().find(|slot| *slot.name == settings.name && has(slot, network));
+        let all = || self.networks.iter().map(|network| &network.name).collect();
+        let wanted = if settings.networks.is_empty() { all() } else { known };
+        let (taken, free): (Vec<&String>, Vec<&String>) = wanted.into_iter().partition(|network| holder(network).is_some());
+        let Some(other) = taken.first().and_then(|network| holder(network)) else {
+            return Ok(MadeLinks { networks: settings.networks.clone(), conflict: None });
+        };
+        if free.is_empty() {
+            return Err(other.refuse_twin());
         }
-        let networks = known.into_iter().cloned().collect();
-        self.check_links(&ZoneSettings { networks, ..settings.clone() }, None)
+        let names: Vec<&str> = taken.iter().map(|network| network.as_str()).collect();
+        let networks = if names.len() == 1 { "network" } else { "networks" };
+        let writer = other.declared_by();
+        let conflict = format!("not served in {networks} {}, where {writer} has a zone of the same name", names.join(", "));
+        Ok(MadeLinks { networks: free.into_iter().chain(unknown).cloned().collect(), conflict: Some(conflict) })
     }
 }
 
@@ -284,6 +345,14 @@ fn ambiguous(name: &str, found: &[Option<Found>]) -> String {
     )
 }
 
+/// The networks in which a zone that an API made is served.
+struct MadeLinks {
+    /// Names of the networks. Empty: all of them.
+    networks: Vec<String>,
+    /// The networks that it is left out of, and why.
+    conflict: Option<String>,
+}
+
 /// The zone without data that waits for this journal.
 fn take_waiting(waiting: &mut Vec<ZoneSlot>, path: &Path) -> Option<ZoneSlot> {
     let place = waiting.iter().position(|slot| slot.awaits.as_deref() == Some(path))?;
@@ -291,6 +360,22 @@ fn take_waiting(waiting: &mut Vec<ZoneSlot>, path: &Path) -> Option<ZoneSlot> {
 }
 
 impl ZoneSlot {
+    /// Links a zone that an API made. A new conflict is logged.
+    fn link(&mut self, MadeLinks { networks, conflict }: MadeLinks) {
+        if let Some(why) = conflict.as_ref().filter(|_| conflict != self.state.conflict) {
+            tracing::error!(zone = &*self.name, "{why}");
+        }
+        (self.networks, self.hosted) = (networks.into(), None);
+        self.show_conflict(conflict);
+    }
+
+    pub(super) fn show_conflict(&mut self, conflict: Option<String>) {
+        if self.state.conflict != conflict {
+            self.state.conflict = conflict;
+            self.shown.show(&self.state);
+        }
+    }
+
     /// Takes how the source of the zone was doing, so that what was reported already is not reported again.
     fn continue_waiting(&mut self, before: Option<ZoneSlot>) {
         if let Some(before) = before {

@@ -22,8 +22,8 @@ use crate::lookup::RrSet;
 use crate::name::{NameBuf, WireName};
 use crate::network::Clients;
 use crate::record::{Position, RecordRef, RecordSink};
-use crate::state_directory::StateDirectory;
-use crate::zone::{Change, Zone, ZoneBuilder, next_serial, rtype};
+use crate::state_directory::{OpenDirectory, StateDirectory, StateProblem};
+use crate::zone::{Change, NameDiversion, Zone, ZoneBuilder, next_serial, rtype};
 
 /// Journals stand in this directory of the state directory.
 const DIRECTORY: &str = "zones";
@@ -60,6 +60,11 @@ pub struct Found {
     replay: journal::Replay,
 }
 
+/// The directory of the journals in a state directory.
+pub fn directory(state: &Path) -> PathBuf {
+    state.join(DIRECTORY)
+}
+
 /// The files of all journals of a state directory, sorted.
 pub fn journals(state: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = fs::read_dir(state.join(DIRECTORY))?;
@@ -75,13 +80,12 @@ type Listing = (Vec<Found>, Vec<(PathBuf, String)>);
 /// Every journal of a state directory that is not open, or why they cannot be listed: then nothing is known of any zone.
 pub fn find(state: &StateDirectory, in_use: &HashSet<PathBuf>) -> Result<Listing, String> {
     let (mut found, mut bad) = (Vec::new(), Vec::new());
-    let directory = state.path().join(DIRECTORY);
+    let directory = directory(state.path());
     let paths = match journals(state.path()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(), // none was written yet
         listed => listed.map_err(|error| {
-            let why = format!("{}: the journals in it cannot be listed: {error}", directory.display());
-            state.note(&directory, Some(&why));
-            why
+            state.note_problem(&directory, StateProblem::Unlistable, Some(&error));
+            format!("{}: the journals in it cannot be listed: {error}", directory.display())
         })?,
     };
     state.note(&directory, None::<&String>);
@@ -99,6 +103,23 @@ pub fn find(state: &StateDirectory, in_use: &HashSet<PathBuf>) -> Result<Listing
         }
     }
     Ok((found, bad))
+}
+
+/// Renames a journal that cannot be read, so that no start reads it again. Returns its new path, or `None` if the file is gone.
+pub fn set_aside(path: &Path) -> Result<Option<PathBuf>, JournalError> {
+    let failed = |error| JournalError::Io { path: path.to_owned(), error };
+    let directory = OpenDirectory::of(path).map_err(failed)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let numbered = (1..).map(|number| if number == 1 { format!("{name}.removed") } else { format!("{name}.removed~{number}") });
+    let mut targets = numbered.map(|name| path.with_file_name(name));
+    let target = targets.find(|target| fs::symlink_metadata(target).is_err()).expect("there are endless numbers");
+    match fs::rename(path, &target) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    }
+    directory.sync().map_err(|error| JournalError::Unsynced { path: target.clone(), error })?;
+    Ok(Some(target))
 }
 
 fn create_parent(path: &Path) -> Result<(), JournalError> {
@@ -199,6 +220,7 @@ impl Owned {
             records.apply(&change);
             history.push(Arc::new(change));
         }
+        let hidden = records.take_hidden(&slot.apex);
         // As it was written; the bounds that count today come below, as a change of their own.
         let mut builder = ZoneBuilder::new(slot.apex.clone());
         for (owner, rtype, ttl, rdata) in records.iter() {
@@ -213,8 +235,36 @@ impl Owned {
         }
         let latest = Arc::new(built.zone.with_serial(serial));
         let mut owned = Self { journal, path, settings: Arc::new(settings), latest, history, held: Vec::new() };
+        owned.remove_hidden(hidden, slot, state);
         owned.keep_ttl_bounds(slot, state);
         Ok(owned)
+    }
+
+    /// Journals the removal of records below a DNAME as a change with its own serial, so that secondaries follow. Earlier versions accepted
+    /// records below a DNAME at a wildcard. They would keep the zone from loading, and no answer has them. A copy keeps the serial of its
+    /// primary. If the change cannot be written, the records are left out all the same, and the next start tries again.
+    fn remove_hidden(&mut self, mut hidden: Vec<Record>, slot: &ZoneSlot, state: &StateDirectory) {
+        let Some(first) = hidden.first().map(|record| record.owner.to_buf()) else { return };
+        let (count, path) = (hidden.len(), self.path.display().to_string());
+        tracing::warn!(zone = &*slot.name, "{path}: {count} records below a DNAME are removed, which no answer had; the first is {first}");
+        let before = self.latest.clone();
+        let is_copy = matches!(slot.config.source, Source::Transfer { .. });
+        let serial = if is_copy { before.serial() } else { next_serial(before.serial()) };
+        let after = Arc::new((*before).clone().with_serial(serial));
+        hidden.extend(records_of(before.apex(), before.soa()));
+        let added = records_of(after.apex(), after.soa()).collect();
+        let by = "configuration: records below a DNAME".into();
+        let change = journal::Change { from: before.serial(), to: serial, at: unix_milliseconds(), by, removed: hidden, added };
+        self.journal.append(&change);
+        self.latest = after;
+        match self.commit(state) {
+            Ok(()) => self.history.push(Arc::new(change)),
+            Err(error) => {
+                self.journal.discard();
+                self.latest = before;
+                tracing::error!(zone = &*slot.name, "the removal is not on the disk: {error}");
+            }
+        }
     }
 
     /// Brings the TTLs into the bounds that count for `slot`, where others counted when they were written. That is a change like any
@@ -344,6 +394,32 @@ impl Replayed {
         }
     }
 
+    /// Takes the records that no zone can hold, because they lie below a DNAME. Below a zone cut they are glue and stay.
+    fn take_hidden(&mut self, apex: &WireName) -> Vec<Record> {
+        let apex = apex.as_wire();
+        let mut types: HashMap<Box<[u8]>, (bool, bool)> = HashMap::new(); // has DNAME, has NS
+        for (owner, rtype, _) in self.records.keys().filter(|(_, rtype, _)| matches!(*rtype, rtype::DNAME | rtype::NS)) {
+            let (has_dname, has_ns) = types.entry(owner.as_wire().into()).or_default();
+            *(if *rtype == rtype::DNAME { has_dname } else { has_ns }) = true;
+        }
+        if !types.values().any(|(has_dname, _)| *has_dname) {
+            return Vec::new();
+        }
+        let diversion = |name: &[u8]| {
+            let (has_dname, has_ns) = types.get(name)?;
+            let found = NameDiversion::of(*has_dname, *has_ns, name == apex, name.starts_with(b"\x01*"));
+            found.filter(|found| *found != NameDiversion::Nothing)
+        };
+        // The highest name that diverts decides.
+        let is_hidden = |owner: &WireName| {
+            let name = owner.to_buf();
+            let above = (1..=name.labels()).map(|label| name.suffix(label)).take_while(|suffix| suffix.len() >= apex.len());
+            above.filter_map(diversion).last() == Some(NameDiversion::Dname)
+        };
+        let hidden = self.records.extract_if(|(owner, ..), _| is_hidden(owner));
+        hidden.map(|((owner, rtype, rdata), ttl)| Record { owner, rtype, ttl, rdata }).collect()
+    }
+
     fn iter(&self) -> impl Iterator<Item = (&WireName, u16, u32, &[u8])> {
         self.records.iter().map(|((owner, rtype, rdata), ttl)| {
             let ttl = if self.ttls.is_empty() { ttl } else { self.ttls.get(&(owner.clone(), *rtype)).unwrap_or(ttl) };
@@ -422,8 +498,12 @@ pub fn compare(old: &Zone, new: &Zone, changes: &[Change], by: impl fmt::Display
     }
     removed.extend(records_of(old.apex(), old.soa()));
     added.extend(records_of(new.apex(), new.soa()));
-    let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+    let at = unix_milliseconds();
     Some((journal::Change { from: old.serial(), to: new.serial(), at, by: by.to_string(), removed, added }, difference))
+}
+
+fn unix_milliseconds() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 fn same_records(before: &[Record], after: &[Record]) -> bool {

@@ -77,6 +77,8 @@ pub struct SourceState {
     pub error: Option<(SystemTime, String)>,
     /// When what it serves was last changed in the source.
     pub changed: Option<SystemTime>,
+    /// Networks that the zone is left out of, and why. `None` if it is served in all of its networks.
+    pub conflict: Option<String>,
     /// True if the source is bad only because it would lose too much: the operator can accept it.
     pub is_held: bool,
     /// True if what it serves is that of an earlier run, because the source is bad since the start.

@@ -13,7 +13,7 @@ use super::repeats::repeats;
 use super::sets::signature_ttl;
 use super::shard::{self, Node, Shard, ShardWriter};
 use super::shards::Shards;
-use super::{Zone, rtype};
+use super::{NameDiversion, Zone, rtype};
 use crate::lookup::RrSet;
 use crate::name::{NameBuf, WireName};
 use crate::text::rdata::type_name;
@@ -375,11 +375,11 @@ fn check(owner: &[u8], edit: &Edit<'_>) -> Result<u8, String> {
     if dname.is_some_and(|dname| dname.count > 1) {
         return Err("a second DNAME".into());
     }
-    match (dname.is_some(), ns && !is_apex && !is_wild) {
-        (true, true) => Err("DNAME beside NS".into()),
-        (true, false) => Ok(shard::DNAME),
-        (false, true) => Ok(shard::CUT),
-        (false, false) => Ok(0),
+    match NameDiversion::of(dname.is_some(), ns, is_apex, is_wild) {
+        None => Err("DNAME beside NS".into()),
+        Some(NameDiversion::Dname) => Ok(shard::DNAME),
+        Some(NameDiversion::Cut) => Ok(shard::CUT),
+        Some(NameDiversion::Nothing) => Ok(0),
     }
 }
 

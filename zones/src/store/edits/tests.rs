@@ -12,7 +12,7 @@ use std::time::Duration;
 use postern_config::model::Config;
 
 use super::*;
-use crate::edit::Via;
+use crate::edit::{May, Via};
 use crate::lookup::Lookup;
 use crate::state_directory::StateDirectory;
 use crate::store::Look;
@@ -79,6 +79,10 @@ fn run<T: Send + 'static>(store: &mut Store, task: impl FnOnce(Answer<T>) -> Tas
     let task = task(Box::new(move |result| *out.lock().unwrap() = Some(result)));
     store.commit(VecDeque::from([task]), Instant::now()).answer();
     result.lock().unwrap().take().expect("answered")
+}
+
+fn removal(may: May) -> ZoneRemoval {
+    ZoneRemoval { zone: ZoneRef::parse(ZONE), author: author(), may, discards_damaged: false }
 }
 
 fn settings(name: &str, networks: &[&str]) -> ZoneSettings {

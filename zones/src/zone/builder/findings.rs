@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::super::log::{Entry, Order, Place, groups, in_parts, read_entry};
 use super::super::problems::Problems;
-use super::super::{Counts, Zone, rtype};
+use super::super::{Counts, NameDiversion, Zone, rtype};
 use super::{ZoneBuilder, labels, parent_of, soa_names};
 use crate::lookup::Lookup;
 use crate::name::NameBuf;
@@ -134,16 +134,21 @@ impl ZoneBuilder {
                 problems.warning(self, &entry, message, "RFC 6672 section 3.3 discourages it");
             }
         }
-        if let Some(dname) = dname {
-            if let (Some(ns), false) = (ns, is_apex || is_wild) {
-                let message = format!("DNAME beside NS at {} (line {})", self.name(owner), ns.at.line);
-                problems.error(self, &dname, message, "a delegated name cannot be redirected as well");
+        match NameDiversion::of(dname.is_some(), ns.is_some(), is_apex, is_wild) {
+            Some(NameDiversion::Nothing) => {}
+            Some(NameDiversion::Dname) => {
+                findings.counts.dnames += 1;
+                findings.diverts.insert(owner.into(), true);
             }
-            findings.counts.dnames += 1;
-            findings.diverts.insert(owner.into(), true);
-        } else if ns.is_some() && !is_apex && !is_wild {
-            findings.counts.cuts += 1;
-            findings.diverts.insert(owner.into(), false);
+            Some(NameDiversion::Cut) => {
+                findings.counts.cuts += 1;
+                findings.diverts.insert(owner.into(), false);
+            }
+            None => {
+                let message = format!("DNAME beside NS at {} (line {})", self.name(owner), ns.map_or(0, |ns| ns.at.line));
+                let at = dname.or(ns); // both are there
+                at.iter().for_each(|entry| problems.error(self, entry, message.clone(), "a delegated name cannot be redirected as well"));
+            }
         }
         if let (Some(ds), None, false) = (ds, ns, is_wild) {
             problems.warning(self, &ds, format!("DS without NS at {}", self.name(owner)), "DS belongs to a delegation");

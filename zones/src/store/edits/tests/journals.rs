@@ -45,22 +45,22 @@ fn zones_are_made_configured_and_removed_and_survive_restarts_and_reloads() {
     assert_eq!(hosted.kept.as_ref().unwrap().settings.extra["kind"], "Native");
     let serial = kept(&store).latest.serial();
     let remove = |store: &mut Store, serial: u32| {
-        let may: May = Box::new(move |zone: &Zone| match zone.serial() == serial {
+        let may: May = Box::new(move |zone: Option<&Zone>| match zone.unwrap().serial() == serial {
             true => Ok(()),
             false => Err(Refusal::Precondition { message: "it is another one by now".into(), rcode: 0 }),
         });
-        run(store, |answer| Task::Remove(ZoneRef::parse(ZONE), author(), may, answer))
+        run(store, |answer| Task::Remove(removal(may), answer))
     };
     // What is committed together with the removal, and before it, is seen by it.
     let results = Arc::new(Mutex::new(Vec::new()));
     let (edited, removed) = (results.clone(), results.clone());
-    let may: May = Box::new(move |zone: &Zone| match zone.serial() == serial {
+    let may: May = Box::new(move |zone: Option<&Zone>| match zone.unwrap().serial() == serial {
         true => Ok(()),
         false => Err(Refusal::Busy),
     });
     let tasks = [
         Task::Edit(edit(ZONE, &["late A 10 10.20.1.9"]), Box::new(move |result| edited.lock().unwrap().push(result.map(drop)))),
-        Task::Remove(ZoneRef::parse(ZONE), author(), may, Box::new(move |result| removed.lock().unwrap().push(result))),
+        Task::Remove(removal(may), Box::new(move |result| removed.lock().unwrap().push(result))),
     ];
     store.commit(tasks.into(), Instant::now()).answer();
     assert_eq!(*results.lock().unwrap(), [Ok(()), Err(Refusal::Busy)]);
@@ -77,7 +77,7 @@ fn a_zone_of_the_configuration_is_not_removed_and_keeps_its_records_when_its_net
     let directory = tempfile::tempdir().unwrap();
     let (mut store, _) = open(directory.path(), ONE);
     commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
-    let refusal = run(&mut store, |answer| Task::Remove(ZoneRef::parse(ZONE), author(), Box::new(|_| Ok(())), answer)).unwrap_err();
+    let refusal = run(&mut store, |answer| Task::Remove(removal(Box::new(|_| Ok(()))), answer)).unwrap_err();
     assert_eq!(refusal.to_string(), "zone privatelink.contoso.test is managed by the configuration, line 1; read-only through the API");
     drop(store);
     let linked = format!("{ONE}network = [\"hub\"]\n[[network]]\nname = \"hub\"\nclients = [\"10.20.0.0/16\"]\n");
@@ -172,11 +172,144 @@ fn journals_that_cannot_be_listed_leave_their_zones_unavailable_and_begin_none()
     fs::write(&zones, "no directory").unwrap();
     let (mut store, report) = open(directory.path(), ONE);
     assert!(report.has_errors() && store.current().hosted()[0].hosted.zone().is_none());
-    assert!(store.context.state.troubles().iter().any(|trouble| trouble.path == zones));
+    let trouble = store.context.state.trouble(&zones).unwrap();
+    assert_eq!((trouble.problem.to_string(), trouble.why), ("cannot be listed".into(), "Not a directory (os error 20)".into()));
     fs::remove_file(&zones).unwrap();
     store.reconfigure(&config(directory.path(), ONE));
     assert!(store.current().hosted()[0].hosted.zone().is_some());
     assert!(!store.context.state.is_troubled(&zones));
+}
+
+#[test]
+fn journals_that_could_not_be_listed_are_opened_before_an_edit_and_on_the_poll() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = settings("made.test", &["hub"]);
+    let text = format!("{HUB}{ONE}");
+    let (mut store, _) = open(directory.path(), &text);
+    commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
+    let new = || vec![NewZone { settings: made.clone(), records: Vec::new() }];
+    run(&mut store, |answer| Task::Create(new(), author(), answer)).unwrap();
+    drop(store);
+    let (zones, aside) = (directory.path().join("state/zones"), directory.path().join("aside"));
+    let names = |store: &Store| {
+        let serving = store.current().hosted().iter().filter(|link| link.hosted.zone().is_some());
+        serving.map(|link| link.hosted.name.to_string()).collect::<Vec<_>>()
+    };
+    type Way = dyn Fn(&mut Store);
+    let on_edit: &Way = &|store| drop(commit(store, edit(ZONE, &["fhir A 10 10.20.1.5"])).unwrap());
+    let on_poll: &Way = &|store| {
+        let (snapshot, report) = store.tend_journals().expect("zones came");
+        assert_eq!((snapshot.generation, report.is_new), (store.current().generation, true));
+        assert!(store.tend_journals().is_none(), "once");
+    };
+    for way in [on_edit, on_poll] {
+        fs::rename(&zones, &aside).unwrap();
+        fs::write(&zones, "no directory").unwrap();
+        let (mut store, _) = open(directory.path(), &text);
+        assert_eq!(names(&store), Vec::<String>::new());
+        let refused = run(&mut store, |answer| Task::Create(new(), author(), answer)).unwrap_err();
+        assert!(matches!(&refused, Refusal::Unavailable { reason, .. } if reason.contains("cannot be listed")), "{refused}");
+        fs::remove_file(&zones).unwrap();
+        fs::rename(&aside, &zones).unwrap();
+        way(&mut store);
+        assert_eq!(names(&store), [ZONE, "made.test"]);
+        assert_eq!(served(&store, "ws"), [[10, 20, 1, 4]]);
+        assert!(store.context.state.troubles().is_empty());
+    }
+}
+
+const SPOKE: &str = "[[network]]\nname = \"spoke\"\nclients = [\"10.30.0.0/16\"]\n";
+
+/// Whether the zone of each of these networks has the record of the API.
+fn has_made(store: &Store) -> [bool; 2] {
+    let snapshot = store.current();
+    let name = NameBuf::parse(&format!("ws.{ZONE}")).unwrap();
+    ["hub", "spoke"].map(|network| {
+        let hosted = snapshot.network(snapshot.network_named(network).unwrap()).zone_of(&name, 0).expect("hosted in each");
+        hosted.zone().is_some_and(|zone| matches!(zone.lookup(&name, 1), Lookup::Found { .. }))
+    })
+}
+
+#[test]
+fn an_api_zone_is_left_out_of_the_networks_in_conflict_alone_and_shows_it() {
+    for networks in [&["hub", "spoke"][..], &[]] {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("zones")).unwrap();
+        let both = format!("{HUB}{SPOKE}");
+        let displaced = format!("{both}{}", ONE.replace("api = true", "directory = 'zones'\nnetwork = ['hub']"));
+        let (mut store, _) = open(directory.path(), &both);
+        create(&mut store, networks);
+        assert_eq!(has_made(&store), [true, true]);
+        let conflict = |store: &Store| store.zones().find_map(|zone| zone.state.conflict.clone());
+        store.reconfigure(&config(directory.path(), &displaced));
+        for _ in 0..2 {
+            assert_eq!(has_made(&store), [false, true], "{networks:?}");
+            let why = conflict(&store).unwrap();
+            assert_eq!(why, "not served in network hub, where the configuration, line 7 has a zone of the same name");
+            let source = store.current().hosted().iter().find_map(|link| link.hosted.source.state().conflict);
+            assert_eq!(source, Some(why), "others see it");
+            drop(store);
+            store = open(directory.path(), &displaced).0; // the same after a restart
+        }
+        commit(&mut store, edit(&format!("{ZONE}@spoke"), &["fhir A 10 10.20.1.5"])).unwrap();
+        let change: Configure = Box::new(|_, settings| {
+            settings.on_missing = model::OnMissing::Servfail;
+            Ok(())
+        });
+        run(&mut store, |answer| Task::Configure(ZoneRef::parse(&format!("{ZONE}@spoke")), author(), change, answer)).unwrap();
+        assert_eq!((has_made(&store), conflict(&store).is_some()), ([false, true], true), "other settings change");
+        store.reconfigure(&config(directory.path(), &both));
+        assert_eq!((has_made(&store), conflict(&store)), ([true, true], None));
+    }
+}
+
+#[test]
+fn an_api_zone_without_a_network_left_is_shown_until_it_has_one() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("zones")).unwrap();
+    let (mut store, _) = open(directory.path(), HUB);
+    create(&mut store, &["hub"]);
+    let displaced = format!("{HUB}{}", ONE.replace("api = true", "directory = 'zones'"));
+    for _ in 0..2 {
+        store.reconfigure(&config(directory.path(), &displaced));
+        let troubles = store.context.state.troubles();
+        assert!(
+            matches!(&troubles[..], [one] if one.problem.to_string() == "its zone is not served" && one.why.contains("hosted already"))
+        );
+    }
+    store.reconfigure(&config(directory.path(), HUB));
+    assert!(store.context.state.troubles().is_empty());
+    assert_eq!(served(&store, "ws"), [[10, 20, 1, 4]]);
+}
+
+#[test]
+fn a_zone_with_a_damaged_journal_is_removed_on_confirmation_and_its_file_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, _) = damage_made(directory.path());
+    let damaged = fs::read(&path).unwrap();
+    let (mut store, _) = open(directory.path(), HUB);
+    let remove = |store: &mut Store, discards_damaged| {
+        let removal = ZoneRemoval { discards_damaged, ..removal(Box::new(|zone| zone.is_none().then_some(()).ok_or(Refusal::Busy))) };
+        run(store, |answer| Task::Remove(removal, answer))
+    };
+    let refused = remove(&mut store, false).unwrap_err();
+    assert!(
+        matches!(&refused, Refusal::Loss(why) if why.contains("damaged at octet") && why.contains("`discard_damaged=true`")),
+        "{refused}"
+    );
+    assert_eq!((store.current().hosted().len(), fs::read(&path).unwrap()), (1, damaged.clone()));
+    faults::during(Fault::Open, || remove(&mut store, true)).unwrap_err();
+    assert_eq!(store.current().hosted().len(), 1, "the file is where it was");
+    remove(&mut store, true).unwrap();
+    assert!(store.current().hosted().is_empty() && !path.exists());
+    assert_eq!(fs::read(path.with_extension("journal.removed")).unwrap(), damaged);
+    drop(store);
+    assert!(open(directory.path(), HUB).1.zones.is_empty(), "no start finds it");
+    // A second one does not take its place.
+    damage_made(directory.path());
+    let (mut store, _) = open(directory.path(), HUB);
+    remove(&mut store, true).unwrap();
+    assert!(path.with_extension("journal.removed").exists() && path.with_extension("journal.removed~2").exists());
 }
 
 #[test]
@@ -307,4 +440,46 @@ fn a_zone_that_an_api_made_keeps_its_journal_when_the_configuration_gets_a_names
         let store = change_to(store, directory.path(), &format!("{HUB}{LAB}{}", zone_for("\"lab\"")), by_restart);
         assert_eq!((address_in(&store, "hub"), address_in(&store, "lab")), (Some(4), Some(0)), "by restart: {by_restart}");
     }
+}
+
+#[test]
+fn a_journal_with_records_below_a_dname_at_a_wildcard_loads_without_them_over_restarts() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path(), ONE);
+    let path = directory.path().join(format!("state/zones/{ZONE}.journal"));
+    commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4", "*.w TXT 10 plain"])).unwrap();
+    let serial = kept(&store).latest.serial();
+    let latest = kept(&store);
+    drop(store);
+    // As an earlier version wrote it, to which this DNAME was plain data.
+    let mut image = owned::image(&latest.settings, &latest.latest);
+    let record = |owner: &str, rtype, rdata: &[u8]| journal::Record {
+        owner: crate::name::WireName::parse(&format!("{owner}.{ZONE}")).unwrap(),
+        rtype,
+        ttl: 10,
+        rdata: rdata.into(),
+    };
+    image.records.extend([
+        record("*.w", 39, b"\x06target\x04test\x00"),
+        record("a.*.w", 1, &[10, 20, 1, 7]),
+        record("b.a.*.w", 1, &[10, 20, 1, 8]),
+        record("sub.*.x", 2, b"\x02ns\x04test\x00"),
+        record("glue.sub.*.x", 1, &[10, 20, 1, 9]),
+    ]);
+    drop(journal::Journal::create(&path, &image).unwrap());
+    for _ in 0..2 {
+        let (store, report) = open(directory.path(), ONE);
+        assert!(!report.has_errors(), "{report:?}");
+        assert_eq!((served(&store, "ws"), served(&store, "a.*.w")), (vec![vec![10, 20, 1, 4]], vec![]));
+        let kept = kept(&store);
+        assert_eq!(kept.latest.serial(), serial + 1, "secondaries learn of it, once");
+        assert_eq!(kept.latest.counts().records, latest.latest.counts().records + 3, "the DNAME, the cut and its glue");
+        assert_eq!(kept.history.newest(1)[0].removed.len(), 3, "two records and the old SOA");
+    }
+    // What edits accept loads again.
+    let (mut store, _) = open(directory.path(), ONE);
+    assert!(matches!(commit(&mut store, edit(ZONE, &["a.*.w A 10 10.20.1.7"])), Err(Refusal::Invalid(_))));
+    commit(&mut store, edit(ZONE, &["*.w DNAME 10", "a.*.w A 10 10.20.1.7"])).unwrap();
+    drop(store);
+    assert_eq!(served(&open(directory.path(), ONE).0, "a.*.w"), [[10, 20, 1, 7]]);
 }
