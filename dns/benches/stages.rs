@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use postern_config::model::{OnMissing, Recursion};
 use postern_dns::cache::Key;
 use postern_dns::clock::Now;
-use postern_dns::counters::{Kind, Source};
+use postern_dns::counters::{AnswerClass, AnswerSource};
 use postern_dns::listen::packet_cache::{PacketCache, Reusable};
 use postern_dns::query::{Answer, Heard, Patience, walk_into};
 use postern_dns::respond::respond;
@@ -130,7 +130,7 @@ fn packet_cache(bencher: Bencher, name: &str) {
     recent.keep(
         0,
         &[&question[..], &[7; 60]].concat(),
-        Reusable { until: Now(u64::MAX), sighting: 0, kind: Kind::new(1, Source::Private) },
+        Reusable { until: Now(u64::MAX), sighting: 0, kind: AnswerClass::new(1, AnswerSource::Private) },
     );
     bencher.bench_local(|| {
         recent.look(0, black_box(&question), 1);

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use cost::{best, question};
 use hickory_proto::rr::RecordType;
 use postern_config::model::OnMissing;
-use postern_dns::counters::{Counters, Kind, Source};
+use postern_dns::counters::{AnswerClass, AnswerSource, WorkerCounters};
 use postern_dns::query::{Answer, Heard, Patience, walk_into};
 use postern_dns::state::View;
 use world::{HUB, World};
@@ -34,9 +34,9 @@ fn main() {
             let ask = walk_into(&mut answer, black_box(&question), &view, &Heard::default(), Patience::Fresh);
             assert!(ask.is_none());
         });
-        let (counters, message) = (Counters::own(), [0, 0, 0x81, 0x80]);
+        let (counters, message) = (WorkerCounters::own(), [0, 0, 0x81, 0x80]);
         let counting = best(ROUNDS, || {
-            let kind = Kind::new(black_box(&question).rtype, Source::of(black_box(&answer), false));
+            let kind = AnswerClass::new(black_box(&question).rtype, AnswerSource::of(black_box(&answer), false));
             counters.answer(kind, black_box(&message));
         });
         println!("{what:10} walk {walk:6.1} ns   counting {counting:4.1} ns");

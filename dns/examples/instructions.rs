@@ -13,7 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use postern_config::model::{OnMissing, Repeat};
 use postern_dns::clock::Clock;
-use postern_dns::counters::Counters;
+use postern_dns::counters::WorkerCounters;
 use postern_dns::fallback::{Recorder, Writer};
 use postern_dns::listen::packet_cache::PacketCache;
 use postern_dns::listen::tcp::Answered;
@@ -29,7 +29,7 @@ const TIMES: usize = 1000;
 struct Ready<'s> {
     service: &'s Service,
     state: &'s postern_dns::state::State,
-    counters: &'s Counters,
+    counters: &'s WorkerCounters,
     question: Vec<u8>,
     recent: RefCell<PacketCache>,
 }
@@ -117,10 +117,10 @@ fn main() {
         resolver: resolver.submitter(),
         recorder,
         handler: None,
-        handled: PerListener::new(Counters::shared),
+        handled: PerListener::new(WorkerCounters::shared),
         rates: Default::default(),
     };
-    let (state, counters) = (state.load_full(), Counters::own());
+    let (state, counters) = (state.load_full(), WorkerCounters::own());
     let mut question = b"\x12\x34\x01\x00\0\x01\0\0\0\0\0\x01".to_vec();
     question.extend_from_slice(NameBuf::parse(name).expect("a name").as_wire());
     question.extend_from_slice(&rtype.to_be_bytes());

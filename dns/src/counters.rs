@@ -1,4 +1,4 @@
-//! Counters of one worker: written by it alone, summed when somebody reads.
+//! WorkerCounters of one worker: written by it alone, summed when somebody reads.
 //!
 //! An answer costs one increment: its type, its source and its RCODE select one place in a table. The sums by each of them are made when
 //! they are read.
@@ -17,23 +17,14 @@ use crate::wire::message::extended_rcode;
 /// Numbers of one worker, on cache lines of their own.
 #[derive(Debug)]
 #[repr(align(128))]
-pub struct Counters {
+pub struct WorkerCounters {
     /// More than one thread counts here.
     shared: bool,
     /// By kind and RCODE.
     answered: [RcodeCounts; KINDS],
     /// By type.
     handed_on: [AtomicU64; TYPES],
-    busy: AtomicU64,
-    handed_over: AtomicU64,
-    handler_busy: AtomicU64,
-    denied: AtomicU64,
-    ignored: AtomicU64,
-    truncated: AtomicU64,
-    lost: AtomicU64,
-    oversized: AtomicU64,
-    limited: AtomicU64,
-    panics: AtomicU64,
+    events: [AtomicU64; EVENTS],
     /// From a question's coming in to its answer's leaving.
     pub durations: Histogram,
 }
@@ -87,7 +78,7 @@ pub const RCODE_NAMES: [&str; RCODES] = [
 /// Where an answer came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Source {
+pub enum AnswerSource {
     /// Private zones alone.
     Private,
     /// What upstreams said before.
@@ -106,66 +97,52 @@ pub enum Source {
     Failed,
 }
 
-/// What is counted of an answer beside its RCODE.
+/// The question's type and the answer's source, packed into one octet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kind(u8);
+pub struct AnswerClass(u8);
 
-/// What a worker counts beside answers.
+/// Something other than an answer that a worker counts.
+///
+/// A new event is one variant, its entry in [`WorkerEvent::ALL`], and the metric that shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+#[repr(u8)]
+pub enum WorkerEvent {
     /// The resolver had no room for a question.
     Busy,
-    /// A message that is not the path's was handed to its handler.
+    /// A message that the query path does not answer went to its handler.
     HandedOver,
-    /// The handler had no room for one.
+    /// The handler had no room for a message.
     HandlerBusy,
-    /// A client that may not query.
+    /// A client that may not query sent a question.
     Denied,
-    /// A message that is not answered: a response, too short, from port 0.
+    /// A message got no answer: a response, one that is too short, or one from port 0.
     Ignored,
-    /// An answer that did not fit.
+    /// An answer did not fit and was truncated.
     Truncated,
-    /// An answer that the system would not send.
+    /// The system refused to send an answer.
     Lost,
-    /// A datagram that no buffer holds.
+    /// A datagram was longer than any question.
     Oversized,
-    /// A question of a client network that had its responses for this second.
+    /// A client network had used up its responses for this second.
     Limited,
-    /// A panic that was caught.
+    /// A panic was caught.
     Panic,
 }
 
+const EVENTS: usize = WorkerEvent::ALL.len();
+
 /// Sums over workers.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Totals {
+pub struct CounterTotals {
     answered: Vec<[u64; RCODES]>,
     /// Questions handed to the resolver, by type.
     pub handed_on: [u64; TYPES],
-    /// Questions that the resolver had no room for.
-    pub busy: u64,
-    /// Messages handed to the handler: UPDATE, NOTIFY, transfers, signed ones.
-    pub handed_over: u64,
-    /// Messages that the handler had no room for.
-    pub handler_busy: u64,
-    /// Questions of clients that may not query.
-    pub denied: u64,
-    /// Messages that are not answered.
-    pub ignored: u64,
-    /// Answers that did not fit.
-    pub truncated: u64,
-    /// Answers that the system would not send.
-    pub lost: u64,
-    /// Datagrams that no buffer holds.
-    pub oversized: u64,
-    /// Questions of client networks that had their responses for the second.
-    pub limited: u64,
-    /// Panics caught.
-    pub panics: u64,
+    events: [u64; EVENTS],
     /// From a question's coming in to its answer's leaving.
     pub durations: Distribution,
 }
 
-impl Counters {
+impl WorkerCounters {
     /// For a worker that is a thread of its own.
     pub fn own() -> Arc<Self> {
         Arc::default()
@@ -178,21 +155,21 @@ impl Counters {
 
     /// Counts an answer by its kind and the RCODE in its header.
     #[inline]
-    pub fn answer(&self, kind: Kind, message: &[u8]) {
+    pub fn answer(&self, kind: AnswerClass, message: &[u8]) {
         self.answer_with(kind, u16::from(message[3] & 0xf), message);
     }
 
     /// Counts an answer of the server itself. Only such an answer can have an RCODE that is longer than the field in the header.
     #[cold]
     pub fn server_answer(&self, rtype: u16, message: &[u8]) {
-        self.answer_with(Kind::new(rtype, Source::Server), extended_rcode(message), message);
+        self.answer_with(AnswerClass::new(rtype, AnswerSource::Server), extended_rcode(message), message);
     }
 
     #[inline]
-    fn answer_with(&self, kind: Kind, rcode: u16, message: &[u8]) {
+    fn answer_with(&self, kind: AnswerClass, rcode: u16, message: &[u8]) {
         self.add(&self.answered[usize::from(kind.0)].0[rcode_class(rcode)], 1);
         if message[2] & 0x02 != 0 {
-            self.event(Event::Truncated);
+            self.event(WorkerEvent::Truncated);
         }
     }
 
@@ -203,25 +180,13 @@ impl Counters {
 
     /// Counts an event.
     #[inline]
-    pub fn event(&self, event: Event) {
+    pub fn event(&self, event: WorkerEvent) {
         self.events(event, 1);
     }
 
     /// Counts an event several times.
-    pub fn events(&self, event: Event, times: u64) {
-        let counter = match event {
-            Event::Busy => &self.busy,
-            Event::HandedOver => &self.handed_over,
-            Event::HandlerBusy => &self.handler_busy,
-            Event::Denied => &self.denied,
-            Event::Ignored => &self.ignored,
-            Event::Truncated => &self.truncated,
-            Event::Lost => &self.lost,
-            Event::Oversized => &self.oversized,
-            Event::Limited => &self.limited,
-            Event::Panic => &self.panics,
-        };
-        self.add(counter, times);
+    pub fn events(&self, event: WorkerEvent, times: u64) {
+        self.add(&self.events[event as usize], times);
     }
 
     /// A worker alone with its counters needs no locked instruction.
@@ -235,47 +200,54 @@ impl Counters {
     }
 }
 
-impl Default for Counters {
+impl Default for WorkerCounters {
     fn default() -> Self {
         let zero = || AtomicU64::new(0);
         Self {
             shared: false,
             answered: std::array::from_fn(|_| RcodeCounts(std::array::from_fn(|_| zero()))),
             handed_on: std::array::from_fn(|_| zero()),
-            busy: zero(),
-            handed_over: zero(),
-            handler_busy: zero(),
-            denied: zero(),
-            ignored: zero(),
-            truncated: zero(),
-            lost: zero(),
-            oversized: zero(),
-            limited: zero(),
-            panics: zero(),
+            events: std::array::from_fn(|_| zero()),
             durations: Histogram::default(),
         }
     }
 }
 
-impl Kind {
+impl AnswerClass {
     /// As one octet, for whoever keeps it beside an answer.
     pub(crate) fn octet(self) -> u8 {
         self.0
     }
 
-    /// Back from what [`Kind::octet`] gave.
+    /// Back from what [`AnswerClass::octet`] gave.
     pub(crate) fn from_octet(octet: u8) -> Self {
         Self(octet)
     }
 
     /// Of an answer to a question of this type.
     #[inline]
-    pub fn new(rtype: u16, source: Source) -> Self {
+    pub fn new(rtype: u16, source: AnswerSource) -> Self {
         Self((type_class(rtype) * SOURCES) as u8 | source as u8)
     }
 }
 
-impl Source {
+impl WorkerEvent {
+    /// Every event, in the order of the variants.
+    pub const ALL: [Self; 10] = [
+        Self::Busy,
+        Self::HandedOver,
+        Self::HandlerBusy,
+        Self::Denied,
+        Self::Ignored,
+        Self::Truncated,
+        Self::Lost,
+        Self::Oversized,
+        Self::Limited,
+        Self::Panic,
+    ];
+}
+
+impl AnswerSource {
     /// All of them, in the order of their numbers.
     pub const ALL: [Self; SOURCES] =
         [Self::Private, Self::Cache, Self::Spliced, Self::Upstream, Self::Stale, Self::Server, Self::Refused, Self::Failed];
@@ -319,38 +291,30 @@ impl Source {
     }
 }
 
-impl Totals {
+impl CounterTotals {
     /// What workers have counted.
-    pub fn of<'c>(workers: impl IntoIterator<Item = &'c Arc<Counters>>) -> Self {
+    pub fn of<'c>(workers: impl IntoIterator<Item = &'c Arc<WorkerCounters>>) -> Self {
         let mut totals = Self::default();
         for worker in workers {
             for (sums, counters) in totals.answered.iter_mut().zip(&worker.answered) {
                 add_all(sums, &counters.0);
             }
             add_all(&mut totals.handed_on, &worker.handed_on);
-            for (sum, counter) in [
-                (&mut totals.busy, &worker.busy),
-                (&mut totals.handed_over, &worker.handed_over),
-                (&mut totals.handler_busy, &worker.handler_busy),
-                (&mut totals.denied, &worker.denied),
-                (&mut totals.ignored, &worker.ignored),
-                (&mut totals.truncated, &worker.truncated),
-                (&mut totals.lost, &worker.lost),
-                (&mut totals.oversized, &worker.oversized),
-                (&mut totals.limited, &worker.limited),
-                (&mut totals.panics, &worker.panics),
-            ] {
-                *sum += counter.load(Relaxed);
-            }
+            add_all(&mut totals.events, &worker.events);
             totals.durations.add(&worker.durations.read());
         }
         totals
     }
 
+    /// Returns how often an event was counted.
+    pub fn count(&self, event: WorkerEvent) -> u64 {
+        self.events[event as usize]
+    }
+
     /// Answers, by type, source and RCODE: each sum that is not zero.
-    pub fn answers(&self) -> impl Iterator<Item = (usize, Source, usize, u64)> {
+    pub fn answers(&self) -> impl Iterator<Item = (usize, AnswerSource, usize, u64)> {
         let of_kind = |(kind, rcodes): (usize, &[u64; RCODES])| {
-            let (rtype, source) = (kind / SOURCES, Source::ALL[kind % SOURCES]);
+            let (rtype, source) = (kind / SOURCES, AnswerSource::ALL[kind % SOURCES]);
             rcodes.iter().copied().enumerate().map(move |(rcode, count)| (rtype, source, rcode, count)).collect::<Vec<_>>()
         };
         self.answered.iter().enumerate().flat_map(of_kind).filter(|(.., count)| *count > 0)
@@ -363,7 +327,7 @@ impl Totals {
         sums
     }
 
-    /// Answers by source, in the order of [`Source::ALL`].
+    /// Answers by source, in the order of [`AnswerSource::ALL`].
     pub fn by_source(&self) -> [u64; SOURCES] {
         let mut sums = [0; SOURCES];
         self.answers().for_each(|(_, source, _, count)| sums[source as usize] += count);
@@ -378,23 +342,9 @@ impl Totals {
     }
 }
 
-impl Default for Totals {
+impl Default for CounterTotals {
     fn default() -> Self {
-        Self {
-            answered: vec![[0; RCODES]; KINDS],
-            handed_on: [0; TYPES],
-            busy: 0,
-            handed_over: 0,
-            handler_busy: 0,
-            denied: 0,
-            ignored: 0,
-            truncated: 0,
-            lost: 0,
-            oversized: 0,
-            limited: 0,
-            panics: 0,
-            durations: Distribution::default(),
-        }
+        Self { answered: vec![[0; RCODES]; KINDS], handed_on: [0; TYPES], events: [0; EVENTS], durations: Distribution::default() }
     }
 }
 
@@ -465,19 +415,29 @@ mod tests {
     }
 
     #[test]
+    fn every_event_has_a_place_of_its_own() {
+        for (place, event) in WorkerEvent::ALL.into_iter().enumerate() {
+            assert_eq!(event as usize, place, "{event:?}");
+        }
+    }
+
+    #[test]
     fn sums_are_those_of_all_workers_by_type_source_and_rcode() {
-        let (own, shared) = (Counters::own(), Counters::shared());
-        own.answer(Kind::new(1, Source::Private), &[0, 0, 0x84, 0]);
-        own.answer(Kind::new(1, Source::Private), &[0, 0, 0x86, 3]);
-        shared.answer(Kind::new(28, Source::Failed), &[0, 0, 0x80, 2]);
+        let (own, shared) = (WorkerCounters::own(), WorkerCounters::shared());
+        own.answer(AnswerClass::new(1, AnswerSource::Private), &[0, 0, 0x84, 0]);
+        own.answer(AnswerClass::new(1, AnswerSource::Private), &[0, 0, 0x86, 3]);
+        shared.answer(AnswerClass::new(28, AnswerSource::Failed), &[0, 0, 0x80, 2]);
         shared.hand_on(28);
-        shared.events(Event::Lost, 3);
-        let totals = Totals::of([&own, &shared]);
+        shared.events(WorkerEvent::Lost, 3);
+        let totals = CounterTotals::of([&own, &shared]);
         assert_eq!(
             totals.answers().collect::<Vec<_>>(),
-            [(1, Source::Private, 0, 1), (1, Source::Private, 3, 1), (8, Source::Failed, 2, 1)]
+            [(1, AnswerSource::Private, 0, 1), (1, AnswerSource::Private, 3, 1), (8, AnswerSource::Failed, 2, 1)]
         );
-        assert_eq!((totals.by_source()[0], totals.by_rcode()[3], totals.truncated, totals.lost), (2, 1, 1, 3));
+        assert_eq!(
+            (totals.by_source()[0], totals.by_rcode()[3], totals.count(WorkerEvent::Truncated), totals.count(WorkerEvent::Lost)),
+            (2, 1, 1, 3)
+        );
         assert_eq!((totals.questions_by_type()[1], totals.questions_by_type()[8]), (2, 2));
     }
 }

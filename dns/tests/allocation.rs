@@ -13,7 +13,7 @@ use hickory_proto::rr::{Name, RecordType};
 use postern_config::model::{OnMissing, Repeat};
 use postern_dns::access::Access;
 use postern_dns::clock::Clock;
-use postern_dns::counters::Counters;
+use postern_dns::counters::{CounterTotals, WorkerCounters, WorkerEvent};
 use postern_dns::fallback::{Recorder, Writer};
 use postern_dns::listen::Service;
 use postern_dns::listen::transport::PerListener;
@@ -46,7 +46,7 @@ struct Server {
     service: Service,
     socket: Arc<UdpSocket>,
     client: UdpSocket,
-    counters: Arc<Counters>,
+    counters: Arc<WorkerCounters>,
     _writer: Writer,
     _resolver: Resolver,
     _runtime: tokio::runtime::Runtime,
@@ -74,7 +74,7 @@ impl Server {
             resolver: resolver.submitter(),
             recorder,
             handler: None,
-            handled: PerListener::new(Counters::shared),
+            handled: PerListener::new(WorkerCounters::shared),
             rates: Default::default(),
         };
         let options = UdpOptions { read_timeout: Some(Duration::from_secs(60)), ..UdpOptions::default() };
@@ -82,7 +82,7 @@ impl Server {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         client.connect(socket.local_addr().unwrap()).unwrap();
-        Self { world, service, socket, client, counters: Counters::own(), _writer: writer, _resolver: resolver, _runtime: runtime }
+        Self { world, service, socket, client, counters: WorkerCounters::own(), _writer: writer, _resolver: resolver, _runtime: runtime }
     }
 
     /// Allocations of the turn that answers this question, and the answer.
@@ -141,7 +141,7 @@ fn a_turn_allocates_nothing_the_first_time_and_again() {
                 assert_eq!(allocations, 0, "{what}, round {round}, {repeat:?}");
             }
         }
-        assert!(postern_dns::counters::Totals::of([&server.counters]).handed_on.iter().all(|count| *count == 0), "everything was at hand");
+        assert!(CounterTotals::of([&server.counters]).handed_on.iter().all(|count| *count == 0), "everything was at hand");
     }
 }
 
@@ -153,7 +153,7 @@ fn what_the_cache_forgets_is_not_given_again() {
     assert_eq!(answer.answers.len(), 1);
     assert!(server.world.cache.forget_below(&NameBuf::parse("contoso.test").unwrap()) > 0);
     server.ask(&mut turns, 2, "nobody.privatelink.corp.test", A);
-    let handed_on = || postern_dns::counters::Totals::of([&server.counters]).handed_on.iter().sum::<u64>();
+    let handed_on = || CounterTotals::of([&server.counters]).handed_on.iter().sum::<u64>();
     assert_eq!(handed_on(), 0);
     let mut query = Message::new(3, MessageType::Query, OpCode::Query);
     query.metadata.recursion_desired = true;
@@ -201,8 +201,8 @@ fn beyond_the_limit_of_responses_only_a_good_cookie_is_answered_in_full() {
     let of = |ids: &[u16]| answers.iter().filter(|(id, ..)| ids.contains(id)).map(|(_, answer)| *answer).collect::<Vec<_>>();
     assert_eq!(of(&[0, 1, 5]), [(0, false, 2); 3]);
     assert_eq!(of(&[3, 4]), [(23, false, 0)]);
-    let totals = postern_dns::counters::Totals::of([&server.counters]);
-    assert!([3 + 2, 3 + 3].contains(&totals.limited), "{}", totals.limited);
+    let totals = CounterTotals::of([&server.counters]);
+    assert!([3 + 2, 3 + 3].contains(&totals.count(WorkerEvent::Limited)), "{}", totals.count(WorkerEvent::Limited));
     assert_eq!((totals.by_rcode()[23], totals.by_rcode()[7]), (1, 0), "an RCODE that is longer than the field in the header");
 }
 
@@ -251,7 +251,7 @@ fn beyond_the_limit_of_responses_sig0_is_a_question_like_any_other_and_what_is_m
         answers.push((message.metadata.id, u16::from(message.metadata.response_code), message.metadata.truncation));
     }
     assert_eq!(answers, [(0, 0, false), (1, 0, true), (5, 9, false), (6, 9, false)]);
-    assert_eq!(postern_dns::counters::Totals::of([&server.counters]).limited, 4);
+    assert_eq!(CounterTotals::of([&server.counters]).count(WorkerEvent::Limited), 4);
 }
 
 /// RFC 7873 section 5.2.

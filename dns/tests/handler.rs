@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use postern_config::Config;
+use postern_dns::counters::WorkerEvent;
 use postern_dns::fallback::Recorder;
-use postern_dns::listen::handler::{Handler, Kind, Request};
+use postern_dns::listen::handler::{Handler, MessageKind, Request};
 use postern_dns::listen::transport::{ClientTransport, ListenerKind};
 use postern_dns::server::Server;
 use postern_zones::snapshot::SnapshotBuilder;
@@ -15,13 +16,13 @@ use postern_zones::snapshot::SnapshotBuilder;
 /// Answers with the message itself, QR set; takes no more than it has room for.
 #[derive(Debug)]
 struct Echo {
-    wants: Vec<Kind>,
+    wants: Vec<MessageKind>,
     room: Mutex<usize>,
-    seen: Mutex<Vec<(Kind, ClientTransport)>>,
+    seen: Mutex<Vec<(MessageKind, ClientTransport)>>,
 }
 
 impl Handler for Echo {
-    fn wants(&self, kind: Kind) -> bool {
+    fn wants(&self, kind: MessageKind) -> bool {
         self.wants.contains(&kind)
     }
 
@@ -92,12 +93,12 @@ fn ask(server: SocketAddr, transport: ClientTransport, message: &[u8]) -> Vec<u8
     buffer
 }
 
-const KINDS: [(&str, u8, u16, bool, Kind, u8); 5] = [
-    ("an update", 5, 6, false, Kind::Update, 4),
-    ("a notification", 4, 6, false, Kind::Notify, 4),
-    ("a transfer", 0, 252, false, Kind::Transfer, 5),
-    ("an incremental transfer", 0, 251, false, Kind::Transfer, 5),
-    ("a signed question", 0, 1, true, Kind::Signed, 9),
+const KINDS: [(&str, u8, u16, bool, MessageKind, u8); 5] = [
+    ("an update", 5, 6, false, MessageKind::Update, 4),
+    ("a notification", 4, 6, false, MessageKind::Notify, 4),
+    ("a transfer", 0, 252, false, MessageKind::Transfer, 5),
+    ("an incremental transfer", 0, 251, false, MessageKind::Transfer, 5),
+    ("a signed question", 0, 1, true, MessageKind::Signed, 9),
 ];
 
 fn packet(opcode: u8, rtype: u16, signed: bool) -> Vec<u8> {
@@ -106,7 +107,7 @@ fn packet(opcode: u8, rtype: u16, signed: bool) -> Vec<u8> {
 
 #[test]
 fn a_handler_gets_whole_messages_of_each_kind_and_its_answer_goes_back() {
-    let wants = vec![Kind::Update, Kind::Notify, Kind::Transfer, Kind::Signed];
+    let wants = vec![MessageKind::Update, MessageKind::Notify, MessageKind::Transfer, MessageKind::Signed];
     let echo = Arc::new(Echo { wants, room: Mutex::new(100), seen: Mutex::default() });
     let (running, address) = server(Some(echo.clone()));
     for transport in [ClientTransport::Udp, ClientTransport::Tcp] {
@@ -124,7 +125,7 @@ fn a_handler_gets_whole_messages_of_each_kind_and_its_answer_goes_back() {
     }
     assert!(echo.seen.lock().unwrap().is_empty());
     let totals = running.gauges().totals();
-    assert_eq!((totals.handed_over, totals.handler_busy), (10, 0));
+    assert_eq!((totals.count(WorkerEvent::HandedOver), totals.count(WorkerEvent::HandlerBusy)), (10, 0));
     // What handlers answer is counted like all else, by RCODE and type, where it came in.
     let (noerror, notimp, refused) = (totals.by_rcode()[0], totals.by_rcode()[4], totals.by_rcode()[5]);
     assert_eq!((noerror, notimp, refused, totals.questions_by_type()[15]), (10 + 2, 3 * 2, 2, 4));
@@ -146,7 +147,7 @@ fn without_a_handler_or_one_that_wants_it_each_is_answered_as_ever() {
 
 #[test]
 fn a_handler_without_room_means_servfail() {
-    let wants = vec![Kind::Update, Kind::Notify, Kind::Transfer, Kind::Signed];
+    let wants = vec![MessageKind::Update, MessageKind::Notify, MessageKind::Transfer, MessageKind::Signed];
     let (running, address) = server(Some(Arc::new(Echo { wants, room: Mutex::new(0), seen: Mutex::default() })));
     for transport in [ClientTransport::Udp, ClientTransport::Tcp] {
         for (what, opcode, rtype, signed, _, _) in KINDS {
@@ -156,5 +157,5 @@ fn a_handler_without_room_means_servfail() {
             assert_eq!(answer[12..], packet[12..24], "{what}: the question alone");
         }
     }
-    assert_eq!(running.gauges().totals().handler_busy, 10);
+    assert_eq!(running.gauges().totals().count(WorkerEvent::HandlerBusy), 10);
 }

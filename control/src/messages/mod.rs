@@ -18,7 +18,7 @@ use postern_config::model::{Action, Source};
 use postern_dns::counters::rcode_name;
 use postern_dns::ede::rcode;
 use postern_dns::listen::Streams;
-use postern_dns::listen::handler::{Handler, Kind, Request};
+use postern_dns::listen::handler::{Handler, MessageKind, Request};
 use postern_dns::listen::tcp::Answered;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc};
@@ -114,12 +114,12 @@ impl Inbox {
 }
 
 impl Handler for Inbox {
-    fn wants(&self, kind: Kind) -> bool {
+    fn wants(&self, kind: MessageKind) -> bool {
         match kind {
-            Kind::Update => self.has_keys.load(Relaxed) || self.can_sign.load(Relaxed),
-            Kind::Signed => self.can_sign.load(Relaxed),
-            Kind::Notify => self.has_primaries.load(Relaxed) || self.can_sign.load(Relaxed),
-            Kind::Transfer => true, // zones that an API made say for themselves who may have them
+            MessageKind::Update => self.has_keys.load(Relaxed) || self.can_sign.load(Relaxed),
+            MessageKind::Signed => self.can_sign.load(Relaxed),
+            MessageKind::Notify => self.has_primaries.load(Relaxed) || self.can_sign.load(Relaxed),
+            MessageKind::Transfer => true, // zones that an API made say for themselves who may have them
         }
     }
 
@@ -198,10 +198,10 @@ impl Desk {
 
     async fn dispatch(&self, request: Box<Request>, sender: Sender) {
         match request.kind {
-            Kind::Update => self.update(request, sender).await,
-            Kind::Signed => self.question(request, sender).await,
-            Kind::Transfer => transfer::serve::serve(request, sender, &self.control, self.inbox.udp_size()).await,
-            Kind::Notify => self.notify(*request, sender),
+            MessageKind::Update => self.update(request, sender).await,
+            MessageKind::Signed => self.question(request, sender).await,
+            MessageKind::Transfer => transfer::serve::serve(request, sender, &self.control, self.inbox.udp_size()).await,
+            MessageKind::Notify => self.notify(*request, sender),
         }
     }
 

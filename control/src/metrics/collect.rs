@@ -1,12 +1,12 @@
 //! From what the parts of the server count to the page.
 
-use postern_dns::counters::{RCODE_NAMES, RCODES, Source, TYPE_NAMES, Totals};
+use postern_dns::counters::{AnswerSource, CounterTotals, RCODE_NAMES, RCODES, TYPE_NAMES, WorkerEvent};
 use postern_dns::listen::transport::{ClientTransport, ListenerKind};
 use postern_dns::upstream::{Condition, UpstreamStatus};
 use postern_zones::snapshot::{Link, Snapshot};
 use postern_zones::state_directory::StateProblem;
 
-use super::page::Page;
+use super::page::{Metric, Page};
 use super::table::*;
 use super::{process, seconds};
 use crate::Control;
@@ -44,7 +44,7 @@ fn add_server(page: &mut Page, control: &Control, snapshot: &Snapshot) {
 /// Sums of one transport, by family: questions that its listeners answered from memory, and those that the resolver answered.
 struct TransportSums {
     proto: &'static str,
-    families: Vec<(&'static str, Totals, Totals)>,
+    families: Vec<(&'static str, CounterTotals, CounterTotals)>,
 }
 
 fn add_dns(page: &mut Page, control: &Control) {
@@ -67,13 +67,13 @@ fn add_dns(page: &mut Page, control: &Control) {
         }
     }
     for of in &transports {
-        for (place, source) in Source::ALL.into_iter().enumerate() {
+        for (place, source) in AnswerSource::ALL.into_iter().enumerate() {
             let count: u64 = of.families.iter().map(|(_, own, resolved)| own.by_source()[place] + resolved.by_source()[place]).sum();
             page.add(&ANSWERS, [of.proto, source.as_str()], count);
         }
     }
     for of in &transports {
-        let (mut memory, mut upstream) = (Totals::default(), Totals::default());
+        let (mut memory, mut upstream) = (CounterTotals::default(), CounterTotals::default());
         for (_, own, resolved) in &of.families {
             memory.durations.add(&own.durations);
             upstream.durations.add(&resolved.durations);
@@ -82,28 +82,45 @@ fn add_dns(page: &mut Page, control: &Control) {
         page.histogram(&DURATION, [of.proto, "upstream"], &upstream.durations);
     }
     let sum =
-        |of: &TransportSums, what: fn(&Totals) -> u64| of.families.iter().map(|(_, own, resolved)| what(own) + what(resolved)).sum::<u64>();
-    for (metric, what) in [
-        (&TRUNCATED, (|totals| totals.truncated) as fn(&Totals) -> u64),
-        (&DENIED, |totals| totals.denied),
-        (&IGNORED, |totals| totals.ignored),
-        (&LOST, |totals| totals.lost),
-        (&LIMITED, |totals| totals.limited),
-        (&OVERSIZED, |totals| totals.oversized),
-    ] {
-        transports.iter().for_each(|of| page.add(metric, [of.proto], sum(of, what)));
+        |of: &TransportSums, event| of.families.iter().map(|(_, own, resolved)| own.count(event) + resolved.count(event)).sum::<u64>();
+    for event in WorkerEvent::ALL {
+        match event_metric(event) {
+            EventMetric::ByTransport(metric) => transports.iter().for_each(|of| page.add(metric, [of.proto], sum(of, event))),
+            EventMetric::InAll(metric) => page.add(metric, [], transports.iter().map(|of| sum(of, event)).sum::<u64>()),
+            EventMetric::OfResolver => {}
+        }
     }
-    page.add(&HANDED_OVER, [], gauges.totals().handed_over);
-    page.add(&HANDLER_BUSY, [], gauges.totals().handler_busy);
-    page.add(&PANICS, [], transports.iter().map(|of| sum(of, |totals| totals.panics)).sum::<u64>());
     let connections = gauges.connections();
     page.add(&TCP_CONNECTIONS, [], connections.open());
     page.add(&TCP_CONNECTIONS_LIMIT, [], connections.limit());
     page.add(&TCP_REFUSED, [], connections.refused());
     page.add(&TCP_DISPLACED, [], connections.displaced());
-    let at_once = |source: Source| families().map(|(_, _, own, _)| own.by_source()[source as usize]).sum::<u64>();
-    page.add(&CACHE_HITS, [], at_once(Source::Cache) + at_once(Source::Spliced) + at_once(Source::Stale));
+    let at_once = |source: AnswerSource| families().map(|(_, _, own, _)| own.by_source()[source as usize]).sum::<u64>();
+    page.add(&CACHE_HITS, [], at_once(AnswerSource::Cache) + at_once(AnswerSource::Spliced) + at_once(AnswerSource::Stale));
     page.add(&CACHE_MISSES, [], families().map(|(_, _, own, _)| own.handed_on.iter().sum::<u64>()).sum::<u64>());
+}
+
+/// The metric that shows an event.
+enum EventMetric {
+    ByTransport(&'static Metric<1>),
+    InAll(&'static Metric<0>),
+    /// The resolver's own metrics show it.
+    OfResolver,
+}
+
+fn event_metric(event: WorkerEvent) -> EventMetric {
+    match event {
+        WorkerEvent::Busy => EventMetric::OfResolver,
+        WorkerEvent::HandedOver => EventMetric::InAll(&HANDED_OVER),
+        WorkerEvent::HandlerBusy => EventMetric::InAll(&HANDLER_BUSY),
+        WorkerEvent::Denied => EventMetric::ByTransport(&DENIED),
+        WorkerEvent::Ignored => EventMetric::ByTransport(&IGNORED),
+        WorkerEvent::Truncated => EventMetric::ByTransport(&TRUNCATED),
+        WorkerEvent::Lost => EventMetric::ByTransport(&LOST),
+        WorkerEvent::Oversized => EventMetric::ByTransport(&OVERSIZED),
+        WorkerEvent::Limited => EventMetric::ByTransport(&LIMITED),
+        WorkerEvent::Panic => EventMetric::InAll(&PANICS),
+    }
 }
 
 fn add_fallbacks(page: &mut Page, control: &Control) {

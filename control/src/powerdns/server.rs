@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use postern_dns::counters::Totals;
+use postern_dns::counters::CounterTotals;
 use postern_dns::listen::transport::{AddressFamily, ClientTransport, ListenerKind};
 use serde_json::{Value, json};
 
@@ -96,7 +96,7 @@ fn numbers(control: &Control) -> Vec<(&'static str, u64)> {
     let (state, gauges) = (control.state.load(), &control.gauges);
     let answers = |transport, family| -> u64 {
         let kind = ListenerKind { transport, family };
-        [gauges.listeners(kind), gauges.resolved(kind)].iter().flat_map(Totals::by_rcode).sum()
+        [gauges.listeners(kind), gauges.resolved(kind)].iter().flat_map(CounterTotals::by_rcode).sum()
     };
     let [udp4, udp6] = AddressFamily::ALL.map(|family| answers(ClientTransport::Udp, family));
     let [tcp4, tcp6] = AddressFamily::ALL.map(|family| answers(ClientTransport::Tcp, family));

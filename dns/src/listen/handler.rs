@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::Service;
 use super::transport::{ClientTransport, ListenerKind, PerListener};
 use crate::clock::Now;
-use crate::counters::{self, Counters, Event, Source};
+use crate::counters::{AnswerClass, AnswerSource, WorkerCounters, WorkerEvent};
 use crate::resolver::ReplyTo;
 use crate::wire::message::read_name;
 use crate::wire::question::Question;
@@ -24,7 +24,7 @@ use crate::wire::{HEADER, rtype};
 pub trait Handler: Send + Sync + fmt::Debug {
     /// True where it takes messages of this kind; else they are answered as by a server that has no such thing. Asked by workers: it must
     /// not wait.
-    fn wants(&self, kind: Kind) -> bool;
+    fn wants(&self, kind: MessageKind) -> bool;
 
     /// Takes one, without waiting; gives it back where too many wait already.
     fn take(&self, request: Box<Request>) -> Result<(), Box<Request>>;
@@ -32,7 +32,7 @@ pub trait Handler: Send + Sync + fmt::Debug {
 
 /// What a message is, as far as its form tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum MessageKind {
     /// Opcode UPDATE (RFC 2136), signed or not.
     Update,
     /// Opcode NOTIFY (RFC 1996), signed or not.
@@ -46,7 +46,7 @@ pub enum Kind {
 /// A message with the way back of its answers. Dropped without one, nothing is answered and nobody waits.
 pub struct Request {
     /// What it is.
-    pub kind: Kind,
+    pub kind: MessageKind,
     /// The message.
     pub packet: Vec<u8>,
     /// Who sent it: its port is not 0, and it may query.
@@ -57,7 +57,7 @@ pub struct Request {
     pub received: Now,
     /// None: answered.
     reply: Option<ReplyTo>,
-    counters: Arc<Counters>,
+    counters: Arc<WorkerCounters>,
     /// Its answer, or the first message of it, was counted.
     is_counted: AtomicBool,
 }
@@ -91,13 +91,13 @@ const PARTS: usize = 2;
 impl Request {
     /// A message as it came in.
     pub fn new(
-        kind: Kind,
+        kind: MessageKind,
         packet: &[u8],
         client: SocketAddr,
         transport: ClientTransport,
         received: Now,
         reply: ReplyTo,
-        handled: &PerListener<Arc<Counters>>,
+        handled: &PerListener<Arc<WorkerCounters>>,
     ) -> Box<Self> {
         let counters = handled[ListenerKind::new(transport, client.ip())].clone();
         let (packet, reply, is_counted) = (packet.to_vec(), Some(reply), AtomicBool::new(false));
@@ -119,8 +119,8 @@ impl Request {
             let at = read_name(&self.packet, HEADER).ok()?.1;
             Some(u16::from_be_bytes([*self.packet.get(at)?, *self.packet.get(at + 1)?]))
         };
-        let rtype = if matches!(self.kind, Kind::Transfer | Kind::Signed) { qtype().unwrap_or(0) } else { 0 };
-        self.counters.answer(counters::Kind::new(rtype, Source::Server), message);
+        let rtype = if matches!(self.kind, MessageKind::Transfer | MessageKind::Signed) { qtype().unwrap_or(0) } else { 0 };
+        self.counters.answer(AnswerClass::new(rtype, AnswerSource::Server), message);
     }
 
     /// Sends the one answer there is.
@@ -186,7 +186,7 @@ impl Later {
 impl Service {
     /// Who takes messages of this kind, if somebody does.
     #[cold]
-    pub(super) fn taker(&self, kind: Option<Kind>) -> Option<(&dyn Handler, Kind)> {
+    pub(super) fn taker(&self, kind: Option<MessageKind>) -> Option<(&dyn Handler, MessageKind)> {
         let kind = kind?;
         self.handler.as_deref().filter(|handler| handler.wants(kind)).map(|handler| (handler, kind))
     }
@@ -194,9 +194,9 @@ impl Service {
 
 /// Hands a message over; false: too many wait already.
 #[cold]
-pub(super) fn hand_over(handler: &dyn Handler, request: Box<Request>, counters: &Counters) -> bool {
+pub(super) fn hand_over(handler: &dyn Handler, request: Box<Request>, counters: &WorkerCounters) -> bool {
     let taken = handler.take(request);
-    counters.event(if taken.is_ok() { Event::HandedOver } else { Event::HandlerBusy });
+    counters.event(if taken.is_ok() { WorkerEvent::HandedOver } else { WorkerEvent::HandlerBusy });
     match taken {
         Ok(()) => true,
         Err(mut request) => {
@@ -207,19 +207,19 @@ pub(super) fn hand_over(handler: &dyn Handler, request: Box<Request>, counters: 
 }
 
 /// What a message is whose opcode is not QUERY, by its header.
-pub(super) fn kind_of_opcode(packet: &[u8]) -> Option<Kind> {
+pub(super) fn kind_of_opcode(packet: &[u8]) -> Option<MessageKind> {
     match packet.get(2)? >> 3 & 0xf {
-        4 => Some(Kind::Notify),
-        5 => Some(Kind::Update),
+        4 => Some(MessageKind::Notify),
+        5 => Some(MessageKind::Update),
         _ => None,
     }
 }
 
 /// What an unusual question is. SIG(0) alone makes none ours: nobody has its key, and the path knows what it must not do with one.
-pub(super) fn kind_of_question(question: &Question, has_tsig: impl FnOnce() -> bool) -> Option<Kind> {
+pub(super) fn kind_of_question(question: &Question, has_tsig: impl FnOnce() -> bool) -> Option<MessageKind> {
     match question.rtype {
-        rtype::AXFR | rtype::IXFR => Some(Kind::Transfer),
-        _ if question.signed && has_tsig() => Some(Kind::Signed),
+        rtype::AXFR | rtype::IXFR => Some(MessageKind::Transfer),
+        _ if question.signed && has_tsig() => Some(MessageKind::Signed),
         _ => None,
     }
 }

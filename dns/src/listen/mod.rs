@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Now};
 use crate::cookie::CookieProof;
-use crate::counters::{Counters, Event, Kind, Source};
+use crate::counters::{AnswerClass, AnswerSource, WorkerCounters, WorkerEvent};
 use crate::ede::{self, ExtendedError, Failure, rcode};
 use crate::fallback::Recorder;
 use crate::manners;
@@ -45,8 +45,8 @@ pub struct Service {
     pub recorder: Arc<Recorder>,
     /// Who takes what is not the path's, if there is somebody.
     pub handler: Option<Arc<dyn Handler>>,
-    /// Counters of the handler's answers: it has threads of its own.
-    pub handled: PerListener<Arc<Counters>>,
+    /// WorkerCounters of the handler's answers: it has threads of its own.
+    pub handled: PerListener<Arc<WorkerCounters>>,
     /// How many responses client networks had.
     pub rates: Arc<ResponseRates>,
 }
@@ -88,11 +88,11 @@ impl Service {
     /// Answers a datagram of which `packet` holds the beginning alone: no question is that long, and what is cut must not be read as if it
     /// were whole (FORMERR, RFC 1035 section 4.1.1; silence would be taken for a lost packet, RFC 8906 section 2). By its header alone.
     #[cold]
-    pub fn attend_cut(&self, state: &State, packet: &mut [u8], client: SocketAddr, counters: &Counters) -> Answered {
-        counters.event(Event::Oversized);
+    pub fn attend_cut(&self, state: &State, packet: &mut [u8], client: SocketAddr, counters: &WorkerCounters) -> Answered {
+        counters.event(WorkerEvent::Oversized);
         let is_response = packet[2] & 0x80 != 0;
         if is_response || client.port() == 0 || !state.access.admits(client.ip()) {
-            counters.event(Event::Ignored);
+            counters.event(WorkerEvent::Ignored);
             return Answered::Never;
         }
         let declined =
@@ -120,7 +120,7 @@ impl Service {
         length: usize,
         client: SocketAddr,
         advice: bool,
-        counters: &Counters,
+        counters: &WorkerCounters,
     ) -> Option<Answered> {
         let mut question = match understand(&packet[..length]) {
             // Nobody checks SIG(0), so it proves nothing.
@@ -131,13 +131,13 @@ impl Service {
                 if self.taker(kind).is_some() {
                     return None;
                 }
-                counters.event(Event::Limited);
+                counters.event(WorkerEvent::Limited);
                 return Some(Answered::Never);
             }
             Err(_) => return Some(Answered::Never),
         };
         question.settle_cookie(client.ip());
-        counters.event(Event::Limited);
+        counters.event(WorkerEvent::Limited);
         if !advice || client.port() == 0 || !state.access.admits(client.ip()) {
             return Some(Answered::Never);
         }
@@ -158,11 +158,11 @@ impl Service {
         length: usize,
         client: SocketAddr,
         transport: ClientTransport,
-        counters: &Counters,
+        counters: &WorkerCounters,
         way_back: impl FnOnce() -> ReplyTo,
     ) -> Answered {
         desk.reusable = None;
-        let answered = |packet: &[u8], length: usize, kind: Kind| {
+        let answered = |packet: &[u8], length: usize, kind: AnswerClass| {
             counters.answer(kind, &packet[..length]);
             Answered::Now(length)
         };
@@ -183,7 +183,7 @@ impl Service {
                 return Answered::Now(length);
             }
             _ => {
-                counters.event(Event::Ignored);
+                counters.event(WorkerEvent::Ignored);
                 return Answered::Never;
             }
         };
@@ -195,9 +195,9 @@ impl Service {
         };
         let view = state.view_of(client.ip(), now);
         if !state.access.admits(client.ip()) {
-            counters.event(Event::Denied);
+            counters.event(WorkerEvent::Denied);
             let length = refuse(&question, Failure::Denied, &view, packet, limit);
-            return answered(packet, length, Kind::new(question.rtype, Source::Refused));
+            return answered(packet, length, AnswerClass::new(question.rtype, AnswerSource::Refused));
         }
         if manners::is_unusual(&question) {
             let kind = kind_of_question(&question, || tsig(&packet[..length], &question).is_some());
@@ -214,10 +214,10 @@ impl Service {
                     error: ede::HANDLER_BUSY,
                 };
                 let length = manners::decline(&declined, &state.settings, packet);
-                return answered(packet, length, Kind::new(question.rtype, Source::Server));
+                return answered(packet, length, AnswerClass::new(question.rtype, AnswerSource::Server));
             }
             if let Some(length) = manners::answer(&question, &view, packet, length, limit) {
-                return answered(packet, length, Kind::new(question.rtype, Source::Server));
+                return answered(packet, length, AnswerClass::new(question.rtype, AnswerSource::Server));
             }
         }
         self.walk(desk, question, &view, now, packet, client, limit, counters, way_back)
@@ -235,18 +235,18 @@ impl Service {
         packet: &mut [u8],
         client: SocketAddr,
         limit: usize,
-        counters: &Counters,
+        counters: &WorkerCounters,
         way_back: impl FnOnce() -> ReplyTo,
     ) -> Answered {
         static NOTHING_HEARD: Heard = Heard(Vec::new());
         let Desk { answer, reusable } = desk;
-        let answered = |packet: &[u8], length: usize, kind: Kind| {
+        let answered = |packet: &[u8], length: usize, kind: AnswerClass| {
             counters.answer(kind, &packet[..length]);
             Answered::Now(length)
         };
         if walk_into(answer, &question, view, &NOTHING_HEARD, Patience::Fresh).is_none() {
             let length = respond(&question, answer, view, packet, limit);
-            let kind = Kind::new(question.rtype, Source::of(answer, false));
+            let kind = AnswerClass::new(question.rtype, AnswerSource::of(answer, false));
             let sighting = self.recorder.note(&question, client.ip(), answer, view);
             // A cookie is the client's own.
             let sighting = sighting.filter(|_| question.cookie.is_none());
@@ -261,9 +261,9 @@ impl Service {
                 Answered::Later
             }
             Err(job) => {
-                counters.event(Event::Busy);
+                counters.event(WorkerEvent::Busy);
                 let length = refuse(&job.question, Failure::Busy, view, packet, limit);
-                answered(packet, length, Kind::new(rtype, Source::Failed))
+                answered(packet, length, AnswerClass::new(rtype, AnswerSource::Failed))
             }
         }
     }
@@ -289,7 +289,7 @@ pub struct Streams {
     /// What every listener needs.
     pub service: Service,
     /// Shared by all connections of a listener.
-    pub counters: Arc<Counters>,
+    pub counters: Arc<WorkerCounters>,
 }
 
 impl Answerer for Streams {

@@ -19,7 +19,7 @@ use std::hash::{BuildHasher, Hasher};
 use postern_sockets::{LARGE_PAGE, want_large_pages};
 
 use crate::clock::Now;
-use crate::counters::Kind;
+use crate::counters::AnswerClass;
 use crate::wire::HEADER;
 
 /// Slots: as many different questions as a busy site asks in a second, and half as many again, so that few sets are full. 9 MiB, resident
@@ -67,7 +67,7 @@ pub struct Reusable {
     /// The tag of the fallback to be counted; 0: none.
     pub sighting: u64,
     /// As what the answer is counted.
-    pub kind: Kind,
+    pub kind: AnswerClass,
 }
 
 impl PacketCache {
@@ -128,7 +128,7 @@ impl PacketCache {
     /// Second round: writes the answer behind the question in `packet`, if it is known and `note` could count its fallback; gives its
     /// length and kind.
     #[inline]
-    pub fn answer(&self, index: usize, packet: &mut [u8], now: Now, note: impl FnOnce(u64) -> bool) -> Option<(usize, Kind)> {
+    pub fn answer(&self, index: usize, packet: &mut [u8], now: Now, note: impl FnOnce(u64) -> bool) -> Option<(usize, AnswerClass)> {
         let look = &self.looks[index];
         let start = self.first + look.slot? as usize * SLOT;
         let slot = &self.octets[start..start + SLOT];
@@ -149,7 +149,7 @@ impl PacketCache {
         }
         packet[2..HEADER].copy_from_slice(head);
         packet[look.end..length].copy_from_slice(tail);
-        Some((length, Kind::from_octet((lengths >> 40) as u8)))
+        Some((length, AnswerClass::from_octet((lengths >> 40) as u8)))
     }
 
     /// Keeps the answer in `answer` to the question that was looked for at `index`.
@@ -211,10 +211,10 @@ fn tag_of(hash: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counters::Source;
+    use crate::counters::AnswerSource;
 
     fn until(until: u64, sighting: u64) -> Reusable {
-        Reusable { until: Now(until), sighting, kind: Kind::new(1, Source::Private) }
+        Reusable { until: Now(until), sighting, kind: AnswerClass::new(1, AnswerSource::Private) }
     }
 
     fn forever() -> Reusable {

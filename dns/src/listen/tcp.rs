@@ -253,7 +253,7 @@ fn put_frame(output: &mut Vec<u8>, message: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::handler::{Kind, Request};
+    use super::super::handler::{MessageKind, Request};
     use super::super::transport::{ClientTransport, PerListener};
     use super::*;
     use crate::clock::Now;
@@ -401,13 +401,13 @@ mod tests {
         let (message, later) = session.echo.later.lock().unwrap().remove(0);
         let client = "10.20.0.7:5353".parse().unwrap();
         Request::new(
-            Kind::Transfer,
+            MessageKind::Transfer,
             &message,
             client,
             ClientTransport::Tcp,
             Now(0),
             ReplyTo::Tcp(later),
-            &PerListener::new(crate::counters::Counters::shared),
+            &PerListener::new(crate::counters::WorkerCounters::shared),
         )
     }
 

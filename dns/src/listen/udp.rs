@@ -15,7 +15,7 @@ use super::packet_cache::PacketCache;
 use super::tcp::Answered;
 use super::transport::ClientTransport;
 use super::{Desk, Service};
-use crate::counters::{Counters, Event};
+use crate::counters::{WorkerCounters, WorkerEvent};
 use crate::rates::Allowance;
 use crate::resolver::ReplyTo;
 use crate::state::State;
@@ -34,7 +34,7 @@ const TIMED: u32 = 16;
 pub struct Worker {
     thread: JoinHandle<()>,
     /// What it counts.
-    pub counters: Arc<Counters>,
+    pub counters: Arc<WorkerCounters>,
     /// Whether it runs.
     pub vital: Vital,
 }
@@ -42,7 +42,7 @@ pub struct Worker {
 impl Worker {
     /// Starts a worker on a blocking socket with a read timeout, which is how often it looks at `stop`.
     pub fn start(name: String, socket: UdpSocket, service: Service, stop: Arc<AtomicBool>) -> io::Result<Self> {
-        let counters = Counters::own();
+        let counters = WorkerCounters::own();
         let counted = counters.clone();
         let (vital, alive) = Vital::new(&name);
         let thread = std::thread::Builder::new().name(name).spawn(move || {
@@ -58,7 +58,7 @@ impl Worker {
     }
 }
 
-fn work(socket: &Arc<UdpSocket>, service: &Service, counters: &Counters, stop: &AtomicBool) {
+fn work(socket: &Arc<UdpSocket>, service: &Service, counters: &WorkerCounters, stop: &AtomicBool) {
     let mut turns = Turns::new(socket, service, counters);
     while !stop.load(Ordering::Relaxed) {
         turns.turn();
@@ -69,7 +69,7 @@ fn work(socket: &Arc<UdpSocket>, service: &Service, counters: &Counters, stop: &
 pub struct Turns<'w> {
     socket: &'w Arc<UdpSocket>,
     service: &'w Service,
-    counters: &'w Counters,
+    counters: &'w WorkerCounters,
     batch: Batch,
     /// Octets of its buffers, and what the state asks for.
     size: usize,
@@ -83,7 +83,7 @@ pub struct Turns<'w> {
 
 impl<'w> Turns<'w> {
     /// Before the first turn.
-    pub fn new(socket: &'w Arc<UdpSocket>, service: &'w Service, counters: &'w Counters) -> Self {
+    pub fn new(socket: &'w Arc<UdpSocket>, service: &'w Service, counters: &'w WorkerCounters) -> Self {
         let states = arc_swap::Cache::new(&*service.state);
         let known = (std::ptr::null(), 0);
         let size = buffer_size(&service.state.load());
@@ -166,12 +166,12 @@ impl<'w> Turns<'w> {
         };
         // It must not happen; if it does, it costs this batch and not the server.
         if catch_unwind(AssertUnwindSafe(answer_all)).is_err() {
-            counters.event(Event::Panic);
+            counters.event(WorkerEvent::Panic);
             tracing::error!("a question made a worker panic; the rest of its batch is lost, the worker goes on");
         }
         let sent = batch.send(socket);
         if sent.lost > 0 {
-            counters.events(Event::Lost, sent.lost as u64);
+            counters.events(WorkerEvent::Lost, sent.lost as u64);
         }
         if turn.is_multiple_of(TIMED) && sent.sent > 0 {
             counters.durations.add(start.elapsed(), sent.sent as u64 * u64::from(TIMED));

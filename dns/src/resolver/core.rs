@@ -23,7 +23,7 @@ use super::exchange::Exchanges;
 use super::job::Job;
 use super::timers::{TimerId, Timers};
 use crate::clock::Now;
-use crate::counters::{Kind, Source};
+use crate::counters::{AnswerClass, AnswerSource};
 use crate::ede::Failure;
 use crate::query::{Answer, Ask, End, Heard, Patience, Step, walk, walk_into};
 use crate::respond::respond;
@@ -47,7 +47,7 @@ pub trait Outside {
     /// The upstream one of whose sockets here has this address: a question that comes from there has gone in a circle (S7).
     fn upstream_at(&self, address: SocketAddr) -> Option<UpstreamId>;
     /// Sends an answer to a client, and counts it.
-    fn reply(&mut self, job: &Job, kind: Kind, message: &[u8]);
+    fn reply(&mut self, job: &Job, kind: AnswerClass, message: &[u8]);
     /// An answer is about to be sent: whether it fell back is the recorder's to see.
     fn note(&mut self, job: &Job, answer: &Answer, view: &View);
 }
@@ -346,7 +346,7 @@ impl Core {
         self.scratch[..job.packet.len()].copy_from_slice(&job.packet);
         let limit = job.limit.clamp(512, self.scratch.len());
         let len = respond(&job.question, answer, view, &mut self.scratch[..limit], limit);
-        out.reply(job, Kind::new(job.question.rtype, Source::of(answer, true)), &self.scratch[..len]);
+        out.reply(job, AnswerClass::new(job.question.rtype, AnswerSource::of(answer, true)), &self.scratch[..len]);
     }
 
     /// Adds to what a waiting question has heard, and lets it go on.

@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use super::core::{Core, Counts, Outside};
 use super::job::{Job, ReplyTo};
 use crate::clock::{Clock, Now};
-use crate::counters::{Counters, Event, Kind};
+use crate::counters::{AnswerClass, WorkerCounters, WorkerEvent};
 use crate::fallback::Recorder;
 use crate::listen::transport::{ClientTransport, ListenerKind, PerListener};
 use crate::query::Answer;
@@ -80,8 +80,8 @@ struct Inbox {
     pending: AtomicU64,
     refused: AtomicU64,
     shown: Mutex<Shown>,
-    /// Counters of answers to clients.
-    counters: PerListener<Arc<Counters>>,
+    /// WorkerCounters of answers to clients.
+    counters: PerListener<Arc<WorkerCounters>>,
 }
 
 const RUNNING: u64 = u64::MAX;
@@ -113,7 +113,7 @@ impl Resolver {
             pending: AtomicU64::new(pending as u64),
             refused: AtomicU64::new(0),
             shown: Mutex::default(),
-            counters: PerListener::new(Counters::own),
+            counters: PerListener::new(WorkerCounters::own),
         });
         let udp = Udp::new(poll.registry().try_clone()?, FIRST_SOCKET);
         let tcp = Tcp::new(runtime, inbox.clone());
@@ -195,7 +195,7 @@ impl Gauges {
     }
 
     /// Returns the counters of answers to clients of one kind of listener.
-    pub fn answers(&self, kind: ListenerKind) -> &Arc<Counters> {
+    pub fn answers(&self, kind: ListenerKind) -> &Arc<WorkerCounters> {
         &self.inbox.counters[kind]
     }
 }
@@ -359,7 +359,7 @@ struct Post {
     outboxes: HashMap<usize, (Arc<UdpSocket>, Outbox), foldhash::fast::RandomState>,
     dirty: Vec<usize>,
     recorder: Option<Arc<Recorder>>,
-    counters: PerListener<Arc<Counters>>,
+    counters: PerListener<Arc<WorkerCounters>>,
     /// Answers of this turn: when their questions were handed over, and where they count.
     timed: Vec<(Instant, ListenerKind)>,
 }
@@ -392,7 +392,7 @@ impl Outside for Post {
         self.udp.upstream_at(address)
     }
 
-    fn reply(&mut self, job: &Job, kind: Kind, message: &[u8]) {
+    fn reply(&mut self, job: &Job, kind: AnswerClass, message: &[u8]) {
         let listener = ListenerKind::new(job.reply.transport(), job.client.ip());
         self.counters[listener].answer(kind, message);
         self.timed.extend(job.handed_over.map(|since| (since, listener)));
@@ -425,7 +425,7 @@ impl Post {
             if sent.lost > 0 {
                 tracing::debug!(lost = sent.lost, error = ?sent.error, "answers could not be sent");
                 let local = socket.local_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.ip());
-                self.counters[ListenerKind::new(ClientTransport::Udp, local)].events(Event::Lost, sent.lost as u64);
+                self.counters[ListenerKind::new(ClientTransport::Udp, local)].events(WorkerEvent::Lost, sent.lost as u64);
             }
         }
         if !self.timed.is_empty() {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::counters::{Counters, Totals};
+use crate::counters::{CounterTotals, WorkerCounters};
 use crate::listen::places::ConnectionPlaces;
 use crate::listen::transport::ListenerKind;
 use crate::resolver::thread;
@@ -18,13 +18,13 @@ pub struct Gauges {
     resolver: thread::Gauges,
 }
 
-/// Counters of one worker, of all connections to one address, or of answers that handlers gave.
+/// WorkerCounters of one worker, of all connections to one address, or of answers that handlers gave.
 #[derive(Debug)]
 pub struct Listener {
     /// The transport and address family.
     pub kind: ListenerKind,
     /// The counters.
-    pub counters: Arc<Counters>,
+    pub counters: Arc<WorkerCounters>,
 }
 
 impl Gauges {
@@ -38,8 +38,8 @@ impl Gauges {
     }
 
     /// What all listeners answered by themselves and handed on.
-    pub fn totals(&self) -> Totals {
-        Totals::of(self.listeners.iter().map(|listener| &listener.counters))
+    pub fn totals(&self) -> CounterTotals {
+        CounterTotals::of(self.listeners.iter().map(|listener| &listener.counters))
     }
 
     /// Returns true if the server has a listener of this kind.
@@ -48,14 +48,14 @@ impl Gauges {
     }
 
     /// Returns the sums of questions that the listeners of a kind answered from memory or handed on.
-    pub fn listeners(&self, kind: ListenerKind) -> Totals {
+    pub fn listeners(&self, kind: ListenerKind) -> CounterTotals {
         let wanted = |listener: &&Listener| listener.kind == kind;
-        Totals::of(self.listeners.iter().filter(wanted).map(|listener| &listener.counters))
+        CounterTotals::of(self.listeners.iter().filter(wanted).map(|listener| &listener.counters))
     }
 
     /// Returns the sums of questions that the resolver answered for the listeners of a kind.
-    pub fn resolved(&self, kind: ListenerKind) -> Totals {
-        Totals::of([self.resolver.answers(kind)])
+    pub fn resolved(&self, kind: ListenerKind) -> CounterTotals {
+        CounterTotals::of([self.resolver.answers(kind)])
     }
 
     /// Places of TCP connections.

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use crate::access::Access;
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::counters::Counters;
+use crate::counters::WorkerCounters;
 use crate::fallback::Recorder;
 use crate::listen::handler::Handler;
 use crate::listen::places::ConnectionPlaces;
@@ -94,7 +94,7 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name("tcp").enable_all().build()?;
         let state = assembly.state.clone();
         let resolver = Resolver::start(state.clone(), clock, config.limits.pending, runtime.handle().clone(), Some(recorder.clone()))?;
-        let handled = PerListener::new(Counters::shared);
+        let handled = PerListener::new(WorkerCounters::shared);
         let service = Service {
             state,
             clock,
@@ -117,11 +117,11 @@ impl Server {
         let (stop_streams, stopped) = watch::channel(false);
         let connections = tcp::places(&config.limits);
         let limits = watch::Sender::new(config.limits.clone());
-        let streams = Arc::new(Streams { service: service.clone(), counters: Counters::shared() });
+        let streams = Arc::new(Streams { service: service.clone(), counters: WorkerCounters::shared() });
         for (address, listener) in bound.addresses.iter().zip(bound.tcp) {
             let _enter = runtime.enter();
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let counters = Counters::shared();
+            let counters = WorkerCounters::shared();
             listeners.push(Listener { kind: ListenerKind::new(ClientTransport::Tcp, address.ip()), counters: counters.clone() });
             let answerer = Arc::new(Streams { service: service.clone(), counters });
             let (vital, alive) = Vital::new(&format!("tcp {address}"));

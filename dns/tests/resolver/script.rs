@@ -11,7 +11,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use postern_config::model::{OnMissing, Recursion, Select, Transport, Upstream};
 use postern_dns::cache::Cache;
 use postern_dns::clock::Now;
-use postern_dns::counters::Kind;
+use postern_dns::counters::AnswerClass;
 use postern_dns::listen::handler::Later;
 use postern_dns::query::Answer;
 use postern_dns::resolver::core::{Core, Outside};
@@ -92,7 +92,7 @@ impl Outside for Recorded {
         self.own.get(&address).copied()
     }
 
-    fn reply(&mut self, job: &Job, _: Kind, message: &[u8]) {
+    fn reply(&mut self, job: &Job, _: AnswerClass, message: &[u8]) {
         self.replies.push((job.client, Message::from_vec(message).expect("a message every client can read")));
     }
 
