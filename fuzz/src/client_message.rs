@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use postern_dns::clock::Clock;
-use postern_dns::counters::Counters;
+use postern_dns::counters::WorkerCounters;
 use postern_dns::fallback::Recorder;
 use postern_dns::listen::handler::Later;
 use postern_dns::listen::packet_cache::PacketCache;
@@ -43,7 +43,7 @@ fn service() -> &'static Service {
             resolver: resolver.submitter(),
             recorder: Recorder::new(&config.fallback),
             handler: None,
-            handled: PerListener::new(Counters::shared),
+            handled: PerListener::new(WorkerCounters::shared),
             rates: Default::default(),
         };
         std::mem::forget(resolver); // it runs as long as the program
@@ -59,7 +59,7 @@ fn answer(octets: &[u8], transport: ClientTransport, limit: usize) -> Option<Vec
     let service = service();
     let mut packet = octets.to_vec();
     packet.resize(if transport == ClientTransport::Tcp { limit } else { DATAGRAM }, 0);
-    let counters = Counters::own();
+    let counters = WorkerCounters::own();
     let (now, state) = (service.clock.now(), world::state());
     let answered = service.attend(state, &mut Desk::new(), now, &mut packet, octets.len(), world::client(), transport, &counters, way_back);
     let Answered::Now(length) = answered else { return None };
@@ -81,7 +81,7 @@ fn check(question: &[u8], answer: &[u8]) {
 fn answer_overlong(octets: &[u8]) {
     let mut packet = octets.to_vec();
     packet.resize(DATAGRAM, 0);
-    if let Answered::Now(length) = service().attend_cut(world::state(), &mut packet, world::client(), &Counters::own()) {
+    if let Answered::Now(length) = service().attend_cut(world::state(), &mut packet, world::client(), &WorkerCounters::own()) {
         check(octets, &packet[..length]);
     }
 }
@@ -95,7 +95,7 @@ fn answer_twice(octets: &[u8]) {
     let mut packet = octets.to_vec();
     packet.resize(DATAGRAM, 0);
     let mut desk = Desk::new();
-    let (now, counters) = (service.clock.now(), Counters::own());
+    let (now, counters) = (service.clock.now(), WorkerCounters::own());
     let (length, client) = (octets.len(), world::client());
     let answered = service.attend(world::state(), &mut desk, now, &mut packet, length, client, ClientTransport::Udp, &counters, way_back);
     let (Answered::Now(length), Some(reusable)) = (answered, desk.reusable) else { return };
