@@ -10,7 +10,6 @@
 
 use super::Action;
 use crate::cache::{Entry, What};
-use crate::chain::Hop;
 use crate::ede::{Failure, rcode};
 use crate::query::{Answer, End, Missed, leads_home};
 use crate::resolver::is_loop_probe;
@@ -84,21 +83,5 @@ impl Answer<'_> {
         let missed = self.missed?;
         let End::Upstream(end) = &self.end else { return None };
         (!has_private_addresses(end)).then_some(missed.hop)
-    }
-}
-
-/// Returns the name that this answer leads to with its last alias, if that is what a question for CNAME asked for.
-pub(super) fn alias_given<'a>(answer: &'a Answer) -> Option<&'a [u8]> {
-    match &answer.end {
-        End::Upstream(end) => end.alias(),
-        _ => None,
-    }
-}
-
-/// Returns the entry of an upstream's alias.
-pub(super) fn upstream<'a>(hop: &'a Hop) -> Option<&'a std::sync::Arc<Entry>> {
-    match hop {
-        Hop::Upstream(entry) => Some(entry),
-        Hop::Private(_) | Hop::Dname(..) | Hop::Derived(_) => None,
     }
 }

@@ -13,8 +13,9 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use super::bypass::Nothing;
 use super::definition::address;
-use super::sighting::{Nothing, Seen, Sighting, Slip};
+use super::sighting::{Seen, Sighting, Slip};
 use super::{Action, Reason};
 use crate::cache::Entry;
 use crate::counters::rcode_name;

@@ -6,7 +6,7 @@
 //!     is something to note
 //! ```
 //!
-//! [`definition`] is what a fallback is, [`sighting`] takes one down, [`event`] words it, [`ledger`] counts by network and name, [`mute`]
+//! [`definition`] is what a fallback is, [`bypass`] finds public names that lead past a record of ours, [`sighting`] takes one down, [`event`] words it, [`ledger`] counts by network and name, [`mute`]
 //! keeps the names whose lines nobody wants, [`rate`] bounds the lines of a second, [`writer`] is the thread.
 
 use std::net::IpAddr;
@@ -25,6 +25,7 @@ use crate::vital::Vital;
 use crate::wire::question::Question;
 
 mod again;
+mod bypass;
 pub(crate) mod definition;
 pub mod event;
 pub mod ledger;
@@ -37,13 +38,14 @@ mod sighting;
 pub mod writer;
 
 use again::Again;
+use bypass::Nothing;
 pub use event::{Event, Mend};
 pub use ledger::{Counted, Familiar};
 use ledger::{Counts, Ledger};
 use mute::Mutes;
 pub use mute::{MuteError, Muted};
 pub use rate::Overflow;
-use sighting::{Nothing, Sighting, Slip};
+use sighting::{Sighting, Slip};
 pub use writer::Writer;
 
 /// Why a private-link name had no private answer.
