@@ -15,6 +15,7 @@ use postern_config::model::{OnMissing, Recursion};
 use postern_dns::cache::Key;
 use postern_dns::clock::Now;
 use postern_dns::counters::{AnswerClass, AnswerSource};
+use postern_dns::fallback::FallbackVerdict;
 use postern_dns::listen::packet_cache::{PacketCache, Reusable};
 use postern_dns::query::{Answer, Heard, Patience, walk_into};
 use postern_dns::respond::respond;
@@ -116,7 +117,7 @@ fn encode(bencher: Bencher, (_, name, rtype): (&str, &str, u16)) {
     packet.resize(2048, 0);
     let mut answer = Answer::new();
     assert!(walk_into(&mut answer, &question, &view, &heard, Patience::Fresh).is_none());
-    bencher.bench_local(|| respond(&question, black_box(&answer), &view, &mut packet, 1232));
+    bencher.bench_local(|| respond(&question, black_box(&answer), &FallbackVerdict::default(), &view, &mut packet, 1232));
 }
 
 /// An answer that was given a moment ago.

@@ -39,7 +39,8 @@ fn main() {
         let recorder = Recorder::new(&settings);
         let writer = with_writer.then(|| Writer::start(recorder.clone(), &settings, || {}).unwrap());
         let noting = best(100_000, || {
-            recorder.note(black_box(&question), client, black_box(&answer), &view);
+            let verdict = recorder.judge(black_box(&question), black_box(&answer), &view);
+            recorder.note(&question, client, &answer, &verdict, &view);
         });
         let start = Instant::now();
         let written = recorder.waiting();

@@ -78,8 +78,9 @@ impl Ready<'_> {
 
 type Kind = (&'static str, fn(&Ready), &'static str, u16);
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     ("hit", |ready| ready.attend(), "n77.privatelink.contoso.test", 1),
+    ("hit-cookie", |ready| ready.attend(), "n77.privatelink.contoso.test", 1),
     ("nodata", |ready| ready.attend(), "n77.privatelink.contoso.test", 28),
     ("nxdomain", |ready| ready.attend(), "x77.privatelink.contoso.test", 1),
     ("cached", |ready| ready.attend(), "www.contoso.test", 1),
@@ -124,7 +125,11 @@ fn main() {
     let mut question = b"\x12\x34\x01\x00\0\x01\0\0\0\0\0\x01".to_vec();
     question.extend_from_slice(NameBuf::parse(name).expect("a name").as_wire());
     question.extend_from_slice(&rtype.to_be_bytes());
-    question.extend_from_slice(b"\0\x01\0\0\x29\x04\xd0\0\0\0\0\0\0"); // class IN, OPT with 1232 octets
+    question.extend_from_slice(b"\0\x01\0\0\x29\x04\xd0\0\0\0\0"); // class IN, OPT with 1232 octets
+    match kind.ends_with("-cookie") {
+        true => question.extend_from_slice(b"\0\x0c\0\x0a\0\x08COOKIE!!"),
+        false => question.extend_from_slice(b"\0\0"),
+    }
     // Made before: whether its memory is fresh or has to be cleared is the allocator's matter, and happens once.
     let recent = RefCell::new(PacketCache::new(1));
     let ready = Ready { service: &service, state: &state, counters: &counters, question, recent };

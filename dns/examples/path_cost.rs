@@ -8,6 +8,7 @@ use std::hint::black_box;
 use cost::{best, question};
 use hickory_proto::rr::RecordType;
 use postern_config::model::OnMissing;
+use postern_dns::fallback::FallbackVerdict;
 use postern_dns::query::{Answer, Heard, Patience, walk_into};
 use postern_dns::respond::respond;
 use postern_dns::state::View;
@@ -40,7 +41,7 @@ fn main() {
         let path = best(200_000, || {
             let ask = walk_into(&mut answer, black_box(&question), &view, &heard, Patience::Fresh);
             assert!(ask.is_none(), "{ask:?}");
-            black_box(respond(&question, &answer, &view, &mut packet, 1232));
+            black_box(respond(&question, &answer, &FallbackVerdict::default(), &view, &mut packet, 1232));
         });
         println!("{what:18} {path:6.0} ns");
     }

@@ -84,6 +84,8 @@ pub const STALE: ExtendedError = ExtendedError { code: 3, text: "upstreams do no
 pub const DERIVED: ExtendedError = ExtendedError { code: 3, text: "upstreams do not answer; private record of the zone table's name" };
 /// No private record: the answer is the public one.
 pub const FELL_BACK: ExtendedError = ExtendedError { code: 0, text: "no private record: public answer" };
+/// The answer is the public one, although a private record exists: the public aliases do not lead to it.
+pub const BYPASSED: ExtendedError = ExtendedError { code: 0, text: "no public alias leads to the private record: public answer" };
 /// The zone's policy for a name it lacks is NXDOMAIN.
 pub const MISSING: ExtendedError = ExtendedError { code: 0, text: "no private record for this name" };
 /// RFC 6672 section 2.2: the RCODE is YXDOMAIN.

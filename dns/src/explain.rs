@@ -18,7 +18,7 @@ use crate::clock::Now;
 use crate::counters::rcode_name;
 use crate::ede;
 use crate::fallback::event::Missing;
-use crate::fallback::{Event, Mend, Reason};
+use crate::fallback::{Event, FallbackVerdict, Mend, Reason};
 use crate::private_link::private_names;
 use crate::query::{self, Answer, End, Heard, Patience, Step};
 use crate::respond::respond;
@@ -220,17 +220,18 @@ pub fn explain(message: &[u8], client: IpAddr, state: &State, now: Now, reply: O
         stop(name, answer.chain.get(index), &answer, &question, &view, waits)
     });
     let hops = hops.collect();
+    let judged = FallbackVerdict::of(&question, &answer, &view);
     let given = match (&ask, reply) {
         (Some(_), Some(reply)) => given(reply, false),
         (Some(_), None) => None,
         (None, _) => {
             let mut packet = vec![0; 65_535];
             packet[..message.len()].copy_from_slice(message);
-            let length = respond(&question, &answer, &view, &mut packet, 65_535);
+            let length = respond(&question, &answer, &judged, &view, &mut packet, 65_535);
             given(&packet[..length], answer.stale)
         }
     };
-    let fallback = ask.is_none().then(|| Event::would_be(&question, client, &answer, &view)).flatten();
+    let fallback = ask.is_none().then(|| Event::would_be(&question, client, &answer, &judged, &view)).flatten();
     let verdict = verdict(&question, &names, &answer, ask.is_some(), &view);
     Ok(Explanation {
         name: question.name.without_dot(),

@@ -11,7 +11,7 @@ use crate::cache::{Age, Entry, What};
 use crate::chain::Hop;
 use crate::cookie::Cookie;
 use crate::ede::{self, ExtendedError, Failure, rcode};
-use crate::fallback::definition::fallback;
+use crate::fallback::{Action, FallbackVerdict, Reason};
 use crate::query::{Answer, End};
 use crate::state::{Settings, View};
 use crate::wire::message::flag;
@@ -19,16 +19,16 @@ use crate::wire::question::{Edns, Question};
 use crate::wire::reply::{Opt, Reply, Section, Ttl};
 use crate::wire::rtype;
 
-/// Writes `answer` behind the question in `packet` (header and question in front, room behind); gives the length of the message.
+/// Writes `answer` behind the question in `packet` (header and question in front, room behind). Returns the length of the message.
 ///
 /// `limit`: the most octets the client takes over this transport.
-pub fn respond(question: &Question, answer: &Answer, view: &View, packet: &mut [u8], limit: usize) -> usize {
+pub fn respond(question: &Question, answer: &Answer, verdict: &FallbackVerdict, view: &View, packet: &mut [u8], limit: usize) -> usize {
     let mut errors: ArrayVec<ExtendedError, 2> = ArrayVec::new();
-    let rcode = outcome(answer, view, &mut errors);
+    let rcode = outcome(answer, verdict, &mut errors);
     let opt = opt(question.edns.as_ref(), &question.cookie, &view.state.settings, &errors);
     let mut reply = Reply::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
     let mut authentic = true;
-    let public_from = answer.public_from();
+    let public_from = verdict.public_from;
     for (index, hop) in answer.chain.iter().enumerate() {
         let is_public = public_from.is_some_and(|first| first <= index);
         write_hop(&mut reply, question, answer, index, hop, view, is_public, &mut authentic);
@@ -86,8 +86,9 @@ pub fn respond(question: &Question, answer: &Answer, view: &View, packet: &mut [
     reply.finish(flags, rcode, opt)
 }
 
-/// RCODE of the last hop (S2), and what the client should know beside it.
-fn outcome(answer: &Answer, view: &View, errors: &mut ArrayVec<ExtendedError, 2>) -> u16 {
+/// Returns the RCODE of the last hop (S2). Adds the errors that the client should know beside it.
+fn outcome(answer: &Answer, verdict: &FallbackVerdict, errors: &mut ArrayVec<ExtendedError, 2>) -> u16 {
+    let fallback = verdict.finding.as_ref().map(|finding| (finding.action, finding.reason));
     let rcode = match &answer.end {
         End::Failed(failure) => {
             let (rcode, error) = failure.outcome();
@@ -96,7 +97,7 @@ fn outcome(answer: &Answer, view: &View, errors: &mut ArrayVec<ExtendedError, 2>
             if rcode == rcode::REFUSED && !answer.chain.is_empty() { rcode::SERVFAIL } else { rcode }
         }
         End::PrivateNxDomain(_) => {
-            if fallback(answer, view).is_some() {
+            if fallback.is_some() {
                 errors.push(ede::MISSING);
             }
             rcode::NXDOMAIN
@@ -111,8 +112,8 @@ fn outcome(answer: &Answer, view: &View, errors: &mut ArrayVec<ExtendedError, 2>
     if answer.stale {
         let derived = answer.chain.iter().any(|hop| matches!(hop, Hop::Derived(_)));
         errors.push(if derived { ede::DERIVED } else { ede::STALE });
-    } else if answer.missed.is_some() && matches!(answer.end, End::Upstream(_)) && fallback(answer, view).is_some() {
-        errors.push(ede::FELL_BACK);
+    } else if let Some((Action::Public, reason)) = fallback {
+        errors.push(if reason == Reason::NoPrivateCname { ede::BYPASSED } else { ede::FELL_BACK });
     }
     rcode
 }
@@ -128,7 +129,7 @@ pub fn opt<'a>(edns: Option<&Edns>, cookie: &'a Option<Cookie>, settings: &'a Se
 /// Answers with nothing but an RCODE and why: for what the path never sees (limits, access).
 pub fn refuse(question: &Question, failure: Failure, view: &View, packet: &mut [u8], limit: usize) -> usize {
     let answer = Answer { chain: Default::default(), end: End::Failed(failure), name: question.name.clone(), missed: None, stale: false };
-    respond(question, &answer, view, packet, limit)
+    respond(question, &answer, &FallbackVerdict::default(), view, packet, limit)
 }
 
 /// Returns true if one of these aliases was made from this DNAME: a record stands in an answer once (RFC 2181 section 5).

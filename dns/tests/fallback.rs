@@ -236,6 +236,31 @@ fn a_record_of_ours_that_the_public_chain_never_reaches_is_noted_cold_and_cached
 }
 
 #[test]
+fn an_answer_that_bypasses_a_record_of_ours_has_an_extended_error_and_a_capped_ttl() {
+    let mut world = World::new();
+    world.publish("app.contoso.test", "CNAME 3600 ws-fhir.fhir.azurehealthcareapis.com");
+    world.publish("ws-fhir.fhir.azurehealthcareapis.com", "CNAME 3600 gw.azure.test");
+    world.publish("gw.azure.test", "A 3600 203.0.113.9");
+    let seen = |world: &mut World, client: &str| {
+        let message = world.message(client, "app.contoso.test", A, |_| {});
+        let ttls: Vec<u32> = message.answers.iter().map(|record| record.ttl).collect();
+        let options = message.edns.map(|edns| edns.options().as_ref().iter().map(|(code, _)| u16::from(*code)).collect::<Vec<_>>());
+        (ttls, options.unwrap_or_default())
+    };
+    assert_eq!(seen(&mut world, HUB), (vec![3600, 3600, 3600], vec![]), "no record of ours");
+    world.private_zone(OnMissing::Public);
+    world.recorder = Recorder::new(&world::fallback(64)); // snapshots of this world have no generations of their own
+    let most = 60; // `max-public-ttl`
+    let bypassed = (vec![3600, most, most], vec![15]);
+    assert_eq!(seen(&mut world, HUB), bypassed, "cached");
+    world.cache.clear();
+    assert_eq!(seen(&mut world, HUB), bypassed);
+    assert_eq!(seen(&mut world, SPOKE), (vec![3600, 3600, 3600], vec![]), "no record in that network");
+    let events = events(&mut world, |world| drop(world.ask(HUB, "app.contoso.test", A)));
+    assert_eq!((&events[0]["reason"], &events[0]["ttl"]), (&json!("no-private-cname"), &json!(most)));
+}
+
+#[test]
 fn every_cached_answer_is_noted_too_and_a_stale_one_says_so() {
     let mut world = hub(OnMissing::Public);
     let events = events(&mut world, |world| {

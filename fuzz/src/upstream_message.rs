@@ -5,6 +5,7 @@ use std::sync::Arc;
 use postern_dns::accept::{Verdict, accept, remember};
 use postern_dns::clock::Now;
 use postern_dns::ede::Failure;
+use postern_dns::fallback::FallbackVerdict;
 use postern_dns::query::{Ask, Heard, Patience, Step, walk};
 use postern_dns::respond::respond;
 use postern_dns::route::RouteId;
@@ -56,7 +57,8 @@ fn answer(state: &State, packet: &[u8], heard: Heard) {
                 for limit in [512, 1232, 65_535] {
                     let mut buffer = packet.to_vec();
                     buffer.resize(65_535, 0);
-                    let length = respond(&question, &answer, &view, &mut buffer, limit);
+                    let verdict = FallbackVerdict::of(&question, &answer, &view);
+                    let length = respond(&question, &answer, &verdict, &view, &mut buffer, limit);
                     assert!(length <= limit, "{length} octets where {limit} are allowed");
                     Message::read(&buffer[..length]).expect("an answer that can be read");
                 }

@@ -13,7 +13,7 @@ use crate::state::View;
 use crate::wire::question::Question;
 
 impl Answer<'_> {
-    /// True where the answer ends in public data and some name of it is known as the public name of a private-link service.
+    /// Returns true if the answer ends in upstream data and the zone table knows a name of it as the public name of a private-link service.
     #[inline]
     pub(super) fn is_known_public(&self) -> bool {
         let End::Upstream(end) = &self.end else { return false };
@@ -21,27 +21,30 @@ impl Answer<'_> {
     }
 }
 
-/// The private name that we have data for, and that the chain should have led to and did not.
-pub(super) fn bypassed(question: &Question, answer: &Answer, view: &View, nothing: &Nothing) -> Option<NameBuf> {
+/// Returns the private name that has data of ours and that the chain should have led to but does not, with the number of aliases before the
+/// public name that stands for it.
+pub(super) fn bypassed(question: &Question, answer: &Answer, view: &View, memo: Option<&BypassMemo>) -> Option<(usize, NameBuf)> {
     let end = match &answer.end {
         End::Upstream(entry) => Some(entry),
         _ => None,
     };
     let aliases = answer.chain.iter().map(|hop| (upstream(hop), target(hop)));
     let mut owner = question.name.as_wire();
-    for (entry, target) in aliases.chain([(end, None)]) {
+    for (hop, (entry, target)) in aliases.chain([(end, None)]).enumerate() {
         if entry.is_some_and(|entry| entry.known_public) {
-            let slot = nothing.slot(view, owner, target.unwrap_or_default());
-            if !slot.is_known() {
+            let slot = memo.map(|memo| memo.slot(view, owner, target.unwrap_or_default()));
+            if !slot.as_ref().is_some_and(MemoSlot::is_known) {
                 for name in [Some(owner), target].into_iter().flatten().filter_map(|wire| NameBuf::read(wire).ok()) {
                     let private = private_names(&view.state.table, &name).into_iter().find(|private| has_private_data(view, private));
                     if let Some(private) = private
                         && !passes(question, answer, &private)
                     {
-                        return Some(private);
+                        return Some((hop, private));
                     }
                 }
-                slot.learn();
+                if let Some(slot) = slot {
+                    slot.learn();
+                }
             }
         }
         owner = target.unwrap_or_default();
@@ -49,11 +52,13 @@ pub(super) fn bypassed(question: &Question, answer: &Answer, view: &View, nothin
     None
 }
 
+/// Returns true if `name` is the name asked or the target of an alias in the answer.
 fn passes(question: &Question, answer: &Answer, name: &NameBuf) -> bool {
     let is_it = |wire: &[u8]| NameBuf::read(wire).is_ok_and(|passed| passed == *name);
     question.name == *name || answer.chain.iter().filter_map(target).chain(alias_given(answer)).any(is_it)
 }
 
+/// Returns the name that an alias leads to, in the case in which it came.
 pub(super) fn target<'a>(hop: &'a Hop) -> Option<&'a [u8]> {
     match hop {
         Hop::Upstream(entry) => entry.alias(),
@@ -62,34 +67,36 @@ pub(super) fn target<'a>(hop: &'a Hop) -> Option<&'a [u8]> {
     }
 }
 
-/// Remembers for which public names a look into the zone table found no private record, so that names that are simply public (most
-/// storage accounts of the world) cost one hash and one load the next time. A slot holds the hash of what was looked at, with the
-/// snapshot's generation in it, so that a change of ours makes it look again; of two hashes that share a slot the later stays.
+/// Remembers public names for which the zone table led to no private record, so that names that are simply public (most storage accounts of
+/// the world) cost one hash and one load the next time.
+///
+/// A slot holds the hash of an alias. The hash includes the generation of the snapshot, so a change of ours makes each name be looked up
+/// again. Of two hashes that share a slot, the later one stays.
 #[derive(Debug)]
-pub(super) struct Nothing {
+pub(super) struct BypassMemo {
     slots: Box<[AtomicU64]>,
     hasher: foldhash::quality::RandomState,
 }
 
-impl Nothing {
+impl BypassMemo {
     const SLOTS: usize = 4096; // 32 KiB
 
     pub fn new() -> Self {
         Self { slots: (0..Self::SLOTS).map(|_| AtomicU64::new(0)).collect(), hasher: Default::default() }
     }
 
-    fn slot(&self, view: &View, owner: &[u8], target: &[u8]) -> Slot<'_> {
+    fn slot(&self, view: &View, owner: &[u8], target: &[u8]) -> MemoSlot<'_> {
         let hash = self.hasher.hash_one((view.state.snapshot.generation, view.network_id.0, owner, target)) | 1;
-        Slot { slot: &self.slots[(hash >> 32) as usize % Self::SLOTS], hash }
+        MemoSlot { slot: &self.slots[(hash >> 32) as usize % Self::SLOTS], hash }
     }
 }
 
-struct Slot<'n> {
-    slot: &'n AtomicU64,
+struct MemoSlot<'m> {
+    slot: &'m AtomicU64,
     hash: u64,
 }
 
-impl Slot<'_> {
+impl MemoSlot<'_> {
     fn is_known(&self) -> bool {
         self.slot.load(Ordering::Relaxed) == self.hash
     }

@@ -13,8 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use super::bypass::Nothing;
-use super::definition::address;
+use super::definition::{FallbackVerdict, address};
 use super::sighting::{Seen, Sighting, Slip};
 use super::{Action, Reason};
 use crate::cache::Entry;
@@ -76,12 +75,11 @@ pub struct Mend {
 }
 
 impl Event {
-    /// The record that this answer would leave; none: it is no fallback.
-    pub(crate) fn would_be(question: &Question, client: IpAddr, answer: &Answer<'_>, view: &View<'_>) -> Option<Self> {
-        let falls_back = answer.missed.is_some() || answer.is_known_public();
-        let sighting = falls_back.then(|| Sighting::of(question, client, answer, view, &Nothing::new())).flatten()?;
+    /// Returns the record that this answer would leave. `None` if it is no fallback.
+    pub(crate) fn would_be(question: &Question, client: IpAddr, answer: &Answer, verdict: &FallbackVerdict, view: &View) -> Option<Self> {
+        let (finding, is_capped) = (verdict.finding.as_ref()?, verdict.public_from.is_some());
         let mut slip = Slip::default();
-        slip.take_down(sighting, question, answer, view, 0);
+        slip.take_down(&Sighting { question, client, answer, finding, is_capped, view }, 0);
         slip.seen.as_ref().map(|seen| Self::of(&slip, seen))
     }
 

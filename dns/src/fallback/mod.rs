@@ -1,7 +1,7 @@
 //! The fallback record: every answer that went public at a private-link name, and why.
 //!
 //! ```text
-//! worker, resolver ── note(answer) ──▶ bounded queue ──▶ writer thread ─┬─ ledger and counts
+//! worker, resolver ── judge, note ────▶ bounded queue ──▶ writer thread ─┬─ ledger and counts
 //!     flags only, unless there             full: counted                └─ fold repetitions ─ rates ─ file or log
 //!     is something to note
 //! ```
@@ -38,7 +38,8 @@ mod sighting;
 pub mod writer;
 
 use again::Again;
-use bypass::Nothing;
+use bypass::BypassMemo;
+pub use definition::FallbackVerdict;
 pub use event::{Event, Mend};
 pub use ledger::{Counted, Familiar};
 use ledger::{Counts, Ledger};
@@ -84,7 +85,7 @@ pub struct Recorder {
     queue: ArrayQueue<Box<Slip>>,
     /// Slips that were read, to be written on again.
     spare: ArrayQueue<Box<Slip>>,
-    nothing: Nothing,
+    memo: BypassMemo,
     again: Again,
     /// Repetitions are folded: the same of several clients is one fallback.
     folds: AtomicBool,
@@ -122,7 +123,7 @@ impl Recorder {
         Arc::new(Self {
             queue: ArrayQueue::new(settings.queue.max(1)),
             spare,
-            nothing: Nothing::new(),
+            memo: BypassMemo::new(),
             again: Again::new(),
             folds: (settings.repeat != Repeat::All).into(),
             dropped: AtomicU64::new(0),
@@ -140,19 +141,28 @@ impl Recorder {
         })
     }
 
-    /// Takes note of an answer where it fell back. To be called after every answer; costs a few tests of flags where it did not.
+    /// Judges an answer, before it is written. Costs a few tests of flags if no private-link name is on its way.
+    #[inline]
+    pub fn judge<'a>(&self, question: &Question, answer: &Answer<'a>, view: &View<'a>) -> FallbackVerdict<'a> {
+        FallbackVerdict::with_memo(question, answer, view, Some(&self.memo))
+    }
+
+    /// Takes note of an answer if it fell back, with the verdict that [`Recorder::judge`] gave. To be called for every answer.
     ///
     /// Returns the tag with which [`Recorder::note_again`] notes the same again, 0 if there was nothing to note. Returns `None` if each must be
     /// noted by its client (`repeat = "all"`).
     #[inline]
-    pub fn note(&self, question: &Question, client: IpAddr, answer: &Answer, view: &View) -> Option<u64> {
-        match answer.missed.is_some() || answer.is_known_public() {
-            true => self.note_fallback(question, client, answer, view),
-            false => Some(0),
+    pub fn note(&self, question: &Question, client: IpAddr, answer: &Answer, verdict: &FallbackVerdict, view: &View) -> Option<u64> {
+        match &verdict.finding {
+            Some(finding) => {
+                let is_capped = verdict.public_from.is_some();
+                self.note_fallback(&Sighting { question, client, answer, finding, is_capped, view })
+            }
+            None => Some(0),
         }
     }
 
-    /// Notes once more what had this tag; false where it must be noted in full.
+    /// Notes a fallback with this tag once more. Returns false if it must be noted in full.
     #[inline]
     pub fn note_again(&self, tag: u64) -> bool {
         tag == 0 || self.again.count(tag)
@@ -265,17 +275,22 @@ impl Recorder {
     }
 
     #[cold]
-    fn note_fallback(&self, question: &Question, client: IpAddr, answer: &Answer, view: &View) -> Option<u64> {
-        let Some(sighting) = Sighting::of(question, client, answer, view, &self.nothing) else { return Some(0) };
+    fn note_fallback(&self, sighting: &Sighting) -> Option<u64> {
         let folds = self.folds.load(Ordering::Relaxed);
-        let tag = sighting.tag(&self.again, self.mute_changes.load(Ordering::Relaxed), folds, question, answer, view);
-        // Without folding, whoever keeps the answer has no way to say which client the next one is.
+        let tag = sighting.tag(&self.again, self.mute_changes.load(Ordering::Relaxed), folds);
+        // A kept answer does not know the next client, so it cannot be noted by its client.
         let kept = folds.then_some(tag);
-        if self.again.count(tag) {
-            return kept;
+        if !self.again.count(tag) {
+            self.take_down(sighting, tag);
         }
+        kept
+    }
+
+    /// Hands a fallback to the writer.
+    #[cold]
+    fn take_down(&self, sighting: &Sighting, tag: u64) {
         let mut slip = self.spare.pop().unwrap_or_default();
-        slip.take_down(sighting, question, answer, view, tag);
+        slip.take_down(sighting, tag);
         if let Err(slip) = self.queue.push(slip) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             self.put_back(slip);
@@ -288,7 +303,6 @@ impl Recorder {
         {
             writer.unpark();
         }
-        kept
     }
 
     /// Takes a slip that was read. It must hold no snapshot while it waits: whoever writes on it next would be the one to free it.

@@ -60,16 +60,17 @@ const INSIDE: u16 = 1;
 /// What an answer may take beyond the deadline of its question.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Where an answer is made: room for what is found, used again for each message of a batch.
+/// Room for a question and its answer, used again for each message of a batch: together they have 1.6 KB.
 #[derive(Debug, Default)]
 pub struct Desk<'s> {
+    question: Question,
     answer: Answer<'s>,
-    /// The answer that was made last may be given again to the same question.
+    /// Present if the last answer may be given again to the same question.
     pub reusable: Option<Reusable>,
 }
 
 impl Desk<'_> {
-    /// Nothing found yet.
+    /// Returns an empty desk.
     pub fn new() -> Self {
         Self::default()
     }
@@ -161,13 +162,14 @@ impl Service {
         counters: &WorkerCounters,
         way_back: impl FnOnce() -> ReplyTo,
     ) -> Answered {
-        desk.reusable = None;
+        let Desk { question, reusable, .. } = desk;
+        *reusable = None;
         let answered = |packet: &[u8], length: usize, kind: AnswerClass| {
             counters.answer(kind, &packet[..length]);
             Answered::Now(length)
         };
-        let mut question = match understand(&packet[..length]) {
-            Ok(question) if client.port() != 0 => question,
+        match question.read(&packet[..length]) {
+            Ok(()) if client.port() != 0 => {}
             Err(NotAQuestion::Declined(mut declined)) if client.port() != 0 && state.access.admits(client.ip()) => {
                 declined.settle_cookie(client.ip());
                 let kind = (declined.rcode == rcode::NOTIMP).then(|| kind_of_opcode(packet)).flatten();
@@ -186,7 +188,7 @@ impl Service {
                 counters.event(WorkerEvent::Ignored);
                 return Answered::Never;
             }
-        };
+        }
         question.settle_cookie(client.ip());
         let limit = match transport {
             // A reload may have raised `udp-size` since the buffers of this batch were made.
@@ -196,11 +198,11 @@ impl Service {
         let view = state.view_of(client.ip(), now);
         if !state.access.admits(client.ip()) {
             counters.event(WorkerEvent::Denied);
-            let length = refuse(&question, Failure::Denied, &view, packet, limit);
+            let length = refuse(question, Failure::Denied, &view, packet, limit);
             return answered(packet, length, AnswerClass::new(question.rtype, AnswerSource::Refused));
         }
-        if manners::is_unusual(&question) {
-            let kind = kind_of_question(&question, || tsig(&packet[..length], &question).is_some());
+        if manners::is_unusual(question) {
+            let kind = kind_of_question(question, || tsig(&packet[..length], question).is_some());
             if let Some((handler, kind)) = self.taker(kind) {
                 let request = Request::new(kind, &packet[..length], client, transport, now, way_back(), &self.handled);
                 if hand_over(handler, request, counters) {
@@ -216,20 +218,19 @@ impl Service {
                 let length = manners::decline(&declined, &state.settings, packet);
                 return answered(packet, length, AnswerClass::new(question.rtype, AnswerSource::Server));
             }
-            if let Some(length) = manners::answer(&question, &view, packet, length, limit) {
+            if let Some(length) = manners::answer(question, &view, packet, length, limit) {
                 return answered(packet, length, AnswerClass::new(question.rtype, AnswerSource::Server));
             }
         }
-        self.walk(desk, question, &view, now, packet, client, limit, counters, way_back)
+        self.walk(desk, &view, now, packet, client, limit, counters, way_back)
     }
 
-    /// Answers a question by the path, or hands it to the resolver.
+    /// Answers the question on the desk by the path, or hands it to the resolver.
     #[inline]
     #[allow(clippy::too_many_arguments)] // as above
     fn walk<'s>(
         &self,
         desk: &mut Desk<'s>,
-        question: Question,
         view: &View<'s>,
         now: Now,
         packet: &mut [u8],
@@ -239,21 +240,22 @@ impl Service {
         way_back: impl FnOnce() -> ReplyTo,
     ) -> Answered {
         static NOTHING_HEARD: Heard = Heard(Vec::new());
-        let Desk { answer, reusable } = desk;
+        let Desk { question, answer, reusable } = desk;
         let answered = |packet: &[u8], length: usize, kind: AnswerClass| {
             counters.answer(kind, &packet[..length]);
             Answered::Now(length)
         };
-        if walk_into(answer, &question, view, &NOTHING_HEARD, Patience::Fresh).is_none() {
-            let length = respond(&question, answer, view, packet, limit);
+        if walk_into(answer, question, view, &NOTHING_HEARD, Patience::Fresh).is_none() {
+            let verdict = self.recorder.judge(question, answer, view);
+            let length = respond(question, answer, &verdict, view, packet, limit);
             let kind = AnswerClass::new(question.rtype, AnswerSource::of(answer, false));
-            let sighting = self.recorder.note(&question, client.ip(), answer, view);
+            let sighting = self.recorder.note(question, client.ip(), answer, &verdict, view);
             // A cookie is the client's own.
             let sighting = sighting.filter(|_| question.cookie.is_none());
             *reusable = sighting.and_then(|sighting| Some(Reusable { until: answer.holds_until(now)?, sighting, kind }));
             return answered(packet, length, kind);
         }
-        let Some(job) = Job::new(packet, question, client, way_back(), limit, now) else { return Answered::Never };
+        let Some(job) = Job::new(packet, question.clone(), client, way_back(), limit, now) else { return Answered::Never };
         let rtype = job.question.rtype;
         match self.resolver.submit(job) {
             Ok(()) => {
@@ -352,15 +354,17 @@ impl Streams {
             self.counters.server_answer(rtype, &packet[..length]);
             Answered::Now(length)
         };
-        let mut question = match understand(&packet[..length]) {
-            Ok(question) => question,
+        let mut desk = Desk::new();
+        let question = &mut desk.question;
+        match question.read(&packet[..length]) {
+            Ok(()) => {}
             Err(NotAQuestion::Declined(mut declined)) => {
                 declined.settle_cookie(client.ip());
                 let length = manners::decline(&declined, &state.settings, packet);
                 return answered(packet, length, 0);
             }
             Err(_) => return Answered::Never,
-        };
+        }
         question.signed = true;
         question.settle_cookie(client.ip());
         let limit = match transport {
@@ -370,10 +374,10 @@ impl Streams {
         let limit = limit.saturating_sub(reserve).max(question.end); // header and question always fit
         let now = self.service.clock.now();
         let view = state.view_of(client.ip(), now);
-        if let Some(length) = manners::answer(&question, &view, packet, length, limit) {
+        if let Some(length) = manners::answer(question, &view, packet, length, limit) {
             return answered(packet, length, question.rtype);
         }
         let way_back = || ReplyTo::Tcp(Later::alone(later));
-        self.service.walk(&mut Desk::new(), question, &view, now, packet, client, limit, &self.counters, way_back)
+        self.service.walk(&mut desk, &view, now, packet, client, limit, &self.counters, way_back)
     }
 }

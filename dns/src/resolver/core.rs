@@ -25,6 +25,7 @@ use super::timers::{TimerId, Timers};
 use crate::clock::Now;
 use crate::counters::{AnswerClass, AnswerSource};
 use crate::ede::Failure;
+use crate::fallback::FallbackVerdict;
 use crate::query::{Answer, Ask, End, Heard, Patience, Step, walk, walk_into};
 use crate::respond::respond;
 use crate::state::{State, View};
@@ -48,8 +49,12 @@ pub trait Outside {
     fn upstream_at(&self, address: SocketAddr) -> Option<UpstreamId>;
     /// Sends an answer to a client, and counts it.
     fn reply(&mut self, job: &Job, kind: AnswerClass, message: &[u8]);
-    /// An answer is about to be sent: whether it fell back is the recorder's to see.
-    fn note(&mut self, job: &Job, answer: &Answer, view: &View);
+    /// Judges an answer that is about to be written.
+    fn judge<'a>(&self, job: &Job, answer: &Answer<'a>, view: &View<'a>) -> FallbackVerdict<'a> {
+        FallbackVerdict::of(&job.question, answer, view)
+    }
+    /// Takes note of an answer if it fell back.
+    fn note(&mut self, job: &Job, answer: &Answer, verdict: &FallbackVerdict, view: &View);
 }
 
 /// The resolver of one thread.
@@ -342,10 +347,11 @@ impl Core {
             End::Failed(_) => self.counts.failed += 1,
             _ => self.counts.stale += u64::from(answer.stale),
         }
-        out.note(job, answer, view);
+        let verdict = out.judge(job, answer, view);
+        out.note(job, answer, &verdict, view);
         self.scratch[..job.packet.len()].copy_from_slice(&job.packet);
         let limit = job.limit.clamp(512, self.scratch.len());
-        let len = respond(&job.question, answer, view, &mut self.scratch[..limit], limit);
+        let len = respond(&job.question, answer, &verdict, view, &mut self.scratch[..limit], limit);
         out.reply(job, AnswerClass::new(job.question.rtype, AnswerSource::of(answer, true)), &self.scratch[..len]);
     }
 

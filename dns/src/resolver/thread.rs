@@ -23,7 +23,7 @@ use super::core::{Core, Counts, Outside};
 use super::job::{Job, ReplyTo};
 use crate::clock::{Clock, Now};
 use crate::counters::{AnswerClass, WorkerCounters, WorkerEvent};
-use crate::fallback::Recorder;
+use crate::fallback::{FallbackVerdict, Recorder};
 use crate::listen::transport::{ClientTransport, ListenerKind, PerListener};
 use crate::query::Answer;
 use crate::state::{State, View};
@@ -409,9 +409,16 @@ impl Outside for Post {
         }
     }
 
-    fn note(&mut self, job: &Job, answer: &Answer, view: &View) {
+    fn judge<'a>(&self, job: &Job, answer: &Answer<'a>, view: &View<'a>) -> FallbackVerdict<'a> {
+        match &self.recorder {
+            Some(recorder) => recorder.judge(&job.question, answer, view),
+            None => FallbackVerdict::of(&job.question, answer, view),
+        }
+    }
+
+    fn note(&mut self, job: &Job, answer: &Answer, verdict: &FallbackVerdict, view: &View) {
         if let Some(recorder) = &self.recorder {
-            recorder.note(&job.question, job.client.ip(), answer, view);
+            recorder.note(&job.question, job.client.ip(), answer, verdict, view);
         }
     }
 }

@@ -77,6 +77,52 @@ pub struct Declined {
 }
 
 impl Question {
+    /// Reads a message from a client into this question, which saves moving its 400 octets about. After an error its fields mean nothing.
+    ///
+    /// Where the RFCs leave a choice: octets behind the last record are ignored, as BIND and Unbound do. Records in ANSWER or AUTHORITY are an
+    /// error, except for the SOA of an IXFR (RFC 1995 section 3). Compression in the question is an error, as nothing stands before it to point
+    /// at. Bits and RCODE that mean nothing in a query are passed over (RFC 8906 section 3.1.3).
+    #[inline]
+    pub fn read(&mut self, packet: &[u8]) -> Result<(), NotAQuestion> {
+        let Some(header) = packet.first_chunk::<HEADER>() else { return Err(NotAQuestion::Short) };
+        let field = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        let flags = field(2);
+        if flags & flag::QR != 0 {
+            return Err(NotAQuestion::Response);
+        }
+        if flags & flag::OPCODE != 0 || field(4) != 1 {
+            return Err(decline_other(packet));
+        }
+        if self.name.set(&packet[HEADER..]).is_err() {
+            return Err(decline(Fault::Name, HEADER, &Extra::default(), packet));
+        }
+        let end = HEADER + self.name.len() + 4;
+        let Some(fixed) = packet.get(end - 4..).and_then(|rest| rest.first_chunk::<4>()) else {
+            return Err(decline(Fault::Short, HEADER, &Extra::default(), packet));
+        };
+        let rtype = u16::from_be_bytes([fixed[0], fixed[1]]);
+        let mut extra = Extra::default();
+        if field(10) != 0 || field(6) != 0 || field(8) != 0 {
+            let (before, additional) = (usize::from(field(6)) + usize::from(field(8)), usize::from(field(10)));
+            if let Err(fault) = extra.read(packet, end, before, additional) {
+                return Err(decline(fault, end, &extra, packet));
+            }
+            if field(6) != 0 || field(8) != 0 && rtype != rtype::IXFR {
+                return Err(decline(Fault::Sections, end, &extra, packet));
+            }
+        }
+        self.rtype = rtype;
+        self.class = u16::from_be_bytes([fixed[2], fixed[3]]);
+        self.end = end;
+        self.recursion_desired = flags & flag::RD != 0;
+        self.checking_disabled = flags & flag::CD != 0;
+        self.authentic_data = flags & flag::AD != 0;
+        self.edns = extra.edns;
+        self.cookie = extra.cookie(packet);
+        self.signed = extra.signed;
+        Ok(())
+    }
+
     /// Checks the cookie of a message from `client`, if it has one, and makes the one for the answer.
     #[inline]
     pub fn settle_cookie(&mut self, client: IpAddr) {
@@ -97,6 +143,24 @@ impl Question {
     }
 }
 
+impl Default for Question {
+    /// Returns a question that was not read yet.
+    fn default() -> Self {
+        Self {
+            name: NameBuf::root(),
+            rtype: 0,
+            class: 0,
+            end: HEADER,
+            recursion_desired: false,
+            checking_disabled: false,
+            authentic_data: false,
+            edns: None,
+            cookie: None,
+            signed: false,
+        }
+    }
+}
+
 impl Declined {
     /// Checks the cookie of a message from `client`, if it has one, and makes the one for the answer.
     pub fn settle_cookie(&mut self, client: IpAddr) {
@@ -111,49 +175,10 @@ impl Declined {
 }
 
 /// Reads a message from a client.
-///
-/// Where the RFCs leave a choice: octets behind the last record are ignored, as BIND and Unbound do; records in ANSWER or AUTHORITY are an
-/// error, but for the SOA of an IXFR (RFC 1995 section 3); compression in the question is an error, as nothing stands before it to point at;
-/// bits and RCODE that mean nothing in a query are passed over (RFC 8906 section 3.1.3).
-#[inline]
 pub fn understand(packet: &[u8]) -> Result<Question, NotAQuestion> {
-    let Some(header) = packet.first_chunk::<HEADER>() else { return Err(NotAQuestion::Short) };
-    let field = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-    let flags = field(2);
-    if flags & flag::QR != 0 {
-        return Err(NotAQuestion::Response);
-    }
-    if flags & flag::OPCODE != 0 || field(4) != 1 {
-        return Err(decline_other(packet));
-    }
-    let Ok(name) = NameBuf::read(&packet[HEADER..]) else { return Err(decline(Fault::Name, HEADER, &Extra::default(), packet)) };
-    let Some(fixed) = packet.get(HEADER + name.len()..).and_then(|rest| rest.first_chunk::<4>()) else {
-        return Err(decline(Fault::Short, HEADER, &Extra::default(), packet));
-    };
-    let end = HEADER + name.len() + 4;
-    let rtype = u16::from_be_bytes([fixed[0], fixed[1]]);
-    let mut extra = Extra::default();
-    if field(10) != 0 || field(6) != 0 || field(8) != 0 {
-        let (before, additional) = (usize::from(field(6)) + usize::from(field(8)), usize::from(field(10)));
-        if let Err(fault) = extra.read(packet, end, before, additional) {
-            return Err(decline(fault, end, &extra, packet));
-        }
-        if field(6) != 0 || field(8) != 0 && rtype != rtype::IXFR {
-            return Err(decline(Fault::Sections, end, &extra, packet));
-        }
-    }
-    Ok(Question {
-        name,
-        rtype,
-        class: u16::from_be_bytes([fixed[2], fixed[3]]),
-        end,
-        recursion_desired: flags & flag::RD != 0,
-        checking_disabled: flags & flag::CD != 0,
-        authentic_data: flags & flag::AD != 0,
-        edns: extra.edns,
-        cookie: extra.cookie(packet),
-        signed: extra.signed,
-    })
+    let mut question = Question::default();
+    question.read(packet)?;
+    Ok(question)
 }
 
 /// Where the TSIG record of a message stands, if it has one (the last record, RFC 8945 section 5.1): owner and RDATA.

@@ -12,6 +12,7 @@ use postern_config::model::{OnMissing, Recursion, Select, Transport, Upstream};
 use postern_dns::cache::Cache;
 use postern_dns::clock::Now;
 use postern_dns::counters::AnswerClass;
+use postern_dns::fallback::FallbackVerdict;
 use postern_dns::listen::handler::Later;
 use postern_dns::query::Answer;
 use postern_dns::resolver::core::{Core, Outside};
@@ -96,7 +97,7 @@ impl Outside for Recorded {
         self.replies.push((job.client, Message::from_vec(message).expect("a message every client can read")));
     }
 
-    fn note(&mut self, _: &Job, _: &Answer, _: &View) {
+    fn note(&mut self, _: &Job, _: &Answer, _: &FallbackVerdict, _: &View) {
         self.noted += 1;
     }
 }

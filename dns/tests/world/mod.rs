@@ -203,8 +203,9 @@ impl World {
         for _ in 0..40 {
             match walk(&question, &view, &heard, patience) {
                 Step::Answer(answer) => {
-                    self.recorder.note(&question, client, &answer, &view);
-                    let length = respond(&question, &answer, &view, &mut packet, self.limit);
+                    let verdict = self.recorder.judge(&question, &answer, &view);
+                    self.recorder.note(&question, client, &answer, &verdict, &view);
+                    let length = respond(&question, &answer, &verdict, &view, &mut packet, self.limit);
                     return packet[..length].to_vec();
                 }
                 Step::Ask(ask) if self.up => {
