@@ -7,8 +7,8 @@
 //! * SERVFAIL, REFUSED, another error or nonsense: the next one, and this one not again;
 //! * FORMERR or NOTIMP to a question with EDNS: the same one without;
 //! * truncated, or responses with wrong IDs: the same one over TCP;
-//! * an ICMP error: the same one again from another port, up to [`REPEATS`] times, because strangers can forge such errors. The
-//!   answers to the earlier messages are still listened for;
+//! * an ICMP error: the same one again from another port, up to three times, because strangers can forge such errors. The answers to
+//!   the earlier messages are still listened for;
 //! * at its limit in flight or a second: the next one; if all are, the exchange waits for room ([`queues`](super::queues)).
 //!
 //! When all failed, that is remembered (RFC 9520) and whoever waits is answered from stale data or not at all.
@@ -16,30 +16,27 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use postern_config::model::Transport;
 use slab::Slab;
 
-use super::core::{Core, Due, NONE, Outside, view};
+use super::attempts::{Attempt, Purpose, Send};
+use super::core::{Core, NONE, Outside};
 use super::loops::LoopProbes;
 use super::timers::TimerId;
 use super::upstreams::{Choice, RouteState, Server};
-use crate::accept::{self, Verdict, accept};
+use crate::accept;
 use crate::clock::Now;
 use crate::ede::Failure;
-use crate::query::{Ask, Heard};
+use crate::query::Ask;
 use crate::route::{RouteId, Routes};
 use crate::state::State;
-use crate::upstream::{AttemptId, Fault, UpstreamId, message};
+use crate::upstream::{Fault, UpstreamId, message};
 
 /// How often upstreams that were silent are tried.
 const ROUNDS: u8 = 4;
-/// ICMP errors of one upstream that only repeat the question. A stranger who sends 20,000 forged errors a second to random ports meets
-/// an upstream that takes 100 ms at one question in 16; to end a question, all its messages have to be met before the answer comes.
-const REPEATS: u8 = 3;
 /// Attempts of one exchange whose answers are still listened for.
 const LISTENING: usize = 8;
 
@@ -49,7 +46,7 @@ pub(super) struct Exchanges {
     pub(super) list: Slab<Exchange>,
     by_hash: HashMap<u64, u32, foldhash::fast::RandomState>, // the keys are keyed hashes already
     pub(super) attempts: Slab<Attempt>,
-    serial: u32,
+    pub(super) serial: u32,
     pub(super) servers: Slab<Server>,
     pub(super) by_address: HashMap<(SocketAddr, Transport), UpstreamId>,
     pub(super) routes: HashMap<RouteId, RouteState, foldhash::fast::RandomState>, // the keys are our own numbers
@@ -67,60 +64,23 @@ pub(super) struct Exchange {
     pub(super) ask: Ask,
     pub(super) hash: u64,
     /// Who asked first: decides as whom an answer is read when nobody waits any more.
-    client: IpAddr,
-    first: u32,
+    pub(super) client: IpAddr,
+    pub(super) first: u32,
     deadline: Now,
     /// Members of the route tried in this round, and those that are not tried again.
     pub(super) tried: u64,
     pub(super) refused: u64,
     /// ICMP errors from the member that is asked now.
-    icmp_errors: u8,
+    pub(super) icmp_errors: u8,
     round: u8,
     pub(super) failure: Option<Failure>,
     /// An upstream was asked: a failure is one of the name.
-    asked: Option<UpstreamId>,
-    attempts: ArrayVec<u32, LISTENING>,
+    pub(super) asked: Option<UpstreamId>,
+    pub(super) attempts: ArrayVec<u32, LISTENING>,
     /// The attempt that is waited for.
-    active: Option<u32>,
+    pub(super) active: Option<u32>,
     /// It waits for room at this member until then.
     pub(super) queued: Option<(u8, TimerId)>,
-}
-
-/// One message sent to one upstream.
-#[derive(Debug)]
-pub(super) struct Attempt {
-    serial: u32,
-    pub(super) server: UpstreamId,
-    over: Transport,
-    pub(super) purpose: Purpose,
-    sent: Now,
-    waits: Duration,
-    edns: bool,
-    /// It was sent again without EDNS.
-    plain_again: bool,
-    /// Running while the attempt counts as in flight.
-    timer: Option<TimerId>,
-}
-
-/// What an attempt is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Clients wait for it.
-    Question { exchange: u32, member: u8 },
-    /// A copy of a question with this hash, to see how the upstream does.
-    Copy(u64),
-    /// To see whether it comes back to us.
-    Loop,
-}
-
-/// A message to be sent.
-pub(super) struct Send<'a> {
-    pub(super) server: UpstreamId,
-    pub(super) over: Transport,
-    pub(super) message: &'a [u8],
-    pub(super) edns: bool,
-    pub(super) waits: Duration,
-    pub(super) purpose: Purpose,
 }
 
 impl Exchanges {
@@ -151,17 +111,6 @@ impl Exchanges {
 
     pub(super) fn route(&mut self, exchange: u32) -> Option<&mut RouteState> {
         self.routes.get_mut(&self.list[exchange as usize].ask.route)
-    }
-}
-
-impl Attempt {
-    pub(super) fn sent(&self) -> Now {
-        self.sent
-    }
-
-    /// How long it was waited for, until now.
-    pub(super) fn waited(&self, now: Now) -> Duration {
-        Duration::from_millis(now.since(self.sent)).min(self.waits)
     }
 }
 
@@ -312,270 +261,8 @@ impl Core {
         Ok(())
     }
 
-    /// Sends one message; gives the attempt's place.
-    pub(super) fn send(&mut self, now: Now, send: Send, out: &mut impl Outside) -> Result<u32, Fault> {
-        let Send { server, over, message, edns, waits, purpose } = send;
-        let exchanges = &mut self.exchanges;
-        exchanges.serial = exchanges.serial.wrapping_add(1);
-        let entry = exchanges.attempts.vacant_entry();
-        let (place, serial) = (entry.key() as u32, exchanges.serial);
-        out.send(server, over, AttemptId { place, serial }, message)?;
-        let timer = Some(self.timers.set(now.plus(waits.max(Duration::from_millis(1))), Due::Attempt(place)));
-        entry.insert(Attempt { serial, server, over, purpose, sent: now, waits, edns, plain_again: false, timer });
-        let server = &mut exchanges.servers[server.0 as usize];
-        server.health.sent(now);
-        // Loop probes are no questions: neither they nor their responses are counted.
-        if purpose != Purpose::Loop {
-            server.meter.asked.fetch_add(1, Relaxed);
-        }
-        server.show();
-        Ok(place)
-    }
-
-    /// An attempt counts as in flight no more.
-    fn release(&mut self, place: u32) {
-        let attempt = &mut self.exchanges.attempts[place as usize];
-        let Some(timer) = attempt.timer.take() else { return };
-        self.timers.cancel(timer);
-        self.released(place);
-    }
-
-    fn released(&mut self, place: u32) {
-        let id = self.exchanges.attempts[place as usize].server;
-        let server = &mut self.exchanges.servers[id.0 as usize];
-        server.health.released();
-        server.show();
-        if !server.queue.is_empty() {
-            self.exchanges.to_serve.push(id);
-        }
-    }
-
-    /// Forgets an attempt altogether.
-    pub(super) fn end_attempt(&mut self, place: u32, out: &mut impl Outside) {
-        self.release(place);
-        let attempt = self.exchanges.attempts.remove(place as usize);
-        out.forget(attempt.server, attempt.over, AttemptId { place, serial: attempt.serial });
-        if let Purpose::Question { exchange, .. } = attempt.purpose {
-            let going = &mut self.exchanges.list[exchange as usize];
-            going.attempts.retain(|other| *other != place);
-            going.active = going.active.filter(|active| *active != place);
-        }
-    }
-
-    /// Takes what an upstream said to an attempt.
-    pub(super) fn attempt_said(&mut self, now: Now, state: &State, id: AttemptId, said: Result<&[u8], Fault>, out: &mut impl Outside) {
-        let Some(attempt) = self.exchanges.attempts.get(id.place as usize).filter(|attempt| attempt.serial == id.serial) else { return };
-        if let Ok(octets) = said
-            && attempt.purpose != Purpose::Loop
-        {
-            let after = Duration::from_millis(now.since(attempt.sent));
-            self.exchanges.servers[attempt.server.0 as usize].meter.count_response(octets, after);
-        }
-        match (attempt.purpose, said) {
-            (Purpose::Question { exchange, member }, Ok(octets)) => {
-                self.answered(now, state, id.place, (exchange, member), octets, out);
-            }
-            (Purpose::Question { .. }, Err(fault)) => self.question_lost(now, state, id.place, Some(fault), out),
-            (Purpose::Copy(name), Ok(octets)) => {
-                // RCODE tells enough: data, a denial, or (to a question with EDNS) not knowing EDNS.
-                let useful = octets.get(3).is_some_and(|flags| matches!(flags & 0xf, 0 | 1 | 3 | 4));
-                self.judge(now, id.place, useful, name);
-                self.end_attempt(id.place, out);
-            }
-            (Purpose::Copy(_), Err(fault)) => {
-                if fault != Fault::Guessed {
-                    self.lost(now, state, id.place, out);
-                }
-                self.end_attempt(id.place, out);
-            }
-            (Purpose::Loop, said) => {
-                let server = attempt.server;
-                self.end_attempt(id.place, out);
-                self.loop_probe_ended(now, server, said.err());
-            }
-        }
-    }
-
-    /// The time of an attempt ran out.
-    pub(super) fn attempt_lost(&mut self, now: Now, state: &State, place: u32, out: &mut impl Outside) {
-        self.exchanges.attempts[place as usize].timer = None;
-        self.released(place);
-        match self.exchanges.attempts[place as usize].purpose {
-            Purpose::Question { .. } => self.question_lost(now, state, place, None, out),
-            Purpose::Copy(_) => {
-                self.lost(now, state, place, out);
-                self.end_attempt(place, out);
-            }
-            Purpose::Loop => self.end_attempt(place, out),
-        }
-    }
-
-    /// Reads an answer for the one who asked first, and gives it to all who wait.
-    fn answered(&mut self, now: Now, state: &State, place: u32, (exchange, member): (u32, u8), octets: &[u8], out: &mut impl Outside) {
-        let attempt = &self.exchanges.attempts[place as usize];
-        let (over, edns, plain_again) = (attempt.over, attempt.edns, attempt.plain_again);
-        let server = attempt.server;
-        let name = self.exchanges.servers[server.0 as usize].meter.name.clone();
-        let going = &self.exchanges.list[exchange as usize];
-        let asker = view(state, going.client, now);
-        let name_hash = self.hash_name(&going.ask);
-        match accept(&going.ask, &asker, &name, octets) {
-            Verdict::Heard(heard) => {
-                accept::remember(&state.cache, &going.ask, &heard);
-                self.judge(now, place, true, name_hash);
-                if plain_again {
-                    self.exchanges.servers[server.0 as usize].health.lacks_edns(now);
-                }
-                let mut heard = Some(heard);
-                let mut others: Vec<(u32, Option<Heard>)> = Vec::new();
-                let mut waiting = self.exchanges.list[exchange as usize].first;
-                while waiting != NONE {
-                    let next = self.pending[waiting as usize].after;
-                    let own = view(state, self.client(waiting), now);
-                    let heard = if own.network_id == asker.network_id {
-                        if next == NONE { heard.take() } else { heard.clone() }
-                    } else {
-                        // A change of networks came between: each reads the answer as what it is now (S1).
-                        let known = others.iter().find(|(network, _)| *network == own.network_id.0).map(|(_, heard)| heard.clone());
-                        known.unwrap_or_else(|| {
-                            let heard = match accept(self.exchanges.ask(exchange), &own, &name, octets) {
-                                Verdict::Heard(heard) => Some(heard),
-                                _ => None,
-                            };
-                            others.push((own.network_id.0, heard.clone()));
-                            heard
-                        })
-                    };
-                    self.leave_exchange(waiting);
-                    self.wake(waiting, Ok(heard.unwrap_or_default()));
-                    waiting = next;
-                }
-                self.end_exchange(exchange, out);
-            }
-            Verdict::Truncated if over == Transport::Udp => {
-                self.exchanges.servers[server.0 as usize].meter.truncated.fetch_add(1, Relaxed);
-                self.judge(now, place, true, name_hash);
-                self.end_attempt(place, out);
-                self.ask_again(now, state, (exchange, member), (Transport::Tcp, edns, false), out);
-            }
-            Verdict::WithoutEdns if edns => {
-                self.end_attempt(place, out);
-                self.ask_again(now, state, (exchange, member), (over, false, true), out);
-            }
-            Verdict::Truncated | Verdict::WithoutEdns | Verdict::Failed(_) | Verdict::Nonsense(_) => {
-                self.judge(now, place, false, name_hash);
-                self.end_attempt(place, out);
-                let going = &mut self.exchanges.list[exchange as usize];
-                going.refused |= 1 << member;
-                going.failure = Some(Failure::UpstreamFailed);
-                if going.active.is_none() && going.queued.is_none() {
-                    self.ask_next(now, state, exchange, out);
-                }
-            }
-        }
-    }
-
-    /// Asks the same upstream in another way.
-    fn ask_again(
-        &mut self,
-        now: Now,
-        state: &State,
-        (exchange, member): (u32, u8),
-        (over, edns, plain_again): (Transport, bool, bool),
-        out: &mut impl Outside,
-    ) {
-        self.leave_queue(exchange);
-        match self.ask_member(now, exchange, member, Some((over, edns)), out) {
-            Ok(()) => {
-                let active = self.exchanges.list[exchange as usize].active;
-                if let Some(attempt) = active.and_then(|place| self.exchanges.attempts.get_mut(place as usize)) {
-                    attempt.plain_again = plain_again;
-                }
-            }
-            Err(_) => {
-                self.exchanges.list[exchange as usize].refused |= 1 << member;
-                self.ask_next(now, state, exchange, out);
-            }
-        }
-    }
-
-    /// A question was not answered in time, or not delivered.
-    fn question_lost(&mut self, now: Now, state: &State, place: u32, fault: Option<Fault>, out: &mut impl Outside) {
-        let Attempt { purpose, serial, over, edns, .. } = self.exchanges.attempts[place as usize];
-        let Purpose::Question { exchange, member } = purpose else { return };
-        let is_awaited = self.exchanges.list[exchange as usize].active == Some(place);
-        // Once the exchange goes another way, what a stranger can cause must not disturb that.
-        match (over, fault) {
-            (Transport::Udp, Some(Fault::Unreachable)) if !is_awaited => return,
-            (Transport::Udp, Some(Fault::Guessed)) if !is_awaited => return self.end_attempt(place, out),
-            (Transport::Udp, Some(Fault::Unreachable)) if self.exchanges.list[exchange as usize].icmp_errors < REPEATS => {
-                self.exchanges.list[exchange as usize].icmp_errors += 1;
-                return self.ask_again(now, state, (exchange, member), (over, edns, false), out);
-            }
-            (_, Some(Fault::Guessed)) => {
-                self.report_guesses(now, place);
-                self.end_attempt(place, out);
-                return self.ask_again(now, state, (exchange, member), (Transport::Tcp, edns, false), out);
-            }
-            _ => {}
-        }
-        if fault != Some(Fault::Exhausted) {
-            self.lost(now, state, place, out);
-        }
-        // Going down empties the server's queue, which may end exchanges: this one too, where it waits there for another turn.
-        if self.exchanges.attempts.get(place as usize).is_none_or(|attempt| attempt.serial != serial) {
-            return;
-        }
-        let going = &mut self.exchanges.list[exchange as usize];
-        going.tried |= 1 << member;
-        if going.failure != Some(Failure::UpstreamFailed) {
-            going.failure = Some(Failure::NoUpstream);
-        }
-        let waited_for = going.active == Some(place);
-        if fault.is_some() {
-            going.refused |= 1 << member;
-            self.end_attempt(place, out);
-        } else if waited_for {
-            going.active = None; // a late answer is still welcome
-        }
-        if waited_for {
-            self.ask_next(now, state, exchange, out);
-        }
-    }
-
-    /// Logs that somebody guesses at the IDs of an upstream, once a minute for each.
-    fn report_guesses(&mut self, now: Now, place: u32) {
-        const AGAIN: Duration = Duration::from_secs(60);
-        let server = &mut self.exchanges.servers[self.exchanges.attempts[place as usize].server.0 as usize];
-        if server.guesses_reported.is_none_or(|at| now.since(at) >= AGAIN.as_millis() as u64) {
-            server.guesses_reported = Some(now);
-            tracing::warn!(upstream = %server.meter.name, "responses with wrong IDs arrived: the questions they were for are asked over TCP");
-        }
-    }
-
-    /// A question of ours came back to us: what was asked there will not be answered (S7).
-    pub(super) fn fail_attempts(&mut self, now: Now, state: &State, route: RouteId, at: u8, out: &mut impl Outside) {
-        let places: Vec<u32> = self.exchanges.attempts.iter().map(|(place, _)| place as u32).collect();
-        for place in places {
-            let Some(attempt) = self.exchanges.attempts.get(place as usize) else { continue };
-            let Purpose::Question { exchange, member } = attempt.purpose else { continue };
-            let going = &mut self.exchanges.list[exchange as usize];
-            if member != at || going.ask.route != route {
-                continue;
-            }
-            let waited_for = going.active == Some(place);
-            going.refused |= 1 << member;
-            going.failure = Some(Failure::RouteToSelf);
-            going.asked = None;
-            self.end_attempt(place, out);
-            if waited_for {
-                self.ask_next(now, state, exchange, out);
-            }
-        }
-    }
-
     /// No upstream could say.
-    fn exchange_failed(&mut self, now: Now, state: &State, exchange: u32, failure: Failure, out: &mut impl Outside) {
+    pub(super) fn exchange_failed(&mut self, now: Now, state: &State, exchange: u32, failure: Failure, out: &mut impl Outside) {
         let going = &self.exchanges.list[exchange as usize];
         let failure = (going.failure.unwrap_or(failure), going.hash);
         if let Some(server) = going.asked {
@@ -593,7 +280,7 @@ impl Core {
     }
 
     /// Forgets an exchange that nobody waits for.
-    fn end_exchange(&mut self, exchange: u32, out: &mut impl Outside) {
+    pub(super) fn end_exchange(&mut self, exchange: u32, out: &mut impl Outside) {
         self.leave_queue(exchange);
         while let Some(place) = self.exchanges.list[exchange as usize].attempts.last().copied() {
             self.end_attempt(place, out);

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use postern_zones::name::NameBuf;
 
+use super::attempts::{Purpose, Send};
 use super::core::{Core, Due, Outside};
-use super::exchange::{Purpose, Send};
 use super::job::{Job, ReplyTo};
 use super::timers::TimerId;
 use crate::clock::Now;

@@ -10,6 +10,7 @@
 //! the upstreams of a route), `upstreams` (which of them, and what is learned of them), `queues` (for room at one), `loops` (S7), `timers`,
 //! [`thread`]; [`routes`] makes routes from the configuration.
 
+mod attempts;
 pub mod core;
 mod exchange;
 pub mod job;

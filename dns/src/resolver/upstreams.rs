@@ -19,8 +19,9 @@ use arrayvec::ArrayVec;
 use postern_config::model::{Select, Upstream};
 use slab::Slab;
 
+use super::attempts::{Purpose, Send};
 use super::core::{Core, Due, Outside};
-use super::exchange::{Exchanges, Purpose, Send};
+use super::exchange::Exchanges;
 use super::timers::TimerId;
 use crate::clock::Now;
 use crate::ede::Failure;
