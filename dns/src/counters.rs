@@ -18,14 +18,14 @@ use crate::wire::message::extended_rcode;
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct WorkerCounters {
-    /// More than one thread counts here.
+    /// True if more than one thread counts here.
     shared: bool,
     /// By kind and RCODE.
     answered: [RcodeCounts; KINDS],
     /// By type.
     handed_on: [AtomicU64; TYPES],
     events: [AtomicU64; EVENTS],
-    /// From a question's coming in to its answer's leaving.
+    /// Times from the arrival of a question to the departure of its answer.
     pub durations: Histogram,
 }
 
@@ -34,14 +34,14 @@ pub struct WorkerCounters {
 #[repr(align(64))]
 struct RcodeCounts([AtomicU64; RCODES]);
 
-/// RCODEs that are told apart, those of EDNS and cookies included, and the rest.
+/// Number of RCODEs that are told apart, those of EDNS and cookies included, with one more for the rest.
 pub const RCODES: usize = 25;
 const SOURCES: usize = 8;
-/// Types that are told apart, and the rest.
+/// Number of types that are told apart, with one more for the rest.
 pub const TYPES: usize = 16;
 const KINDS: usize = TYPES * SOURCES;
 
-/// The types that are told apart, as labels.
+/// Labels of the types that are told apart.
 pub const TYPE_NAMES: [&str; TYPES] =
     ["other", "A", "NS", "CNAME", "SOA", "PTR", "MX", "TXT", "AAAA", "SRV", "DS", "DNSKEY", "SVCB", "HTTPS", "ANY", "transfer"];
 
@@ -75,25 +75,25 @@ pub const RCODE_NAMES: [&str; RCODES] = [
     "other",
 ];
 
-/// Where an answer came from.
+/// Origin of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum AnswerSource {
     /// Private zones alone.
     Private,
-    /// What upstreams said before.
+    /// Responses of upstreams to earlier questions.
     Cache,
-    /// Public aliases and a private zone, or the other way round.
+    /// Public data and private zones together.
     Spliced,
-    /// What an upstream said to this question.
+    /// The response of an upstream to this question.
     Upstream,
-    /// Something in it is past its TTL, or was derived (S6).
+    /// Data past its TTL, or derived from the zone table (S6).
     Stale,
-    /// No data: what is said of the server itself, or of a message that is no ordinary question.
+    /// The server itself: answers about the server, and answers without data to messages that are no ordinary questions.
     Server,
-    /// The client may not ask this, or not here.
+    /// The client may not ask this question of this server.
     Refused,
-    /// No answer could be found.
+    /// No answer was found.
     Failed,
 }
 
@@ -138,17 +138,17 @@ pub struct CounterTotals {
     /// Questions handed to the resolver, by type.
     pub handed_on: [u64; TYPES],
     events: [u64; EVENTS],
-    /// From a question's coming in to its answer's leaving.
+    /// Times from the arrival of a question to the departure of its answer.
     pub durations: Distribution,
 }
 
 impl WorkerCounters {
-    /// For a worker that is a thread of its own.
+    /// Returns counters for a worker that is a thread of its own.
     pub fn own() -> Arc<Self> {
         Arc::default()
     }
 
-    /// For tasks that move between threads.
+    /// Returns counters for tasks that move between threads.
     pub fn shared() -> Arc<Self> {
         Arc::new(Self { shared: true, ..Self::default() })
     }
@@ -214,7 +214,7 @@ impl Default for WorkerCounters {
 }
 
 impl AnswerClass {
-    /// As one octet, for whoever keeps it beside an answer.
+    /// Returns the kind as one octet, to be kept beside an answer.
     pub(crate) fn octet(self) -> u8 {
         self.0
     }
@@ -224,7 +224,7 @@ impl AnswerClass {
         Self(octet)
     }
 
-    /// Of an answer to a question of this type.
+    /// Returns the kind of an answer to a question of this type.
     #[inline]
     pub fn new(rtype: u16, source: AnswerSource) -> Self {
         Self((type_class(rtype) * SOURCES) as u8 | source as u8)
@@ -252,7 +252,7 @@ impl AnswerSource {
     pub const ALL: [Self; SOURCES] =
         [Self::Private, Self::Cache, Self::Spliced, Self::Upstream, Self::Stale, Self::Server, Self::Refused, Self::Failed];
 
-    /// Of an answer of the path; `asked`: upstreams were asked for it.
+    /// Returns the source of an answer of the path. `asked`: upstreams were asked for it.
     #[inline]
     pub fn of(answer: &Answer, asked: bool) -> Self {
         if answer.stale {
@@ -292,7 +292,7 @@ impl AnswerSource {
 }
 
 impl CounterTotals {
-    /// What workers have counted.
+    /// Adds up the counters of several workers.
     pub fn of<'c>(workers: impl IntoIterator<Item = &'c Arc<WorkerCounters>>) -> Self {
         let mut totals = Self::default();
         for worker in workers {

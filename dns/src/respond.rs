@@ -1,4 +1,4 @@
-//! Writing what the path found: answer first, encoding after.
+//! Encoding of the answer that the path found.
 
 use arrayvec::ArrayVec;
 use postern_zones::compression::{NameTable, SharedSuffix, names_in};
@@ -78,7 +78,7 @@ pub fn respond(question: &Question, answer: &Answer, verdict: &FallbackVerdict, 
         (view.recursion, flag::RA),
         // An authoritative server clears it, a recursive one copies it (RFC 4035 sections 3.1.6 and 3.2.2).
         (question.checking_disabled && view.recursion, flag::CD),
-        // AD only where the client can make something of it (RFC 6840 section 5.7), and never over private data (S2).
+        // AD is set only for a client that understands it (RFC 6840 section 5.7), and never over private data (S2).
         (authentic && (question.authentic_data || question.dnssec_ok()), flag::AD),
     ] {
         flags |= if set { bit } else { 0 };
@@ -93,7 +93,7 @@ fn outcome(answer: &Answer, verdict: &FallbackVerdict, errors: &mut ArrayVec<Ext
         End::Failed(failure) => {
             let (rcode, error) = failure.outcome();
             errors.push(error);
-            // Once an alias is in the answer, refusing would deny what was already said.
+            // REFUSED would contradict an alias that is already in the answer.
             if rcode == rcode::REFUSED && !answer.chain.is_empty() { rcode::SERVFAIL } else { rcode }
         }
         End::PrivateNxDomain(_) => {
@@ -118,7 +118,7 @@ fn outcome(answer: &Answer, verdict: &FallbackVerdict, errors: &mut ArrayVec<Ext
     rcode
 }
 
-/// The OPT record for a client that sent one.
+/// Returns the OPT record for a client that sent one.
 pub fn opt<'a>(edns: Option<&Edns>, cookie: &'a Option<Cookie>, settings: &'a Settings, errors: &'a [ExtendedError]) -> Option<Opt<'a>> {
     let edns = edns?;
     let nsid = if edns.nsid { &*settings.nsid } else { &[] };
@@ -126,7 +126,7 @@ pub fn opt<'a>(edns: Option<&Edns>, cookie: &'a Option<Cookie>, settings: &'a Se
     Some(Opt { udp_size: settings.udp_size, dnssec_ok: edns.dnssec_ok, nsid, cookie, errors })
 }
 
-/// Answers with nothing but an RCODE and why: for what the path never sees (limits, access).
+/// Answers a question that never reaches the path (limits, access) with an RCODE and its reason. Returns the length of the answer.
 pub fn refuse(question: &Question, failure: Failure, view: &View, packet: &mut [u8], limit: usize) -> usize {
     let answer = Answer { chain: Default::default(), end: End::Failed(failure), name: question.name.clone(), missed: None, stale: false };
     respond(question, &answer, &FallbackVerdict::default(), view, packet, limit)
@@ -176,12 +176,12 @@ fn write_hop(
     }
 }
 
-/// The name that the answer comes to after so many aliases.
+/// Returns the name that the answer reaches after `index` aliases.
 fn name_at(question: &Question, answer: &Answer, index: usize) -> NameBuf {
     index.checked_sub(1).and_then(|before| answer.chain.get(before)).map_or_else(|| question.name.clone(), Hop::target)
 }
 
-/// Writes what an upstream gave.
+/// Writes the data of an upstream.
 fn write_entry(reply: &mut Reply, entry: &Entry, ttl: Ttl) {
     match entry.what {
         What::Alias => reply.last_alias(&entry.wire, entry.count, entry.shared, ttl),
@@ -199,7 +199,7 @@ fn has_names(rtype: u16) -> bool {
     names_in(rtype).is_some() || address_target(rtype).is_some()
 }
 
-/// Octets of RDATA before the name whose addresses the client will ask for next.
+/// Returns the number of octets of RDATA before the name whose addresses the client asks for next. `None` if there is no such name.
 #[inline]
 fn address_target(rtype: u16) -> Option<usize> {
     match rtype {
@@ -210,16 +210,17 @@ fn address_target(rtype: u16) -> Option<usize> {
     }
 }
 
-/// The names that the answer has come over, where they stand.
+/// Returns the names of the chain with their places in the message.
 fn table_of(reply: &Reply, question: &Question, answer: &Answer) -> NameTable {
     let mut table = NameTable::new();
     reply.note_names(&mut table, (0..=answer.chain.len()).map(|index| name_at(question, answer, index)));
     table
 }
 
-/// Age of an entry's records, or the TTL that stale ones get (RFC 8767 section 4).
+/// Returns the age of an entry's records, or the TTL that stale ones get (RFC 8767 section 4).
 ///
-/// `is_public`: it is public data at or behind a private-link name. The client must ask again soon after the private record exists.
+/// `is_public`: the entry is public data at or behind a private-link name. Its TTL is capped, so that the client asks again soon after the
+/// private record exists.
 fn ttl(entry: &Entry, view: &View, is_public: bool) -> Ttl {
     let settings = &view.state.settings;
     let most = settings.max_public_ttl;

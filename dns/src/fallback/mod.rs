@@ -65,58 +65,58 @@ pub enum Reason {
     NoPrivateCname,
 }
 
-/// What the client got in place of a private answer.
+/// Answer that the client got in place of a private one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// What the public DNS says.
+    /// Data of the public DNS.
     Public,
     /// NXDOMAIN, by the zone's policy.
     Nxdomain,
-    /// SERVFAIL, by the zone's policy or because nothing was to be had.
+    /// SERVFAIL, by the zone's policy or because the zone has no data.
     Servfail,
-    /// What the public DNS said a while ago.
+    /// Stale data of the public DNS.
     Stale,
 }
 
-/// Takes note of fallbacks. Shared by all workers; [`Writer`] takes them out at the other end.
+/// Recorder of fallbacks. All workers share it, and [`Writer`] takes the fallbacks out at the other end.
 #[derive(Debug)]
 pub struct Recorder {
     queue: ArrayQueue<Box<Slip>>,
-    /// Slips that were read, to be written on again.
+    /// Slips that were read and can be used again.
     spare: ArrayQueue<Box<Slip>>,
     memo: BypassMemo,
     again: Again,
-    /// Repetitions are folded: the same of several clients is one fallback.
+    /// True if repetitions are folded: the same fallback of several clients is one.
     folds: AtomicBool,
     dropped: AtomicU64,
     writer: OnceLock<Thread>,
     vital: OnceLock<Vital>,
-    /// The writer sleeps: it wants to be woken.
+    /// True if the writer sleeps and must be woken.
     asleep: AtomicBool,
     ledger: Mutex<Ledger>,
     counts: Mutex<Counts>,
     muted: Mutex<Mutes>,
-    /// Where what is muted is kept. Absent: until the server stops.
+    /// Directory that keeps muted names. Without it they are kept until the server stops.
     state: OnceLock<Arc<StateDirectory>>,
-    /// What is kept there could not be read: it must not be replaced.
+    /// True if the kept names could not be read. They must not be replaced then.
     is_unread: AtomicBool,
-    /// One change at a time, from the look to the disk.
+    /// Lets one change of muted names happen at a time.
     muting: Mutex<()>,
-    /// Changes so far: what was counted for a muted name is not counted for one that no longer is.
+    /// Number of changes of muted names. It is part of each tag, so that a counter of a muted name ends when the name is no longer muted.
     mute_changes: AtomicU64,
-    /// To those who watch.
+    /// Events for watchers.
     live: broadcast::Sender<Arc<Event>>,
 }
 
 /// Events that a watcher may be behind before it loses some.
 const BEHIND: usize = 1_024;
 
-/// Slips kept for the next fallbacks: as many as come while the writer has its turn. Only beyond that a fallback allocates.
+/// Slips that are kept for the next fallbacks: as many as come while the writer works. Only beyond that does a fallback allocate.
 const SPARE: usize = 256;
 
 impl Recorder {
-    /// A recorder with the bounds of the configuration. Nothing is written before a [`Writer`] is started on it.
+    /// Returns a recorder with the bounds of the configuration. Nothing is written before a [`Writer`] is started on it.
     pub fn new(settings: &Fallback) -> Arc<Self> {
         let spare = ArrayQueue::new(SPARE);
         while spare.push(Box::new(Slip::with_room())).is_ok() {}
@@ -168,27 +168,27 @@ impl Recorder {
         tag == 0 || self.again.count(tag)
     }
 
-    /// Fallbacks that found the queue full: they are in no ledger and no file.
+    /// Number of fallbacks that found the queue full. They are in no ledger and no file.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Fallbacks that wait for the writer.
+    /// Number of fallbacks that wait for the writer.
     pub fn waiting(&self) -> usize {
         self.queue.len()
     }
 
-    /// How many may.
+    /// Largest number of fallbacks that may wait for the writer.
     pub fn room(&self) -> usize {
         self.queue.capacity()
     }
 
-    /// Whether the writer runs; none before it was started.
+    /// State of the writer's thread. `None` before it was started.
     pub fn vital(&self) -> Option<&Vital> {
         self.vital.get()
     }
 
-    /// What the ledger knows, the most recently seen first.
+    /// Entries of the ledger, the most recently seen first.
     pub fn ledger(&self) -> Vec<Familiar> {
         lock(&self.ledger).list()
     }
@@ -198,8 +198,8 @@ impl Recorder {
         lock(&self.counts).list()
     }
 
-    /// Fallbacks from now on, as they are worded: of repetitions that workers count, one a second. Muted ones are left out. Whoever reads
-    /// too slowly loses the oldest and is told how many.
+    /// Returns a receiver of all fallbacks from now on, except for muted ones. Of repetitions that workers count, it receives one a second.
+    /// A receiver that is too slow loses the oldest events and learns how many.
     pub fn watch(&self) -> broadcast::Receiver<Arc<Event>> {
         self.live.subscribe()
     }
@@ -305,7 +305,7 @@ impl Recorder {
         }
     }
 
-    /// Takes a slip that was read. It must hold no snapshot while it waits: whoever writes on it next would be the one to free it.
+    /// Keeps a slip that was read. It must not hold a snapshot while it waits, because the next worker to use it would have to free it.
     fn put_back(&self, mut slip: Box<Slip>) {
         slip.clear();
         let _ = self.spare.push(slip); // enough of them are there
@@ -337,7 +337,7 @@ impl Action {
     }
 }
 
-/// A panic elsewhere leaves counts as they are, which is good enough to go on with.
+/// Locks a mutex. A panic elsewhere leaves the counts usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

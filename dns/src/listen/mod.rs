@@ -1,4 +1,4 @@
-//! Listeners: where questions come in and answers leave. What they share is [`Service::attend`]: one message, whatever it came over.
+//! Listeners: questions come in and answers leave here. All of them share [`Service::attend`], which answers one message of any transport.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -32,32 +32,32 @@ use packet_cache::Reusable;
 use tcp::{Answered, Answerer};
 use transport::{ClientTransport, PerListener};
 
-/// What every listener needs.
+/// State, clock, resolver and recorder that all listeners share.
 #[derive(Debug, Clone)]
 pub struct Service {
     /// The state of the moment.
     pub state: Arc<ArcSwap<State>>,
     /// The clock that states, cache and resolver share.
     pub clock: Clock,
-    /// Where questions go that need an upstream.
+    /// Queue of questions that need an upstream.
     pub resolver: Submitter,
-    /// Who takes note of fallbacks.
+    /// Recorder of fallbacks.
     pub recorder: Arc<Recorder>,
-    /// Who takes what is not the path's, if there is somebody.
+    /// Handler of messages that are not the path's. `None` if the server has none.
     pub handler: Option<Arc<dyn Handler>>,
     /// WorkerCounters of the handler's answers: it has threads of its own.
     pub handled: PerListener<Arc<WorkerCounters>>,
-    /// How many responses client networks had.
+    /// Responses over UDP to each client network in this second.
     pub rates: Arc<ResponseRates>,
 }
 
-/// Octets over a stream at most.
+/// Octets of the longest message over a stream.
 const STREAM_LIMIT: usize = 65_535;
 /// Octets of the shortest message with a server cookie: its header, and an OPT record with the COOKIE option.
 const LEAST_WITH_COOKIE: usize = HEADER + 11 + 4 + 24;
-/// Port of questions that no client sent: any but 0, from which nobody is answered.
+/// Port of questions that no client sent. It must not be 0, because a message from port 0 gets no answer.
 const INSIDE: u16 = 1;
-/// What an answer may take beyond the deadline of its question.
+/// Time that an answer may take beyond the deadline of its question.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Room for a question and its answer, used again for each message of a batch: together they have 1.6 KB.
@@ -77,7 +77,7 @@ impl Desk<'_> {
 }
 
 impl Service {
-    /// All that an answer depends on beside the question and the state: what a client is to this server.
+    /// Packs the properties of a client that can change its answer (network, recursion, access) into a key of the packet cache.
     #[inline]
     pub fn sees(&self, state: &State, client: SocketAddr) -> u64 {
         let network = state.snapshot.network_of(client.ip());
@@ -86,8 +86,10 @@ impl Service {
         u64::from(network.0) | u64::from(recursion) << 32 | u64::from(state.access.admits(client.ip())) << 33 | u64::from(ignored) << 34
     }
 
-    /// Answers a datagram of which `packet` holds the beginning alone: no question is that long, and what is cut must not be read as if it
-    /// were whole (FORMERR, RFC 1035 section 4.1.1; silence would be taken for a lost packet, RFC 8906 section 2). By its header alone.
+    /// Answers a datagram that was cut because it is longer than any question. `packet` holds its beginning.
+    ///
+    /// The answer is FORMERR (RFC 1035 section 4.1.1) and rests on the header alone, because the rest must not be read as if it were whole.
+    /// A client would take silence for a lost packet (RFC 8906 section 2).
     #[cold]
     pub fn attend_cut(&self, state: &State, packet: &mut [u8], client: SocketAddr, counters: &WorkerCounters) -> Answered {
         counters.event(WorkerEvent::Oversized);
@@ -285,12 +287,12 @@ fn has_good_cookie(message: &[u8], client: IpAddr) -> bool {
     })
 }
 
-/// The path for streams.
+/// Answers messages that come over streams.
 #[derive(Debug)]
 pub struct Streams {
-    /// What every listener needs.
+    /// State and threads that all listeners share.
     pub service: Service,
-    /// Shared by all connections of a listener.
+    /// Counters of all connections of a listener.
     pub counters: Arc<WorkerCounters>,
 }
 
@@ -310,8 +312,8 @@ impl Answerer for Streams {
 }
 
 impl Streams {
-    /// Asks a question as that client would over TCP, and waits for the answer; none: there is none within the time that a question may
-    /// take. It is counted and falls back like the client's own.
+    /// Asks a question as that client would over TCP, and waits for the answer. `None` if no answer comes within the time that a question may
+    /// take. The question is counted and may fall back like one of the client.
     pub async fn ask(&self, message: &[u8], client: IpAddr) -> Option<Vec<u8>> {
         let (later, mut coming) = mpsc::channel(1);
         let mut packet = vec![0; STREAM_LIMIT];
@@ -336,10 +338,10 @@ impl Streams {
         }
     }
 
-    /// Answers a message whose signature was checked and taken off, as the path does, but never by a fallback (S4). The answer leaves
-    /// `reserve` octets for a signature of its own.
+    /// Answers a message whose signature was checked and removed. The path answers it, but never with a fallback (S4).
     ///
-    /// `packet`: the message of `length` octets in front, room for the largest there is.
+    /// `packet`: the message of `length` octets in front, with room for the largest message behind. `reserve`: octets that the answer leaves
+    /// for its own signature.
     pub fn attend_signed(
         &self,
         packet: &mut [u8],

@@ -15,8 +15,8 @@ use crate::route::RouteId;
 use crate::state::State;
 use crate::upstream::{AttemptId, Fault, UpstreamId};
 
-/// ICMP errors of one upstream that only repeat the question. A stranger who sends 20,000 forged errors a second to random ports meets
-/// an upstream that takes 100 ms at one question in 16; to end a question, all its messages have to be met before the answer comes.
+/// Number of ICMP errors of one upstream that only repeat the question. A stranger who sends 20,000 forged errors a second to random ports
+/// hits one question in 16 if the upstream takes 100 ms. To end a question, errors must hit all its messages before the answer comes.
 const REPEATS: u8 = 3;
 
 /// One message sent to one upstream.
@@ -35,14 +35,14 @@ pub(super) struct Attempt {
     timer: Option<TimerId>,
 }
 
-/// What an attempt is for.
+/// Purpose of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Clients wait for it.
     Question { exchange: u32, member: u8 },
-    /// A copy of a question with this hash, to see how the upstream does.
+    /// A copy of a question whose name has this hash, to measure the upstream.
     Copy(u64),
-    /// To see whether it comes back to us.
+    /// A loop probe: it shows whether the upstream leads back to this server.
     Loop,
 }
 
@@ -61,14 +61,14 @@ impl Attempt {
         self.sent
     }
 
-    /// How long it was waited for, until now.
+    /// Returns the time that the attempt has waited until now.
     pub(super) fn waited(&self, now: Now) -> Duration {
         Duration::from_millis(now.since(self.sent)).min(self.waits)
     }
 }
 
 impl Core {
-    /// Sends one message; gives the attempt's place.
+    /// Sends one message. Returns the place of the attempt.
     pub(super) fn send(&mut self, now: Now, send: Send, out: &mut impl Outside) -> Result<u32, Fault> {
         let Send { server, over, message, edns, waits, purpose } = send;
         let exchanges = &mut self.exchanges;
@@ -88,7 +88,7 @@ impl Core {
         Ok(place)
     }
 
-    /// An attempt counts as in flight no more.
+    /// Stops counting an attempt as in flight.
     fn release(&mut self, place: u32) {
         let attempt = &mut self.exchanges.attempts[place as usize];
         let Some(timer) = attempt.timer.take() else { return };
@@ -106,7 +106,7 @@ impl Core {
         }
     }
 
-    /// Forgets an attempt altogether.
+    /// Removes an attempt.
     pub(super) fn end_attempt(&mut self, place: u32, out: &mut impl Outside) {
         self.release(place);
         let attempt = self.exchanges.attempts.remove(place as usize);
@@ -118,7 +118,7 @@ impl Core {
         }
     }
 
-    /// Takes what an upstream said to an attempt.
+    /// Handles the response to an attempt, or its fault.
     pub(super) fn attempt_said(&mut self, now: Now, state: &State, id: AttemptId, said: Result<&[u8], Fault>, out: &mut impl Outside) {
         let Some(attempt) = self.exchanges.attempts.get(id.place as usize).filter(|attempt| attempt.serial == id.serial) else { return };
         if let Ok(octets) = said
@@ -133,7 +133,7 @@ impl Core {
             }
             (Purpose::Question { .. }, Err(fault)) => self.question_lost(now, state, id.place, Some(fault), out),
             (Purpose::Copy(name), Ok(octets)) => {
-                // RCODE tells enough: data, a denial, or (to a question with EDNS) not knowing EDNS.
+                // The RCODE is enough: data, a denial, or an upstream without EDNS.
                 let useful = octets.get(3).is_some_and(|flags| matches!(flags & 0xf, 0 | 1 | 3 | 4));
                 self.judge(now, id.place, useful, name);
                 self.end_attempt(id.place, out);
@@ -152,7 +152,7 @@ impl Core {
         }
     }
 
-    /// The time of an attempt ran out.
+    /// Handles an attempt whose time ran out.
     pub(super) fn attempt_lost(&mut self, now: Now, state: &State, place: u32, out: &mut impl Outside) {
         self.exchanges.attempts[place as usize].timer = None;
         self.released(place);
@@ -166,7 +166,7 @@ impl Core {
         }
     }
 
-    /// Reads an answer for the one who asked first, and gives it to all who wait.
+    /// Reads an answer for the client that asked first, and hands it to all clients that wait.
     fn answered(&mut self, now: Now, state: &State, place: u32, (exchange, member): (u32, u8), octets: &[u8], out: &mut impl Outside) {
         let attempt = &self.exchanges.attempts[place as usize];
         let (over, edns, plain_again) = (attempt.over, attempt.edns, attempt.plain_again);
@@ -191,7 +191,7 @@ impl Core {
                     let heard = if own.network_id == asker.network_id {
                         if next == NONE { heard.take() } else { heard.clone() }
                     } else {
-                        // A change of networks came between: each reads the answer as what it is now (S1).
+                        // Networks changed meanwhile: the answer is read for the network that each client belongs to now (S1).
                         let known = others.iter().find(|(network, _)| *network == own.network_id.0).map(|(_, heard)| heard.clone());
                         known.unwrap_or_else(|| {
                             let heard = match accept(self.exchanges.ask(exchange), &own, &name, octets) {
@@ -231,7 +231,7 @@ impl Core {
         }
     }
 
-    /// Asks the same upstream in another way.
+    /// Asks the same upstream over another transport or without EDNS.
     fn ask_again(
         &mut self,
         now: Now,
@@ -255,12 +255,12 @@ impl Core {
         }
     }
 
-    /// A question was not answered in time, or not delivered.
+    /// Handles a question that was not answered in time or not delivered.
     fn question_lost(&mut self, now: Now, state: &State, place: u32, fault: Option<Fault>, out: &mut impl Outside) {
         let Attempt { purpose, serial, over, edns, .. } = self.exchanges.attempts[place as usize];
         let Purpose::Question { exchange, member } = purpose else { return };
         let is_awaited = self.exchanges.list[exchange as usize].active == Some(place);
-        // Once the exchange goes another way, what a stranger can cause must not disturb that.
+        // Once the exchange asks elsewhere, an event that a stranger can cause must not disturb it.
         match (over, fault) {
             (Transport::Udp, Some(Fault::Unreachable)) if !is_awaited => return,
             (Transport::Udp, Some(Fault::Guessed)) if !is_awaited => return self.end_attempt(place, out),
@@ -278,7 +278,7 @@ impl Core {
         if fault != Some(Fault::Exhausted) {
             self.lost(now, state, place, out);
         }
-        // Going down empties the server's queue, which may end exchanges: this one too, where it waits there for another turn.
+        // A server that goes down empties its queue, which may end exchanges. This one may be among them.
         if self.exchanges.attempts.get(place as usize).is_none_or(|attempt| attempt.serial != serial) {
             return;
         }
@@ -292,14 +292,14 @@ impl Core {
             going.refused |= 1 << member;
             self.end_attempt(place, out);
         } else if waited_for {
-            going.active = None; // a late answer is still welcome
+            going.active = None; // a late answer is still accepted
         }
         if waited_for {
             self.ask_next(now, state, exchange, out);
         }
     }
 
-    /// Logs that somebody guesses at the IDs of an upstream, once a minute for each.
+    /// Logs that a stranger guesses the IDs of an upstream, once a minute for each upstream.
     fn report_guesses(&mut self, now: Now, place: u32) {
         const AGAIN: Duration = Duration::from_secs(60);
         let server = &mut self.exchanges.servers[self.exchanges.attempts[place as usize].server.0 as usize];
@@ -309,7 +309,7 @@ impl Core {
         }
     }
 
-    /// A question of ours came back to us: what was asked there will not be answered (S7).
+    /// Fails the attempts at a member that leads back to this server: they will not be answered (S7).
     pub(super) fn fail_attempts(&mut self, now: Now, state: &State, route: RouteId, at: u8, out: &mut impl Outside) {
         let places: Vec<u32> = self.exchanges.attempts.iter().map(|(place, _)| place as u32).collect();
         for place in places {

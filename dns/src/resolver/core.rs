@@ -39,13 +39,13 @@ pub const MAX_EXCHANGES: u8 = 12;
 pub trait Outside {
     /// Prepares to ask an upstream.
     fn open(&mut self, id: UpstreamId, upstream: &Upstream, meter: &Arc<Meter>);
-    /// Nothing will be asked there any more.
+    /// Closes the sockets of an upstream that will not be asked any more.
     fn close(&mut self, id: UpstreamId);
-    /// Sends a question; its ID is the outside's to choose.
+    /// Sends a question. The implementation chooses its ID.
     fn send(&mut self, to: UpstreamId, over: Transport, attempt: AttemptId, message: &[u8]) -> Result<(), Fault>;
-    /// The answer to an attempt is no longer of interest.
+    /// Ignores the answer to an attempt from now on.
     fn forget(&mut self, to: UpstreamId, over: Transport, attempt: AttemptId);
-    /// The upstream one of whose sockets here has this address: a question that comes from there has gone in a circle (S7).
+    /// Returns the upstream whose socket on this side has this address. A question from there has gone in a circle (S7).
     fn upstream_at(&self, address: SocketAddr) -> Option<UpstreamId>;
     /// Sends an answer to a client, and counts it.
     fn reply(&mut self, job: &Job, kind: AnswerClass, message: &[u8]);
@@ -71,7 +71,7 @@ pub struct Core {
     counts: Counts,
 }
 
-/// What a timer is for.
+/// Purpose of a timer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Due {
     /// A question has waited long: for a fresh answer, or in all.
@@ -307,7 +307,7 @@ impl Core {
         }
     }
 
-    /// The answer without any upstream.
+    /// Returns the answer without any upstream.
     fn outage<'s>(&self, now: Now, state: &'s State, id: u32, failure: Failure) -> (View<'s>, Answer<'s>) {
         let pending = &self.pending[id as usize];
         let view = view(state, pending.job.client.ip(), now);
@@ -321,7 +321,7 @@ impl Core {
         self.finish(id, &answer, view, out);
     }
 
-    /// Sends the answer to a question that waited; it is gone by then.
+    /// Removes a question that waited, and sends its answer.
     fn finish(&mut self, id: u32, answer: &Answer, view: &View, out: &mut impl Outside) {
         self.leave_exchange(id);
         let pending = self.pending.remove(id as usize);
@@ -331,7 +331,7 @@ impl Core {
         self.reply(&pending.job, answer, view, out);
     }
 
-    /// Answers a question that is not let in, from what needs no upstream if there is such.
+    /// Answers a question that is not admitted, from data that needs no upstream if there is such data.
     fn answer_at_once(&mut self, now: Now, state: &State, job: &Job, failure: Failure, out: &mut impl Outside) {
         let view = view(state, job.client.ip(), now);
         let answer = match failure {
@@ -355,7 +355,7 @@ impl Core {
         out.reply(job, AnswerClass::new(job.question.rtype, AnswerSource::of(answer, true)), &self.scratch[..len]);
     }
 
-    /// Adds to what a waiting question has heard, and lets it go on.
+    /// Adds to the data of a waiting question, and lets it go on.
     pub(super) fn wake(&mut self, id: u32, result: Result<Heard, (Failure, u64)>) {
         let failed = match result {
             Ok(heard) => {
@@ -371,22 +371,22 @@ impl Core {
         self.ready.push(Ready { pending: id, failed });
     }
 
-    /// True where a question can go on.
+    /// Returns true if a question can go on.
     pub(super) fn is_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// The client of a waiting question.
+    /// Returns the client of a waiting question.
     pub(super) fn client(&self, id: u32) -> IpAddr {
         self.pending[id as usize].job.client.ip()
     }
 
-    /// How many questions may wait for one route: with others beside it, it cannot take all the room (half is left to them).
+    /// Returns how many questions may wait for one route. If there are others, half of the room is left to them.
     pub(super) fn share(&self, routes: usize) -> usize {
         if routes > 1 { (self.most_pending / 2).max(1) } else { self.most_pending }
     }
 
-    /// What makes two questions the same to an upstream, and their askers one network.
+    /// Returns a hash of the fields that make two questions the same to an upstream and their clients one network.
     ///
     /// The network goes by its place in the snapshot; so does the generation, because places change with it.
     fn hash(&self, ask: &Ask, view: &View) -> u64 {
@@ -400,7 +400,7 @@ impl Core {
         hasher.finish()
     }
 
-    /// A hash of a name that nobody can foresee.
+    /// Returns a keyed hash of a name, which a stranger cannot predict.
     pub(super) fn hash_name(&self, ask: &Ask) -> u64 {
         let mut hasher = self.keys.build_hasher();
         hasher.write(ask.name.as_wire());
@@ -408,7 +408,7 @@ impl Core {
     }
 }
 
-/// What a client at this address sees.
+/// Returns the view of a client at this address.
 pub(super) fn view(state: &State, client: IpAddr, now: Now) -> View<'_> {
     let network_id = state.snapshot.network_of(client);
     let network = state.snapshot.network(network_id);

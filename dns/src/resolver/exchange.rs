@@ -1,6 +1,6 @@
-//! One exchange with the upstreams of a route, for all who ask the same.
+//! One exchange with the upstreams of a route, for all clients that ask the same question.
 //!
-//! An exchange goes through the upstreams in the order of [`upstreams`](super::upstreams) until one says something about the name:
+//! An exchange asks the upstreams in the order of [`upstreams`](super::upstreams) until one gives an answer about the name:
 //!
 //! * no answer within the route's `timeout`: the next one. A late answer is still welcome. When all were tried, those that were
 //!   silent are tried again, up to four rounds or the deadline;
@@ -11,7 +11,7 @@
 //!   the earlier messages are still listened for;
 //! * at its limit in flight or a second: the next one; if all are, the exchange waits for room ([`queues`](super::queues)).
 //!
-//! When all failed, that is remembered (RFC 9520) and whoever waits is answered from stale data or not at all.
+//! When all failed, the failure is remembered (RFC 9520), and the clients that wait get stale data or SERVFAIL.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -35,9 +35,9 @@ use crate::route::{RouteId, Routes};
 use crate::state::State;
 use crate::upstream::{Fault, UpstreamId, message};
 
-/// How often upstreams that were silent are tried.
+/// Number of rounds in which silent upstreams are tried.
 const ROUNDS: u8 = 4;
-/// Attempts of one exchange whose answers are still listened for.
+/// Number of attempts of one exchange whose answers are still accepted.
 const LISTENING: usize = 8;
 
 /// Everything about upstreams: exchanges, attempts, servers, routes.
@@ -51,19 +51,19 @@ pub(super) struct Exchanges {
     pub(super) by_address: HashMap<(SocketAddr, Transport), UpstreamId>,
     pub(super) routes: HashMap<RouteId, RouteState, foldhash::fast::RandomState>, // the keys are our own numbers
     pub(super) known: Option<Arc<Routes>>,
-    /// Upstreams that came or went.
+    /// Number of upstreams that were added or removed.
     pub(super) changes: u64,
     pub(super) loops: LoopProbes,
-    /// Servers that have room for what waits in their queues, perhaps.
+    /// Servers that may have room for exchanges in their queues.
     pub(super) to_serve: Vec<UpstreamId>,
 }
 
-/// What is asked, and how far that has come.
+/// A question to upstreams and its progress.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) ask: Ask,
     pub(super) hash: u64,
-    /// Who asked first: decides as whom an answer is read when nobody waits any more.
+    /// The client that asked first. An answer is read for it if no client waits any more.
     pub(super) client: IpAddr,
     pub(super) first: u32,
     deadline: Now,
@@ -74,12 +74,12 @@ pub(super) struct Exchange {
     pub(super) icmp_errors: u8,
     round: u8,
     pub(super) failure: Option<Failure>,
-    /// An upstream was asked: a failure is one of the name.
+    /// Set once an upstream was asked. Only then is a failure cached for this name.
     pub(super) asked: Option<UpstreamId>,
     pub(super) attempts: ArrayVec<u32, LISTENING>,
-    /// The attempt that is waited for.
+    /// The attempt whose answer is awaited.
     pub(super) active: Option<u32>,
-    /// It waits for room at this member until then.
+    /// The member at which it waits for room, and the timer that ends the wait.
     pub(super) queued: Option<(u8, TimerId)>,
 }
 
@@ -104,7 +104,7 @@ impl Exchanges {
         self.list.len()
     }
 
-    /// What an exchange is about.
+    /// Returns the question of an exchange.
     pub(super) fn ask(&self, exchange: u32) -> &Ask {
         &self.list[exchange as usize].ask
     }
@@ -115,7 +115,7 @@ impl Exchanges {
 }
 
 impl Core {
-    /// Lets a question wait for the exchange of `ask`: one under way (`true`) or a new one.
+    /// Lets a question wait for the exchange of `ask`. Returns true if it was under way, false if it is new.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn join_or_lead(
         &mut self,
@@ -196,13 +196,13 @@ impl Core {
         }
     }
 
-    /// True where every upstream that the exchange could ask is down.
+    /// Returns true if every upstream that the exchange could ask is down.
     pub(super) fn is_outage(&self, exchange: u32) -> bool {
         let route = &self.exchanges.list[exchange as usize].ask.route;
         self.exchanges.routes.get(route).is_some_and(|route| route.is_down(&self.exchanges.servers))
     }
 
-    /// Asks the next upstream, or ends the exchange where there is none.
+    /// Asks the next upstream. Ends the exchange if there is none.
     pub(super) fn ask_next(&mut self, now: Now, state: &State, exchange: u32, out: &mut impl Outside) {
         loop {
             let Exchanges { list, servers, routes, .. } = &mut self.exchanges;
@@ -261,7 +261,7 @@ impl Core {
         Ok(())
     }
 
-    /// No upstream could say.
+    /// Ends an exchange that no upstream answered.
     pub(super) fn exchange_failed(&mut self, now: Now, state: &State, exchange: u32, failure: Failure, out: &mut impl Outside) {
         let going = &self.exchanges.list[exchange as usize];
         let failure = (going.failure.unwrap_or(failure), going.hash);
@@ -279,7 +279,7 @@ impl Core {
         self.end_exchange(exchange, out);
     }
 
-    /// Forgets an exchange that nobody waits for.
+    /// Removes an exchange for which no client waits.
     pub(super) fn end_exchange(&mut self, exchange: u32, out: &mut impl Outside) {
         self.leave_queue(exchange);
         while let Some(place) = self.exchanges.list[exchange as usize].attempts.last().copied() {

@@ -1,4 +1,4 @@
-//! What happens to a question that needs an upstream.
+//! Resolution of questions that need an upstream.
 //!
 //! ```text
 //! workers, TCP ── submit(Job) ──▶ inbox ─▶ core: walk ─ join or lead ─▶ upstream (UDP pool, TCP)
@@ -6,9 +6,9 @@
 //! clients ◀── respond ◀── walk again ◀── remember ◀── accept ◀───────────────┘
 //! ```
 //!
-//! [`core`] decides and knows no socket; [`thread`] is the loop around it. In reading order: [`job`], [`core`], `exchange` (one question to
-//! the upstreams of a route), `upstreams` (which of them, and what is learned of them), `queues` (for room at one), `loops` (S7), `timers`,
-//! [`thread`]; [`routes`] makes routes from the configuration.
+//! [`core`] decides and has no socket; [`thread`] is the loop around it. In reading order: [`job`], [`core`], `exchange` (one question to the
+//! upstreams of a route), `attempts` (one message to one upstream), `upstreams` (the choice of an upstream), `queues` (for room at one),
+//! `loops` (S7), `timers`, [`thread`]. [`routes`] makes routes from the configuration.
 
 mod attempts;
 pub mod core;

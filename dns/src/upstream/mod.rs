@@ -66,15 +66,15 @@ pub enum Condition {
 /// An upstream as metrics and the console show it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamStatus {
-    /// How it is written in logs: the address, with `:port` unless 53, with `tcp://` where that is its transport.
+    /// Name in logs: the address, with `:port` unless it is 53, after `tcp://` if that is its transport.
     pub name: Arc<str>,
-    /// Where it listens.
+    /// Address that it listens on.
     pub address: SocketAddr,
-    /// How it is spoken to.
+    /// Transport of questions to it.
     pub transport: Transport,
     /// Whether it answers.
     pub condition: Condition,
-    /// Smoothed round-trip time, microseconds; none until measured.
+    /// Smoothed round-trip time, microseconds. `None` until it was measured.
     pub round_trip: Option<u32>,
     /// Questions outstanding.
     pub in_flight: u32,
@@ -82,7 +82,7 @@ pub struct UpstreamStatus {
     pub asked: u64,
     /// Useful answers.
     pub answered: u64,
-    /// SERVFAIL, REFUSED and the like, and messages that made no sense.
+    /// Responses without use: SERVFAIL, REFUSED and the like, and malformed messages.
     pub failed: u64,
     /// Questions that ran out of time or could not be delivered.
     pub lost: u64,
@@ -92,7 +92,7 @@ pub struct UpstreamStatus {
     pub truncated: u64,
     /// Questions that had to wait because its limits (`in-flight`, `rate`) were reached.
     pub delayed: u64,
-    /// Questions that wait for that reason now; some may be over already.
+    /// Questions that wait for that reason now. Some of them may be over already.
     pub queued: u32,
     /// Responses to questions of ours, by RCODE in the order of [`RCODE_NAMES`](crate::counters::RCODE_NAMES).
     pub rcodes: [u64; RCODES],
@@ -100,7 +100,7 @@ pub struct UpstreamStatus {
     pub round_trips: Distribution,
 }
 
-/// The numbers behind an [`UpstreamStatus`]: written by the resolver, read by anyone.
+/// The numbers behind an [`UpstreamStatus`]. The resolver writes them, and any thread may read them.
 #[derive(Debug)]
 #[allow(missing_docs)] // the fields are those of UpstreamStatus
 pub struct Meter {
@@ -151,7 +151,7 @@ impl Meter {
         self.round_trips.add(after, 1);
     }
 
-    /// The numbers of this moment.
+    /// Returns the numbers of this moment.
     pub fn read(&self) -> UpstreamStatus {
         let condition = [Condition::Up, Condition::Poor, Condition::Down, Condition::Loop];
         UpstreamStatus {
@@ -175,7 +175,7 @@ impl Meter {
     }
 }
 
-/// How an upstream is written in logs.
+/// Returns the name of an upstream in logs.
 pub fn name(upstream: &Upstream) -> String {
     let scheme = match upstream.transport {
         Transport::Udp => "",

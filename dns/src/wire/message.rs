@@ -1,4 +1,4 @@
-//! Reading an upstream's message: bounds checked, names uncompressed, nothing believed yet.
+//! Reading of an upstream's message. Bounds are checked and names uncompressed, but nothing is believed yet.
 
 use postern_zones::compression::end_of_name;
 use postern_zones::name::{BadName, MAX_NAME, NameBuf};
@@ -11,7 +11,7 @@ pub struct Message<'m> {
     bytes: &'m [u8],
     /// Header flags, as on the wire.
     pub flags: u16,
-    /// RCODE with the upper bits of OPT, where there is one.
+    /// RCODE, with the upper bits of OPT if the message has one.
     pub rcode: u16,
     /// QNAME, lowered.
     pub name: NameBuf,
@@ -25,7 +25,7 @@ pub struct Message<'m> {
     options: &'m [u8],
 }
 
-/// Where a record stands and what its fixed fields say.
+/// Place and fixed fields of a record.
 #[derive(Debug, Clone)]
 pub struct Record {
     /// Owner, lowered.
@@ -42,7 +42,7 @@ pub struct Record {
     end: usize,
 }
 
-/// Why bytes are not a message of the shape we ask for.
+/// Reason why octets are not a message of the expected shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadMessage {
     /// It ends early.
@@ -147,7 +147,7 @@ impl<'m> Message<'m> {
         })
     }
 
-    /// RDATA of a record as it stands: for types that hold no names.
+    /// Returns the RDATA of a record unchanged, for types without names.
     pub fn raw(&self, record: &Record) -> &'m [u8] {
         &self.bytes[record.start..record.end]
     }
@@ -220,7 +220,7 @@ fn upper_rcode(message: &[u8]) -> Option<u8> {
     None
 }
 
-/// Reads the name at `at`, lowered; gives also where the bytes after it start. Pointers must point backwards, so that it ends.
+/// Reads the name at `at`, lowered. Returns it with the offset of the octets behind it. Pointers must point backwards, so that it ends.
 pub fn read_name(bytes: &[u8], at: usize) -> Result<(NameBuf, usize), BadMessage> {
     let mut wire = [0u8; MAX_NAME];
     let (len, after) = expand(bytes, at, &mut wire)?;
@@ -234,7 +234,7 @@ fn append_name(bytes: &[u8], at: usize, out: &mut Vec<u8>) -> Result<usize, BadM
     Ok(after)
 }
 
-/// Copies the name at `at` into `wire`, uncompressed, case kept; gives its length and where the bytes after it start.
+/// Copies the name at `at` into `wire`, uncompressed and in its case. Returns its length and the offset of the octets behind it.
 fn expand(bytes: &[u8], mut at: usize, wire: &mut [u8; MAX_NAME]) -> Result<(usize, usize), BadMessage> {
     let mut len = 0;
     let mut after = None;

@@ -39,7 +39,7 @@ pub struct Question {
     pub signed: bool,
 }
 
-/// What an OPT record says (RFC 6891).
+/// Fields of an OPT record (RFC 6891).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Edns {
     /// Largest UDP answer the client takes, octets (below 512 counts as 512).
@@ -53,11 +53,11 @@ pub struct Edns {
 /// Why a message is not a question for the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotAQuestion {
-    /// Shorter than a header: nobody to answer to.
+    /// It is shorter than a header, so that it cannot be answered.
     Short,
-    /// A response: two servers that answered each other's would never end.
+    /// It is a response. Two servers that answered each other's responses would never end.
     Response,
-    /// It can be answered, though not with what it asks for.
+    /// The message gets an answer, but not the data that it asks for.
     Declined(Declined),
 }
 
@@ -66,13 +66,13 @@ pub enum NotAQuestion {
 pub struct Declined {
     /// RCODE.
     pub rcode: u16,
-    /// Octets of header and question that can be given back: only the header where the question cannot be read.
+    /// Octets of header and question that the answer repeats: only the header if the question cannot be read.
     pub end: usize,
     /// The OPT record: the answer has one too (RFC 6891 section 6.1.1).
     pub edns: Option<Edns>,
     /// The COOKIE option.
     pub cookie: Option<Cookie>,
-    /// What is wrong, for clients that can read it.
+    /// The reason, for clients that can read it.
     pub error: ExtendedError,
 }
 
@@ -131,12 +131,12 @@ impl Question {
         }
     }
 
-    /// DO.
+    /// Returns true if the client set DO.
     pub fn dnssec_ok(&self) -> bool {
         self.edns.is_some_and(|edns| edns.dnssec_ok)
     }
 
-    /// Octets of an answer that this client takes over UDP, of at most `most` (RFC 6891 section 6.2.3: below 512 counts as 512).
+    /// Returns the size of the largest answer that this client takes over UDP, at most `most` (RFC 6891 section 6.2.3: below 512 counts as 512).
     #[inline]
     pub fn udp_limit(&self, most: u16) -> usize {
         usize::from(self.edns.map_or(512, |edns| edns.udp_size.clamp(512, most.max(512))))
@@ -166,8 +166,8 @@ impl Declined {
     pub fn settle_cookie(&mut self, client: IpAddr) {
         let Some(cookie) = &mut self.cookie else { return };
         cookie.settle_now(client);
-        // A message for a cookie alone is the only one that learns that its cookie was wrong (RFC 7873 section 5.4). Others are answered
-        // as without one (section 5.2.4).
+        // Only a message for a cookie alone gets an error for a wrong cookie (RFC 7873 section 5.4). Others are answered as if they had none
+        // (section 5.2.4).
         if self.rcode == rcode::NOERROR && cookie.proof() == CookieProof::Wrong {
             self.rcode = rcode::BADCOOKIE;
         }
@@ -181,7 +181,7 @@ pub fn understand(packet: &[u8]) -> Result<Question, NotAQuestion> {
     Ok(question)
 }
 
-/// Where the TSIG record of a message stands, if it has one (the last record, RFC 8945 section 5.1): owner and RDATA.
+/// Returns the places of owner and RDATA of the TSIG record. `None` if the message has none. It is the last record (RFC 8945 section 5.1).
 pub fn tsig(packet: &[u8], question: &Question) -> Option<(usize, std::ops::Range<usize>)> {
     let count = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
     let mut at = question.end;
@@ -195,7 +195,7 @@ pub fn tsig(packet: &[u8], question: &Question) -> Option<(usize, std::ops::Rang
     None
 }
 
-/// What is wrong with the form of a message.
+/// Fault in the form of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Opcode,
@@ -211,12 +211,12 @@ enum Fault {
     Tsig,
 }
 
-/// What stands behind the question.
+/// Records behind the question.
 #[derive(Default)]
 struct Extra {
     edns: Option<Edns>,
     signed: bool,
-    /// Where the data of the COOKIE option starts; 0: there is none.
+    /// Offset of the data of the COOKIE option; 0 if there is none.
     cookie: u16,
 }
 
@@ -230,7 +230,7 @@ struct Fixed {
 }
 
 impl Extra {
-    /// Walks over `before` records of other sections and `additional` ones. What was understood before a fault is kept.
+    /// Walks over `before` records of other sections and `additional` ones. The fields that were read before a fault are kept.
     #[inline]
     fn read(&mut self, packet: &[u8], mut at: usize, before: usize, additional: usize) -> Result<(), Fault> {
         let mut misplaced = false;
@@ -319,7 +319,7 @@ impl Fixed {
     }
 }
 
-/// Where the octets after the name at `at` start. Pointers are passed over, not followed.
+/// Returns the offset behind the name at `at`. Pointers are not followed.
 #[inline]
 fn pass_name(packet: &[u8], mut at: usize) -> Result<usize, Fault> {
     let start = at;
@@ -342,7 +342,7 @@ fn decline_other(packet: &[u8]) -> NotAQuestion {
     let count = |at: usize| usize::from(u16::from_be_bytes([packet[at], packet[at + 1]]));
     let questions = count(4);
     let fault = if packet[2] & 0x78 != 0 { Fault::Opcode } else { Fault::Questions };
-    // As far as the message has the shape of all messages, what the client said in OPT counts. A question given back must be a whole one.
+    // The OPT record counts if the message has the usual shape. Only a whole question is repeated in the answer.
     let mut end = HEADER;
     for _ in 0..questions {
         match pass_name(packet, end) {
