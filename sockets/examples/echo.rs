@@ -1,4 +1,5 @@
-//! A UDP server that answers whole batches with two system calls, and a client that sends a batch with one.
+//! A UDP server that answers whole batches with two system calls, and a client that sends a batch
+//! with one.
 //!
 //! ```sh
 //! cargo run -p postern-sockets --example echo
@@ -12,9 +13,10 @@ use std::time::Duration;
 
 use postern_sockets::{Batch, ClientBatch, Poller, UdpOptions, bind_udp};
 
-/// Datagrams that the client sends.
+/// Number of datagrams that the client sends.
 const COUNT: usize = 32;
-/// Octets of a buffer. A longer datagram is cut, and `Datagram::truncated` reports it.
+/// Size of a buffer in octets. A longer datagram is truncated, and `Datagram::truncated` reports
+/// it.
 const SIZE: usize = 512;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -33,7 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Answers until every datagram of the client was answered. Returns how many there were, and in how many batches.
+/// Replies until every datagram of the client was answered. Returns their number and the number of
+/// batches.
 fn serve(socket: &UdpSocket) -> io::Result<(usize, usize)> {
     let mut batch = Batch::new(64, SIZE);
     let (mut answered, mut calls) = (0, 0);
@@ -43,7 +46,7 @@ fn serve(socket: &UdpSocket) -> io::Result<(usize, usize)> {
         for index in 0..count {
             let datagram = batch.datagram(index);
             let length = datagram.length;
-            datagram.buffer[..length].make_ascii_uppercase(); // the answer is written over the question
+            datagram.buffer[..length].make_ascii_uppercase(); // the reply overwrites the query
             batch.reply(index, length);
         }
         // One system call sends all replies of the batch, each to the sender of its datagram.

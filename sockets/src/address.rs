@@ -1,8 +1,8 @@
-//! Addresses as the kernel writes them, and back.
+//! Conversion of socket addresses to and from the kernel's form.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-/// Room for an address of either family.
+/// Storage for an address of either family.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) union Address {
@@ -11,7 +11,8 @@ pub(crate) union Address {
     v6: libc::sockaddr_in6,
 }
 
-/// Room for the one control message that we use: which address a datagram was sent to, or is to be sent from.
+/// Storage for the only control message used: the local address of a datagram, received or to send
+/// from.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(crate) struct Control {
@@ -26,20 +27,21 @@ union Info {
     v6: libc::in6_pktinfo,
 }
 
-// The layout of CMSG_DATA: behind a header that is aligned already.
+// The layout of `CMSG_DATA`: the data follows a header that is already aligned.
 const _: () = assert!(std::mem::offset_of!(Control, info) == size_of::<libc::cmsghdr>() && size_of::<Control>() == 40);
 
 impl Address {
-    /// Octets of it.
+    /// Length of the address in octets.
     pub(crate) const SIZE: libc::socklen_t = size_of::<Self>() as libc::socklen_t;
 
-    /// No address yet.
+    /// Creates storage without an address.
     pub(crate) fn empty() -> Self {
-        // SAFETY: both families are plain old data of integers, for which all zeros is a value.
+        // SAFETY: both families are plain old data of integers, for which all zeros is a valid
+        // value.
         unsafe { std::mem::zeroed() }
     }
 
-    /// The address, with the octets of it that count.
+    /// Returns the stored address and its length in octets.
     pub(crate) fn write(address: SocketAddr) -> (Self, libc::socklen_t) {
         let mut this = Self::empty();
         match address {
@@ -65,17 +67,18 @@ impl Address {
         }
     }
 
-    /// The address; what is of neither family is the unspecified one with port 0.
+    /// Returns the address. For any other family it is the unspecified address with port 0.
     #[inline]
     pub(crate) fn read(&self) -> SocketAddr {
-        // SAFETY: all fields start with the family and every bit pattern is a value of each; what the family is was written as such.
+        // SAFETY: all fields start with the family, and every bit pattern is valid for each of
+        // them. The family selects the field that was written.
         unsafe {
             match libc::c_int::from(self.family) {
                 libc::AF_INET => SocketAddrV4::new(read_v4(self.v4.sin_addr), u16::from_be(self.v4.sin_port)).into(),
                 libc::AF_INET6 => SocketAddrV6::new(
                     Ipv6Addr::from(self.v6.sin6_addr.s6_addr),
                     u16::from_be(self.v6.sin6_port),
-                    0, // flow labels are the sender's own
+                    0, // the sender chooses its own flow labels
                     self.v6.sin6_scope_id,
                 )
                 .into(),
@@ -86,16 +89,17 @@ impl Address {
 }
 
 impl Control {
-    /// Octets of it.
+    /// Length of the message in octets.
     pub(crate) const SIZE: usize = size_of::<Self>();
 
-    /// No message yet.
+    /// Creates storage without a message.
     pub(crate) fn empty() -> Self {
-        // SAFETY: header and both forms of data are plain old data of integers, for which all zeros is a value.
+        // SAFETY: the header and both data types are plain old data of integers, for which all
+        // zeros is valid.
         unsafe { std::mem::zeroed() }
     }
 
-    /// Asks for `local` as the source address; gives the octets that count.
+    /// Requests `local` as the source address. Returns the number of octets used.
     pub(crate) fn write(local: IpAddr) -> (Self, usize) {
         let mut this = Self::empty();
         let (level, kind, size) = match local {
@@ -114,13 +118,16 @@ impl Control {
         (this, (size_of::<libc::cmsghdr>() + size).next_multiple_of(size_of::<usize>()))
     }
 
-    /// The address a datagram was sent to; none where the kernel wrote no such message, or where a reply cannot come from it (multicast).
+    /// Returns the address that the datagram was sent to. Returns `None` if the kernel wrote no
+    /// such message, or if a reply cannot come from that address (multicast).
     #[inline]
     pub(crate) fn local(&self) -> Option<IpAddr> {
-        // SAFETY: every bit pattern is a value of both forms; level and type say which of them the kernel wrote.
+        // SAFETY: every bit pattern is valid for both types. Level and type show which of them the
+        // kernel wrote.
         let local = unsafe {
             match (self.header.cmsg_level, self.header.cmsg_type) {
-                // For a broadcast, `ipi_spec_dst` is the interface's own address, `ipi_addr` the broadcast address.
+                // For a broadcast, `ipi_spec_dst` is the interface's own address and `ipi_addr` is
+                // the broadcast address.
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => IpAddr::V4(read_v4(self.info.v4.ipi_spec_dst)),
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => IpAddr::V6(Ipv6Addr::from(self.info.v6.ipi6_addr.s6_addr)),
                 _ => return None,
@@ -129,8 +136,9 @@ impl Control {
         (!local.is_multicast() && !local.is_unspecified()).then_some(local)
     }
 
-    /// Makes of a received message the one to send a reply with: the same address, but any interface that leads to the client, unless the
-    /// address means nothing without its interface.
+    /// Turns a received message into the message for a reply. The address stays the same. The
+    /// interface is cleared, so that routing can choose any interface, unless the address is only
+    /// valid on that interface.
     #[inline]
     pub(crate) fn turn(&mut self) {
         match self.local() {
@@ -173,7 +181,7 @@ mod tests {
             }
             control.turn();
             assert_eq!(control.local(), Some(address));
-            // SAFETY: the form is that of the family.
+            // SAFETY: the family selects the type.
             let left = unsafe {
                 match address {
                     IpAddr::V4(_) => control.info.v4.ipi_ifindex as u32,

@@ -1,10 +1,10 @@
-//! Which cores a thread runs on, and how exactly it wakes.
+//! CPU affinity and timer precision of a thread.
 
 use std::io;
 
-/// Lets the calling thread, and threads it starts from now on, run on these cores alone.
+/// Restricts the calling thread, and the threads it starts from now on, to these cores.
 pub fn pin_thread(cpus: &[usize]) -> io::Result<()> {
-    // SAFETY: cpu_set_t is a plain array of bits, for which all zeros (no core) is a value.
+    // SAFETY: cpu_set_t is a plain array of bits, for which all zeros (no core) is a valid value.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     for &cpu in cpus {
         if cpu >= libc::CPU_SETSIZE as usize {
@@ -13,12 +13,12 @@ pub fn pin_thread(cpus: &[usize]) -> io::Result<()> {
         // SAFETY: `cpu` is below CPU_SETSIZE, so the bit lies inside the set.
         unsafe { libc::CPU_SET(cpu, &mut set) };
     }
-    // SAFETY: thread 0 is the caller; the set lives through the call and its size is given.
+    // SAFETY: thread 0 is the caller. The set outlives the call, and its size is passed.
     let result = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The cores that the calling thread may run on.
+/// Returns the cores that the calling thread may run on.
 pub fn allowed_cpus() -> io::Result<Vec<usize>> {
     // SAFETY: as above.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
@@ -30,9 +30,10 @@ pub fn allowed_cpus() -> io::Result<Vec<usize>> {
     Ok((0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect())
 }
 
-/// Asks for timed waits of the calling thread to end on time; the kernel otherwise joins those that end within 50 microseconds of another.
+/// Makes timed waits of the calling thread end on time. By default, the kernel may delay a wakeup
+/// by up to 50 microseconds to merge it with another.
 pub fn wake_on_time() {
-    // SAFETY: no memory is handed over. A refusal only leaves the waits as coarse as they were.
+    // SAFETY: no memory is passed. If the call fails, the waits only stay as coarse as before.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong, 0, 0, 0) };
 }
 

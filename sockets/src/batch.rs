@@ -1,4 +1,5 @@
-//! Batches of datagrams on a socket that is asked: received by one call, answered in the same buffers by another.
+//! Batches of datagrams on a server socket. One call receives them, and another sends the replies
+//! from the same buffers.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -7,14 +8,15 @@ use std::ptr::{self, NonNull};
 
 use crate::address::{Address, Control};
 
-/// Buffers for a batch of questions and their answers, one thread's own. Nothing is allocated after it was made.
+/// Buffers for a batch of queries and their replies. Each thread has its own. Nothing is allocated
+/// after construction.
 ///
 /// ```no_run
 /// # let (mut batch, socket) = (postern_sockets::Batch::new(64, 2048), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
 /// let received = batch.receive(&socket, true)?;
 /// for index in 0..received {
 ///     let datagram = batch.datagram(index);
-///     let length = datagram.length; // an answer is written into `datagram.buffer`
+///     let length = datagram.length; // the reply is written into `datagram.buffer`
 ///     batch.reply(index, length);
 /// }
 /// let sent = batch.send(&socket);
@@ -23,9 +25,10 @@ use crate::address::{Address, Control};
 pub struct Batch {
     octets: Owned<u8>,
     slots: Owned<Slot>,
-    /// One for each slot, set up for receiving; what the kernel changes in them is put back before the next call.
+    /// One header for each slot, prepared for receiving. Fields that the kernel changes are reset
+    /// before the next call.
     headers: Owned<libc::mmsghdr>,
-    /// Replies, packed: copies of headers of the slots that are answered.
+    /// Reply headers without gaps: copies of the headers of the slots that have a reply.
     replies: Owned<libc::mmsghdr>,
     size: usize,
     stride: usize,
@@ -33,7 +36,7 @@ pub struct Batch {
     marked: usize,
 }
 
-/// What belongs to one datagram, beside its octets.
+/// Everything that belongs to one datagram except its octets.
 struct Slot {
     peer: Address,
     control: Control,
@@ -44,42 +47,45 @@ struct Slot {
 /// One received datagram.
 #[derive(Debug)]
 pub struct Datagram<'b> {
-    /// Who sent it.
+    /// Address of the sender.
     pub peer: SocketAddr,
-    /// The address it was sent to, on a socket that is bound to a wildcard address.
+    /// The address it was sent to. Set only on a socket that is bound to a wildcard address.
     pub local: Option<IpAddr>,
-    /// Octets of it at the start of `buffer`.
+    /// Length of the datagram, in octets from the start of `buffer`.
     pub length: usize,
-    /// It was longer than the buffer: the rest is lost.
+    /// Set if the datagram was longer than the buffer. The rest is lost.
     pub truncated: bool,
-    /// The whole buffer: a reply is written into it.
+    /// The whole buffer, into which a reply may be written.
     pub buffer: &'b mut [u8],
 }
 
-/// What became of a batch of replies.
+/// Outcome of sending a batch of replies.
 #[derive(Debug, Default)]
 pub struct Sent {
-    /// Replies that the kernel took.
+    /// Replies that the kernel accepted.
     pub sent: usize,
-    /// Replies that it refused for good.
+    /// Replies that the kernel rejected permanently.
     pub lost: usize,
-    /// The reason of the last refusal.
+    /// Error of the last rejected reply.
     pub error: Option<io::Error>,
 }
 
-/// How often a batch waits for room to send, and how long each time: 60 ms in all, less than what makes a stub ask again.
+/// How often, and how long each time, a batch waits for room to send. The sum is 60 ms, which is
+/// shorter than the time after which a stub resolver retries.
 const WAITS: u32 = 3;
 const WAIT_MS: libc::c_int = 20;
 
 impl Batch {
-    /// Room for `slots` datagrams, each with a buffer of `size` octets.
+    /// Creates a batch of `slots` datagrams, each with a buffer of `size` octets.
     pub fn new(slots: usize, size: usize) -> Self {
-        let slots = slots.clamp(1, 1024); // UIO_MAXIOV: the kernel takes no more a call
-        // An odd number of cache lines: with a power of two all buffers would start in the same few sets of the first-level cache.
+        let slots = slots.clamp(1, 1024); // UIO_MAXIOV: the kernel accepts no more per call
+        // The stride is an odd number of cache lines. With a power of two, all buffers would start
+        // in the same few sets of the first-level cache.
         let stride = (size.div_ceil(64) | 1) * 64;
         let empty = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
         let slot = || Slot { peer: Address::empty(), control: Control::empty(), receive: empty, reply: empty };
-        // SAFETY: mmsghdr is plain old data of integers and pointers, for which all zeros is a value.
+        // SAFETY: mmsghdr is plain old data of integers and pointers, for which all zeros is a
+        // valid value.
         let header = || -> libc::mmsghdr { unsafe { std::mem::zeroed() } };
         let this = Self {
             octets: Owned::new(vec![0; slots * stride]),
@@ -94,8 +100,9 @@ impl Batch {
         for index in 0..slots {
             let buffer = this.octets.at(index * stride);
             let slot = this.slots.at(index);
-            // SAFETY: `at` gives valid pointers into memory that `this` owns and nothing else refers to; places are not read, only written.
-            // The headers keep pointers with the allocations' own provenance; the allocations neither move nor go before `this` does.
+            // SAFETY: `at` returns valid pointers into memory that `this` owns and that nothing
+            // else refers to. The slots are only written, not read. The headers keep pointers with
+            // the provenance of the allocations, which neither move nor are freed before `this` is.
             unsafe {
                 (*slot).receive = libc::iovec { iov_base: buffer.cast(), iov_len: size };
                 (*slot).reply = libc::iovec { iov_base: buffer.cast(), iov_len: 0 };
@@ -111,17 +118,19 @@ impl Batch {
         this
     }
 
-    /// How many datagrams fit.
+    /// Returns the number of datagrams that fit.
     pub fn capacity(&self) -> usize {
         self.slots.len()
     }
 
-    /// Receives what is there, up to a whole batch; `wait`: for the first one, as long as the socket's read timeout allows.
+    /// Receives the waiting datagrams, up to a whole batch. With `wait`, it blocks for the first
+    /// one, up to the socket's read timeout.
     ///
-    /// Gives how many came; 0 where none did in time or a signal came.
+    /// Returns the number of datagrams, which is 0 after a timeout or a signal.
     pub fn receive(&mut self, socket: &UdpSocket, wait: bool) -> io::Result<usize> {
         for index in 0..self.received {
-            // SAFETY: `at` gives a valid pointer into memory of ours that no reference points at.
+            // SAFETY: `at` returns a valid pointer into memory of `self` that no reference points
+            // at.
             unsafe {
                 let header = &mut (*self.headers.at(index)).msg_hdr;
                 header.msg_namelen = Address::SIZE;
@@ -131,8 +140,9 @@ impl Batch {
         (self.received, self.marked) = (0, 0);
         let count = self.capacity() as libc::c_uint;
         let flags = if wait { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
-        // SAFETY: the `count` headers point at addresses, vectors, buffers and control space that `self` owns, with their sizes (`new`, and
-        // above for what the last call changed); the caller's `&mut self` keeps everybody else away.
+        // SAFETY: the `count` headers point at addresses, vectors, buffers and control space that
+        // `self` owns, with their sizes. `new` set them up, and the loop above reset the fields
+        // that the last call changed. `&mut self` excludes every other access.
         let received = unsafe { libc::recvmmsg(socket.as_raw_fd(), self.headers.at(0), count, flags, ptr::null_mut()) };
         if received < 0 {
             let error = io::Error::last_os_error();
@@ -145,12 +155,13 @@ impl Batch {
         Ok(self.received)
     }
 
-    /// The `index`-th datagram of the last batch.
+    /// Returns datagram `index` of the last batch.
     #[inline]
     pub fn datagram(&mut self, index: usize) -> Datagram<'_> {
         assert!(index < self.received, "no such datagram in the batch");
-        // SAFETY: `at` gives valid pointers into memory of ours. The buffer is `size` initialised octets of slot `index` alone; it is lent
-        // out for as long as `self` is borrowed, so that neither the kernel nor a second reference comes to it meanwhile.
+        // SAFETY: `at` returns valid pointers into memory of `self`. The buffer is the `size`
+        // initialized octets of slot `index` alone. It is borrowed for as long as `self`, so
+        // neither the kernel nor a second reference can reach it meanwhile.
         unsafe {
             let header = &*self.headers.at(index);
             let slot = &*self.slots.at(index);
@@ -164,22 +175,23 @@ impl Batch {
         }
     }
 
-    /// Who sent the `index`-th datagram of the last batch, and its octets.
+    /// Returns the sender of datagram `index` of the last batch, and its octets.
     #[inline]
     pub fn peek(&self, index: usize) -> (SocketAddr, &[u8]) {
         assert!(index < self.received, "no such datagram in the batch");
-        // SAFETY: as in `datagram`; nothing is written as long as `self` is borrowed.
+        // SAFETY: as in `datagram`. Nothing is written while `self` is borrowed.
         unsafe {
             let length = ((*self.headers.at(index)).msg_len as usize).min(self.size);
             ((*self.slots.at(index)).peer.read(), std::slice::from_raw_parts(self.octets.at(index * self.stride), length))
         }
     }
 
-    /// Marks the first `length` octets of the `index`-th buffer as the reply to its datagram, for the next [`Batch::send`].
+    /// Marks the first `length` octets of buffer `index` as the reply to its datagram. The next
+    /// [`Batch::send`] sends it.
     #[inline]
     pub fn reply(&mut self, index: usize, length: usize) {
         assert!(index < self.received && length <= self.size && self.marked < self.capacity(), "no such reply in the batch");
-        // SAFETY: `at` gives valid pointers into memory of ours that no reference points at.
+        // SAFETY: `at` returns valid pointers into memory of `self` that no reference points at.
         unsafe {
             let slot = &mut *self.slots.at(index);
             let reply = self.replies.at(self.marked);
@@ -196,15 +208,17 @@ impl Batch {
         self.marked += 1;
     }
 
-    /// Sends the replies that were marked, waiting a little where the kernel has no room. What it refuses is counted, the rest goes on.
+    /// Sends the marked replies, and waits briefly when the kernel has no room. A rejected reply is
+    /// counted, and the others are still sent.
     pub fn send(&mut self, socket: &UdpSocket) -> Sent {
         let mut result = Sent::default();
         let mut waits = 0;
         let mut next = 0;
         while next < self.marked {
             let count = (self.marked - next) as libc::c_uint;
-            // SAFETY: replies `next..marked` point at addresses, control messages and vectors of ours, as received and as `reply` left them;
-            // their buffers hold at least `iov_len` initialised octets; `&mut self` keeps everybody else away.
+            // SAFETY: replies `next..marked` point at addresses, control messages and vectors of
+            // `self`, as received and as `reply` left them. Their buffers hold at least `iov_len`
+            // initialized octets. `&mut self` excludes every other access.
             let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), self.replies.at(next), count, 0) };
             if sent > 0 {
                 next += sent as usize;
@@ -218,7 +232,7 @@ impl Batch {
                     waits += 1;
                     wait_for_room(socket, error.raw_os_error() == Some(libc::ENOBUFS));
                 }
-                // The first datagram of those given is the one that was refused.
+                // The error belongs to the first datagram of those passed.
                 _ => {
                     next += 1;
                     result.lost += 1;
@@ -231,12 +245,14 @@ impl Batch {
     }
 }
 
-/// Sends one datagram to `peer` from the address `local`, where the socket is bound to a wildcard address; waits as [`Batch::send`] does.
+/// Sends one datagram to `peer`. On a socket that is bound to a wildcard address, `local` is the
+/// source address. Waits as [`Batch::send`] does.
 pub fn send_to_from(socket: &UdpSocket, octets: &[u8], peer: SocketAddr, local: Option<IpAddr>) -> io::Result<()> {
     let (mut peer, peer_size) = Address::write(peer);
     let control = local.map(Control::write);
     let mut vector = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
-    // SAFETY: msghdr is plain old data of integers and pointers, for which all zeros is a value.
+    // SAFETY: msghdr is plain old data of integers and pointers, for which all zeros is a valid
+    // value.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     header.msg_name = (&raw mut peer).cast();
     header.msg_namelen = peer_size;
@@ -247,8 +263,9 @@ pub fn send_to_from(socket: &UdpSocket, octets: &[u8], peer: SocketAddr, local: 
         header.msg_controllen = *size as _;
     }
     for turn in 0..=WAITS {
-        // SAFETY: the header points at an address, a vector and a control message that live until the end of this function, with their
-        // sizes; the kernel reads them and the `octets`, and writes nothing.
+        // SAFETY: the header points at an address, a vector and a control message that live until
+        // the end of this function, with their sizes. The kernel reads them and the `octets`, and
+        // writes nothing.
         if unsafe { libc::sendmsg(socket.as_raw_fd(), &header, 0) } >= 0 {
             return Ok(());
         }
@@ -264,7 +281,8 @@ pub fn send_to_from(socket: &UdpSocket, octets: &[u8], peer: SocketAddr, local: 
     Err(io::ErrorKind::WouldBlock.into())
 }
 
-/// Waits until the socket has room. `device`: it is the device's queue that is full, which nobody can be asked to tell of.
+/// Waits until the socket has room. With `device`, the queue of the network device is full, for
+/// which the kernel sends no notification.
 #[cold]
 fn wait_for_room(socket: &UdpSocket, device: bool) {
     if device {
@@ -272,18 +290,21 @@ fn wait_for_room(socket: &UdpSocket, device: bool) {
         return;
     }
     let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-    // SAFETY: one pollfd that lives through the call. What it says does not matter: the next attempt to send will tell.
+    // SAFETY: one pollfd, which outlives the call. Its result does not matter, because the next
+    // attempt to send shows whether there is room.
     unsafe { libc::poll(&mut poll, 1, WAIT_MS) };
 }
 
-/// Memory that the kernel is given pointers into. A `Box` may not be used while such pointers are kept, hence this.
+/// Memory whose addresses are passed to the kernel. A `Box` must not be used while such pointers
+/// exist.
 struct Owned<T> {
     start: NonNull<T>,
     length: usize,
 }
 
-// SAFETY: it owns its memory as a `Box<[T]>` does, and gives pointers away only; `Batch` uses them under `&mut self` alone, and the values
-// (integers and pointers into the same batch) mean the same in every thread.
+// SAFETY: this type owns its memory as a `Box<[T]>` does, and only returns pointers. `Batch` uses
+// them under `&mut self` alone. The values (integers and pointers into the same batch) are valid in
+// every thread.
 unsafe impl<T> Send for Owned<T> {}
 
 impl<T> Owned<T> {
@@ -296,7 +317,7 @@ impl<T> Owned<T> {
         self.length
     }
 
-    /// Pointer to the `index`-th value, good for the values from there to the end.
+    /// Returns a pointer to value `index`, valid for all values from there to the end.
     #[inline]
     fn at(&self, index: usize) -> *mut T {
         assert!(index < self.length, "outside of the batch");
@@ -307,7 +328,8 @@ impl<T> Owned<T> {
 
 impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
-        // SAFETY: start and length are those of the box leaked in `new`; nobody uses it afterwards.
+        // SAFETY: start and length are those of the box leaked in `new`, and nothing uses it
+        // afterwards.
         drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(self.start.as_ptr(), self.length)) });
     }
 }
@@ -324,10 +346,10 @@ mod tests {
         client
     }
 
-    /// Peer, local address, length, truncated.
+    /// Peer, local address, length and whether the datagram was truncated.
     type Seen = (SocketAddr, Option<IpAddr>, usize, bool);
 
-    /// Answers every datagram with its octets in reverse; drops those that start with 0.
+    /// Replies to every datagram with its octets in reverse. Drops those that start with 0.
     fn reverse(batch: &mut Batch, socket: &UdpSocket) -> (usize, Vec<Seen>) {
         let received = batch.receive(socket, true).unwrap();
         let mut seen = Vec::new();
@@ -356,7 +378,7 @@ mod tests {
             let server = bind_udp(bound.parse().unwrap(), &UdpOptions::default()).unwrap();
             let address = SocketAddr::new(asked.parse().unwrap(), server.local_addr().unwrap().port());
             let client = client(if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" });
-            client.connect(address).unwrap(); // takes replies from that address alone
+            client.connect(address).unwrap(); // accepts replies from that address alone
             let mut batch = Batch::new(8, 512);
             for round in 1..20u8 {
                 client.send(&[round, 7, 8]).unwrap();
@@ -367,7 +389,7 @@ mod tests {
                 assert_eq!(crate::receive(&client, &mut reply).unwrap().0, 3);
                 assert_eq!(reply[..3], [8, 7, round]);
             }
-            // And from the other side of the house, later.
+            // A second exchange, to the other address.
             client.send(&[1]).unwrap();
             let peer = {
                 batch.receive(&server, true).unwrap();

@@ -1,4 +1,4 @@
-//! Sockets that are asked.
+//! Server sockets.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -7,27 +7,30 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// How a UDP socket that is asked is set up.
+/// Options of a UDP server socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UdpOptions {
-    /// SO_REUSEPORT: several workers share the address, each with a socket and a queue of its own.
+    /// SO_REUSEPORT: several workers share the address, and each has its own socket and queue.
     pub reuse_port: bool,
-    /// SO_RCVBUF, octets; 0: the system's. The system halves and caps it (`net.core.rmem_max`) without a word.
+    /// SO_RCVBUF in octets. 0 keeps the system default. The kernel silently caps it at
+    /// `net.core.rmem_max`.
     pub receive_buffer: usize,
-    /// SO_SNDBUF, octets; 0: the system's.
+    /// SO_SNDBUF in octets. 0 keeps the system default.
     pub send_buffer: usize,
-    /// Longest wait for a datagram: how late a stop is seen. None: for ever.
+    /// Longest wait for a datagram, which bounds the delay of a stop. `None` waits forever.
     pub read_timeout: Option<Duration>,
 }
 
 impl Default for UdpOptions {
-    /// A shared address, 4 MB for bursts while a worker is scheduled out, a look around five times a second.
+    /// A shared address, 4 MB for bursts while a worker is not scheduled, and a timeout five times
+    /// a second.
     fn default() -> Self {
         Self { reuse_port: true, receive_buffer: 4 << 20, send_buffer: 4 << 20, read_timeout: Some(Duration::from_millis(200)) }
     }
 }
 
-/// Binds a blocking UDP socket. An IPv6 socket takes no IPv4; on a wildcard address each datagram says which address it was sent to.
+/// Binds a blocking UDP socket. An IPv6 socket does not accept IPv4. On a wildcard address, each
+/// datagram carries the address that it was sent to.
 pub fn bind_udp(address: SocketAddr, options: &UdpOptions) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
     if address.is_ipv6() {
@@ -37,7 +40,7 @@ pub fn bind_udp(address: SocketAddr, options: &UdpOptions) -> io::Result<UdpSock
     if options.reuse_port {
         socket.set_reuse_port(true)?;
     }
-    // A buffer that the system refuses is no reason not to serve.
+    // The server still runs if the system rejects the buffer size.
     if options.receive_buffer > 0 {
         let _ = socket.set_recv_buffer_size(options.receive_buffer);
     }
@@ -51,8 +54,8 @@ pub fn bind_udp(address: SocketAddr, options: &UdpOptions) -> io::Result<UdpSock
             false => set_option(&socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?,
         }
     }
-    // Path MTUs that strangers claim by ICMP do not count: a forged one would make us send fragments, into which forged data can be
-    // slipped (RFC 9715 section 3.1). Old kernels lack the option for IPv6.
+    // Path MTUs from ICMP messages are ignored. A forged one would cause fragments, into which
+    // forged data can be inserted (RFC 9715, section 3.1). Old kernels lack the option for IPv6.
     let _ = match address.is_ipv6() {
         true => set_option(&socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
         false => set_option(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
@@ -61,14 +64,16 @@ pub fn bind_udp(address: SocketAddr, options: &UdpOptions) -> io::Result<UdpSock
     Ok(socket.into())
 }
 
-/// Binds a non-blocking TCP listener for which `backlog` connections may wait to be accepted. An IPv6 listener takes no IPv4.
+/// Binds a non-blocking TCP listener with a queue of `backlog` connections. An IPv6 listener does
+/// not accept IPv4.
 pub fn bind_tcp(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.cloexec().nonblocking(), Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     bind_before_it_is_there(&socket, address);
-    socket.set_reuse_address(true)?; // connections of a server that just stopped
+    // Connections of a server that just stopped still hold the port.
+    socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     Ok(socket.into())
@@ -84,12 +89,13 @@ pub fn is_present(address: SocketAddr) -> bool {
         }
         (_, any) => any,
     };
-    // Whatever else is wrong (no descriptors, no port) tells nothing about the address.
+    // Any other error (no descriptors, no port) reveals nothing about the address.
     !UdpSocket::bind(any_port).is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
 }
 
-/// Lets an address be bound that no interface has yet: at boot the server may start before the network is up. The option needs no
-/// privilege. Where the kernel lacks it, such an address is an error of `bind`.
+/// Allows binding an address that no interface has yet. At boot, the server may start before the
+/// network is up. The option needs no privilege. If the kernel lacks it, `bind` of such an address
+/// fails.
 fn bind_before_it_is_there(socket: &Socket, address: SocketAddr) {
     let _ = match address.is_ipv6() {
         true => socket.set_freebind_v6(true),
@@ -97,19 +103,21 @@ fn bind_before_it_is_there(socket: &Socket, address: SocketAddr) {
     };
 }
 
-/// Datagrams that the kernel dropped because this socket's receive buffer was full.
+/// Returns the number of datagrams that the kernel dropped because this socket's receive buffer was
+/// full.
 pub fn overflowed(socket: &UdpSocket) -> io::Result<u32> {
     const SO_MEMINFO: libc::c_int = 55; // asm-generic/socket.h, since 4.12
     const SK_MEMINFO_DROPS: usize = 8; // linux/sock_diag.h
     let mut info = [0u32; SK_MEMINFO_DROPS + 1];
     let mut length = size_of_val(&info) as libc::socklen_t;
-    // SAFETY: the descriptor is open; the kernel writes at most `length` octets into `info` and the length it wrote into `length`.
+    // SAFETY: the descriptor is open. The kernel writes at most `length` octets into `info`, and
+    // stores the number it wrote in `length`.
     let result = unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_MEMINFO, info.as_mut_ptr().cast(), &mut length) };
     if result == 0 { Ok(info[SK_MEMINFO_DROPS]) } else { Err(io::Error::last_os_error()) }
 }
 
 fn set_option(socket: &Socket, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
-    // SAFETY: the descriptor is open; `value` lives through the call and its size is given.
+    // SAFETY: the descriptor is open. `value` outlives the call, and its size is passed.
     let result = unsafe {
         libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size_of::<libc::c_int>() as libc::socklen_t)
     };
@@ -135,7 +143,8 @@ mod tests {
         for (address, is_there) in [("127.0.0.1:0", true), ("192.0.2.1:0", false), ("[2001:db8::1]:0", false)] {
             let address: SocketAddr = address.parse().unwrap();
             match bind_udp(address, &UdpOptions::default()) {
-                Err(error) if address.is_ipv6() && error.kind() == io::ErrorKind::Unsupported => continue, // no IPv6 here
+                // This machine has no IPv6.
+                Err(error) if address.is_ipv6() && error.kind() == io::ErrorKind::Unsupported => continue,
                 bound => assert_eq!(bound.unwrap().local_addr().unwrap().ip(), address.ip()),
             }
             assert_eq!(bind_tcp(address, 1).unwrap().local_addr().unwrap().ip(), address.ip());
@@ -150,7 +159,7 @@ mod tests {
             let port = v6.local_addr().unwrap().port();
             bind_udp(SocketAddr::new("0.0.0.0".parse().unwrap(), port), &UdpOptions::default())
         };
-        // Somebody may have just this one of IPv4.
+        // Another process may hold this port of IPv4.
         assert!((0..10).any(|_| try_once().is_ok()), "{:?}", try_once());
     }
 

@@ -1,13 +1,13 @@
-//! Batches of datagrams over connected sockets: the side that asks.
+//! Batches of datagrams over connected sockets, for the client side.
 
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-/// Room for a batch of datagrams, used in turn by every connected socket of one thread.
+/// Buffers for a batch of datagrams. All connected sockets of one thread use them in turn.
 ///
-/// Sending and receiving never wait, whatever the mode of the socket.
+/// Sending and receiving never block, whatever the mode of the socket.
 pub struct ClientBatch {
     octets: Box<[u8]>,
     lengths: Box<[usize]>,
@@ -16,15 +16,17 @@ pub struct ClientBatch {
     headers: Box<[libc::mmsghdr]>,
 }
 
-// SAFETY: the pointers in vectors and headers are written anew by each call (`point`), under `&mut self`, and mean nothing between calls.
+// SAFETY: each call writes the pointers in vectors and headers again (`point`), under `&mut self`.
+// Between calls they are not used.
 unsafe impl Send for ClientBatch {}
 
 impl ClientBatch {
-    /// Room for `count` datagrams of at most `size` octets; a longer one that arrives is cut.
+    /// Creates `count` slots of `size` octets. A longer datagram is truncated when it arrives.
     pub fn new(count: usize, size: usize) -> Self {
         let count = count.clamp(1, 1024);
         let vector = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
-        // SAFETY: mmsghdr is plain old data of integers and pointers, for which all zeros is a value.
+        // SAFETY: mmsghdr is plain old data of integers and pointers, for which all zeros is a
+        // valid value.
         let header: libc::mmsghdr = unsafe { std::mem::zeroed() };
         Self {
             octets: vec![0; count * size].into_boxed_slice(),
@@ -35,37 +37,41 @@ impl ClientBatch {
         }
     }
 
-    /// How many datagrams fit.
+    /// Returns the number of datagrams that fit.
     pub fn capacity(&self) -> usize {
         self.lengths.len()
     }
 
-    /// Lets `write` fill place `index`; it returns how many octets it wrote.
+    /// Lets `write` fill slot `index`. `write` returns the number of octets that it wrote.
     pub fn fill(&mut self, index: usize, write: impl FnOnce(&mut [u8]) -> usize) {
         let place = &mut self.octets[index * self.size..(index + 1) * self.size];
         self.lengths[index] = write(place).min(self.size);
     }
 
-    /// The datagram at `index`: as filled, or as received.
+    /// Returns the datagram in slot `index`, as filled or as received.
     pub fn datagram(&self, index: usize) -> &[u8] {
         &self.octets[index * self.size..][..self.lengths[index]]
     }
 
-    /// Sends the places `from..to`; returns how many went out, 0 when the socket has no room.
+    /// Sends the slots `from..to`. Returns the number of datagrams sent, which is 0 if the socket
+    /// has no room.
     pub fn send(&mut self, socket: &UdpSocket, from: usize, to: usize) -> io::Result<usize> {
         self.point(from, to, false);
         let count = (to - from) as libc::c_uint;
-        // SAFETY: `point` has set up headers `from..to`: each points at one iovec of ours, which points at initialised octets of ours; all of them
-        // outlive the call, and nothing else reads or writes them while it runs. No address and no control data are given.
+        // SAFETY: `point` has set up headers `from..to`. Each points at one iovec of `self`, which
+        // points at initialized octets of `self`. All of them outlive the call, and nothing else
+        // reads or writes them while it runs. No address and no control data are passed.
         let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), self.headers[from..to].as_mut_ptr(), count, libc::MSG_DONTWAIT) };
         if sent >= 0 { Ok(sent as usize) } else { none_if_blocked(io::Error::last_os_error()) }
     }
 
-    /// Receives what is there into the places from 0 on; returns how many came, 0 when none was waiting.
+    /// Receives the waiting datagrams into the slots from 0 on. Returns their number, which is 0 if
+    /// none was waiting.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         let count = self.capacity();
         self.point(0, count, true);
-        // SAFETY: as in `send`; the kernel writes at most `iov_len` octets to each place, which is the size of that place, and the lengths into the headers.
+        // SAFETY: as in `send`. The kernel writes at most `iov_len` octets to each slot, which is
+        // the size of that slot, and writes the lengths into the headers.
         let received = unsafe {
             libc::recvmmsg(socket.as_raw_fd(), self.headers.as_mut_ptr(), count as libc::c_uint, libc::MSG_DONTWAIT, ptr::null_mut())
         };
@@ -78,7 +84,8 @@ impl ClientBatch {
         Ok(received as usize)
     }
 
-    /// Points the headers at their octets. Done for each call: pointers that are kept would not survive a borrow of the octets.
+    /// Points the headers at their octets. This is repeated for each call, because stored pointers
+    /// would become invalid when the octets are borrowed.
     fn point(&mut self, from: usize, to: usize, whole: bool) {
         let places = self.octets.chunks_exact_mut(self.size).zip(&self.lengths);
         let vectors = self.vectors.iter_mut().zip(&mut self.headers);
@@ -91,7 +98,8 @@ impl ClientBatch {
     }
 }
 
-/// A full buffer or an empty queue is no error; a refused datagram (ICMP from an earlier one) is reported once by the kernel and taken for nothing sent.
+/// Returns 0 for a full buffer, an empty queue and an interrupted call. Other errors are returned,
+/// such as the ICMP error of an earlier datagram, which the kernel reports once.
 fn none_if_blocked(error: io::Error) -> io::Result<usize> {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),

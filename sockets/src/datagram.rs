@@ -1,10 +1,11 @@
-//! One datagram at a time, for who asks now and then.
+//! Single datagrams, for occasional queries.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
-/// Receives a datagram: its length and where it came from. Errors are those of `recv`, but for being interrupted: a socket with a timeout
-/// is, where the process was stopped and goes on or its container was thawed (signal(7)). The timeout then begins anew.
+/// Receives a datagram. Returns its length and its sender. Errors are those of `recv`, except
+/// interruption. A socket with a timeout is interrupted when its process was stopped and continues,
+/// or its container was thawed (signal(7)). The timeout then starts again.
 pub fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
     loop {
         match socket.recv_from(buffer) {
@@ -26,7 +27,7 @@ mod tests {
 
     #[test]
     fn an_interrupted_wait_goes_on() {
-        // SAFETY: the handler touches nothing; SIGURG is ignored unless somebody asks for it.
+        // SAFETY: the handler touches nothing. SIGURG is ignored unless a process handles it.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;

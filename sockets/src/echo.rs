@@ -1,4 +1,5 @@
-//! A bare mirror: the least that a server which batches can do, and so the unit that servers are measured in.
+//! A minimal echo server: the least work that a batching server can do, and therefore the unit in
+//! which servers are measured.
 
 use std::io;
 use std::net::UdpSocket;
@@ -6,25 +7,29 @@ use std::os::fd::AsRawFd;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Datagrams a batch.
+/// Datagrams per batch.
 const BATCH: usize = 64;
-/// Octets a datagram; queries are shorter.
+/// Buffer size per datagram in octets. Queries are shorter.
 const SIZE: usize = 2048;
 
-/// Sends back every datagram of at least 12 octets with the highest bit of its third octet set (QR of a DNS header), until `stop` is set.
+/// Sends back every datagram of at least 12 octets until `stop` is set. The highest bit of the
+/// third octet (QR of a DNS header) is set in the reply.
 ///
-/// The socket blocks, with a read timeout that bounds how late `stop` is seen. Datagrams that have that bit already are dropped: two mirrors would play forever.
+/// The socket blocks, with a read timeout that bounds how late `stop` is noticed. Datagrams that
+/// already have that bit are dropped, because two mirrors would otherwise exchange them forever.
 pub fn mirror(socket: &UdpSocket, stop: &AtomicBool) -> io::Result<u64> {
     let mut octets = vec![[0u8; SIZE]; BATCH];
-    // SAFETY: sockaddr_storage is plain old data, for which all zeros is a value.
+    // SAFETY: sockaddr_storage is plain old data, for which all zeros is a valid value.
     let mut addresses: Vec<libc::sockaddr_storage> = vec![unsafe { std::mem::zeroed() }; BATCH];
     let mut vectors = vec![libc::iovec { iov_base: ptr::null_mut(), iov_len: SIZE }; BATCH];
-    // SAFETY: mmsghdr is plain old data of integers and pointers, for which all zeros is a value.
+    // SAFETY: mmsghdr is plain old data of integers and pointers, for which all zeros is a valid
+    // value.
     let mut headers: Vec<libc::mmsghdr> = vec![unsafe { std::mem::zeroed() }; BATCH];
     let octets = octets.as_mut_ptr();
     for index in 0..BATCH {
-        // SAFETY: `index` is below BATCH, the length of all four vectors, so each pointer stays inside its own. From here on until the end of the
-        // function the octets are reached through this one pointer alone, and none of the vectors grows or moves.
+        // SAFETY: `index` is below BATCH, the length of all four vectors, so each pointer stays
+        // inside its own. From here to the end of the function the octets are reached through this
+        // one pointer alone. None of the vectors grows or moves.
         unsafe {
             vectors[index].iov_base = octets.add(index).cast();
             headers[index].msg_hdr.msg_name = addresses.as_mut_ptr().add(index).cast();
@@ -36,7 +41,8 @@ pub fn mirror(socket: &UdpSocket, stop: &AtomicBool) -> io::Result<u64> {
     let mut answered = 0u64;
     let headers = headers.as_mut_ptr();
     while !stop.load(Ordering::Relaxed) {
-        // SAFETY: the BATCH headers point at addresses, vectors and octets that live as long as this function; each vector's length is that of its place.
+        // SAFETY: the BATCH headers point at addresses, vectors and octets that live as long as
+        // this function. The length of each vector is that of its slot.
         let received = unsafe { libc::recvmmsg(socket.as_raw_fd(), headers, BATCH as libc::c_uint, libc::MSG_WAITFORONE, ptr::null_mut()) };
         if received < 0 {
             let error = io::Error::last_os_error();
@@ -48,8 +54,9 @@ pub fn mirror(socket: &UdpSocket, stop: &AtomicBool) -> io::Result<u64> {
         let received = received as usize;
         let mut kept = 0usize;
         for index in 0..received {
-            // SAFETY: `index` is below `received`, which is at most BATCH; the kernel has filled `msg_len` octets, at most SIZE, of that place.
-            // Each header points at a vector of ours; swapping whole headers keeps it one vector a header.
+            // SAFETY: `index` is below `received`, which is at most BATCH. The kernel has filled
+            // `msg_len` octets of that slot, at most SIZE. Each header points at its own vector,
+            // and swapping whole headers preserves that.
             unsafe {
                 let length = (*headers.add(index)).msg_len as usize;
                 let vector = (*headers.add(index)).msg_hdr.msg_iov;
@@ -67,14 +74,15 @@ pub fn mirror(socket: &UdpSocket, stop: &AtomicBool) -> io::Result<u64> {
         }
         let mut sent = 0usize;
         while sent < kept {
-            // SAFETY: headers `sent..kept` hold addresses and vectors as received, lengths cut to what came.
+            // SAFETY: headers `sent..kept` hold addresses and vectors as received, with the lengths
+            // of the received datagrams.
             let count = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.add(sent), (kept - sent) as libc::c_uint, 0) };
-            // A datagram that cannot be sent is lost, as on any network; the rest go on.
+            // A datagram that cannot be sent is lost, as on any network. The others are still sent.
             sent += if count > 0 { count as usize } else { 1 };
         }
         answered += kept as u64;
         for index in 0..received {
-            // SAFETY: `index` is below BATCH; each header's vector is one of ours.
+            // SAFETY: `index` is below BATCH. The vector of each header belongs to this function.
             unsafe {
                 (*(*headers.add(index)).msg_hdr.msg_iov).iov_len = SIZE;
                 (*headers.add(index)).msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;

@@ -1,14 +1,15 @@
-//! Batched UDP: the only unsafe code.
+//! Batched UDP, and all unsafe code of the workspace.
 //!
 //! ```text
-//! the side that is asked      bind_udp ─ Batch: receive → reply in place → send       one call each for up to 64 datagrams
-//! answers that come later     Outbox, send_to_from                                    from the address that was asked
-//! the side that asks          ClientBatch over connected sockets, Poller              upstreams, load generators
-//!                             receive                                                 one datagram, for who asks now and then
-//! to measure against          mirror                                                  the least a server can do
+//! server side                 bind_udp ─ Batch: receive → reply in place → send       one call each for up to 64 datagrams
+//! replies sent later          Outbox, send_to_from                                    from the address that was queried
+//! client side                 ClientBatch over connected sockets, Poller              upstreams, load generators
+//!                             receive                                                 single datagrams, for occasional queries
+//! baseline of measurements    mirror                                                  the least a server can do
 //! ```
 //!
-//! It knows nothing of DNS, starts no thread and keeps no state beside the buffers. Linux only.
+//! The crate contains no DNS code, starts no thread and keeps no state except the buffers. It
+//! supports Linux only.
 
 mod address;
 mod affinity;

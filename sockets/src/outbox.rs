@@ -1,4 +1,5 @@
-//! Batches of datagrams to many peers from one socket: answers that come later than their batch.
+//! Batches of datagrams from one socket to many peers, for replies that are sent later than their
+//! batch.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -7,7 +8,7 @@ use std::os::fd::AsRawFd;
 use crate::address::{Address, Control};
 use crate::batch::Sent;
 
-/// Datagrams to be sent from one socket by one call.
+/// Datagrams that one call sends from one socket.
 pub struct Outbox {
     octets: Vec<u8>,
     letters: Vec<Letter>,
@@ -15,7 +16,7 @@ pub struct Outbox {
     headers: Vec<libc::mmsghdr>,
 }
 
-/// Where one datagram's octets start, where it goes and where it comes from.
+/// Start, peer and source address of one datagram.
 struct Letter {
     start: usize,
     end: usize,
@@ -24,11 +25,12 @@ struct Letter {
     control: Option<(Control, usize)>,
 }
 
-// SAFETY: the pointers in vectors and headers are written anew by each `send`, under `&mut self`, and mean nothing outside of it.
+// SAFETY: each `send` writes the pointers in vectors and headers again, under `&mut self`. They are
+// not used outside of it.
 unsafe impl Send for Outbox {}
 
 impl Outbox {
-    /// Empty, with room for `count` datagrams before it allocates.
+    /// Creates an empty outbox that holds `count` datagrams before it allocates.
     pub fn new(count: usize) -> Self {
         Self {
             octets: Vec::with_capacity(count * 256),
@@ -38,17 +40,18 @@ impl Outbox {
         }
     }
 
-    /// Datagrams in it.
+    /// Returns the number of datagrams in the outbox.
     pub fn len(&self) -> usize {
         self.letters.len()
     }
 
-    /// True where nothing is in it.
+    /// Returns true if the outbox is empty.
     pub fn is_empty(&self) -> bool {
         self.letters.is_empty()
     }
 
-    /// Adds a datagram to `peer`, from the address `local` where the socket is bound to a wildcard address.
+    /// Adds a datagram to `peer`. On a socket that is bound to a wildcard address, `local` is the
+    /// source address.
     pub fn push(&mut self, octets: &[u8], peer: SocketAddr, local: Option<IpAddr>) {
         let start = self.octets.len();
         self.octets.extend_from_slice(octets);
@@ -56,16 +59,19 @@ impl Outbox {
         self.letters.push(Letter { start, end: self.octets.len(), peer, peer_size, control: local.map(Control::write) });
     }
 
-    /// Sends everything, never waiting: what the kernel has no room for, or refuses, is lost. Empty afterwards.
+    /// Sends all datagrams without blocking, and empties the outbox. Datagrams that the kernel
+    /// rejects or has no room for are lost.
     pub fn send(&mut self, socket: &UdpSocket) -> Sent {
         self.point();
         let mut result = Sent::default();
         let mut next = 0;
         while next < self.headers.len() {
             let rest = &mut self.headers[next..];
-            let count = rest.len().min(1024) as libc::c_uint; // UIO_MAXIOV: the kernel takes no more a call
-            // SAFETY: `point` has set up these headers: each points at an address, a vector, octets and perhaps a control message of ours, with
-            // their sizes; none of them is moved or written before the call returns.
+            // UIO_MAXIOV: the kernel accepts no more per call.
+            let count = rest.len().min(1024) as libc::c_uint;
+            // SAFETY: `point` has set up these headers. Each points at an address, a vector, octets
+            // and perhaps a control message of `self`, with their sizes. None of them is moved or
+            // written before the call returns.
             let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
             if sent > 0 {
                 next += sent as usize;
@@ -76,7 +82,8 @@ impl Outbox {
             if error.kind() == io::ErrorKind::Interrupted {
                 continue;
             }
-            // No room: none for those behind it either. Else the first datagram of those given is the one that was refused.
+            // Without room, the remaining datagrams cannot be sent either. Any other error belongs
+            // to the first datagram of those passed.
             let lost = if error.kind() == io::ErrorKind::WouldBlock { self.headers.len() - next } else { 1 };
             next += lost;
             result.lost += lost;
@@ -87,23 +94,26 @@ impl Outbox {
         result
     }
 
-    /// Points the headers at their datagrams. Done for each call: the vectors may have moved since.
+    /// Points the headers at their datagrams. This is repeated for each call, because the vectors
+    /// may have moved.
     fn point(&mut self) {
         self.vectors.clear();
         self.headers.clear();
         let octets = self.octets.as_mut_ptr();
         for letter in &self.letters {
-            // SAFETY: `start` is inside `octets` or at its end, as they were when the datagram was added, and none was taken out since.
+            // SAFETY: `start` was inside `octets` or at its end when the datagram was added, and
+            // nothing was removed since.
             let base = unsafe { octets.add(letter.start) };
             self.vectors.push(libc::iovec { iov_base: base.cast(), iov_len: letter.end - letter.start });
         }
         let vectors = self.vectors.as_mut_ptr();
         for (index, letter) in self.letters.iter_mut().enumerate() {
-            // SAFETY: mmsghdr is plain old data of integers and pointers, for which all zeros is a value.
+            // SAFETY: mmsghdr is plain old data of integers and pointers, for which all zeros is a
+            // valid value.
             let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
             header.msg_hdr.msg_name = (&raw mut letter.peer).cast();
             header.msg_hdr.msg_namelen = letter.peer_size;
-            // SAFETY: there is a vector for each letter.
+            // SAFETY: there is a vector for each datagram.
             header.msg_hdr.msg_iov = unsafe { vectors.add(index) };
             header.msg_hdr.msg_iovlen = 1;
             if let Some((control, size)) = &mut letter.control {

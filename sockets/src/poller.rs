@@ -1,4 +1,4 @@
-//! Waiting for many sockets and for a moment, whichever is first.
+//! Waiting for many sockets with a timeout.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -6,45 +6,45 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Sockets that one thread waits for. Level-triggered: what is left unread is reported again.
+/// Sockets that one thread waits for. The poller is level-triggered: unread data is reported again.
 pub struct Poller {
     epoll: OwnedFd,
     events: Box<[libc::epoll_event]>,
 }
 
-/// What a socket is ready for.
+/// A ready socket and its readiness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ready {
     /// The token that the socket was added with.
     pub token: u64,
-    /// Something can be read, or the other side is gone.
+    /// Set if data can be read, or if the peer has closed.
     pub read: bool,
-    /// There is room to write.
+    /// Set if there is room to write.
     pub write: bool,
 }
 
-/// Set once the kernel said that it lacks epoll_pwait2 (before 5.11).
+/// Set once the kernel has reported that it lacks epoll_pwait2 (before 5.11).
 static NO_NANOSECONDS: AtomicBool = AtomicBool::new(false);
 
 impl Poller {
-    /// A poller that reports at most `most` sockets a wait.
+    /// Creates a poller that reports at most `most` sockets per wait.
     pub fn new(most: usize) -> io::Result<Self> {
-        // SAFETY: no memory is handed over; the result is checked.
+        // SAFETY: no memory is passed, and the result is checked.
         let descriptor = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if descriptor < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor was just opened, is valid, and is owned by nobody else.
+        // SAFETY: the descriptor was just opened, is valid, and has no other owner.
         let epoll = unsafe { OwnedFd::from_raw_fd(descriptor) };
         Ok(Self { epoll, events: vec![libc::epoll_event { events: 0, u64: 0 }; most.clamp(1, 4096)].into_boxed_slice() })
     }
 
-    /// Adds a socket; closing the socket removes it.
+    /// Adds a socket. Closing the socket removes it.
     pub fn add(&self, socket: &impl AsFd, token: u64, write: bool) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_ADD, socket, token, write)
     }
 
-    /// Changes whether room to write is waited for.
+    /// Sets whether the poller also waits for room to write.
     pub fn change(&self, socket: &impl AsFd, token: u64, write: bool) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_MOD, socket, token, write)
     }
@@ -52,12 +52,14 @@ impl Poller {
     fn control(&self, operation: libc::c_int, socket: &impl AsFd, token: u64, write: bool) -> io::Result<()> {
         let events = libc::EPOLLIN | if write { libc::EPOLLOUT } else { 0 };
         let mut event = libc::epoll_event { events: events as u32, u64: token };
-        // SAFETY: both descriptors are open (owned here, borrowed there), and `event` lives through the call.
+        // SAFETY: both descriptors are open (one is owned, one is borrowed), and `event` outlives
+        // the call.
         let result = unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, socket.as_fd().as_raw_fd(), &mut event) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    /// Waits until a socket is ready or the time is over; `None` waits for ever. Returns how many are ready, for [`Poller::ready`].
+    /// Waits until a socket is ready or the timeout ends. `None` waits forever. Returns the number
+    /// of ready sockets for [`Poller::ready`].
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         let count = self.events.len() as libc::c_int;
         let epoll = self.epoll.as_raw_fd();
@@ -65,7 +67,8 @@ impl Poller {
             let time =
                 timeout.map(|timeout| libc::timespec { tv_sec: timeout.as_secs() as libc::time_t, tv_nsec: timeout.subsec_nanos().into() });
             let time = time.as_ref().map_or(ptr::null(), ptr::from_ref);
-            // SAFETY: `events` has room for `count` events, `time` is null or points at a timespec that lives through the call, no signal mask is given.
+            // SAFETY: `events` has room for `count` events. `time` is null or points at a timespec
+            // that outlives the call. No signal mask is passed.
             let ready = unsafe {
                 libc::syscall(libc::SYS_epoll_pwait2, epoll, self.events.as_mut_ptr(), count, time, ptr::null::<libc::sigset_t>(), 0usize)
             };
@@ -79,7 +82,7 @@ impl Poller {
                 _ => return Err(error),
             }
         }
-        // Rounded down: waking early costs a turn, waking late costs accuracy.
+        // Rounded down: an early wakeup costs one more turn, a late one costs accuracy.
         let milliseconds = timeout.map_or(-1, |timeout| timeout.as_millis().min(i32::MAX as u128) as libc::c_int);
         // SAFETY: `events` has room for `count` events.
         let ready = unsafe { libc::epoll_wait(epoll, self.events.as_mut_ptr(), count, milliseconds) };
@@ -90,7 +93,7 @@ impl Poller {
         if error.kind() == io::ErrorKind::Interrupted { Ok(0) } else { Err(error) }
     }
 
-    /// The `index`-th ready socket of the last wait.
+    /// Returns ready socket `index` of the last wait.
     pub fn ready(&self, index: usize) -> Ready {
         let event = self.events[index];
         let gone = (libc::EPOLLERR | libc::EPOLLHUP | libc::EPOLLRDHUP) as u32;
