@@ -1,4 +1,5 @@
-//! The honest answer: a hickory request handler over a scenario, and a way to run it behind a transport of our own.
+//! The honest answer: a hickory request handler over a scenario, and a way to run it without
+//! hickory's transport.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,37 +15,39 @@ use hickory_server::zone_handler::{MessageResponse, MessageResponseBuilder};
 
 use crate::scenario::{Outcome, Scenario};
 
-/// Largest UDP message, as answers say in their OPT (RFC 9715).
+/// Largest UDP message in octets, as the OPT of answers advertises it (RFC 9715).
 pub(crate) const UDP_SIZE: u16 = 1232;
 
-/// The simulated public DNS as a hickory request handler: it answers as a recursive server that already knows everything in the
-/// scenario. Works behind hickory-server's own listeners too, then without faults.
+/// The simulated public DNS as a hickory request handler. It answers as a recursive server that has
+/// everything in the scenario cached. It also works behind hickory-server's own listeners, without
+/// faults.
 #[derive(Debug, Clone)]
 pub struct Public {
-    /// What it knows.
+    /// Records that the answers come from.
     pub scenario: Arc<Scenario>,
-    /// How it departs from the plain answer.
+    /// Differences from the plain answer.
     pub twist: Twist,
 }
 
-/// Departures from the plain answer that still make a well-formed message.
+/// Differences from the plain answer that still result in a well-formed message.
 #[derive(Debug, Clone, Default)]
 pub struct Twist {
-    /// This code instead of the answer.
+    /// RCODE to return instead of the answer.
     pub rcode: Option<ResponseCode>,
-    /// Only the first CNAME of the chain.
+    /// Return only the first CNAME of the chain.
     pub first_hop: bool,
-    /// No OPT, whatever the question has.
+    /// Send no OPT, even if the question has one.
     pub no_edns: bool,
-    /// Records behind the honest ones.
+    /// Records to append to the honest ones.
     pub inject: Vec<Record>,
 }
 
 impl Public {
-    /// The answer to a request as bytes, uncut; none if it could not be made.
+    /// Returns the answer to a request as bytes, not truncated. Returns `None` if it could not be
+    /// encoded.
     pub(crate) fn answer(&self, request: &Request) -> Option<Vec<u8>> {
         let capture = Capture::default();
-        // The handler waits for nothing, so one poll finishes it; no runtime is needed.
+        // The handler never waits, so one poll completes it without a runtime.
         let handled = pin!(self.handle_request::<Capture, TokioTime>(request, capture.clone()));
         let Poll::Ready(_) = handled.poll(&mut Context::from_waker(Waker::noop())) else { return None };
         let bytes = std::mem::take(&mut *capture.0.lock().unwrap_or_else(PoisonError::into_inner));
@@ -106,7 +109,7 @@ impl RequestHandler for Public {
     }
 }
 
-/// Takes the encoded answer instead of sending it.
+/// Collects the encoded answer instead of sending it.
 #[derive(Clone, Default)]
 struct Capture(Arc<Mutex<Vec<u8>>>);
 

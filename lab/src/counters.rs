@@ -1,4 +1,4 @@
-//! What arrived.
+//! Counters of the questions that arrived.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -10,112 +10,113 @@ use hickory_server::server::Request;
 
 use crate::fault::{Transport, absolute};
 
-/// Names and types counted one by one; a flood of random names must not fill the memory.
+/// Names and types that are counted individually. The bound keeps a flood of random names from
+/// filling the memory.
 const MOST_NAMES: usize = 100_000;
-/// Arrivals kept with everything about them.
+/// Arrivals that are kept in full.
 const MOST_ARRIVALS: usize = 4_096;
 
-/// What a lab has seen since its start or the last [`Lab::clear`](crate::Lab::clear).
+/// Counters of a lab since its start or the last [`Lab::clear`](crate::Lab::clear).
 #[derive(Debug, Clone, Default)]
 pub struct Counters {
     /// Questions in datagrams.
     pub udp: u64,
     /// Questions over connections.
     pub tcp: u64,
-    /// Connections accepted.
+    /// TCP connections that the lab accepted.
     pub tcp_connections: u64,
-    /// Messages that were no question: too short, unreadable, or answers.
+    /// Messages that were not questions: too short, unreadable, or responses.
     pub malformed: u64,
-    /// Messages sent, forged ones and duplicates included.
+    /// Messages sent, including forged ones and duplicates.
     pub sent: u64,
-    /// Questions that a fault left without answer.
+    /// Questions left unanswered because of a fault.
     pub lost: u64,
-    /// Questions dropped because too many answers were being held back.
+    /// Questions dropped because too many answers were delayed.
     pub overflow: u64,
-    /// Questions with OPT.
+    /// Questions with an OPT record.
     pub edns: u64,
-    /// Questions with DO.
+    /// Questions with the DO bit.
     pub dnssec_ok: u64,
-    /// Questions with CD.
+    /// Questions with the CD bit.
     pub checking_disabled: u64,
-    /// Questions with RD.
+    /// Questions with the RD bit.
     pub recursion_desired: u64,
     /// Questions with a capital letter in the name (0x20).
     pub mixed_case: u64,
-    /// Different UDP source ports.
+    /// Number of distinct UDP source ports.
     pub source_ports: usize,
-    /// Different IDs.
+    /// Number of distinct message IDs.
     pub ids: usize,
-    /// Answers held back at this moment.
+    /// Answers that are delayed at this moment.
     pub outstanding: usize,
-    /// The most that were held back at once.
+    /// Largest number of answers that were delayed at the same time.
     pub max_outstanding: usize,
-    /// Questions for names beyond the first 100,000, which are not counted one by one.
+    /// Questions for names beyond the first 100,000, which are not counted individually.
     pub other: u64,
     asked: HashMap<(Name, RecordType), Asked>,
 }
 
-/// How often a name and type was asked.
+/// Number of questions for a name and type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Asked {
-    /// In datagrams.
+    /// Questions for it in datagrams.
     pub udp: u64,
-    /// Over connections.
+    /// Questions for it over connections.
     pub tcp: u64,
 }
 
-/// One question as it came.
+/// One question as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// Since the start of the lab.
+    /// Time since the start of the lab.
     pub at: Duration,
-    /// Who asked.
+    /// Address and port of the client.
     pub source: SocketAddr,
-    /// How.
+    /// Transport of the question.
     pub transport: Transport,
-    /// ID.
+    /// ID of the message.
     pub id: u16,
-    /// Name, in the case in which it was asked, with final dot.
+    /// Question name with its original letter case and final dot.
     pub name: String,
-    /// Type.
+    /// Type of the question.
     pub kind: RecordType,
-    /// Recursion desired.
+    /// RD bit: recursion desired.
     pub recursion_desired: bool,
-    /// Checking disabled.
+    /// CD bit: checking disabled.
     pub checking_disabled: bool,
-    /// Authentic data.
+    /// AD bit: authentic data requested.
     pub authentic_data: bool,
-    /// UDP size in the OPT; none: no OPT.
+    /// UDP size in the OPT. `None` if there is no OPT.
     pub udp_size: Option<u16>,
-    /// DNSSEC OK.
+    /// DO bit: DNSSEC records requested.
     pub dnssec_ok: bool,
 }
 
 impl Counters {
-    /// Questions in all.
+    /// Returns the total number of questions.
     pub fn questions(&self) -> u64 {
         self.udp + self.tcp
     }
 
-    /// Questions for a name and type, however they came.
+    /// Returns the number of questions for a name and type, over both transports.
     pub fn asked(&self, name: &str, kind: RecordType) -> u64 {
         let Asked { udp, tcp } = self.of(name, kind);
         udp + tcp
     }
 
-    /// Questions for a name of any type.
+    /// Returns the number of questions for a name with any type.
     pub fn asked_any(&self, name: &str) -> u64 {
         let Ok(name) = absolute(name) else { return 0 };
         self.asked.iter().filter(|((asked, _), _)| *asked == name).map(|(_, count)| count.udp + count.tcp).sum()
     }
 
-    /// Questions for a name and type by transport.
+    /// Returns the number of questions for a name and type by transport.
     pub fn of(&self, name: &str, kind: RecordType) -> Asked {
         absolute(name).ok().and_then(|name| self.asked.get(&(name, kind)).copied()).unwrap_or_default()
     }
 }
 
-/// The most asked names in order, behind the sums: what `postern lab` prints at its end.
+/// Formats the sums, then the most frequent names in order. `postern lab` prints this at its end.
 impl fmt::Display for Counters {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -154,7 +155,7 @@ impl fmt::Display for Counters {
     }
 }
 
-/// The counters while they are counting.
+/// The counters together with the state that is needed to update them.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub counters: Counters,
@@ -164,7 +165,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Counts a question and says how often the same name and type was asked before.
+    /// Counts a question. Returns how often the same name and type was asked before.
     pub fn arrive(&mut self, request: &Request, source: SocketAddr, transport: Transport, at: Duration) -> u64 {
         let Ok(info) = request.request_info() else {
             self.counters.malformed += 1;
@@ -223,13 +224,13 @@ impl Tally {
         before
     }
 
-    /// One answer more, or one less, is held back.
+    /// Records the current number of delayed answers.
     pub fn hold(&mut self, outstanding: usize) {
         self.counters.outstanding = outstanding;
         self.counters.max_outstanding = self.counters.max_outstanding.max(outstanding);
     }
 
-    /// The last arrivals, oldest first.
+    /// Returns the last arrivals, oldest first.
     pub fn arrivals(&self) -> Vec<Arrival> {
         self.arrivals.iter().cloned().collect()
     }
@@ -246,7 +247,7 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// Adds a number; true if it is new.
+    /// Adds a number. Returns true if it was not in the set.
     fn insert(&mut self, number: u16) -> bool {
         let (word, bit) = (&mut self.0[usize::from(number >> 6)], 1 << (number & 63));
         let new = *word & bit == 0;

@@ -1,4 +1,4 @@
-//! What goes wrong, with which questions, and when.
+//! Faults: the questions that they affect, their effects, and their schedule.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -8,181 +8,186 @@ use hickory_proto::rr::{Name, Record, RecordType};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-/// One fault: where it applies, when, and what happens then. All that match a question apply, in the order of the list; where
-/// two say something about the same thing, the later one holds.
+/// One fault: the questions it applies to, when, and its effects. All faults that match a question
+/// apply, in the order of the list. If two set the same effect, the later one wins.
 #[derive(Debug, Clone, Default)]
 pub struct Fault {
-    /// Names it applies to.
+    /// Names that the fault applies to.
     pub scope: Scope,
-    /// Only questions of this type.
+    /// Question type that the fault is limited to. `None` means every type.
     pub kind: Option<RecordType>,
-    /// Only questions that came this way.
+    /// Transport that the fault is limited to. `None` means both.
     pub transport: Option<Transport>,
-    /// Probability that it strikes a question it matches; none: always.
+    /// Probability that the fault affects a matching question. `None` means always.
     pub chance: Option<f64>,
-    /// Only the first so many times that a question (name and type) is asked.
+    /// Number of times that the fault affects one question (name and type). `None` means no limit.
     pub times: Option<u64>,
-    /// Only within these times since the start (or since the last [`Lab::set`](crate::Lab::set)); empty: always.
+    /// Times since the start, or since the last [`Lab::set`](crate::Lab::set), in which the fault
+    /// applies. Empty means always.
     pub during: Vec<Window>,
-    /// `during` repeats with this period.
+    /// Period after which `during` repeats. `None` means never.
     pub every: Option<Duration>,
 
-    /// The answer is held back so long.
+    /// Delay of the answer.
     pub delay: Option<Delay>,
     /// Probability that no answer is sent.
     pub loss: f64,
     /// Probability that the answer is sent twice.
     pub duplicate: f64,
-    /// Over UDP: an empty answer with TC. The whole answer comes over TCP.
+    /// Send an empty answer with TC over UDP. Over TCP the answer is complete.
     pub truncate: bool,
-    /// Answer with this code: NXDOMAIN with the SOA, others bare.
+    /// Answer with this RCODE. NXDOMAIN carries the SOA, and all others carry no records.
     pub rcode: Option<ResponseCode>,
-    /// Only the first CNAME of the chain, as servers do that do not recurse.
+    /// Return only the first CNAME of the chain, as servers without recursion do.
     pub first_hop: bool,
-    /// What questions with an OPT record meet.
+    /// Treatment of questions with an OPT record.
     pub edns: Option<Edns>,
-    /// Records put behind the honest ones in ANSWER: what an upstream may not say.
+    /// Records to append to the answer section that an upstream has no authority to send.
     pub inject: Vec<Record>,
-    /// How the answer is spoilt.
+    /// Corruption of the answer. `None` means none.
     pub forge: Vec<Forgery>,
-    /// The honest answer follows the spoilt one at once, as when somebody off the path guesses first.
+    /// Send the honest answer directly after the forged one, as when an off-path attacker guesses
+    /// first.
     pub honest_too: bool,
-    /// What happens to a TCP connection that asks.
+    /// Treatment of the TCP connection that carries the question.
     pub tcp: Option<TcpFault>,
 }
 
-/// Names a fault applies to.
+/// Names that a fault applies to.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Scope {
     /// Every name.
     #[default]
     Everything,
-    /// This name alone.
+    /// One name, without the names below it.
     Name(Name),
-    /// This name and all below it.
+    /// A name and all names below it.
     Suffix(Name),
 }
 
-/// How a question came.
+/// Transport of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
-    /// In a datagram.
+    /// A UDP datagram.
     Udp,
-    /// Over a connection.
+    /// A TCP connection.
     Tcp,
 }
 
-/// How long an answer is held back. Whatever comes out, it is at most [`Delay::MAX`].
+/// Delay of an answer. The result is at most [`Delay::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Delay {
-    /// Always this.
+    /// A constant delay.
     Fixed(Duration),
-    /// Evenly between two values.
+    /// A delay distributed uniformly between two values.
     Uniform(Duration, Duration),
-    /// Around a mean, with a standard deviation; never below zero.
+    /// A normal distribution with a mean and a standard deviation, but never below zero.
     Normal(Duration, Duration),
-    /// Heavy tail: at least the scale, seldom far more; the shape (2 is mild, 1 is wild) says how seldom.
+    /// A heavy-tailed distribution: at least the scale, and rarely far more. The shape (2 is mild,
+    /// 1 is wild) sets how rarely.
     Pareto(Duration, f64),
 }
 
 /// A span of time since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// First moment in it.
+    /// First moment inside the span.
     pub from: Duration,
-    /// First moment after it.
+    /// First moment after the span.
     pub until: Duration,
 }
 
-/// What questions with an OPT record meet.
+/// Treatment of questions with an OPT record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edns {
-    /// FORMERR without OPT: a server from before EDNS.
+    /// Answer FORMERR without OPT, as a server from before EDNS does.
     Formerr,
-    /// BADVERS.
+    /// Answer BADVERS.
     Badvers,
-    /// The answer has no OPT.
+    /// Answer without OPT.
     Ignore,
-    /// No answer: a firewall that does not know OPT.
+    /// Send no answer, as behind a firewall that drops messages with OPT.
     Drop,
 }
 
-/// How an answer is spoilt.
+/// A corruption of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forgery {
-    /// Another ID.
+    /// Change the message ID.
     Id,
-    /// Another question name.
+    /// Change the question name.
     Question,
-    /// The question in capitals: a server that does not keep the case (0x20).
+    /// Return the question in capital letters, as a server does that ignores the letter case
+    /// (0x20).
     Case,
-    /// Random bytes behind the right ID.
+    /// Send random bytes behind the right ID.
     Garbage,
-    /// Cut in the middle, with the counts of the whole.
+    /// Cut the message in the middle and keep the section counts.
     Cut,
-    /// Sent from another port (UDP only).
+    /// Send the answer from another port (UDP only).
     Source,
 }
 
-/// What happens to a TCP connection that asks.
+/// Treatment of the TCP connection that carries a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TcpFault {
-    /// RST instead of an answer.
+    /// Send RST instead of an answer.
     Reset,
-    /// Closed instead of an answer.
+    /// Close instead of sending an answer.
     Close,
-    /// Closed in the middle of the answer.
+    /// Close in the middle of the answer.
     Half,
-    /// The answer trickles, 10 ms a byte.
+    /// Send the answer slowly, one byte every 10 ms.
     Slow,
 }
 
-/// What one question meets: the faults of a scenario, thrown.
+/// Effects on one question: all matching faults of a scenario with their random choices made.
 #[derive(Debug, Clone, Default)]
 pub struct Fate {
-    /// Held back so long.
+    /// Delay of the answer.
     pub delay: Duration,
-    /// No answer.
+    /// Send no answer.
     pub silent: bool,
-    /// Sent twice.
+    /// Send the answer twice.
     pub duplicate: bool,
-    /// Empty with TC (UDP).
+    /// Send an empty answer with TC (UDP only).
     pub truncate: bool,
-    /// Code instead of the answer.
+    /// RCODE to return instead of the answer.
     pub rcode: Option<ResponseCode>,
-    /// Only the first CNAME.
+    /// Return only the first CNAME of the chain.
     pub first_hop: bool,
-    /// Treatment of a question with OPT.
+    /// Treatment of a question with an OPT record.
     pub edns: Option<Edns>,
-    /// Records behind the honest ones.
+    /// Records to append to the honest ones.
     pub inject: Vec<Record>,
-    /// Ways in which the answer is spoilt.
+    /// Corruptions of the answer, in order.
     pub forge: Vec<Forgery>,
-    /// The honest answer follows.
+    /// Send the honest answer after the corrupted one.
     pub honest_too: bool,
-    /// For the connection.
+    /// Treatment of the connection.
     pub tcp: Option<TcpFault>,
-    /// Source of the random bytes that the forgery needs.
+    /// Seed of the random bytes that the corruption needs.
     pub entropy: u64,
 }
 
-/// What a fate depends on.
+/// Properties of a question that its fate depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question<'a> {
-    /// Name, lower case.
+    /// Name in lower case.
     pub name: &'a Name,
     pub kind: RecordType,
     pub transport: Transport,
-    /// It has an OPT record.
+    /// Set if the question has an OPT record.
     pub edns: bool,
-    /// How often name and type were asked before.
+    /// How often the name and type were asked before.
     pub nth: u64,
     /// Time since the faults were set.
     pub elapsed: Duration,
 }
 
-/// Throws the dice for one question. They depend on the seed, the question and how often it was asked before, on nothing else:
-/// a run repeats even when other questions come in another order.
+/// Makes the random choices for one question. They depend only on the seed, the question and how
+/// often it was asked before. A run is therefore repeatable even if other questions arrive in
+/// another order.
 pub(crate) fn decide(faults: &[Fault], seed: u64, question: &Question<'_>) -> Fate {
     let mut fate = Fate::default();
     if faults.is_empty() {
@@ -198,44 +203,45 @@ pub(crate) fn decide(faults: &[Fault], seed: u64, question: &Question<'_>) -> Fa
     fate
 }
 
-/// Starts a fault that applies to every question.
+/// Constructors of a fault, and the effects that can be added to it.
 impl Fault {
-    /// Every name.
+    /// Creates a fault for every name.
     pub fn everything() -> Fault {
         Fault::default()
     }
 
-    /// This name alone. A name that is none is a mistake in the test that says so, hence the panic.
+    /// Creates a fault for this name alone. Panics if the name is invalid, because that is a
+    /// mistake in the test.
     pub fn name(name: &str) -> Fault {
         Fault { scope: Scope::Name(absolute(name).expect("a domain name")), ..Fault::default() }
     }
 
-    /// This name and all below it; panics as [`Fault::name`] does.
+    /// Creates a fault for this name and all names below it. Panics as [`Fault::name`] does.
     pub fn suffix(name: &str) -> Fault {
         Fault { scope: Scope::Suffix(absolute(name).expect("a domain name")), ..Fault::default() }
     }
 
-    /// Only questions of this type.
+    /// Limits the fault to questions of this type.
     pub fn of_type(self, kind: RecordType) -> Fault {
         Fault { kind: Some(kind), ..self }
     }
 
-    /// Only questions that came this way.
+    /// Limits the fault to this transport.
     pub fn over(self, transport: Transport) -> Fault {
         Fault { transport: Some(transport), ..self }
     }
 
-    /// Strikes with this probability.
+    /// Sets the probability that the fault affects a question.
     pub fn chance(self, chance: f64) -> Fault {
         Fault { chance: Some(chance), ..self }
     }
 
-    /// Strikes the first so many times that a question is asked.
+    /// Limits the fault to the first `times` occurrences of each question.
     pub fn times(self, times: u64) -> Fault {
         Fault { times: Some(times), ..self }
     }
 
-    /// Strikes between these times since the faults were set.
+    /// Limits the fault to the time between these two moments after the faults were set.
     pub fn during(mut self, window: Range<Duration>) -> Fault {
         self.during.push(Window { from: window.start, until: window.end });
         self
@@ -246,75 +252,77 @@ impl Fault {
         Fault { every: Some(period), ..self }
     }
 
-    /// No answer.
+    /// Drops the answer.
     pub fn silent(self) -> Fault {
         Fault { loss: 1.0, ..self }
     }
 
-    /// No answer, with this probability.
+    /// Drops the answer with this probability.
     pub fn loss(self, loss: f64) -> Fault {
         Fault { loss, ..self }
     }
 
-    /// Answer held back.
+    /// Delays the answer.
     pub fn delay(self, delay: Delay) -> Fault {
         Fault { delay: Some(delay), ..self }
     }
 
-    /// Answer held back so many milliseconds.
+    /// Delays the answer by this many milliseconds.
     pub fn delay_ms(self, milliseconds: u64) -> Fault {
         self.delay(Delay::Fixed(Duration::from_millis(milliseconds)))
     }
 
-    /// Answer sent twice, with this probability.
+    /// Sends the answer twice with this probability.
     pub fn duplicate(self, duplicate: f64) -> Fault {
         Fault { duplicate, ..self }
     }
 
-    /// Empty with TC over UDP, whole over TCP.
+    /// Sends an empty answer with TC over UDP. The answer over TCP is complete.
     pub fn truncate(self) -> Fault {
         Fault { truncate: true, ..self }
     }
 
-    /// This code instead of the answer.
+    /// Returns this RCODE instead of the answer.
     pub fn rcode(self, rcode: ResponseCode) -> Fault {
         Fault { rcode: Some(rcode), ..self }
     }
 
-    /// Only the first CNAME of the chain.
+    /// Returns only the first CNAME of the chain.
     pub fn first_hop(self) -> Fault {
         Fault { first_hop: true, ..self }
     }
 
-    /// What questions with an OPT record meet.
+    /// Sets the treatment of questions with an OPT record.
     pub fn edns(self, edns: Edns) -> Fault {
         Fault { edns: Some(edns), ..self }
     }
 
-    /// Records put behind the honest ones, each written as in a scenario (`owner TTL TYPE data`); panics as [`Fault::name`] does.
+    /// Appends records to the honest ones, each written as in a scenario (`owner TTL TYPE data`).
+    /// Panics as [`Fault::name`] does.
     pub fn inject(mut self, records: &[&str]) -> Fault {
         self.inject.extend(records.iter().map(|record| crate::scenario::record(record).expect("a record")));
         self
     }
 
-    /// Answer spoilt this way.
+    /// Corrupts the answer in this way.
     pub fn forge(mut self, forgery: Forgery) -> Fault {
         self.forge.push(forgery);
         self
     }
 
-    /// The honest answer follows the spoilt one.
+    /// Sends the honest answer after the corrupted one.
     pub fn honest_too(self) -> Fault {
         Fault { honest_too: true, ..self }
     }
 
-    /// What happens to a TCP connection that asks.
+    /// Sets the treatment of the TCP connection that carries the question.
     pub fn tcp(self, fault: TcpFault) -> Fault {
         Fault { tcp: Some(fault), ..self }
     }
 
-    /// What this fault alone makes of a question that was asked `nth` times before, at the start of a run: to look at its dice
-    /// without a lab. Panics as [`Fault::name`] does.
+    /// Returns the effects of this fault alone on a question that was asked `nth` times before, at
+    /// the start of a run. It shows the random choices without a lab. Panics as [`Fault::name`]
+    /// does.
     pub fn throw(&self, seed: u64, name: &str, kind: RecordType, nth: u64) -> Fate {
         let name = absolute(name).expect("a domain name");
         let question = Question { name: &name, kind, transport: Transport::Udp, edns: true, nth, elapsed: Duration::ZERO };
@@ -324,7 +332,8 @@ impl Fault {
     fn matches(&self, question: &Question<'_>) -> bool {
         let name = match &self.scope {
             Scope::Everything => true,
-            // Names that differ mostly differ at their first label, and hickory compares from the last: look there first.
+            // Different names mostly differ in their first label, but hickory compares from the
+            // last. The first labels are therefore compared first.
             Scope::Name(name) => name.iter().next() == question.name.iter().next() && name == question.name,
             Scope::Suffix(suffix) => suffix.zone_of(question.name),
         };
@@ -362,7 +371,7 @@ impl Fault {
 }
 
 impl Delay {
-    /// No answer is held back longer: a heavy tail must not keep a question for hours.
+    /// Upper bound of every delay, so that a heavy tail does not hold a question for hours.
     pub const MAX: Duration = Duration::from_secs(60);
 
     fn throw(self, dice: &mut Xoshiro256PlusPlus) -> Duration {
@@ -370,7 +379,7 @@ impl Delay {
             Delay::Fixed(delay) => delay.as_secs_f64(),
             Delay::Uniform(low, high) => low.as_secs_f64() + (high.saturating_sub(low)).as_secs_f64() * dice.random::<f64>(),
             Delay::Normal(mean, deviation) => {
-                // Box and Muller; 1 - u is never zero, so the logarithm is finite.
+                // The Box–Muller transform. 1 - u is never zero, so the logarithm is finite.
                 let (u, v) = (1.0 - dice.random::<f64>(), dice.random::<f64>());
                 mean.as_secs_f64() + deviation.as_secs_f64() * (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
             }
@@ -380,14 +389,15 @@ impl Delay {
     }
 }
 
-/// Reads an absolute name; the final dot may be left out.
+/// Parses an absolute name. The final dot is optional.
 pub(crate) fn absolute(text: &str) -> Result<Name, String> {
     let mut name = Name::from_ascii(text).map_err(|error| format!("`{text}` is not a domain name: {error}"))?.to_lowercase();
     name.set_fqdn(true);
     Ok(name)
 }
 
-/// FNV-1a over the question: stable over versions and platforms, which std's hasher does not promise.
+/// FNV-1a hash of the question. It is stable over versions and platforms, which the standard
+/// library's hasher does not guarantee.
 fn mix(seed: u64, question: &Question<'_>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed;
     let mut eat = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);

@@ -1,4 +1,4 @@
-//! Answers as bytes, cut and spoilt.
+//! Encoded answers, truncated or corrupted.
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
@@ -7,7 +7,8 @@ use crate::fault::Forgery;
 
 const HEADER: usize = 12;
 
-/// End of the first question of a message; none if it has none or is broken.
+/// Returns the end of the first question of a message. Returns `None` if the message has no
+/// question or is malformed.
 pub(crate) fn question_end(message: &[u8]) -> Option<usize> {
     if message.get(4..6)? == [0, 0] {
         return None;
@@ -23,7 +24,8 @@ pub(crate) fn question_end(message: &[u8]) -> Option<usize> {
     (at + 5 <= message.len()).then_some(at + 5)
 }
 
-/// The answer without its records and with TC, as a server sends what does not fit. An OPT stays: `edns` says that it was there.
+/// Returns the answer without its records and with TC, as a server sends an answer that does not
+/// fit. `edns` is set if the OPT must stay.
 pub(crate) fn truncated(answer: &[u8], edns: bool) -> Vec<u8> {
     let end = question_end(answer).unwrap_or(HEADER.min(answer.len()));
     let mut cut = answer[..end].to_vec();
@@ -39,13 +41,14 @@ pub(crate) fn truncated(answer: &[u8], edns: bool) -> Vec<u8> {
     cut
 }
 
-/// The answer to a message that hickory could not read: FORMERR with nothing but the header; none if there is no header.
+/// Returns the answer to a message that hickory could not parse: a FORMERR header. Returns `None`
+/// if the message has no complete header.
 pub(crate) fn formerr(message: &[u8]) -> Option<Vec<u8>> {
     let header = message.get(..HEADER)?;
     Some(vec![header[0], header[1], 0x80 | (header[2] & 0x79), 0x81, 0, 0, 0, 0, 0, 0, 0, 0])
 }
 
-/// Spoils an answer. Same entropy, same bytes.
+/// Corrupts an answer. The same entropy gives the same bytes.
 pub(crate) fn spoil(answer: &mut Vec<u8>, forgeries: &[Forgery], entropy: u64) {
     let mut dice = Xoshiro256PlusPlus::seed_from_u64(entropy);
     for forgery in forgeries {
@@ -61,7 +64,7 @@ pub(crate) fn spoil(answer: &mut Vec<u8>, forgeries: &[Forgery], entropy: u64) {
             Forgery::Case => {
                 let end = question_end(answer).unwrap_or(HEADER).min(answer.len());
                 if end > HEADER {
-                    // The length octets are below 64, so no letter is mistaken for one.
+                    // The length octets are below 64, so they cannot be mistaken for letters.
                     answer[HEADER..end - 4].make_ascii_uppercase();
                 }
             }
@@ -71,12 +74,12 @@ pub(crate) fn spoil(answer: &mut Vec<u8>, forgeries: &[Forgery], entropy: u64) {
                 dice.fill(&mut answer[2..]);
             }
             Forgery::Cut => answer.truncate(HEADER.max(answer.len() * 2 / 3)),
-            Forgery::Source => {} // the transport's part
+            Forgery::Source => {} // the transport implements it
         }
     }
 }
 
-/// Changes the first letter of the question name, so that the lengths stay right.
+/// Changes the first letter of the question name, which keeps all lengths valid.
 fn change_question(answer: &mut [u8]) {
     if question_end(answer).is_some_and(|end| end > HEADER + 5) {
         let letter = &mut answer[HEADER + 1];

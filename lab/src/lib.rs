@@ -1,7 +1,8 @@
 //! Simulated public Azure DNS and faulty upstreams.
 //!
-//! A [`Scenario`] says which names the public DNS knows (chains, wildcards, SOA for negatives) and what goes wrong with whom
-//! ([`Fault`]). A [`Lab`] answers from it over UDP and TCP on a thread of its own, so that plain `#[test]` code can use it:
+//! A [`Scenario`] lists the names of the public DNS (chains, wildcards, SOA for negative answers)
+//! and the faults that affect them ([`Fault`]). A [`Lab`] answers from it over UDP and TCP on its
+//! own thread, so that plain `#[test]` code can use it:
 //!
 //! ```
 //! use postern_lab::{Fault, Lab, Scenario};
@@ -12,15 +13,17 @@
 //! ```
 //!
 //! ```text
-//! datagram or frame ─ Request (hickory) ─ counters ─ Fate of this question ─┬─ Public: honest answer, a hickory RequestHandler
-//!                                          (seeded)                        └─ forge: bytes spoilt ─ delay ─ send
+//! datagram or frame ─ Request (hickory) ─ counters ─ Fate of this question ─┬─ Public: honest
+//! answer, a hickory RequestHandler
+//!                                          (seeded)                        └─ forge: corrupted bytes ─ delay ─ send
 //! ```
 //!
-//! hickory-server's own listeners cannot send a wrong ID or a broken message, so the transport is ours and runs the handler
-//! behind it. The lab does not validate, cache or iterate: it answers as a resolver that already knows.
+//! hickory-server's own listeners cannot send a wrong ID or a malformed message. The lab therefore
+//! has its own transport and runs the handler behind it. The lab does not validate, cache or
+//! iterate: it answers as a resolver with a full cache.
 //!
-//! Reading order: `scenario`, `fault`, `answer`, `forge`, `server`, `counters`; `sample` holds the zones and the tour of
-//! `postern serve --lab`.
+//! Reading order: `scenario`, `fault`, `answer`, `forge`, `server`, `counters`. The module `sample`
+//! holds the zones and the tour of `postern serve --lab`.
 #![forbid(unsafe_code)]
 
 mod answer;

@@ -1,4 +1,4 @@
-//! `postern serve --lab`: a sample configuration with its zones, and the tour through it.
+//! `postern serve --lab`: a sample configuration with its zones, and a tour of it.
 
 use std::fmt::Write as _;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use postern_config::model::Config;
 
-/// The files of the sample: path below the directory, content.
+/// The files of the sample: path relative to the directory, and content.
 pub const FILES: &[(&str, &str)] = &[
     ("postern.toml", include_str!("../zones/postern.toml")),
     (HEALTH_ZONE, include_str!("../zones/zones/privatelink.azurehealthcareapis.com.zone")),
@@ -25,17 +25,19 @@ pub const FILES: &[(&str, &str)] = &[
 /// The file that the tour edits.
 const HEALTH_ZONE: &str = "zones/privatelink.azurehealthcareapis.com.zone";
 
-/// A sample written out.
+/// A sample that was written to disk.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// Where its files are.
+    /// Directory of the files.
     pub directory: PathBuf,
-    /// Its configuration, read back from `postern.toml` there: `postern serve -c` would serve the same.
+    /// Configuration of the sample, read back from its `postern.toml`. `postern serve -c` on that
+    /// file serves the same.
     pub config: Config,
 }
 
-/// Writes the sample files into a directory, over what is there, and reads the configuration: it listens on `listen` and forwards
-/// everything to `public`, the address of a [`Lab`](crate::Lab).
+/// Writes the sample files into a directory, overwriting existing ones, and reads the
+/// configuration. It listens on `listen` and forwards everything to `public`, the address of a
+/// [`Lab`](crate::Lab).
 pub fn sample(directory: &Path, listen: SocketAddr, public: SocketAddr) -> io::Result<Sample> {
     for (path, content) in FILES {
         let path = directory.join(path);
@@ -51,20 +53,21 @@ pub fn sample(directory: &Path, listen: SocketAddr, public: SocketAddr) -> io::R
     Ok(Sample { directory: directory.to_owned(), config: loaded.config })
 }
 
-/// One step of the tour: a command, and what it shows.
+/// One step of the tour: a command and its expected result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What to expect, in words.
+    /// Description of the expected result.
     pub expect: String,
-    /// A line for `sh`.
+    /// Command line for `sh`.
     pub command: String,
-    /// Lines that the command prints; none of them for NODATA without CNAME and NXDOMAIN, and for edits.
+    /// Lines that the command prints. Empty for edits, NXDOMAIN and NODATA without a CNAME.
     pub prints: Vec<String>,
-    /// Reason of the fallback event that it causes.
+    /// Reason of the fallback event that the command causes.
     pub fallback: Option<&'static str>,
 }
 
-/// The tour with its headings, for a server on `listen` whose sample files are in `directory`. The steps build on one another.
+/// Returns the tour with its headings, for a server on `listen` with sample files in `directory`.
+/// The steps build on one another.
 pub fn steps(listen: SocketAddr, directory: &Path) -> Vec<(&'static str, Vec<Step>)> {
     let dig = |question: &str| format!("dig @{} -p {} +short {question}", listen.ip(), listen.port());
     let ask = |question: &str, prints: &[&str], expect: &str| Step {
@@ -174,12 +177,12 @@ pub fn steps(listen: SocketAddr, directory: &Path) -> Vec<(&'static str, Vec<Ste
     ]
 }
 
-/// The tour as it is printed at the start: one line a step.
+/// Formats the tour as it is printed at startup, one line per step.
 pub fn tour(listen: SocketAddr, directory: &Path) -> String {
     let mut text = String::new();
     for (heading, steps) in steps(listen, directory) {
         let wide = steps.iter().map(|step| step.command.chars().count()).max().unwrap_or(0);
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "{}# {heading}", if text.is_empty() { "" } else { "\n" });
         for step in steps {
             let _ = writeln!(text, "{:wide$}  # {}", step.command, step.expect);
@@ -188,7 +191,7 @@ pub fn tour(listen: SocketAddr, directory: &Path) -> String {
     text
 }
 
-/// A path as a word for `sh`.
+/// Quotes a path as one word for `sh`.
 fn shell(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));

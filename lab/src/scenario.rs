@@ -1,4 +1,4 @@
-//! What the simulated public DNS knows, and what it makes of a question.
+//! Records of the simulated public DNS, and the answer to a question.
 
 mod read;
 
@@ -13,26 +13,27 @@ use crate::fault::Fault;
 pub(crate) use read::record;
 pub use read::{Problem, ReadError};
 
-/// CNAMEs followed in one answer. More than the sixteen that Postern follows, so that its own limit can be met.
+/// CNAMEs followed in one answer. The number is above the sixteen that Postern follows, so that
+/// tests can reach Postern's own limit.
 const MOST_HOPS: usize = 32;
 
 /// Records, faults and a seed: everything that a lab answers from.
 #[derive(Debug, Clone, Default)]
 pub struct Scenario {
-    /// Same seed, same questions: same outcome.
+    /// Seed of all random choices. The same seed and the same questions give the same outcome.
     pub seed: u64,
-    /// What goes wrong.
+    /// Faults in the order in which they apply.
     pub faults: Vec<Fault>,
-    /// Owners, wildcards among them, with every empty non-terminal above.
+    /// Owners, including wildcards and every empty non-terminal above them.
     nodes: HashMap<Name, Node>,
 }
 
-/// What the scenario says to a question.
+/// Honest answer of a scenario to a question.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub rcode: ResponseCode,
     pub answers: Vec<Record>,
-    /// For negative answers.
+    /// SOA for negative answers.
     pub soa: Option<Record>,
 }
 
@@ -50,31 +51,32 @@ struct Entry {
 #[derive(Debug, Clone)]
 enum Data {
     Fixed(RData),
-    /// `CNAME {}.suffix` at a wildcard: what the star stood for, below the suffix.
+    /// `CNAME {}.suffix` at a wildcard: the labels that the star matched, below the suffix.
     Expand(Name),
 }
 
 impl Scenario {
-    /// The text of the built-in scenario: public Azure DNS as seen from outside, and some names that misbehave.
+    /// TOML text of the built-in scenario: public Azure DNS as seen from outside, and some faulty
+    /// names.
     pub const AZURE: &str = include_str!("../scenarios/azure.toml");
 
-    /// The built-in scenario.
+    /// Returns the built-in scenario.
     pub fn azure() -> Scenario {
-        // Shipped with the crate and read by a test of its own, so it parses.
+        // The text is part of the crate and covered by a test, so it parses.
         Scenario::parse(Scenario::AZURE, "azure.toml").expect("the built-in scenario is well-formed")
     }
 
-    /// No names at all: NXDOMAIN for everything, until records are added.
+    /// Returns a scenario without names: NXDOMAIN for everything until records are added.
     pub fn empty() -> Scenario {
         Scenario::default()
     }
 
-    /// Reads a scenario from TOML; `file` is only for messages.
+    /// Parses a scenario from TOML. `file` is used only in messages.
     pub fn parse(text: &str, file: &str) -> Result<Scenario, ReadError> {
         read::scenario(text, file)
     }
 
-    /// Reads a scenario file.
+    /// Reads a scenario from a file.
     pub fn load(path: &Path) -> Result<Scenario, ReadError> {
         let file = path.display().to_string();
         match std::fs::read_to_string(path) {
@@ -83,18 +85,19 @@ impl Scenario {
         }
     }
 
-    /// The same with another seed.
+    /// Returns the scenario with another seed.
     pub fn seed(self, seed: u64) -> Scenario {
         Scenario { seed, ..self }
     }
 
-    /// The same with one more fault.
+    /// Returns the scenario with an additional fault.
     pub fn fault(mut self, fault: Fault) -> Scenario {
         self.faults.push(fault);
         self
     }
 
-    /// The same with one more record, written `owner [TTL] TYPE data`; panics if it is none, for it stands in a test.
+    /// Returns the scenario with an additional record, written `owner [TTL] TYPE data`. Panics if
+    /// the record is invalid, because it is part of a test.
     pub fn record(mut self, line: &str) -> Scenario {
         read::add_record(&mut self, line).expect("a record");
         self
@@ -109,7 +112,8 @@ impl Scenario {
         self.nodes.entry(owner).or_default().records.push(Entry { ttl, data });
     }
 
-    /// Follows a question to its end: exact names, wildcards as RFC 4592 has them, CNAMEs through all zones.
+    /// Resolves a question completely: exact names, wildcards (RFC 4592), and CNAMEs through all
+    /// zones.
     pub(crate) fn resolve(&self, question: &Name, kind: RecordType, first_hop: bool) -> Outcome {
         let mut outcome = Outcome { rcode: ResponseCode::NoError, answers: Vec::new(), soa: None };
         let mut owner = question.clone();
@@ -138,7 +142,7 @@ impl Scenario {
         }
     }
 
-    /// The node of a name, and for a wildcard the labels that the star stands for.
+    /// Returns the node of a name and, for a wildcard, the labels that the star matched.
     fn find(&self, name: &Name) -> Option<(&Node, Option<Name>)> {
         if let Some(node) = self.nodes.get(name) {
             return Some((node, None));
@@ -156,7 +160,7 @@ impl Scenario {
         Some((node, Some(star)))
     }
 
-    /// SOA of the closest zone above; one for the root if the scenario has none.
+    /// Returns the SOA of the closest enclosing zone, or one for the root if the scenario has none.
     pub(crate) fn soa(&self, name: &Name) -> Record {
         let mut zone = name.clone();
         loop {
@@ -164,7 +168,7 @@ impl Scenario {
                 return soa;
             }
             if zone.is_root() {
-                // A constant in the right form, covered by tests.
+                // A well-formed constant, covered by tests.
                 return record(". 86400 SOA a.root-servers.net. nstld.verisign-grs.com. 1 1800 900 604800 86400").expect("a record");
             }
             zone = zone.base_name();
@@ -173,7 +177,7 @@ impl Scenario {
 }
 
 impl Node {
-    /// The RRset of a type under an owner; all records for ANY.
+    /// Returns the RRset of a type at an owner, or all records for ANY.
     fn of(&self, kind: RecordType, owner: &Name, star: Option<&Name>) -> Vec<Record> {
         let mut records = Vec::new();
         for Entry { ttl, data } in &self.records {
@@ -182,7 +186,7 @@ impl Node {
                 (Data::Expand(suffix), Some(star)) if matches!(kind, RecordType::CNAME | RecordType::ANY) => {
                     match star.clone().append_domain(suffix) {
                         Ok(target) => RData::CNAME(CNAME(target)),
-                        Err(_) => continue, // longer than a name may be
+                        Err(_) => continue, // the name would be too long
                     }
                 }
                 _ => continue,

@@ -1,4 +1,4 @@
-//! The lab itself: a thread with sockets, which does to every question what its fate says.
+//! The lab itself: a thread with sockets that applies its fate to every question.
 
 mod hold;
 mod tcp;
@@ -22,14 +22,15 @@ use crate::fault::{self, Edns, Fate, Fault, Transport};
 use crate::forge;
 use crate::scenario::Scenario;
 
-/// Answers held back in all; a question more is dropped and counted. Each is a few hundred bytes.
+/// Delayed answers in total, each of a few hundred bytes. Questions beyond that are dropped and
+/// counted.
 const MOST_HELD: usize = 65_536;
-/// Receive buffer asked for, bytes.
+/// Receive buffer to request, in bytes.
 const RECEIVE_BUFFER: usize = 8 << 20;
-/// Tries to find a port that is free for both transports.
+/// Attempts to find a port that is free for both transports.
 const PORT_TRIES: usize = 64;
 
-/// A running lab. It ends when dropped.
+/// A running lab, which stops when dropped.
 #[derive(Debug)]
 pub struct Lab {
     address: SocketAddr,
@@ -39,7 +40,8 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Binds UDP and TCP (port 0: a free one, the same for both) and answers from the scenario.
+    /// Binds UDP and TCP and answers from the scenario. With port 0, both transports get the same
+    /// free port.
     pub fn start(scenario: Scenario, listen: SocketAddr) -> io::Result<Lab> {
         let (udp, tcp) = bind(listen)?;
         let address = udp.local_addr()?;
@@ -63,22 +65,22 @@ impl Lab {
         Ok(Lab { address, shared, stop, thread: Some(thread) })
     }
 
-    /// Where it answers, over UDP and TCP.
+    /// Returns the address of the lab, the same for UDP and TCP.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What arrived up to now.
+    /// Returns the counters up to now.
     pub fn counters(&self) -> Counters {
         self.shared.tally().counters.clone()
     }
 
-    /// The last few thousand questions with everything about them, oldest first.
+    /// Returns the last few thousand questions in full, oldest first.
     pub fn arrivals(&self) -> Vec<Arrival> {
         self.shared.tally().arrivals()
     }
 
-    /// Forgets what arrived, and with it how often each question was asked.
+    /// Clears all counters, including how often each question was asked.
     pub fn clear(&self) {
         let mut tally = self.shared.tally();
         let outstanding = tally.counters.outstanding;
@@ -86,7 +88,7 @@ impl Lab {
         tally.hold(outstanding);
     }
 
-    /// Replaces the faults, at once. Timetables start anew.
+    /// Replaces the faults immediately, and restarts their schedules.
     pub fn set(&self, faults: Vec<Fault>) {
         let mut play = self.shared.play();
         let mut scenario = (*play.scenario).clone();
@@ -94,12 +96,12 @@ impl Lab {
         *play = Play { scenario: Arc::new(scenario), since: Instant::now() };
     }
 
-    /// Replaces everything, at once. Timetables start anew.
+    /// Replaces the whole scenario immediately, and restarts all schedules.
     pub fn replace(&self, scenario: Scenario) {
         *self.shared.play() = Play { scenario: Arc::new(scenario), since: Instant::now() };
     }
 
-    /// Closes the sockets and gives the counters.
+    /// Closes the sockets and returns the counters.
     pub fn stop(mut self) -> Counters {
         self.end();
         self.counters()
@@ -119,26 +121,26 @@ impl Drop for Lab {
     }
 }
 
-/// What the thread and its owner share.
+/// State that the thread shares with its owner.
 #[derive(Debug)]
 struct Shared {
     play: Mutex<Play>,
     tally: Mutex<Tally>,
-    /// Answers held back.
+    /// Number of delayed answers.
     held: AtomicUsize,
     started: Instant,
 }
 
-/// The scenario in force.
+/// The active scenario and the moment at which it was set.
 #[derive(Debug, Clone)]
 struct Play {
     scenario: Arc<Scenario>,
     since: Instant,
 }
 
-/// What becomes of a question.
+/// Reaction to a question.
 struct Verdict {
-    /// Messages to send, in order; none: silence.
+    /// Messages to send, in order. Empty if the lab does not answer.
     messages: Vec<Vec<u8>>,
     fate: Fate,
 }
@@ -149,7 +151,8 @@ impl Shared {
         Shared { play: Mutex::new(play), tally: Mutex::default(), held: AtomicUsize::new(0), started: Instant::now() }
     }
 
-    // Nothing is left half done under these locks, so a panic elsewhere does not make the data wrong.
+    // No update under these locks can be left half done, so the data is valid even after a panic
+    // elsewhere.
     fn play(&self) -> MutexGuard<'_, Play> {
         self.play.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -158,7 +161,8 @@ impl Shared {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes room for one more answer that is held back; false, and counted, if there are `most` already.
+    /// Reserves a place for one more delayed answer. Returns false, and counts the overflow, if
+    /// there are `most` already.
     fn hold_one(&self, most: usize) -> bool {
         let held = self.held.fetch_add(1, Ordering::Relaxed) + 1;
         if held > most {
@@ -170,7 +174,8 @@ impl Shared {
         true
     }
 
-    /// Judges a message: count it, throw its fate, make the honest answer, spoil it. None: not worth an answer.
+    /// Handles a message: counts it, decides its fate, builds the honest answer and corrupts it.
+    /// Returns `None` if the message gets no answer.
     fn judge(&self, message: &[u8], source: SocketAddr, transport: Transport) -> Option<Verdict> {
         if message.len() < 12 || message[2] & 0x80 != 0 {
             self.tally().counters.malformed += 1;
@@ -219,7 +224,7 @@ impl Shared {
     }
 }
 
-/// The well-formed answer, cut if it does not fit a datagram.
+/// Returns the well-formed answer, truncated if it does not fit a datagram.
 fn honest(scenario: Arc<Scenario>, request: &Request, fate: &Fate, transport: Transport) -> Option<Vec<u8>> {
     let formerr = fate.edns == Some(Edns::Formerr);
     let twist = Twist {
@@ -239,7 +244,7 @@ fn honest(scenario: Arc<Scenario>, request: &Request, fate: &Fate, transport: Tr
     Some(if cut { forge::truncated(&answer, with_opt) } else { answer })
 }
 
-/// A UDP socket and a TCP listener on the same port.
+/// Binds a UDP socket and a TCP listener on the same port.
 fn bind(listen: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
     let mut tries = if listen.port() == 0 { PORT_TRIES } else { 1 };
     loop {
@@ -247,7 +252,8 @@ fn bind(listen: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
         let udp = UdpSocket::bind(listen)?;
         match TcpListener::bind(udp.local_addr()?) {
             Ok(tcp) => {
-                // As much as the system allows: a burst must not be lost before it is seen.
+                // Request a large buffer, so that a burst is not lost before it is read. The system
+                // may grant less.
                 let _ = socket2::SockRef::from(&udp).set_recv_buffer_size(RECEIVE_BUFFER);
                 udp.set_nonblocking(true)?;
                 tcp.set_nonblocking(true)?;

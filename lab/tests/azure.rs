@@ -1,4 +1,4 @@
-//! The built-in scenario: each chain as public Azure DNS gives it.
+//! The built-in scenario, compared with the chains of public Azure DNS.
 
 mod client;
 
@@ -14,7 +14,7 @@ fn start() -> Lab {
 #[test]
 fn chains_run_to_their_public_ends() {
     let lab = start();
-    // question, type, owners passed through behind the first, data at the end
+    // Question, type, owners of the chain after the first, data at the end.
     let cases: &[(&str, RecordType, &[&str], &[&str])] = &[
         (
             "contosows-fhir1.fhir.azurehealthcareapis.com.",
@@ -44,7 +44,7 @@ fn chains_run_to_their_public_ends() {
                 "ahds-ws-weu.trafficmanager.net.",
                 "ahds-ws-weu-001.cloudapp.contoso.test.",
             ],
-            &["1 . alpn=h2, ipv4hint=203.0.113.10,"], // as hickory prints it,
+            &["1 . alpn=h2, ipv4hint=203.0.113.10,"], // the format is hickory's
         ),
         (
             "contosoold-fhir1.fhir.azurehealthcareapis.com.",

@@ -1,4 +1,4 @@
-//! Each fault, seen from a raw client socket.
+//! Each fault as a raw client socket observes it.
 
 mod client;
 
@@ -146,7 +146,7 @@ fn servers_from_before_edns_refuse_or_overlook_it() {
     ] {
         let lab = lab_with(Fault::everything().edns(edns));
         let message = ask(&lab, NAME, A);
-        // By number: 16 has two names.
+        // The code is compared by number, because 16 has two names.
         let code = u16::from(message.metadata.response_code);
         assert_eq!((code, message.edns.is_some()), (u16::from(rcode), opt), "{edns:?}");
         let socket = socket();
@@ -194,7 +194,8 @@ fn delays_follow_their_distribution() {
         (Delay::Fixed(ms(30)), ms(30), ms(30)),
         (Delay::Uniform(ms(10), ms(50)), ms(25), ms(35)),
         (Delay::Normal(ms(40), ms(5)), ms(38), ms(42)),
-        (Delay::Pareto(ms(10), 3.0), ms(11), ms(16)), // the median is 10 ms times the cube root of 2
+        // The median is 10 ms times the cube root of 2.
+        (Delay::Pareto(ms(10), 3.0), ms(11), ms(16)),
     ] {
         let mut thrown: Vec<Duration> = (0..2_000).map(|nth| Fault::everything().delay(delay).throw(9, NAME, A, nth).delay).collect();
         thrown.sort();
@@ -249,7 +250,7 @@ fn a_timetable_turns_a_fault_on_and_off() {
     assert_eq!(code(&down.clone().during(hour..2 * hour)), ResponseCode::NoError);
     assert_eq!(code(&down.clone().during(hour..2 * hour).during(zero..hour)), ResponseCode::ServFail);
 
-    // Repeating: both sides come by, again and again.
+    // With a period, inside and outside of the window must alternate.
     let ms = Duration::from_millis;
     let lab = lab_with(down.during(ms(100)..ms(200)).every(ms(200)));
     for _ in 0..2 {
@@ -260,7 +261,7 @@ fn a_timetable_turns_a_fault_on_and_off() {
 
 #[test]
 fn the_same_seed_gives_the_same_sequence() {
-    // With many questions in between, or none: the fate of a question is its own.
+    // The fate of a question must not depend on other questions in between.
     let fault = || Fault::name(NAME).rcode(ResponseCode::ServFail).chance(0.5);
     let sequence = |seed, noise: bool| -> Vec<ResponseCode> {
         let lab = Lab::start(Scenario::azure().seed(seed).fault(fault()), "127.0.0.1:0".parse().unwrap()).unwrap();
@@ -347,14 +348,16 @@ fn messages_that_are_no_questions_get_formerr_or_nothing() {
 #[test]
 fn twenty_thousand_questions_wait_and_all_are_answered() {
     let lab = lab_with(Fault::everything().delay(Delay::Uniform(Duration::from_secs(2), Duration::from_secs(3))));
-    // So many that each holds all of its answers: nobody reads them before all questions are asked, however long that takes.
+    // The number is chosen so that every answer is held: no client reads before all questions are
+    // sent, however long that takes.
     let sockets: Vec<_> = (0..200).map(|_| socket()).collect();
     let start = Instant::now();
     for nth in 0..20_000_u32 {
         let name = format!("n{nth}.load.contoso.test.");
         sockets[nth as usize % sockets.len()].send_to(&question(&name, A, nth as u16, true), lab.address()).unwrap();
         if nth % 100 == 99 {
-            // In step with the lab, so that no socket buffer overflows on a slow machine.
+            // The sender keeps pace with the lab, so that no socket buffer overflows on a slow
+            // machine.
             eventually("the lab has read them", || lab.counters().udp > u64::from(nth) - 50);
         }
     }
@@ -372,7 +375,7 @@ fn twenty_thousand_questions_wait_and_all_are_answered() {
 
 #[test]
 fn a_stopped_lab_is_gone() {
-    // An address at which no other test takes the port meanwhile.
+    // An address on which no other test takes the port meanwhile.
     let lab = Lab::start(Scenario::azure(), "127.0.53.2:0".parse().unwrap()).unwrap();
     let address = lab.address();
     lab.stop();

@@ -1,4 +1,4 @@
-//! The sample zones, read as the server reads them, against what the tour promises.
+//! The sample zones, read as the server reads them and compared with the tour.
 
 mod client;
 
@@ -22,7 +22,7 @@ struct Addresses(HashMap<String, Vec<String>>);
 
 impl RecordSink for Addresses {
     fn record(&mut self, record: RecordRef<'_>) {
-        // A hosts file gives the public name too, which no zone here keeps.
+        // A hosts file also names the public name, which is in no zone here.
         let kept = postern_zones::name::is_private_link(record.owner);
         if let (true, 1, [a, b, c, d]) = (kept, record.rtype, record.rdata) {
             self.0.entry(record.owner.to_string().trim_end_matches('.').to_owned()).or_default().push(format!("{a}.{b}.{c}.{d}"));
@@ -30,7 +30,7 @@ impl RecordSink for Addresses {
     }
 }
 
-/// All records of the sample, and a complaint for every problem in a source.
+/// Returns all records of the sample, and one message for every problem in a source.
 fn private_records() -> Addresses {
     let mut found = Addresses::default();
     for (path, text) in FILES.iter().filter(|(path, _)| *path != "postern.toml") {
@@ -62,7 +62,7 @@ fn every_source_is_read_without_a_problem_and_private_addresses_alone_are_in_it(
 
 #[test]
 fn what_the_tour_promises_follows_from_the_zones_and_the_public_chains() {
-    // A splice by hand: the public chain up to the first name that has a record of ours.
+    // A manual splice: the public chain up to the first name with a private record.
     let lab = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
     let mut records = private_records().0;
     let listen: SocketAddr = "127.0.0.1:5300".parse().unwrap();

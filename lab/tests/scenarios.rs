@@ -1,4 +1,4 @@
-//! Scenario files: what is read, and what is refused with which words.
+//! Scenario files: valid ones, and the messages for invalid ones.
 
 mod client;
 
