@@ -12,10 +12,11 @@ use crate::print::write;
 /// The date in the pages' footer: that of the release, so that every build of it writes the same pages.
 const DATE: &str = "2026-11-30";
 
-/// Print the manual page, or write one page per command: `postern man --output /usr/local/share/man/man1`
+/// Print the manual page, or write one page per command.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern man --output /usr/local/share/man/man1\n  postern man | man -l -")]
 pub struct ManArgs {
-    /// Directory for one page per command. Without it, the page of `postern` is printed: `postern man | man -l -`.
+    /// Directory for one page per command. Without it, the page of `postern` is printed.
     #[arg(long, value_name = "DIRECTORY")]
     output: Option<PathBuf>,
 }
