@@ -8,6 +8,7 @@ mod data;
 mod harness;
 mod restart;
 mod sources;
+mod transfers;
 mod unread;
 mod writers;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use postern_config::model::{OnMissing, Recursion};
+use postern_config::model::{self, OnMissing, Recursion};
 
 use crate::edit::{History, ZoneSettings};
 use crate::lookup::Lookup;
@@ -63,8 +63,8 @@ pub struct Hosted {
     pub writer: Writer,
     /// What an API sees of it, where an API writes it.
     pub kept: Option<Kept>,
-    /// Line of the `[[zone]]` that declares it; 0: made through an API, or by a test.
-    pub line: u32,
+    /// The `[[zone]]` that declares it. `None` if an API or a test created the zone.
+    pub declared: Option<Arc<model::Zone>>,
     /// How its source is doing: of this moment, not of the snapshot's.
     pub source: Arc<Shown>,
 }
@@ -372,7 +372,7 @@ impl Hosted {
             state,
             writer,
             kept: None,
-            line: 0,
+            declared: None,
             source: Arc::default(),
         }
     }

@@ -154,7 +154,7 @@ impl Store {
     pub fn reconfigure_accepting(&mut self, config: &Config, accepted: &[AcceptedZone]) -> (Arc<Snapshot>, Report) {
         let mut report = Report::default();
         let mut old: Vec<ZoneSlot> = std::mem::take(&mut self.slots);
-        let before: Vec<model::Zone> = old.iter().map(|slot| slot.config.clone()).collect();
+        let before: Vec<Arc<model::Zone>> = old.iter().map(|slot| slot.config.clone()).collect();
         let waiting: Vec<ZoneSlot> = old.extract_if(.., |slot| slot.awaits.is_some()).collect();
         let (continued, old) = continued(&config.zones, old);
         self.slots = config.zones.iter().zip(continued).filter_map(|(zone, before)| ZoneSlot::new(zone, before)).collect();
@@ -204,7 +204,7 @@ impl Store {
     }
 
     /// Forgets the last good data of zones and sources that the configuration dropped.
-    fn forget_dropped(&self, before: &[model::Zone]) {
+    fn forget_dropped(&self, before: &[Arc<model::Zone>]) {
         let Some(keeper) = &self.context.keeper else { return };
         let keys: HashSet<String> = self.slots.iter().map(|slot| kept::zone_key(&slot.config)).collect();
         let sources: HashSet<&Source> = self.slots.iter().map(|slot| &slot.config.source).collect();

@@ -32,7 +32,7 @@ pub fn all(control: &Control, caller: &Caller) -> Vec<Found> {
     let snapshot = &control.state.load().snapshot;
     let mut count: HashMap<&str, usize> = HashMap::new();
     snapshot.hosted().iter().for_each(|link| *count.entry(&link.hosted.name).or_default() += 1);
-    let found = snapshot.hosted().iter().map(|link| Found::new(control, snapshot, link, count[&*link.hosted.name] > 1));
+    let found = snapshot.hosted().iter().map(|link| Found::new(snapshot, link, count[&*link.hosted.name] > 1));
     found.filter(|found| found.may_be_seen(caller)).collect()
 }
 
@@ -42,7 +42,7 @@ pub fn find(control: &Control, id: &str, caller: &Caller) -> Result<Found, Fault
     let wanted = id::read(id)?;
     let named: Vec<&Link> = snapshot.hosted().iter().filter(|link| *link.hosted.name == wanted.name).collect();
     let is_one_of_several = named.len() > 1;
-    let found = named.into_iter().map(|link| Found::new(control, snapshot, link, is_one_of_several));
+    let found = named.into_iter().map(|link| Found::new(snapshot, link, is_one_of_several));
     let is_meant = |found: &Found| wanted.means(&found.hosted.name, &found.networks);
     let mut found: Vec<Found> = found.filter(|found| is_meant(found) && found.may_be_seen(caller)).collect();
     match (found.pop(), found.is_empty()) {
@@ -56,9 +56,9 @@ pub fn find(control: &Control, id: &str, caller: &Caller) -> Result<Found, Fault
 }
 
 impl Found {
-    fn new(control: &Control, snapshot: &Snapshot, link: &Link, is_one_of_several: bool) -> Self {
+    fn new(snapshot: &Snapshot, link: &Link, is_one_of_several: bool) -> Self {
         let networks: Vec<String> = snapshot.meant_for(link).into_iter().map(str::to_owned).collect();
-        let primaries = if link.hosted.writer == Writer::Primary { primaries(control, &link.hosted.name, &networks) } else { Vec::new() };
+        let primaries = primaries(&link.hosted);
         Self { hosted: link.hosted.clone(), networks, primaries, is_one_of_several }
     }
 
@@ -130,11 +130,9 @@ impl Found {
     }
 }
 
-/// Where the configuration says that a zone is transferred from.
-fn primaries(control: &Control, name: &str, networks: &[String]) -> Vec<String> {
-    let config = control.host.config();
-    let zone = config.zones.iter().find(|zone| zone.name == name && zone.networks == networks);
-    match zone.map(|zone| &zone.source) {
+/// Servers that the configuration has a zone transferred from.
+fn primaries(hosted: &Hosted) -> Vec<String> {
+    match hosted.declared.as_ref().map(|zone| &zone.source) {
         Some(Source::Transfer { primaries }) => primaries.iter().map(ToString::to_string).collect(),
         _ => Vec::new(),
     }

@@ -88,8 +88,11 @@ impl Transfers {
                 let is_asked = asked.iter().any(|asked| asked.means(&hosted.name, &state.snapshot.meant_for(link)));
                 let is_due = is_asked || before.get(&linked) != Some(&zone.serial());
                 serials.insert(linked.clone(), zone.serial());
-                let policy = Policy::of(hosted, &now);
+                let policy = Policy::of(hosted);
                 let key = policy.key.as_ref().and_then(|name| keyring.key(name));
+                if policy.key.is_some() && key.is_none() {
+                    continue; // A reload is under way. The next tick has the keys of this snapshot; a NOTIFY without one would be rejected.
+                }
                 for target in policy.notify {
                     let place = (linked.clone(), target);
                     // Those who are told no longer are left in `told`, and end with it.
@@ -190,9 +193,8 @@ pub struct Policy {
 impl Policy {
     /// What the configuration says of a zone; of one that was made through the API, what was kept with it: the metadata that PowerDNS has
     /// for this.
-    pub fn of(hosted: &Hosted, config: &Config) -> Self {
-        let declared = config.zones.iter().find(|zone| zone.line == hosted.line && *zone.name == *hosted.name && zone.line > 0);
-        let mut policy = declared.map_or_else(Self::default, |zone| Self {
+    pub fn of(hosted: &Hosted) -> Self {
+        let mut policy = hosted.declared.as_ref().map_or_else(Self::default, |zone| Self {
             transfer_to: zone.transfer_to.clone(),
             notify: zone.notify.clone(),
             key: zone.transfer_key.clone(),

@@ -79,8 +79,7 @@ fn find(request: &Request, keys: &[Arc<Key>], control: &Control) -> Result<Found
     let network = state.snapshot.network(state.snapshot.network_of(client));
     let hosted = network.zone_of(&read.name, 0).filter(|hosted| hosted.apex.as_wire() == read.name.as_wire());
     let hosted = hosted.ok_or(refuse(NOTAUTH, "not a zone of this server for this client"))?;
-    let config = control.host.config();
-    let policy = Policy::of(hosted, &config);
+    let policy = Policy::of(hosted);
     let is_peer = policy.transfer_to.iter().any(|peer| match peer {
         Peer::Prefix(prefix) => prefix.contains(&client),
         Peer::Key(name) => keys.iter().any(|key| key.policy.name == *name),

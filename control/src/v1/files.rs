@@ -21,7 +21,6 @@ use utoipa::ToSchema;
 use super::Refusals;
 use super::change::{self, Answer, ChangeNotes, Changed, Conditions, Dry};
 use super::records::{changeable, data, hosted, zone_etag};
-use super::zones::declared;
 use crate::Control;
 use crate::http::{Caller, Fault, Path, Problem, Query, Shared, read};
 
@@ -110,7 +109,7 @@ pub(super) async fn import(
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
     let conditions = Conditions::of(request.headers())?;
-    let limits = declared(&control.host.config(), &state.snapshot, &link).map_or(LossLimits::usual(), LossLimits::of);
+    let limits = link.hosted.declared.as_deref().map_or(LossLimits::usual(), LossLimits::of);
     let limits = LossLimits { allow_empty: limits.allow_empty || how.allow_empty, ..limits };
     let bytes = read(request, &shared).await?;
     let is_json = kind == "application/json";

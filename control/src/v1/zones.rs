@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use postern_config::model::{Config, OnMissing, Source};
+use postern_config::model::{OnMissing, Source};
 use postern_zones::edit::{NewZone as Made, Refusal, Task, Via, ZoneRef, ZoneRemoval, ZoneSettings};
 use postern_zones::name::NameBuf;
 use postern_zones::snapshot::{Link, Snapshot, Writer, ZoneState};
@@ -172,15 +172,13 @@ const USUAL_PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1_000;
 
 impl Zone {
-    fn of(control: &Control, snapshot: &Snapshot, link: &Link) -> Self {
+    fn of(snapshot: &Snapshot, link: &Link) -> Self {
         let hosted = &link.hosted;
         let name = &hosted.name;
         let is_alone = snapshot.hosted().iter().filter(|other| other.hosted.name == *name).count() == 1;
         let networks: Vec<String> = network_names(snapshot, link).into_iter().map(Into::into).collect();
         let id = if is_alone { name.to_string() } else { format!("{name}@{}", networks.first().map_or("", String::as_str)) };
-        let config = control.host.config();
-        let declared = declared(&config, snapshot, link);
-        let file = match (&hosted.writer, declared.map(|zone| &zone.source)) {
+        let file = match (&hosted.writer, hosted.declared.as_ref().map(|zone| &zone.source)) {
             (writer, _) if writer.file().is_some() => writer.file().map(|file| file.display().to_string()),
             (_, Some(Source::File { path, .. } | Source::Directory { path })) => Some(path.display().to_string()),
             _ => None,
@@ -199,7 +197,7 @@ impl Zone {
             networks,
             on_missing: hosted.on_missing.word(),
             fallback: hosted.fallback,
-            writer: ZoneWriter { kind, file, files, line: declared.map(|zone| zone.line).filter(|line| *line > 0) },
+            writer: ZoneWriter { kind, file, files, line: hosted.declared.as_ref().map(|zone| zone.line) },
             serial: zone.map(|zone| zone.serial()),
             records: zone.map_or(0, |zone| zone.counts().records),
             rrsets: zone.map_or(0, |zone| zone.counts().sets),
@@ -209,15 +207,6 @@ impl Zone {
             },
         }
     }
-}
-
-/// The zone in the configuration. Returns `None` for a zone that was created through an API.
-pub(super) fn declared<'c>(config: &'c Config, snapshot: &Snapshot, link: &Link) -> Option<&'c postern_config::model::Zone> {
-    let networks = network_names(snapshot, link);
-    config.zones.iter().find(|zone| {
-        let is_linked = || networks.iter().any(|network| zone.networks.iter().any(|name| name == network));
-        *zone.name == *link.hosted.name && (zone.networks.is_empty() || is_linked())
-    })
 }
 
 /// Lists the zones that the caller may see.
@@ -233,7 +222,7 @@ pub(super) async fn list(caller: Caller, State(control): State<Arc<Control>>, Qu
     let limit = page.limit.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE);
     let shown = &keyed[start..keyed.len().min(start.saturating_add(limit))];
     let next = (start + shown.len() < keyed.len()).then(|| shown.last().map(|(key, _)| key.clone())).flatten();
-    Json(Zones { zones: shown.iter().map(|(_, link)| Zone::of(&control, snapshot, link)).collect(), next })
+    Json(Zones { zones: shown.iter().map(|(_, link)| Zone::of(snapshot, link)).collect(), next })
 }
 
 /// What zones are sorted by: unique, and the same from one snapshot to the next.
@@ -247,7 +236,7 @@ fn key(snapshot: &Snapshot, link: &Link) -> String {
 pub(super) async fn show(caller: Caller, State(control): State<Arc<Control>>, Path(zone): Path<String>) -> Result<Response, Problem> {
     let state = control.state.load_full();
     let link = hosted(&state.snapshot, &caller, &zone)?;
-    let body = Json(Zone::of(&control, &state.snapshot, link));
+    let body = Json(Zone::of(&state.snapshot, link));
     Ok(match data(&link.hosted) {
         Ok(zone) => ([(header::ETAG, zone_etag(zone))], Extension(SaysMore), body).into_response(),
         Err(_) => body.into_response(),
@@ -303,7 +292,7 @@ pub(super) async fn create(caller: Caller, State(control): State<Arc<Control>>, 
         .iter()
         .map(|done| ZoneRef { name: done.name.to_string(), network: done.networks.first().cloned() })
         .filter_map(|zone| hosted(&state.snapshot, &caller, &zone.to_string()).ok())
-        .map(|link| Zone::of(&control, &state.snapshot, link))
+        .map(|link| Zone::of(&state.snapshot, link))
         .collect();
     let location = zones.first().and_then(|zone| HeaderValue::from_str(&format!("/v1/zones/{}", part(&zone.id))).ok());
     let mut response = (StatusCode::CREATED, Json(Zones { zones, next: None })).into_response();
@@ -357,7 +346,7 @@ pub(super) async fn set(
     let state = control.state.load_full();
     let relinked = || ZoneRef { name: settings.name.clone(), network: settings.networks.first().cloned() };
     let now = if is_relinked { relinked() } else { named };
-    Ok(Json(Zone::of(&control, &state.snapshot, hosted(&state.snapshot, &caller, &now.to_string())?)))
+    Ok(Json(Zone::of(&state.snapshot, hosted(&state.snapshot, &caller, &now.to_string())?)))
 }
 
 /// Removes a zone that was created through an API, with its records.

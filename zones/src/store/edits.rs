@@ -399,9 +399,10 @@ impl Store {
             owned.settings = old;
             return Err(Refusal::Journal(error.to_string()));
         }
-        slot.config.networks.clone_from(&owned.settings.networks);
-        slot.config.on_missing = owned.settings.on_missing;
-        slot.config.fallback = records_fallbacks(&owned.settings);
+        let config = Arc::make_mut(&mut slot.config);
+        config.networks.clone_from(&owned.settings.networks);
+        config.on_missing = owned.settings.on_missing;
+        config.fallback = records_fallbacks(&owned.settings);
         let settings = owned.settings.clone();
         slot.hosted = None;
         if is_relinked {

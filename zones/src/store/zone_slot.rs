@@ -20,7 +20,7 @@ use crate::zone::{Zone, ZoneBuilder};
 /// A zone of the configuration.
 #[derive(Debug)]
 pub struct ZoneSlot {
-    pub(super) config: model::Zone,
+    pub(super) config: Arc<model::Zone>,
     pub(super) name: Arc<str>,
     pub(super) apex: WireName,
     pub(super) networks: Arc<[String]>,
@@ -75,7 +75,7 @@ impl ZoneSlot {
         let reason = "its source was not read yet".into();
         let name = config.name.as_str().into();
         Some(Self {
-            config: config.clone(),
+            config: Arc::new(config.clone()),
             name,
             apex,
             networks,
@@ -97,6 +97,11 @@ impl ZoneSlot {
             awaits: None,
             hosted: None,
         })
+    }
+
+    /// Returns true if a `[[zone]]` declares it, false if an API created it.
+    fn is_declared(&self) -> bool {
+        self.config.line > 0
     }
 
     /// Properties by which a later configuration recognizes the zone.
@@ -128,10 +133,10 @@ impl ZoneSlot {
             Kept { latest: latest.clone(), settings: settings.clone(), history: history.clone() }
         });
         self.shown.show_journal(self.owned.as_ref().map_or(0, |owned| owned.journal.length()));
-        let (line, source) = (self.config.line, self.shown.clone());
+        let (declared, source) = (self.is_declared().then(|| self.config.clone()), self.shown.clone());
         let hosted = Hosted::new(self.apex.clone(), self.config.on_missing, state, self.writer.clone());
         let fallback = self.config.fallback;
-        self.hosted.insert(Arc::new(Hosted { fallback, kept, line, source, ..hosted })).clone()
+        self.hosted.insert(Arc::new(Hosted { fallback, kept, declared, source, ..hosted })).clone()
     }
 
     pub(super) fn report(&self, outcome: Outcome) -> ZoneReport {
