@@ -8,15 +8,8 @@ use postern_zones::zone::{is_azure_soa, rtype};
 /// Zones that secondaries would reject, and zones whose SOA sends updates elsewhere.
 pub fn problems(config: &Config, snapshot: &Snapshot) -> Vec<Diagnostic> {
     let (mut without_servers, mut elsewhere) = (Vec::new(), Vec::new());
-    for zone in &config.zones {
-        let is_this = |name: &str, networks: &[String]| {
-            name == zone.name && (zone.networks.is_empty() || networks.iter().any(|network| zone.networks.contains(network)))
-        };
-        let names = |link: &postern_zones::snapshot::Link| {
-            link.networks.iter().map(|id| snapshot.network(*id).name.to_string()).collect::<Vec<_>>()
-        };
-        let link = snapshot.hosted().iter().find(|link| is_this(&link.hosted.name, &names(link)));
-        let Some(data) = link.and_then(|link| link.hosted.zone()) else { continue };
+    for hosted in snapshot.hosted().iter().map(|link| &link.hosted) {
+        let (Some(zone), Some(data)) = (&hosted.declared, hosted.zone()) else { continue };
         let apex = data.apex().to_buf();
         if is_transferred(config, zone) && !data.at(&apex).any(|set| set.rtype == rtype::NS) {
             add(&mut without_servers, zone);

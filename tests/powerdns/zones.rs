@@ -48,6 +48,18 @@ fn zones_of_one_name_have_ids_with_their_network() {
 }
 
 #[test]
+fn an_id_with_a_network_that_does_not_exist_means_no_zone() {
+    let (_server, api) = server();
+    make(&api, "wide.test.");
+    let at = |network: &str| format!("{ZONES}/wide.test.@{network}");
+    api.ask("GET", &at("spoke"), Value::Null).ok(200);
+    for method in ["GET", "DELETE"] {
+        api.ask(method, &at("nowhere"), Value::Null).ok(404);
+    }
+    api.ask("DELETE", &at("spoke"), Value::Null).ok(204);
+}
+
+#[test]
 fn a_new_zone_is_found_where_its_url_says_whatever_stands_in_its_name() {
     let (_server, api) = server();
     for (name, id) in [

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use postern_config::model::{self, OnMissing, Recursion};
 
-use crate::edit::{History, ZoneSettings};
+use crate::edit::{History, ZoneRef, ZoneSettings};
 use crate::lookup::Lookup;
 use crate::name::{NameBuf, WireName, is_private_link};
 use crate::network::Clients;
@@ -161,6 +161,20 @@ impl Snapshot {
     /// Every hosted zone, in the order of the configuration.
     pub fn hosted(&self) -> &[Link] {
         &self.hosted
+    }
+
+    /// The hosted zones that a reference means: several if zones share the name and the reference has no network.
+    pub fn find<'s>(&'s self, zone: &ZoneRef) -> impl Iterator<Item = &'s Link> {
+        self.hosted.iter().filter(|link| self.is_meant(link, zone))
+    }
+
+    /// Returns true if a reference means this zone. A network that does not exist means only a zone that an API created for it.
+    pub fn is_meant(&self, link: &Link, zone: &ZoneRef) -> bool {
+        let is_linked = |network: &String| {
+            let is_kept = |kept: &Kept| kept.settings.networks.contains(network);
+            link.networks.iter().any(|id| *self.network(*id).name == **network) || link.hosted.kept.as_ref().is_some_and(is_kept)
+        };
+        *link.hosted.name == *zone.name && zone.network.as_ref().is_none_or(is_linked)
     }
 
     /// Names of the networks that a zone is for, as whoever writes it names them; none: all. It may be for all and linked to one, as long as
@@ -452,6 +466,21 @@ mod tests {
             let hosted = network.zone_of(&name, 0);
             let found = hosted.map(|hosted| hosted.zone().unwrap().at(&name).next().unwrap().rdata().next().unwrap().to_vec());
             assert_eq!(found, address.map(|address| address.to_vec()), "{client}");
+        }
+    }
+
+    #[test]
+    fn a_reference_means_the_zones_of_its_name_in_its_network() {
+        let snapshot = two_sites();
+        for (text, places) in [
+            ("privatelink.contoso.test", &[0, 1][..]),
+            ("privatelink.contoso.test@spoke", &[1]),
+            ("dicom.privatelink.contoso.test@spoke", &[2]),
+            ("dicom.privatelink.contoso.test@nowhere", &[]),
+        ] {
+            let zone = ZoneRef::parse(text);
+            let found = snapshot.find(&zone).map(|link| Arc::as_ptr(&link.hosted));
+            assert!(found.eq(places.iter().map(|place: &usize| Arc::as_ptr(&snapshot.hosted()[*place].hosted))), "{text}");
         }
     }
 

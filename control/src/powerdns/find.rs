@@ -40,11 +40,9 @@ pub fn all(control: &Control, caller: &Caller) -> Vec<Found> {
 pub fn find(control: &Control, id: &str, caller: &Caller) -> Result<Found, Fault> {
     let snapshot = &control.state.load().snapshot;
     let wanted = id::read(id)?;
-    let named: Vec<&Link> = snapshot.hosted().iter().filter(|link| *link.hosted.name == wanted.name).collect();
-    let is_one_of_several = named.len() > 1;
-    let found = named.into_iter().map(|link| Found::new(snapshot, link, is_one_of_several));
-    let is_meant = |found: &Found| wanted.means(&found.hosted.name, &found.networks);
-    let mut found: Vec<Found> = found.filter(|found| is_meant(found) && found.may_be_seen(caller)).collect();
+    let is_one_of_several = snapshot.hosted().iter().filter(|link| *link.hosted.name == wanted.name).count() > 1;
+    let found = snapshot.find(&wanted).map(|link| Found::new(snapshot, link, is_one_of_several));
+    let mut found: Vec<Found> = found.filter(|found| found.may_be_seen(caller)).collect();
     match (found.pop(), found.is_empty()) {
         (None, _) => Err(Fault::no_zone(&wanted.to_string())),
         (Some(one), true) => Ok(one),

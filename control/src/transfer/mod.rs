@@ -85,7 +85,7 @@ impl Transfers {
                 let hosted = &link.hosted;
                 let Some(zone) = hosted.zone() else { continue };
                 let linked = (hosted.name.clone(), link.networks.clone());
-                let is_asked = asked.iter().any(|asked| asked.means(&hosted.name, &state.snapshot.meant_for(link)));
+                let is_asked = asked.iter().any(|asked| state.snapshot.is_meant(link, asked));
                 let is_due = is_asked || before.get(&linked) != Some(&zone.serial());
                 serials.insert(linked.clone(), zone.serial());
                 let policy = Policy::of(hosted);
@@ -215,10 +215,5 @@ impl Policy {
 /// The zone that an edit would mean, as it is hosted now.
 pub(crate) fn hosted(control: &Control, zone: &ZoneRef) -> Option<Arc<Hosted>> {
     let state = control.state.load();
-    let snapshot = &state.snapshot;
-    let is_linked = |link: &&postern_zones::snapshot::Link| {
-        let network = zone.network.as_ref().and_then(|name| snapshot.network_named(name));
-        zone.network.is_none() || network.is_some_and(|network| link.networks.contains(&network))
-    };
-    snapshot.hosted().iter().filter(|link| *link.hosted.name == *zone.name).find(is_linked).map(|link| link.hosted.clone())
+    state.snapshot.find(zone).next().map(|link| link.hosted.clone())
 }

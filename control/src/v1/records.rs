@@ -136,8 +136,7 @@ fn beyond(caller: &Caller, hosted: &Hosted) -> Problem {
 }
 
 fn named<'s>(snapshot: &'s Snapshot, caller: &Caller, zone: &ZoneRef) -> Result<&'s Link, Problem> {
-    let linked = |link: &&Link| zone.network.as_ref().is_none_or(|network| network_names(snapshot, link).contains(&network.as_str()));
-    let links: Vec<&Link> = snapshot.hosted().iter().filter(|link| *link.hosted.name == *zone.name).filter(linked).collect();
+    let links: Vec<&Link> = snapshot.find(zone).collect();
     match links[..] {
         [] => Err(postern_zones::edit::Refusal::NoZone(zone.to_string()).into()),
         [link] => Ok(link),
