@@ -1,8 +1,9 @@
-//! The private-link table: which public names stand for which private-link names, and in which zone.
+//! The private-link table: the private-link names and zones of each public name.
 //!
-//! The table is data (`data/privatelink-zones.json`, one row a service) that ships in the binary and that a file of the same shape can
-//! extend. A row names its zones, the public zones one forwards for them, and, where taking the label `privatelink` out of
-//! the zone does not give the public name, pairs of names. Holes in braces stand for one label.
+//! The table is data (`data/privatelink-zones.json`, one row per service). It ships in the binary,
+//! and a file of the same shape can extend it. A row lists its zones and the public zones to
+//! forward for them. If removing the label `privatelink` from a zone does not give the public name,
+//! the row also lists pairs of names. A hole in braces matches one label.
 //!
 //! ```
 //! let table = postern_config::azure::Table::builtin();
@@ -29,69 +30,70 @@ use pattern::{Bound, Pattern};
 
 mod pattern;
 
-/// The labels that Azure puts into the public chain of a resource with a private endpoint.
+/// The labels that Azure inserts into the public chain of a resource with a private endpoint.
 pub const PRIVATE_LINK_LABELS: [&str; 2] = ["privatelink", "privatelink-global"];
 
-/// Changes of one character that make a name another one that was not meant.
+/// Largest edit distance, in characters, at which a name counts as misspelled.
 const MOST_APART: usize = 3;
 
-/// Every private-link zone known, with the public names that lead there.
+/// All known private-link zones, with the public names that lead to them.
 #[derive(Debug, Clone)]
 pub struct Table {
     rows: Vec<Row>,
     regions: BTreeMap<String, String>,
-    /// Public name to private-link name, most likely first for one public name.
+    /// Rules from public name to private-link name. For one public name, the most likely comes
+    /// first.
     rules: Vec<Rule>,
-    /// Rules by the fixed end of their public name.
+    /// Indices of rules by the fixed end of their public name.
     by_end: HashMap<String, Vec<usize>>,
-    /// The same ends in wire form, with the number of labels a public name has in front.
+    /// The same ends in wire form, with the number of labels that a public name has before them.
     public_ends: HashMap<Box<[u8]>, Heads, foldhash::fast::RandomState>,
     zones: Vec<Pattern>,
 }
 
-/// One service, or one way to lay out its zones.
+/// One service, or one layout of its zones.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// `commercial`, `usgovernment`, `china`, or a word of one's own.
+    /// `commercial`, `usgovernment`, `china`, or a name of the operator's choice.
     #[serde(default = "own_cloud")]
     pub cloud: String,
-    /// The service as the documents call it.
+    /// Name of the service in Azure's documentation.
     pub service: String,
-    /// ARM resource type.
+    /// Resource type in Azure Resource Manager.
     #[serde(default, rename = "type")]
     pub resource_type: String,
-    /// Group identifiers of its private endpoints.
+    /// Group IDs of the private endpoints.
     #[serde(default)]
     pub subresources: Vec<String>,
-    /// Private-link zones.
+    /// Private-link zones of the service.
     pub zones: Vec<String>,
-    /// Public zones that one forwards.
+    /// Public zones to forward for the service.
     #[serde(default)]
     pub forward: Vec<String>,
-    /// Whether this is what Azure makes today.
+    /// Whether Azure creates these names today.
     #[serde(default)]
     pub status: Status,
-    /// Public name and private-link name, where they are not told from the zones.
+    /// Pairs of public name and private-link name that cannot be derived from the zones.
     #[serde(default)]
     pub names: Vec<(String, String)>,
-    /// What to know about it.
+    /// Remarks for the operator.
     #[serde(default)]
     pub note: String,
 }
 
-/// Whether a row is what Azure makes today. The order is the order of likelihood.
+/// Whether Azure creates the names of a row today. The order is the order of likelihood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// It is.
+    /// Azure creates these names today.
     #[default]
     Current,
-    /// For an older product.
+    /// The names belong to an older product.
     Legacy,
-    /// Seen, but not in the documents.
+    /// The names were observed, but are not documented.
     Alternate,
-    /// The documents said so once.
+    /// The names were documented once.
     Superseded,
 }
 
@@ -100,11 +102,11 @@ struct Rule {
     public: Pattern,
     private: Pattern,
     status: Status,
-    /// Its number in the order of the rows, where a row names first what people use first.
+    /// Position of the rule in the order of the rows. A row lists the most common names first.
     order: usize,
 }
 
-/// Labels that a public name may have in front of a fixed end.
+/// Number of labels that a public name may have before a fixed end.
 #[derive(Debug, Clone, Copy)]
 struct Heads {
     least: usize,
@@ -118,18 +120,18 @@ static BUILTIN: LazyLock<Arc<Table>> = LazyLock::new(|| {
 });
 
 impl Table {
-    /// The table that ships in the binary.
+    /// Returns the table that ships in the binary.
     pub fn builtin() -> &'static Self {
         &BUILTIN
     }
 
-    /// The same, to be kept.
+    /// Returns the built-in table as a shared pointer.
     pub fn shared() -> Arc<Self> {
         Arc::clone(&BUILTIN)
     }
 
-    /// This table with the rows of a file: a JSON list in the shape of the built-in one. A row replaces all rows of the same cloud
-    /// and service; one without zones removes them.
+    /// Returns this table with the rows of a file, a JSON list in the shape of the built-in one. A
+    /// row replaces all rows of the same cloud and service. A row without zones removes them.
     pub fn extended(&self, text: &str, file: &Path) -> Result<Self, Vec<Diagnostic>> {
         let lines = Lines::new(file, text);
         let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
@@ -168,7 +170,8 @@ impl Table {
         Self::new(rows, self.regions.clone()).map_err(|message| vec![crate::diagnostic::whole_file(file, message, "")])
     }
 
-    /// The private-link names that a public name may stand for, most likely first; empty where the table does not know it.
+    /// Returns the private-link names that a public name may stand for, most likely first. Empty if
+    /// the table does not contain the name.
     pub fn private_names(&self, public: &str) -> Vec<String> {
         let public = plain(public);
         if is_private_link(&public) {
@@ -185,7 +188,7 @@ impl Table {
         names
     }
 
-    /// The public names that a private-link name may stand for, most likely first.
+    /// Returns the public names that a private-link name may stand for, most likely first.
     pub fn public_names(&self, private: &str) -> Vec<String> {
         let private = plain(private);
         let mut names = Vec::new();
@@ -199,7 +202,8 @@ impl Table {
         names
     }
 
-    /// The zone in which Azure keeps a private-link name: from the label `privatelink` on, else the longest zone of the table.
+    /// Returns the zone in which Azure keeps a private-link name. It starts at the label
+    /// `privatelink`, or is the longest matching zone of the table.
     pub fn private_zone_of<'n>(&self, private: &'n str) -> Option<&'n str> {
         let private = private.strip_suffix('.').unwrap_or(private);
         suffixes(private)
@@ -207,18 +211,19 @@ impl Table {
             .or_else(|| suffixes(private).find(|suffix| self.zones.iter().any(|zone| zone.fits(&plain(suffix)).is_some())))
     }
 
-    /// True for a private-link zone: it has one of the [`PRIVATE_LINK_LABELS`], or is a zone of the table.
+    /// Returns true if `zone` has one of the [`PRIVATE_LINK_LABELS`] or is a zone of the table.
     pub fn is_private_link_zone(&self, zone: &str) -> bool {
         is_private_link(zone) || self.knows_zone(zone)
     }
 
-    /// True where `zone` is a private-link zone of the table.
+    /// Returns true if `zone` is a private-link zone of the table.
     pub fn knows_zone(&self, zone: &str) -> bool {
         let zone = plain(zone);
         self.zones.iter().any(|pattern| pattern.fits(&zone).is_some())
     }
 
-    /// The public zones whose names lead into `zone`: what one forwards for it, the most used first. Empty where the table does not know the zone.
+    /// Returns the public zones to forward for `zone`, the most used first. Empty if the table does
+    /// not contain the zone.
     pub fn public_forwarders(&self, zone: &str) -> Vec<String> {
         let zone = plain(zone);
         let mut rules: Vec<&Rule> = self.rules.iter().collect();
@@ -228,7 +233,8 @@ impl Table {
             let public = if let Some(bound) = rule.private_zone().fits(&zone) {
                 rule.public.known_end(&bound)
             } else if let Some(bound) = rule.private.fits(&zone) {
-                rule.public.fill(&bound).unwrap_or_else(|| rule.public.known_end(&bound)) // a zone for a single name
+                // The zone is for a single name.
+                rule.public.fill(&bound).unwrap_or_else(|| rule.public.known_end(&bound))
             } else {
                 continue;
             };
@@ -241,18 +247,20 @@ impl Table {
         found
     }
 
-    /// True where `name` is a public zone that leads to a private-link zone, and not a name in one.
+    /// Returns true if `name` is a public zone that leads to a private-link zone, and is not a name
+    /// inside such a public zone.
     pub fn is_public_zone(&self, name: &str) -> bool {
         let name = plain(name);
         self.rules.iter().any(|rule| Pattern { star: false, ..rule.public.clone() }.fits(&name).is_some_and(|_| rule.public.star))
     }
 
-    /// True where [`Table::private_names`] has something for `public`.
+    /// Returns true if [`Table::private_names`] is not empty for `public`.
     pub fn knows_public(&self, public: &str) -> bool {
         !self.private_names(public).is_empty()
     }
 
-    /// The same for wire bytes, cheaply: `suffixes` are the lower-case wire forms of the name, of the name without its first label, and so on.
+    /// Does the same for names in wire form, at low cost. `suffixes` are the lower-case wire forms
+    /// of the name, of the name without its first label, and so on.
     pub fn knows_public_wire<'n>(&self, suffixes: impl IntoIterator<Item = &'n [u8]>) -> bool {
         let mut known = false;
         for (front, suffix) in suffixes.into_iter().enumerate() {
@@ -264,7 +272,9 @@ impl Table {
         known
     }
 
-    /// The zone that was meant, where `zone` is almost one of the table; none where it is one, lies in one, or is far from all.
+    /// Returns the zone that was probably meant if `zone` is a misspelled zone of the table.
+    /// Returns `None` if it is a zone of the table, lies in one, or is too different from all of
+    /// them.
     pub fn nearest(&self, zone: &str) -> Option<String> {
         let zone = plain(zone);
         if let Some(apex) = suffixes(&zone).find(|suffix| self.knows_zone(suffix)) {
@@ -277,14 +287,16 @@ impl Table {
         if let Some(rest) = rest
             && let Some(private) = self.private_names(&format!("name.{rest}")).into_iter().next()
         {
-            return private.strip_prefix("name.").map(str::to_string); // privatelink.vault.azure.net: the private zone is vaultcore
+            // Privatelink.vault.azure.net: the private zone is vaultcore.
+            return private.strip_prefix("name.").map(str::to_string);
         }
         let length = zone.chars().count();
         let mut labels: Vec<&str> = zone.split('.').collect();
         labels.sort_unstable();
         let candidates = self.zones.iter().filter_map(|pattern| pattern.with_holes_of(&zone));
         candidates
-            // Two names are at least as far apart as their lengths, which cost nothing to compare: there may be a thousand zones.
+            // The edit distance is at least the difference in length, which is cheap to compare.
+            // There may be a thousand zones.
             .filter(|candidate| candidate.chars().count().abs_diff(length) <= MOST_APART)
             .filter_map(|candidate| {
                 let mut same: Vec<&str> = candidate.split('.').collect();
@@ -296,12 +308,12 @@ impl Table {
             .map(|(_, candidate)| candidate)
     }
 
-    /// The rows, built-in ones first.
+    /// Returns the rows, the built-in ones first.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// Region name to region code.
+    /// Map from region name to region code.
     pub fn regions(&self) -> &BTreeMap<String, String> {
         &self.regions
     }
@@ -323,7 +335,7 @@ impl Table {
                 }
             }
         }
-        // Stable: rows in file order where likelihood and length are the same.
+        // The sort is stable, so rules of equal likelihood and length keep the order of the file.
         rules.sort_by_key(|rule| (rule.status, std::cmp::Reverse(rule.public.tail().0.len())));
         let mut by_end: HashMap<String, Vec<usize>> = HashMap::new();
         let mut public_ends: HashMap<Box<[u8]>, Heads, foldhash::fast::RandomState> = HashMap::default();
@@ -336,14 +348,15 @@ impl Table {
         Ok(Self { rows, regions, rules, by_end, public_ends, zones })
     }
 
-    /// Rules whose fixed end `public` has, most likely first.
+    /// Returns the rules whose fixed end `public` has, most likely first.
     fn rules_for(&self, public: &str) -> impl Iterator<Item = &Rule> {
         let mut found: Vec<usize> = suffixes(public).filter_map(|suffix| self.by_end.get(suffix)).flatten().copied().collect();
         found.sort_unstable();
         found.into_iter().map(|index| &self.rules[index])
     }
 
-    /// The zone with the region that was meant; none where its region is one, or is so new that the table does not know it.
+    /// Returns the zone with the region that was probably meant. Returns `None` if the region is
+    /// valid, or may be newer than the table.
     fn mend_region(&self, pattern: &Pattern, mut bound: Bound) -> Option<String> {
         let mut mended = false;
         for (hole, value) in bound.holes_mut() {
@@ -366,7 +379,7 @@ impl Table {
         if let Some((name, _)) = self.regions.iter().find(|(_, code)| *code == written) {
             return Some(name.clone());
         }
-        // `eastus4` is not `eastus3` misspelt but a region that came after the table.
+        // `eastus4` is not a misspelled `eastus3`, but a region that is newer than the table.
         let stem = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()).to_string();
         let near = crate::diagnostic::did_you_mean(written, self.regions.keys().map(String::as_str))?;
         (stem(near) != stem(written)).then(|| near.to_string())
@@ -379,7 +392,7 @@ impl PartialEq for Table {
     }
 }
 
-/// True for a name that has one of the [`PRIVATE_LINK_LABELS`].
+/// Returns true if the name has one of the [`PRIVATE_LINK_LABELS`].
 pub fn is_private_link(name: &str) -> bool {
     name.split('.').any(is_private_link_label)
 }
@@ -389,7 +402,8 @@ fn is_private_link_label(label: &str) -> bool {
 }
 
 impl Row {
-    /// Public to private names: as given, else each zone without its `privatelink` where a public zone of the row is near it.
+    /// Returns pairs of public and private names: the listed ones, or each zone without its
+    /// `privatelink` if a public zone of the row is close to it.
     fn rules(&self) -> Result<Vec<Rule>, String> {
         let zones = self.zones.iter().map(|zone| Pattern::parse(zone)).collect::<Result<Vec<_>, _>>()?;
         let forward = self.forward.iter().map(|zone| Pattern::parse(zone)).collect::<Result<Vec<_>, _>>()?;
@@ -405,7 +419,8 @@ impl Row {
             return Ok(rules);
         }
         for zone in zones {
-            // Labels in front of `privatelink` (`scm.privatelink.azurewebsites.net`) are records of the zone behind it, says Azure.
+            // Labels before `privatelink` (`scm.privatelink.azurewebsites.net`) are records of the
+            // zone after them, according to Azure.
             if zone.private_link_label() != Some(0) {
                 continue;
             }
@@ -419,14 +434,14 @@ impl Row {
 }
 
 impl Rule {
-    /// The zone that the private name lies in.
+    /// Returns the zone that contains the private name.
     fn private_zone(&self) -> Pattern {
         let labels = &self.private.labels;
         let apex = if self.private.star { 0 } else { self.private.private_link_label().unwrap_or(1) };
         Pattern { star: false, labels: labels.get(apex..).unwrap_or_default().to_vec() }
     }
 
-    /// True where every hole of the private name is one of the public name.
+    /// Returns true if every hole of the private name is also a hole of the public name.
     fn fills(&self) -> bool {
         let holes = |pattern: &Pattern| -> Vec<String> {
             pattern
@@ -444,29 +459,29 @@ fn own_cloud() -> String {
     "own".into()
 }
 
-/// Lower case, no final dot.
+/// Converts a name to lower case and removes its final dot.
 fn plain(name: &str) -> Cow<'_, str> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.bytes().any(|octet| octet.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
-/// The name, the name without its first label, and so on; not the root.
+/// Iterates over the name, the name without its first label, and so on, but not the root.
 fn suffixes(name: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(name), |name| name.split_once('.').map(|(_, rest)| rest))
 }
 
-/// Wire form of a name that has no escapes.
+/// Returns the wire form of a name without escapes.
 fn wire(name: &str) -> Box<[u8]> {
     let mut wire = Vec::with_capacity(name.len() + 2);
     for label in name.split('.').filter(|label| !label.is_empty()) {
-        wire.push(label.len() as u8); // at most 63: Label::parse
+        wire.push(label.len() as u8); // at most 63, as Label::parse guarantees
         wire.extend_from_slice(label.as_bytes());
     }
     wire.push(0);
     wire.into()
 }
 
-/// serde_json's message without its own ` at line 1 column 2`.
+/// Returns serde_json's message without its own ` at line 1 column 2`.
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(text.clone(), |(message, _)| message.to_string())

@@ -1,37 +1,37 @@
-//! Problems in files that people write: where, what, and how to mend it.
+//! Problems in files of the operator: position, message and help.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-/// One thing wrong with a file: `file:line:column: error: message help: help`.
+/// One problem of a file, displayed as `file:line:column: error: message help: help`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Diagnostic {
-    /// The file.
+    /// Path of the file.
     pub file: PathBuf,
-    /// 1-based; 0: the file as a whole.
+    /// Line, 1-based. 0 means the file as a whole.
     pub line: u32,
-    /// 1-based, in characters; 0: the file as a whole.
+    /// Column, 1-based, in characters. 0 means the file as a whole.
     pub column: u32,
-    /// Whether the file can be used all the same.
+    /// Severity, which decides whether the file is used.
     pub severity: Severity,
-    /// What is wrong, with what was expected.
+    /// The problem and the expected value.
     pub message: String,
-    /// How to mend it; may be empty.
+    /// Advice on how to fix the problem. May be empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub help: String,
 }
 
-/// How bad a problem is.
+/// Severity of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The file is not used.
     Error,
-    /// The file is used all the same.
+    /// The file is used, but may not do what the operator expects.
     Warning,
-    /// Nothing is wrong.
+    /// Information only: the file is correct.
     Note,
 }
 
@@ -59,7 +59,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// A text with its lines found, so that a byte offset becomes a line and a column.
+/// A text with the starts of its lines, which converts byte offsets to lines and columns.
 #[derive(Debug)]
 pub(crate) struct Lines<'a> {
     file: &'a Path,
@@ -74,7 +74,7 @@ impl<'a> Lines<'a> {
         Self { file, text, starts }
     }
 
-    /// Line and column of a byte offset, both 1-based, the column in characters.
+    /// Returns line and column of a byte offset, both 1-based, the column in characters.
     pub(crate) fn position(&self, offset: usize) -> (u32, u32) {
         let offset = offset.min(self.text.len());
         let line = self.starts.partition_point(|start| *start <= offset) - 1;
@@ -82,7 +82,8 @@ impl<'a> Lines<'a> {
         (line as u32 + 1, column as u32 + 1)
     }
 
-    /// Byte offset of a 1-based line and a 1-based column in bytes, as serde_json counts.
+    /// Returns the byte offset of a 1-based line and a 1-based column in bytes, as serde_json
+    /// counts them.
     pub(crate) fn offset(&self, line: usize, column: usize) -> usize {
         self.starts.get(line.saturating_sub(1)).map_or(self.text.len(), |start| (start + column.saturating_sub(1)).min(self.text.len()))
     }
@@ -93,12 +94,12 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// A problem of the file as a whole.
+/// Creates a problem of the file as a whole.
 pub(crate) fn whole_file(file: &Path, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
     Diagnostic { file: file.into(), line: 0, column: 0, severity: Severity::Error, message: message.into(), help: help.into() }
 }
 
-/// The candidate nearest to `word`, where one is near enough to have been meant.
+/// Returns the candidate closest to `word` if it is close enough to be a likely misspelling.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let reach = (word.chars().count() / 3).clamp(1, 3);
     candidates

@@ -1,4 +1,5 @@
-//! Every key with the value that counts and where it comes from: a line of the file, or the default.
+//! Every key with its effective value and the source of that value: a line of the file, or the
+//! default.
 
 use toml::de::{DeTable, DeValue};
 
@@ -7,27 +8,28 @@ use crate::key::{AnyKey, Form, Presence, Section};
 use crate::keys;
 use crate::read::Problems;
 
-/// A key as it counts.
+/// A key with its effective value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
-    /// Section, without brackets.
+    /// Name of the section, without brackets.
     pub section: &'static str,
-    /// Of a section that is a list: which of its tables, by name, else by number from 1.
+    /// Name of the table in a section that is a list, or its 1-based number if it has no name.
     pub table: Option<String>,
-    /// Key.
+    /// Name of the key.
     pub key: &'static str,
-    /// TOML, or `(hidden)` for a secret; none: the key is absent and has no default.
+    /// Value as TOML, or `(hidden)` for a secret. `None` if the key is absent and has no default.
     pub value: Option<String>,
-    /// What the absence of the key means, where it has no default.
+    /// Meaning of the absence of the key, for keys without a default.
     pub absent: Option<&'static str>,
-    /// Line of the file that says so, 1-based; none: it is the default.
+    /// Line of the file that sets the value, 1-based. `None` if it is the default.
     pub line: Option<u32>,
 }
 
-/// Keys whose values are told to nobody.
+/// Keys whose values are never shown.
 const SECRET: &[(&str, &str)] = &[("key", "secret")];
 
-/// All keys of a file without errors, section by section. Sections that are lists have the tables that the file has.
+/// Returns all keys of a valid file, section by section. Sections that are lists have one entry per
+/// table of the file.
 pub(crate) fn settings(document: &DeTable<'_>, text: &str, azure: &Table, problems: &Problems<'_>) -> Vec<Setting> {
     let mut settings = Vec::new();
     for section in keys::SECTIONS {
@@ -82,14 +84,15 @@ fn default(key: &dyn AnyKey) -> Option<&'static str> {
     }
 }
 
-/// The default of a key that depends on the name of its zone.
+/// Returns the default of a key that depends on the name of its zone.
 fn default_by_name(section: &Section, key: &dyn AnyKey, table: &DeTable<'_>, azure: &Table) -> Option<&'static str> {
     let zone = &keys::zone::SECTION;
     if section.name != zone.name {
         return None;
     }
     let named = table.get(keys::zone::NAME.name).and_then(|name| name.get_ref().as_str());
-    let is_private_link = named.is_none_or(|name| azure.is_private_link_zone(name)); // the zones of every preset are
+    // All zones of presets are private-link zones.
+    let is_private_link = named.is_none_or(|name| azure.is_private_link_zone(name));
     match key.name() {
         name if name == keys::zone::ON_MISSING.name => Some(if is_private_link { "\"public\"" } else { "\"nxdomain\"" }),
         name if name == keys::zone::FALLBACK.name => Some(if is_private_link { "true" } else { "false" }),
@@ -97,7 +100,7 @@ fn default_by_name(section: &Section, key: &dyn AnyKey, table: &DeTable<'_>, azu
     }
 }
 
-/// On one line.
+/// Formats a TOML value on one line.
 fn shown(section: &Section, key: &dyn AnyKey, written: &str) -> String {
     match SECRET.contains(&(section.name, key.name())) {
         true => "(hidden)".into(),

@@ -1,4 +1,4 @@
-//! Files that a configuration consists of, and what was in them.
+//! The files of a configuration and fingerprints of their contents.
 
 use std::fs::{self, Metadata};
 use std::io::{self, Read as _};
@@ -8,55 +8,59 @@ use std::sync::OnceLock;
 
 use nix::fcntl::OFlag;
 
-/// Largest file that is read, bytes: a hundred thousand keys.
+/// Largest file that is read, in bytes: enough for a hundred thousand keys.
 pub const LARGEST: u64 = 16 << 20;
 
-/// A file that a configuration is written in or names, sources of zones apart.
+/// The configuration file or a file that it names, except sources of zones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// [`fingerprint`] of what was read from it last; of a file that is read later (a key file, certificates), of what was in it when the
-    /// configuration was read. So what comes after that is other content, however soon it comes. None: it could not be read.
+    /// [`fingerprint`] of the content that was read last. For files that are read later (key files,
+    /// certificates), it is the content when the configuration was read. Later content therefore
+    /// counts as a change, however soon it appears. `None` if the file could not be read.
     pub fingerprint: Option<u64>,
 }
 
 impl File {
-    /// A file as it is now.
+    /// Creates an entry with the current content of a file.
     pub fn now(path: &Path) -> Self {
         Self::of(path, &read(path))
     }
 
-    /// A file of which this was read.
+    /// Creates an entry for content that was already read.
     pub fn of(path: &Path, bytes: &io::Result<Vec<u8>>) -> Self {
         Self { path: path.to_owned(), fingerprint: bytes.as_ref().ok().map(|bytes| fingerprint(bytes)) }
     }
 }
 
-/// The bytes of a file that a configuration names.
+/// Reads the bytes of a file that a configuration names.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let (mut file, metadata) = open(path)?;
     read_whole(&mut file, metadata.len(), LARGEST)
 }
 
-/// Opens a file to read it. A FIFO, a device or a directory is an error at once: none of them has an end to wait for.
+/// Opens a file for reading. A FIFO, a device or a directory is an error at once, because reading
+/// it might never end.
 pub fn open(path: &Path) -> io::Result<(fs::File, Metadata)> {
-    require_file(&fs::metadata(path)?)?; // opening a device may already do something
-    // A FIFO may have taken its place since then, and opening that would block.
+    require_file(&fs::metadata(path)?)?; // opening a device may have side effects
+    // A FIFO may have replaced the file since the check, and opening it would block.
     let file = fs::File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     let metadata = file.metadata()?;
     require_file(&metadata)?;
     Ok((file, metadata))
 }
 
-/// Reads a file of `size` bytes to its end. More than `most` bytes, or more than the memory holds, is an error.
+/// Reads a file of `size` bytes to its end. Returns an error if it has more than `most` bytes, or
+/// more than fit into memory.
 pub fn read_whole(file: &mut fs::File, size: u64, most: u64) -> io::Result<Vec<u8>> {
     let too_large = |size: u64| io::Error::new(io::ErrorKind::FileTooLarge, format!("it has {size} bytes, and at most {most} are read"));
     if size > most {
         return Err(too_large(size));
     }
     let mut bytes = Vec::new();
-    let room = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(1); // one more: the end is found without growing
+    // One more byte, so that the end is found without growing.
+    let room = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(1);
     bytes.try_reserve_exact(room).map_err(|_| io::Error::new(io::ErrorKind::OutOfMemory, format!("no memory for its {size} bytes")))?;
     file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most { Err(too_large(bytes.len() as u64)) } else { Ok(bytes) }
@@ -66,7 +70,7 @@ fn require_file(metadata: &Metadata) -> io::Result<()> {
     if metadata.is_file() { Ok(()) } else { Err(io::Error::other("not a file")) }
 }
 
-/// A number that changes when the bytes do; the same for the same bytes only within one run of the program.
+/// Returns a hash of the bytes. Hashes are comparable only within one run of the program.
 pub fn fingerprint(bytes: &[u8]) -> u64 {
     use std::hash::BuildHasher;
     static SEED: OnceLock<foldhash::quality::RandomState> = OnceLock::new();

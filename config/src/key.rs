@@ -1,4 +1,5 @@
-//! What a key is: its name, its kind, its default and its words, in one place. The keys themselves are in [`crate::keys`].
+//! The definition of a key: name, kind, default and documentation in one place. The keys themselves
+//! are in [`crate::keys`].
 
 use serde_json::Value;
 use toml::Spanned;
@@ -6,18 +7,18 @@ use toml::de::DeValue;
 
 use crate::read::Problems;
 
-/// What may stand behind a key.
+/// The kind of a key's value.
 pub(crate) trait Kind: Sync {
-    /// What the server gets.
+    /// Type of the value after parsing.
     type Out;
 
-    /// Reads a value and checks it; none when a problem was reported.
+    /// Reads and checks a value. Returns `None` after reporting a problem.
     fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Self::Out>;
 
-    /// The kind and its bounds in words: `a duration from 100ms to 1h`.
+    /// Describes the kind and its bounds in words: `a duration from 100ms to 1h`.
     fn shape(&self) -> String;
 
-    /// JSON Schema.
+    /// Returns the JSON Schema of the kind.
     fn schema(&self) -> Value;
 }
 
@@ -32,78 +33,79 @@ pub(crate) struct Field<'k> {
 pub(crate) struct Default<K> {
     pub(crate) name: &'static str,
     pub(crate) kind: K,
-    /// TOML.
+    /// Default as TOML text.
     pub(crate) default: &'static str,
     pub(crate) doc: &'static str,
 }
 
-/// A key that may be absent, which means something of its own.
+/// A key without a default, whose absence has its own meaning.
 pub(crate) struct Absent<K> {
     pub(crate) name: &'static str,
     pub(crate) kind: K,
-    /// What its absence means.
+    /// Meaning of the absence, in words.
     pub(crate) absent: &'static str,
-    /// TOML.
+    /// Example value as TOML text.
     pub(crate) example: &'static str,
     pub(crate) doc: &'static str,
 }
 
-/// A key that must be there.
+/// A required key.
 pub(crate) struct Required<K> {
     pub(crate) name: &'static str,
     pub(crate) kind: K,
-    /// TOML.
+    /// Example value as TOML text.
     pub(crate) example: &'static str,
     pub(crate) doc: &'static str,
 }
 
-/// A key of whatever kind, for those who list keys.
+/// A key of any type, for code that lists keys.
 pub(crate) trait AnyKey: Sync {
     fn name(&self) -> &'static str;
     fn doc(&self) -> String;
     fn presence(&self) -> Presence;
-    /// TOML to show: the default where there is one.
+    /// Value to show as TOML text: the default, or an example if there is none.
     fn example(&self) -> &'static str;
     fn shape(&self) -> String;
     fn schema(&self) -> Value;
 }
 
-/// What happens when a key is not there.
+/// Meaning of a missing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// This TOML.
+    /// The default, as TOML text.
     Default(&'static str),
-    /// These words.
+    /// A description in words.
     Absent(&'static str),
     Required,
 }
 
 /// A table of the file.
 pub(crate) struct Section {
-    /// Its name, without brackets.
+    /// Name of the section, without brackets.
     pub(crate) name: &'static str,
     pub(crate) form: Form,
     pub(crate) doc: &'static str,
     pub(crate) keys: &'static [&'static dyn AnyKey],
-    /// For a list: the tables that the sample shows, by their keys; `key = value` where a table needs another value than the example.
+    /// For a list: the tables that the sample shows, by their keys. `key = value` replaces the
+    /// example of a key.
     pub(crate) shown: &'static [&'static [&'static str]],
-    /// Keys of which exactly one must be there.
+    /// Groups of keys. A table must have exactly one key of each group.
     pub(crate) one_of: &'static [&'static [&'static str]],
 }
 
 /// How a section is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// `[name]`, once.
+    /// `[name]`, at most once in a file.
     Table,
-    /// `[[name]]`, as often as needed.
+    /// `[[name]]`, any number of times.
     List,
     /// `name = [{…}]`, inside another section.
     Inline,
 }
 
 impl Section {
-    /// `[server]` or `[[zone]]`.
+    /// Formats the header: `[server]` or `[[zone]]`.
     pub(crate) fn header(&self) -> String {
         match self.form {
             Form::Table => format!("[{}]", self.name),
@@ -117,7 +119,7 @@ impl Section {
     }
 }
 
-/// The lines of a doc comment as paragraphs.
+/// Returns the lines of a doc comment as paragraphs.
 pub(crate) fn paragraphs(doc: &str) -> String {
     doc.lines().map(str::trim).collect::<Vec<_>>().join("\n").trim().to_string()
 }
@@ -151,7 +153,8 @@ any_key!(Default, |key: &Default<K>| Presence::Default(key.default), |key: &Defa
 any_key!(Absent, |key: &Absent<K>| Presence::Absent(key.absent), |key: &Absent<K>| key.example);
 any_key!(Required, |_: &Required<K>| Presence::Required, |key: &Required<K>| key.example);
 
-/// Writes a section of [`crate::keys`]: a module with a static for each key, and `SECTION` that lists them.
+/// Defines a section of [`crate::keys`]: a module with a static for each key, and `SECTION`, which
+/// lists them.
 macro_rules! section {
     (
         $(#[doc = $about:literal])*

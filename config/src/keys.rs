@@ -1,7 +1,8 @@
-//! Every key that a configuration file may have: default, bounds, words and check, here and nowhere else.
+//! Every key of a configuration file: its default, bounds, documentation and check, in one place.
 //!
-//! The parser, the JSON Schema, the sample and the reference are all made from these tables. A new key is one entry here, one field in
-//! [`crate::model`], and one line in `parse.rs` that carries it over; the sample is then written anew (`postern schema --format toml`).
+//! The parser, the JSON Schema, the sample and the reference are all generated from these tables. A
+//! new key needs one entry here, one field in [`crate::model`], and one line in `parse.rs` that
+//! converts it. Afterwards the sample must be regenerated (`postern schema --format toml`).
 
 use crate::key::{Absent, Default, Form, Required, Section, section};
 use crate::kind::{
@@ -10,7 +11,7 @@ use crate::kind::{
     Switch, Text, UpstreamList, ZoneName,
 };
 
-/// The sections in the order in which one reads them.
+/// The sections in the order of the sample and the reference.
 pub(crate) static SECTIONS: [&Section; 11] = [
     &server::SECTION,
     &network::SECTION,

@@ -1,4 +1,4 @@
-//! Kinds of values: how each is written, checked, put into words, and described in JSON Schema.
+//! Kinds of values: their syntax, checks, description in words, and JSON Schema.
 
 use serde_json::{Value, json};
 use toml::Spanned;
@@ -20,7 +20,7 @@ mod quantity;
 mod tsig;
 mod word;
 
-/// A value with its place in the file, a byte offset.
+/// A value with its position in the file, as a byte offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct At<T> {
     pub(crate) value: T,
@@ -30,24 +30,24 @@ pub(crate) struct At<T> {
 /// `true` or `false`.
 pub(crate) struct Switch;
 
-/// Text without line ends.
+/// Text without line breaks.
 pub(crate) struct Text {
-    /// Most octets.
+    /// Maximum length in octets.
     pub(crate) most: usize,
-    /// What it is.
+    /// Description of the text, for messages.
     pub(crate) about: &'static str,
-    /// Whether each character may stand in it.
+    /// Returns true if the character is allowed.
     pub(crate) good: fn(char) -> bool,
 }
 
 /// A list of values of one kind.
 pub(crate) struct List<K> {
     pub(crate) of: K,
-    /// Fewest items: 0 or 1.
+    /// Minimum number of items: 0 or 1.
     pub(crate) least: usize,
 }
 
-/// A value of a kind, or a list of them.
+/// One value of a kind, or a list of them.
 pub(crate) struct OneOrMore<K> {
     pub(crate) of: K,
 }
@@ -72,13 +72,13 @@ pub(crate) fn wrong_type(shape: &str, value: &Spanned<DeValue<'_>>, field: Field
 }
 
 impl Field<'_> {
-    /// How it is written.
+    /// Returns the text of the value as it is written in TOML.
     pub(crate) fn help(&self) -> String {
         format!("write, for example, `{} = {}`", self.name, self.example)
     }
 }
 
-/// The string, or a problem.
+/// Returns the string, or reports a problem.
 pub(crate) fn string<'v>(shape: &str, value: &'v Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<&'v str> {
     let text = value.get_ref().as_str();
     if text.is_none() {
@@ -108,12 +108,12 @@ impl Kind for Switch {
 }
 
 impl Text {
-    /// Characters of a user or group name.
+    /// Returns true for characters of a user or group name.
     pub(crate) fn account(c: char) -> bool {
         c.is_ascii_alphanumeric() || "._-".contains(c)
     }
 
-    /// Printable ASCII.
+    /// Returns true for printable ASCII characters.
     pub(crate) fn printable(c: char) -> bool {
         c.is_ascii_graphic() || c == ' '
     }
@@ -196,7 +196,7 @@ impl<K: Kind> Kind for OneOrMore<K> {
     }
 }
 
-/// Help for a word that is none of `words`.
+/// Returns the help text for a word that is not one of `words`.
 pub(crate) fn which_word<'w>(found: &str, words: impl Iterator<Item = &'w str> + Clone) -> String {
     match did_you_mean(&found.to_lowercase().replace('_', "-"), words.clone()) {
         Some(meant) => format!("did you mean `{meant}`?"),

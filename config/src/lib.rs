@@ -1,15 +1,16 @@
-//! What the operator wrote, turned into what the server needs.
+//! Conversion of the operator's configuration file into settings for the server.
 //!
-//! A TOML file goes in; out comes a [`Config`] in which everything is checked and every default filled in, or all that is wrong with the
-//! file, each with its line. Zone files are not read here.
+//! The crate turns a TOML file into a checked [`Config`] with every default filled in. Otherwise it
+//! returns all problems of the file, each with its line. It does not read zone files.
 //!
 //! ```text
 //! postern.toml ─ read ─ parse ─ lint ─▶ Config          keys ─▶ parser, JSON Schema, sample, reference
 //!                                  └──▶ Diagnostics     azure ─▶ public names, private-link names, zones
 //! ```
 //!
-//! Reading order: [`model`] is the result, `keys` every key there is, `parse` the way from one to the other, `lint` what the keys
-//! together get wrong, `effective` where each value comes from, [`azure`] the private-link table.
+//! Reading order: [`model`] is the result, `keys` lists every key, and `parse` leads from one to
+//! the other. `lint` checks combinations of keys, `effective` shows the source of each value, and
+//! [`azure`] is the private-link table.
 //!
 //! ```
 //! let text = "[[forward]]\nzone = '.'\nupstream = ['192.0.2.53']\n";

@@ -1,7 +1,9 @@
-//! What is wrong, or likely not meant, in a configuration that can be read: what one key alone cannot show.
+//! Errors and likely mistakes in a readable configuration that no single key can reveal.
 //!
-//! Errors are what cannot be served as written. Warnings are what Azure, or this server, will do otherwise than its writer hoped. What only
-//! records show (one name with addresses of two networks, a public address in a private zone) is told by those who read the records.
+//! An error means that the configuration cannot be served as written. A warning means that Azure or
+//! this server probably behaves differently than the operator expects. Checks that need records (a
+//! name with addresses of two networks, a public address in a private zone) belong to the code that
+//! reads records.
 
 use std::collections::HashMap;
 
@@ -17,7 +19,7 @@ mod routes;
 mod settings;
 mod transfers;
 
-/// Reports what is wrong with the whole.
+/// Reports problems of the configuration as a whole.
 pub(crate) fn check(config: &Config, places: &Places, problems: &mut Problems<'_>) {
     let by_name = (0..).zip(&config.networks).map(|(index, network)| (network.name.as_str(), index)).collect();
     let lint = Lint { config, places, by_name };
@@ -40,16 +42,17 @@ pub(crate) fn check(config: &Config, places: &Places, problems: &mut Problems<'_
     permissions::open_to_everybody(&lint, problems);
 }
 
-/// A configuration with its places.
+/// A configuration with the positions of its parts.
 struct Lint<'c> {
     config: &'c Config,
     places: &'c Places,
-    /// Places of networks in the configuration: there may be ten thousand, and as many names in a list.
+    /// Index of each network in the configuration by name. There may be ten thousand networks, and
+    /// as many names in a list.
     by_name: HashMap<&'c str, usize>,
 }
 
 impl<'c> Lint<'c> {
-    /// The networks that a list of names links to: all of them where it is empty.
+    /// Returns the networks that a list of names links to. An empty list means all of them.
     fn networks(&self, names: &'c [String]) -> Vec<&'c Network> {
         if names.is_empty() {
             return self.config.networks.iter().collect();
@@ -60,31 +63,31 @@ impl<'c> Lint<'c> {
         linked.into_iter().map(|index| &self.config.networks[index]).collect()
     }
 
-    /// The longest route of a network for `name`.
+    /// Returns the longest route of a network for `name`.
     fn covers(&self, network: &Network, name: &str) -> bool {
         self.config.forwards.iter().any(|route| serves(&route.networks, network) && is_under(name, &route.zone))
     }
 }
 
-/// True where a list of network names links to `network`.
+/// Returns true if a list of network names links to `network`.
 fn serves(names: &[String], network: &Network) -> bool {
     names.is_empty() || names.contains(&network.name)
 }
 
-/// True where some client of it may have names forwarded.
+/// Returns true if names may be forwarded for at least one client of the network.
 fn recurses(network: &Network) -> bool {
     network.recursion != Recursion::No
 }
 
-/// True where `name` is `zone` or below it.
+/// Returns true if `name` is `zone` or below it.
 fn is_under(name: &str, zone: &str) -> bool {
     zone == "." || name.strip_suffix(zone).is_some_and(|front| front.is_empty() || front.ends_with('.'))
 }
 
-/// Names that a message has at most: more make no sentence.
+/// Maximum number of names in a message, to keep the sentence readable.
 const MOST_LISTED: usize = 20;
 
-/// `a`, `b` and `c`, each in backquotes; of very many the first.
+/// Formats `a`, `b` and `c`, each in backquotes. Only the first of very many names are shown.
 fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     let mut names = names.into_iter();
     let mut listed: Vec<String> = names.by_ref().take(MOST_LISTED).map(|name| format!("`{name}`")).collect();

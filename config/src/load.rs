@@ -1,4 +1,4 @@
-//! From a file to a configuration that can be served, or to all that is wrong with it.
+//! Reading a configuration file, with all of its problems.
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;
@@ -10,28 +10,29 @@ use crate::model::Config;
 use crate::parse::judge;
 use crate::pipe::{self, Patience};
 
-/// A configuration that can be served, and what its writer may want to know.
+/// A configuration that can be served, with warnings for the operator.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
-    /// What the server needs.
+    /// The checked configuration.
     pub config: Config,
-    /// Warnings, in the order of the file.
+    /// Warnings in the order of the file.
     pub warnings: Vec<Diagnostic>,
 }
 
 /// A configuration that cannot be served.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refused {
-    /// All that is wrong with it, warnings among them, in the order of the file.
+    /// All problems, including warnings, in the order of the file.
     pub problems: Vec<Diagnostic>,
-    /// The file and those that it names, as far as it could be read: what mends it may be a change of any of them.
+    /// The file and those that it names, as far as they could be read. A change of any of them may
+    /// fix the problems.
     pub files: Vec<File>,
 }
 
-/// Largest configuration file that is read: a thousand times what anyone has written by hand.
+/// Largest configuration file that is read, far above any handwritten one.
 const LARGEST_FILE: usize = 4 << 20;
 
-/// Reads and checks a configuration file. All problems are told at once, warnings among them.
+/// Reads and checks a configuration file. All problems, including warnings, are reported together.
 pub fn load(path: &Path) -> Result<Loaded, Refused> {
     let bytes = read_bytes(path);
     let file = File::of(path, &bytes);
@@ -41,12 +42,13 @@ pub fn load(path: &Path) -> Result<Loaded, Refused> {
     }
 }
 
-/// Checks a configuration that was read from `path`; relative paths in it are taken from the directory of `path`.
+/// Checks a configuration that was read from `path`. Its relative paths are resolved from the
+/// directory of `path`.
 pub fn parse(text: &str, path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     judge(text, path).map_err(|refused| refused.problems)
 }
 
-/// A pipe is read as well: `postern check -c /dev/stdin`.
+/// Pipes are also supported: `postern check -c /dev/stdin`.
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     if !std::fs::metadata(path)?.file_type().is_fifo() {
         return file::read(path);

@@ -1,6 +1,7 @@
-//! The configuration as the server needs it: checked, complete, defaults filled in.
+//! The configuration in checked form: complete, with all defaults filled in.
 //!
-//! Zone and network names are plain lower-case text here; `zones` turns them into wire form.
+//! Zone and network names are plain lower-case text here. The crate `zones` converts them into wire
+//! form.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -17,26 +18,27 @@ mod key;
 
 pub use key::{Action, Algorithm, Key, NamePattern, Proof, Secret, ZoneName};
 
-/// Everything `postern serve` needs, from one file.
+/// All settings of `postern serve`, from one file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The file it came from; none for the lab and for tests.
+    /// The configuration file. `None` for the lab and in tests.
     pub path: Option<PathBuf>,
     /// Listeners, identity, user, watching.
     pub server: Server,
-    /// Networks in file order. `default` is always present, added last if the file does not name it.
+    /// Networks in file order. `default` is always present, and last if the file does not name it.
     pub networks: Vec<Network>,
-    /// Private zones in file order, presets already expanded to their zone names.
+    /// Private zones in file order. Presets are already expanded to their zones.
     pub zones: Vec<Zone>,
-    /// Forward rules in file order; with none given, one for `.` with [`Upstreams::System`].
+    /// Forward rules in file order. Without any in the file, one for `.` with
+    /// [`Upstreams::System`].
     pub forwards: Vec<Forward>,
     /// TSIG keys, and clients that need none, in file order.
     pub keys: Vec<Key>,
-    /// The cache of upstream data.
+    /// Cache of upstream answers.
     pub cache: Cache,
-    /// Bounds on what strangers can make the server hold.
+    /// Bounds on the resources that clients can consume.
     pub limits: Limits,
-    /// Operational log.
+    /// The operational log.
     pub log: Log,
     /// The fallback record.
     pub fallback: Fallback,
@@ -44,16 +46,18 @@ pub struct Config {
     pub api: Api,
     /// Metrics and probes.
     pub metrics: Metrics,
-    /// The private-link table, with the rows of `server.zone-table`.
+    /// The private-link table, including the rows of `server.zone-table`.
     pub azure: Arc<Table>,
-    /// Every key with its value as text and where that comes from: to be shown.
+    /// Every key with its value as text and the source of the value, for display.
     pub settings: Vec<Setting>,
-    /// Files beside the sources of zones, each once: where one of them changes, all is read again.
+    /// Files other than zone sources, each once. If one of them changes, the whole configuration is
+    /// read again.
     pub files: Vec<File>,
 }
 
 impl Config {
-    /// Some of its files were read again: from now on a change is told by that.
+    /// Stores the fingerprints of files that were read again. Later changes are detected against
+    /// them.
     pub fn note(&mut self, read: &[File]) {
         for file in &mut self.files {
             if let Some(other) = read.iter().find(|other| other.path == file.path) {
@@ -64,399 +68,414 @@ impl Config {
 }
 
 impl Api {
-    /// Its files of keys and certificates.
+    /// Returns its files of keys and certificates.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         [&self.key_file, &self.certificate, &self.private_key, &self.client_ca].into_iter().flatten()
     }
 }
 
-/// `[server]`.
+/// Section `[server]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {
     /// Addresses for UDP and TCP.
     pub listen: Vec<SocketAddr>,
-    /// UDP worker threads for each address; default: one a core.
+    /// UDP worker threads for each address. The default is one per core.
     pub workers: usize,
-    /// User to become once the sockets are bound.
+    /// User to switch to after the sockets are bound.
     pub user: Option<String>,
-    /// Group to become; default: the user's own.
+    /// Group to switch to. The default is the group of the user.
     pub group: Option<String>,
-    /// Clients that may query at all; empty: everybody.
+    /// Clients that may send queries at all. Empty means every client.
     pub allow: Vec<IpNet>,
-    /// Clients that are refused, longest prefix of `allow` and `deny` wins.
+    /// Clients that are refused. The longest matching prefix of `allow` and `deny` decides.
     pub deny: Vec<IpNet>,
-    /// NSID (RFC 5001) given to clients that ask; none: not answered.
+    /// NSID (RFC 5001) for clients that request it. `None` means no NSID.
     pub nsid: Option<String>,
-    /// `version.bind`/`version.server` CH TXT; none: REFUSED.
+    /// Answer to `version.bind`/`version.server` CH TXT. `None` means REFUSED.
     pub version: Option<String>,
-    /// `id.server`/`hostname.bind` CH TXT (RFC 4892); none: REFUSED.
+    /// Answer to `id.server`/`hostname.bind` CH TXT (RFC 4892). `None` means REFUSED.
     pub identity: Option<String>,
-    /// Names for zones without an SOA or NS records of their own.
+    /// Server names for zones without their own SOA or NS records.
     pub zone_names: ZoneNames,
-    /// How often sources are looked at even when no file event came.
+    /// Interval at which sources are checked even without a file event.
     pub poll: Duration,
-    /// How long a burst of file events is left to settle before sources are read.
+    /// Time without further file events before sources are read.
     pub settle: Duration,
-    /// Largest source of a zone, bytes: a file with all files that it includes.
+    /// Largest source of a zone in bytes, including all files that it includes.
     pub max_source_size: u64,
-    /// Refuse to start when a zone's source is bad, instead of serving the rest.
+    /// Refuse to start if a zone's source has errors, instead of serving the other zones.
     pub strict: bool,
-    /// Largest UDP answer sent, bytes (RFC 9715: 1232).
+    /// Largest UDP response in bytes (RFC 9715: 1232).
     pub udp_size: u16,
-    /// How long a stop waits for answers that are under way.
+    /// Longest time that a stop waits for pending answers.
     pub drain: Duration,
-    /// How long a stop goes on answering before it begins, while `/ready` says no.
+    /// Time for which a stopping server still answers while `/ready` reports not ready.
     pub lame_duck: Duration,
     /// Directory of the journals of zones that an API or a transfer writes.
     pub state: PathBuf,
-    /// Extends or replaces rows of the built-in private-link zone table.
+    /// File that extends or replaces rows of the built-in private-link table.
     pub zone_table: Option<PathBuf>,
 }
 
-/// `[[network]]`: a virtual network or site.
+/// A virtual network or site, from `[[network]]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
-    /// Its name; `default` is everybody else.
+    /// Name of the network. `default` contains every client of no other network.
     pub name: String,
-    /// Client prefixes that belong to it; longest prefix over all networks wins.
+    /// Client prefixes of the network. The longest matching prefix over all networks decides.
     pub clients: Vec<IpNet>,
-    /// Who in it may have recursion (forwarding).
+    /// Clients of the network that may use recursion (forwarding).
     pub recursion: Recursion,
 }
 
-/// Who may have recursion.
+/// Clients that may use recursion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recursion {
     /// Every client of the network.
     Yes,
-    /// None.
+    /// No client.
     No,
-    /// Clients with a private, loopback, link-local or unique local address: what `default` gets when nothing is said.
+    /// Clients with a private, loopback, link-local or unique local address. This is the default of
+    /// the network `default`.
     PrivateClients,
 }
 
-/// `[[zone]]`: a private zone, linked to networks.
+/// A private zone that is linked to networks, from `[[zone]]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Zone {
-    /// Apex, lower case, no final dot (`.` for the root).
+    /// Apex in lower case, without the final dot (`.` for the root).
     pub name: String,
-    /// It is one of the zones of a preset, which share the JSON and hosts files of their directory.
+    /// Set for a zone of a preset. The zones of a preset share the JSON and hosts files of their
+    /// directory.
     pub preset: bool,
-    /// Networks it is linked to, by name; empty: all of them.
+    /// Names of the networks that the zone is linked to. Empty means all of them.
     pub networks: Vec<String>,
-    /// Where its records come from.
+    /// Source of the records.
     pub source: Source,
-    /// What happens to a name that it lacks.
+    /// Treatment of names that the zone lacks.
     pub on_missing: OnMissing,
-    /// The fallback record has the names that it lacks.
+    /// Set if the fallback record includes missing names of this zone.
     pub fallback: bool,
-    /// Lowest TTL given out, seconds.
+    /// Lowest TTL in answers, in seconds.
     pub min_ttl: u32,
-    /// Highest TTL given out, seconds.
+    /// Highest TTL in answers, in seconds.
     pub max_ttl: u32,
-    /// Largest share of its names that one change of its files or one import may remove, percent.
+    /// Largest share of the names, in percent, that one change of the files or one import may
+    /// remove.
     pub max_loss: u8,
-    /// True if files or imports without records may empty the zone.
+    /// Set if files or imports without records may empty the zone.
     pub allow_empty: bool,
-    /// Names for an SOA and NS records, if the zone has none of its own: its own keys, otherwise those of `[server]`.
+    /// Server names for the SOA and NS records if the zone has none of its own. Keys of the zone
+    /// take precedence over those of `[server]`.
     pub zone_names: ZoneNames,
-    /// How long a name deleted through the API goes on being answered.
+    /// How long a name that was deleted through the API is still answered.
     pub hold_deleted: Duration,
-    /// Who may have it transferred.
+    /// Clients that may transfer the zone.
     pub transfer_to: Vec<Peer>,
-    /// Who is told when it changes.
+    /// Servers that receive a NOTIFY when the zone changes.
     pub notify: Vec<SocketAddr>,
-    /// Name of the key that signs what goes to primaries and `notify`, lower case, no final dot.
+    /// Name of the key that signs messages to primaries and `notify`, in lower case without the
+    /// final dot.
     pub transfer_key: Option<String>,
-    /// Line of the `[[zone]]` in the configuration file, 1-based; 0: none.
+    /// Line of the `[[zone]]` in the configuration file, 1-based. 0 means none.
     pub line: u32,
 }
 
 /// Limits on the names that one change may remove from a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LossLimits {
-    /// Largest share of the names of a zone of 20 names or more, percent.
+    /// Largest share of the names in percent, for a zone of 20 names or more.
     pub max_loss: u8,
-    /// True if the zone may lose its last record.
+    /// Set if the zone may lose its last record.
     pub allow_empty: bool,
 }
 
 impl LossLimits {
-    /// The limits of a zone that the configuration does not name: the defaults of the keys.
+    /// Returns the limits of a zone outside the configuration: the defaults of the keys.
     pub fn usual() -> Self {
         Self { max_loss: 50, allow_empty: false }
     }
 
-    /// The limits of a zone of the configuration.
+    /// Returns the limits of a zone of the configuration.
     pub fn of(zone: &Zone) -> Self {
         Self { max_loss: zone.max_loss, allow_empty: zone.allow_empty }
     }
 }
 
-/// Names of servers for the SOA and the NS records of a zone. Lower case, no final dot.
+/// Names of servers for the SOA and NS records of a zone, in lower case without the final dot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ZoneNames {
-    /// Primary server (MNAME); none: the first of `servers`.
+    /// Primary server (MNAME). `None` means the first of `servers`.
     pub primary: Option<String>,
-    /// Name servers; empty: the primary server.
+    /// Name servers. Empty means the primary server.
     pub servers: Vec<String>,
 }
 
 /// The one writer of a zone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
-    /// One file; the format is told from its content unless given.
+    /// One file. Its format is detected from the content unless it is set.
     File {
-        /// Path, resolved against the configuration file's directory.
+        /// Path, relative to the directory of the configuration file.
         path: PathBuf,
-        /// What is in it.
+        /// Format of the content.
         format: Format,
     },
-    /// A watched directory: `<name>.zone` (or another name of a zone file), `<name>.hosts` and `<name>.json`. The zones of a preset share
-    /// all `*.json` and `*.hosts`. Absent files are an empty zone.
+    /// A watched directory with `<name>.zone` (or another name of a zone file), `<name>.hosts` and
+    /// `<name>.json`. The zones of a preset share all `*.json` and `*.hosts`. Without files, the
+    /// zone is empty.
     Directory {
-        /// Path, resolved against the configuration file's directory.
+        /// Path, relative to the directory of the configuration file.
         path: PathBuf,
     },
-    /// The API and RFC 2136 updates; kept in a journal in [`Server::state`].
+    /// The API and RFC 2136 updates, stored in a journal in [`Server::state`].
     Api,
-    /// Transfers from other servers; kept like the above.
+    /// Transfers from other servers, stored in a journal as for the API.
     Transfer {
-        /// Asked in this order.
+        /// Primary servers in the order in which they are tried.
         primaries: Vec<SocketAddr>,
     },
 }
 
-/// Who may have a zone transferred.
+/// A permission to transfer a zone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Peer {
-    /// Clients with such an address.
+    /// Clients with an address in this prefix.
     Prefix(IpNet),
-    /// Whoever signs with the key of this name (lower case, no final dot).
+    /// Clients that sign with the key of this name (lower case, no final dot).
     Key(String),
 }
 
-/// What a source file holds.
+/// Format of a source file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Format {
-    /// Look at the name and the first bytes.
+    /// Detected from the file name and the first bytes.
     Auto,
-    /// RFC 1035 zone file.
+    /// A zone file (RFC 1035).
     Zone,
-    /// `address name…` lines.
+    /// A hosts file: lines of `address name…`.
     Hosts,
-    /// Any JSON shape of Azure.
+    /// Any of the JSON formats of Azure.
     Azure,
 }
 
-/// What a private zone does with a name it lacks (never with a type it lacks).
+/// Treatment of names that a private zone lacks. Missing types of an existing name are always
+/// NODATA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnMissing {
-    /// Ask the public DNS and record it (Azure: `NxDomainRedirect`).
+    /// Resolve the name in the public DNS and record the fallback (Azure: `NxDomainRedirect`).
     Public,
-    /// NXDOMAIN (Azure: `Default`).
+    /// Answer NXDOMAIN (Azure: `Default`).
     Nxdomain,
-    /// SERVFAIL.
+    /// Answer SERVFAIL.
     Servfail,
 }
 
-/// `[[forward]]`: a route.
+/// A route, from `[[forward]]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forward {
-    /// Suffix, lower case, no final dot (`.` for the rest).
+    /// Suffix in lower case, without the final dot. `.` matches all other names.
     pub zone: String,
-    /// Networks it serves, by name; empty: all of them.
+    /// Names of the networks that use the route. Empty means all of them.
     pub networks: Vec<String>,
-    /// Who is asked.
+    /// Upstreams of the route.
     pub upstreams: Upstreams,
-    /// In which order.
+    /// Order in which the upstreams are tried.
     pub select: Select,
-    /// How long one upstream is waited for before the next is asked.
+    /// How long an upstream may take before the next one is tried.
     pub timeout: Duration,
-    /// Line of the `[[forward]]` in the configuration file, 1-based; 0: none.
+    /// Line of the `[[forward]]` in the configuration file, 1-based. 0 means none.
     pub line: u32,
 }
 
-/// Who a route asks.
+/// Upstreams of a route.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Upstreams {
-    /// The nameservers of `/etc/resolv.conf`, read at start and on reload.
+    /// The name servers of `/etc/resolv.conf`, read at startup and on reload.
     System,
-    /// These.
+    /// A list of upstream servers.
     List(Vec<Upstream>),
 }
 
 /// One upstream server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Upstream {
-    /// Where it listens.
+    /// Address and port of the upstream.
     pub address: SocketAddr,
-    /// How it is spoken to.
+    /// Transport of queries to the upstream.
     pub transport: Transport,
-    /// Most questions outstanding there (168.63.129.16: 200).
+    /// Maximum number of outstanding queries (168.63.129.16: 200).
     pub in_flight: u32,
-    /// Most questions a second, token bucket; 0: no bound (168.63.129.16: 1000).
+    /// Maximum number of queries per second, limited by a token bucket. 0 means no limit
+    /// (168.63.129.16: 1000).
     pub rate: u32,
 }
 
-/// How an upstream is spoken to.
+/// Transport of queries to an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
-    /// UDP, and TCP when the answer is truncated.
+    /// UDP, and TCP after a truncated answer.
     Udp,
-    /// TCP always.
+    /// TCP for every query.
     Tcp,
 }
 
-/// Order in which a route's upstreams are asked.
+/// Order in which the upstreams of a route are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Select {
-    /// As written; the next when one fails.
+    /// In the order of the file. If one fails, the next is tried.
     Order,
-    /// Fastest measured first.
+    /// By measured response time, the fastest first.
     Latency,
 }
 
-/// `[cache]`.
+/// Section `[cache]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cache {
-    /// Memory for entries, bytes; 0: no cache.
+    /// Memory for entries in bytes. 0 disables the cache.
     pub size: u64,
-    /// Lower bound of cached TTLs, seconds.
+    /// Lower bound of cached TTLs, in seconds.
     pub min_ttl: u32,
-    /// Upper bound of cached TTLs, seconds.
+    /// Upper bound of cached TTLs, in seconds.
     pub max_ttl: u32,
-    /// Upper bound of cached negative answers, seconds (RFC 2308 section 5).
+    /// Upper bound of cached negative answers, in seconds (RFC 2308, section 5).
     pub max_negative_ttl: u32,
-    /// How long a failure to resolve is remembered, seconds (RFC 9520: 1 to 300).
+    /// How long a resolution failure is cached, in seconds (RFC 9520: 1 to 300).
     pub failure_ttl: u32,
-    /// How long past expiry an entry may be served when no upstream answers (RFC 8767); zero: never.
+    /// How long an expired entry may be served when no upstream answers (RFC 8767). Zero means
+    /// never.
     pub stale: Duration,
-    /// TTL of a stale answer, seconds (RFC 8767: 30).
+    /// TTL of a stale answer, in seconds (RFC 8767: 30).
     pub stale_ttl: u32,
-    /// How long a client waits for a fresh answer before it gets a stale one (RFC 8767: 1.8 s).
+    /// How long a client waits for a fresh answer before it receives a stale one (RFC 8767: 1.8 s).
     pub stale_after: Duration,
-    /// How long after a failed refresh stale data is served at once, without asking again (RFC 8767: 30 s).
+    /// Time after a failed refresh in which stale data is served at once, without another query
+    /// (RFC 8767: 30 s).
     pub stale_recheck: Duration,
 }
 
-/// `[limits]`.
+/// Section `[limits]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
-    /// Client questions waiting for upstreams, in all; one more is answered SERVFAIL.
+    /// Maximum number of client queries that wait for upstreams. Further ones are answered with
+    /// SERVFAIL.
     pub pending: usize,
-    /// TCP connections, in all.
+    /// Maximum number of TCP connections.
     pub tcp_connections: usize,
-    /// TCP connections for each client address.
+    /// Maximum number of TCP connections for each client address.
     pub tcp_per_client: usize,
-    /// A TCP connection without a complete question this long is closed (RFC 7766).
+    /// Time without a complete query after which a TCP connection is closed (RFC 7766).
     pub tcp_idle: Duration,
-    /// Questions of one TCP connection that may wait for answers.
+    /// Maximum number of pending queries on one TCP connection.
     pub tcp_pipeline: usize,
-    /// Responses over UDP to one client network in a second; 0: no limit.
+    /// Maximum number of UDP responses per second to one client network. 0 means no limit.
     pub responses_per_second: u32,
-    /// Time a client's question may take in all.
+    /// Maximum time for a client query.
     pub query_deadline: Duration,
-    /// Bytes of records that one transfer from a primary may bring.
+    /// Maximum size of the records in one transfer from a primary, in bytes.
     pub transfer_size: u64,
 }
 
-/// `[log]`.
+/// Section `[log]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Log {
     /// `error` … `trace`, or a filter such as `info,postern_dns=debug`.
     pub level: String,
-    /// Text or JSON lines.
+    /// Format of log lines.
     pub format: LogFormat,
 }
 
-/// How lines are written.
+/// Format of log lines and fallback events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for human readers.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// `[fallback]`: the record of answers that went public at a private-link name.
+/// The record of public answers for private-link names, from `[fallback]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fallback {
-    /// File the events go to; none: the log, at WARN.
+    /// File for the events. `None` means the log, at level WARN.
     pub file: Option<PathBuf>,
-    /// JSON lines or text.
+    /// Format of the events.
     pub format: LogFormat,
-    /// Size at which the file is rotated, bytes; 0: never.
+    /// Size in bytes at which the file is rotated. 0 means never.
     pub rotate: u64,
-    /// Rotated files that are kept.
+    /// Number of rotated files to keep.
     pub keep: u32,
-    /// Which repetitions of a (network, name, type, reason) are written.
+    /// Which repetitions of the same network, name, type and reason are written.
     pub repeat: Repeat,
-    /// Most lines a second, in all; 0: no bound.
+    /// Maximum number of lines per second. 0 means no limit.
     pub rate: u32,
-    /// Most lines a second for one client; 0: no bound.
+    /// Maximum number of lines per second for one client. 0 means no limit.
     pub client_rate: u32,
-    /// Entries of the ledger by (network, name).
+    /// Maximum number of ledger entries, each for a network and a name.
     pub ledger: usize,
-    /// Highest TTL of public records at a private-link name, in answers to clients, seconds.
+    /// Highest TTL in answers to clients for public records at a private-link name, in seconds.
     pub max_public_ttl: u32,
-    /// Events that may wait for the writer; more are counted as dropped.
+    /// Maximum number of events in the writer's queue. Further ones are counted as dropped.
     pub queue: usize,
 }
 
-/// `[api]`: the HTTP API.
+/// The HTTP API, from `[api]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Api {
-    /// Addresses for TCP; empty: none.
+    /// TCP addresses. Empty means none.
     pub listen: Vec<SocketAddr>,
-    /// UNIX socket; none: none is wanted.
+    /// UNIX socket. `None` means that the operator disabled it.
     pub socket: Option<PathBuf>,
-    /// The file says where `socket` is: a server that cannot make it there does not start.
+    /// Set if the file names `socket`. The server then does not start if it cannot create the
+    /// socket.
     pub socket_is_named: bool,
-    /// Hashed keys of those who come over TCP; none: over a loopback address everybody may do everything.
+    /// File with the hashed keys of TCP clients. `None` grants everything to every client of a
+    /// loopback address.
     pub key_file: Option<PathBuf>,
-    /// Certificate chain, PEM; none: no TLS.
+    /// Certificate chain in PEM. `None` means no TLS.
     pub certificate: Option<PathBuf>,
-    /// Its private key, PEM.
+    /// Private key of the certificate in PEM.
     pub private_key: Option<PathBuf>,
-    /// Authorities of the certificates that clients must show, PEM; none: they need none.
+    /// Certificate authorities for client certificates, in PEM. `None` means that clients need no
+    /// certificate.
     pub client_ca: Option<PathBuf>,
-    /// Largest body of a request, bytes.
+    /// Largest request body in bytes.
     pub max_body: u64,
-    /// Most requests a second of one client address; 0: no bound.
+    /// Maximum number of requests per second for one client address. 0 means no limit.
     pub rate: u32,
-    /// Connections, in all.
+    /// Maximum number of connections.
     pub connections: usize,
-    /// Connections of one client address.
+    /// Maximum number of connections for one client address.
     pub per_client: usize,
 }
 
-/// `[metrics]`: metrics and probes.
+/// Metrics and probes, from `[metrics]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metrics {
-    /// Address for TCP; none: the API's listener alone.
+    /// TCP address. `None` means only the listener of the API.
     pub listen: Option<SocketAddr>,
 }
 
 /// Which repetitions of the same fallback are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
-    /// Every one.
+    /// Every repetition.
     All,
-    /// The first.
+    /// Only the first occurrence.
     First,
-    /// One in each such time.
+    /// One in each interval of this length.
     Every(Duration),
 }
 
 impl Config {
-    /// The address of Azure's own resolver, as every virtual machine sees it.
+    /// The address of Azure's own resolver, as every virtual machine reaches it.
     pub const AZURE_DNS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(168, 63, 129, 16));
 }
 
 impl Upstream {
-    /// An upstream with the limits that are right where nothing is said: 1000 questions outstanding, as many as a resolver of one's own
-    /// takes with ease; 200 and 1000 a second for Azure's, which drops what one virtual machine asks beyond that.
+    /// Creates an upstream with the default limits. A resolver that the operator runs easily
+    /// handles 1000 outstanding queries. Azure's resolver gets 200 and 1000 per second, because it
+    /// drops further queries of one virtual machine.
     pub fn new(address: SocketAddr, transport: Transport) -> Self {
         let (in_flight, rate) = if address.ip() == Config::AZURE_DNS { (200, 1000) } else { (1000, 0) };
         Self { address, transport, in_flight, rate }

@@ -1,4 +1,4 @@
-//! From what is written to what the server needs.
+//! Conversion of the parsed TOML into the configuration.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -24,11 +24,12 @@ use crate::syntax;
 
 mod tsig;
 
-/// Checks a configuration that was read from `path`, and takes note of the files that it names.
+/// Checks a configuration that was read from `path`, and collects the files that it names.
 pub(crate) fn judge(text: &str, path: &Path) -> Result<Loaded, Refused> {
     let mut problems = Problems::new(path, text);
     let readable = syntax::readable(text, &mut problems);
-    let document = DeTable::parse(&readable).map(Spanned::into_inner).unwrap_or_default(); // what is no TOML was reported and taken out
+    // Invalid TOML was reported and removed.
+    let document = DeTable::parse(&readable).map(Spanned::into_inner).unwrap_or_default();
     problems.has_file(File { path: path.into(), fingerprint: Some(fingerprint(text.as_bytes())) });
     problems.check_sections(&document);
     let (config, places) = lower(&document, &mut problems);
@@ -42,64 +43,67 @@ pub(crate) fn judge(text: &str, path: &Path) -> Result<Loaded, Refused> {
 }
 
 impl Default for Config {
-    /// What an empty file says.
+    /// Returns the configuration of an empty file.
     fn default() -> Self {
         let loaded = parse("", Path::new("postern.toml")).expect("a test reads the empty file");
         Self { path: None, files: Vec::new(), ..loaded.config }
     }
 }
 
-/// Where the parts of a configuration stand in its file, byte offsets, in the order of the configuration.
+/// Positions of the parts of a configuration in its file, as byte offsets, in the order of the
+/// configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     pub(crate) listen: Vec<usize>,
     pub(crate) allow: Vec<usize>,
     pub(crate) deny: Vec<usize>,
-    /// `server.group`.
+    /// Position of `server.group`.
     pub(crate) group: Option<usize>,
-    /// `server.state`.
+    /// Position of `server.state`.
     pub(crate) state: Option<usize>,
-    /// `server.zone-table`.
+    /// Position of `server.zone-table`.
     pub(crate) zone_table: Option<usize>,
-    /// The first `secret` that stands in the file itself.
+    /// Position of the first `secret` that is written in the file itself.
     pub(crate) secret: Option<usize>,
     pub(crate) networks: Vec<NetworkPlaces>,
     pub(crate) zones: Vec<ZonePlaces>,
     pub(crate) forwards: Vec<ForwardPlaces>,
-    /// Keys of `[cache]`, `[limits]` and `[fallback]` that differ from their defaults, with their section.
+    /// Keys of `[cache]`, `[limits]` and `[fallback]` that differ from their defaults, with their
+    /// section and position.
     pub(crate) changed: Vec<(&'static str, &'static str, usize)>,
     pub(crate) api: ApiPlaces,
-    /// A route was left out because it could not be read: nothing can be said of what no route covers.
+    /// Set if an unreadable route was skipped. Checks for names without a route are then
+    /// impossible.
     pub(crate) routes_missing: bool,
-    /// A key was left out because it could not be read: nothing can be said of names that no key has.
+    /// Set if an unreadable key was skipped. Checks for unknown key names are then impossible.
     pub(crate) keys_missing: bool,
 }
 
-/// Places of a `[[network]]`.
+/// Positions of a `[[network]]`.
 #[derive(Debug)]
 pub(crate) struct NetworkPlaces {
     pub(crate) table: usize,
     pub(crate) clients: Vec<usize>,
 }
 
-/// Places of a zone.
+/// Positions of a zone.
 #[derive(Debug, Clone)]
 pub(crate) struct ZonePlaces {
-    /// Its `name` or `preset`.
+    /// Position of its `name` or `preset`.
     pub(crate) name: usize,
     pub(crate) networks: Vec<usize>,
-    /// The preset that it comes from.
+    /// Set if the zone comes from a preset.
     pub(crate) preset: bool,
-    /// The items of `transfer-to`.
+    /// Positions of the items of `transfer-to`.
     pub(crate) transfer_to: Vec<usize>,
     pub(crate) notify: Option<usize>,
     pub(crate) transfer_key: Option<usize>,
     pub(crate) hold_deleted: Option<usize>,
-    /// `max-loss` and `allow-empty`, which have no effect for a zone with `primaries`.
+    /// Positions of `max-loss` and `allow-empty`, which have no effect for a zone with `primaries`.
     pub(crate) guard: [(&'static str, Option<usize>); 2],
 }
 
-/// Places of a route.
+/// Positions of a route.
 #[derive(Debug)]
 pub(crate) struct ForwardPlaces {
     pub(crate) zone: usize,
@@ -109,7 +113,7 @@ pub(crate) struct ForwardPlaces {
     pub(crate) timeout: usize,
 }
 
-/// Places of `[api]`.
+/// Positions of `[api]`.
 #[derive(Debug, Default)]
 pub(crate) struct ApiPlaces {
     pub(crate) listen: Vec<usize>,
@@ -119,7 +123,8 @@ pub(crate) struct ApiPlaces {
     pub(crate) client_ca: Option<usize>,
 }
 
-/// Section by section. What cannot be read is left out or stands at its default, with its problem reported.
+/// Converts section by section. Unreadable values are reported, and then skipped or replaced by
+/// their default.
 fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places) {
     let mut places = Places::default();
     let (server, azure) = server(document, problems, &mut places);
@@ -214,7 +219,8 @@ fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Plac
     (server, azure.unwrap_or_else(Table::shared))
 }
 
-/// What systemd made for the unit (systemd.exec(5), `StateDirectory=`; the first of several), else a directory beside the file.
+/// Returns the directory that systemd created for the unit, or a directory next to the file. It is
+/// the first one of `StateDirectory=` (systemd.exec(5)).
 fn usual_state(directory: &Path) -> PathBuf {
     let given = std::env::var_os("STATE_DIRECTORY").filter(|given| !given.is_empty());
     let first = given.and_then(|given| std::env::split_paths(&given).next());
@@ -267,10 +273,11 @@ fn networks(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Pl
     networks
 }
 
-/// The network of everybody else.
+/// Creates the network of all clients that belong to no other network.
 pub(crate) const DEFAULT: &str = "default";
 
-/// A stranger's public address gets no recursion unless somebody says so: never an open resolver by accident.
+/// A public client address gets no recursion by default, so that the server never becomes an open
+/// resolver by accident.
 fn usual_recursion(network: &str) -> Recursion {
     if network == DEFAULT { Recursion::PrivateClients } else { Recursion::Yes }
 }
@@ -545,7 +552,8 @@ fn api(document: &DeTable<'_>, state: &Path, problems: &mut Problems<'_>, places
     }
 }
 
-/// In the directory that systemd made for the unit's sockets (systemd.exec(5), `RuntimeDirectory=`), else among the state.
+/// Returns a path in the directory that systemd created for the unit's sockets (systemd.exec(5),
+/// `RuntimeDirectory=`), or in the state directory.
 fn usual_socket(state: &Path) -> PathBuf {
     let given = std::env::var_os("RUNTIME_DIRECTORY").filter(|given| !given.is_empty());
     let first = given.and_then(|given| std::env::split_paths(&given).next());
@@ -562,7 +570,7 @@ fn open<'r, 'a>(section: &'static Section, document: &'r DeTable<'r>, problems: 
     Reader::open(section, table.map(|(_, table)| table), table.map_or(0, |(at, _)| at), problems)
 }
 
-/// Notes the keys of a section that say something else than their defaults.
+/// Collects the keys of a section whose values differ from their defaults.
 fn changed(section: &'static Section, document: &DeTable<'_>, places: &mut Places) {
     let Some(table) = document.get(section.name).and_then(|value| value.get_ref().as_table()) else { return };
     for key in section.keys {

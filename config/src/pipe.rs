@@ -1,4 +1,4 @@
-//! A configuration from a pipe: `postern check -c /dev/stdin`, `-c <(command)`, or a FIFO.
+//! Reading a configuration from a pipe: `postern check -c /dev/stdin`, `-c <(command)`, or a FIFO.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,26 +10,28 @@ use std::time::{Duration, Instant};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// How long a pipe is waited for.
+/// Time limits for reading a pipe.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
-    /// Until some process has the pipe open for writing.
+    /// Limit until some process has opened the pipe for writing.
     pub(crate) writer: Duration,
-    /// Until the last byte, while a process has it open.
+    /// Limit until the last byte, while a process has the pipe open.
     pub(crate) end: Duration,
 }
 
 impl Patience {
-    /// A shell opens both ends at once. A command that fetches secrets may take its time before it writes.
+    /// A shell opens both ends at once. A command that fetches secrets may need some time before it
+    /// writes.
     pub(crate) const USUAL: Self = Self { writer: Duration::from_secs(3), end: Duration::from_secs(60) };
 }
 
-/// How often a silent pipe is asked whether it has a writer.
+/// Interval at which a silent pipe is checked for a writer.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Reads a pipe to its end, at most `most` bytes of it. A pipe without a writer, or with a silent one, is an error in bounded time.
+/// Reads a pipe to its end, at most `most` bytes. Returns an error after a bounded time if the pipe
+/// has no writer, or a silent one.
 pub(crate) fn read(path: &Path, most: usize, patience: Patience) -> io::Result<Vec<u8>> {
-    // Opening a FIFO without a writer blocks otherwise.
+    // Without this flag, opening a FIFO without a writer blocks.
     let mut pipe = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     let start = Instant::now();
     let mut has_writer = false;
@@ -57,7 +59,8 @@ pub(crate) fn read(path: &Path, most: usize, patience: Patience) -> io::Result<V
     Ok(bytes)
 }
 
-/// Waits one step. Returns true if there is something to read or the last writer has closed the pipe.
+/// Waits one step. Returns true if there is data to read, or if the last writer has closed the
+/// pipe.
 fn is_ready(pipe: &File) -> io::Result<bool> {
     let mut watched = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
     match poll(&mut watched, PollTimeout::try_from(STEP).unwrap_or(PollTimeout::ZERO)) {
@@ -96,7 +99,8 @@ mod tests {
     #[test]
     fn a_writer_that_stays_silent_is_an_error_in_bounded_time() {
         let (_directory, path) = fifo();
-        let both = File::options().read(true).write(true).open(&path).unwrap(); // opens at once, because it is its own reader
+        // This opens at once, because the file is its own reader.
+        let both = File::options().read(true).write(true).open(&path).unwrap();
         let error = read(&path, 100, Patience { end: Duration::from_millis(300), ..SHORT }).unwrap_err();
         assert!(error.to_string().starts_with("the pipe did not end"), "{error}");
         drop(both);
@@ -107,9 +111,10 @@ mod tests {
         let (_directory, path) = fifo();
         let at = path.clone();
         let writer = std::thread::spawn(move || {
-            let mut pipe = File::options().write(true).open(at).unwrap(); // waits for the reader
+            // Opening blocks until the reader opens the pipe.
+            let mut pipe = File::options().write(true).open(at).unwrap();
             pipe.write_all(b"[server]\n").unwrap();
-            std::thread::sleep(2 * SHORT.writer); // longer than a missing writer is waited for
+            std::thread::sleep(2 * SHORT.writer); // longer than the limit for a missing writer
             pipe.write_all(b"listen = []\n").unwrap();
         });
         let patience = Patience { writer: Duration::from_secs(120), ..SHORT };

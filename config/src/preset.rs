@@ -1,14 +1,14 @@
-//! Presets: several zones at once, by one word.
+//! Presets: one word that stands for several zones.
 
 use crate::kind::{Preset, Word};
 
-/// The zones of a preset, by its word; none: there is no such preset.
+/// Returns the zones of a preset by its word. Returns `None` if there is no such preset.
 pub fn preset_zones(word: &str) -> Option<&'static [&'static str]> {
     Preset::WORDS.iter().find(|known| known.text == word).map(|known| known.value.zones())
 }
 
 impl Preset {
-    /// What one writes, and what it stands for.
+    /// Each preset with its zones.
     pub(crate) const WORDS: [Word<Self>; 2] = [
         Word { text: "azure-health-data-services", value: Self::HealthDataServices, about: "Azure Health Data Services, public cloud" },
         Word {
@@ -18,7 +18,8 @@ impl Preset {
         },
     ];
 
-    /// The zones it hosts. All spellings that Azure and its documents have used, because only the public CNAME says which one is real.
+    /// Returns the zones of the preset. They include all spellings that Azure and its documentation
+    /// have used, because only the public CNAME shows the current one.
     pub(crate) fn zones(self) -> &'static [&'static str] {
         match self {
             Self::HealthDataServices => &[

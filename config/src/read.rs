@@ -1,4 +1,4 @@
-//! TOML with places: tables are read key by key, and whatever is wrong is kept with its line.
+//! TOML with positions: tables are read key by key, and each problem is stored with its line.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::file::{self, File};
 use crate::key::{Absent, AnyKey, Default, Field, Kind, Required, Section};
 use crate::keys;
 
-/// What is wrong with a file so far.
+/// Problems found in a file so far.
 pub(crate) struct Problems<'a> {
     lines: Lines<'a>,
     directory: &'a Path,
     list: Vec<(usize, Diagnostic)>,
-    /// The file and those it names, as they are read.
+    /// The file and those that it names, in the order of reading.
     files: Vec<File>,
-    /// The file is no TOML, so that a key may only seem to be missing.
+    /// Set if the file is not valid TOML. A key may then only appear to be missing.
     pub(crate) broken: bool,
 }
 
@@ -35,26 +35,27 @@ impl<'a> Problems<'a> {
         Self { lines: Lines::new(file, text), directory, list: Vec::new(), files: Vec::new(), broken: false }
     }
 
-    /// Reads a file that is named, which is watched from then on.
+    /// Reads a file that the configuration names, and adds it to the watched files.
     pub(crate) fn read(&mut self, path: &Path) -> std::io::Result<String> {
         let bytes = file::read(path);
         self.has_file(File::of(path, &bytes));
         String::from_utf8(bytes?).map_err(|_| std::io::Error::other("not UTF-8 text"))
     }
 
-    /// A file is to be watched. Of a file that is there twice the first content counts, so that a change between them is one.
+    /// Adds a file to the watched files. For a file that is added twice, the first content counts,
+    /// so that a change in between is detected.
     pub(crate) fn has_file(&mut self, file: File) {
         if !self.files.iter().any(|other| other.path == file.path) {
             self.files.push(file);
         }
     }
 
-    /// Files that were read or are to be watched, in that order.
+    /// Returns the files that were read or that must be watched, in that order.
     pub(crate) fn take_files(&mut self) -> Vec<File> {
         std::mem::take(&mut self.files)
     }
 
-    /// Directory that paths are taken from.
+    /// Returns the directory that relative paths are resolved from.
     pub(crate) fn directory(&self) -> &Path {
         self.directory
     }
@@ -63,7 +64,7 @@ impl<'a> Problems<'a> {
         self.list.push((at, self.lines.error(at, message, help)));
     }
 
-    /// A warning; none where there is an error at the same place, which is mended first.
+    /// Reports a warning, unless there is an error at the same position, which must be fixed first.
     pub(crate) fn warning(&mut self, at: usize, message: impl Into<String>, help: impl Into<String>) {
         if self.list.iter().any(|(other, problem)| *other == at && problem.severity == Severity::Error) {
             return;
@@ -72,12 +73,12 @@ impl<'a> Problems<'a> {
         self.list.push((at, Diagnostic { severity: Severity::Warning, ..problem }));
     }
 
-    /// Problems of another file.
+    /// Adds the problems of another file.
     pub(crate) fn append(&mut self, at: usize, problems: Vec<Diagnostic>) {
         self.list.extend(problems.into_iter().map(|problem| (at, problem)));
     }
 
-    /// 1-based line of a byte offset.
+    /// Returns the 1-based line of a byte offset.
     pub(crate) fn line(&self, at: usize) -> u32 {
         self.lines.position(at).0
     }
@@ -86,13 +87,13 @@ impl<'a> Problems<'a> {
         self.list.iter().any(|(_, problem)| problem.severity == Severity::Error)
     }
 
-    /// All of them in the order of the file.
+    /// Returns all problems in the order of the file.
     pub(crate) fn into_list(mut self) -> Vec<Diagnostic> {
         self.list.sort_by_key(|(at, _)| *at);
         self.list.into_iter().map(|(_, problem)| problem).collect()
     }
 
-    /// Reports the tables and keys at the top that no section has.
+    /// Reports top-level tables and keys that belong to no section.
     pub(crate) fn check_sections(&mut self, document: &DeTable<'_>) {
         for (name, value) in document {
             let at = name.span().start;
@@ -117,7 +118,7 @@ impl<'a> Problems<'a> {
         }
     }
 
-    /// The one table of a section; none: the file does not have it.
+    /// Returns the one table of a section. Returns `None` if the file does not contain it.
     pub(crate) fn table<'t>(&mut self, document: &'t DeTable<'t>, section: &'static Section) -> Option<(usize, &'t DeTable<'t>)> {
         let (name, value) = document.get_key_value(section.name)?;
         match value.get_ref() {
@@ -130,7 +131,7 @@ impl<'a> Problems<'a> {
         }
     }
 
-    /// The tables of a list section, with their places.
+    /// Returns the tables of a list section with their positions.
     pub(crate) fn tables<'t>(&mut self, document: &'t DeTable<'t>, section: &'static Section) -> Vec<(usize, &'t DeTable<'t>)> {
         let Some((name, value)) = document.get_key_value(section.name) else { return Vec::new() };
         let help = format!("write `{}` above the keys of each", section.header());
@@ -156,7 +157,7 @@ impl<'a> Problems<'a> {
 }
 
 impl<'r, 'a> Reader<'r, 'a> {
-    /// Starts on a table and reports the keys that its section does not have.
+    /// Starts reading a table, and reports keys that its section does not have.
     pub(crate) fn open(section: &'static Section, table: Option<&'r DeTable<'r>>, at: usize, problems: &'r mut Problems<'a>) -> Self {
         for (name, _) in table.into_iter().flatten() {
             let text = name.get_ref().as_ref();
@@ -174,7 +175,7 @@ impl<'r, 'a> Reader<'r, 'a> {
         Self { section, table, at, problems }
     }
 
-    /// The value of a key, or its default.
+    /// Returns the value of a key, or its default.
     pub(crate) fn value<K: Kind>(&mut self, key: &Default<K>) -> K::Out {
         let field = Field { name: key.name, example: key.default };
         if let Some(value) = self.find(key)
@@ -187,13 +188,13 @@ impl<'r, 'a> Reader<'r, 'a> {
         key.kind.read(&value, field, &mut none).expect("a test reads every default")
     }
 
-    /// The value of a key that may be absent.
+    /// Returns the value of an optional key.
     pub(crate) fn option<K: Kind>(&mut self, key: &Absent<K>) -> Option<K::Out> {
         let value = self.find(key)?;
         key.kind.read(value, Field { name: key.name, example: key.example }, self.problems)
     }
 
-    /// The value of a key that must be there.
+    /// Returns the value of a required key.
     pub(crate) fn required<K: Kind>(&mut self, key: &Required<K>) -> Option<K::Out> {
         let field = Field { name: key.name, example: key.example };
         match self.find(key) {
@@ -207,12 +208,12 @@ impl<'r, 'a> Reader<'r, 'a> {
         }
     }
 
-    /// Where the value of a key stands; none: it is not there.
+    /// Returns the position of a key's value. Returns `None` if the key is absent.
     pub(crate) fn place(&self, key: &dyn AnyKey) -> Option<usize> {
         self.find(key).map(|value| value.span().start)
     }
 
-    /// The problems, between two keys.
+    /// Returns the problems, for use between two keys.
     pub(crate) fn problems(&mut self) -> &mut Problems<'a> {
         self.problems
     }
@@ -223,7 +224,7 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 }
 
-/// The sections that do have a key.
+/// Returns the sections that have a key of this name.
 fn belongs_to(key: &str) -> Option<String> {
     let sections: Vec<_> =
         keys::SECTIONS.iter().filter(|section| section.key(key).is_some()).map(|section| format!("`{}`", section.header())).collect();

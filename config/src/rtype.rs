@@ -1,10 +1,12 @@
-//! Record types: the one table of their numbers and mnemonics, for zone files, interfaces, the configuration, logs and query files.
+//! Record types: the only table of their numbers and mnemonics, for zone files, interfaces, the
+//! configuration, logs and query files.
 //!
-//! The table is IANA's registry of resource record types. A type that is not in it is written as RFC 3597 section 5 asks: `TYPE65400`.
+//! The table is IANA's registry of resource record types. Types outside the registry are written as
+//! in RFC 3597, section 5: `TYPE65400`.
 
 use std::borrow::Cow;
 
-/// The mnemonic of a constant: its own name unless the registry writes it in another way.
+/// Returns the mnemonic of a constant: its own name, unless the registry spells it differently.
 macro_rules! mnemonic {
     ($constant:ident) => {
         stringify!($constant)
@@ -16,8 +18,9 @@ macro_rules! mnemonic {
 
 macro_rules! types {
     ($($code:literal $constant:ident $($mnemonic:literal)?,)*) => {
-        $(#[allow(missing_docs)] pub const $constant: u16 = $code;)* // the names are the documentation
-        /// Every type of the registry, by number.
+        // The names are the documentation.
+        $(#[allow(missing_docs)] pub const $constant: u16 = $code;)*
+        /// All types of the registry by number.
         static TYPES: &[(u16, &str)] = &[$(($code, mnemonic!($constant $($mnemonic)?)),)*];
     };
 }
@@ -32,14 +35,14 @@ types! {
     255 ANY, 256 URI, 257 CAA, 258 AVC, 259 DOA, 260 AMTRELAY, 261 RESINFO, 262 WALLET, 263 CLA, 264 IPN, 32768 TA, 32769 DLV,
 }
 
-/// The type of a mnemonic in any case, or of `TYPE` and a number (RFC 3597 section 5).
+/// Parses a mnemonic in any letter case, or `TYPE` and a number (RFC 3597, section 5).
 pub fn type_code(name: &str) -> Option<u16> {
     type_code_of(name.as_bytes())
 }
 
-/// The same for octets as a zone file has them.
+/// Parses a mnemonic from the octets of a zone file.
 pub fn type_code_of(name: &[u8]) -> Option<u16> {
-    // The types of most lines first.
+    // The most frequent types come first.
     match name {
         b"A" => return Some(A),
         b"AAAA" => return Some(AAAA),
@@ -58,7 +61,7 @@ pub fn type_code_of(name: &[u8]) -> Option<u16> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The mnemonic of a type, or `TYPE` and its number (RFC 3597 section 5).
+/// Returns the mnemonic of a type, or `TYPE` and its number (RFC 3597, section 5).
 pub fn type_name(rtype: u16) -> Cow<'static, str> {
     match TYPES.binary_search_by_key(&rtype, |(code, _)| *code) {
         Ok(index) => Cow::Borrowed(TYPES[index].1),
@@ -66,12 +69,13 @@ pub fn type_name(rtype: u16) -> Cow<'static, str> {
     }
 }
 
-/// Returns true for the types that no zone has records of: question types and those of single messages (RFC 6895 section 3.1).
+/// Returns true for types that never occur as records of a zone: question types and those of single
+/// messages (RFC 6895, section 3.1).
 pub fn is_meta(rtype: u16) -> bool {
     rtype == 0 || rtype == OPT || (128..=255).contains(&rtype)
 }
 
-/// Mnemonics of the types that a zone can have records of, for "did you mean".
+/// Returns the mnemonics of the types that a zone can contain, for suggestions.
 pub fn mnemonics() -> impl Iterator<Item = &'static str> + Clone {
     TYPES.iter().filter(|(code, _)| !is_meta(*code)).map(|(_, mnemonic)| *mnemonic)
 }

@@ -1,4 +1,4 @@
-//! The sample and the reference: every key with its default, in words.
+//! The sample and the reference: every key with its default and documentation.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::keys;
 
 const WIDTH: usize = 110;
 
-/// A configuration file that says the defaults, each key explained.
+/// Returns a configuration file that sets every key to its default, with an explanation of each.
 pub fn sample() -> String {
     let mut text = String::from(
         "# Postern configuration: every key with its default.\n\
@@ -51,7 +51,7 @@ pub fn sample() -> String {
     text
 }
 
-/// The reference in Markdown: one table a section.
+/// Returns the reference in Markdown, with one table per section.
 pub fn reference() -> String {
     let mut text = String::from(
         "# Configuration\n\n\
@@ -75,7 +75,7 @@ pub fn reference() -> String {
     text
 }
 
-/// A key's words, its shape, and what its absence means.
+/// Returns the documentation of a key, its shape, and the meaning of its absence.
 pub(crate) fn words(key: &dyn AnyKey) -> String {
     let mut words = format!("{}\n{}", key.doc(), sentence(&key.shape()));
     match key.presence() {
@@ -86,12 +86,12 @@ pub(crate) fn words(key: &dyn AnyKey) -> String {
     words
 }
 
-/// TOML text of a value as JSON.
+/// Converts a value as TOML text to JSON.
 pub(crate) fn toml_to_json(text: &str) -> Value {
     DeValue::parse(text).map_or(Value::Null, |value| json(value.get_ref()))
 }
 
-/// A TOML value as JSON.
+/// Converts a TOML value to JSON.
 pub(crate) fn json(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::from(text.as_ref()),
@@ -113,13 +113,13 @@ fn explained_unset(key: &dyn AnyKey) -> String {
     format!("{}#{} = {}\n", comment(&words(key)), key.name(), key.example())
 }
 
-/// A sentence of a shape: a capital in front, a full stop behind.
+/// Makes a sentence of a shape, with a capital letter at the start and a period at the end.
 fn sentence(shape: &str) -> String {
     let mut letters = shape.chars();
     letters.next().map_or(String::new(), |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
-/// Words as comment lines.
+/// Formats words as comment lines.
 fn comment(words: &str) -> String {
     let mut text = String::new();
     for paragraph in words.lines() {

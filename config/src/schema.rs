@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::key::{AnyKey, Form, Presence, Section};
 use crate::keys;
 
-/// The schema, draft 7: the one that every TOML language server reads.
+/// Returns the schema in draft 7, which every TOML language server reads.
 pub fn json_schema() -> Value {
     let mut properties = Map::new();
     for known in keys::SECTIONS {
@@ -21,7 +21,7 @@ pub fn json_schema() -> Value {
     })
 }
 
-/// Schema of one table.
+/// Returns the schema of one table.
 pub(crate) fn section(section: &Section) -> Value {
     let mut properties = Map::new();
     for known in section.keys {

@@ -1,7 +1,8 @@
-//! What is wrong with a text as TOML, all of it in one run.
+//! Syntax errors of a TOML text, all reported in one run.
 //!
-//! The parser's own recovery reads everything behind a forgotten bracket as if it stood inside. So each mistake is told once, its
-//! statement is blanked (the places of the rest stay), and the text is read again.
+//! The parser's own recovery treats everything after a missing bracket as its content. Instead,
+//! each error is reported once and its statement is blanked, which preserves all positions. Then
+//! the text is parsed again.
 
 use std::net::IpAddr;
 
@@ -12,10 +13,11 @@ use crate::key::Form;
 use crate::keys;
 use crate::read::Problems;
 
-/// Most mistakes told of one file: past these it is no TOML at all.
+/// Maximum number of errors reported for one file. A file with more of them is probably not TOML at
+/// all.
 const MOST: usize = 50;
 
-/// Reports what is no TOML, and gives the text without it.
+/// Reports syntax errors, and returns the text without the affected statements.
 pub(crate) fn readable(text: &str, problems: &mut Problems<'_>) -> String {
     let mut text = text.to_string();
     for _ in 0..MOST {
@@ -28,7 +30,7 @@ pub(crate) fn readable(text: &str, problems: &mut Problems<'_>) -> String {
         };
         problems.error(mistake.at, mistake.message, mistake.help);
         if text[mistake.from..mistake.to].trim().is_empty() {
-            return String::new(); // nothing is left to take away: an error that has no place
+            return String::new(); // the error has no position, so no statement can be removed
         }
         let blank: String = text[mistake.from..mistake.to].bytes().map(|octet| if octet == b'\n' { '\n' } else { ' ' }).collect();
         text.replace_range(mistake.from..mistake.to, &blank);
@@ -36,7 +38,7 @@ pub(crate) fn readable(text: &str, problems: &mut Problems<'_>) -> String {
     if DeTable::parse(&text).is_err() { String::new() } else { text }
 }
 
-/// One mistake, and the lines that it makes unreadable.
+/// One syntax error, and the lines that it makes unreadable.
 struct Mistake {
     at: usize,
     message: String,
@@ -60,13 +62,13 @@ impl Mistake {
             return Self { at: start, message, help: format!("write the closing `{close}`"), from: begins, to: statement_end(text, start) };
         }
         let (place, message, help) = explain(error.message(), text, at, floor(text, span.end.max(at)));
-        // A header that cannot be read leaves its keys without a home.
+        // The keys after an unreadable header belong to no known section.
         let to = if text[begins..].trim_start().starts_with('[') { section_end(text, at) } else { statement_end(text, at) };
         Self { at: place, message, help, from: begins, to }
     }
 }
 
-/// The outermost list or inline table around `at`: its key and its start.
+/// Returns the outermost list or inline table around `at`: its key and its start.
 fn literal_around(table: &DeTable<'_>, text: &str, at: usize) -> Option<(String, usize)> {
     let around = |value: &Spanned<DeValue<'_>>| value.span().start < at && at <= value.span().end;
     table.iter().find_map(|(key, value)| {
@@ -81,7 +83,7 @@ fn literal_around(table: &DeTable<'_>, text: &str, at: usize) -> Option<(String,
     })
 }
 
-/// The parser's words in ours, with the place they speak of, and help where we know better.
+/// Translates a message of the parser, with its position, and adds help for known mistakes.
 fn explain(message: &str, text: &str, at: usize, end: usize) -> (usize, String, String) {
     let word_part = |c: char| c.is_alphanumeric() || "-_.:/".contains(c);
     let before = text[..at].chars().rev().take_while(|c| word_part(*c)).map(char::len_utf8).sum::<usize>();
@@ -107,35 +109,35 @@ fn explain(message: &str, text: &str, at: usize, end: usize) -> (usize, String, 
     (at, format!("TOML: {message}"), help.into())
 }
 
-/// Where the line that holds `at` begins.
+/// Returns the start of the line that contains `at`.
 fn line_start(text: &str, at: usize) -> usize {
     text[..floor(text, at)].rfind('\n').map_or(0, |end| end + 1)
 }
 
-/// Where the next statement behind the line of `at` begins.
+/// Returns the start of the next statement after the line of `at`.
 fn statement_end(text: &str, at: usize) -> usize {
     line_starts(text, at).find(|start| is_statement(&text[*start..])).unwrap_or(text.len())
 }
 
-/// Where the next table header behind the line of `at` begins.
+/// Returns the start of the next table header after the line of `at`.
 fn section_end(text: &str, at: usize) -> usize {
     line_starts(text, at).find(|start| text[*start..].trim_start_matches([' ', '\t']).starts_with('[')).unwrap_or(text.len())
 }
 
-/// Beginnings of the lines behind the one that holds `at`.
+/// Returns the starts of the lines after the one that contains `at`.
 fn line_starts(text: &str, at: usize) -> impl Iterator<Item = usize> {
     let at = floor(text, at);
     text[at..].match_indices('\n').map(move |(end, _)| at + end + 1)
 }
 
-/// True where a line begins like a header or like `key =`.
+/// Returns true if a line starts like a header or like `key =`.
 fn is_statement(line: &str) -> bool {
     let line = line.trim_start_matches([' ', '\t']);
     let key = line.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "-_.".contains(c));
     line.starts_with('[') || (key.len() < line.len() && key.trim_start_matches([' ', '\t']).starts_with('='))
 }
 
-/// The start of the character at a byte offset.
+/// Returns the start of the character at a byte offset.
 fn floor(text: &str, at: usize) -> usize {
     text.floor_char_boundary(at)
 }

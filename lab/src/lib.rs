@@ -13,8 +13,7 @@
 //! ```
 //!
 //! ```text
-//! datagram or frame ─ Request (hickory) ─ counters ─ Fate of this question ─┬─ Public: honest
-//! answer, a hickory RequestHandler
+//! datagram or frame ─ Request (hickory) ─ counters ─ Fate of this question ─┬─ Public: honest answer, a hickory RequestHandler
 //!                                          (seeded)                        └─ forge: corrupted bytes ─ delay ─ send
 //! ```
 //!

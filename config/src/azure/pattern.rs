@@ -1,6 +1,7 @@
-//! Names with holes: `*.privatelink.{regionName}.kusto.windows.net`.
+//! Name patterns with holes: `*.privatelink.{regionName}.kusto.windows.net`.
 
-/// A name of the table. `*` in front stands for one or more labels, `{word}` for one label, `{word}-text` for its start.
+/// A name pattern of the table. `*` in front matches one or more labels, `{word}` matches one
+/// label, and `{word}-text` its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern {
     pub(super) star: bool,
@@ -13,7 +14,7 @@ pub(super) enum Label {
     Hole { before: String, name: String, after: String },
 }
 
-/// What the holes of a pattern stand for in one name.
+/// The labels that the holes of a pattern match in one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Bound {
     star: Vec<String>,
@@ -21,7 +22,7 @@ pub(super) struct Bound {
 }
 
 impl Pattern {
-    /// Reads a pattern; says what is wrong with one that is none.
+    /// Parses a pattern. The error describes the problem.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let lower = text.strip_suffix('.').unwrap_or(text);
         let mut labels = lower.split('.').peekable();
@@ -30,12 +31,12 @@ impl Pattern {
         Ok(Self { star, labels: labels.collect::<Result<_, _>>()? })
     }
 
-    /// The same name with `*.` in front.
+    /// Returns the pattern with `*.` in front.
     pub(super) fn below(&self) -> Self {
         Self { star: true, labels: self.labels.clone() }
     }
 
-    /// What the holes stand for where `name` (lower case, no final dot) fits.
+    /// Returns the contents of the holes if `name` (lower case, no final dot) matches.
     pub(super) fn fits(&self, name: &str) -> Option<Bound> {
         let given: Vec<&str> = name.split('.').collect();
         let head = given.len().checked_sub(self.labels.len())?;
@@ -59,7 +60,7 @@ impl Pattern {
         Some(bound)
     }
 
-    /// The name with its holes filled; none where `bound` lacks one.
+    /// Returns the name with its holes filled. Returns `None` if `bound` lacks one of them.
     pub(super) fn fill(&self, bound: &Bound) -> Option<String> {
         let mut name = if self.star { bound.star.clone() } else { Vec::new() };
         if self.star && name.is_empty() {
@@ -74,7 +75,7 @@ impl Pattern {
         Some(name.join("."))
     }
 
-    /// The name from behind its last hole that `bound` does not fill.
+    /// Returns the end of the name after the last hole that `bound` does not fill.
     pub(super) fn known_end(&self, bound: &Bound) -> String {
         let mut end: Vec<String> = Vec::new();
         for label in self.labels.iter().rev() {
@@ -90,19 +91,20 @@ impl Pattern {
         end.join(".")
     }
 
-    /// The labels behind the last hole, and how many labels a name has in front of them: at least, at most.
+    /// Returns the labels after the last hole, and the minimum and maximum number of labels before
+    /// them.
     pub(super) fn tail(&self) -> (String, usize, usize) {
         let front = self.labels.iter().rposition(|label| matches!(label, Label::Hole { .. })).map_or(0, |at| at + 1);
         let least = front + usize::from(self.star);
         (self.known_end(&Bound::default()), least, if self.star { usize::MAX } else { least })
     }
 
-    /// Where the label `privatelink` or `privatelink-global` stands.
+    /// Returns the index of the label `privatelink` or `privatelink-global`.
     pub(super) fn private_link_label(&self) -> Option<usize> {
         self.labels.iter().position(|label| matches!(label, Label::Text(text) if super::is_private_link_label(text)))
     }
 
-    /// A name as long as `name`, with its labels where this pattern has holes.
+    /// Returns a name as long as `name`, with the labels of `name` in the holes of this pattern.
     pub(super) fn with_holes_of(&self, name: &str) -> Option<String> {
         let given: Vec<&str> = name.split('.').collect();
         let same = given.len() == self.labels.len();
@@ -114,7 +116,7 @@ impl Pattern {
         Some(labels.collect::<Option<Vec<_>>>()?.join("."))
     }
 
-    /// True where one of the two lies in the other, every hole standing for anything.
+    /// Returns true if one of the two contains the other, with every hole matching anything.
     pub(super) fn is_related_to(&self, other: &Self) -> bool {
         self.labels.iter().rev().zip(other.labels.iter().rev()).all(|(a, b)| match (a, b) {
             (Label::Text(a), Label::Text(b)) => a == b,
@@ -125,12 +127,12 @@ impl Pattern {
 }
 
 impl Bound {
-    /// What the hole `name` stands for.
+    /// Returns the content of the hole `name`.
     pub(super) fn hole(&self, name: &str) -> Option<&str> {
         self.holes.iter().find(|(hole, _)| hole == name).map(|(_, value)| value.as_str())
     }
 
-    /// The holes with what they stand for.
+    /// Returns the holes with their contents.
     pub(super) fn holes_mut(&mut self) -> impl Iterator<Item = (&str, &mut String)> {
         self.holes.iter_mut().map(|(name, value)| (name.as_str(), value))
     }

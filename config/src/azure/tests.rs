@@ -53,7 +53,8 @@ fn public_names_lead_to_private_link_names() {
         ("contosobatch.westeurope.batch.azure.com", vec!["contosobatch.westeurope.privatelink.batch.azure.com"]),
         ("contosoapp.scm.azurewebsites.net", vec!["contosoapp.scm.privatelink.azurewebsites.net"]),
         ("management.azure.com", vec!["management.privatelink.azure.com"]),
-        ("contosovm.westeurope.cloudapp.azure.com", vec![]), // below azure.com, but no name of the Resource Manager
+        // A name below azure.com, but not of the Resource Manager.
+        ("contosovm.westeurope.cloudapp.azure.com", vec![]),
         ("ContosoStore.Blob.Core.Windows.Net.", vec!["contosostore.privatelink.blob.core.windows.net"]),
         ("blob.core.windows.net", vec![]),
         ("westeurope.kusto.windows.net", vec![]),
@@ -120,7 +121,7 @@ fn suggests_the_zone_that_was_meant() {
         ("privatelink.westeurop.kusto.windows.net", Some("privatelink.westeurope.kusto.windows.net")),
         ("privatelink.westeurope.kusto.window.net", Some("privatelink.westeurope.kusto.windows.net")),
         ("privatelink.westeurope.backup.windowsazure.com", Some("privatelink.we.backup.windowsazure.com")),
-        ("privatelink.eastus9.kusto.windows.net", None), // a region that came after the table
+        ("privatelink.eastus9.kusto.windows.net", None), // a region that is newer than the table
         ("privatelink.blob.core.windows.net", None),
         ("contosostore.privatelink.blob.core.windows.net", None),
         ("privatelink.we.backup.windowsazure.com", None),

@@ -16,26 +16,26 @@ use crate::read::{Problems, Reader};
 
 /// An address to listen on, with or without a port.
 pub(crate) struct Address {
-    /// Its port where none is written.
+    /// Port if the value has none.
     pub(crate) port: u16,
 }
 
 /// Address of another server, with or without a port.
 pub(crate) struct ServerAddress;
 
-/// Client prefix: `10.20.0.0/16`, or one address.
+/// Client prefix: `10.20.0.0/16`, or a single address.
 pub(crate) struct Prefix;
 
-/// Who may have a zone transferred: a prefix, or `key:NAME`.
+/// Clients that may transfer a zone: a prefix, or `key:NAME`.
 pub(crate) struct Peer;
 
-/// Name of a zone or of a route: lower case, no final dot.
+/// Name of a zone or route in lower case, without the final dot.
 pub(crate) struct Domain;
 
 /// Name of a network.
 pub(crate) struct NetworkName;
 
-/// A path, taken from the directory of the configuration file.
+/// A path, relative to the directory of the configuration file.
 pub(crate) struct PathText;
 
 /// A path, or `false`.
@@ -47,21 +47,21 @@ pub(crate) struct Level;
 /// Upstreams in any of their forms.
 pub(crate) struct UpstreamList;
 
-/// `[scheme://]address[:port]`.
+/// One upstream, written `[scheme://]address[:port]`.
 pub(crate) struct UpstreamAddress;
 
 /// One item of a list of upstreams.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum UpstreamItem {
-    /// `"system"`.
+    /// `"system"`: the name servers of the operating system.
     System,
-    /// A server.
+    /// An upstream server.
     Server(Upstream),
 }
 
 const DNS_PORT: u16 = 53;
 
-/// Reads text with `parse`, and reports why it cannot be read.
+/// Parses text with `parse`, and reports the error.
 pub(super) fn read_text<T>(
     kind: &impl Kind,
     value: &Spanned<DeValue<'_>>,
@@ -358,7 +358,8 @@ impl Kind for UpstreamAddress {
     }
 }
 
-/// A domain name in lower case and without its final dot; `.` is the root. Otherwise what is wrong and how to mend it.
+/// Parses a domain name into lower case without its final dot. `.` is the root. The error is the
+/// message and the help.
 pub(super) fn domain(text: &str) -> Result<String, (String, String)> {
     let wrong = |why: &str, help: String| Err((format!("`{text}` is not a domain name: {why}"), help));
     if text == "." {
@@ -375,7 +376,7 @@ pub(super) fn domain(text: &str) -> Result<String, (String, String)> {
         return wrong("it is longer than 253 characters", String::new());
     }
     for label in lower.split('.') {
-        // An octet like any other behind the first label (RFC 4592 section 2.1.1).
+        // `*` after the first label is an ordinary octet (RFC 4592, section 2.1.1).
         if label == "*" && lower != "*" {
             continue;
         }
@@ -385,7 +386,7 @@ pub(super) fn domain(text: &str) -> Result<String, (String, String)> {
         if label.len() > 63 {
             return wrong("it has a label longer than 63 characters", String::new());
         }
-        // `/` is in classless reverse zones (RFC 2317), `_` in service names.
+        // `/` occurs in classless reverse zones (RFC 2317), and `_` in service names.
         if let Some(bad) = label.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_/".contains(*c))) {
             let help = if bad.is_ascii() { String::new() } else { "write its `xn--` form".into() };
             return wrong(&format!("it has the character {bad:?}"), help);
@@ -394,7 +395,8 @@ pub(super) fn domain(text: &str) -> Result<String, (String, String)> {
     Ok(lower)
 }
 
-/// An upstream as one word, with the limits that its address is known for. Otherwise what is wrong and how to mend it.
+/// Parses an upstream from one word, with the known limits of its address. The error is the message
+/// and the help.
 fn upstream(text: &str) -> Result<Upstream, (String, String)> {
     let (transport, place) = match text.split_once("://") {
         None => (Transport::Udp, text),
@@ -440,7 +442,7 @@ fn upstream(text: &str) -> Result<Upstream, (String, String)> {
     Ok(Upstream::new(address, transport))
 }
 
-/// `10.0.0.4`, `10.0.0.4:53`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:53`.
+/// Parses `10.0.0.4`, `10.0.0.4:53`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:53`.
 fn socket_address(text: &str, port: u16) -> Option<SocketAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let address = text.parse::<IpAddr>().ok().or_else(|| bare?.parse::<IpAddr>().ok().filter(IpAddr::is_ipv6));

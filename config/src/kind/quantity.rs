@@ -1,4 +1,4 @@
-//! Numbers, times and sizes, each with its bounds.
+//! Numbers, durations and sizes, each with its bounds.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -11,37 +11,37 @@ use super::{string, wrong_type};
 use crate::key::{Field, Kind};
 use crate::read::Problems;
 
-/// A whole number.
+/// An integer.
 pub(crate) struct Number<T> {
     pub(crate) least: T,
     pub(crate) most: T,
-    /// What 0 means besides; empty: nothing, 0 is out of bounds.
+    /// Special meaning of 0. If empty, 0 must be within the bounds.
     pub(crate) zero: &'static str,
 }
 
-/// A time with its unit, kept in milliseconds.
+/// A duration with its unit, stored in milliseconds.
 pub(crate) struct Millis {
     pub(crate) least: u64,
     pub(crate) most: u64,
-    /// What 0 means besides; empty: nothing.
+    /// Special meaning of 0. Empty if it has none.
     pub(crate) zero: &'static str,
 }
 
-/// A TTL: seconds as DNS has them, or a time with its unit.
+/// A TTL: a number of seconds, or a duration with its unit.
 pub(crate) struct Seconds {
     pub(crate) least: u32,
     pub(crate) most: u32,
 }
 
-/// Memory or disk, in bytes.
+/// A size of memory or disk, in bytes.
 pub(crate) struct Size {
     pub(crate) least: u64,
     pub(crate) most: u64,
-    /// What 0 means besides; empty: nothing.
+    /// Special meaning of 0. Empty if it has none.
     pub(crate) zero: &'static str,
 }
 
-/// A share: a whole number and `%`.
+/// A share: an integer followed by `%`.
 pub(crate) struct Percent {
     pub(crate) least: u8,
     pub(crate) most: u8,
@@ -51,7 +51,7 @@ const TIMES: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3
 const SIZES: [(&str, u64); 5] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 const TIME_PATTERN: &str = "^(0|[0-9]+(ms|s|m|h|d))$";
 
-/// A time in its largest whole unit.
+/// Formats a duration in its largest whole unit.
 pub(crate) fn write_millis(millis: u64) -> String {
     write_in(millis, &TIMES)
 }
@@ -181,13 +181,13 @@ fn with_zero(shape: String, zero: &str) -> String {
     if zero.is_empty() { shape } else { format!("{shape} (0: {zero})") }
 }
 
-/// The integer in any radix; inner none: too large to be one.
+/// Returns the integer in any radix. The inner `None` means that it is too large.
 fn integer(value: &Spanned<DeValue<'_>>) -> Option<Option<i128>> {
     let integer = value.get_ref().as_integer()?;
     Some(i128::from_str_radix(integer.as_str(), integer.radix()).ok())
 }
 
-/// A number with a unit, in the smallest one. A bare 0 needs none.
+/// Parses a number with a unit into the smallest unit. A bare 0 needs no unit.
 fn read_unit(
     shape: &str,
     usual: &str,
@@ -229,7 +229,7 @@ fn read_unit(
     written
 }
 
-/// True where somebody who writes `written` may mean the unit `name`: `MB`, `mib`, `min`, `seconds`.
+/// Returns true if `written` probably means the unit `name`: `MB`, `mib`, `min`, `seconds`.
 fn unit_meant(written: &str, name: &str) -> bool {
     let (written, name) = (written.to_ascii_lowercase(), name.to_ascii_lowercase());
     let size = name.ends_with('b') && (written == name || written == name.replace('i', "") || format!("{written}ib") == name);

@@ -1,4 +1,4 @@
-//! What a `[[key]]` says: hashes, secrets, what it is good for.
+//! Kinds of values for `[[key]]`: hashes, secrets, owners and types.
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ pub(crate) struct ZoneName;
 /// A name whose labels may be `*`.
 pub(crate) struct NamePattern;
 
-/// A type's mnemonic, or `TYPE` and a number (RFC 3597 section 5).
+/// Mnemonic of a type, or `TYPE` followed by a number (RFC 3597, section 5).
 pub(crate) struct RecordType;
 
 impl Algorithm {
@@ -36,12 +36,12 @@ impl Algorithm {
         word("hmac-md5", Self::Md5, "for very old clients; only with `allow-md5`"),
     ];
 
-    /// As it is written.
+    /// Returns the name of the hash in the configuration.
     pub fn word(self) -> &'static str {
         Self::WORDS.iter().find(|word| word.value == self).map_or("", |word| word.text)
     }
 
-    /// The hash of a word, letter case aside; that of MD5 has two names (RFC 8945 section 6).
+    /// Returns the hash with this name in any letter case. MD5 has two names (RFC 8945, section 6).
     pub fn of_word(text: &str) -> Option<Self> {
         let text = text.trim_end_matches('.');
         let known = Self::WORDS.iter().find(|word| word.text.eq_ignore_ascii_case(text)).map(|word| word.value);
@@ -58,7 +58,7 @@ impl Action {
     ];
 }
 
-/// The octets of a secret, or what is wrong.
+/// Decodes a secret. The error is the message and the help.
 pub(crate) fn secret(text: &str) -> Result<model::Secret, (String, String)> {
     const MOST: usize = 1024;
     let text: String = text.split_ascii_whitespace().collect();
@@ -67,7 +67,8 @@ pub(crate) fn secret(text: &str) -> Result<model::Secret, (String, String)> {
         Ok(octets) if octets.is_empty() => Err(("the secret is empty".into(), help())),
         Ok(octets) if octets.len() > MOST => Err((format!("the secret has {} octets; {MOST} are more than enough", octets.len()), help())),
         Ok(octets) => Ok(model::Secret::new(octets)),
-        Err(_) => Err(("the secret is not Base64".into(), help())), // nothing of it is shown
+        // The message must not reveal the secret.
+        Err(_) => Err(("the secret is not Base64".into(), help())),
     }
 }
 
@@ -106,7 +107,7 @@ impl Kind for ZoneName {
     }
 }
 
-/// Reads a domain name whose labels may be `*`. The error is the message and the help.
+/// Parses a domain name whose labels may be `*`. The error is the message and the help.
 pub(crate) fn name_pattern(text: &str) -> Result<model::NamePattern, (String, String)> {
     let labels: Vec<&str> = text.split('.').map(|label| if label == "*" { "any" } else { label }).collect();
     if let Some(label) = labels.iter().find(|label| label.contains('*')) {

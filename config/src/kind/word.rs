@@ -12,19 +12,19 @@ use crate::model;
 pub(crate) use crate::model::{Format, LogFormat, OnMissing, Select};
 use crate::read::Problems;
 
-/// One of a few words.
+/// One word of a fixed set.
 pub(crate) struct OneOf<T: 'static> {
     pub(crate) words: &'static [Word<T>],
 }
 
-/// A word and what it stands for.
+/// A word and its value.
 pub(crate) struct Word<T> {
     pub(crate) text: &'static str,
     pub(crate) value: T,
     pub(crate) about: &'static str,
 }
 
-/// Several zones by one word.
+/// A word that stands for several zones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Preset {
     HealthDataServices,
@@ -57,18 +57,18 @@ impl OnMissing {
         word("servfail", Self::Servfail, "SERVFAIL"),
     ];
 
-    /// As it is written.
+    /// Returns the word of the configuration for this value.
     pub fn word(self) -> &'static str {
         Self::WORDS.iter().find(|word| word.value == self).map_or("", |word| word.text)
     }
 
-    /// The policy of a zone for which none is written. Azure sends the missing names of a private-link zone to the public DNS where a
-    /// link asks for it; the names of other zones are nobody else's.
+    /// Returns the default policy of a zone. Azure resolves missing names of a private-link zone
+    /// through the public DNS if a link requests it. Other zones have no public counterpart.
     pub fn usual(is_private_link: bool) -> Self {
         if is_private_link { Self::Public } else { Self::Nxdomain }
     }
 
-    /// The policy of a word.
+    /// Returns the policy with this name.
     pub fn of_word(text: &str) -> Option<Self> {
         Self::WORDS.iter().find(|word| word.text == text).map(|word| word.value)
     }
@@ -179,7 +179,7 @@ impl Kind for Repeat {
     }
 }
 
-/// A time from a second to a week.
+/// Parses a duration from one second to one week.
 fn time(text: &str) -> Option<Duration> {
     let unit = match text.chars().last()? {
         's' => 1,

@@ -1,9 +1,9 @@
-//! Who may reach the API, and with what.
+//! Access to the API.
 
 use super::Lint;
 use crate::read::Problems;
 
-/// Addresses that anybody may reach need keys, and should have TLS.
+/// Checks that public addresses of the API have keys, and should have TLS.
 pub(super) fn keys_and_certificates(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     let (api, places) = (&lint.config.api, &lint.places.api);
     for (index, (address, &at)) in api.listen.iter().zip(&places.listen).enumerate() {

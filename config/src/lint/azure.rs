@@ -1,11 +1,12 @@
-//! What Azure makes of zones and routes.
+//! Zones and routes that conflict with the way Azure works.
 
 use super::{Lint, is_under, listed, recurses, serves};
 use crate::azure::is_private_link;
 use crate::model::{Network, OnMissing};
 use crate::read::Problems;
 
-/// Names that are almost those of a private-link zone, and public zones that would hide everybody else's names.
+/// Reports misspelled private-link zones, and public zones that would hide the names of other
+/// owners.
 pub(super) fn zone_names(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     let table = &lint.config.azure;
     for (zone, place) in lint.config.zones.iter().zip(&lint.places.zones) {
@@ -32,7 +33,7 @@ pub(super) fn zone_names(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     }
 }
 
-/// Hosted zones to which no public name leads, because no route asks for the public names.
+/// Reports hosted zones that no public name leads to, because no route forwards the public names.
 pub(super) fn public_names_without_route(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     if lint.places.routes_missing {
         return;
@@ -76,11 +77,11 @@ pub(super) fn public_names_without_route(lint: &Lint<'_>, problems: &mut Problem
     }
 }
 
-/// Routes for private-link names: clients ask for public ones.
+/// Reports routes for private-link names, because clients query the public names.
 pub(super) fn private_link_routes(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     for (route, place) in lint.config.forwards.iter().zip(&lint.places.forwards) {
         if !is_private_link(&route.zone) || lint.config.zones.iter().any(|zone| zone.name == route.zone) {
-            continue; // for a zone that is hosted, this is where its missing names go
+            continue; // for a hosted zone, this route serves its missing names
         }
         let forwarders = lint.config.azure.public_forwarders(&route.zone);
         let public = match forwarders.first() {
@@ -101,7 +102,7 @@ pub(super) fn private_link_routes(lint: &Lint<'_>, problems: &mut Problems<'_>) 
     }
 }
 
-/// `network `hub``, `networks `hub` and `spoke``.
+/// Formats `network `hub`` or `networks `hub` and `spoke``.
 fn named(networks: &[&Network]) -> String {
     let word = if networks.len() == 1 { "network" } else { "networks" };
     format!("{word} {}", listed(networks.iter().map(|network| network.name.as_str())))

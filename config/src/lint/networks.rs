@@ -1,4 +1,4 @@
-//! Networks: their names, their prefixes, and what is linked to them.
+//! Networks: their names, their prefixes, and the zones and routes linked to them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use crate::model::Recursion;
 use crate::parse::DEFAULT;
 use crate::read::Problems;
 
-/// Names that no `[[network]]` has, and names that stand twice in one list.
+/// Reports names that no `[[network]]` has, and duplicate names in one list.
 pub(super) fn unknown_names(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     let zones = lint.config.zones.iter().zip(&lint.places.zones).map(|(zone, place)| (&zone.networks, &place.networks));
     let routes = lint.config.forwards.iter().zip(&lint.places.forwards).map(|(route, place)| (&route.networks, &place.networks));
@@ -21,7 +21,7 @@ pub(super) fn unknown_names(lint: &Lint<'_>, problems: &mut Problems<'_>) {
         for (name, &at) in names.iter().zip(places) {
             let is_first = before.insert(name);
             if told.contains(&at) {
-                continue; // another zone of the same preset
+                continue; // the list belongs to another zone of the same preset
             }
             if !lint.by_name.contains_key(name.as_str()) {
                 told.push(at);
@@ -39,7 +39,7 @@ pub(super) fn unknown_names(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     }
 }
 
-/// Prefixes that two networks have, or that another prefix of the same network holds already.
+/// Reports prefixes that two networks share, or that another prefix of the same network contains.
 pub(super) fn prefixes(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     let mut seen: HashMap<IpNet, Vec<(&str, usize)>> = HashMap::new();
     let all = lint.config.networks.iter().flat_map(|network| network.clients.iter().map(|prefix| (prefix.trunc(), network.name.as_str())));
@@ -62,13 +62,13 @@ pub(super) fn prefixes(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     }
 }
 
-/// The longest prefix of any network that holds `prefix` and more, with its network.
+/// Returns the longest prefix of any network that strictly contains `prefix`, with its network.
 fn around<'c>(owners: &HashMap<IpNet, &'c str>, prefix: IpNet) -> Option<(IpNet, &'c str)> {
     let mut wider = std::iter::successors(prefix.supernet(), IpNet::supernet);
     wider.find_map(|wider| owners.get(&wider).map(|owner| (wider, *owner)))
 }
 
-/// Access lists that contradict themselves, and recursion for everybody.
+/// Reports contradictory access lists, and recursion for every client.
 pub(super) fn access(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     let server = &lint.config.server;
     for (prefix, &at) in server.deny.iter().zip(&lint.places.deny) {
@@ -97,7 +97,7 @@ pub(super) fn access(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     }
 }
 
-/// One zone name that a network would get from two places.
+/// Reports a zone name that one network gets from two places.
 pub(super) fn zones_linked_twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     let mut named: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, zone) in lint.config.zones.iter().enumerate() {
@@ -106,7 +106,7 @@ pub(super) fn zones_linked_twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     let mut several: Vec<&Vec<usize>> = named.values().filter(|indices| indices.len() > 1).collect();
     several.sort();
     for indices in several {
-        // The first zone of that name in each network.
+        // First zone of that name in each network.
         let mut taken: HashMap<&str, usize> = HashMap::new();
         for &index in indices {
             let (zone, place) = (&lint.config.zones[index], &lint.places.zones[index]);
@@ -134,14 +134,16 @@ pub(super) fn zones_linked_twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     }
 }
 
-/// A private-link zone that several networks share: right for one endpoint that all reach, wrong for one in each.
+/// Warns about a private-link zone that several networks share. That is right for one endpoint that
+/// all of them reach, and wrong for one endpoint in each.
 pub(super) fn zones_linked_to_several(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     let mut told = Vec::new();
     for (zone, place) in lint.config.zones.iter().zip(&lint.places.zones) {
         if !is_private_link(&zone.name) || told.contains(&place.name) {
             continue;
         }
-        // Without `network`, `default` does not count: a lone network is not several because of it.
+        // Without `network`, `default` does not count. A single network must not become several
+        // because of it.
         let linked = lint.networks(&zone.networks).into_iter().map(|network| network.name.as_str());
         let linked: Vec<&str> = linked.filter(|name| !zone.networks.is_empty() || *name != DEFAULT).collect();
         if linked.len() < 2 {

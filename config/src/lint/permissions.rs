@@ -8,11 +8,11 @@ use super::Lint;
 use crate::diagnostic::{Diagnostic, Severity, whole_file};
 use crate::read::Problems;
 
-/// The mode bits of everybody else (S_IWOTH, S_IROTH).
+/// The mode bits of other users (S_IWOTH, S_IROTH).
 const WRITE: u32 = 0o002;
 const READ: u32 = 0o004;
 
-/// The configuration, the files that it names, and the state directory.
+/// Checks the configuration, the files that it names, and the state directory.
 pub(super) fn open_to_everybody(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     let (config, places) = (lint.config, lint.places);
     if let Some(path) = config.path.as_deref() {
@@ -50,7 +50,7 @@ pub(super) fn open_to_everybody(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     }
 }
 
-/// Warns if everybody can change a file that the configuration names.
+/// Warns if other users can change a file that the configuration names.
 pub(crate) fn changeable(path: &Path, at: usize, problems: &mut Problems<'_>) {
     if everybody_may(WRITE, path) {
         let (message, help) = changed(path);
@@ -58,7 +58,7 @@ pub(crate) fn changeable(path: &Path, at: usize, problems: &mut Problems<'_>) {
     }
 }
 
-/// Warns if everybody can read a file with a secret.
+/// Warns if other users can read a file with a secret.
 pub(crate) fn readable(path: &Path, at: usize, problems: &mut Problems<'_>) {
     if everybody_may(READ, path) {
         let shown = path.display();
@@ -71,7 +71,8 @@ fn changed(path: &Path) -> (String, String) {
     (format!("everybody on this machine can change {shown}"), format!("chmod o-w {shown}"))
 }
 
-/// True for a file or a directory whose mode allows it to users that are neither its owner nor in its group.
+/// Returns true if the mode of a file or directory grants the access to users other than its owner
+/// and group.
 fn everybody_may(mode: u32, path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| (found.is_file() || found.is_dir()) && found.mode() & mode != 0)
 }

@@ -6,7 +6,7 @@ use super::{Lint, listed, recurses, serves};
 use crate::model::{Config, OnMissing, Select, Upstream, Upstreams};
 use crate::read::Problems;
 
-/// Two routes for one suffix in one network.
+/// Reports two routes for one suffix in one network.
 pub(super) fn twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     for (index, (route, place)) in lint.config.forwards.iter().zip(&lint.places.forwards).enumerate() {
         let earlier = lint.config.forwards[..index].iter().filter(|other| other.zone == route.zone);
@@ -22,7 +22,7 @@ pub(super) fn twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     }
 }
 
-/// Upstreams that are this server.
+/// Reports upstreams that are this server.
 pub(super) fn to_ourselves(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     for (upstream, at) in upstreams(lint) {
         if let Some(ours) = lint.config.server.listen.iter().find(|ours| reaches(upstream.address, **ours)) {
@@ -33,7 +33,7 @@ pub(super) fn to_ourselves(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     }
 }
 
-/// Keys and routes that change nothing.
+/// Reports keys and routes without effect.
 pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     for (route, place) in lint.config.forwards.iter().zip(&lint.places.forwards) {
         let serving = lint.networks(&route.networks);
@@ -68,7 +68,7 @@ pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     }
 }
 
-/// More than 168.63.129.16 takes from one machine.
+/// Reports limits above those of 168.63.129.16 for one machine.
 pub(super) fn limits_of_azure(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     for (upstream, at) in upstreams(lint) {
         if upstream.address.ip() == Config::AZURE_DNS && (upstream.in_flight > 200 || upstream.rate > 1000 || upstream.rate == 0) {
@@ -87,12 +87,13 @@ fn upstreams<'c>(lint: &Lint<'c>) -> impl Iterator<Item = (&'c Upstream, usize)>
     lists.flatten()
 }
 
-/// True where a question to `upstream` comes to the listener `ours`.
+/// Returns true if a query to `upstream` would reach the listener `ours`.
 fn reaches(upstream: SocketAddr, ours: SocketAddr) -> bool {
     let (to, at) = (upstream.ip().to_canonical(), ours.ip());
     let any = match at {
         IpAddr::V4(at) => at.is_unspecified() && to.is_ipv4(),
-        IpAddr::V6(at) => at.is_unspecified() && to.is_ipv6(), // listeners on `[::]` do not take IPv4
+        // Listeners on `[::]` do not accept IPv4.
+        IpAddr::V6(at) => at.is_unspecified() && to.is_ipv6(),
     };
     upstream.port() == ours.port() && (to == at.to_canonical() || (any && to.is_loopback()))
 }

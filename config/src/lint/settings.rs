@@ -1,9 +1,9 @@
-//! Single settings that another one makes pointless.
+//! Settings that have no effect because of another setting.
 
 use super::Lint;
 use crate::read::Problems;
 
-/// Keys that say something which nothing will use.
+/// Warns about keys that have no effect.
 pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     let config = lint.config;
     if let (Some(at), None) = (lint.places.group, &config.server.user) {

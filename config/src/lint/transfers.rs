@@ -1,4 +1,4 @@
-//! Transfers: keys that must be there, and settings that nothing will use.
+//! Transfers: missing keys, and settings without effect.
 
 use super::{Lint, listed};
 use crate::diagnostic::did_you_mean;
@@ -6,7 +6,7 @@ use crate::model::{Action, Key, Peer, Proof, Source, Zone};
 use crate::parse::ZonePlaces;
 use crate::read::Problems;
 
-/// Keys that a zone names: each is one of `[[key]]`, and can sign.
+/// Checks the keys that a zone names. Each must be a `[[key]]` that can sign.
 pub(super) fn keys(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     for (zone, places) in first_of_each(lint) {
         if let (Some(name), Some(at)) = (&zone.transfer_key, places.transfer_key) {
@@ -20,7 +20,7 @@ pub(super) fn keys(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     }
 }
 
-/// What has no effect because of another setting.
+/// Warns about settings that have no effect because of another setting.
 pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     for (zone, places) in first_of_each(lint) {
         let may_transfer = |key: &Key| {
@@ -62,7 +62,7 @@ fn must_sign(lint: &Lint<'_>, name: &str, at: usize, problems: &mut Problems<'_>
             let message = format!("key `{name}` has no secret to sign with: it is `unsigned`");
             problems.error(at, message, "name a key with `secret` or `secret-file`, or say who by address");
         }
-        None if lint.places.keys_missing => {} // it may be that one
+        None if lint.places.keys_missing => {} // the key may be one that could not be read
         None => {
             let known = || lint.config.keys.iter().filter(can_sign).map(|key| key.name.as_str());
             let help = match did_you_mean(name, known()) {
@@ -75,7 +75,8 @@ fn must_sign(lint: &Lint<'_>, name: &str, at: usize, problems: &mut Problems<'_>
     }
 }
 
-/// The zones with their places, one for all of a preset: what is wrong is told once.
+/// Returns the zones with their positions. A preset counts as one zone, so that a problem is
+/// reported once.
 fn first_of_each<'l>(lint: &'l Lint<'_>) -> impl Iterator<Item = (&'l Zone, &'l ZonePlaces)> {
     let mut last = None;
     let all = lint.config.zones.iter().zip(&lint.places.zones);

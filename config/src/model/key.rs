@@ -1,110 +1,111 @@
-//! `[[key]]`: who may do what to which zones by DNS messages.
+//! Permissions of clients for DNS messages, from `[[key]]`.
 
 use std::fmt;
 
 use ipnet::IpNet;
 
-/// `[[key]]`: a TSIG key, or clients that need none, and what it is good for.
+/// A TSIG key, or clients that need none, with the permissions that it grants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Key {
-    /// Its name, lower case, no final dot.
+    /// Name of the key in lower case, without the final dot.
     pub name: String,
-    /// How a client shows that the key is its own.
+    /// Proof that a client must provide.
     pub proof: Proof,
-    /// What it may be used for.
+    /// Operations that the key permits.
     pub allow: Vec<Action>,
-    /// Zones that it is good for; empty: all.
+    /// Zones that the key applies to. Empty means all.
     pub zones: Vec<ZoneName>,
-    /// Owners that it may change; empty: all.
+    /// Owners that the key may change. Empty means all.
     pub names: Vec<NamePattern>,
-    /// TYPEs that it may change; empty: all.
+    /// Record types that the key may change. Empty means all.
     pub types: Vec<u16>,
-    /// Clients that may use it; empty: all.
+    /// Clients that may use the key. Empty means all.
     pub clients: Vec<IpNet>,
-    /// Line of the `[[key]]` in the configuration file, 1-based; 0: none.
+    /// Line of the `[[key]]` in the configuration file, 1-based. 0 means none.
     pub line: u32,
 }
 
-/// How a client shows that a key is its own.
+/// Proof that a client must provide to use a key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Proof {
-    /// It signs (RFC 8945).
+    /// A TSIG signature (RFC 8945).
     Tsig {
-        /// With which hash.
+        /// Hash of the signature.
         algorithm: Algorithm,
-        /// And by HMAC-MD5 too.
+        /// Set if HMAC-MD5 is also accepted.
         allow_md5: bool,
-        /// Fewest bits of a MAC that are taken; none: all of them.
+        /// Minimum number of bits of a MAC. `None` means the full length.
         mac_bits: Option<u16>,
-        /// What both sides know.
+        /// Shared secret of both sides.
         secret: Secret,
     },
-    /// By its address alone.
+    /// The client address alone.
     Address,
 }
 
-/// A hash of TSIG (RFC 8945 section 6).
+/// A hash of TSIG (RFC 8945, section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// `HMAC-MD5.SIG-ALG.REG.INT`.
+    /// MD5, with the algorithm name `HMAC-MD5.SIG-ALG.REG.INT`.
     Md5,
-    /// `hmac-sha1`.
+    /// SHA-1, with the algorithm name `hmac-sha1`.
     Sha1,
-    /// `hmac-sha224`.
+    /// SHA-224, with the algorithm name `hmac-sha224`.
     Sha224,
-    /// `hmac-sha256`.
+    /// SHA-256, with the algorithm name `hmac-sha256`.
     Sha256,
-    /// `hmac-sha384`.
+    /// SHA-384, with the algorithm name `hmac-sha384`.
     Sha384,
-    /// `hmac-sha512`.
+    /// SHA-512, with the algorithm name `hmac-sha512`.
     Sha512,
 }
 
-/// What a key may be used for.
+/// An operation that a key can permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// RFC 2136.
+    /// Dynamic updates (RFC 2136).
     Update,
-    /// AXFR and IXFR.
+    /// Zone transfers by AXFR and IXFR.
     Transfer,
-    /// Telling that a zone changed (RFC 1996).
+    /// Notifications of zone changes (RFC 1996).
     Notify,
-    /// Ordinary questions.
+    /// Ordinary queries.
     Query,
 }
 
-/// A zone, or with a network the one of several with its name.
+/// A zone, with a network if several zones share its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ZoneName {
-    /// Apex, lower case, no final dot.
+    /// Apex in lower case, without the final dot.
     pub name: String,
-    /// A network that it is linked to.
+    /// A network that the zone is linked to.
     pub network: Option<String>,
 }
 
-/// Names by their labels. `*` in front or at the end is any labels, one or more; between others it is one.
+/// A pattern for names, by labels. `*` at the start or end matches one or more labels. Between
+/// other labels it matches one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamePattern {
-    /// Lower case; none: `*`.
+    /// Labels in lower case. `None` means `*`.
     labels: Vec<Option<Box<str>>>,
 }
 
-/// Octets that nobody should see.
+/// Octets that must not be displayed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<[u8]>);
 
 impl NamePattern {
-    /// From a name in lower case without its final dot, in which labels may be `*`.
+    /// Creates a pattern from a lower-case name without its final dot, in which labels may be `*`.
     pub(crate) fn new(text: &str) -> Self {
         Self { labels: text.split('.').map(|label| (label != "*").then(|| label.into())).collect() }
     }
 
-    /// Reads a domain name in which labels may be `*`. The error is for people.
+    /// Parses a domain name in which labels may be `*`. The error text is for the operator.
     pub fn parse(text: &str) -> Result<Self, String> {
         crate::kind::name_pattern(text).map_err(|(message, help)| if help.is_empty() { message } else { format!("{message}; {help}") })
     }
 
-    /// True for a name of these labels, lower case, without the root.
+    /// Returns true if the pattern matches a name of these lower-case labels, without the root.
     pub fn matches(&self, name: &[&[u8]]) -> bool {
         let fits = |pattern: &Option<Box<str>>, label: &[u8]| pattern.as_ref().is_none_or(|text| text.as_bytes() == label);
         let all = |pattern: &[Option<Box<str>>], name: &[&[u8]]| {
@@ -129,19 +130,19 @@ impl fmt::Display for ZoneName {
 }
 
 impl Secret {
-    /// Takes the octets.
+    /// Creates a secret from its octets.
     pub fn new(octets: impl Into<Box<[u8]>>) -> Self {
         Self(octets.into())
     }
 
-    /// The octets.
+    /// Returns the octets in plain form.
     pub fn as_octets(&self) -> &[u8] {
         &self.0
     }
 }
 
 impl fmt::Debug for Secret {
-    /// Not what it is.
+    /// Writes the length only, so that a secret never appears in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret({} octets)", self.0.len())
     }

@@ -1,4 +1,4 @@
-//! `[[key]]`, and the files that secrets are kept in.
+//! `[[key]]`, and the files that contain secrets.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::lint::permissions;
 use crate::model::{Algorithm, Key, Network, Proof, Secret};
 use crate::read::{Problems, Reader};
 
-/// The keys, in file order.
+/// Reads the keys in file order.
 pub(super) fn keys(document: &DeTable<'_>, networks: &[Network], problems: &mut Problems<'_>) -> Vec<Key> {
     let mut keys: Vec<Key> = Vec::new();
     for (at, table) in problems.tables(document, &key::SECTION) {
@@ -88,7 +88,7 @@ pub(super) fn keys(document: &DeTable<'_>, networks: &[Network], problems: &mut 
     keys
 }
 
-/// The secret in a file, and its hash where the file names one.
+/// Returns the secret in a file, and its hash if the file names one.
 fn from_file(path: &Path, name: &str, at: usize, problems: &mut Problems<'_>) -> Option<(Option<Algorithm>, Secret)> {
     const LARGEST: usize = 64 << 10;
     let shown = path.display();
@@ -102,13 +102,14 @@ fn from_file(path: &Path, name: &str, at: usize, problems: &mut Problems<'_>) ->
     read.map_err(|why| problems.error(at, format!("cannot take the secret from {shown}: {why}"), "")).ok()
 }
 
-/// Base64 alone, or `key "name" { algorithm …; secret "…"; };`, of which there may be several.
+/// Parses either Base64 alone or `key "name" { algorithm …; secret "…"; };`, of which there may be
+/// several.
 fn read_key(text: &str, name: &str) -> Result<(Option<Algorithm>, Secret), String> {
     let lines = text.lines().map(|line| line.split("//").next().filter(|_| !line.trim_start().starts_with('#')).unwrap_or(""));
     let plain: String = lines.flat_map(|line| [line, "\n"]).collect();
     let words = words(&plain);
     if !words.contains(&"{") {
-        // What stands behind `//` may be a part of the secret.
+        // The text after `//` may be a part of the secret.
         return kind::secret(text).map(|secret| (None, secret)).map_err(|(why, _)| why);
     }
     let mut others = Vec::new();
@@ -129,7 +130,7 @@ fn read_key(text: &str, name: &str) -> Result<(Option<Algorithm>, Secret), Strin
     Err(format!("it has no key `{name}`, but {}", others.join(", ")))
 }
 
-/// Words, quoted or not, and the marks between them.
+/// Splits a text into words, quoted or not, and the punctuation between them.
 fn words(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();
