@@ -17,9 +17,10 @@ use postern_dns::counters::WorkerCounters;
 use postern_dns::fallback::{Recorder, Writer};
 use postern_dns::listen::packet_cache::{PacketCache, Reusable};
 use postern_dns::listen::tcp::Answered;
-use postern_dns::listen::transport::{ClientTransport, PerListener};
 use postern_dns::listen::{Desk, Service};
-use postern_dns::resolver::{ReplyTo, Resolver};
+use postern_dns::resolver::Resolver;
+use postern_dns::return_path::ReplyTo;
+use postern_dns::transport::{ClientTransport, PerListener};
 use postern_zones::name::NameBuf;
 use world::{HUB, World};
 

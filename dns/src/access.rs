@@ -7,9 +7,6 @@ use postern_config::model::Server;
 use postern_zones::network::Clients;
 use postern_zones::snapshot::NetworkId;
 
-use crate::clock::Now;
-use crate::state::{State, View};
-
 /// Access lists: the longest prefix of both decides.
 #[derive(Debug, Default)]
 pub struct Access {
@@ -41,16 +38,6 @@ impl Access {
 impl From<&Server> for Access {
     fn from(server: &Server) -> Self {
         Self::new(&server.allow, &server.deny)
-    }
-}
-
-impl State {
-    /// What a client sees: its network by longest prefix, and whether it may have recursion there.
-    #[inline]
-    pub fn view_of(&self, client: IpAddr, now: Now) -> View<'_> {
-        let network_id = self.snapshot.network_of(client);
-        let network = self.snapshot.network(network_id);
-        View { state: self, network, network_id, recursion: network.may_recurse(client), now }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::cache::{Age, Entry, Key, What};
 use crate::chain::{Chain, Hop};
 use crate::clock::Now;
 use crate::ede::Failure;
-use crate::fallback::Reason;
+use crate::reason::Reason;
 use crate::route::RouteId;
 use crate::state::View;
 use crate::wire::question::Question;

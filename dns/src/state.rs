@@ -1,5 +1,6 @@
 //! Everything a worker reads while it answers: swapped whole, never changed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,4 +62,14 @@ pub struct View<'s> {
     pub recursion: bool,
     /// This moment.
     pub now: Now,
+}
+
+impl State {
+    /// What a client sees: its network by longest prefix, and whether it may have recursion there.
+    #[inline]
+    pub fn view_of(&self, client: IpAddr, now: Now) -> View<'_> {
+        let network_id = self.snapshot.network_of(client);
+        let network = self.snapshot.network(network_id);
+        View { state: self, network, network_id, recursion: network.may_recurse(client), now }
+    }
 }

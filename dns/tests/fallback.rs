@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::rr::RecordType::{self, A, AAAA, ANY, CNAME, HTTPS, SOA};
 use postern_config::model::{Fallback, OnMissing, Repeat};
-use postern_dns::fallback::{Action, Muted, Reason, Recorder, Writer};
+use postern_dns::fallback::{Muted, Recorder, Writer};
+use postern_dns::reason::{Action, Reason};
 use postern_zones::name::WireName;
 use postern_zones::snapshot::{Hosted, Writer as Source, ZoneState};
 use serde_json::{Value, json};

@@ -9,8 +9,8 @@ use postern_config::Config;
 use postern_dns::counters::WorkerEvent;
 use postern_dns::fallback::Recorder;
 use postern_dns::listen::handler::{Handler, MessageKind, Request};
-use postern_dns::listen::transport::{ClientTransport, ListenerKind};
 use postern_dns::server::Server;
+use postern_dns::transport::{ClientTransport, ListenerKind};
 use postern_zones::snapshot::SnapshotBuilder;
 
 /// Answers with the message itself, QR set; takes no more than it has room for.

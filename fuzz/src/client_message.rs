@@ -6,12 +6,12 @@ use arc_swap::ArcSwap;
 use postern_dns::clock::Clock;
 use postern_dns::counters::WorkerCounters;
 use postern_dns::fallback::Recorder;
-use postern_dns::listen::handler::Later;
 use postern_dns::listen::packet_cache::PacketCache;
 use postern_dns::listen::tcp::Answered;
-use postern_dns::listen::transport::{ClientTransport, PerListener};
 use postern_dns::listen::{Desk, Service};
-use postern_dns::resolver::{ReplyTo, Resolver};
+use postern_dns::resolver::Resolver;
+use postern_dns::return_path::{Later, ReplyTo};
+use postern_dns::transport::{ClientTransport, PerListener};
 use postern_dns::wire::message::Message;
 
 use super::world;

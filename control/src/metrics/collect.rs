@@ -1,7 +1,7 @@
 //! From what the parts of the server count to the page.
 
 use postern_dns::counters::{AnswerSource, CounterTotals, RCODE_NAMES, RCODES, TYPE_NAMES, WorkerEvent};
-use postern_dns::listen::transport::{ClientTransport, ListenerKind};
+use postern_dns::transport::{ClientTransport, ListenerKind};
 use postern_dns::upstream::{Condition, UpstreamStatus};
 use postern_zones::snapshot::{Link, Snapshot};
 use postern_zones::state_directory::StateProblem;

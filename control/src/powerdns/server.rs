@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use postern_dns::counters::CounterTotals;
-use postern_dns::listen::transport::{AddressFamily, ClientTransport, ListenerKind};
+use postern_dns::transport::{AddressFamily, ClientTransport, ListenerKind};
 use serde_json::{Value, json};
 
 use super::fault::Fault;

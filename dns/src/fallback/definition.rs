@@ -15,11 +15,11 @@ use postern_zones::name::NameBuf;
 use postern_zones::snapshot::Hosted;
 
 use super::bypass::{BypassMemo, bypassed};
-use super::{Action, Reason};
 use crate::cache::{Entry, What};
 use crate::ede::{Failure, rcode};
+use crate::loop_probe::is_loop_probe;
 use crate::query::{Answer, End, Missed, leads_home};
-use crate::resolver::is_loop_probe;
+use crate::reason::{Action, Reason};
 use crate::state::View;
 use crate::wire::question::Question;
 use crate::wire::rtype;

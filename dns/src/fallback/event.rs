@@ -15,10 +15,10 @@ use time::macros::format_description;
 
 use super::definition::{FallbackVerdict, address};
 use super::sighting::{Seen, Sighting, Slip};
-use super::{Action, Reason};
 use crate::cache::Entry;
 use crate::counters::rcode_name;
 use crate::query::Answer;
+use crate::reason::{Action, Reason};
 use crate::state::View;
 use crate::wire::question::Question;
 use crate::wire::rtype;

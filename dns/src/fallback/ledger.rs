@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::recent::Recent;
-use super::{Action, Event, Mend, Reason};
+use super::{Event, Mend};
+use crate::reason::{Action, Reason};
 
 /// One (network, name) of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]

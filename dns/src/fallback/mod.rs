@@ -49,36 +49,6 @@ pub use rate::Overflow;
 use sighting::{Sighting, Slip};
 pub use writer::Writer;
 
-/// Why a private-link name had no private answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// The hosted zone lacks the name.
-    NoRecord,
-    /// No zone of the client's network hosts the name.
-    NoZone,
-    /// The zone never had good data.
-    ZoneUnavailable,
-    /// A record exists, but only for another network.
-    OtherNetwork,
-    /// A record of ours exists for the public name, but the public chain never enters the zone.
-    NoPrivateCname,
-}
-
-/// Answer that the client got in place of a private one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// Data of the public DNS.
-    Public,
-    /// NXDOMAIN, by the zone's policy.
-    Nxdomain,
-    /// SERVFAIL, by the zone's policy or because the zone has no data.
-    Servfail,
-    /// Stale data of the public DNS.
-    Stale,
-}
-
 /// Recorder of fallbacks. All workers share it, and [`Writer`] takes the fallbacks out at the other end.
 #[derive(Debug)]
 pub struct Recorder {
@@ -309,31 +279,6 @@ impl Recorder {
     fn put_back(&self, mut slip: Box<Slip>) {
         slip.clear();
         let _ = self.spare.push(slip); // enough of them are there
-    }
-}
-
-impl Reason {
-    /// As in the record: `no-record` …
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoRecord => "no-record",
-            Self::NoZone => "no-zone",
-            Self::ZoneUnavailable => "zone-unavailable",
-            Self::OtherNetwork => "other-network",
-            Self::NoPrivateCname => "no-private-cname",
-        }
-    }
-}
-
-impl Action {
-    /// As in the record: `public` …
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Public => "public",
-            Self::Nxdomain => "nxdomain",
-            Self::Servfail => "servfail",
-            Self::Stale => "stale",
-        }
     }
 }
 

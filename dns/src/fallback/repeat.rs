@@ -81,8 +81,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::fallback::Reason;
     use crate::fallback::event::tests::event;
+    use crate::reason::Reason;
 
     /// What each of (seconds, name) becomes.
     fn folded(repeat: Repeat, bound: usize, events: &[(u64, &str)]) -> Vec<Option<u64>> {

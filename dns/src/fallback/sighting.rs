@@ -10,9 +10,9 @@ use postern_zones::snapshot::{Hosted, NetworkId, Snapshot};
 use super::again::Again;
 use super::bypass::{target, upstream};
 use super::definition::{FallbackFinding, PrivateName};
-use super::{Action, Reason};
 use crate::cache::{Age, Entry};
 use crate::query::{Answer, End};
+use crate::reason::{Action, Reason};
 use crate::state::View;
 use crate::wire::question::Question;
 

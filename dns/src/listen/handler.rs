@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use postern_sockets::Outbox;
-use tokio::sync::mpsc;
 
 use super::Service;
-use super::transport::{ClientTransport, ListenerKind, PerListener};
 use crate::clock::Now;
 use crate::counters::{AnswerClass, AnswerSource, WorkerCounters, WorkerEvent};
-use crate::resolver::ReplyTo;
+use crate::return_path::{Gone, ReplyTo};
+use crate::transport::{ClientTransport, ListenerKind, PerListener};
 use crate::wire::message::read_name;
 use crate::wire::question::Question;
 use crate::wire::{HEADER, rtype};
@@ -61,32 +60,6 @@ pub struct Request {
     /// Its answer, or the first message of it, was counted.
     is_counted: AtomicBool,
 }
-
-/// The client takes no answers any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the client went away")]
-pub struct Gone;
-
-/// Where a connection takes answers that come later.
-#[derive(Debug, Clone)]
-pub struct Later {
-    /// The one answer, or the end of several: a message without octets. There is room for one of each question that waits.
-    ends: mpsc::Sender<Vec<u8>>,
-    /// Answers of which more follow. Little room: whoever sends them waits for the client.
-    parts: mpsc::Sender<Vec<u8>>,
-}
-
-/// The other side of [`Later`].
-#[derive(Debug)]
-pub(super) struct Coming {
-    /// Each means that one question waits no more.
-    pub ends: mpsc::Receiver<Vec<u8>>,
-    /// Answers of which more follow.
-    pub parts: mpsc::Receiver<Vec<u8>>,
-}
-
-/// Parts that may wait for a connection, of 64 KiB each at most.
-const PARTS: usize = 2;
 
 impl Request {
     /// A message as it came in.
@@ -143,7 +116,7 @@ impl Request {
     pub async fn send(&self, message: Vec<u8>) -> Result<(), Gone> {
         self.count(&message);
         match &self.reply {
-            Some(ReplyTo::Tcp(connection)) => connection.parts.send(message).await.map_err(|_| Gone),
+            Some(ReplyTo::Tcp(connection)) => connection.part(message).await,
             _ => Err(Gone),
         }
     }
@@ -161,25 +134,6 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let octets = self.packet.len();
         f.debug_struct("Request").field("kind", &self.kind).field("octets", &octets).field("client", &self.client).finish_non_exhaustive()
-    }
-}
-
-impl Later {
-    /// For a connection on which so many questions may wait.
-    pub(super) fn of_connection(waiting: usize) -> (Self, Coming) {
-        let (ends, ended) = mpsc::channel(waiting);
-        let (parts, coming) = mpsc::channel(PARTS);
-        (Self { ends, parts }, Coming { ends: ended, parts: coming })
-    }
-
-    /// For somebody who asks for himself: as many answers as asked for fit into the channel.
-    pub fn alone(answers: mpsc::Sender<Vec<u8>>) -> Self {
-        Self { ends: answers, parts: mpsc::channel(1).0 }
-    }
-
-    /// Hands an answer over. One that finds no room means that the client went away.
-    pub fn answer(&self, message: &[u8]) {
-        let _ = self.ends.try_send(message.to_vec());
     }
 }
 

@@ -12,9 +12,11 @@ use crate::fallback::Recorder;
 use crate::manners;
 use crate::query::{Answer, Heard, Patience, walk_into};
 use crate::rates::ResponseRates;
-use crate::resolver::{Job, ReplyTo, Submitter};
+use crate::resolver::{Job, Submitter};
 use crate::respond::{refuse, respond};
+use crate::return_path::{Later, ReplyTo};
 use crate::state::{State, View};
+use crate::transport::{ClientTransport, PerListener};
 use crate::wire::HEADER;
 use crate::wire::question::{Declined, NotAQuestion, Question, tsig, understand};
 use arc_swap::ArcSwap;
@@ -24,13 +26,11 @@ pub mod handler;
 pub mod packet_cache;
 pub mod places;
 pub mod tcp;
-pub mod transport;
 pub mod udp;
 
-use handler::{Handler, Later, Request, hand_over, kind_of_opcode, kind_of_question};
+use handler::{Handler, Request, hand_over, kind_of_opcode, kind_of_question};
 use packet_cache::Reusable;
 use tcp::{Answered, Answerer};
-use transport::{ClientTransport, PerListener};
 
 /// State, clock, resolver and recorder that all listeners share.
 #[derive(Debug, Clone)]

@@ -19,8 +19,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use postern_config::model::Limits;
 
-use super::handler::Later;
 use super::places::{BusyRule, ConnectionPlace, ConnectionPlaces, PlaceBounds, client_of};
+use crate::return_path::Later;
 use crate::wire::HEADER;
 
 /// What a stream needs of the path.
@@ -254,10 +254,10 @@ fn put_frame(output: &mut Vec<u8>, message: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::super::handler::{MessageKind, Request};
-    use super::super::transport::{ClientTransport, PerListener};
     use super::*;
     use crate::clock::Now;
-    use crate::resolver::ReplyTo;
+    use crate::return_path::ReplyTo;
+    use crate::transport::{ClientTransport, PerListener};
 
     type Waiting = (Vec<u8>, Later);
 

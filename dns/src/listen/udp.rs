@@ -13,12 +13,12 @@ use postern_sockets::{Batch, Datagram};
 
 use super::packet_cache::PacketCache;
 use super::tcp::Answered;
-use super::transport::ClientTransport;
 use super::{Desk, Service};
 use crate::counters::{WorkerCounters, WorkerEvent};
 use crate::rates::Allowance;
-use crate::resolver::ReplyTo;
+use crate::return_path::ReplyTo;
 use crate::state::State;
+use crate::transport::ClientTransport;
 use crate::vital::Vital;
 
 /// Datagrams a batch: what one worker finds waiting under full load; more would only add to the delay of the first.

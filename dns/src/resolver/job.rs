@@ -1,15 +1,13 @@
 //! A client's question on its way to the resolver, and the way back of its answer.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use arrayvec::ArrayVec;
 use postern_zones::name::MAX_NAME;
 
 use crate::clock::Now;
-use crate::listen::handler::Later;
-use crate::listen::transport::ClientTransport;
+use crate::return_path::ReplyTo;
 use crate::wire::HEADER;
 use crate::wire::question::Question;
 
@@ -33,30 +31,6 @@ pub struct Job {
     pub received: Now,
     /// When it was handed over, for the measure of how long it took; none: nobody measures.
     pub handed_over: Option<Instant>,
-}
-
-/// The way back to a client.
-#[derive(Debug, Clone)]
-pub enum ReplyTo {
-    /// From the listener's socket.
-    Udp {
-        /// The socket the question came in on.
-        socket: Arc<UdpSocket>,
-        /// The address it was sent to: the answer must come from there. None where the socket is bound to one address.
-        local: Option<IpAddr>,
-    },
-    /// To the connection's task, which puts the length in front.
-    Tcp(Later),
-}
-
-impl ReplyTo {
-    /// Returns the transport over which the question arrived.
-    pub fn transport(&self) -> ClientTransport {
-        match self {
-            Self::Udp { .. } => ClientTransport::Udp,
-            Self::Tcp(_) => ClientTransport::Tcp,
-        }
-    }
 }
 
 impl Job {

@@ -14,18 +14,18 @@ use postern_zones::name::NameBuf;
 
 use super::attempts::{Purpose, Send};
 use super::core::{Core, Due, Outside};
-use super::job::{Job, ReplyTo};
+use super::job::Job;
 use super::timers::TimerId;
 use crate::clock::Now;
+use crate::loop_probe::{LABEL, is_loop_probe};
 use crate::query::Ask;
+use crate::return_path::ReplyTo;
 use crate::route::RouteId;
 use crate::state::State;
 use crate::upstream::health::Admission;
 use crate::upstream::{Fault, UpstreamId, message};
 use crate::wire::rtype;
 
-/// Second label of a probe's name.
-const LABEL: &str = "postern-loop-probe";
 /// How often upstreams that led back to us are probed.
 const AGAIN: Duration = Duration::from_secs(60);
 /// How long after the last sign of a loop an upstream is asked again.
@@ -34,16 +34,6 @@ const FORGOTTEN: Duration = Duration::from_secs(90);
 const WAITS: Duration = Duration::from_secs(10);
 /// Probes that are remembered.
 const MOST: usize = 1024;
-
-/// Returns true for the name of a probe: one of this server's that came back, or one of another Postern that forwards to this one.
-///
-/// Every fallback is checked, so the second label is compared where it stands, without counting labels.
-#[inline]
-pub(crate) fn is_loop_probe(name: &NameBuf) -> bool {
-    let wire = name.as_wire();
-    let second = 1 + usize::from(wire[0]);
-    wire.get(second).is_some_and(|length| usize::from(*length) == LABEL.len()) && wire[second + 1..].starts_with(LABEL.as_bytes())
-}
 
 /// Probes under way.
 #[derive(Debug, Default)]

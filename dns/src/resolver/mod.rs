@@ -21,6 +21,5 @@ pub mod thread;
 mod timers;
 mod upstreams;
 
-pub use job::{Job, ReplyTo};
-pub(crate) use loops::is_loop_probe;
+pub use job::Job;
 pub use thread::{Resolver, Submitter};

@@ -20,13 +20,14 @@ use postern_sockets::{ClientBatch, Outbox};
 use tokio::runtime::Handle;
 
 use super::core::{Core, Counts, Outside};
-use super::job::{Job, ReplyTo};
+use super::job::Job;
 use crate::clock::{Clock, Now};
 use crate::counters::{AnswerClass, WorkerCounters, WorkerEvent};
 use crate::fallback::{FallbackVerdict, Recorder};
-use crate::listen::transport::{ClientTransport, ListenerKind, PerListener};
 use crate::query::Answer;
+use crate::return_path::ReplyTo;
 use crate::state::{State, View};
+use crate::transport::{ClientTransport, ListenerKind, PerListener};
 use crate::upstream::tcp::{Deliver, Tcp};
 use crate::upstream::udp::{ClaimedDatagram, Udp};
 use crate::upstream::{AttemptId, Fault, Meter, UpstreamId, UpstreamStatus};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::counters::{CounterTotals, WorkerCounters};
 use crate::listen::places::ConnectionPlaces;
-use crate::listen::transport::ListenerKind;
 use crate::resolver::thread;
+use crate::transport::ListenerKind;
 use crate::vital::Vital;
 
 /// Everything that a server counts. Cheap to clone; it holds nothing that a stop waits for.

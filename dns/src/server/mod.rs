@@ -27,13 +27,13 @@ use crate::fallback::Recorder;
 use crate::listen::handler::Handler;
 use crate::listen::places::ConnectionPlaces;
 use crate::listen::tcp;
-use crate::listen::transport::{ClientTransport, ListenerKind, PerListener};
 use crate::listen::udp::Worker;
 use crate::listen::{Service, Streams};
 use crate::resolver::routes::Registry;
 use crate::resolver::thread::Resolver;
 use crate::route::Routes;
 use crate::state::{Settings, State};
+use crate::transport::{ClientTransport, ListenerKind, PerListener};
 use crate::upstream::udp;
 use crate::vital::Vital;
 

@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::sync::Arc;
 
-use postern_dns::resolver::ReplyTo;
+use postern_dns::return_path::ReplyTo;
 
 use crate::*;
 
