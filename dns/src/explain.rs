@@ -21,7 +21,7 @@ use crate::fallback::event::Missing;
 use crate::fallback::{Event, FallbackVerdict, Mend};
 use crate::private_link::private_names;
 use crate::query::{self, Answer, End, Heard, Patience, Step};
-use crate::reason::Reason;
+use crate::reason::FallbackReason;
 use crate::respond::respond;
 use crate::state::{State, View};
 use crate::upstream;
@@ -63,7 +63,7 @@ pub struct Explanation {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verdict {
     /// Why.
-    pub reason: Reason,
+    pub reason: FallbackReason,
     /// Policy of the zone for a missing name: `public`, `nxdomain` or `servfail`.
     pub action: &'static str,
     /// The name that the zone lacks.
@@ -292,15 +292,15 @@ fn lacking(question: &Question, name: &NameBuf, hosted: &Hosted, certain: bool, 
     let snapshot = &view.state.snapshot;
     let elsewhere = hosted.zone().and_then(|_| snapshot.elsewhere(name, view.network_id));
     let reason = match (&hosted.state, &elsewhere) {
-        (ZoneState::Unavailable(_), _) => Reason::ZoneUnavailable,
-        (_, Some(_)) => Reason::OtherNetwork,
-        (_, None) => Reason::NoRecord,
+        (ZoneState::Unavailable(_), _) => FallbackReason::ZoneUnavailable,
+        (_, Some(_)) => FallbackReason::OtherNetwork,
+        (_, None) => FallbackReason::NoRecord,
     };
     let private = name.without_dot();
     let (zone, network, elsewhere) = (&*hosted.name, &*view.network.name, elsewhere.as_deref());
     let missing = Missing { reason, rtype: question.rtype, name, private: &private, zone, hosted: Some(hosted), network, elsewhere };
     let mend = missing.mend();
-    let action = if reason == Reason::ZoneUnavailable { "servfail" } else { hosted.on_missing.word() };
+    let action = if reason == FallbackReason::ZoneUnavailable { "servfail" } else { hosted.on_missing.word() };
     Verdict { reason, action, zone: zone.into(), certain, recorded: hosted.fallback, mend, private }
 }
 

@@ -19,7 +19,7 @@ use crate::cache::{Age, Entry, Key, What};
 use crate::chain::{Chain, Hop};
 use crate::clock::Now;
 use crate::ede::Failure;
-use crate::reason::Reason;
+use crate::reason::FallbackReason;
 use crate::route::RouteId;
 use crate::state::View;
 use crate::wire::question::Question;
@@ -58,7 +58,7 @@ pub struct Missed<'s> {
     /// The hosted zone it lies in, if there is one.
     pub zone: Option<&'s Arc<Hosted>>,
     /// Why, as far as the walk knows.
-    pub reason: Reason,
+    pub reason: FallbackReason,
 }
 
 /// What ends an answer.
@@ -133,7 +133,7 @@ pub fn walk_into<'s>(answer: &mut Answer<'s>, question: &Question, view: &View<'
             Some(hosted) => ask_zone(question, view, hosted, answer),
             None => {
                 if is_private_link(&answer.name) {
-                    answer.miss(None, Reason::NoZone);
+                    answer.miss(None, FallbackReason::NoZone);
                 }
                 Next::Public
             }
@@ -192,7 +192,7 @@ fn ask_zone<'s>(question: &Question, view: &View<'s>, hosted: &'s Arc<Hosted>, a
     let zone: &'s Zone = match &hosted.state {
         ZoneState::Serving(zone) => zone,
         ZoneState::Unavailable(_) => {
-            answer.miss(Some(hosted), Reason::ZoneUnavailable);
+            answer.miss(Some(hosted), FallbackReason::ZoneUnavailable);
             return Next::End(End::Failed(Failure::ZoneUnavailable));
         }
     };
@@ -217,7 +217,7 @@ fn ask_zone<'s>(question: &Question, view: &View<'s>, hosted: &'s Arc<Hosted>, a
             OnMissing::Nxdomain => Next::End(End::PrivateNxDomain(zone)),
         },
         Lookup::Missing => {
-            answer.miss(Some(hosted), Reason::NoRecord);
+            answer.miss(Some(hosted), FallbackReason::NoRecord);
             match hosted.on_missing {
                 OnMissing::Public => Next::Public,
                 OnMissing::Nxdomain => Next::End(End::PrivateNxDomain(zone)),
@@ -395,12 +395,12 @@ impl<'s> Answer<'s> {
 
     /// Notes that this name has no private record. The first such name counts, or the first that the fallback record is to
     /// have; but a name at which the answer ends because its zone refuses counts before any that went public.
-    fn miss(&mut self, zone: Option<&'s Arc<Hosted>>, reason: Reason) {
-        let refuses = zone.is_some_and(|zone| reason == Reason::ZoneUnavailable || zone.on_missing != OnMissing::Public);
+    fn miss(&mut self, zone: Option<&'s Arc<Hosted>>, reason: FallbackReason) {
+        let refuses = zone.is_some_and(|zone| reason == FallbackReason::ZoneUnavailable || zone.on_missing != OnMissing::Public);
         let (zone, reason) = match zone.filter(|zone| !zone.is_private_link && !zone.fallback) {
             None => (zone, reason),
             // An ordinary zone above it is not the private zone that such a name belongs in.
-            Some(_) if reason == Reason::NoRecord && is_private_link(&self.name) => (None, Reason::NoZone),
+            Some(_) if reason == FallbackReason::NoRecord && is_private_link(&self.name) => (None, FallbackReason::NoZone),
             Some(_) => return,
         };
         let missed = Missed { hop: self.chain.len(), zone, reason };

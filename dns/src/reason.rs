@@ -3,7 +3,7 @@
 /// Why a private-link name had no private answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Reason {
+pub enum FallbackReason {
     /// The hosted zone lacks the name.
     NoRecord,
     /// No zone of the client's network hosts the name.
@@ -19,7 +19,7 @@ pub enum Reason {
 /// Answer that the client got in place of a private one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Action {
+pub enum FallbackAction {
     /// Data of the public DNS.
     Public,
     /// NXDOMAIN, by the zone's policy.
@@ -30,8 +30,8 @@ pub enum Action {
     Stale,
 }
 
-impl Reason {
-    /// As in the record: `no-record` …
+impl FallbackReason {
+    /// Returns the word of the fallback record, such as `no-record`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoRecord => "no-record",
@@ -43,8 +43,8 @@ impl Reason {
     }
 }
 
-impl Action {
-    /// As in the record: `public` …
+impl FallbackAction {
+    /// Returns the word of the fallback record, such as `public`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Public => "public",

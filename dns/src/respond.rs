@@ -13,7 +13,7 @@ use crate::cookie::Cookie;
 use crate::ede::{self, ExtendedError, Failure, rcode};
 use crate::fallback::FallbackVerdict;
 use crate::query::{Answer, End};
-use crate::reason::{Action, Reason};
+use crate::reason::{FallbackAction, FallbackReason};
 use crate::state::{Settings, View};
 use crate::wire::message::flag;
 use crate::wire::question::{Edns, Question};
@@ -113,8 +113,8 @@ fn outcome(answer: &Answer, verdict: &FallbackVerdict, errors: &mut ArrayVec<Ext
     if answer.stale {
         let derived = answer.chain.iter().any(|hop| matches!(hop, Hop::Derived(_)));
         errors.push(if derived { ede::DERIVED } else { ede::STALE });
-    } else if let Some((Action::Public, reason)) = fallback {
-        errors.push(if reason == Reason::NoPrivateCname { ede::BYPASSED } else { ede::FELL_BACK });
+    } else if let Some((FallbackAction::Public, reason)) = fallback {
+        errors.push(if reason == FallbackReason::NoPrivateCname { ede::BYPASSED } else { ede::FELL_BACK });
     }
     rcode
 }

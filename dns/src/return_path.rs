@@ -1,4 +1,4 @@
-//! The way back of an answer that is made elsewhere than where its question was read.
+//! The way back of an answer that another thread or task makes than the one that read the question.
 
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
@@ -12,33 +12,35 @@ use crate::transport::ClientTransport;
 pub enum ReplyTo {
     /// From the listener's socket.
     Udp {
-        /// The socket the question came in on.
+        /// The socket on which the question arrived.
         socket: Arc<UdpSocket>,
-        /// The address it was sent to: the answer must come from there. None where the socket is bound to one address.
+        /// The address to which the question was sent, because the answer must come from there. `None` if the socket is bound to one
+        /// address.
         local: Option<IpAddr>,
     },
-    /// To the connection's task, which puts the length in front.
-    Tcp(Later),
+    /// To the task of the connection, which puts the length in front.
+    Tcp(ReplySender),
 }
 
-/// The client takes no answers any more.
+/// The client closed its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the client went away")]
-pub struct Gone;
+pub struct ClientGone;
 
-/// Where a connection takes answers that come later.
+/// Hands answers to the task of a connection.
 #[derive(Debug, Clone)]
-pub struct Later {
-    /// The one answer, or the end of several: a message without octets. There is room for one of each question that waits.
+pub struct ReplySender {
+    /// The only answer to a question, or a message without octets after the last of several. Has room for one message of each question
+    /// that waits.
     ends: mpsc::Sender<Vec<u8>>,
-    /// Answers of which more follow. Little room: whoever sends them waits for the client.
+    /// Answers of which more follow. Has little room, so that the sender waits for the client.
     parts: mpsc::Sender<Vec<u8>>,
 }
 
-/// The other side of [`Later`].
+/// Receives the answers of a [`ReplySender`] in the task of the connection.
 #[derive(Debug)]
-pub(crate) struct Coming {
-    /// Each means that one question waits no more.
+pub(crate) struct ReplyReceiver {
+    /// Each message means that one question waits no more.
     pub ends: mpsc::Receiver<Vec<u8>>,
     /// Answers of which more follow.
     pub parts: mpsc::Receiver<Vec<u8>>,
@@ -57,26 +59,26 @@ impl ReplyTo {
     }
 }
 
-impl Later {
-    /// For a connection on which so many questions may wait.
-    pub(crate) fn of_connection(waiting: usize) -> (Self, Coming) {
+impl ReplySender {
+    /// Returns both sides for a connection on which `waiting` questions may wait.
+    pub(crate) fn of_connection(waiting: usize) -> (Self, ReplyReceiver) {
         let (ends, ended) = mpsc::channel(waiting);
         let (parts, coming) = mpsc::channel(PARTS);
-        (Self { ends, parts }, Coming { ends: ended, parts: coming })
+        (Self { ends, parts }, ReplyReceiver { ends: ended, parts: coming })
     }
 
-    /// For somebody who asks for himself: as many answers as asked for fit into the channel.
+    /// Returns a sender for a question of the server itself. The channel needs room for one answer to each question.
     pub fn alone(answers: mpsc::Sender<Vec<u8>>) -> Self {
         Self { ends: answers, parts: mpsc::channel(1).0 }
     }
 
-    /// Hands an answer over. One that finds no room means that the client went away.
+    /// Hands over the only answer. It is dropped if the client went away: otherwise there is room.
     pub fn answer(&self, message: &[u8]) {
         let _ = self.ends.try_send(message.to_vec());
     }
 
     /// Hands over one of several answers, once the connection has room for it.
-    pub(crate) async fn part(&self, message: Vec<u8>) -> Result<(), Gone> {
-        self.parts.send(message).await.map_err(|_| Gone)
+    pub(crate) async fn part(&self, message: Vec<u8>) -> Result<(), ClientGone> {
+        self.parts.send(message).await.map_err(|_| ClientGone)
     }
 }

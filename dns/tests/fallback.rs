@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hickory_proto::rr::RecordType::{self, A, AAAA, ANY, CNAME, HTTPS, SOA};
 use postern_config::model::{Fallback, OnMissing, Repeat};
 use postern_dns::fallback::{Muted, Recorder, Writer};
-use postern_dns::reason::{Action, Reason};
+use postern_dns::reason::{FallbackAction, FallbackReason};
 use postern_zones::name::WireName;
 use postern_zones::snapshot::{Hosted, Writer as Source, ZoneState};
 use serde_json::{Value, json};
@@ -278,7 +278,7 @@ fn every_cached_answer_is_noted_too_and_a_stale_one_says_so() {
     assert_eq!(ledger.len(), 1);
     assert_eq!((&*ledger[0].network, &*ledger[0].name, &*ledger[0].private, ledger[0].count), ("hub", OTHER, OTHER_PRIVATE, 4));
     let counts: Vec<_> = world.recorder.counts().iter().map(|counted| (counted.reason, counted.action, counted.count)).collect();
-    assert_eq!(counts, [(Reason::NoRecord, Action::Public, 3), (Reason::NoRecord, Action::Stale, 1)]);
+    assert_eq!(counts, [(FallbackReason::NoRecord, FallbackAction::Public, 3), (FallbackReason::NoRecord, FallbackAction::Stale, 1)]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use postern_config::model::{Recursion, Select, Transport, Upstream};
 use postern_dns::cache::Cache;
 use postern_dns::clock::Clock;
 use postern_dns::resolver::{Job, Resolver};
-use postern_dns::return_path::{Later, ReplyTo};
+use postern_dns::return_path::{ReplySender, ReplyTo};
 use postern_dns::route::{Plan, Route, RouteId, Routes};
 use postern_dns::state::{Settings, State};
 use postern_dns::upstream::{Condition, UpstreamStatus};
@@ -52,7 +52,7 @@ impl Server {
     }
 
     fn submit(&self, client: &Client, id: u16, name: &str) {
-        let job = job(id, name, "127.0.0.1:9".parse().unwrap(), ReplyTo::Tcp(Later::alone(client.sender.clone())), self.clock);
+        let job = job(id, name, "127.0.0.1:9".parse().unwrap(), ReplyTo::Tcp(ReplySender::alone(client.sender.clone())), self.clock);
         assert!(self.resolver.submitter().submit(job).is_ok());
     }
 
@@ -414,7 +414,7 @@ fn twenty_thousand_questions_to_a_silent_upstream_hold_up_nobody_and_end() {
     let before = resident();
     let mut refused = 0;
     for id in 0..20_000u16 {
-        let reply = ReplyTo::Tcp(Later::alone(client.sender.clone()));
+        let reply = ReplyTo::Tcp(ReplySender::alone(client.sender.clone()));
         let name = format!("q{id}.contoso.test");
         refused += usize::from(submitter.submit(job(id, &name, "127.0.0.1:9".parse().unwrap(), reply, server.clock)).is_err());
         if id % 1000 == 0 {

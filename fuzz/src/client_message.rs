@@ -10,7 +10,7 @@ use postern_dns::listen::packet_cache::PacketCache;
 use postern_dns::listen::tcp::Answered;
 use postern_dns::listen::{Desk, Service};
 use postern_dns::resolver::Resolver;
-use postern_dns::return_path::{Later, ReplyTo};
+use postern_dns::return_path::{ReplySender, ReplyTo};
 use postern_dns::transport::{ClientTransport, PerListener};
 use postern_dns::wire::message::Message;
 
@@ -52,7 +52,7 @@ fn service() -> &'static Service {
 }
 
 fn way_back() -> ReplyTo {
-    ReplyTo::Tcp(Later::alone(tokio::sync::mpsc::channel(1).0))
+    ReplyTo::Tcp(ReplySender::alone(tokio::sync::mpsc::channel(1).0))
 }
 
 fn answer(octets: &[u8], transport: ClientTransport, limit: usize) -> Option<Vec<u8>> {

@@ -19,7 +19,7 @@ use crate::cache::{Entry, What};
 use crate::ede::{Failure, rcode};
 use crate::loop_probe::is_loop_probe;
 use crate::query::{Answer, End, Missed, leads_home};
-use crate::reason::{Action, Reason};
+use crate::reason::{FallbackAction, FallbackReason};
 use crate::state::View;
 use crate::wire::question::Question;
 use crate::wire::rtype;
@@ -37,8 +37,8 @@ pub struct FallbackVerdict<'a> {
 /// Why an answer is a fallback, and what the client got in place of its private answer.
 #[derive(Debug)]
 pub(crate) struct FallbackFinding<'a> {
-    pub(crate) reason: Reason,
-    pub(crate) action: Action,
+    pub(crate) reason: FallbackReason,
+    pub(crate) action: FallbackAction,
     /// The RCODE that the client got.
     pub(super) rcode: u16,
     pub(super) private: PrivateName,
@@ -86,8 +86,8 @@ impl<'a> FallbackVerdict<'a> {
             return verdict;
         }
         let action = match &answer.end {
-            End::PrivateNxDomain(_) if is_last => Action::Nxdomain,
-            End::Failed(Failure::MissingRefused | Failure::ZoneUnavailable) if is_last => Action::Servfail,
+            End::PrivateNxDomain(_) if is_last => FallbackAction::Nxdomain,
+            End::Failed(Failure::MissingRefused | Failure::ZoneUnavailable) if is_last => FallbackAction::Servfail,
             _ if public.is_some_and(|end| !is_last || is_public(end, view)) => public_action(answer),
             _ => return verdict,
         };
@@ -107,7 +107,7 @@ impl<'a> FallbackVerdict<'a> {
         let zone = view.network.zone_of(&private, 0).filter(|zone| zone.fallback);
         let action = public_action(answer);
         let finding = zone.map(|zone| FallbackFinding {
-            reason: Reason::NoPrivateCname,
+            reason: FallbackReason::NoPrivateCname,
             action,
             rcode: rcode_of(answer, action),
             private: PrivateName::Bypassed(Box::new(private)),
@@ -123,15 +123,15 @@ fn is_probe(question: &Question, answer: &Answer) -> bool {
     is_loop_probe(&answer.name) || !answer.chain.is_empty() && is_loop_probe(&question.name)
 }
 
-fn public_action(answer: &Answer) -> Action {
-    if answer.stale { Action::Stale } else { Action::Public }
+fn public_action(answer: &Answer) -> FallbackAction {
+    if answer.stale { FallbackAction::Stale } else { FallbackAction::Public }
 }
 
 /// Returns the RCODE that the client got with a fallback.
-fn rcode_of(answer: &Answer, action: Action) -> u16 {
+fn rcode_of(answer: &Answer, action: FallbackAction) -> u16 {
     match (action, &answer.end) {
-        (Action::Servfail, _) => rcode::SERVFAIL,
-        (Action::Nxdomain, _) => rcode::NXDOMAIN,
+        (FallbackAction::Servfail, _) => rcode::SERVFAIL,
+        (FallbackAction::Nxdomain, _) => rcode::NXDOMAIN,
         (_, End::Upstream(end)) if end.what == What::NxDomain => rcode::NXDOMAIN,
         _ => rcode::NOERROR,
     }

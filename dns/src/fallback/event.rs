@@ -18,7 +18,7 @@ use super::sighting::{Seen, Sighting, Slip};
 use crate::cache::Entry;
 use crate::counters::rcode_name;
 use crate::query::Answer;
-use crate::reason::{Action, Reason};
+use crate::reason::{FallbackAction, FallbackReason};
 use crate::state::View;
 use crate::wire::question::Question;
 use crate::wire::rtype;
@@ -29,7 +29,7 @@ pub struct Event {
     /// RFC 3339, UTC, milliseconds.
     pub time: String,
     /// Why.
-    pub reason: Reason,
+    pub reason: FallbackReason,
     /// The name asked.
     pub name: String,
     /// The type asked.
@@ -38,7 +38,7 @@ pub struct Event {
     /// How to mend it.
     pub mend: Mend,
     /// What the client got.
-    pub action: Action,
+    pub action: FallbackAction,
     /// The client.
     pub client: IpAddr,
     /// The client's network.
@@ -98,10 +98,10 @@ impl Event {
         chain.truncate(slip.chain);
         let network = snapshot.network(sighting.network).name.to_string();
         let elsewhere = match sighting.reason {
-            Reason::NoRecord | Reason::NoZone => snapshot.elsewhere(&private_name, sighting.network),
+            FallbackReason::NoRecord | FallbackReason::NoZone => snapshot.elsewhere(&private_name, sighting.network),
             _ => None,
         };
-        let reason = if elsewhere.is_some() { Reason::OtherNetwork } else { sighting.reason };
+        let reason = if elsewhere.is_some() { FallbackReason::OtherNetwork } else { sighting.reason };
         let hosted = sighting.zone.as_deref();
         let zone = match hosted {
             Some(hosted) => hosted.name.to_string(),
@@ -209,7 +209,7 @@ pub(super) fn rfc3339(time: OffsetDateTime) -> String {
 
 /// A private-link name without a private answer, and what is known of it.
 pub(crate) struct Missing<'a> {
-    pub reason: Reason,
+    pub reason: FallbackReason,
     /// The type asked.
     pub rtype: u16,
     pub name: &'a NameBuf,
@@ -235,18 +235,22 @@ impl Missing<'_> {
         // Every type that a name lacks is NODATA, so that its A record ends this fallback too.
         let record_of = if self.rtype == rtype::AAAA { "the record, or an A record alone," } else { "the record" };
         let (what, record) = match self.reason {
-            Reason::NoRecord if is_export => (format!("export zone {zone} again once it has a record for {private}"), None),
-            Reason::NoRecord if record.is_none() => (format!("zone {zone} lacks {private}: add it there if it should be private"), None),
-            Reason::NoRecord if is_copy => (format!("add {record_of} to zone {zone} on its primary: this server only has a copy"), record),
-            Reason::NoRecord => (format!("add {record_of} to zone {zone}"), record),
-            Reason::NoZone if zone.is_empty() => (format!("host the private zone of {private} for network {network}"), None),
-            Reason::NoZone if record.is_none() => (format!("host zone {zone} for network {network}"), None),
-            Reason::NoZone => (format!("host zone {zone} for network {network}, with {record_of}"), record),
-            Reason::OtherNetwork => {
+            FallbackReason::NoRecord if is_export => (format!("export zone {zone} again once it has a record for {private}"), None),
+            FallbackReason::NoRecord if record.is_none() => {
+                (format!("zone {zone} lacks {private}: add it there if it should be private"), None)
+            }
+            FallbackReason::NoRecord if is_copy => {
+                (format!("add {record_of} to zone {zone} on its primary: this server only has a copy"), record)
+            }
+            FallbackReason::NoRecord => (format!("add {record_of} to zone {zone}"), record),
+            FallbackReason::NoZone if zone.is_empty() => (format!("host the private zone of {private} for network {network}"), None),
+            FallbackReason::NoZone if record.is_none() => (format!("host zone {zone} for network {network}"), None),
+            FallbackReason::NoZone => (format!("host zone {zone} for network {network}, with {record_of}"), record),
+            FallbackReason::OtherNetwork => {
                 let other = self.elsewhere.unwrap_or("another");
                 (format!("network {other} has a record for {private}; give network {network} one of its own in zone {zone}"), record)
             }
-            Reason::ZoneUnavailable => {
+            FallbackReason::ZoneUnavailable => {
                 let why = match hosted.map(|hosted| &hosted.state) {
                     Some(ZoneState::Unavailable(why)) => format!(": {why}"),
                     _ => String::new(),
@@ -254,7 +258,7 @@ impl Missing<'_> {
                 let source = if is_copy { "transfer" } else { "source" };
                 (format!("mend the {source} of zone {zone}{why}"), None)
             }
-            Reason::NoPrivateCname => {
+            FallbackReason::NoPrivateCname => {
                 let what = format!(
                     "zone {zone} has {private}, but the public DNS does not lead there: is the private endpoint connection approved?"
                 );
@@ -324,8 +328,8 @@ pub(super) mod tests {
             rtype: "A".into(),
             private: chain[1].clone(),
             zone: "privatelink.azurehealthcareapis.com".into(),
-            reason: Reason::NoRecord,
-            action: Action::Public,
+            reason: FallbackReason::NoRecord,
+            action: FallbackAction::Public,
             chain,
             addresses: vec![IpAddr::from([203, 0, 113, 21])],
             public: Some(true),
@@ -395,11 +399,11 @@ pub(super) mod tests {
             let (private, hosted) = (name, Some(&hosted));
             Missing { reason, rtype: rtype::A, name: &buf, private, zone, hosted, network: "hub", elsewhere: None }.mend()
         };
-        let copy = mend(Reason::NoRecord, Writer::Primary);
+        let copy = mend(FallbackReason::NoRecord, Writer::Primary);
         assert_eq!(copy.what, "add the record to zone privatelink.azurehealthcareapis.com on its primary: this server only has a copy");
         assert_eq!(copy.record.as_deref(), Some("a.fhir 10 IN A <private address>"));
-        assert_eq!(mend(Reason::NoRecord, Writer::Api).what, "add the record to zone privatelink.azurehealthcareapis.com");
-        let gone = mend(Reason::ZoneUnavailable, Writer::Primary);
+        assert_eq!(mend(FallbackReason::NoRecord, Writer::Api).what, "add the record to zone privatelink.azurehealthcareapis.com");
+        let gone = mend(FallbackReason::ZoneUnavailable, Writer::Primary);
         assert_eq!(gone.what, "mend the transfer of zone privatelink.azurehealthcareapis.com: expired");
     }
 
@@ -427,11 +431,11 @@ pub(super) mod tests {
             };
             let host = |writer| Hosted::new(WireName::parse(apex).unwrap(), OnMissing::Public, ZoneState::Unavailable("".into()), writer);
             for writer in [Writer::Api, Writer::ZoneFile(file("z"))] {
-                let record = missing(Reason::NoRecord, Some(host(writer))).record;
+                let record = missing(FallbackReason::NoRecord, Some(host(writer))).record;
                 assert_eq!(record.as_deref(), want, "{name} {asked}");
             }
-            assert_eq!(missing(Reason::NoZone, None).record.as_deref(), want, "{name} {asked}, no zone");
-            let hosts = missing(Reason::NoRecord, Some(host(Writer::Hosts(file("h"))))).record;
+            assert_eq!(missing(FallbackReason::NoZone, None).record.as_deref(), want, "{name} {asked}, no zone");
+            let hosts = missing(FallbackReason::NoRecord, Some(host(Writer::Hosts(file("h"))))).record;
             assert!(hosts.is_none_or(|line| line.starts_with("<private address> ws")), "{name} {asked}");
         }
     }

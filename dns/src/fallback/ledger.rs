@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::recent::Recent;
 use super::{Event, Mend};
-use crate::reason::{Action, Reason};
+use crate::reason::{FallbackAction, FallbackReason};
 
 /// One (network, name) of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +31,9 @@ pub struct Familiar {
     /// The last time.
     pub last_seen: SystemTime,
     /// Why, the last time.
-    pub reason: Reason,
+    pub reason: FallbackReason,
     /// What the client got, the last time.
-    pub action: Action,
+    pub action: FallbackAction,
     /// Who asked last.
     pub client: IpAddr,
     /// Rises with every sighting of anything: what was seen later has more.
@@ -48,9 +48,9 @@ pub struct Counted {
     /// The clients' network.
     pub network: Arc<str>,
     /// Why.
-    pub reason: Reason,
+    pub reason: FallbackReason,
     /// What the clients got.
-    pub action: Action,
+    pub action: FallbackAction,
     /// How many.
     pub count: u64,
     /// The last time.
@@ -141,7 +141,7 @@ impl Counts {
         let mut zone = event.zone.as_str();
         let (reason, action) = (event.reason.as_str(), event.action.as_str());
         join(&mut self.key, &[zone, &event.network, reason, action]);
-        let is_strange = matches!(event.reason, Reason::NoZone | Reason::OtherNetwork);
+        let is_strange = matches!(event.reason, FallbackReason::NoZone | FallbackReason::OtherNetwork);
         if is_strange && !self.counts.contains_key(&self.key) {
             match self.strange < Self::BOUND {
                 true => self.strange += 1,
@@ -208,12 +208,12 @@ mod tests {
         ledger.see(&event("hub", "a"), SystemTime::UNIX_EPOCH, 1);
         ledger.see(&event("spoke", "a"), SystemTime::UNIX_EPOCH, 1);
         let client = IpAddr::from([10, 20, 0, 99]);
-        ledger.see(&Event { client, action: Action::Stale, reason: Reason::OtherNetwork, ..event("hub", "a") }, later, 1);
+        ledger.see(&Event { client, action: FallbackAction::Stale, reason: FallbackReason::OtherNetwork, ..event("hub", "a") }, later, 1);
         let list = ledger.list();
         assert_eq!(list.len(), 2);
         let hub = &list[0];
         assert_eq!((&*hub.network, hub.count, hub.first_seen, hub.last_seen), ("hub", 2, SystemTime::UNIX_EPOCH, later));
-        assert_eq!((hub.client, hub.action, hub.reason), (client, Action::Stale, Reason::OtherNetwork));
+        assert_eq!((hub.client, hub.action, hub.reason), (client, FallbackAction::Stale, FallbackReason::OtherNetwork));
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(shown(asked("AAAA", "v6")), ("AAAA".into(), "v6".into()));
         assert_eq!(shown(asked("A", "v4")), ("A".into(), "v4".into()));
         assert_eq!(shown(asked("AAAA", "v6")), ("A".into(), "v4".into()));
-        let other = Event { reason: Reason::OtherNetwork, ..asked("AAAA", "other") };
+        let other = Event { reason: FallbackReason::OtherNetwork, ..asked("AAAA", "other") };
         assert_eq!(shown(other), ("AAAA".into(), "other".into()));
     }
 
@@ -241,7 +241,7 @@ mod tests {
         let many = Counts::BOUND as u64 + 50;
         let time = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         for zone in 0..many {
-            counts.count(&Event { zone: format!("z{zone}"), reason: Reason::NoZone, ..event("hub", "a") }, time(zone), 1);
+            counts.count(&Event { zone: format!("z{zone}"), reason: FallbackReason::NoZone, ..event("hub", "a") }, time(zone), 1);
             counts.count(&Event { zone: format!("ours{}", zone % 9), ..event("hub", "a") }, time(zone), 1);
         }
         let list = counts.list();

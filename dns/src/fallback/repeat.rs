@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
     use crate::fallback::event::tests::event;
-    use crate::reason::Reason;
+    use crate::reason::FallbackReason;
 
     /// What each of (seconds, name) becomes.
     fn folded(repeat: Repeat, bound: usize, events: &[(u64, &str)]) -> Vec<Option<u64>> {
@@ -117,7 +117,7 @@ mod tests {
             base.clone(),
             Event { network: "spoke".into(), ..base.clone() },
             Event { rtype: "AAAA".into(), ..base.clone() },
-            Event { reason: Reason::NoZone, ..base.clone() },
+            Event { reason: FallbackReason::NoZone, ..base.clone() },
         ];
         assert!(others.iter().all(|event| folding.fold(event, Instant::now(), || true) == Folded::Line(0)));
         assert!(others.iter().all(|event| folding.fold(event, Instant::now(), || true) == Folded::Repeated));

@@ -12,7 +12,7 @@ use super::bypass::{target, upstream};
 use super::definition::{FallbackFinding, PrivateName};
 use crate::cache::{Age, Entry};
 use crate::query::{Answer, End};
-use crate::reason::{Action, Reason};
+use crate::reason::{FallbackAction, FallbackReason};
 use crate::state::View;
 use crate::wire::question::Question;
 
@@ -39,8 +39,8 @@ pub(super) struct Seen {
     pub network: NetworkId,
     pub rtype: u16,
     pub zone: Option<Arc<Hosted>>,
-    pub reason: Reason,
-    pub action: Action,
+    pub reason: FallbackReason,
+    pub action: FallbackAction,
     pub rcode: u16,
     /// Data of the public DNS at the end of the chain.
     pub end: Option<Arc<Entry>>,

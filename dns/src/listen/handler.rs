@@ -13,7 +13,7 @@ use postern_sockets::Outbox;
 use super::Service;
 use crate::clock::Now;
 use crate::counters::{AnswerClass, AnswerSource, WorkerCounters, WorkerEvent};
-use crate::return_path::{Gone, ReplyTo};
+use crate::return_path::{ClientGone, ReplyTo};
 use crate::transport::{ClientTransport, ListenerKind, PerListener};
 use crate::wire::message::read_name;
 use crate::wire::question::Question;
@@ -113,11 +113,11 @@ impl Request {
     /// Sends one of several answers, once the connection has room for it. The last one was the last when the request is dropped.
     ///
     /// For streams: over UDP there is only one answer.
-    pub async fn send(&self, message: Vec<u8>) -> Result<(), Gone> {
+    pub async fn send(&self, message: Vec<u8>) -> Result<(), ClientGone> {
         self.count(&message);
         match &self.reply {
             Some(ReplyTo::Tcp(connection)) => connection.part(message).await,
-            _ => Err(Gone),
+            _ => Err(ClientGone),
         }
     }
 }

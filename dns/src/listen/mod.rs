@@ -14,7 +14,7 @@ use crate::query::{Answer, Heard, Patience, walk_into};
 use crate::rates::ResponseRates;
 use crate::resolver::{Job, Submitter};
 use crate::respond::{refuse, respond};
-use crate::return_path::{Later, ReplyTo};
+use crate::return_path::{ReplySender, ReplyTo};
 use crate::state::{State, View};
 use crate::transport::{ClientTransport, PerListener};
 use crate::wire::HEADER;
@@ -297,7 +297,7 @@ pub struct Streams {
 }
 
 impl Answerer for Streams {
-    fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &Later) -> Answered {
+    fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &ReplySender) -> Answered {
         let state = self.service.state.load();
         let mut desk = Desk::new();
         let start = Instant::now();
@@ -321,7 +321,7 @@ impl Streams {
         let client = SocketAddr::new(client, INSIDE);
         let (answered, patience) = {
             let state = self.service.state.load();
-            let way_back = || ReplyTo::Tcp(Later::alone(later));
+            let way_back = || ReplyTo::Tcp(ReplySender::alone(later));
             let (now, length) = (self.service.clock.now(), message.len());
             let stream = ClientTransport::Tcp;
             let answered =
@@ -379,7 +379,7 @@ impl Streams {
         if let Some(length) = manners::answer(question, &view, packet, length, limit) {
             return answered(packet, length, question.rtype);
         }
-        let way_back = || ReplyTo::Tcp(Later::alone(later));
+        let way_back = || ReplyTo::Tcp(ReplySender::alone(later));
         self.service.walk(&mut desk, &view, now, packet, client, limit, &self.counters, way_back)
     }
 }

@@ -20,13 +20,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use postern_config::model::Limits;
 
 use super::places::{BusyRule, ConnectionPlace, ConnectionPlaces, PlaceBounds, client_of};
-use crate::return_path::Later;
+use crate::return_path::ReplySender;
 use crate::wire::HEADER;
 
 /// What a stream needs of the path.
 pub trait Answerer: Send + Sync + 'static {
     /// Answers the question in the first `length` octets of `message`, in place; the buffer has room for the largest answer there is.
-    fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &Later) -> Answered;
+    fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &ReplySender) -> Answered;
 }
 
 /// What became of a question.
@@ -126,7 +126,7 @@ where
 {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let pipeline = limits.tcp_pipeline.max(1);
-    let (later, mut coming) = Later::of_connection(pipeline);
+    let (later, mut coming) = ReplySender::of_connection(pipeline);
     let mut input: Vec<u8> = Vec::with_capacity(512);
     let mut output: Vec<u8> = Vec::new();
     let mut waiting = 0usize;
@@ -205,7 +205,7 @@ fn answer_all(
     output: &mut Vec<u8>,
     client: SocketAddr,
     answerer: &impl Answerer,
-    later: &Later,
+    later: &ReplySender,
     room: usize,
 ) -> Taken {
     let mut taken = Taken::default();
@@ -259,7 +259,7 @@ mod tests {
     use crate::return_path::ReplyTo;
     use crate::transport::{ClientTransport, PerListener};
 
-    type Waiting = (Vec<u8>, Later);
+    type Waiting = (Vec<u8>, ReplySender);
 
     /// Echoes with QR set; questions that start with `L` wait until the test sends an answer.
     #[derive(Default)]
@@ -268,7 +268,7 @@ mod tests {
     }
 
     impl Answerer for Echo {
-        fn answer(&self, message: &mut [u8], length: usize, _: SocketAddr, later: &Later) -> Answered {
+        fn answer(&self, message: &mut [u8], length: usize, _: SocketAddr, later: &ReplySender) -> Answered {
             message[2] |= 0x80;
             match message[0] {
                 b'L' => {

@@ -16,7 +16,7 @@ use postern_dns::fallback::FallbackVerdict;
 use postern_dns::query::Answer;
 use postern_dns::resolver::Job;
 use postern_dns::resolver::core::{Core, Outside};
-use postern_dns::return_path::{Later, ReplyTo};
+use postern_dns::return_path::{ReplySender, ReplyTo};
 use postern_dns::route::{Plan, Route, RouteId, Routes};
 use postern_dns::state::{Settings, State, View};
 use postern_dns::upstream::{AttemptId, Fault, Meter, UpstreamId, UpstreamStatus};
@@ -301,7 +301,7 @@ pub fn job(client: SocketAddr, name: &str, rtype: RecordType, now: Now, change: 
         signed: false,
     };
     change(&mut question);
-    let reply = ReplyTo::Tcp(Later::alone(tokio::sync::mpsc::channel(1).0));
+    let reply = ReplyTo::Tcp(ReplySender::alone(tokio::sync::mpsc::channel(1).0));
     let packet = ArrayVec::try_from(&packet[..question.end]).unwrap();
     Box::new(Job { packet, question, client, reply, limit: 1232, received: now, handed_over: None })
 }
