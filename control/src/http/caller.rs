@@ -11,8 +11,10 @@ use axum::middleware::Next;
 use axum::response::Response;
 use postern_zones::edit::{Author, Via, ZoneRef};
 
-use super::listen::{Peer, Settings};
+use super::peer::Peer;
 use super::problem::Problem;
+use super::rights::Rights;
+use super::settings::Settings;
 use super::{Shared, keys};
 use axum::http::StatusCode;
 
@@ -25,18 +27,6 @@ pub struct Caller {
     pub from: Option<IpAddr>,
     /// How far the key reaches.
     pub rights: Rights,
-}
-
-/// How far a key reaches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rights {
-    /// To see everything.
-    Read,
-    /// To see and change the records of these zones; one without network stands for all of its name, `*` for all zones, and `*@network` for
-    /// all that are linked to it.
-    Records(Arc<[ZoneRef]>),
-    /// To do everything.
-    Admin,
 }
 
 /// Ends when the key that a request came with is good no longer: for handlers that would go on for ever. Among the extensions of every

@@ -14,13 +14,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
-use postern_zones::edit::ZoneRef;
-use postern_zones::name::NameBuf;
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
 
-use super::caller::Rights;
+use super::rights::Rights;
 
 /// The keys of a file.
 #[derive(Debug, Default)]
@@ -148,41 +146,6 @@ impl NewKey {
         let secret = BASE64URL_NOPAD.encode(&octets);
         let hash = HEXLOWER_PERMISSIVE.encode(digest(&SHA256, secret.as_bytes()).as_ref());
         Ok(Self { secret, line: format!("{name} {rights} {PREFIX}{hash}") })
-    }
-}
-
-impl std::str::FromStr for Rights {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            None if text == "read" => Ok(Self::Read),
-            None if text == "admin" => Ok(Self::Admin),
-            Some(("records", zones)) => zones.split(',').map(zone).collect::<Result<_, _>>().map(Self::Records),
-            _ => Err(format!("the scope is `read`, `admin` or `records=ZONE,…` (`*`: all zones), found `{text}`")),
-        }
-    }
-}
-
-fn zone(text: &str) -> Result<ZoneRef, String> {
-    let zone = ZoneRef::parse(text);
-    let is_name = zone.name == "*" || NameBuf::parse(&zone.name).is_ok();
-    if text.is_empty() || !is_name {
-        return Err(format!("`{text}` is not a zone: write its name, or `name@network`"));
-    }
-    Ok(zone)
-}
-
-impl fmt::Display for Rights {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read => f.write_str("read"),
-            Self::Admin => f.write_str("admin"),
-            Self::Records(zones) => {
-                let zones: Vec<String> = zones.iter().map(ToString::to_string).collect();
-                write!(f, "records={}", zones.join(","))
-            }
-        }
     }
 }
 

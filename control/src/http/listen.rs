@@ -1,4 +1,4 @@
-//! Sockets, connections, and what a reload may change of them.
+//! Sockets and connections.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use axum::Router;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,14 +20,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tower_service::Service;
 
+use super::Shared;
 use super::busy::BusyPlace;
-use super::keys::Keys;
+use super::files::Files;
 use super::patience::Patient;
-use super::rate::Rate;
-use super::{Shared, tls};
+use super::peer::Peer;
+use super::settings::{Now, Settings};
 use crate::Control;
 use crate::runtime::build_runtime;
 
@@ -64,43 +63,6 @@ pub struct Http {
 /// Ends when the listener stops: for handlers that would go on for ever. Among the extensions of every request.
 #[derive(Debug, Clone)]
 pub struct Stopping(watch::Receiver<bool>);
-
-/// What a reload may change.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    now: ArcSwap<Now>,
-    pub(super) rate: Rate,
-    /// Says that there are others.
-    changed: watch::Sender<()>,
-}
-
-/// The settings of the moment.
-#[derive(Debug)]
-pub(super) struct Now {
-    /// None: no keys are needed.
-    pub keys: Option<Keys>,
-    pub rate: u32,
-    pub max_body: u64,
-    tls: Option<Arc<ServerConfig>>,
-}
-
-/// Files of keys and certificates, each read once: what is used is what a change is told by.
-pub(super) struct Files(Vec<(PathBuf, io::Result<Vec<u8>>)>);
-
-/// Where a request comes from. Among the extensions of every request.
-#[derive(Debug, Clone)]
-pub(super) enum Peer {
-    /// Over the UNIX socket.
-    Local {
-        /// Who, by name where the system knows one.
-        user: Arc<str>,
-    },
-    /// A client over TCP.
-    Remote {
-        /// Address of the client.
-        address: IpAddr,
-    },
-}
 
 /// Time for the head of a request, and for a TLS handshake.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -175,7 +137,7 @@ pub fn check(api: &Api) -> (Vec<File>, Result<(), String>) {
 pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<(Http, Vec<File>), String> {
     let files = Files::read(api);
     let now = Now::of(api, &files)?;
-    let settings = Arc::new(Settings { now: ArcSwap::from_pointee(now), rate: Rate::default(), changed: watch::Sender::new(()) });
+    let settings = Arc::new(Settings::new(now));
     let failed = |error: io::Error| format!("cannot start the API: {error}");
     let runtime = build_runtime(THREADS, "api").map_err(failed)?;
     let (stop, stopping) = watch::channel(false);
@@ -232,8 +194,7 @@ impl Http {
     pub fn reconfigure(&self, api: &Api) -> (Vec<File>, Result<(), String>) {
         let files = Files::read(api);
         let taken = Now::of(api, &files).map(|now| {
-            self.settings.now.store(Arc::new(now));
-            self.settings.changed.send_replace(());
+            self.settings.replace(now);
             self.bound(api);
         });
         (files.as_read(), taken)
@@ -266,48 +227,6 @@ impl Stopping {
     /// Waits until the listener stops.
     pub async fn wait(&mut self) {
         let _ = self.0.wait_for(|is_stopping| *is_stopping).await; // gone: it has stopped
-    }
-}
-
-impl Settings {
-    pub(super) fn now(&self) -> Arc<Now> {
-        self.now.load_full()
-    }
-
-    pub(super) fn changes(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
-    }
-}
-
-impl Now {
-    fn of(api: &Api, files: &Files) -> Result<Self, String> {
-        let keys = match &api.key_file {
-            Some(path) => Some(Keys::of(path, files.content(path)).map_err(|wrong| wrong.to_string())?),
-            None => None,
-        };
-        Ok(Self { keys, rate: api.rate, max_body: api.max_body, tls: tls::read(api, files)? })
-    }
-}
-
-impl Files {
-    fn read(api: &Api) -> Self {
-        let mut files: Vec<(PathBuf, io::Result<Vec<u8>>)> = Vec::new();
-        for path in api.files() {
-            if files.iter().all(|(other, _)| other != path) {
-                files.push((path.clone(), postern_config::read(path)));
-            }
-        }
-        Self(files)
-    }
-
-    /// What was read of one of them.
-    pub(super) fn content(&self, path: &Path) -> &io::Result<Vec<u8>> {
-        let (_, content) = self.0.iter().find(|(other, _)| other == path).expect("every path that `[api]` has was read");
-        content
-    }
-
-    fn as_read(&self) -> Vec<File> {
-        self.0.iter().map(|(path, content)| File::of(path, content)).collect()
     }
 }
 

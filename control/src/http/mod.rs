@@ -18,17 +18,21 @@ use crate::Control;
 mod busy;
 mod caller;
 mod extract;
+mod files;
 mod host;
 mod keys;
 mod listen;
 mod part;
 mod patience;
+mod peer;
 mod problem;
 mod rate;
+mod rights;
+mod settings;
 mod tls;
 
 pub(crate) use busy::BusyPlace;
-pub use caller::{Caller, Identity, Revoked, Rights};
+pub use caller::{Caller, Identity, Revoked};
 pub(crate) use extract::one_of;
 pub use extract::{Body, Path, Query, read, read_json};
 pub(crate) use host::require_one as require_one_host;
@@ -38,6 +42,7 @@ pub use listen::{BindError, Bound, Http, Stopping, bind, check, start};
 pub use part::part;
 pub use problem::{Fault, Problem};
 pub(crate) use problem::{say_when, status_of};
+pub use rights::Rights;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -45,7 +50,7 @@ pub struct Shared {
     /// The server.
     pub control: Arc<Control>,
     /// What a reload may change.
-    pub(crate) settings: Arc<listen::Settings>,
+    pub(crate) settings: Arc<settings::Settings>,
 }
 
 impl FromRef<Shared> for Arc<Control> {

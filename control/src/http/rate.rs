@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use postern_dns::listen::places::client_of;
 
 use super::Shared;
-use super::listen::Peer;
+use super::peer::Peer;
 use super::problem::Problem;
 
 /// Token buckets by address. Bounded: where it is full of addresses that ask, one that comes anew has to wait.

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-use super::listen::Files;
+use super::files::Files;
 
 /// What `certificate`, `private-key` and `client-ca` say; none: no TLS.
 pub(super) fn read(api: &Api, files: &Files) -> Result<Option<Arc<ServerConfig>>, String> {

@@ -16,7 +16,8 @@ use super::Policy;
 use super::outgoing::{self, Asked, Increment};
 use super::secondary::unix_seconds;
 use crate::Control;
-use crate::messages::{Sender, reply};
+use crate::reply::reply;
+use crate::sender::Sender;
 use crate::tsig::{Key, Signer};
 
 /// Transfers that run at once: each holds a thread while its client reads.

@@ -24,12 +24,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::Control;
-use crate::tsig::{self, Key, Keyring, Signer};
+use crate::reply::reply;
+use crate::sender::Sender;
+use crate::tsig::{self, Keyring, Signer};
 use crate::{transfer, update};
-
-mod reply;
-
-pub use reply::reply;
 
 /// Messages that may wait: one more is SERVFAIL. Of 64 KiB each at most, and few are.
 const WAITING: usize = 512;
@@ -56,15 +54,6 @@ pub struct Waiting(mpsc::Receiver<Box<Request>>);
 /// Answers messages, on threads of their own.
 pub struct Messages {
     runtime: Runtime,
-}
-
-/// Who sent a message.
-#[derive(Debug)]
-pub struct Sender {
-    /// The keys that are the client's: the one it signed with, or those it needs no signature for.
-    pub keys: Vec<Arc<Key>>,
-    /// Signs the answer.
-    pub signer: Option<Signer>,
 }
 
 /// What answering takes.

@@ -1,0 +1,32 @@
+//! Files of keys and certificates.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use postern_config::File;
+use postern_config::model::Api;
+
+/// Files of keys and certificates, each read once: what is used is what a change is told by.
+pub(super) struct Files(Vec<(PathBuf, io::Result<Vec<u8>>)>);
+
+impl Files {
+    pub(super) fn read(api: &Api) -> Self {
+        let mut files: Vec<(PathBuf, io::Result<Vec<u8>>)> = Vec::new();
+        for path in api.files() {
+            if files.iter().all(|(other, _)| other != path) {
+                files.push((path.clone(), postern_config::read(path)));
+            }
+        }
+        Self(files)
+    }
+
+    /// What was read of one of them.
+    pub(super) fn content(&self, path: &Path) -> &io::Result<Vec<u8>> {
+        let (_, content) = self.0.iter().find(|(other, _)| other == path).expect("every path that `[api]` has was read");
+        content
+    }
+
+    pub(super) fn as_read(&self) -> Vec<File> {
+        self.0.iter().map(|(path, content)| File::of(path, content)).collect()
+    }
+}
