@@ -25,7 +25,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use postern_config::Config;
+use postern_config::model::Api;
+use postern_config::{Config, File};
 use postern_dns::fallback::Recorder;
 use postern_dns::listen::Streams;
 use postern_dns::server::Gauges;
@@ -92,6 +93,16 @@ pub struct Reloads {
     pub last_applied: SystemTime,
     /// How long the last one took.
     pub took: Duration,
+}
+
+/// Starts to serve every interface on the sockets of the API. Also returns the content of the files of keys and certificates.
+pub fn start_http(api: &Api, bound: http::Bound, control: Arc<Control>) -> Result<(http::Http, Vec<File>), String> {
+    http::start(api, bound, control, interfaces())
+}
+
+/// Every interface that speaks HTTP: one line each.
+fn interfaces() -> [http::Interface; 3] {
+    [http::Interface::new(v1::routes()), powerdns::interface(), http::Interface::new(metrics::routes())]
 }
 
 /// File descriptors that connections to the socket and to the listener of metrics may take.

@@ -100,7 +100,7 @@ impl Live {
 
     /// Starts the API, as the configuration has it by now: it may have changed since the start.
     pub fn start_api(&mut self, bound: http::Bound, control: Arc<Control>) -> Result<&Http, String> {
-        let (api, read) = http::start(&self.config.api, bound, control)?;
+        let (api, read) = postern_control::start_http(&self.config.api, bound, control)?;
         self.config.note(&read);
         Ok(self.api.insert(api))
     }

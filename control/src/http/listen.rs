@@ -25,6 +25,7 @@ use tower_service::Service;
 use super::Shared;
 use super::busy::BusyPlace;
 use super::files::Files;
+use super::interface::{Interface, merge};
 use super::patience::Patient;
 use super::peer::Peer;
 use super::settings::{Now, Settings};
@@ -133,8 +134,13 @@ pub fn check(api: &Api) -> (Vec<File>, Result<(), String>) {
     (files.as_read(), Now::of(api, &files).map(drop))
 }
 
-/// Starts serving; and gives what was in the files of keys and certificates.
-pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<(Http, Vec<File>), String> {
+/// Starts to serve these interfaces. Also returns the content of the files of keys and certificates.
+pub(crate) fn start(
+    api: &Api,
+    bound: Bound,
+    control: Arc<Control>,
+    interfaces: impl IntoIterator<Item = Interface>,
+) -> Result<(Http, Vec<File>), String> {
     let files = Files::read(api);
     let now = Now::of(api, &files)?;
     let settings = Arc::new(Settings::new(now));
@@ -143,7 +149,7 @@ pub fn start(api: &Api, bound: Bound, control: Arc<Control>) -> Result<(Http, Ve
     let (stop, stopping) = watch::channel(false);
     let of_socket = PlaceBounds { all: SOCKET_CONNECTIONS, per_client: SOCKET_PER_USER, idle: None };
     let places = (ConnectionPlaces::new(tcp_bounds(api), BusyRule::Stays), ConnectionPlaces::new(of_socket, BusyRule::Stays));
-    let router = super::router(Shared { control: control.clone(), settings: settings.clone() });
+    let router = merge(interfaces, Shared { control: control.clone(), settings: settings.clone() });
     let serve = Serve { router, settings: settings.clone(), stopping: Stopping(stopping) };
     let _enter = runtime.enter();
     let mut addresses = Vec::new();

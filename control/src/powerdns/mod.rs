@@ -44,13 +44,12 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use serde_json::Value;
 use tower_http::compression::CompressionLayer;
 
-use crate::http::{self, Caller, Problem, Shared};
+use crate::http::{self, Caller, ErrorForm, Interface, Problem, Shared};
 use fault::Fault;
 
 mod answer;
@@ -72,8 +71,13 @@ mod zones;
 /// Path of the one server.
 const SERVER: &str = "/api/v1/servers/localhost";
 
-/// The routes, for the listener.
-pub(crate) fn routes() -> Router<Shared> {
+/// Returns the interface. Its clients read errors of the listener (too many requests, a body too large) in no form but their own.
+pub(crate) fn interface() -> Interface {
+    let write = |problem: &Problem| Fault::from(problem.clone()).into_response();
+    Interface { router: routes(), errors: Some(ErrorForm { segment: "api", write }) }
+}
+
+fn routes() -> Router<Shared> {
     let zone = Router::new()
         .route("/", get(zones::get).patch(zones::patch).put(zones::put).delete(zones::remove))
         .route("/notify", put(zones::notify))
@@ -102,16 +106,6 @@ pub(crate) fn routes() -> Router<Shared> {
         .method_not_allowed_fallback(async || Fault { status: StatusCode::METHOD_NOT_ALLOWED, message: "Method Not Allowed".into() })
         .layer(CompressionLayer::new());
     Router::new().nest("/api", api)
-}
-
-/// Puts what was refused before a request came here (too many, too large) into the form that clients of PowerDNS read.
-pub(crate) async fn reword(request: Request<Body>, next: Next) -> Response {
-    let is_ours = request.uri().path().split('/').nth(1) == Some("api");
-    let response = next.run(request).await;
-    match response.extensions().get::<Problem>() {
-        Some(problem) if is_ours => Fault::from(problem.clone()).into_response(),
-        _ => response,
-    }
 }
 
 /// Who asks; whoever has no valid key is told so in the form of this interface.
