@@ -1,4 +1,5 @@
-//! Two servers in turn: what drifts on the machine meets both alike.
+//! Comparison of two servers that are loaded in turn, so that drift of the machine affects both
+//! equally.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,36 +12,37 @@ use crate::questions::Questions;
 /// Two servers that were loaded in turn.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
-    /// The first server.
+    /// Address of the first server.
     pub first: SocketAddr,
-    /// The second one.
+    /// Address of the second server.
     pub second: SocketAddr,
-    /// How many rounds of both.
+    /// Number of rounds. Each round loads both servers.
     pub rounds: usize,
-    /// Each quantity that both have.
+    /// Each quantity that was measured for both.
     pub ratios: Vec<Ratio>,
 }
 
 /// One quantity of two servers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ratio {
-    /// Which quantity.
+    /// Name of the quantity.
     pub quantity: String,
-    /// Its unit.
+    /// Unit of the quantity.
     pub unit: String,
     /// Median over the rounds of the first server.
     pub first: f64,
     /// Median over the rounds of the second server.
     pub second: f64,
-    /// `first / second`, of the medians.
+    /// `first / second`, from the medians.
     pub ratio: f64,
-    /// Lowest ratio of one round.
+    /// Lowest ratio of a single round.
     pub lowest: f64,
-    /// Highest ratio of one round.
+    /// Highest ratio of a single round.
     pub highest: f64,
 }
 
-/// Loads two servers in turn, the order changing each round, with the same questions; tells each run.
+/// Loads two servers in turn with the same questions, and reports each run. The order changes each
+/// round.
 pub fn versus(
     plans: [&Plan; 2],
     questions: &Arc<Questions>,
@@ -50,7 +52,7 @@ pub fn versus(
 ) -> Result<Comparison, RunError> {
     let mut found: [Vec<Outcome>; 2] = [Vec::new(), Vec::new()];
     for round in 0..rounds.max(1) {
-        // Whoever comes second finds warmer caches; so each comes second every other time.
+        // The second server of a round finds warmer caches, so the order alternates.
         let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
         for which in order {
             let outcome = load::run(plans[which], questions, &mut progress)?;
@@ -81,7 +83,8 @@ fn quantile(outcome: &Outcome, quantile: f64) -> Option<f64> {
     (!outcome.latency.is_empty()).then(|| outcome.latency.value_at_quantile(quantile) as f64 / 1e3)
 }
 
-/// The ratio of a quantity from its values, round by round; `None` where a round lacks it or it is zero.
+/// Returns the ratio of a quantity from its values in each round. Returns `None` if a round lacks
+/// the quantity or it is zero.
 pub fn ratio(quantity: &str, unit: &str, first: &[f64], second: &[f64]) -> Option<Ratio> {
     if first.is_empty() || first.len() != second.len() || second.iter().any(|value| *value <= 0.0) {
         return None;

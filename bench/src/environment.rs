@@ -1,4 +1,4 @@
-//! Where a run happened: what a reader needs to know before comparing numbers.
+//! The environment of a run, which readers need before they compare numbers.
 
 use std::fs;
 
@@ -7,36 +7,36 @@ use serde::Serialize;
 /// The machine and the program.
 #[derive(Debug, Clone, Serialize)]
 pub struct Environment {
-    /// The command, word by word.
+    /// The command line, one item per word.
     pub command: Vec<String>,
-    /// Seconds since 1970 at the start.
+    /// Start of the run in seconds since 1970.
     pub started: u64,
     /// Version of this program.
     pub version: String,
     /// Model of the processor.
     pub cpu: String,
-    /// Cores that are online.
+    /// Number of cores that are online.
     pub cores: usize,
     /// Cores that this program may use.
     pub allowed_cores: Vec<usize>,
-    /// Frequency governor of the first core, where there is one.
+    /// Frequency governor of the first core. `None` if there is none.
     pub governor: Option<String>,
     /// Kernel release and build.
     pub kernel: String,
-    /// Distribution.
+    /// Name and version of the Linux distribution.
     pub system: String,
-    /// Memory of the machine, octets.
+    /// Memory of the machine in octets.
     pub memory: u64,
-    /// Load averages at the start: other work on the machine shows here.
+    /// Load averages at the start, which reveal other work on the machine.
     pub load_average: String,
-    /// Socket limits of the kernel that decide what is lost.
+    /// Socket limits of the kernel that decide how many datagrams are lost.
     pub sysctl: Vec<(String, String)>,
-    /// What runs under the processes that were named: pid and command.
+    /// PID and command of each measured process.
     pub servers: Vec<(u32, String)>,
 }
 
 impl Environment {
-    /// Reads it now.
+    /// Reads the current environment.
     pub fn capture(pids: &[u32]) -> Self {
         let cpuinfo = read("/proc/cpuinfo");
         let models = cpuinfo.lines().filter_map(|line| line.strip_prefix("model name").and_then(|rest| rest.split(':').nth(1)));

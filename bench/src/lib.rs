@@ -1,9 +1,11 @@
-//! Load for DNS servers, and what they made of it.
+//! Load for DNS servers, and measurements of their behavior.
 //!
-//! [`load::run`] sends [`questions`] to one server and counts what comes back; [`search`] looks for the highest rate, [`compare`] sets two servers
-//! against each other, [`report`] writes it down. [`answers`] compares what two servers say, not how fast.
+//! [`load::run`] sends [`questions`] to one server and counts the responses. [`search`] finds the
+//! highest rate, [`compare`] compares two servers, and [`report`] writes the results. [`answers`]
+//! compares the content of answers instead of their speed.
 //!
-//! It makes load and measures; it resolves nothing. What it serves is made up, by a [`responder`]: a mirror, and an [`upstream`] for forwarders to ask.
+//! The crate generates load and measures it, but resolves nothing. Its own servers, each a
+//! [`responder`], return synthetic answers: a mirror, and an [`upstream`] for forwarders.
 
 #![forbid(unsafe_code)]
 

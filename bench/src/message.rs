@@ -1,24 +1,24 @@
-//! Queries as wire bytes, and the little of a response that is read at full speed.
+//! Queries in wire form, and the few fields of a response that are read at full speed.
 
 use hickory_proto::rr::Name;
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 use postern_config::rtype;
 
-/// Octets of a DNS header (RFC 1035 section 4.1.1).
+/// Size of a DNS header in octets (RFC 1035, section 4.1.1).
 pub const HEADER: usize = 12;
-/// Largest query we build: header, longest name, type and class, an OPT record.
+/// Largest query in octets: header, longest name, type and class, an OPT record.
 pub const MAX_QUERY: usize = HEADER + 255 + 4 + 11;
-/// What a query says it can take over UDP; the size most resolvers send (DNS flag day 2020).
+/// UDP size that a query advertises. Most resolvers send this value (DNS flag day 2020).
 pub const UDP_SIZE: u16 = 1232;
 
-/// What every query of a run has in common.
+/// Settings that all queries of a run share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueryForm {
-    /// Recursion desired.
+    /// RD flag: recursion desired.
     pub recursion: bool,
-    /// Carries an OPT record.
+    /// Set if queries carry an OPT record.
     pub edns: bool,
-    /// DNSSEC OK, in that OPT record.
+    /// DO flag in that OPT record: DNSSEC records requested.
     pub dnssec: bool,
 }
 
@@ -28,18 +28,18 @@ impl Default for QueryForm {
     }
 }
 
-/// Why a line or packet is not a question.
+/// Reasons why a line or packet is not a question.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadQuestion {
-    /// The name cannot be read.
+    /// The name is invalid.
     #[error("`{0}` is not a domain name")]
     Name(String),
-    /// The type is not known.
+    /// The type is unknown.
     #[error("`{0}` is not a record type")]
     Type(String),
 }
 
-/// Reads a presentation-format name to wire bytes, its case kept.
+/// Parses a name in presentation format into wire form, with its letter case preserved.
 pub fn name_to_wire(text: &str) -> Result<Vec<u8>, BadQuestion> {
     let bad = || BadQuestion::Name(text.to_string());
     let mut name = Name::from_ascii(text).map_err(|_| bad())?;
@@ -50,24 +50,24 @@ pub fn name_to_wire(text: &str) -> Result<Vec<u8>, BadQuestion> {
     Ok(wire)
 }
 
-/// Reads a record type: a mnemonic, `TYPE65`, or a number.
+/// Parses a record type: a mnemonic, `TYPE65`, or a number.
 pub fn type_to_number(text: &str) -> Result<u16, BadQuestion> {
     rtype::type_code(text).or_else(|| text.parse().ok()).ok_or_else(|| BadQuestion::Type(text.to_string()))
 }
 
-/// The type as people write it.
+/// Returns the mnemonic of the type.
 pub fn type_to_text(number: u16) -> String {
     rtype::type_name(number).into_owned()
 }
 
-/// The RCODE as people write it (RFC 1035 section 4.1.1, RFC 2136 section 2.2).
+/// Returns the mnemonic of the RCODE (RFC 1035, section 4.1.1, and RFC 2136, section 2.2).
 pub fn rcode_to_text(rcode: u8) -> String {
     const NAMES: [&str; 11] =
         ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE"];
     NAMES.get(usize::from(rcode)).map_or_else(|| format!("RCODE{rcode}"), |name| (*name).to_string())
 }
 
-/// Appends a query with ID 0 to `out`; `name` is wire form.
+/// Appends a query with ID 0 to `out`. `name` is in wire form.
 pub fn write_query(out: &mut Vec<u8>, name: &[u8], rtype: u16, form: QueryForm) {
     let flags: u16 = if form.recursion { 0x0100 } else { 0 };
     out.extend_from_slice(&[0, 0]);
@@ -77,14 +77,16 @@ pub fn write_query(out: &mut Vec<u8>, name: &[u8], rtype: u16, form: QueryForm) 
     out.extend_from_slice(&rtype.to_be_bytes());
     out.extend_from_slice(&[0, 1]);
     if form.edns {
-        // RFC 6891 section 6.1.2: root owner, type 41, class is the size, TTL carries DO in bit 15.
+        // RFC 6891, section 6.1.2: root owner, type 41, the class is the size, and the TTL carries
+        // DO in bit 15.
         out.extend_from_slice(&[0, 0, 41]);
         out.extend_from_slice(&UDP_SIZE.to_be_bytes());
         out.extend_from_slice(&[0, 0, if form.dnssec { 0x80 } else { 0 }, 0, 0, 0]);
     }
 }
 
-/// Length of the question section of a message with one uncompressed question, name, type and class.
+/// Returns the length of the question section of a message with one uncompressed question: name,
+/// type and class.
 pub fn question_length(message: &[u8]) -> Option<usize> {
     let mut at = HEADER;
     loop {
@@ -99,42 +101,43 @@ pub fn question_length(message: &[u8]) -> Option<usize> {
     }
 }
 
-/// A response, as far as it is read for each one.
+/// A response, parsed only as far as every response needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Response<'a>(&'a [u8]);
 
 impl<'a> Response<'a> {
-    /// Takes a message for a response: long enough, and QR is set.
+    /// Accepts a message as a response if it is long enough and QR is set. Returns `None`
+    /// otherwise.
     pub fn read(message: &'a [u8]) -> Option<Self> {
         (message.len() >= HEADER && message[2] & 0x80 != 0).then_some(Self(message))
     }
 
-    /// The message ID.
+    /// Returns the message ID.
     pub fn id(self) -> u16 {
         u16::from_be_bytes([self.0[0], self.0[1]])
     }
 
-    /// The RCODE of the header; extended RCODEs are not joined.
+    /// Returns the RCODE of the header, without the upper bits of an extended RCODE.
     pub fn rcode(self) -> u8 {
         self.0[3] & 0x0f
     }
 
-    /// TC: the answer did not fit.
+    /// Returns true if TC is set: the answer did not fit.
     pub fn truncated(self) -> bool {
         self.0[2] & 0x02 != 0
     }
 
-    /// Records in the answer section.
+    /// Returns the number of records in the answer section.
     pub fn answers(self) -> u16 {
         u16::from_be_bytes([self.0[6], self.0[7]])
     }
 
-    /// Whether it carries the question that was asked, letter case aside.
+    /// Returns true if the response carries the question of the query, in any letter case.
     pub fn asks(self, question: &[u8]) -> bool {
         self.0[4..6] == [0, 1] && self.0.get(HEADER..HEADER + question.len()).is_some_and(|theirs| theirs.eq_ignore_ascii_case(question))
     }
 
-    /// The whole message.
+    /// Returns the whole message.
     pub fn bytes(self) -> &'a [u8] {
         self.0
     }

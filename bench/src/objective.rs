@@ -1,4 +1,4 @@
-//! Objectives and failures: `p99<1ms,loss<0.01%`.
+//! Objectives and failure conditions: `p99<1ms,loss<0.01%`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,52 +6,52 @@ use std::str::FromStr;
 use crate::load::Outcome;
 use crate::message::rcode_to_text;
 
-/// A quantity of a run that a condition can speak of.
+/// A quantity of a run that conditions can refer to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Metric {
-    /// A quantile of latency, nanoseconds.
+    /// A quantile of latency, in nanoseconds.
     Quantile(f64),
-    /// The longest latency, nanoseconds.
+    /// The largest latency, in nanoseconds.
     Max,
-    /// The mean latency, nanoseconds.
+    /// The mean latency, in nanoseconds.
     Mean,
-    /// The part of queries without an answer in time, 0 to 1.
+    /// The share of queries without an answer in time, from 0 to 1.
     Loss,
-    /// Answers a second.
+    /// Answers per second.
     Rate,
-    /// The part of answers with this RCODE, 0 to 1.
+    /// The share of answers with this RCODE, from 0 to 1.
     Rcode(u8),
-    /// The part of answers against what their question promises, 0 to 1.
+    /// The share of answers that contradict the expectation for their question, from 0 to 1.
     Unpromised,
-    /// CPU time of the server an answer, nanoseconds.
+    /// CPU time of the server per answer, in nanoseconds.
     Cpu,
-    /// Resident memory of the server, octets.
+    /// Resident memory of the server, in octets.
     Memory,
-    /// How late 99 % of queries left at most, nanoseconds.
+    /// The 99th percentile of the delay behind the schedule, in nanoseconds.
     Lag,
 }
 
-/// How a quantity is compared.
+/// A comparison operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
-    /// `<`
+    /// `<`: less than.
     Less,
-    /// `<=`
+    /// `<=`: at most.
     AtMost,
-    /// `>`
+    /// `>`: greater than.
     More,
-    /// `>=`
+    /// `>=`: at least.
     AtLeast,
 }
 
 /// One comparison, such as `p99<1ms`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
-    /// What is compared.
+    /// Quantity on the left side.
     pub metric: Metric,
-    /// How.
+    /// Operator of the comparison.
     pub comparison: Comparison,
-    /// With what, in the unit of the metric.
+    /// Right side, in the unit of the metric.
     pub limit: f64,
     text: String,
 }
@@ -60,7 +60,7 @@ pub struct Condition {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conditions(pub Vec<Condition>);
 
-/// Why text is no condition.
+/// Reason why a text is not a condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}`: {problem}\nhelp: {HELP}")]
 pub struct BadCondition {
@@ -72,7 +72,8 @@ const HELP: &str = "write conditions such as `p99<1ms,loss<0.01%`; quantities: p
 loss noerror servfail nxdomain refused unpromised (with %), rate (with k M), cpu (a query, with ns us ms), memory (with KiB MiB GiB), lag (with ns us ms s)";
 
 impl Condition {
-    /// Whether the run meets it; `None` where the run did not measure the quantity (no process, no answers).
+    /// Returns whether the run meets the condition. Returns `None` if the run did not measure the
+    /// quantity (no process, no answers).
     pub fn holds(&self, outcome: &Outcome) -> Option<bool> {
         let found = self.metric.of(outcome)?;
         Some(match self.comparison {
@@ -83,7 +84,7 @@ impl Condition {
         })
     }
 
-    /// The condition with what was found, such as `p99<1ms (2.31 ms)`.
+    /// Formats the condition with the measured value, such as `p99<1ms (2.31 ms)`.
     pub fn explain(&self, outcome: &Outcome) -> String {
         match self.metric.of(outcome) {
             Some(found) => format!("{} ({})", self.text, self.metric.show(found)),
@@ -93,19 +94,19 @@ impl Condition {
 }
 
 impl Conditions {
-    /// Those that do not hold, or were not measured.
+    /// Returns the conditions that do not hold or were not measured.
     pub fn missed<'a>(&'a self, outcome: &Outcome) -> Vec<&'a Condition> {
         self.0.iter().filter(|condition| condition.holds(outcome) != Some(true)).collect()
     }
 
-    /// Those that hold.
+    /// Returns the conditions that hold.
     pub fn held<'a>(&'a self, outcome: &Outcome) -> Vec<&'a Condition> {
         self.0.iter().filter(|condition| condition.holds(outcome) == Some(true)).collect()
     }
 }
 
 impl Metric {
-    /// The quantity in a run.
+    /// Returns the value of the quantity in a run.
     pub fn of(&self, outcome: &Outcome) -> Option<f64> {
         let answered = outcome.tally.answered;
         let some = |value: f64| (answered > 0).then_some(value);
@@ -126,7 +127,7 @@ impl Metric {
         }
     }
 
-    /// A value of it, as reports write it.
+    /// Formats a value of the quantity as in reports.
     pub fn show(&self, value: f64) -> String {
         match self {
             Metric::Quantile(_) | Metric::Max | Metric::Mean | Metric::Cpu | Metric::Lag => show_nanoseconds(value),
@@ -216,7 +217,8 @@ impl FromStr for Conditions {
     }
 }
 
-/// The unit must be said where there are several: `p99<2` would be anything.
+/// Parses the right side of a condition. The unit is required if there are several, because `p99<2`
+/// would be ambiguous.
 fn read_limit(metric: &Metric, text: &str) -> Result<f64, String> {
     let digits = text.find(|letter: char| !(letter.is_ascii_digit() || letter == '.')).unwrap_or(text.len());
     let number: f64 = text[..digits].parse().map_err(|_| format!("`{text}` is not a number with a unit"))?;
@@ -236,7 +238,7 @@ fn read_limit(metric: &Metric, text: &str) -> Result<f64, String> {
     })
 }
 
-/// Nanoseconds in the unit that reads best.
+/// Formats nanoseconds in the most readable unit.
 pub fn show_nanoseconds(value: f64) -> String {
     match value {
         value if value < 1e3 => format!("{value:.0} ns"),

@@ -1,34 +1,35 @@
-//! CPU time and memory of processes, as the kernel counts them.
+//! CPU time and memory of processes, from `/proc`.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::time::Duration;
 
-/// The unit of CPU times in `/proc` is a hundredth of a second on every Linux, whatever its own tick (proc(5), `sysconf(_SC_CLK_TCK)`).
+/// CPU times in `/proc` are in hundredths of a second on every Linux, independent of the kernel's
+/// own tick (proc(5), `sysconf(_SC_CLK_TCK)`).
 const TICKS: u64 = 100;
 
-/// What a process and its children have used.
+/// Resources that a process and its children have used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// CPU time outside the kernel.
     pub user: Duration,
     /// CPU time in the kernel.
     pub system: Duration,
-    /// Resident memory, octets; pages that several processes share count for each.
+    /// Resident memory in octets. Pages that several processes share count for each of them.
     pub resident: u64,
-    /// Threads.
+    /// Number of threads of all these processes.
     pub threads: u64,
 }
 
-/// A process with the children it had when it was looked at first.
+/// A process with the children that it had when this value was created.
 #[derive(Debug)]
 pub struct Processes {
     pids: Vec<u32>,
 }
 
 impl Processes {
-    /// The process and everything it has started so far.
+    /// Finds the process and all processes that it has started so far.
     pub fn of(pid: u32) -> io::Result<Self> {
         read_stat(pid)?;
         let mut parents = Vec::new();
@@ -49,7 +50,7 @@ impl Processes {
         }
     }
 
-    /// What they have used until now; `None` once the first of them is gone.
+    /// Returns the resources used so far. Returns `None` once the main process is gone.
     pub fn read(&mut self) -> Option<Usage> {
         let mut sum = Usage::default();
         let mut any = false;
@@ -65,12 +66,12 @@ impl Processes {
         any.then_some(sum)
     }
 
-    /// Most resident memory they ever had, octets.
+    /// Returns the peak resident memory in octets.
     pub fn peak(&self) -> u64 {
         self.pids.iter().filter_map(|&pid| status_field(pid, "VmHWM:")).sum()
     }
 
-    /// Their proportional share of memory, octets.
+    /// Returns the proportional set size in octets.
     pub fn proportional(&self) -> u64 {
         self.pids.iter().filter_map(|&pid| field(&fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?, "Pss:")).sum()
     }
@@ -88,7 +89,8 @@ fn read_stat(pid: u32) -> io::Result<Stat> {
     parse_stat(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unreadable /proc/PID/stat"))
 }
 
-/// The command stands in parentheses and may hold anything, parentheses too: fields count from the last one.
+/// Parses the fields after the command. The command is in parentheses and may contain parentheses
+/// itself, so fields count from the last one.
 fn parse_stat(text: &str) -> Option<Stat> {
     let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
     let ticks = |index: usize| fields.get(index)?.parse::<u64>().ok().map(|ticks| Duration::from_millis(ticks * 1000 / TICKS));
@@ -99,7 +101,7 @@ fn status_field(pid: u32, name: &str) -> Option<u64> {
     field(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, name)
 }
 
-/// A line `Name:   123 kB`, in octets.
+/// Parses a line `Name:   123 kB` and returns octets.
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with(name))?;
     line[name.len()..].split_ascii_whitespace().next()?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
@@ -108,13 +110,13 @@ fn field(text: &str, name: &str) -> Option<u64> {
 /// Scheduler times of a thread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ThreadTimes {
-    /// On a core.
+    /// Time running on a core.
     pub running: Duration,
-    /// Ready to run, with no core to run on.
+    /// Time ready to run without a core.
     pub waiting: Duration,
 }
 
-/// Times of the calling thread; zero where the kernel does not tell.
+/// Returns the times of the calling thread, or zero if the kernel does not provide them.
 pub fn thread_times() -> ThreadTimes {
     let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let mut numbers = text.split_ascii_whitespace().map(|word| Duration::from_nanos(word.parse().unwrap_or(0)));

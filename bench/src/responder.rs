@@ -1,4 +1,4 @@
-//! Threads that answer on one address, for as long as somebody wants to be answered.
+//! Threads that answer queries on one address until they are stopped.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use postern_sockets::{UdpOptions, bind_udp};
 
-/// How late a responder sees that it shall stop.
+/// Maximum delay until a responder notices that it should stop.
 const LOOK: Duration = Duration::from_millis(100);
-/// As long a queue as the servers that are measured ask for; a system that grants less is no error.
+/// Receive buffer to request, the same as for the measured servers. It is not an error if the
+/// system grants less.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
-/// A responder that runs; it stops when dropped.
+/// A running responder, which stops when dropped.
 #[derive(Debug)]
 pub struct Responder {
     address: SocketAddr,
@@ -23,15 +24,18 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Starts `threads` that each run `serve` on a socket of its own (`SO_REUSEPORT` if they are several) until the flag is set; port 0 picks one.
+    /// Starts `threads` threads that run `serve` until the flag is set. Each has its own socket
+    /// (`SO_REUSEPORT` if there are several). Port 0 selects a free port.
     ///
-    /// `serve` gives how many datagrams it answered. The sockets block for at most a tenth of a second.
+    /// `serve` returns the number of datagrams that it answered. The sockets block for at most a
+    /// tenth of a second.
     pub fn start<S>(listen: SocketAddr, threads: usize, cpus: &[usize], serve: S) -> io::Result<Self>
     where
         S: Fn(&UdpSocket, &AtomicBool) -> io::Result<u64> + Send + Clone + 'static,
     {
         let mut responder = Self { address: listen, stop: Arc::default(), threads: Vec::new() };
-        // Shared only among our own threads: the system may give one free port to two programs that both share theirs.
+        // A single thread does not set SO_REUSEPORT. Otherwise the system could give one free port
+        // to two programs that both share theirs.
         let reuse_port = threads > 1;
         let options = UdpOptions { reuse_port, receive_buffer: RECEIVE_BUFFER, read_timeout: Some(LOOK), ..UdpOptions::default() };
         for index in 0..threads.max(1) {
@@ -49,23 +53,23 @@ impl Responder {
         Ok(responder)
     }
 
-    /// The unit of cost: sends queries back with QR set.
+    /// Starts the mirror, the unit of cost: it sends queries back with QR set.
     pub fn mirror(listen: SocketAddr, threads: usize, cpus: &[usize]) -> io::Result<Self> {
         Self::start(listen, threads, cpus, postern_sockets::mirror)
     }
 
-    /// Where it listens.
+    /// Returns the address of the responder.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Stops it; returns how many queries it answered.
+    /// Stops the responder and returns the number of queries that it answered.
     pub fn stop(mut self) -> io::Result<u64> {
         self.stop.store(true, Ordering::Relaxed);
         self.join()
     }
 
-    /// Waits for it to end by itself, which only an error makes it do.
+    /// Waits until the responder ends by itself, which happens only after an error.
     pub fn wait(mut self) -> io::Result<()> {
         self.join().map(|_| ())
     }
@@ -82,7 +86,7 @@ impl Responder {
 impl Drop for Responder {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // An error of a responder that is thrown away interests nobody.
+        // The error of a dropped responder has no receiver.
         let _ = self.join();
     }
 }

@@ -8,51 +8,53 @@ use crate::load::{self, Load, Moment, Outcome, Plan, RunError};
 use crate::objective::Conditions;
 use crate::questions::Questions;
 
-/// Most runs of one search: each takes a duration.
+/// Maximum number of runs in one search, because each takes its full duration.
 const MOST_RUNS: usize = 40;
-/// Queries of a run below which a search does not go: the 99th percentile of a few says nothing.
+/// Minimum number of queries in a run of a search. The 99th percentile of fewer queries is
+/// meaningless.
 pub const LEAST_QUERIES: u64 = 1000;
-/// Runs that a rate gets where the generator fell behind: what else runs on the machine must not look like a slow server.
+/// Number of runs for a rate at which the generator fell behind. Other work on the machine must not
+/// look like a slow server.
 const CHANCES: usize = 3;
 
-/// What a search or a staircase of rates found.
+/// Result of a search, or of several rates in turn.
 #[derive(Debug, Clone, Serialize)]
 pub struct Search {
-    /// The objective, as written; empty for mere steps.
+    /// Text of the objective. Empty for a series of rates.
     pub objective: Vec<String>,
     /// Each rate that was tried, in order.
     pub steps: Vec<Step>,
-    /// The highest rate that met the objective, twice; queries a second.
+    /// The highest rate in queries per second that met the objective twice.
     pub highest: Option<f64>,
-    /// Whether the generator, not the server, ended the search.
+    /// True if the generator, not the server, ended the search.
     pub generator_was_the_limit: bool,
-    /// Whether the search ended at its bound of runs before it had an answer.
+    /// True if the search reached its maximum number of runs without a result.
     pub stopped_early: bool,
 }
 
 /// One rate that was tried.
 #[derive(Debug, Clone, Serialize)]
 pub struct Step {
-    /// Queries a second that were due.
+    /// Queries per second according to the schedule.
     pub rate: f64,
-    /// Answers a second that came.
+    /// Answers per second.
     pub answered: f64,
-    /// Whether the objective was met.
+    /// True if the run met the objective.
     pub met: bool,
-    /// What was not met, with what was found.
+    /// Conditions that the run did not meet, with the measured values.
     pub missed: Vec<String>,
-    /// Median latency, microseconds.
+    /// Median latency in microseconds.
     pub p50: f64,
-    /// 99 % are below, microseconds.
+    /// 99th percentile of latency in microseconds.
     pub p99: f64,
-    /// 99.9 % are below, microseconds.
+    /// 99.9th percentile of latency in microseconds.
     #[serde(rename = "p99.9")]
     pub p99_9: f64,
-    /// Part of the queries without an answer in time, 0 to 1.
+    /// Share of the queries without an answer in time, from 0 to 1.
     pub loss: f64,
-    /// CPU time over elapsed time of the server.
+    /// CPU time of the server divided by elapsed time.
     pub server_cpu: Option<f64>,
-    /// Whether the generator fell behind.
+    /// True if the generator fell behind.
     pub generator_limited: bool,
 }
 
@@ -79,10 +81,11 @@ pub fn steps(
     Ok(search)
 }
 
-/// Looks for the highest rate that meets the objective: doubles from `start`, then halves the gap until it is within `precision` (a part of the rate).
+/// Searches for the highest rate that meets the objective. It doubles from `start`, then halves the
+/// gap until the gap is at most `precision` (a share of the rate).
 ///
-/// The rate that is found has met the objective twice, the second time in a run of its own: near the limit one good run is luck. A rate that
-/// was missed while the generator fell behind is tried again.
+/// The resulting rate has met the objective in two separate runs, because near the limit a single
+/// success may be luck. A rate that failed while the generator fell behind is tried again.
 pub fn highest(
     plan: &Plan,
     questions: &Arc<Questions>,
@@ -112,8 +115,8 @@ pub fn highest(
     Ok(search)
 }
 
-/// Whether the lowest rate that missed the objective, above what was found, did so while the generator fell behind: a better generator might
-/// have met it.
+/// Returns true if the generator fell behind at the lowest failed rate above the result. A better
+/// generator might have met the objective there.
 fn ended_by_the_generator(steps: &[Step], found: Option<f64>) -> bool {
     let missed = steps.iter().filter(|step| !step.met && found.is_none_or(|found| step.rate > found));
     missed.min_by(|one, other| one.rate.total_cmp(&other.rate)).is_some_and(|step| step.generator_limited)
@@ -128,7 +131,7 @@ fn at(plan: &Plan, rate: f64) -> Plan {
 }
 
 impl Search {
-    /// Rates that met the objective in at least one run, rising.
+    /// Returns the rates that met the objective in at least one run, in ascending order.
     pub fn met_once(&self) -> Vec<f64> {
         let mut rates: Vec<f64> = self.steps.iter().filter(|step| step.met).map(|step| step.rate).collect();
         rates.sort_by(f64::total_cmp);
@@ -136,7 +139,7 @@ impl Search {
         rates
     }
 
-    /// The result of a search in one sentence. `None` for mere steps.
+    /// Describes the result of a search in one sentence. Returns `None` for a series of rates.
     pub fn verdict(&self) -> Option<String> {
         if self.objective.is_empty() {
             return None;
@@ -164,7 +167,7 @@ impl Search {
     }
 }
 
-/// A number with a comma between thousands.
+/// Formats a number with commas between thousands.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let comma = |place: usize| if place > 0 && (digits.len() - place).is_multiple_of(3) { "," } else { "" };
@@ -192,14 +195,14 @@ impl Step {
     }
 }
 
-/// The order in which rates are tried.
+/// The order in which a search tries rates.
 #[derive(Debug)]
 struct Hunt {
     start: f64,
     precision: f64,
-    /// Below it nothing is worth knowing.
+    /// Lower bound of the search.
     least: f64,
-    /// Rates that met the objective, rising.
+    /// Rates that met the objective, in ascending order.
     good: Vec<f64>,
     bad: Option<f64>,
     confirmed: bool,
@@ -217,7 +220,7 @@ impl Hunt {
         }
     }
 
-    /// The rate to try next, until there is none.
+    /// Returns the next rate to try. Returns `None` at the end of the search.
     fn next(&self) -> Option<f64> {
         match (self.good.last(), self.bad) {
             (None, None) => Some(self.start),
@@ -235,7 +238,7 @@ impl Hunt {
             (true, false) => self.good.push(rate),
             (false, _) => {
                 if again {
-                    // Good once and not again: it was luck.
+                    // The rate met the objective only once, by luck.
                     self.good.pop();
                 }
                 self.bad = Some(self.bad.map_or(rate, |bad| bad.min(rate)));
@@ -274,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_rate_that_was_good_by_luck_is_not_the_answer() {
-        // The seventh try is met although the rate is beyond what can be done.
+        // The seventh attempt succeeds although the rate exceeds the capacity.
         let (found, _) = hunt(50_000.0, |rate, tries| rate <= 100_000.0 || tries == 2);
         assert!(found.unwrap() <= 100_000.0, "{found:?}");
     }
@@ -344,14 +347,15 @@ mod tests {
             server_cpu: None,
             generator_limited,
         };
-        // The last run confirms a rate that was met; what ended the search is the lowest that was missed.
+        // The last run confirms a good rate, but the lowest failed rate ended the search.
         assert!(ended_by_the_generator(
             &[step(2e3, false, false), step(1e3, true, false), step(1.5e3, false, true), step(1e3, true, false)],
             Some(1e3)
         ));
         assert!(!ended_by_the_generator(&[step(2e3, false, true), step(1e3, true, true), step(1.5e3, false, false)], Some(1e3)));
         assert!(!ended_by_the_generator(&[step(1e3, true, true)], Some(1e3)));
-        // Tried again, 1,000 a second were met: what the generator did meanwhile ended nothing.
+        // The retry at 1,000 per second succeeded, so the generator's delay meanwhile ended
+        // nothing.
         assert!(!ended_by_the_generator(&[step(1e3, false, true), step(1e3, true, false), step(2e3, false, false)], Some(1e3)));
     }
 

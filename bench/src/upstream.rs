@@ -1,6 +1,8 @@
-//! `postern bench upstream`: a public DNS that knows an answer to everything and costs little more than the mirror.
+//! `postern bench upstream`: a synthetic public DNS that answers every query and costs little more
+//! than the mirror.
 //!
-//! Forwarders that are measured need somebody to ask who is faster than they are. Faults and real data are the lab's matter.
+//! Measured forwarders need an upstream that is faster than they are. Faults and realistic data are
+//! the task of the lab.
 
 use std::io;
 use std::net::UdpSocket;
@@ -12,12 +14,14 @@ use postern_config::rtype::{A, AAAA, CNAME, SOA};
 
 use crate::message::{self, BadQuestion, HEADER};
 
-/// Datagrams a batch.
+/// Datagrams per batch.
 const BATCH: usize = 64;
-/// Octets of a buffer: a query, an alias of the longest name, an address, a SOA and an OPT record fit.
+/// Buffer size in octets: enough for a query, an alias of the longest name, an address, an SOA and
+/// an OPT record.
 const BUFFER: usize = 2048;
 
-/// What is answered. Every name has one A record of 203.0.113.0/24 and one AAAA record, which follow from the name, unless it is an alias.
+/// Rules for the answers. Unless it is an alias, each name has one A record of 203.0.113.0/24 and
+/// one AAAA record, both derived from the name.
 #[derive(Debug, Clone)]
 pub struct Rules {
     aliases: Vec<Alias>,
@@ -31,19 +35,21 @@ struct Alias {
 }
 
 impl Rules {
-    /// Rules with one TTL for all records and no alias.
+    /// Creates rules with one TTL for all records and no alias.
     pub fn new(ttl: u32) -> Self {
         Self { aliases: Vec::new(), ttl }
     }
 
-    /// Names below `from` are aliases of the same labels below `to`; the first rule that fits is taken.
+    /// Makes names below `from` aliases of the same labels below `to`. The first matching rule
+    /// applies.
     pub fn alias(&mut self, from: &str, to: &str) -> Result<(), BadQuestion> {
         let wire = |name: &str| message::name_to_wire(name).map(|wire| wire.to_ascii_lowercase());
         self.aliases.push(Alias { from: wire(from)?, to: wire(to)? });
         Ok(())
     }
 
-    /// Writes the answer to the query of `length` octets behind its question; `None` for what is no plain query, or has no room.
+    /// Writes the answer to the query of `length` octets after its question. Returns `None` if the
+    /// message is not a plain query, or if there is no room.
     pub fn answer(&self, buffer: &mut [u8], length: usize) -> Option<usize> {
         let query = buffer.get(..length)?;
         if length < HEADER || query[2] & 0xf8 != 0 || query[4..6] != [0, 1] {
@@ -59,7 +65,7 @@ impl Rules {
         let alias = self.aliases.iter().find(|alias| name.len() > alias.from.len() && is_below(name, &alias.from));
         let mut reply = Reply { buffer, at: end, ttl: self.ttl };
         let (mut answers, mut authorities) = (0, 0);
-        // The question's name stands behind the header.
+        // The name of the question follows the header.
         let mut owner = HEADER;
         let mut final_name = [0u8; 255];
         let mut final_name = final_name.get_mut(..name.len())?;
@@ -87,18 +93,20 @@ impl Rules {
         }
         let additionals = u8::from(edns);
         if edns {
-            // RFC 6891 section 6.1.2: root owner, type 41, our size, no flags, no options.
+            // RFC 6891, section 6.1.2: root owner, type 41, the server's UDP size, no flags, no
+            // options.
             let size = message::UDP_SIZE.to_be_bytes();
             reply.push(&[0, 0, 41, size[0], size[1], 0, 0, 0, 0, 0, 0])?;
         }
         let length = reply.at;
         buffer[2] = 0x80 | (buffer[2] & 0x01);
-        buffer[3] = 0x80; // RA: a resolver that others forward to
+        buffer[3] = 0x80; // RA: the server acts as a resolver for forwarders
         buffer[6..12].copy_from_slice(&[0, answers, 0, authorities, 0, additionals]);
         Some(length)
     }
 
-    /// Answers what comes to the socket until `stop` is set; returns how many queries it answered.
+    /// Answers datagrams of the socket until `stop` is set. Returns the number of queries that it
+    /// answered.
     pub fn serve(&self, socket: &UdpSocket, stop: &AtomicBool) -> io::Result<u64> {
         let mut batch = Batch::new(BATCH, BUFFER);
         let mut answered = 0;
@@ -116,7 +124,7 @@ impl Rules {
     }
 }
 
-/// An answer that grows behind its question.
+/// An answer that is appended to its question.
 struct Reply<'b> {
     buffer: &'b mut [u8],
     at: usize,
@@ -124,14 +132,15 @@ struct Reply<'b> {
 }
 
 impl Reply<'_> {
-    /// Appends a record whose owner stands at `owner`; returns where its RDATA begins.
+    /// Appends a record whose owner is at offset `owner`. Returns the offset of its RDATA.
     fn record(&mut self, owner: usize, rtype: u16, rdata: &[u8]) -> Option<usize> {
-        // Offsets stay far below the 16,383 that a pointer reaches (RFC 1035 section 4.1.4): a question and one alias come before.
+        // Offsets stay far below 16,383, the limit of a pointer (RFC 1035, section 4.1.4), because
+        // only a question and one alias come before.
         self.push(&(0xc000 | owner as u16).to_be_bytes())?;
         self.rest(rtype, rdata)
     }
 
-    /// No data: the SOA record of the root, which lies above every name.
+    /// Appends the negative answer: the SOA record of the root, which is above every name.
     fn no_data(&mut self) -> Option<()> {
         self.push(&[0])?;
         let mut rdata = [0u8; 22];
@@ -158,7 +167,7 @@ impl Reply<'_> {
     }
 }
 
-/// Whether a name of whole labels ends in `suffix`.
+/// Returns true if a name of whole labels ends in `suffix`.
 fn is_below(name: &[u8], suffix: &[u8]) -> bool {
     let mut at = 0;
     while name.len() - at > suffix.len() {
@@ -167,7 +176,7 @@ fn is_below(name: &[u8], suffix: &[u8]) -> bool {
     name[at..] == *suffix
 }
 
-/// FNV-1a: the same name has the same address everywhere.
+/// FNV-1a hash, so that a name has the same address everywhere.
 fn fingerprint(name: &[u8]) -> u64 {
     name.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3))
 }
@@ -245,7 +254,7 @@ mod tests {
         write_query(&mut query, &name_to_wire(&name).unwrap(), 1, QueryForm::default());
         let length = query.len();
         query.resize(BUFFER, 0);
-        // Its alias would have more than 255 octets.
+        // The alias would have more than 255 octets.
         assert_eq!(rules().answer(&mut query, length), None);
     }
 }

@@ -1,4 +1,4 @@
-//! An answer as fields, and what differs between two.
+//! An answer as a set of fields, and the differences between two answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,41 +11,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::{Response, rcode_to_text, type_to_text};
 
-/// What can differ.
+/// A field that can differ between two answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Field {
-    /// Whether there is an answer at all, and whether it can be read.
+    /// Whether an answer arrived and could be parsed.
     Response,
     /// RCODE of the header.
     Rcode,
-    /// Authoritative answer.
+    /// AA flag: authoritative answer.
     Aa,
-    /// Truncated.
+    /// TC flag: truncated answer.
     Tc,
-    /// Recursion desired, as sent back.
+    /// RD flag: recursion desired, copied from the query.
     Rd,
-    /// Recursion available.
+    /// RA flag: recursion available.
     Ra,
-    /// Authentic data.
+    /// AD flag: authentic data.
     Ad,
-    /// Checking disabled, as sent back.
+    /// CD flag: checking disabled, copied from the query.
     Cd,
-    /// Records of the answer section, as a set, without TTLs.
+    /// Records of the answer section as a set, without TTLs.
     Answer,
-    /// Their TTLs.
+    /// TTLs of the answer section.
     AnswerTtl,
-    /// The order of aliases in the answer section.
+    /// Order of the CNAME records in the answer section.
     AliasOrder,
-    /// Records of the authority section, as a set, without TTLs.
+    /// Records of the authority section as a set, without TTLs.
     Authority,
-    /// Their TTLs.
+    /// TTLs of the authority section.
     AuthorityTtl,
-    /// Records of the additional section but OPT, as a set, without TTLs.
+    /// Records of the additional section as a set, without OPT and TTLs.
     Additional,
-    /// Their TTLs.
+    /// TTLs of the additional section.
     AdditionalTtl,
-    /// Whether there is an OPT record.
+    /// Presence of an OPT record.
     Edns,
 }
 
@@ -85,35 +85,35 @@ impl FromStr for Field {
     }
 }
 
-/// A record: owner, class, type and RDATA as text, names in lower case, and its TTL.
+/// A record: owner, class, type and RDATA as text with names in lower case, and its TTL.
 pub type Line = (String, u32);
 
-/// One answer.
+/// One answer of a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// "answered", "none" or "unreadable".
     pub response: String,
-    /// RCODE as people write it.
+    /// RCODE as its mnemonic.
     pub rcode: String,
     /// Flags that are set: aa, tc, rd, ra, ad, cd.
     pub flags: BTreeSet<String>,
-    /// The answer section in its order.
+    /// The answer section in its original order.
     pub answer: Vec<Line>,
     /// The authority section.
     pub authority: Vec<Line>,
     /// The additional section without OPT.
     pub additional: Vec<Line>,
-    /// Whether there is an OPT record.
+    /// True if there is an OPT record.
     pub edns: bool,
 }
 
 impl Answer {
-    /// No answer came.
+    /// Creates the value for a query without an answer.
     pub fn none() -> Self {
         Self { response: "none".into(), ..Self::default() }
     }
 
-    /// Reads a message.
+    /// Parses a message.
     pub fn read(octets: &[u8]) -> Self {
         let (Some(head), Ok(message)) = (Response::read(octets), Message::from_bytes(octets)) else {
             return Self { response: "unreadable".into(), ..Self::default() };
@@ -140,19 +140,20 @@ fn line(record: &Record) -> Line {
         data => data.to_string(),
     };
     if matches!(rtype, RecordType::CNAME | RecordType::NS | RecordType::PTR | RecordType::MX | RecordType::SRV | RecordType::SOA) {
-        // Names are equal whatever their letters' case (RFC 4343 section 3), and compression lends them the case of the question.
+        // Names are equal in any letter case (RFC 4343, section 3). Compression makes record names
+        // take the case of the question.
         data.make_ascii_lowercase();
     }
     (format!("{owner} {} {} {data}", record.dns_class, type_to_text(rtype.into())), record.ttl)
 }
 
-/// Octets as RFC 3597 section 5 writes them.
+/// Formats octets as in RFC 3597, section 5.
 fn generic(octets: &[u8]) -> String {
     let digits: String = octets.iter().map(|octet| format!("{octet:02X}")).collect();
     format!("\\# {} {digits}", octets.len()).trim_end().to_string()
 }
 
-/// What an answer must be; a field that is `None` may be anything.
+/// An expected answer. A field that is `None` may have any value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
@@ -162,28 +163,28 @@ pub struct Expected {
     /// "answered" or "none".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<String>,
-    /// RCODE as people write it.
+    /// RCODE as its mnemonic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rcode: Option<String>,
-    /// Flags that are set; those that are not named are clear.
+    /// Flags that are set. All other flags are clear.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flags: Option<BTreeSet<String>>,
-    /// Records with TTLs.
+    /// Records of the answer section, with TTLs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<Vec<Line>>,
-    /// Records with TTLs.
+    /// Records of the authority section, with TTLs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authority: Option<Vec<Line>>,
-    /// Records with TTLs, without OPT.
+    /// Records of the additional section with TTLs, without OPT.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub additional: Option<Vec<Line>>,
-    /// Whether there is an OPT record.
+    /// True if there is an OPT record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edns: Option<bool>,
 }
 
 impl Expected {
-    /// Exactly this answer.
+    /// Creates the expectation of exactly this answer.
     pub fn all_of(answer: Answer) -> Self {
         Self {
             question: None,
@@ -198,27 +199,28 @@ impl Expected {
     }
 }
 
-/// What is not told apart.
+/// Differences that the comparison ignores.
 #[derive(Debug, Clone, Default)]
 pub struct Tolerance {
-    /// Fields that are not looked at.
+    /// Fields that are not compared.
     pub ignored: BTreeSet<Field>,
-    /// Seconds that TTLs may differ: two caches were filled at two moments.
+    /// Seconds by which TTLs may differ, because two caches were filled at different times.
     pub ttl: u32,
 }
 
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Which.
+    /// The field.
     pub field: Field,
-    /// Its shape here and there: differences of one shape have one reason.
+    /// Shape of the field on both sides. Differences of the same shape usually have the same cause.
     pub shape: (String, String),
-    /// What stands in it here and there.
+    /// Value of the field on both sides.
     pub values: (String, String),
 }
 
-/// Everything that differs. Where one side has no answer, or another RCODE or TC, only that is told: the rest follows from it.
+/// Returns all differences. If one side has no answer, or RCODE or TC differ, only that is
+/// returned, because the other differences follow from it.
 pub fn differences(ours: &Answer, theirs: &Expected, tolerance: &Tolerance) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut note = |field: Field, ours: (String, String), theirs: (String, String)| {
@@ -274,12 +276,13 @@ fn as_set(lines: &[Line]) -> BTreeMap<&str, u32> {
     lines.iter().map(|(text, ttl)| (text.as_str(), *ttl)).collect()
 }
 
-/// Aliases in their order: the one set of records whose order clients rely on (RFC 1034 section 3.6.2, as stub resolvers read it).
+/// Returns the CNAME records in order. They are the only set of records whose order clients rely on
+/// (RFC 1034, section 3.6.2, as stub resolvers read it).
 fn aliases(lines: &[Line]) -> Vec<&str> {
     lines.iter().map(|(text, _)| text.as_str()).filter(|text| record_type(text) == "CNAME").collect()
 }
 
-/// The types with their counts: `CNAME 2, A 1`.
+/// Formats the types with their counts: `CNAME 2, A 1`.
 fn shape(lines: &[Line]) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (text, _) in lines {
@@ -289,7 +292,7 @@ fn shape(lines: &[Line]) -> String {
     if words.is_empty() { "empty".into() } else { words.join(", ") }
 }
 
-/// The type of a line `owner class type rdata`.
+/// Returns the type of a line `owner class type rdata`.
 fn record_type(text: &str) -> &str {
     text.split(' ').nth(2).unwrap_or_default()
 }

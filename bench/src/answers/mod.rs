@@ -1,11 +1,12 @@
-//! What servers answer: one against another, or against what was written down, field by field.
+//! Comparison of a server's answers, field by field, with those of another server or of a file.
 //!
 //! ```text
 //! Questions ─▶ ask ─▶ Answer ─┐
 //! Questions ─▶ ask ─▶ Answer ─┴─ fields::differences ─▶ Verdict: groups of differences of one shape
 //! ```
-//! A field is what a client could tell apart: RCODE, each flag, each section as a set of records, its TTLs. Differences of the same shape ("authority: SOA
-//! against NS") are counted together and shown with a few examples, so that ten thousand of them are read as one.
+//! A field is a property that a client can observe: RCODE, each flag, each section as a set of
+//! records, and its TTLs. Differences of the same shape ("authority: SOA against NS") are counted
+//! together and shown with a few examples. Ten thousand of them therefore read as one.
 
 mod fields;
 
@@ -22,56 +23,56 @@ use crate::load::Transport;
 use crate::questions::{Picker, Questions, describe_query};
 pub use fields::{Answer, Difference, Expected, Field, Tolerance, differences};
 
-/// How often a question is put before it counts as unanswered.
+/// How often a query is sent before it counts as unanswered.
 const TRIES: u32 = 3;
 /// Version of the JSON of a [`Verdict`].
 pub const VERSION: u32 = 1;
-/// Examples that are kept of each shape of difference.
+/// Examples to keep of each shape of difference.
 const EXAMPLES: usize = 3;
 
-/// Whom to ask, and how.
+/// Server, transport and bounds of a comparison.
 #[derive(Debug, Clone)]
 pub struct Inquiry {
-    /// The server whose answers are judged.
+    /// The server whose answers are checked.
     pub target: SocketAddr,
-    /// How questions travel.
+    /// Transport of the queries.
     pub transport: Transport,
-    /// How many are asked.
+    /// Number of questions.
     pub count: u64,
-    /// Threads that ask; each has one question under way with each server.
+    /// Number of threads. Each has one pending query per server.
     pub threads: usize,
-    /// How long an answer is waited for, each try.
+    /// Timeout of each attempt.
     pub timeout: Duration,
-    /// Questions follow from it.
+    /// Seed that selects the questions.
     pub seed: u64,
-    /// What is not told apart.
+    /// Differences to ignore.
     pub tolerance: Tolerance,
 }
 
-/// What is right.
+/// Source of the expected answers.
 #[derive(Debug)]
 pub enum Oracle {
-    /// What another server says, asked at the same moment.
+    /// Another server, queried at the same moment.
     Server(SocketAddr),
-    /// What was written down, by question.
+    /// Recorded answers by question.
     Written(BTreeMap<String, Expected>),
 }
 
-/// What the comparison found.
+/// Result of a comparison.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Verdict {
-    /// Questions that were put.
+    /// Number of questions that were sent.
     pub asked: u64,
-    /// Answers without any difference.
+    /// Number of answers without any difference.
     pub equal: u64,
-    /// Questions that what was written down knows nothing of.
+    /// Number of questions without a recorded answer.
     pub unknown: u64,
     /// Differences by shape, the most frequent first.
     pub groups: Vec<Group>,
 }
 
 impl Verdict {
-    /// The verdict as JSON, with its version and where it was found.
+    /// Returns the result as JSON, with its version and the environment of the run.
     pub fn to_json(&self) -> serde_json::Result<String> {
         #[derive(Serialize)]
         struct Document<'v> {
@@ -87,30 +88,31 @@ impl Verdict {
 /// Differences of one shape.
 #[derive(Debug, Clone, Serialize)]
 pub struct Group {
-    /// What differs.
+    /// The field that differs.
     pub field: Field,
-    /// Its shape with the server that is judged.
+    /// Shape at the server under test.
     pub ours: String,
-    /// Its shape with what is right.
+    /// Shape of the expected answer.
     pub theirs: String,
-    /// How often.
+    /// Number of differences of this shape.
     pub count: u64,
-    /// A few of them.
+    /// A few examples.
     pub examples: Vec<Example>,
 }
 
-/// One difference.
+/// One example of a difference.
 #[derive(Debug, Clone, Serialize)]
 pub struct Example {
-    /// Name and type.
+    /// Name and type of the question.
     pub question: String,
-    /// What the server that is judged said.
+    /// Value at the server under test.
     pub ours: String,
-    /// What is right.
+    /// Expected value.
     pub theirs: String,
 }
 
-/// Puts every question to the server and to the oracle; `progress` is told how many are done, a few times a second.
+/// Sends every question to the server and to the oracle. A few times a second, `progress` receives
+/// the number of questions done.
 pub fn compare(inquiry: &Inquiry, questions: &Questions, oracle: &Oracle, progress: impl FnMut(u64)) -> io::Result<Verdict> {
     let mut verdict = Verdict::default();
     let mut groups: BTreeMap<(Field, String, String), Group> = BTreeMap::new();
@@ -125,7 +127,7 @@ pub fn compare(inquiry: &Inquiry, questions: &Questions, oracle: &Oracle, progre
             let text = describe_query(query);
             let expected = match (&mut other, oracle) {
                 (Some(other), _) => {
-                    // Both are under way at once, so that what they cache has the same age.
+                    // Both queries are sent at once, so that cached records have the same age.
                     asker.begin(query)?;
                     Some(Expected::all_of(other.ask(query)?))
                 }
@@ -172,7 +174,8 @@ pub fn compare(inquiry: &Inquiry, questions: &Questions, oracle: &Oracle, progre
     Ok(verdict)
 }
 
-/// Puts every question to the server and writes each answer down, a line of JSON each, in the order of questions.
+/// Sends every question to the server and writes each answer as a line of JSON, in the order of the
+/// questions.
 pub fn write_down(inquiry: &Inquiry, questions: &Questions, out: &mut impl Write, progress: impl FnMut(u64)) -> io::Result<u64> {
     let parts = in_parallel(inquiry, progress, |index, done| {
         let mut lines = BTreeMap::new();
@@ -195,7 +198,7 @@ pub fn write_down(inquiry: &Inquiry, questions: &Questions, out: &mut impl Write
     Ok(lines.len() as u64)
 }
 
-/// Reads what was written down: a line of JSON each; fields that a line leaves out may be anything.
+/// Reads recorded answers, one line of JSON each. Fields that a line omits may have any value.
 pub fn read_down(reader: impl BufRead) -> Result<BTreeMap<String, Expected>, String> {
     let mut written = BTreeMap::new();
     for (index, line) in reader.lines().enumerate() {
@@ -211,7 +214,7 @@ pub fn read_down(reader: impl BufRead) -> Result<BTreeMap<String, Expected>, Str
     Ok(written)
 }
 
-/// Runs `work` on each thread and tells `progress` while they run.
+/// Runs `work` on each thread and reports to `progress` meanwhile.
 fn in_parallel<T: Send>(
     inquiry: &Inquiry,
     mut progress: impl FnMut(u64),
@@ -229,7 +232,7 @@ fn in_parallel<T: Send>(
     })
 }
 
-/// Draws the share of one thread and hands over each query, its ID being zero.
+/// Draws the share of one thread and passes on each query with ID zero.
 fn each_question(inquiry: &Inquiry, questions: &Questions, index: usize, mut ask: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let threads = inquiry.threads.max(1);
     let share = inquiry.count / threads as u64 + u64::from((index as u64) < inquiry.count % threads as u64);
@@ -242,7 +245,7 @@ fn each_question(inquiry: &Inquiry, questions: &Questions, index: usize, mut ask
     Ok(())
 }
 
-/// One question under way with one server at a time.
+/// A connection to one server with one pending query at a time.
 struct Asker {
     target: SocketAddr,
     transport: Transport,
@@ -267,7 +270,7 @@ impl Asker {
         self.end(query)
     }
 
-    /// Sends it; an error of the line shows when the answer is waited for.
+    /// Sends the query. Socket errors are reported when the answer is received.
     fn begin(&mut self, query: &[u8]) -> io::Result<()> {
         self.id = self.id.wrapping_add(1);
         if self.line.is_none() {
@@ -290,14 +293,16 @@ impl Asker {
         Ok(())
     }
 
-    /// Waits for the answer and asks again where none comes; a server that says nothing is an answer too.
+    /// Waits for the answer and retries after each timeout. The absence of an answer is also a
+    /// result.
     fn end(&mut self, query: &[u8]) -> io::Result<Answer> {
         for attempt in 1..=TRIES {
             if let Ok(length) = self.receive() {
                 return Ok(Answer::read(&self.reply[..length]));
             }
             if attempt < TRIES {
-                // What answers too late must not be taken for the answer to the next question: a new line.
+                // A late answer must not be mistaken for the answer to the next question, so the
+                // connection is replaced.
                 self.line = None;
                 self.begin(query)?;
             }

@@ -45,7 +45,8 @@ fn what_differs_is_told_by_field_and_counted_by_shape() {
     let verdict = compare(&inquiry(one.address()), &questions(20), &oracle, |_| ()).unwrap();
     assert_eq!(verdict.equal, 0);
     let found: Vec<(Field, &str, u64)> = verdict.groups.iter().map(|group| (group.field, group.ours.as_str(), group.count)).collect();
-    // The alias leads elsewhere for all; the negative answer of every fifth has another TTL too.
+    // The alias target differs for all questions. For every fifth, the TTL of the negative answer
+    // differs as well.
     assert_eq!(found, [(Field::Answer, "A 1, CNAME 1", 80), (Field::Answer, "CNAME 1", 20), (Field::AuthorityTtl, "SOA 1", 20)]);
     assert!(verdict.groups[0].examples[0].theirs.contains("cdn.fabrikam.example."));
     let tolerance = Tolerance { ignored: [Field::Answer].into(), ttl: 1 };
@@ -87,7 +88,7 @@ fn a_line_that_names_only_some_fields_leaves_the_rest_open() {
 fn a_server_that_says_nothing_differs() {
     let one = upstream(60, "edge.fabrikam.example");
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
-    // As long as the one that answers may stand still.
+    // As long as the answering thread may be paused.
     let inquiry = Inquiry { count: 2, threads: 1, timeout: Duration::from_secs(2), ..inquiry(silent.local_addr().unwrap()) };
     let verdict = compare(&inquiry, &questions(2), &Oracle::Server(one.address()), |_| ()).unwrap();
     assert_eq!(verdict.groups.len(), 1);

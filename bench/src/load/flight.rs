@@ -1,28 +1,28 @@
-//! Queries that are under way on one source port. Time is handed in, nanoseconds since the run began.
+//! Pending queries of one source port. Time is passed in as nanoseconds since the start of the run.
 
 use crate::questions::Question;
 
 /// A query that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
-    /// What was asked.
+    /// Question of the query.
     pub question: Question,
-    /// When it was due; latency counts from here.
+    /// Scheduled time. Latency is measured from here.
     pub scheduled: u64,
-    /// When it went out.
+    /// Time at which the query was sent.
     pub sent: u64,
 }
 
-/// What a response is to the queries under way.
+/// Relation of a response to the pending queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// The answer that was waited for.
+    /// The answer to a pending query.
     Answer(Sent),
-    /// The answer to a query that had been given up.
+    /// The answer to a query that had already timed out.
     Late(Sent),
-    /// Answered before.
+    /// A second answer to the same query.
     Duplicate,
-    /// Nobody asked, or so long ago that it is forgotten.
+    /// A response to no query, or to one that was forgotten long ago.
     Unknown,
 }
 
@@ -41,9 +41,10 @@ struct Slot {
     state: State,
 }
 
-/// The queries under way on one source port, found by message ID.
+/// The pending queries of one source port, indexed by message ID.
 ///
-/// IDs go round, so that an ID is used again as late as can be and a late answer is known for what it is.
+/// IDs are used cyclically, so that an ID is reused as late as possible and a late answer can be
+/// recognized.
 #[derive(Debug)]
 pub struct Flight {
     slots: Box<[Slot]>,
@@ -53,7 +54,8 @@ pub struct Flight {
 }
 
 impl Flight {
-    /// Room for at least `most` queries under way, up to the 65,536 that IDs allow; IDs begin at `first`.
+    /// Creates space for at least `most` pending queries, up to the 65,536 IDs. The first ID is
+    /// `first`.
     pub fn new(most: usize, first: u16) -> Self {
         let size = most.saturating_mul(2).next_power_of_two().clamp(64, 65_536);
         let none = Sent { question: Question { item: 0, serial: 0 }, scheduled: 0, sent: 0 };
@@ -61,17 +63,17 @@ impl Flight {
         Self { slots: vec![Slot { sent: none, serial: 0, state: State::Free }; size].into(), next: first, oldest: first, waiting: 0 }
     }
 
-    /// How many are under way.
+    /// Returns the number of pending queries.
     pub fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// How many can be.
+    /// Returns the maximum number of pending queries.
     pub fn capacity(&self) -> usize {
         self.slots.len()
     }
 
-    /// Notes a query and gives its ID; `None` when every ID is under way.
+    /// Registers a query and returns its ID. Returns `None` if every ID is pending.
     pub fn launch(&mut self, sent: Sent) -> Option<u16> {
         if self.waiting == self.slots.len() {
             return None;
@@ -89,7 +91,7 @@ impl Flight {
         }
     }
 
-    /// Takes back a query that did not go out after all.
+    /// Unregisters a query that was not sent after all.
     pub fn withdraw(&mut self, id: u16) {
         let index = self.index(u64::from(id));
         let slot = &mut self.slots[index];
@@ -99,13 +101,13 @@ impl Flight {
         }
     }
 
-    /// What was asked under this ID, if it is waited for or was given up.
+    /// Returns the question of this ID if its query is pending or has timed out.
     pub fn asked(&self, id: u16) -> Option<Question> {
         let slot = &self.slots[self.index(u64::from(id))];
         (slot.serial as u16 == id && slot.state != State::Free).then_some(slot.sent.question)
     }
 
-    /// Takes the response with this ID.
+    /// Registers the response with this ID.
     pub fn arrive(&mut self, id: u16) -> Arrival {
         let index = self.index(u64::from(id));
         let slot = &mut self.slots[index];
@@ -125,7 +127,7 @@ impl Flight {
         arrival
     }
 
-    /// Gives up what was sent at or before `limit`, telling each.
+    /// Times out all queries sent at or before `limit`, and passes each to `each`.
     pub fn give_up(&mut self, limit: u64, mut each: impl FnMut(Sent)) {
         while self.oldest < self.next {
             let index = self.index(self.oldest);

@@ -1,12 +1,14 @@
-//! Making load: workers that send and receive, and what they found.
+//! Load generation: workers that send and receive, and their results.
 //!
 //! ```text
 //! Schedule ─ due ─┐
 //!                 ├─ Worker ─ Flight ─ Carrier (Udp, Tcp) ─▶ server
 //! window ── room ─┘     └─ Tally, Second ─▶ run ─▶ Outcome
 //! ```
-//! In an open loop queries leave when they are due, whatever comes back, and latency counts from when they were due: a server that stalls is seen to
-//! stall. In a closed loop a query leaves when an earlier one is done: good for finding what a server can do, not for how long its clients wait.
+//! In an open loop, queries are sent on schedule, whatever the server returns. Latency is measured
+//! from the scheduled time, so a stall of the server becomes visible. In a closed loop, a query is
+//! sent when an earlier one is done. This shows the capacity of the server, but not how long its
+//! clients wait.
 
 mod flight;
 mod schedule;
@@ -31,77 +33,77 @@ pub use flight::{Arrival, Flight, Sent};
 pub use schedule::{Arrivals, Schedule};
 pub use tally::{Second, Tally, add, fine};
 
-/// Longest run.
+/// Upper bound of the duration of a run.
 pub const LONGEST_RUN: Duration = Duration::from_secs(24 * 3600);
-/// Most source ports of a run.
+/// Maximum number of source ports of a run.
 pub const MOST_PORTS: usize = 16_384;
-/// Workers start together this long after they are told to.
+/// Delay between starting the workers and their common start of sending.
 const HEAD_START: Duration = Duration::from_millis(20);
 
-/// How queries travel.
+/// Transport of queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
     /// Connected UDP sockets.
     Udp,
-    /// TCP connections, many queries under way on each (RFC 7766 section 6.2.1.1).
+    /// TCP connections with many pending queries each (RFC 7766, section 6.2.1.1).
     Tcp,
 }
 
-/// What makes a query leave.
+/// Trigger for sending a query.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "loop")]
 pub enum Load {
-    /// The clock.
+    /// Open loop: queries are sent on schedule.
     Open {
-        /// Queries a second.
+        /// Queries per second.
         rate: f64,
-        /// How they are spread.
+        /// Distribution of the queries over time.
         arrivals: Arrivals,
     },
-    /// An earlier query that is done.
+    /// Closed loop: a query is sent when an earlier one is done.
     Closed {
-        /// How many are under way at once.
+        /// Number of pending queries.
         window: usize,
     },
 }
 
-/// A run.
+/// Parameters of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
-    /// The server.
+    /// Address of the server.
     pub target: SocketAddr,
-    /// How queries travel.
+    /// Transport of queries.
     pub transport: Transport,
-    /// What makes them leave.
+    /// Trigger for sending queries.
     pub load: Load,
-    /// How long is measured, seconds in reports.
+    /// Duration of the measurement, in seconds in reports.
     #[serde(serialize_with = "seconds")]
     pub duration: Duration,
-    /// How long load is made before that.
+    /// Duration of the warm-up before the measurement.
     #[serde(serialize_with = "seconds")]
     pub warmup: Duration,
-    /// When a query is given up.
+    /// Time after which a query counts as unanswered.
     #[serde(serialize_with = "seconds")]
     pub timeout: Duration,
-    /// Measuring ends after as many queries, if the time is not over before.
+    /// Number of queries after which the measurement ends early. `None` means no limit.
     pub queries: Option<u64>,
-    /// Threads that make load.
+    /// Number of threads that generate load.
     pub threads: usize,
-    /// Source ports of all threads together.
+    /// Total number of source ports of all threads.
     pub ports: usize,
-    /// Most queries a system call.
+    /// Maximum number of queries per system call.
     pub batch: usize,
-    /// Cores that the threads may run on; none: any.
+    /// Cores that the threads may run on. Empty means all.
     pub cpus: Vec<usize>,
-    /// Questions and arrivals follow from it.
+    /// Seed that determines questions and arrivals.
     pub seed: u64,
-    /// The server's process; its children are counted in.
+    /// Process of the server, measured together with its children.
     pub pid: Option<u32>,
 }
 
 impl Plan {
-    /// A plan with everything at its default, which loads `target` for ten seconds.
+    /// Creates a plan with default values, which loads `target` for ten seconds.
     pub fn new(target: SocketAddr) -> Self {
         Self {
             target,
@@ -125,111 +127,114 @@ fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
-/// Why a run did not happen.
+/// Reasons why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// A number of the plan is out of its bounds.
+    /// A parameter of the plan is out of bounds.
     #[error("{0}")]
     Plan(String),
-    /// There is nothing to ask.
+    /// There are no questions.
     #[error("there are no questions to ask")]
     NoQuestions,
-    /// The system refused something.
+    /// A system call failed.
     #[error("{what}: {error}")]
     System {
-        /// What was tried.
+        /// The attempted operation.
         what: String,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
-    /// The server's process is not there.
+    /// The server's process does not exist.
     #[error("process {0} cannot be read: {1}")]
     Process(u32, io::Error),
-    /// A worker died.
+    /// A worker panicked.
     #[error("a thread of the generator died")]
     Worker,
 }
 
-/// What the generator itself needed.
+/// Resources that the generator itself used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Effort {
-    /// CPU time over elapsed time of the busiest thread.
+    /// CPU time divided by elapsed time, of the busiest thread.
     pub busiest: f64,
-    /// CPU time over elapsed time of all threads.
+    /// CPU time divided by elapsed time, of all threads.
     pub cpu: f64,
-    /// Time in which a thread could have run and had no core, over elapsed time; the worst thread.
+    /// Time that the worst thread waited for a core, divided by elapsed time.
     pub waiting_for_cpu: f64,
 }
 
-/// What the server needed.
+/// Resources that the server used.
 #[derive(Debug, Clone, Serialize)]
 pub struct ServerUse {
-    /// CPU time, user and system, while measuring, seconds.
+    /// User and system CPU time during the measurement, in seconds.
     pub user: f64,
-    /// See `user`.
+    /// CPU time in the kernel during the measurement, in seconds.
     pub system: f64,
-    /// Microseconds of both an answered query.
+    /// User and system CPU time per answered query, in microseconds.
     pub cpu_per_query: f64,
-    /// Resident memory at the end, octets.
+    /// Resident memory at the end, in octets.
     pub resident: u64,
-    /// Most resident memory ever, octets.
+    /// Peak resident memory, in octets.
     pub peak: u64,
-    /// Proportional share of memory at the end (shared pages divided among those who share), octets; 0 where the system does not tell.
+    /// Proportional set size at the end in octets, in which shared pages are divided among their
+    /// processes. 0 if the system does not provide it.
     pub proportional: u64,
-    /// Threads at the end.
+    /// Number of threads at the end.
     pub threads: u64,
 }
 
-/// A second of the run, all workers together.
+/// One second of the run, over all workers.
 #[derive(Debug, Clone)]
 pub struct Moment {
-    /// What the workers saw.
+    /// Counts of the workers.
     pub second: Second,
-    /// CPU time over elapsed time of the server in it.
+    /// CPU time of the server divided by elapsed time.
     pub server_cpu: Option<f64>,
-    /// Resident memory of the server at its end, octets.
+    /// Resident memory of the server at the end of the second, in octets.
     pub server_memory: Option<u64>,
 }
 
-/// What a run found.
+/// Result of a run.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// The plan that was run.
+    /// Parameters of the run.
     pub plan: Plan,
-    /// How long was measured, without warm-up and stragglers.
+    /// Duration of the measurement, without warm-up and stragglers.
     pub elapsed: Duration,
-    /// What was counted.
+    /// Counts of the measurement.
     pub tally: Tally,
-    /// Latency from the schedule, all answers.
+    /// Latency of all answers, measured from the schedule.
     pub latency: Histogram<u64>,
-    /// The seconds from the beginning of the warm-up on.
+    /// Seconds from the beginning of the warm-up.
     pub series: Vec<Moment>,
-    /// What the generator needed.
+    /// Resources that the generator used.
     pub effort: Effort,
-    /// What the server needed.
+    /// Resources that the server used, if its process was named.
     pub server: Option<ServerUse>,
 }
 
 impl Outcome {
-    /// Answers a second.
+    /// Returns the answers per second.
     pub fn rate(&self) -> f64 {
         self.tally.answered as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 
-    /// Queries that should have been answered: those sent and those that had to stay.
+    /// Returns the number of queries that should have been answered: those that were sent and those
+    /// that were due but not sent.
     pub fn asked(&self) -> u64 {
         self.tally.sent + self.tally.unsent
     }
 
-    /// The part of them that was not answered in time, from 0 to 1.
+    /// Returns the share of those queries without an answer in time, from 0 to 1.
     pub fn loss(&self) -> f64 {
         let lost = self.tally.timed_out + self.tally.cut_off + self.tally.unsent;
         lost as f64 / self.asked().max(1) as f64
     }
 
-    /// Says where the server, rather than being slow, seems to have limited how often it answers.
+    /// Returns warnings about a server that seems to limit its response rate instead of being slow.
     pub fn rate_limit(&self) -> Option<String> {
-        // Rate limits by source (RRL) drop some answers and send others empty with TC, so that real clients come again over TCP.
+        // Rate limits by source (RRL) drop some answers and return others empty with TC, so that
+        // real clients retry over TCP.
         let truncated = self.tally.truncated as f64 / self.tally.answered.max(1) as f64;
         (self.plan.transport == Transport::Udp && truncated > 0.05 && self.loss() > 0.05).then(|| {
             format!(
@@ -240,7 +245,7 @@ impl Outcome {
         })
     }
 
-    /// Says where the generator, not the server, may have been the limit.
+    /// Returns warnings if the generator, not the server, may have been the limit.
     pub fn generator_limits(&self) -> Vec<String> {
         let mut limits = Vec::new();
         let percent = |part: f64| format!("{:.0} %", part * 100.0);
@@ -268,7 +273,7 @@ impl Outcome {
     }
 }
 
-/// Runs the plan; `progress` is told each second.
+/// Runs the plan and calls `progress` each second.
 pub fn run(plan: &Plan, questions: &Arc<Questions>, mut progress: impl FnMut(&Moment)) -> Result<Outcome, RunError> {
     check(plan, questions)?;
     let mut processes = match plan.pid {
@@ -382,9 +387,9 @@ fn work(plan: &Plan, questions: &Questions, index: usize, epoch: Instant, second
         }
     };
     let after = process::thread_times();
-    // Stragglers are waited for without work: they do not belong into the denominator.
+    // Waiting for stragglers involves no work, so it does not belong in the denominator.
     let elapsed = end.saturating_duration_since(start.0).as_secs_f64().max(1e-9);
-    // Waiting may go on behind the end of sending, and is no more than all of the time.
+    // Waiting may continue after the end of sending, but is bounded by the total time.
     let share = |after: Duration, before: Duration| (after.saturating_sub(before).as_secs_f64() / elapsed).min(1.0);
     Ok(Done { tally, busy: share(after.running, start.1.running), waited: share(after.waiting, start.1.waiting), end })
 }
@@ -403,7 +408,7 @@ fn server_use(before: Usage, after: Usage, tally: &Tally, processes: Option<&Pro
     }
 }
 
-/// Joins the seconds of the workers.
+/// Merges the seconds of all workers.
 struct Collector {
     open: Vec<(Moment, usize)>,
     series: Vec<Moment>,

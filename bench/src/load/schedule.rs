@@ -1,18 +1,19 @@
-//! When queries are due. Time is handed in, nanoseconds since the run began.
+//! The schedule of queries. Time is passed in as nanoseconds since the start of the run.
 
 use serde::Serialize;
 
-/// How the queries of an open loop are spread over time.
+/// Distribution of the queries of an open loop over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arrivals {
-    /// Each the same time behind the one before.
+    /// Constant gaps.
     Even,
-    /// At random (exponential gaps), as from many clients that know nothing of each other.
+    /// Random gaps with an exponential distribution, as from many independent clients.
     Poisson,
 }
 
-/// The due times of one worker's queries. They do not depend on any answer: that is what makes the loop open.
+/// The scheduled times of one worker's queries. They do not depend on any answer, which makes the
+/// loop open.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     start: f64,
@@ -23,23 +24,24 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// `rate` queries a second in all, dealt out evenly among `workers`.
+    /// Creates a schedule of `rate` queries per second in total, divided evenly among `workers`.
     pub fn new(rate: f64, arrivals: Arrivals, worker: usize, workers: usize) -> Self {
         let workers = workers.max(1) as f64;
         let start = worker as f64 * 1e9 / rate;
         Self { start, interval: workers * 1e9 / rate, arrivals, count: 0, due: start as u64 }
     }
 
-    /// When the next query is due.
+    /// Returns the time at which the next query is due.
     pub fn due(&self) -> u64 {
         self.due
     }
 
-    /// Goes on to the query after it; `random` spreads the arrivals.
+    /// Advances to the following query. `random` determines the gap if gaps are random.
     pub fn advance(&mut self, random: u64) {
         match self.arrivals {
             Arrivals::Even => {
-                // From the count, not from the last due time: rounding does not add up.
+                // The time is computed from the count instead of the last time, so that rounding
+                // errors do not add up.
                 self.count += 1;
                 self.due = (self.start + self.count as f64 * self.interval) as u64;
             }
@@ -69,7 +71,7 @@ mod tests {
                 due
             })
         };
-        // The last of three million queries of each worker, a microsecond apart.
+        // The last of three million queries of each worker, one microsecond apart.
         assert_eq!([due(0), due(1), due(2)], [2_999_999_000, 2_999_999_333, 2_999_999_666]);
     }
 

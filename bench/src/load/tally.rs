@@ -1,30 +1,30 @@
-//! What one worker counts.
+//! Counters of one worker.
 
 use hdrhistogram::Histogram;
 
 use super::flight::Sent;
 use crate::questions::Kind;
 
-/// Longest latency that is told apart, nanoseconds.
+/// Largest latency that the histograms distinguish, in nanoseconds.
 const LONGEST: u64 = 120_000_000_000;
-/// RCODEs that a header can carry.
+/// Number of RCODEs that a header can carry.
 pub const RCODES: usize = 16;
 
-/// Latencies at three digits, for the run as a whole; nanoseconds.
+/// Creates a histogram of latencies in nanoseconds with three digits, for the run as a whole.
 pub fn fine() -> Histogram<u64> {
     // The bounds are constants that the crate accepts: 1 <= low, 2 * low <= high, digits <= 5.
     Histogram::new_with_bounds(64, LONGEST, 3).expect("bounds are valid")
 }
 
-/// Latencies at two digits, for one second.
+/// Creates a histogram of latencies with two digits, for one second.
 pub fn coarse() -> Histogram<u32> {
     Histogram::new_with_bounds(64, LONGEST, 2).expect("bounds are valid")
 }
 
-/// Counts of one worker, later their sum over all.
+/// Counts of one worker, or the sum over all workers.
 #[derive(Debug, Clone)]
 pub struct Tally {
-    /// Queries that went out.
+    /// Queries that were sent.
     pub sent: u64,
     /// Responses in time.
     pub answered: u64,
@@ -32,33 +32,33 @@ pub struct Tally {
     pub timed_out: u64,
     /// Queries whose connection broke before the answer.
     pub cut_off: u64,
-    /// Of those that timed out, how many were answered afterwards.
+    /// Queries among the timed-out ones that were answered later.
     pub late: u64,
-    /// Queries that were due and could not go out, every ID being under way.
+    /// Queries that were due but not sent, because every ID was pending.
     pub unsent: u64,
     /// Second responses to one query.
     pub duplicates: u64,
-    /// Responses that nobody waited for.
+    /// Responses that belong to no query.
     pub unknown: u64,
-    /// Responses that carry another question than was asked.
+    /// Responses with another question than the query.
     pub mismatched: u64,
     /// Responses with TC.
     pub truncated: u64,
-    /// Datagrams or frames that are no DNS response.
+    /// Datagrams or frames that are not DNS responses.
     pub malformed: u64,
-    /// Responses against what their kind of question promises.
+    /// Responses that contradict the expectation for their kind of question.
     pub unpromised: u64,
-    /// Errors of the socket: refused, reset.
+    /// Errors of the socket, such as refused or reset.
     pub socket_errors: u64,
-    /// Connections that were opened again.
+    /// Connections that were reopened.
     pub reconnects: u64,
     /// Latency from the schedule, by kind and RCODE.
     cells: Vec<Option<Box<Histogram<u64>>>>,
     /// Latency from the moment of sending.
     pub service: Histogram<u64>,
-    /// How late queries went out.
+    /// Delay of sending behind the schedule.
     pub lag: Histogram<u64>,
-    /// Latency of late answers, from the schedule.
+    /// Latency of late answers, measured from the schedule.
     pub late_latency: Histogram<u64>,
 }
 
@@ -96,7 +96,7 @@ impl Tally {
         self.service.saturating_record(now.saturating_sub(sent.sent));
     }
 
-    /// Adds another worker's counts.
+    /// Adds the counts of another worker.
     pub fn add(&mut self, other: &Tally) {
         self.sent += other.sent;
         self.answered += other.answered;
@@ -122,17 +122,17 @@ impl Tally {
         add(&mut self.late_latency, &other.late_latency);
     }
 
-    /// Latency of all answers.
+    /// Returns the latency of all answers.
     pub fn latency(&self) -> Histogram<u64> {
         self.joined(|_, _| true)
     }
 
-    /// Latency by RCODE, those that came.
+    /// Returns the latency by RCODE, for those that occurred.
     pub fn by_rcode(&self) -> Vec<(u8, Histogram<u64>)> {
         (0..RCODES as u8).map(|rcode| (rcode, self.joined(|_, found| found == rcode))).filter(|(_, latency)| !latency.is_empty()).collect()
     }
 
-    /// Latency by kind of question, those that were answered.
+    /// Returns the latency by kind of question, for those that were answered.
     pub fn by_kind(&self) -> Vec<(Kind, Histogram<u64>)> {
         Kind::ALL.into_iter().map(|kind| (kind, self.joined(|found, _| found == kind))).filter(|(_, latency)| !latency.is_empty()).collect()
     }
@@ -152,38 +152,38 @@ impl Tally {
 
 /// Adds one histogram of [`fine`] to another.
 pub fn add(sum: &mut Histogram<u64>, more: &Histogram<u64>) {
-    // Fails only where the bounds differ; all come from `fine`.
+    // This fails only if the bounds differ, and all histograms come from `fine`.
     sum.add(more).expect("the bounds are the same");
 }
 
-/// One second of one worker, later of all.
+/// One second of one worker, or of all workers.
 #[derive(Debug, Clone)]
 pub struct Second {
-    /// Which one, from 0 at the beginning of the warm-up.
+    /// Index of the second, counted from 0 at the start of the warm-up.
     pub index: u32,
-    /// Queries that went out in it.
+    /// Queries sent in this second.
     pub sent: u64,
-    /// Answers that came in it.
+    /// Answers received in this second.
     pub answered: u64,
-    /// Queries given up in it.
+    /// Queries that timed out in this second.
     pub timed_out: u64,
-    /// Late answers that came in it.
+    /// Late answers received in this second.
     pub late: u64,
     /// Answers by RCODE.
     pub rcodes: [u64; RCODES],
-    /// Latency, from the schedule, of the answers that came in it.
+    /// Latency of the answers in this second, measured from the schedule.
     pub latency: Histogram<u32>,
-    /// Most that a query went out behind its schedule, nanoseconds.
+    /// Longest delay of a query behind its schedule, in nanoseconds.
     pub worst_lag: u64,
 }
 
 impl Second {
-    /// Nothing has happened yet.
+    /// Creates an empty second.
     pub fn new(index: u32) -> Self {
         Self { index, sent: 0, answered: 0, timed_out: 0, late: 0, rcodes: [0; RCODES], latency: coarse(), worst_lag: 0 }
     }
 
-    /// Adds what another worker saw of the same second.
+    /// Adds the counts of another worker for the same second.
     pub fn add(&mut self, other: &Second) {
         self.sent += other.sent;
         self.answered += other.answered;

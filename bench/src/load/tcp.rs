@@ -1,4 +1,4 @@
-//! TCP: connections that carry many queries at once, many frames a write.
+//! TCP: connections with many pending queries, and many frames per write.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::worker::Carrier;
 use crate::message::MAX_QUERY;
 
-/// Octets that are read at once: many small frames, and a whole frame of the largest size.
+/// Read buffer in octets: enough for many small frames, or for one frame of the largest size.
 const READ: usize = 2 + 65_535 + 65_536;
 
 struct Connection {
@@ -66,7 +66,8 @@ impl Carrier for Tcp {
         outgoing.truncate(start + 2 + length);
     }
 
-    /// The whole batch is taken: what the socket has no room for is kept, and no more is filled until it is gone.
+    /// Accepts the whole batch. Data that the socket has no room for is stored, and no batch is
+    /// filled until it is sent.
     fn flush(&mut self, line: usize, count: usize) -> io::Result<usize> {
         let connection = &mut self.connections[line];
         while connection.written < connection.outgoing.len() {
@@ -112,7 +113,7 @@ impl Carrier for Tcp {
     }
 }
 
-/// Hands over each whole frame (RFC 1035 section 4.2.2); returns how many octets they were.
+/// Passes on each whole frame (RFC 1035, section 4.2.2). Returns the number of octets consumed.
 fn each_frame(octets: &[u8], each: &mut impl FnMut(&[u8])) -> usize {
     let mut at = 0;
     while let Some(prefix) = octets.get(at..at + 2) {

@@ -1,4 +1,4 @@
-//! UDP: connected sockets, one a source port, with batches both ways.
+//! UDP: one connected socket per source port, with batches in both directions.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -8,9 +8,9 @@ use postern_sockets::ClientBatch;
 
 use super::worker::Carrier;
 
-/// Octets of a received datagram that are kept; header and question are all that is read.
+/// Octets to keep of a received datagram. Only header and question are parsed.
 const KEPT: usize = 1536;
-/// What the kernel may queue for one source port; a burst of answers waits here while others are read.
+/// Receive buffer of one source port. A burst of answers waits there while other sockets are read.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// Connected UDP sockets that share the batches of one thread.
@@ -21,18 +21,18 @@ pub(super) struct Udp {
 }
 
 impl Udp {
-    /// Opens `ports` sockets towards `target`.
+    /// Opens `ports` sockets connected to `target`.
     pub(super) fn open(target: SocketAddr, ports: usize, batch: usize, largest: usize) -> io::Result<Self> {
         let sockets = (0..ports).map(|_| connect(target)).collect::<io::Result<_>>()?;
         Ok(Self { sockets, outgoing: ClientBatch::new(batch, largest), incoming: ClientBatch::new(batch.max(32), KEPT) })
     }
 }
 
-/// A UDP socket of the right family, connected to `target`.
+/// Creates a UDP socket of the right address family, connected to `target`.
 fn connect(target: SocketAddr) -> io::Result<UdpSocket> {
     let any: SocketAddr = if target.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
     let socket = UdpSocket::bind(any)?;
-    // A system that grants less is no error: the queue is then as short as it was.
+    // It is not an error if the system grants less. The queue is then only shorter.
     let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
     socket.connect(target)?;
     Ok(socket)

@@ -1,4 +1,4 @@
-//! One thread of the generator: sends what is due, takes what comes, gives up what is late.
+//! One thread of the generator: it sends due queries, receives responses, and times out late ones.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,30 +15,31 @@ use super::{Load, Plan};
 use crate::message::Response;
 use crate::questions::{Picker, Question, Questions};
 
-/// How long an open loop may go on sending what was due before its end.
+/// How long an open loop may continue to send queries that were due before its end, in nanoseconds.
 const GRACE: u64 = 100_000_000;
-/// Pause before a line that had no room is tried again.
+/// Pause before sending again on a socket that had no room, in nanoseconds.
 const RETRY: u64 = 1_000_000;
-/// Connections that broke are opened again at most this often a second and line.
+/// Minimum interval between two attempts to reopen a broken connection, in nanoseconds.
 const REOPEN_EVERY: u64 = 10_000_000;
 
-/// Source ports of one thread, and how messages travel over them.
+/// The source ports of one thread with their transport.
 pub(super) trait Carrier {
-    /// How many source ports there are.
+    /// Returns the number of source ports.
     fn lines(&self) -> usize;
-    /// The descriptor to wait for.
+    /// Returns the descriptor to wait for.
     fn descriptor(&self, line: usize) -> BorrowedFd<'_>;
-    /// Lets `write` write the `index`-th query of a batch.
+    /// Lets `write` write query `index` of a batch.
     fn fill(&mut self, line: usize, index: usize, write: impl FnOnce(&mut [u8]) -> usize);
-    /// Sends the batch of `count`, and what was left from before; returns how many of the batch were taken.
+    /// Sends a batch of `count` queries, and data left from before. Returns the number of queries
+    /// accepted from the batch.
     fn flush(&mut self, line: usize, count: usize) -> io::Result<usize>;
-    /// Hands over the messages that have come; says whether more may wait.
+    /// Passes on the received messages. Returns true if more may be waiting.
     fn receive(&mut self, line: usize, each: impl FnMut(&[u8])) -> io::Result<bool>;
-    /// Whether something is left to write once there is room.
+    /// Returns true if data remains to be written once there is room.
     fn wants_write(&self, line: usize) -> bool;
-    /// Whether an error ends a line, which must then be opened again.
+    /// Whether an error breaks a line, which must then be reopened.
     const BREAKS: bool;
-    /// Opens a broken line again.
+    /// Reopens a broken line.
     fn reopen(&mut self, line: usize) -> io::Result<()>;
 }
 
@@ -54,7 +55,7 @@ pub(super) struct Worker<'a, C> {
     held: VecDeque<(u64, Question)>,
     batch: Vec<(u16, u64, Question)>,
     epoch: Instant,
-    /// Nanoseconds since the epoch at which measuring begins, and sending ends.
+    /// Nanoseconds since the epoch at which the measurement starts and sending ends.
     begin: u64,
     end: u64,
     quota: u64,
@@ -68,7 +69,7 @@ pub(super) struct Worker<'a, C> {
 }
 
 impl<'a, C: Carrier> Worker<'a, C> {
-    /// Worker `index` of the plan; `epoch` is common to all of them.
+    /// Creates worker `index` of the plan. `epoch` is common to all workers.
     pub(super) fn new(
         carrier: C,
         plan: &'a Plan,
@@ -119,7 +120,7 @@ impl<'a, C: Carrier> Worker<'a, C> {
         })
     }
 
-    /// Runs to the end, when every query is answered or given up; also says when the last one was sent.
+    /// Runs until every query is answered or timed out. Also returns when the last one was sent.
     pub(super) fn run(mut self) -> io::Result<(Tally, Instant)> {
         let timeout = self.plan.timeout.as_nanos() as u64;
         let every = (timeout / 20).clamp(1_000_000, 50_000_000);
@@ -196,7 +197,7 @@ impl<'a, C: Carrier> Worker<'a, C> {
         }
     }
 
-    /// How long nothing needs to be done unless something comes.
+    /// Returns how long the worker can wait if nothing arrives.
     fn pause(&self, sweep: u64) -> Duration {
         let now = self.now();
         let mut until = sweep;
@@ -212,7 +213,8 @@ impl<'a, C: Carrier> Worker<'a, C> {
         Duration::from_nanos(until.saturating_sub(now))
     }
 
-    /// Sends everything that is due by now, a batch a source port. What has no room stays due, and its latency counts on.
+    /// Sends everything that is due, in one batch per source port. Queries without room stay due,
+    /// and their latency keeps counting.
     fn send_due(&mut self) -> io::Result<()> {
         self.blocked = false;
         loop {
@@ -245,7 +247,7 @@ impl<'a, C: Carrier> Worker<'a, C> {
         }
     }
 
-    /// The next source port, in turn, that can take a query.
+    /// Returns the next source port, in turn, that can take a query.
     fn line_with_room(&mut self) -> Option<usize> {
         for _ in 0..self.flights.len() {
             self.line = (self.line + 1) % self.flights.len();
@@ -257,7 +259,7 @@ impl<'a, C: Carrier> Worker<'a, C> {
         None
     }
 
-    /// Sends as many as the window of a source port has room for.
+    /// Sends as many queries as the window of a source port allows.
     fn fill_window(&mut self, line: usize) -> io::Result<()> {
         while self.broken[line].is_none() && !self.carrier.wants_write(line) {
             let room = self.windows[line].saturating_sub(self.flights[line].waiting()).min(self.plan.batch);
@@ -281,7 +283,7 @@ impl<'a, C: Carrier> Worker<'a, C> {
         Ok(())
     }
 
-    /// Writes a query as the next of the batch.
+    /// Writes a query as the next one of the batch.
     fn launch(&mut self, line: usize, sent: Sent) -> bool {
         let Some(id) = self.flights[line].launch(sent) else { return false };
         let questions = self.questions;
@@ -293,7 +295,7 @@ impl<'a, C: Carrier> Worker<'a, C> {
         true
     }
 
-    /// Sends the batch; what did not go out is as if it had never been launched. Says whether all went.
+    /// Sends the batch. Queries that were not sent are unregistered. Returns true if all were sent.
     fn flush(&mut self, line: usize, count: usize) -> io::Result<bool> {
         let now = self.now();
         let taken = match self.carrier.flush(line, count) {
@@ -343,7 +345,7 @@ impl<'a, C: Carrier> Worker<'a, C> {
         let flight = &mut flights[line];
         let mut now = None;
         let result = carrier.receive(line, |message| {
-            // One look at the clock a batch: what is in it came with one system call.
+            // The clock is read once per batch, because all of it arrived with one system call.
             let now = *now.get_or_insert_with(|| epoch.elapsed().as_nanos() as u64);
             let Some(response) = Response::read(message) else {
                 tally.malformed += 1;
@@ -393,7 +395,8 @@ impl<'a, C: Carrier> Worker<'a, C> {
         }
     }
 
-    /// A refused datagram is counted. A connection that broke loses what it carried and is opened again with the next sweep.
+    /// Counts a rejected datagram. A broken connection loses its pending queries and is reopened
+    /// with the next sweep.
     fn line_failed(&mut self, line: usize, error: &io::Error) -> io::Result<()> {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected, TimedOut, UnexpectedEof};
         self.tally.socket_errors += 1;
@@ -428,12 +431,13 @@ impl<'a, C: Carrier> Worker<'a, C> {
         let index = (now / 1_000_000_000) as u32;
         if index != self.second.index {
             let done = std::mem::replace(&mut self.second, Second::new(index));
-            // Nobody listens any more: the run is being torn down, and its seconds are of no interest.
+            // The receiver is gone only when the run is aborted, and the seconds are then
+            // irrelevant.
             let _ = self.seconds.send(done);
         }
     }
 
-    /// What was due and never went out is not left unsaid.
+    /// Counts the queries that were due and never sent.
     fn count_unsent(&mut self) {
         if self.quota == 0 {
             return;
@@ -447,7 +451,7 @@ impl<'a, C: Carrier> Worker<'a, C> {
     }
 }
 
-/// Deals `total` out in `parts`, the first ones getting what is over.
+/// Divides `total` into `parts`, with the remainder spread over the first ones.
 fn split(total: usize, parts: usize) -> Vec<usize> {
     (0..parts).map(|part| total / parts + usize::from(part < total % parts)).collect()
 }

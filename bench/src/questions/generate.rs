@@ -1,4 +1,5 @@
-//! A mix of questions made from names: what exists, what does not, what no cache has.
+//! A mix of generated questions for existing names, missing names, and names that no cache
+//! contains.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,34 +12,35 @@ use postern_config::rtype;
 
 use crate::message::{self, BadQuestion, QueryForm};
 
-/// Types that are asked for NODATA, the first one that a name lacks.
+/// Candidate types for NODATA questions. The first one that a name lacks is used.
 const NODATA_TYPES: [u16; 5] = [rtype::TXT, rtype::AAAA, rtype::MX, rtype::A, rtype::SRV];
 
-/// Names that exist, with their types.
+/// Existing names with their types.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Wire-form owner and the types it has; empty when only the name is known.
+    /// Owner in wire form with its types. Empty types mean that only the name is known.
     pub owners: BTreeMap<Vec<u8>, BTreeSet<u16>>,
-    /// Names read from a zone file end here.
+    /// Apex of the zone file that the names come from. `None` for a list of names.
     pub apex: Option<Vec<u8>>,
 }
 
-/// Shares of a mix, each from 0 to 1.
+/// Composition of a mix. Shares are from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mix {
-    /// Types asked of names whose types are not known.
+    /// Types for questions about names without known types.
     pub types: Vec<u16>,
-    /// Zipf's exponent of the popularity of names; 0: each alike.
+    /// Exponent of the Zipf distribution of names. 0 gives all names the same frequency.
     pub zipf: f64,
-    /// Of the questions that exist: how many ask the names themselves; the rest ask fresh names below them, which need a wildcard there.
+    /// Share of the questions for existing names that use the names themselves. The others use
+    /// fresh names below them, which requires wildcards.
     pub hit_ratio: f64,
-    /// Questions for names that do not exist.
+    /// Share of questions for missing names.
     pub nxdomain: f64,
-    /// Questions for types that the name lacks.
+    /// Share of questions for types that the name lacks.
     pub nodata: f64,
-    /// Questions for fresh names that do not exist (the random-subdomain attack).
+    /// Share of questions for fresh missing names (the random-subdomain attack).
     pub random_subdomain: f64,
-    /// Questions for names of the public list.
+    /// Share of questions for names of the public list.
     pub public: f64,
 }
 
@@ -48,39 +50,39 @@ impl Default for Mix {
     }
 }
 
-/// Why a mix cannot be made.
+/// Reasons why a mix cannot be generated.
 #[derive(Debug, thiserror::Error)]
 pub enum BadMix {
     /// A file cannot be read.
     #[error("{path}: {error}")]
     Read {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// What the system said.
+        /// The error of the system.
         error: std::io::Error,
     },
-    /// A line of it is not understood.
+    /// A line of a file cannot be parsed.
     #[error("{path}:{line}: error: {problem}")]
     Line {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// The line, from 1.
+        /// Line number, starting at 1.
         line: usize,
-        /// What is wrong.
+        /// Description of the problem.
         problem: BadQuestion,
     },
-    /// There are no names to ask.
+    /// There are no names.
     #[error("{0}: no names to ask in it")]
     Empty(String),
-    /// The shares are more than everything, or one is no share.
+    /// A share is invalid, or the sum of all shares exceeds 1.
     #[error("the shares {0} do not leave a part from 0 to 1 for questions that exist")]
     Shares(String),
-    /// A kind was asked for that these names cannot make.
+    /// The names do not allow a requested kind of question.
     #[error("no question of kind `{0}` can be made from these names")]
     Impossible(&'static str),
 }
 
-/// Reads names from a list: a name a line, optionally with a type behind it (`name A`).
+/// Reads names from a list: one name per line, optionally followed by its type (`name A`).
 pub fn read_names(path: &Path) -> Result<Names, BadMix> {
     let (text, name) = read_text(path)?;
     let mut names = Names::default();
@@ -100,7 +102,8 @@ pub fn read_names(path: &Path) -> Result<Names, BadMix> {
     if names.owners.is_empty() { Err(BadMix::Empty(name)) } else { Ok(names) }
 }
 
-/// Reads owners and types of a zone file; `origin` is what relative names end in until an `$ORIGIN` says otherwise.
+/// Reads owners and types from a zone file. Relative names end in `origin` until the first
+/// `$ORIGIN`.
 pub fn read_zone(path: &Path, origin: Option<&str>) -> Result<Names, BadMix> {
     let (text, name) = read_text(path)?;
     let names = parse_zone(&text, origin).map_err(|(line, problem)| BadMix::Line { path: name.clone(), line, problem })?;
@@ -115,7 +118,8 @@ fn read_text(path: &Path) -> Result<(String, String), BadMix> {
     }
 }
 
-/// Only owners and types are looked at: RDATA is the server's matter. Wildcards, delegations below the apex and DNSSEC records are left out.
+/// Parses only owners and types. Wildcards, delegations below the apex and DNSSEC records are
+/// skipped.
 fn parse_zone(text: &str, origin: Option<&str>) -> Result<Names, (usize, BadQuestion)> {
     let mut names = Names::default();
     let mut origin = origin.unwrap_or(".").trim_end_matches('.').to_string();
@@ -142,7 +146,7 @@ fn parse_zone(text: &str, origin: Option<&str>) -> Result<Names, (usize, BadQues
             let text = words.next().unwrap_or_default();
             owner = Some(message::name_to_wire(&absolute(text, &origin)).map_err(bad)?);
         }
-        // TTL and class stand in any order before the type (RFC 1035 section 5.1).
+        // TTL and class may precede the type in any order (RFC 1035, section 5.1).
         while words.peek().is_some_and(|word| is_ttl(word) || matches!(word.to_ascii_uppercase().as_str(), "IN" | "CH" | "HS")) {
             words.next();
         }
@@ -166,7 +170,7 @@ fn parse_zone(text: &str, origin: Option<&str>) -> Result<Names, (usize, BadQues
     Ok(names)
 }
 
-/// Cuts the comment off; says how many parentheses are open behind the line.
+/// Removes the comment. Also returns the number of parentheses that are open after the line.
 fn strip_comment(line: &str, mut open: usize) -> (&str, usize) {
     let mut quoted = false;
     let mut escaped = false;
@@ -199,7 +203,7 @@ fn absolute(name: &str, origin: &str) -> String {
     }
 }
 
-/// The name itself and every name above it.
+/// Iterates over the name itself and every name above it.
 fn ancestors(name: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(name);
     std::iter::from_fn(move || {
@@ -210,7 +214,7 @@ fn ancestors(name: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Makes the bank for a mix; `public` are the names of the public share.
+/// Builds the questions of a mix. `public` contains the names of the public share.
 pub fn mix(names: &Names, public: Option<&Names>, mix: &Mix, form: QueryForm, seed: u64, source: &str) -> Result<Questions, BadMix> {
     let shares = [mix.hit_ratio, mix.nxdomain, mix.nodata, mix.random_subdomain, mix.public];
     let existing = 1.0 - (mix.nxdomain + mix.nodata + mix.random_subdomain + mix.public);
@@ -289,7 +293,8 @@ fn push_existing(questions: &mut Questions, owners: &[(Vec<u8>, BTreeSet<u16>)],
     }
 }
 
-/// The rank of a name comes from the seed, so that popular names do not stand side by side in the zone.
+/// Derives the popularity rank of a name from the seed, so that popular names are not adjacent in
+/// the zone.
 fn shuffled(names: &Names, seed: u64) -> Vec<(Vec<u8>, BTreeSet<u16>)> {
     let mut owners: Vec<_> = names.owners.iter().map(|(owner, types)| (owner.clone(), types.clone())).collect();
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);

@@ -1,7 +1,8 @@
-//! What is asked: every query is built before the run, so that sending one is a copy.
+//! The questions of a run. Every query is built in advance, so that sending one is a copy.
 //!
-//! A [`Questions`] is a bank of wire queries with groups of them; a [`Picker`] draws from it, one a worker.
-//! [`queryfile`] and [`pcap`] ask what somebody asked before, in order; [`generate`] mixes from names.
+//! [`Questions`] holds the queries in wire form, in groups. A [`Picker`] draws from it, one for
+//! each worker. [`queryfile`] and [`pcap`] replay recorded queries in order, and [`generate`]
+//! creates a mix from names.
 
 pub mod generate;
 
@@ -16,34 +17,34 @@ use serde::Serialize;
 use crate::message::{self, HEADER, QueryForm};
 pub use weights::Weights;
 
-/// Octets of the label that a fresh question gets in front: a letter and 15 hexadecimal digits.
+/// Length in octets of the label in front of a fresh question: a letter and 15 hexadecimal digits.
 pub const FRESH_LABEL: usize = 16;
 
-/// Why a question is in the mix; what comes back is told apart by it.
+/// Kind of a question, which determines the expected response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// From a query file or a capture: nothing is known of the answer.
+    /// From a query file or a capture, without an expected answer.
     Given,
-    /// A name and type that exist.
+    /// An existing name and type.
     Hit,
-    /// A name below one that exists, never asked before: no cache has it.
+    /// A fresh name below an existing one, so that no cache contains it.
     Miss,
-    /// A name that exists, a type it lacks.
+    /// An existing name with a type that it lacks.
     NoData,
-    /// A name that does not exist, one of a fixed set.
+    /// A missing name from a fixed set.
     NxDomain,
-    /// A name that does not exist, never asked before.
+    /// A fresh missing name.
     RandomSubdomain,
     /// A name of the second list.
     Public,
 }
 
 impl Kind {
-    /// All of them, in the order of reports.
+    /// All kinds in the order of reports.
     pub const ALL: [Kind; 7] = [Kind::Given, Kind::Hit, Kind::Miss, Kind::NoData, Kind::NxDomain, Kind::RandomSubdomain, Kind::Public];
 
-    /// As reports write it.
+    /// Returns the name of the kind in reports.
     pub fn text(self) -> &'static str {
         match self {
             Kind::Given => "given",
@@ -56,7 +57,8 @@ impl Kind {
         }
     }
 
-    /// Whether a response of this RCODE and count of answers is what the kind promises; `None` where nothing is promised.
+    /// Returns whether a response with this RCODE and number of answers meets the expectation.
+    /// Returns `None` if the kind has none.
     pub fn as_promised(self, rcode: u8, answers: u16) -> Option<bool> {
         match self {
             Kind::Given | Kind::Public => None,
@@ -77,68 +79,69 @@ struct Item {
     fresh: bool,
 }
 
-/// How one group of the bank is drawn from.
+/// How questions are drawn from one group of the bank.
 #[derive(Debug)]
 struct Group {
     first: u32,
     count: u32,
-    /// `None`: each alike.
+    /// Weights of the questions. `None` gives all of them the same weight.
     weights: Option<Weights>,
 }
 
 #[derive(Debug)]
 enum Order {
-    /// From first to last and again.
+    /// In order, from first to last, repeatedly.
     InTurn,
-    /// A group by its share, then a question of it.
+    /// A group by its share, then a question of that group.
     Mixed { shares: Weights, groups: Vec<Group> },
 }
 
-/// The bank of everything a run may ask.
+/// All questions that a run may send.
 #[derive(Debug)]
 pub struct Questions {
     wire: Vec<u8>,
     items: Vec<Item>,
     order: Order,
-    /// Where they came from, for the report.
+    /// Source of the questions, for the report.
     pub source: String,
-    /// What was left out while reading, and why, for the report.
+    /// Skipped input with reasons, for the report.
     pub notes: Vec<String>,
 }
 
-/// A question that was drawn: its place in the bank and, for a fresh one, the number in its label.
+/// A drawn question: its index in the bank and, if it is fresh, the number in its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question {
-    /// Place in the bank.
+    /// Index in the bank.
     pub item: u32,
-    /// Number that the fresh label spells; 0 when the question is asked as it stands.
+    /// Number in the fresh label. 0 if the question is sent unchanged.
     pub serial: u64,
 }
 
 impl Questions {
-    /// An empty bank that is asked in turn.
+    /// Creates an empty bank whose questions are sent in turn.
     pub fn in_turn(source: impl Into<String>) -> Self {
         Self { wire: Vec::new(), items: Vec::new(), order: Order::InTurn, source: source.into(), notes: Vec::new() }
     }
 
-    /// How many there are.
+    /// Returns the number of questions.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether there is nothing to ask.
+    /// Returns true if the bank is empty.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
-    /// Adds a question for a wire-form name.
+    /// Adds a question for a name in wire form.
     pub fn push(&mut self, name: &[u8], rtype: u16, form: QueryForm, kind: Kind) {
         let start = self.wire.len();
         message::write_query(&mut self.wire, name, rtype, form);
         self.note_item(start, kind, false);
     }
 
-    /// Adds a question whose first label is made anew each time it is asked; does nothing when the name has no room for it.
+    /// Adds a question whose first label changes with each query. Has no effect if the name has no
+    /// room for that label.
     fn push_fresh(&mut self, below: &[u8], rtype: u16, form: QueryForm, kind: Kind) -> bool {
         if below.len() + FRESH_LABEL + 1 > 255 {
             return false;
@@ -153,7 +156,7 @@ impl Questions {
         true
     }
 
-    /// Adds a whole query as captured; refuses what is no query with one question.
+    /// Adds a whole query as captured. Rejects messages that are not a query with one question.
     fn push_captured(&mut self, message: &[u8]) -> bool {
         let one_question = message.len() >= HEADER && message.len() <= message::MAX_QUERY + 512 && message[4..6] == [0, 1];
         if !one_question || message[2] & 0xf8 != 0 || message::question_length(message).is_none() {
@@ -171,17 +174,18 @@ impl Questions {
         self.items.push(Item { start: start as u32, length: query.len() as u16, question, kind, fresh });
     }
 
-    /// Largest query of the bank, octets.
+    /// Returns the size of the largest query in octets.
     pub fn largest(&self) -> usize {
         self.items.iter().map(|item| usize::from(item.length)).max().unwrap_or(0)
     }
 
-    /// Why this question is asked.
+    /// Returns the kind of this question.
     pub fn kind(&self, question: Question) -> Kind {
         self.items[question.item as usize].kind
     }
 
-    /// Writes the query into `out` under the given ID; returns its length. `out` holds at least [`Questions::largest`] octets.
+    /// Writes the query into `out` with the given ID, and returns its length. `out` must hold at
+    /// least [`Questions::largest`] octets.
     pub fn write(&self, question: Question, id: u16, out: &mut [u8]) -> usize {
         let item = self.items[question.item as usize];
         let length = usize::from(item.length);
@@ -194,7 +198,7 @@ impl Questions {
         length
     }
 
-    /// Whether the response carries this question.
+    /// Returns true if the response carries this question.
     pub fn matches(&self, question: Question, response: message::Response<'_>) -> bool {
         let item = self.items[question.item as usize];
         let asked = &self.wire[item.start as usize + HEADER..][..usize::from(item.question)];
@@ -207,21 +211,22 @@ impl Questions {
         theirs[1..=FRESH_LABEL].eq_ignore_ascii_case(&label) && theirs[FRESH_LABEL + 1..].eq_ignore_ascii_case(&asked[FRESH_LABEL + 1..])
     }
 
-    /// Name and type of a question as text, for reports.
+    /// Returns name and type of a question as text, for reports.
     pub fn describe(&self, question: Question) -> String {
         let mut query = vec![0u8; self.largest()];
         let length = self.write(question, 0, &mut query);
         describe_query(&query[..length])
     }
 
-    /// How many questions each kind has, in the order of [`Kind::ALL`], kinds without any left out.
+    /// Returns the number of questions of each kind in the order of [`Kind::ALL`], without empty
+    /// kinds.
     pub fn census(&self) -> Vec<(Kind, usize)> {
         let count = |kind| self.items.iter().filter(|item| item.kind == kind).count();
         Kind::ALL.into_iter().map(|kind| (kind, count(kind))).filter(|(_, count)| *count > 0).collect()
     }
 }
 
-/// Name and type of a query as text.
+/// Returns name and type of a query as text.
 pub fn describe_query(query: &[u8]) -> String {
     use hickory_proto::op::Message;
     use hickory_proto::serialize::binary::BinDecodable;
@@ -239,7 +244,7 @@ fn write_fresh_label(serial: u64, label: &mut [u8]) {
     }
 }
 
-/// Draws questions; each worker has its own, and the same seed draws the same.
+/// Draws questions. Each worker has its own picker, and the same seed gives the same sequence.
 #[derive(Debug)]
 pub struct Picker {
     random: Xoshiro256PlusPlus,
@@ -248,14 +253,16 @@ pub struct Picker {
 }
 
 impl Picker {
-    /// The drawer of worker `worker` of `workers`; questions in turn are dealt out among them.
+    /// Creates the picker of worker `worker` of `workers`. Ordered questions are divided among the
+    /// workers.
     pub fn new(seed: u64, worker: usize, workers: usize) -> Self {
-        // The generator is portable by its definition, so a seed means the same everywhere.
+        // The generator is portable by definition, so a seed gives the same sequence on every
+        // machine.
         let random = Xoshiro256PlusPlus::seed_from_u64(seed.wrapping_add((worker as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
         Self { random, next: worker as u32, step: workers.max(1) as u32 }
     }
 
-    /// The next question; the bank is not empty.
+    /// Returns the next question. The bank must not be empty.
     pub fn pick(&mut self, questions: &Questions) -> Question {
         let item = match &questions.order {
             Order::InTurn => {
@@ -277,7 +284,7 @@ impl Picker {
         Question { item, serial }
     }
 
-    /// A number of the same stream, for arrival times.
+    /// Returns a random number of the same stream, for arrival times.
     pub fn random(&mut self) -> u64 {
         self.random.next_u64()
     }

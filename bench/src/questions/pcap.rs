@@ -1,47 +1,48 @@
-//! Queries from a capture file: pcap and pcapng, read by hand.
+//! Queries from a capture file in the formats pcap and pcapng.
 //!
-//! Both formats are a few fixed headers; nothing but plain packets is looked at. TCP and fragments are left out and counted.
+//! Both formats consist of a few fixed headers, so the parser is part of this crate. It reads plain
+//! packets only. TCP and fragments are skipped and counted.
 
 use std::path::Path;
 
 use super::Questions;
 use super::queryfile::MOST_QUESTIONS;
 
-/// Largest packet that is believed.
+/// Largest packet size that counts as valid, in octets.
 const MOST_OCTETS: usize = 1 << 18;
-/// Largest capture that is read, octets: it is read whole.
+/// Largest capture in octets. The whole file is read into memory.
 const LARGEST_FILE: u64 = 4 << 30;
 
-/// Why a capture cannot be used.
+/// Reasons why a capture cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadCapture {
     /// The file cannot be read.
     #[error("{path}: {error}")]
     Read {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// What the system said.
+        /// The error of the system.
         error: std::io::Error,
     },
-    /// It is larger than what fits.
+    /// The file exceeds the largest size.
     #[error("{0}: larger than 4 GiB; cut it with `editcap -c`")]
     Large(String),
     /// The file is neither pcap nor pcapng.
     #[error("{0}: neither a pcap nor a pcapng file")]
     Format(String),
-    /// There is no query in it.
+    /// The file contains no query.
     #[error("{path}: no DNS query over UDP to port {port} in it ({packets} packets read)")]
     Empty {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// The port that was looked for.
+        /// Destination port of the queries.
         port: u16,
-        /// Packets that were read.
+        /// Number of packets in the file.
         packets: u64,
     },
 }
 
-/// Reads the queries of a capture: UDP datagrams to `port`, as they are, in order.
+/// Reads the queries of a capture unchanged and in order. Queries are UDP datagrams to `port`.
 pub fn read(path: &Path, port: u16) -> Result<Questions, BadCapture> {
     let name = path.display().to_string();
     let failed = |error| BadCapture::Read { path: name.clone(), error };
@@ -51,7 +52,7 @@ pub fn read(path: &Path, port: u16) -> Result<Questions, BadCapture> {
     parse(&std::fs::read(path).map_err(failed)?, &name, port)
 }
 
-/// Parses a capture; `path` is for messages.
+/// Parses a capture. `path` is used only in messages.
 pub fn parse(octets: &[u8], path: &str, port: u16) -> Result<Questions, BadCapture> {
     let mut questions = Questions::in_turn(format!("capture {path}"));
     let mut packets = 0u64;
@@ -89,7 +90,7 @@ enum Order {
 }
 
 impl Order {
-    /// Microseconds and nanoseconds, in either order of octets.
+    /// Recognizes the magic numbers for microseconds and nanoseconds in both byte orders.
     fn of_pcap(magic: [u8; 4]) -> Option<Self> {
         match u32::from_be_bytes(magic) {
             0xa1b2_c3d4 | 0xa1b2_3c4d => Some(Order::Big),
@@ -115,7 +116,8 @@ impl Order {
     }
 }
 
-/// A file that ends in the middle of a packet ends before it: captures are often cut.
+/// Calls `each` for every packet. A file that ends in the middle of a packet ends before that
+/// packet, because captures are often cut off.
 fn each_of_pcap(octets: &[u8], order: Order, each: &mut impl FnMut(u32, &[u8])) {
     let Some(link) = order.u32(octets, 20) else { return };
     let mut at = 24;
@@ -166,7 +168,8 @@ fn each_of_pcapng(octets: &[u8], each: &mut impl FnMut(u32, &[u8])) {
     }
 }
 
-/// Destination port and payload of a UDP datagram in a packet of this link type (the LINKTYPE registry of tcpdump.org).
+/// Returns destination port and payload of a UDP datagram in a packet of this link type (the
+/// LINKTYPE registry of tcpdump.org).
 fn datagram(link: u32, packet: &[u8]) -> Option<(u16, &[u8])> {
     let big = Order::Big;
     let ip = match link {
@@ -190,7 +193,7 @@ fn datagram(link: u32, packet: &[u8]) -> Option<(u16, &[u8])> {
     let udp = match ip.first()? >> 4 {
         4 => {
             let header = usize::from(ip[0] & 0x0f) * 4;
-            // More fragments, or not the first one.
+            // The packet is a fragment.
             if big.u16(ip, 6)? & 0x3fff != 0 || *ip.get(9)? != 17 {
                 return None;
             }

@@ -1,4 +1,4 @@
-//! dnsperf's query file: a name and a type a line.
+//! The query file format of dnsperf: a name and a type per line.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -6,36 +6,38 @@ use std::path::Path;
 use super::{Kind, Questions};
 use crate::message::{self, QueryForm};
 
-/// Most questions that are read from a file; a bank of them is held in memory.
+/// Maximum number of questions from a file, because all of them are held in memory.
 pub const MOST_QUESTIONS: usize = 20_000_000;
 
-/// Why a query file cannot be used.
+/// Reasons why a query file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadQueryFile {
     /// The file cannot be read.
     #[error("{path}: {error}")]
     Read {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// What the system said.
+        /// The error of the system.
         error: std::io::Error,
     },
     /// No line is a question.
     #[error("{path}: no questions in it{}\nhelp: write `name type`, one question a line, as dnsperf has it", skipped.iter().map(|line| format!("\n{line}")).collect::<String>())]
     Empty {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Why lines were skipped.
+        /// Reasons why lines were skipped.
         skipped: Vec<String>,
     },
 }
 
-/// Skipped lines that are shown one by one.
+/// Number of skipped lines that are shown individually.
 const MOST_SHOWN: usize = 3;
 
-/// Reads a query file: `name type` a line; `;` and `#` begin a comment. The path `-` is standard input.
+/// Reads a query file: `name type` per line. `;` and `#` start a comment. The path `-` is standard
+/// input.
 ///
-/// As with dnsperf, a line that is no question is skipped. [`Questions::notes`] counts such lines and shows the first of them.
+/// As with dnsperf, lines that are not questions are skipped. [`Questions::notes`] counts such
+/// lines and shows the first of them.
 pub fn read(path: &Path, form: QueryForm) -> Result<Questions, BadQueryFile> {
     let is_standard_input = path == Path::new("-");
     let name = if is_standard_input { "standard input".to_string() } else { path.display().to_string() };
@@ -49,7 +51,7 @@ pub fn read(path: &Path, form: QueryForm) -> Result<Questions, BadQueryFile> {
     parse(&String::from_utf8_lossy(&bytes), &name, form)
 }
 
-/// Parses the text of a query file; `path` is for messages.
+/// Parses the text of a query file. `path` is used only in messages.
 pub fn parse(text: &str, path: &str, form: QueryForm) -> Result<Questions, BadQueryFile> {
     let mut questions = Questions::in_turn(format!("query file {path}"));
     let (mut skipped, mut shown) = (0_u64, Vec::new());
@@ -83,7 +85,7 @@ pub fn parse(text: &str, path: &str, form: QueryForm) -> Result<Questions, BadQu
     Ok(questions)
 }
 
-/// Name and type of one line.
+/// Returns name and type of one line.
 fn question(line: &str) -> Result<(Vec<u8>, u16), String> {
     let mut words = line.split_whitespace();
     let (Some(name), Some(rtype)) = (words.next(), words.next()) else { return Err(format!("`{line}` has no type")) };

@@ -1,14 +1,15 @@
-//! Draws of unequal chance in constant time: Walker's alias method.
+//! Weighted random draws in constant time with Walker's alias method.
 
 /// A table that draws index `i` in proportion to its weight.
 #[derive(Debug, Clone)]
 pub struct Weights {
-    /// Below the threshold the column's own index is drawn, otherwise its alias.
+    /// Threshold and alias of each column. A number below the threshold draws the column itself,
+    /// any other its alias.
     columns: Vec<(u32, u32)>,
 }
 
 impl Weights {
-    /// Builds the table; weights are finite, not negative, and not all zero.
+    /// Builds the table. Weights must be finite, not negative, and not all zero.
     pub fn new(weights: &[f64]) -> Self {
         let count = weights.len();
         let total: f64 = weights.iter().sum();
@@ -26,13 +27,14 @@ impl Weights {
         Self { columns }
     }
 
-    /// Zipf's law: rank `r` of `count` has the weight `1 / r^exponent`; exponent 0 gives each the same.
+    /// Builds a table after Zipf's law: rank `r` of `count` has the weight `1 / r^exponent`. The
+    /// exponent 0 gives all ranks the same weight.
     pub fn zipf(count: usize, exponent: f64) -> Self {
         let weights: Vec<f64> = (1..=count).map(|rank| (rank as f64).powf(-exponent)).collect();
         Self::new(&weights)
     }
 
-    /// The index that a random number draws.
+    /// Returns the index for a random number.
     pub fn draw(&self, random: u64) -> usize {
         let column = ((u128::from(random >> 32) * self.columns.len() as u128) >> 32) as usize;
         let (threshold, alias) = self.columns[column];
@@ -73,7 +75,7 @@ mod tests {
         let ratio = |rank: usize| counts[0] as f64 / counts[rank - 1] as f64;
         assert!((ratio(2) - 2.0).abs() < 0.1, "{}", ratio(2));
         assert!((ratio(10) - 10.0).abs() < 1.0, "{}", ratio(10));
-        // Harmonic number of 1000 is 7.485.
+        // The harmonic number of 1000 is 7.485.
         assert!((counts[0] as f64 / 1e6 - 1.0 / 7.485).abs() < 0.005);
     }
 

@@ -1,4 +1,4 @@
-//! The report as one HTML file: no script, nothing from elsewhere.
+//! The report as one HTML file without scripts or external resources.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::objective::show_nanoseconds;
 
 const STYLE: &str = include_str!("style.css");
 
-/// The report as a page that stands alone.
+/// Returns the report as a self-contained page.
 pub fn to_html(report: &Report) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
@@ -73,7 +73,8 @@ fn write_summary(out: &mut String, report: &Report) -> std::fmt::Result {
     write_limits(out, report)
 }
 
-/// A search has many runs: more than two lines of warnings are folded under one that says how many.
+/// Writes the warnings. A search has many runs, so more than two lines are folded under a line with
+/// their number.
 fn write_limits(out: &mut String, report: &Report) -> std::fmt::Result {
     const WHAT: &str = "the generator was a bottleneck, this is not the server's limit";
     let limits: Vec<(String, String)> =
@@ -97,7 +98,8 @@ fn write_search(out: &mut String, report: &Report) -> std::fmt::Result {
     if search.generator_was_the_limit {
         out.push_str("<p class=\"bad\">The generator was the limit: the server may do more.</p>");
     }
-    // Of a rate that was tried again, the last run: a line through all of them would go up and down in one place.
+    // For a rate that was tried again, only the last run is plotted. Otherwise the line would go up
+    // and down at one point.
     let mut steps: Vec<_> = search.steps.iter().rev().collect();
     steps.sort_by(|one, other| one.rate.total_cmp(&other.rate));
     steps.dedup_by(|one, other| one.rate == other.rate);
@@ -270,7 +272,8 @@ fn write_series(out: &mut String, run: &Run) {
     }
 }
 
-/// The seconds in which queries were sent from beginning to end: what comes behind are stragglers, and would look like a breakdown.
+/// Returns the seconds that lie entirely within the time of sending. Stragglers after it would look
+/// like a breakdown.
 fn whole_seconds(run: &Run) -> impl Iterator<Item = &super::SecondReport> {
     let end = run.plan.warmup.as_secs_f64() + run.elapsed;
     run.series.iter().filter(move |second| f64::from(second.second) + 1.0 <= end + 0.01)
@@ -341,7 +344,7 @@ fn write_environment(out: &mut String, report: &Report) -> std::fmt::Result {
     Ok(())
 }
 
-/// A time in seconds since 1970 as RFC 3339 has it.
+/// Formats seconds since 1970 as in RFC 3339.
 fn moment(seconds: u64) -> String {
     use time::{OffsetDateTime, format_description::well_known::Rfc3339};
     let moment = i64::try_from(seconds).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
@@ -372,7 +375,7 @@ fn mebibytes(octets: u64) -> f64 {
     octets as f64 / 1_048_576.0
 }
 
-/// The command as it could be typed again.
+/// Formats the command so that it can be repeated in a shell.
 fn shell(words: &[String]) -> String {
     let plain = |word: &str| !word.is_empty() && word.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter));
     let words: Vec<String> =

@@ -1,4 +1,4 @@
-//! What is handed out: one model for JSON, text and HTML.
+//! Reports: one model for JSON, text and HTML.
 
 mod html;
 mod plot;
@@ -16,86 +16,88 @@ use crate::search::Search;
 pub use html::to_html;
 pub use text::{progress_line, to_text};
 
-/// Version of the JSON report. A field that changes its meaning or goes makes a new version; a field that comes does not.
+/// Version of the JSON report. It changes when a field changes its meaning or is removed, but not
+/// when a field is added.
 pub const VERSION: u32 = 1;
 
-/// Everything that one command found. Times are microseconds unless a name says otherwise.
+/// All results of one command. Times are in microseconds unless the name of a field states
+/// otherwise.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// [`VERSION`].
+    /// Format version, see [`VERSION`].
     pub version: u32,
-    /// Where it happened.
+    /// Environment of the run.
     pub environment: Environment,
-    /// What was asked.
+    /// Questions of the run.
     pub questions: Asked,
-    /// Each run, in order.
+    /// All runs in order.
     pub runs: Vec<Run>,
-    /// The search for the highest rate, if one was made.
+    /// The search for the highest rate. `None` if there was none.
     pub search: Option<Search>,
-    /// Two servers against each other, if they were compared.
+    /// The comparison of two servers. `None` if there was none.
     pub comparison: Option<Comparison>,
-    /// Conditions that make the command fail and held, each with what was found.
+    /// Failure conditions that hold, each with the measured value.
     pub failures: Vec<String>,
 }
 
-/// What was asked.
+/// Questions of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Asked {
-    /// Where the questions came from.
+    /// Source of the questions.
     pub source: String,
-    /// How many different ones there are; a fresh one counts once.
+    /// Number of different questions. A fresh question counts once.
     pub count: usize,
-    /// How many of each kind.
+    /// Number of questions of each kind.
     pub kinds: Vec<(String, usize)>,
-    /// What was left out.
+    /// Skipped input with reasons.
     pub notes: Vec<String>,
 }
 
-/// One run.
+/// One run with its results.
 #[derive(Debug, Clone, Serialize)]
 pub struct Run {
-    /// What it is called in the report.
+    /// Title of the run in the report.
     pub label: String,
-    /// The plan.
+    /// Parameters of the run.
     pub plan: Plan,
-    /// How long was measured, seconds.
+    /// Duration of the measurement in seconds.
     pub elapsed: f64,
-    /// Answers a second.
+    /// Answers per second.
     pub rate: f64,
-    /// Part of the queries without an answer in time, 0 to 1.
+    /// Share of the queries without an answer in time, from 0 to 1.
     pub loss: f64,
-    /// What was counted.
+    /// Counts of queries and responses.
     pub counts: Counts,
-    /// From the schedule to the answer (open loop), or from sending (closed loop).
+    /// Latency from the schedule (open loop) or from sending (closed loop).
     pub latency: Latency,
-    /// From sending to the answer.
+    /// Latency from sending.
     pub service: Latency,
-    /// From the schedule to sending.
+    /// Delay of sending behind the schedule.
     pub lag: Latency,
-    /// Answers that came after the timeout, from the schedule; not in `latency`.
+    /// Latency of answers after the timeout, from the schedule. Not included in `latency`.
     pub late: Latency,
     /// Latency by RCODE.
     pub by_rcode: Vec<Part>,
     /// Latency by kind of question.
     pub by_kind: Vec<Part>,
-    /// Quantile and latency, for plots.
+    /// Pairs of quantile and latency, for plots.
     pub quantiles: Vec<(f64, f64)>,
-    /// Second by second, from the beginning of the warm-up.
+    /// Seconds from the beginning of the warm-up.
     pub series: Vec<SecondReport>,
-    /// What the generator needed.
+    /// Resources that the generator used.
     pub generator: Effort,
-    /// Where the generator, not the server, may have been the limit.
+    /// Warnings that the generator, not the server, may have been the limit.
     pub generator_limits: Vec<String>,
-    /// Where the server seems to have limited how often it answers.
+    /// Warnings that the server may limit its response rate.
     pub rate_limit: Option<String>,
-    /// What the server needed, if its process was named.
+    /// Resources that the server used. `None` if its process was not named.
     pub server: Option<ServerUse>,
 }
 
 /// Counts of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Counts {
-    /// Queries that went out.
+    /// Queries that were sent.
     pub sent: u64,
     /// Answers in time.
     pub answered: u64,
@@ -103,106 +105,106 @@ pub struct Counts {
     pub timed_out: u64,
     /// Queries whose connection broke.
     pub cut_off: u64,
-    /// Queries that were due and never left.
+    /// Queries that were due but not sent.
     pub unsent: u64,
     /// Answers after the timeout.
     pub late: u64,
-    /// Second answers.
+    /// Second answers to the same query.
     pub duplicates: u64,
-    /// Answers that nobody waited for.
+    /// Answers that belong to no query.
     pub unknown: u64,
     /// Answers with another question.
     pub mismatched: u64,
     /// Answers with TC.
     pub truncated: u64,
-    /// Messages that are no DNS response.
+    /// Messages that are not DNS responses.
     pub malformed: u64,
-    /// Answers against what their question promises.
+    /// Answers that contradict the expectation for their question.
     pub unpromised: u64,
     /// Errors of sockets.
     pub socket_errors: u64,
-    /// Connections opened again.
+    /// Connections that were reopened.
     pub reconnects: u64,
 }
 
-/// A distribution of times, microseconds.
+/// A distribution of times in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Latency {
-    /// How many.
+    /// Number of values.
     pub count: u64,
-    /// Shortest.
+    /// Smallest value.
     pub min: f64,
-    /// Mean.
+    /// Mean of all values.
     pub mean: f64,
-    /// Standard deviation.
+    /// Standard deviation of all values.
     pub deviation: f64,
-    /// Median.
+    /// Median of all values.
     pub p50: f64,
-    /// Three quarters are below.
+    /// 75th percentile of all values.
     pub p75: f64,
-    /// 90 % are below.
+    /// 90th percentile of all values.
     pub p90: f64,
-    /// 95 % are below.
+    /// 95th percentile of all values.
     pub p95: f64,
-    /// 99 % are below.
+    /// 99th percentile of all values.
     pub p99: f64,
-    /// 99.9 % are below.
+    /// 99.9th percentile of all values.
     #[serde(rename = "p99.9")]
     pub p99_9: f64,
-    /// 99.99 % are below.
+    /// 99.99th percentile of all values.
     #[serde(rename = "p99.99")]
     pub p99_99: f64,
-    /// Longest.
+    /// Largest value.
     pub max: f64,
 }
 
 /// Latency of a part of the answers.
 #[derive(Debug, Clone, Serialize)]
 pub struct Part {
-    /// Which part.
+    /// Name of the part: an RCODE or a kind of question.
     pub name: String,
-    /// Its share of all answers, 0 to 1.
+    /// Share of all answers, from 0 to 1.
     pub share: f64,
-    /// Its latency.
+    /// Latency of these answers.
     pub latency: Latency,
 }
 
-/// A second of a run.
+/// One second of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct SecondReport {
-    /// Which one; the warm-up counts.
+    /// Index of the second, including the warm-up.
     pub second: u32,
-    /// Whether it belongs to the warm-up.
+    /// True if the second belongs to the warm-up.
     pub warmup: bool,
-    /// Queries that went out.
+    /// Queries that were sent.
     pub sent: u64,
     /// Answers in time.
     pub answered: u64,
-    /// Queries given up.
+    /// Queries that timed out.
     pub timed_out: u64,
     /// Answers after the timeout.
     pub late: u64,
-    /// Answers by RCODE, those that came.
+    /// Answers by RCODE, for those that occurred.
     pub rcodes: Vec<(String, u64)>,
-    /// Median latency.
+    /// Median of the latency.
     pub p50: f64,
-    /// 99 % are below.
+    /// 99th percentile of the latency.
     pub p99: f64,
-    /// 99.9 % are below.
+    /// 99.9th percentile of the latency.
     #[serde(rename = "p99.9")]
     pub p99_9: f64,
-    /// Longest.
+    /// Largest latency of the second.
     pub max: f64,
-    /// Most that a query left behind its schedule.
+    /// Longest delay of a query behind its schedule.
     pub worst_lag: f64,
-    /// CPU time over elapsed time of the server.
+    /// CPU time of the server divided by elapsed time.
     pub server_cpu: Option<f64>,
-    /// Resident memory of the server, octets.
+    /// Resident memory of the server in octets.
     pub server_memory: Option<u64>,
 }
 
 impl Report {
-    /// A report without runs yet.
+    /// Creates a report without runs.
     pub fn new(questions: &Questions, pids: &[u32]) -> Self {
         let kinds = questions.census().into_iter().map(|(kind, count)| (kind.text().to_string(), count)).collect();
         let notes = questions.notes.clone();
@@ -217,14 +219,14 @@ impl Report {
         }
     }
 
-    /// The report as JSON.
+    /// Returns the report as JSON.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self)
     }
 }
 
 impl Run {
-    /// What a run found, ready to be written.
+    /// Converts the outcome of a run for the report.
     pub fn new(label: impl Into<String>, outcome: &Outcome) -> Self {
         let tally = &outcome.tally;
         let part = |name: String, latency: &Histogram<u64>| Part {
@@ -277,7 +279,7 @@ impl Counts {
 }
 
 impl Latency {
-    /// The distribution of a histogram of nanoseconds.
+    /// Converts a histogram of nanoseconds to a distribution.
     pub fn of(histogram: &Histogram<u64>) -> Self {
         if histogram.is_empty() {
             return Self::default();
@@ -324,7 +326,8 @@ impl SecondReport {
     }
 }
 
-/// Quantiles that lie evenly on a logarithmic axis of `1 / (1 - quantile)`, up to one answer.
+/// Returns quantiles at equal distances on a logarithmic axis of `1 / (1 - quantile)`, up to a
+/// single answer.
 fn quantiles(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
     if histogram.is_empty() {
         return Vec::new();

@@ -5,30 +5,31 @@ use std::fmt::Write as _;
 /// One line of a plot.
 pub(super) struct Line<'a> {
     pub name: &'a str,
-    /// One of the colours `c0` to `c7` of the page.
+    /// Color class of the page, `c0` to `c7`.
     pub colour: usize,
     pub points: Vec<(f64, f64)>,
 }
 
-/// How values lie on an axis.
+/// Scale of an axis.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scale {
     Linear,
-    /// As `Linear`, with ticks at whole numbers alone: seconds that are counted.
+    /// Linear with ticks at integers only, for counted seconds.
     Counted,
     Logarithmic,
 }
 
-/// A plot: lines over an axis.
+/// A plot of several lines with common axes.
 pub(super) struct Plot<'a> {
     pub title: &'a str,
     pub x: (Scale, &'a str),
     pub y: (Scale, &'a str),
-    /// How a value of the axis is written.
+    /// Formats a value of the axis.
     pub x_label: fn(f64) -> String,
     pub y_label: fn(f64) -> String,
     pub lines: Vec<Line<'a>>,
-    /// Where on the x axis the warm-up ends. What lies before it is shaded, because no number of the tables counts it.
+    /// End of the warm-up on the x axis. The area before it is shaded, because no number of the
+    /// tables includes it.
     pub warm_up: Option<f64>,
 }
 
@@ -40,7 +41,7 @@ const TOP: f64 = 12.0;
 const BOTTOM: f64 = 40.0;
 
 impl Plot<'_> {
-    /// The plot as a figure with its legend; nothing when there is nothing to draw.
+    /// Returns the plot as a figure with its legend. Empty if there is nothing to draw.
     pub(super) fn to_svg(&self) -> String {
         let points = || self.lines.iter().flat_map(|line| line.points.iter().copied());
         let (Some(x), Some(y)) =
@@ -151,7 +152,7 @@ impl Axis {
         })
     }
 
-    /// Where a value lies, from 0 to 1.
+    /// Returns the position of a value on the axis, from 0 to 1.
     fn place(&self, value: f64) -> f64 {
         let part = match self.scale {
             Scale::Linear | Scale::Counted => (value - self.low) / (self.high - self.low),

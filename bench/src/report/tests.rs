@@ -8,7 +8,7 @@ use crate::message::{QueryForm, name_to_wire};
 use crate::questions::{Kind, Question};
 use crate::search::Step;
 
-/// An outcome with a spread of latencies, for tests of what reads it.
+/// Returns an outcome with a range of latencies, for tests of its readers.
 pub(crate) fn outcome() -> Outcome {
     let target: SocketAddr = "127.0.0.1:5353".parse().unwrap();
     let mut tally = Tally::default();

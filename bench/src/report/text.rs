@@ -8,7 +8,7 @@ use crate::load::{Load, Moment, Plan, Transport};
 use crate::objective::show_nanoseconds;
 use crate::search::grouped;
 
-/// The report as plain text.
+/// Returns the report as plain text.
 pub fn to_text(report: &Report) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
@@ -16,7 +16,7 @@ pub fn to_text(report: &Report) -> String {
     out
 }
 
-/// A line that says where a run stands: a bar, the time, the last second.
+/// Formats the progress of a run: a bar, the time, and the last second.
 pub fn progress_line(plan: &Plan, moment: &Moment) -> String {
     const WIDTH: usize = 20;
     let total = (plan.warmup + plan.duration).as_secs_f64();
@@ -95,8 +95,9 @@ fn write_report(out: &mut String, report: &Report) -> std::fmt::Result {
     Ok(())
 }
 
-/// The runs that are told in full: of a search the last one at the rate that was found, else all. A search is many runs, and a line for each
-/// says why it went on.
+/// Returns the runs to show in full. For a search this is the last run at the rate found. Its many
+/// other runs have one line each, which shows why the search continued. Otherwise all runs are
+/// returned.
 fn shown_whole(report: &Report) -> Range<usize> {
     let all = 0..report.runs.len();
     let Some(search) = report.search.as_ref().filter(|search| !search.objective.is_empty()) else { return all };
