@@ -1,4 +1,4 @@
-//! `postern cache`: what a running server keeps of what upstreams said.
+//! `postern cache`: the cache of upstream data in a running server.
 
 use std::process::ExitCode;
 
@@ -39,7 +39,7 @@ enum Command {
     },
 }
 
-/// Does what is asked.
+/// Runs the subcommand.
 pub fn run(args: CacheArgs) -> ExitCode {
     told(Client::new(&args.server).and_then(|client| do_it(&client, args.server.output, args.command)))
 }

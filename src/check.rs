@@ -1,4 +1,4 @@
-//! `postern check`.
+//! `postern check`: validation of a configuration and all files that it names.
 
 mod counts;
 mod transfers;
@@ -27,7 +27,8 @@ pub struct CheckArgs {
     /// Configuration file.
     #[arg(short, long, value_name = "FILE", default_value = "postern.toml")]
     config: PathBuf,
-    /// Check the configuration and the files of keys, but no records: what keeps the server from starting, and nothing else.
+    /// Check the configuration and the files of keys, but no records: what keeps the server from
+    /// starting, and nothing else.
     #[arg(long)]
     config_only: bool,
     /// Let warnings fail the check, with exit status 2.
@@ -46,18 +47,19 @@ pub struct CheckArgs {
 enum Format {
     /// One line a problem: `file:line:column: error: … help: …`. Notes need nothing done.
     Human,
-    /// One JSON object: `{"file", "errors", "warnings", "problems": [{"file", "line", "column", "severity", "message", "help"}], "zones":
-    /// [{"name", "networks", "records", "files"}]}`.
+    /// One JSON object: `{"file", "errors", "warnings", "problems": [{"file", "line", "column",
+    /// "severity", "message", "help"}], "zones": [{"name", "networks", "records", "files"}]}`.
     Json,
 }
 
-/// Checks, and prints what is wrong to standard output.
+/// Checks the configuration and prints all problems to standard output.
 pub fn run(args: CheckArgs) -> ExitCode {
     let mut out = std::io::stdout().lock();
     ExitCode::from(check(&args, print::terminal_room(), &mut out))
 }
 
-/// Checks, prints lines of at most `room` columns, and returns the exit status, even if the reader of the output went away.
+/// Checks the configuration and prints lines of at most `room` columns. Returns the exit status,
+/// even if the reader of the output closed it.
 fn check(args: &CheckArgs, room: Option<usize>, out: &mut impl Write) -> u8 {
     let Checked { config, problems, counts } = checked(args);
     let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
@@ -85,15 +87,15 @@ fn check(args: &CheckArgs, room: Option<usize>, out: &mut impl Write) -> u8 {
     }
 }
 
-/// A configuration with its zones, as a server would start with them.
+/// A configuration with its zones, as a server would load them at startup.
 struct Checked {
-    /// None if it cannot be served.
+    /// `None` if the configuration cannot be served.
     config: Option<Config>,
     problems: Vec<Diagnostic>,
     counts: Vec<ZoneCount>,
 }
 
-/// Reads the configuration and all that it names.
+/// Reads the configuration and all files that it names.
 fn checked(args: &CheckArgs) -> Checked {
     match postern_config::load(&args.config) {
         Ok(loaded) => {
@@ -111,16 +113,18 @@ fn checked(args: &CheckArgs) -> Checked {
     }
 }
 
-/// What is wrong with the sources of the zones, and what the zones get. The sources are read as at start; nothing of them is kept.
+/// Returns problems of the zone sources and the resulting zones. The sources are read as at
+/// startup, and nothing is kept.
 fn in_zones(config: &Config) -> (Vec<Diagnostic>, Vec<ZoneCount>) {
     let (store, snapshot, report) = Store::open(config, Arc::new(StateDirectory::inspect(&config.server.state)));
     let mut problems: Vec<Diagnostic> = report.problems.into_iter().map(of_record).collect();
     problems.extend(transfers::problems(config, &snapshot));
-    // A source that cannot be opened at all has no line of its own: it is told at its `[[zone]]`.
+    // A source that cannot be opened has no line of its own, so the problem is reported at its
+    // `[[zone]]`.
     let mut without_data: Vec<(u32, &str, Vec<&str>)> = Vec::new();
     let severity = |why| match why {
-        NEVER_TRANSFERRED => Severity::Note, // as each new secondary begins
-        EXPIRED => Severity::Warning,        // the next transfer mends it, and no file does
+        NEVER_TRANSFERRED => Severity::Note, // every new secondary starts this way
+        EXPIRED => Severity::Warning,        // only the next transfer fixes it, not a file
         _ => Severity::Error,
     };
     for (zone, status) in config.zones.iter().zip(store.zones()) {
@@ -145,7 +149,7 @@ fn in_zones(config: &Config) -> (Vec<Diagnostic>, Vec<ZoneCount>) {
     (problems, ZoneCount::all(config, &store))
 }
 
-/// What is wrong with the file of keys for the API.
+/// Returns problems of the API key file.
 fn in_keys(path: &Path) -> Option<Diagnostic> {
     let wrong = postern_control::http::check_keys(path).err()?;
     let (line, column) = wrong.place.unwrap_or_default();
@@ -153,7 +157,7 @@ fn in_keys(path: &Path) -> Option<Diagnostic> {
     Some(Diagnostic { file: path.into(), line, column, severity: Severity::Error, message: wrong.message, help: String::new() })
 }
 
-/// A problem with records as a problem with a file.
+/// Converts a problem of records to a problem of a file.
 fn of_record(problem: Problem) -> Diagnostic {
     let severity = match problem.severity {
         record::Severity::Error => Severity::Error,

@@ -1,8 +1,10 @@
-//! The command line: one variant a command, whose arguments and doc stand in the command's own file.
+//! The command line, with one variant per command. Arguments and help are in the file of the
+//! command.
 
 use clap::{Parser, Subcommand};
 
-/// The private way in: private zones behind Azure Private Link, spliced, watched, and with no silent fallback.
+/// The private way in: private zones behind Azure Private Link, spliced, watched, and with no
+/// silent fallback.
 #[derive(Debug, Parser)]
 #[command(name = "postern", version, propagate_version = true, max_term_width = 80)]
 pub struct Cli {
@@ -40,7 +42,7 @@ mod tests {
 
     use super::*;
 
-    /// Every command with the commands below it, by its words.
+    /// Returns every command and subcommand with its full name.
     fn all(command: clap::Command, words: &str, into: &mut Vec<(String, clap::Command)>) {
         for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
             all(below.clone(), &format!("{words} {}", below.get_name()), into);
@@ -56,7 +58,7 @@ mod tests {
         all(whole, "postern", &mut commands);
         for (words, mut command) in commands {
             let help = command.render_long_help().to_string();
-            // The usage of a command is one line, whatever it needs.
+            // The usage of a command is one line, whatever it requires.
             for line in help.lines().filter(|line| !line.starts_with("Usage:")) {
                 assert!(line.chars().count() <= 80, "{words}: {line}");
             }

@@ -1,4 +1,4 @@
-//! The API of a running server, as the commands reach it: its UNIX socket, or a URL and a key.
+//! Client of a running server's API, over its UNIX socket or over a URL with a key.
 
 mod socket;
 
@@ -22,13 +22,14 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// Heading of the options that choose a server.
+/// Heading of the options that select a server.
 const CONNECTION: &str = "Connection";
 
 /// Server that a command asks, and the way to it.
 #[derive(Debug, Clone, Args)]
 pub struct ClientArgs {
-    /// UNIX socket of the server. Default: the one that the configuration names, or /run/postern/postern.sock.
+    /// UNIX socket of the server. Default: the one that the configuration names, or
+    /// /run/postern/postern.sock.
     #[arg(help_heading = CONNECTION, long, value_name = "PATH", global = true, conflicts_with = "url")]
     socket: Option<PathBuf>,
     /// Ask over TCP, at http://127.0.0.1:8053 or https://dns.contoso.com:8053, for example.
@@ -57,7 +58,7 @@ pub enum Output {
     Json,
 }
 
-/// A server's API.
+/// A client of one server's API.
 pub struct Client {
     place: Place,
     key: Option<String>,
@@ -69,17 +70,18 @@ enum Place {
     Tcp { host: String, port: u16, tls: Option<Arc<ClientConfig>> },
 }
 
-/// What the server answered: 2xx.
+/// A successful (2xx) response of the server.
 pub struct Answer {
-    /// Body of a successful answer.
+    /// Body of the response.
     pub body: Bytes,
 }
 
-/// Longer than any change takes; an import of a million records may take this long.
+/// Timeout of a request. It is longer than any change takes, and sufficient for importing a million
+/// records.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// A stream says something every quarter of a minute.
+/// Timeout between two events of a stream. The server sends one at least every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(60);
-/// The exit of a command; what went wrong is told.
+/// Prints the error, if any, and returns the exit code.
 pub fn told(result: Result<(), String>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -91,7 +93,7 @@ pub fn told(result: Result<(), String>) -> ExitCode {
 }
 
 impl Client {
-    /// The server that the arguments mean.
+    /// Creates a client for the server that the arguments select.
     pub fn new(args: &ClientArgs) -> Result<Self, String> {
         let place = match &args.url {
             Some(url) => of_url(url, args.ca.as_deref())?,
@@ -102,7 +104,7 @@ impl Client {
         Ok(Self { place, key, runtime: runtime.map_err(|error| format!("error: {error}"))? })
     }
 
-    /// Every item of a list, page by page, at most `most` of them.
+    /// Returns the items of a list, page by page, but at most `most` of them.
     pub fn pages(&self, path: &str, filter: &str, items: &str, most: usize) -> Result<Vec<Value>, String> {
         let mut all = Vec::new();
         let mut cursor = String::new();
@@ -122,18 +124,18 @@ impl Client {
         }
     }
 
-    /// The JSON behind a path.
+    /// Returns the JSON at a path.
     pub fn get(&self, path: &str) -> Result<Value, String> {
         json(&self.send(Method::GET, path, None)?)
     }
 
-    /// Sends JSON and gives the JSON that comes back; null where nothing does.
+    /// Sends JSON and returns the JSON of the response, or null if the response is empty.
     pub fn change(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, String> {
         let body = body.map(|body| ("application/json", body.to_string().into_bytes()));
         json(&self.send(method, path, body)?)
     }
 
-    /// Sends anything. What is no success is an error in the server's words.
+    /// Sends a request. A response without success becomes an error with the server's message.
     pub fn send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Answer, String> {
         let whole = async {
             let body = self.exchange(method, path, body).await?.collect().await.map_err(broke_off)?;
@@ -143,7 +145,8 @@ impl Client {
         self.runtime.block_on(patient).unwrap_or_else(|_| Err(format!("error: no answer within {PATIENCE:?}")))
     }
 
-    /// Hands on what the server sends (server-sent events: kind and data) until it ends that, or `take` has enough: an error.
+    /// Passes on server-sent events (kind and data) until the server ends the stream or `take`
+    /// returns an error.
     pub fn follow(&self, path: &str, mut take: impl FnMut(&str, &str) -> Result<(), String>) -> Result<(), String> {
         self.runtime.block_on(async {
             let mut body = self.exchange(Method::GET, path, None).await?;
@@ -206,7 +209,7 @@ impl Client {
     ) -> Result<Incoming, String> {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broke_off)?;
         tokio::spawn(async move {
-            let _ = connection.await; // the request gets the error
+            let _ = connection.await; // the request receives the error
         });
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, host);
         if let Some(key) = &self.key {
@@ -245,7 +248,7 @@ fn broke_off(error: hyper::Error) -> String {
     format!("error: the server broke off: {error}")
 }
 
-/// What a refusal says, each fault on a line of its own.
+/// Formats an error response, with each problem on its own line.
 fn refusal(status: hyper::StatusCode, body: &[u8]) -> String {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
     let detail = problem["detail"].as_str().unwrap_or_else(|| status.canonical_reason().unwrap_or("refused"));
@@ -297,7 +300,7 @@ fn trust(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
-/// The first line that is neither empty nor a comment.
+/// Returns the first line that is neither empty nor a comment.
 fn read_key(path: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("error: {}: {error}", path.display()))?;
     let key = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));

@@ -1,4 +1,4 @@
-//! `postern completion`: scripts that complete commands in a shell.
+//! `postern completion`: completion scripts for shells.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,8 @@ use clap::{Args, Command, ValueEnum};
 use crate::client::told;
 use crate::print::write;
 
-/// Print what makes a shell complete the commands: `postern completion bash > /etc/bash_completion.d/postern`.
+/// Print what makes a shell complete the commands: `postern completion bash >
+/// /etc/bash_completion.d/postern`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern completion bash > /etc/bash_completion.d/postern")]
 pub struct CompletionArgs {
@@ -16,7 +17,7 @@ pub struct CompletionArgs {
     shell: Shell,
 }
 
-/// Shells that are known.
+/// Supported shells.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Shell {
     /// Bash.

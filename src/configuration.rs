@@ -23,7 +23,7 @@ pub struct ConfigArgs {
     server: ClientArgs,
 }
 
-/// Prints it.
+/// Runs the subcommand.
 pub fn run(args: ConfigArgs) -> ExitCode {
     told(show(&args))
 }

@@ -1,4 +1,4 @@
-//! `postern explain`: why a question has the answer it has.
+//! `postern explain`: the reasons for an answer.
 
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -9,7 +9,8 @@ use serde_json::Value;
 use crate::client::{Client, ClientArgs, Output, part};
 use crate::print::{json, prose, text};
 
-/// Explain what a client gets for a question: every name on the way, who speaks for it, and what would mend it.
+/// Explain what a client gets for a question: every name on the way, who speaks for it, and what
+/// would mend it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
     Examples:\n\
@@ -24,7 +25,8 @@ pub struct ExplainArgs {
     /// Who asks: an address of the network that is meant.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     client: IpAddr,
-    /// Ask the question for that client first, upstreams too where it takes them. It counts like one of the client's.
+    /// Ask the question for that client first, upstreams too where it takes them. It counts like
+    /// one of the client's.
     #[arg(long)]
     ask: bool,
     #[command(flatten)]
@@ -46,7 +48,7 @@ fn explain(args: &ExplainArgs) -> Result<(), String> {
     }
 }
 
-/// One line a hop, then the answer, then what is missing.
+/// Formats one line per hop, then the answer, then the missing records.
 fn worded(explained: &Value) -> String {
     let at = |key: &str| text(&explained[key]);
     let mut out = format!("{} {} for {} (network {})\n", at("name"), at("type"), at("client"), at("network"));
@@ -83,7 +85,7 @@ fn worded(explained: &Value) -> String {
     out
 }
 
-/// Why there is no private answer, and what gives one.
+/// Explains why there is no private answer, and how to get one.
 fn reasoned(found: &Value) -> String {
     let kind = if found["recorded"] == false { "missing" } else { "fallback" };
     let doubt = if found["certain"] == false { ", if the public DNS leads there (--ask makes sure)" } else { "" };
@@ -98,7 +100,7 @@ fn reasoned(found: &Value) -> String {
     out
 }
 
-/// Zone, route and cache of a hop, in brackets.
+/// Formats zone, route and cache of a hop in brackets.
 fn surroundings(hop: &Value) -> String {
     let mut parts = Vec::new();
     let zone = &hop["zone"];

@@ -1,4 +1,4 @@
-//! `postern fallbacks`: what went public, and what is done about it.
+//! `postern fallbacks`: names that were answered publicly, and the actions on them.
 
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use crate::client::{Client, ClientArgs, Output, part, told};
 use crate::print::{self, print_changed, table, text};
 
-/// Show which names went public that should be private, create their records, mute those that are wanted.
+/// Show which names went public that should be private, create their records, mute those that are
+/// wanted.
 ///
-/// Without a command the fallbacks are listed that still lack their record, the most recently seen first.
+/// Without a command the fallbacks are listed that still lack their record, the most recently seen
+/// first.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
@@ -82,7 +84,8 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Mute a name, or the names of a pattern: they are counted, but neither listed, written nor shown as they happen.
+    /// Mute a name, or the names of a pattern: they are counted, but neither listed, written nor
+    /// shown as they happen.
     Mute(MutedArgs),
     /// Take that back.
     Unmute(MutedArgs),
@@ -99,7 +102,7 @@ struct MutedArgs {
     network: Option<String>,
 }
 
-/// Does what is asked.
+/// Runs the subcommand.
 pub fn run(args: FallbacksArgs) -> ExitCode {
     told(Client::new(&args.server).and_then(|client| do_it(&client, args.server.output, args.list, args.command)))
 }
@@ -164,7 +167,7 @@ fn print_fallbacks(output: Output, fallbacks: &[Value]) -> Result<(), String> {
     table(&rows)
 }
 
-/// The change, and everything that is muted now.
+/// Prints the change and the complete list of mutes.
 fn print_mute_change(output: Output, done: &str, change: &Value) -> Result<(), String> {
     if output == Output::Json {
         return print::json(change);
@@ -192,7 +195,7 @@ fn print_muted(output: Output, muted: &Value) -> Result<(), String> {
     table(&rows)
 }
 
-/// One event a line.
+/// Prints one event per line.
 fn follow(output: Output, kind: &str, data: &str) -> Result<(), String> {
     let event: Value = serde_json::from_str(data).map_err(|error| format!("error: the server's answer is not JSON: {error}"))?;
     let line = match (kind, output) {

@@ -1,4 +1,4 @@
-//! `postern healthcheck`.
+//! `postern healthcheck`: a probe for container images.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
@@ -10,8 +10,9 @@ use clap::Args;
 
 /// Ask a running server whether it is well; exit code 0 where it is, 1 where it is not.
 ///
-/// For container images, which have no other client in them. It is asked over UDP for something that it knows by itself, so no upstream
-/// matters; any answer will do. With --ready its page /ready is asked too, which says what is not as it should be.
+/// For container images, which have no other client in them. It is asked over UDP for something
+/// that it knows by itself, so no upstream matters; any answer will do. With --ready its page
+/// /ready is asked too, which says what is not as it should be.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern healthcheck")]
 pub struct HealthcheckArgs {
@@ -29,7 +30,7 @@ pub struct HealthcheckArgs {
     timeout: u64,
 }
 
-/// Asks, and says what was heard.
+/// Sends the probes and returns the result.
 pub fn run(args: HealthcheckArgs) -> ExitCode {
     match check(&args) {
         Ok(well) => {
@@ -61,20 +62,20 @@ fn check(args: &HealthcheckArgs) -> Result<String, String> {
     }
 }
 
-/// Where the server of a configuration listens: for questions, and for probes.
+/// Returns the addresses of a configured server for queries and for probes.
 fn addresses(path: &Path) -> Result<(SocketAddr, Option<SocketAddr>), String> {
     let loaded = postern_config::load(path).map_err(|refused| refused.problems.first().map(ToString::to_string).unwrap_or_default())?;
     let server = loaded.config.server.listen.first().copied();
     Ok((server.ok_or("error: the configuration has no `server.listen`")?, loaded.config.metrics.listen))
 }
 
-/// An address with or without a port; without one it is 53.
+/// Parses an address with or without a port. The default port is 53.
 fn address(text: &str) -> Result<SocketAddr, String> {
     let without_port = || text.trim_matches(['[', ']']).parse().map(|ip: IpAddr| SocketAddr::new(ip, 53));
     text.parse().or_else(|_| without_port()).map_err(|_| format!("`{text}` is not an address, with or without a port"))
 }
 
-/// A listener on every address is reached at loopback.
+/// Replaces an unspecified address by the loopback address.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -84,7 +85,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Asks for `id.server` CH TXT: always answered at once, to whomever, with data or REFUSED (RFC 4892).
+/// Builds a query for `id.server` CH TXT. The server always answers it at once, for every client,
+/// with data or REFUSED (RFC 4892).
 fn ask_dns(server: SocketAddr, patience: Duration) -> Result<String, String> {
     let ill = |what: &str| format!("{server}: {what}");
     let failed = |error: std::io::Error| ill(&error.to_string());
@@ -96,7 +98,7 @@ fn ask_dns(server: SocketAddr, patience: Duration) -> Result<String, String> {
     question.extend_from_slice(b"\x02id\x06server\0\0\x10\0\x03");
     let end = Instant::now() + patience;
     let mut answer = [0; 512];
-    // Asked again half-way: a datagram may be lost.
+    // The query is repeated halfway, because a datagram may be lost.
     for part in [patience / 2, patience] {
         socket.send(&question).map_err(failed)?;
         let until = end.min(Instant::now() + part);
@@ -116,7 +118,7 @@ fn ask_dns(server: SocketAddr, patience: Duration) -> Result<String, String> {
 }
 
 fn ask_page(page: SocketAddr, patience: Duration) -> Result<String, String> {
-    const LONGEST: u64 = 64 << 10; // more lines than anybody reads
+    const LONGEST: u64 = 64 << 10; // more lines than any operator would read
     let failed = |error: std::io::Error| format!("http://{page}/ready: {error}");
     let mut stream = TcpStream::connect_timeout(&page, patience).map_err(failed)?;
     stream.set_read_timeout(Some(patience)).map_err(failed)?;

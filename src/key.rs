@@ -7,20 +7,21 @@ use postern_control::http::NewKey;
 
 /// Make a key for the API.
 ///
-/// The line goes into the file that `api.key-file` names; the server reads it again when it changes. The key itself is shown this once, and
-/// nowhere kept: clients send it as `Authorization: Bearer …` or `X-API-Key: …`.
+/// The line goes into the file that `api.key-file` names; the server reads it again when it
+/// changes. The key itself is shown this once, and nowhere kept: clients send it as `Authorization:
+/// Bearer …` or `X-API-Key: …`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern key automation --scope records=corp.contoso.com")]
 pub struct KeyArgs {
     /// Name of the key, as the audit shows it.
     name: String,
-    /// How far it reaches: read, admin, or records=ZONE,… with `ZONE@network` for one of several of a name, `*` for all and
-    /// `*@network` for all of a network.
+    /// How far it reaches: read, admin, or records=ZONE,… with `ZONE@network` for one of several of
+    /// a name, `*` for all and `*@network` for all of a network.
     #[arg(long, default_value = "read")]
     scope: String,
 }
 
-/// Prints a key and its line.
+/// Prints a key and its line for the key file.
 pub fn run(args: KeyArgs) -> ExitCode {
     match NewKey::make(&args.name, &args.scope) {
         Ok(key) => {

@@ -1,4 +1,4 @@
-//! `postern lab`: the simulated public DNS alone.
+//! `postern lab`: the simulated public DNS as a separate process.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ pub struct LabArgs {
     print: bool,
 }
 
-/// Runs until SIGINT or SIGTERM; then prints what arrived.
+/// Runs until SIGINT or SIGTERM, then prints the counters.
 pub fn run(args: LabArgs) -> ExitCode {
     if args.print {
         say(Scenario::AZURE);
@@ -52,7 +52,8 @@ fn serve(args: LabArgs) -> Result<(), String> {
     let failed = |what: &str, error: std::io::Error| format!("error: {what}: {error}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed("no runtime", error))?;
     let _inside = runtime.enter();
-    // The signals are caught before the address is printed: who reads it may stop us at once.
+    // The signals are caught before the address is printed, because a reader of the address may
+    // stop the process at once.
     let catch = |kind| signal(kind).map_err(|error| failed("signals cannot be caught", error));
     let (mut interrupt, mut terminate) = (catch(SignalKind::interrupt())?, catch(SignalKind::terminate())?);
     let lab = Lab::start(scenario, args.listen).map_err(|error| failed(&format!("cannot listen on {}", args.listen), error))?;
@@ -67,7 +68,7 @@ fn serve(args: LabArgs) -> Result<(), String> {
     Ok(())
 }
 
-/// Prints; a reader that stopped early, `head` for one, is no failure.
+/// Prints a text. A reader that closes the pipe early, such as `head`, is not a failure.
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

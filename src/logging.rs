@@ -1,4 +1,4 @@
-//! The operational log: lines for people or JSON, on standard error.
+//! The operational log on standard error, as text or JSON.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};
@@ -13,24 +13,25 @@ mod queue;
 
 pub use queue::LineQueue;
 
-/// Replaces `log.level`, for this run.
+/// Environment variable that replaces `log.level` for this run.
 pub const VARIABLE: &str = "POSTERN_LOG";
 
-/// The log, once started: its level can be changed while it runs.
+/// The log of the process. Its level can be changed at any time.
 #[derive(Debug)]
 pub struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
-    /// Level and format as last configured.
+    /// Level and format of the last applied configuration.
     log: Log,
     lines: LineQueue,
 }
 
 impl Logging {
-    /// Starts the log of the process, whose lines go into `queue`. Once only.
+    /// Starts the log of the process, which writes its lines into `queue`. It can be started only
+    /// once.
     pub fn start(log: &Log, queue: LineQueue) -> Result<Self, String> {
         let (filter, handle) = reload::Layer::new(filter(log)?);
         let lines = fmt::layer().with_writer(queue.clone()).with_ansi(io::stderr().is_terminal());
-        // The journal has a clock of its own.
+        // The journal adds its own timestamps.
         let in_journal = std::env::var_os("JOURNAL_STREAM").is_some();
         let lines: Box<dyn Layer<_> + Send + Sync> = match (log.format, in_journal) {
             (LogFormat::Text, false) => Box::new(lines),
@@ -39,16 +40,17 @@ impl Logging {
         };
         let started = tracing_subscriber::registry().with(filter).with(lines).try_init();
         started.map_err(|error| format!("error: cannot start the log: {error}"))?;
-        std::panic::set_hook(Box::new(log_panic)); // the default one would wait for whoever reads standard error
+        // The default hook would wait for the reader of standard error.
+        std::panic::set_hook(Box::new(log_panic));
         Ok(Self { filter: handle, log: log.clone(), lines: queue })
     }
 
-    /// Where its lines go.
+    /// Returns the queue of the lines.
     pub fn lines(&self) -> LineQueue {
         self.lines.clone()
     }
 
-    /// Goes on with another level. The format stays, which is what the message says then.
+    /// Changes the level. The format stays until a restart.
     pub fn reconfigure(&mut self, log: &Log) -> Result<(), String> {
         if log.level != self.log.level {
             let filter = filter(log)?;
@@ -59,7 +61,7 @@ impl Logging {
     }
 }
 
-/// Logs a panic: where, why, and the backtrace if `RUST_BACKTRACE` asks for one.
+/// Logs a panic: message, position, and the backtrace if `RUST_BACKTRACE` requests one.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let why = panic.payload_as_str().unwrap_or("no message");
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -71,9 +73,10 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     }
 }
 
-/// The level, or what the environment says in its place. The watchers of files stay at info: a log in a watched directory would be a
-/// change of it with each line. The vocabulary's own crates are silent unless they are named: their lines speak
-/// of packets from strangers, and nobody bounds them.
+/// Returns the filter from the configuration or the environment. File watchers stay at level info,
+/// because a log file in a watched directory would trigger an event with each line. The crates of
+/// the DNS library are silent unless they are named, because clients could fill the log through
+/// them.
 fn filter(log: &Log) -> Result<EnvFilter, String> {
     const SILENT: &str = "hickory_proto=off,hickory_net=off,hickory_server=off,hickory_resolver=off,notify=info,mio=info,inotify=info";
     let (level, whose) = match std::env::var(VARIABLE) {

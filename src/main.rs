@@ -1,4 +1,4 @@
-//! Postern, the private way in: the commands, one file each.
+//! The commands of Postern, one file each.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

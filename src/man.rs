@@ -1,4 +1,4 @@
-//! `postern man`: manual pages from the command line.
+//! `postern man`: manual pages generated from the command line.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +9,8 @@ use clap_mangen::Man;
 use crate::client::told;
 use crate::print::write;
 
-/// The date in the pages' footer: that of the release, so that every build of it writes the same pages.
+/// Date in the footer of the pages. It is the release date, so that every build of a release writes
+/// identical pages.
 const DATE: &str = "2026-11-30";
 
 /// Print the manual page, or write one page per command.
@@ -21,7 +22,8 @@ pub struct ManArgs {
     output: Option<PathBuf>,
 }
 
-/// Writes the pages of `command` and its subcommands to the directory, or its own page to standard output.
+/// Writes the pages of `command` and its subcommands to the directory, or prints the page of
+/// `command` to standard output.
 pub fn run(args: ManArgs, command: Command) -> ExitCode {
     told(match args.output {
         Some(directory) => write_pages(command, &directory),
@@ -48,7 +50,7 @@ fn page(command: Command) -> Result<Vec<u8>, String> {
     let mut text = Vec::new();
     let man = Man::new(command).date(DATE).source(concat!("postern ", env!("CARGO_PKG_VERSION"))).manual("Postern");
     man.render(&mut text).map_err(|error| error.to_string())?;
-    // mandoc warns of the empty line between two breaks that stands before a list of values.
+    // mandoc warns about the empty line between two breaks before a list of values.
     let text = String::from_utf8(text).map_err(|error| error.to_string())?;
     Ok(text.replace("\n.br\n\n.br\n", "\n.sp\n").into_bytes())
 }

@@ -1,4 +1,4 @@
-//! Results as tables, or as the API gives them.
+//! Output of results as tables or as the JSON of the API.
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Read, Write};
@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use crate::client::Output;
 
-/// Blanks between columns of a table.
+/// Number of spaces between columns of a table.
 const GAP: usize = 2;
-/// Columns by which the rest of a wrapped line is moved in.
+/// Indentation of the continuation of a wrapped line.
 const INDENT: usize = 4;
-/// No column is made narrower than this to fit into the terminal.
+/// Minimum width of a column that is narrowed to fit the terminal.
 const LEAST: usize = 8;
 
-/// Zones, one a line.
+/// Prints zones, one per line.
 pub fn print_zones(output: Output, zones: &[Value]) -> Result<(), String> {
     if output == Output::Json {
         return json(&Value::from(zones));
@@ -31,18 +31,19 @@ pub fn print_zones(output: Output, zones: &[Value]) -> Result<(), String> {
     table(&rows)
 }
 
-/// The number of files beside the one that is named.
+/// Returns the number of files besides the named one.
 fn and_more(files: usize) -> String {
     if files > 1 { format!(" and {} more", files - 1) } else { String::new() }
 }
 
-/// RRsets, one record a line. If they come from several files, each line names its file.
+/// Prints RRsets, one record per line. If the records come from several files, each line names its
+/// file.
 pub fn print_sets(output: Output, sets: &[Value]) -> Result<(), String> {
     if output == Output::Json {
         return json(&Value::from(sets));
     }
     let files: BTreeSet<&str> = sets.iter().filter_map(|set| set["file"].as_str()).collect();
-    let has_files = files.len() > 1; // of one file it is known
+    let has_files = files.len() > 1; // with one file, the name adds no information
     let titles = ["NAME", "TTL", "TYPE", "RDATA", "FILE"].map(String::from);
     let mut rows = vec![titles[..4 + usize::from(has_files)].to_vec()];
     let mut sets: Vec<&Value> = sets.iter().collect();
@@ -54,7 +55,7 @@ pub fn print_sets(output: Output, sets: &[Value]) -> Result<(), String> {
     table(&rows)
 }
 
-/// What changes did: `-` what was taken out, `+` what was put in.
+/// Prints changes: `-` marks removed records and `+` marks added ones.
 pub fn print_changed(output: Output, changes: &[Value]) -> Result<(), String> {
     if output == Output::Json {
         return json(&Value::from(changes));
@@ -74,7 +75,7 @@ pub fn print_changed(output: Output, changes: &[Value]) -> Result<(), String> {
             eprintln!("warning: {}: {warning}", text(&change["zone"]));
         }
         if added + changed + removed == 0 && changes.len() > 1 {
-            continue; // of many zones those that got something are told
+            continue; // with several zones, only those with changes are printed
         }
         let would = if change["dry_run"] == true { "would be " } else { "" };
         eprintln!(
@@ -86,7 +87,7 @@ pub fn print_changed(output: Output, changes: &[Value]) -> Result<(), String> {
     Ok(())
 }
 
-/// Octets as they are.
+/// Writes octets unchanged.
 pub fn write(octets: &[u8]) -> Result<(), String> {
     match io::stdout().write_all(octets) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("error: {error}")),
@@ -94,7 +95,7 @@ pub fn write(octets: &[u8]) -> Result<(), String> {
     }
 }
 
-/// All of standard input.
+/// Reads all of standard input.
 pub fn read_input() -> Result<Vec<u8>, String> {
     let mut content = Vec::new();
     io::stdin().read_to_end(&mut content).map_err(|error| format!("error: {error}"))?;
@@ -109,13 +110,14 @@ fn lines(set: &Value, mark: Option<&str>) -> Vec<Vec<String>> {
     set["records"].as_array().into_iter().flatten().map(row).collect()
 }
 
-/// JSON as people read it.
+/// Prints indented JSON.
 pub fn json(value: &Value) -> Result<(), String> {
     let text = serde_json::to_string_pretty(value).map_err(|error| format!("error: {error}"))?;
     write(format!("{text}\n").as_bytes())
 }
 
-/// What names are sorted by: their labels from the root down, in lower case (RFC 4034 section 6.1).
+/// Returns the sort key of a name: its labels from the root down in lower case (RFC 4034, section
+/// 6.1).
 pub fn canonical(name: &str) -> Vec<String> {
     let (mut labels, mut is_escaped) = (vec![String::new()], false);
     for letter in name.trim_end_matches('.').chars() {
@@ -129,7 +131,7 @@ pub fn canonical(name: &str) -> Vec<String> {
     labels
 }
 
-/// A value without quotes; `-` where there is none.
+/// Formats a value without quotes, or `-` if there is none.
 pub fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -138,17 +140,19 @@ pub fn text(value: &Value) -> String {
     }
 }
 
-/// Prints text. In a terminal its lines are wrapped.
+/// Prints text. In a terminal, its lines are wrapped.
 pub fn prose(text: &str) -> Result<(), String> {
     write(fitted(text, terminal_room()).as_bytes())
 }
 
-/// Columns of the terminal. Returns `None` if the output goes elsewhere: each line stays whole for other programs.
+/// Returns the width of the terminal. Returns `None` if the output goes elsewhere, where lines stay
+/// whole for other programs.
 pub fn terminal_room() -> Option<usize> {
     io::stdout().is_terminal().then(terminal_width).flatten()
 }
 
-/// Wraps lines that do not fit. They go on below, four columns further in, and the help of a problem has a line of its own.
+/// Wraps lines that do not fit. Continuation lines are indented by four columns, and the help of a
+/// problem starts a new line.
 pub fn fitted(text: &str, room: Option<usize>) -> String {
     let Some(room) = room else { return text.to_owned() };
     let mut out = String::new();
@@ -169,7 +173,7 @@ pub fn fitted(text: &str, room: Option<usize>) -> String {
     out
 }
 
-/// Writes a line word by word. Words that are longer than a line are cut as cells of a table are.
+/// Writes a line word by word. Words that are longer than a line are split like cells of a table.
 fn wrap(text: &str, first: &str, indent: &str, room: usize, out: &mut String) {
     let mut line = first.to_owned();
     let mut is_empty = true;
@@ -196,7 +200,8 @@ fn wrap(text: &str, first: &str, indent: &str, room: usize, out: &mut String) {
     out.push('\n');
 }
 
-/// Takes as much of a cell as fits into `width`. It ends behind a separator if that leaves no more than three quarters empty.
+/// Returns the part of a cell that fits into `width`. It ends after a separator, unless more than
+/// three quarters of the width would stay empty.
 fn cut(cell: &mut Vec<char>, width: usize) -> String {
     if cell.len() <= width {
         return cell.drain(..).collect();
@@ -206,12 +211,14 @@ fn cut(cell: &mut Vec<char>, width: usize) -> String {
     cell.drain(..end.unwrap_or(width)).collect()
 }
 
-/// Columns side by side. In a terminal they are made narrower until they fit, and long cells go on in the next line.
+/// Formats columns side by side. In a terminal they are narrowed until they fit, and long cells
+/// continue on the next line.
 pub fn table(rows: &[Vec<String>]) -> Result<(), String> {
     write(laid_out(rows, terminal_room()).as_bytes())
 }
 
-/// Columns side by side. Cells of the widest columns that do not fit into `room` go on below.
+/// Formats columns side by side. Cells of the widest columns that do not fit into `room` continue
+/// below.
 pub fn laid_out(rows: &[Vec<String>], room: Option<usize>) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let mut widths: Vec<usize> =
@@ -241,7 +248,7 @@ pub fn laid_out(rows: &[Vec<String>], room: Option<usize>) -> String {
     out
 }
 
-/// Columns of the terminal: `COLUMNS` where it is set, otherwise 80.
+/// Returns the width of the terminal: `COLUMNS` if it is set, otherwise 80.
 fn terminal_width() -> Option<usize> {
     let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     Some(given.unwrap_or(80)).filter(|columns| *columns >= LEAST)

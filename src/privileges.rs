@@ -1,4 +1,4 @@
-//! Binding first, then becoming a user that may do less.
+//! Dropping privileges after the sockets are bound.
 
 use std::ffi::CString;
 use std::io;
@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 use nix::unistd::{self, Gid, Group, Uid, User};
 use postern_config::model::Server;
 
-/// Becomes the configured user and group; nothing where none is configured, or where we are that user already.
+/// Switches to the configured user and group. Does nothing if none is configured, or if the process
+/// already runs as that user.
 ///
-/// To be called once sockets are bound. Files of zones, the configuration and the fallback record are opened after it: they will have to
-/// be opened again on a reload, and then too as that user.
+/// This must be called after the sockets are bound. Zone files, the configuration and the fallback
+/// record are opened afterwards, because a reload must be able to open them as that user again.
 pub fn give_up(server: &Server) -> Result<Option<String>, String> {
     let ((Some(name), _) | (None, Some(name))) = (&server.user, &server.group) else { return Ok(None) };
     let user = match &server.user {
@@ -44,7 +45,8 @@ pub fn give_up(server: &Server) -> Result<Option<String>, String> {
     Ok(Some(format!("{}:{}", user.map_or_else(|| uid.to_string(), |user| user.name), group)))
 }
 
-/// The user and group that files made before are to belong to; none: those that we are.
+/// Returns the user and group that must own files created before the switch. Returns `None` if the
+/// configuration sets neither.
 pub fn owner(server: &Server) -> Result<Option<(u32, u32)>, String> {
     let user = server.user.as_deref().map(find_user).transpose()?;
     let group = server.group.as_deref().map(find_group).transpose()?;
@@ -54,7 +56,7 @@ pub fn owner(server: &Server) -> Result<Option<(u32, u32)>, String> {
     Ok(is_other.then(|| (uid.as_raw(), group.unwrap_or(own).as_raw())))
 }
 
-/// What to do about an address that cannot be bound, where there is something to say.
+/// Returns advice for an address that cannot be bound. Empty if there is none.
 pub fn hint(address: SocketAddr, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied if address.port() < 1024 => format!(

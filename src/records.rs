@@ -12,8 +12,9 @@ use crate::print::{self, print_changed, print_sets, print_zones};
 
 /// Look at and change records of a running server.
 ///
-/// The server is asked over its UNIX socket, or over TCP with --url and --key-file. A zone is named by its name, or name@network where
-/// several zones have one name; a record's name may be relative to it, and `@` is the zone itself.
+/// The server is asked over its UNIX socket, or over TCP with --url and --key-file. A zone is named
+/// by its name, or name@network where several zones have one name; a record's name may be relative
+/// to it, and `@` is the zone itself.
 #[derive(Debug, Args)]
 #[command(after_help = "\
     Examples:\n\
@@ -135,7 +136,7 @@ enum FileFormat {
     Azure,
 }
 
-/// Does what is asked.
+/// Runs the subcommand.
 pub fn run(args: RecordsArgs) -> ExitCode {
     told(Client::new(&args.client).and_then(|client| do_it(&client, args.client.output, args.command)))
 }
@@ -203,14 +204,14 @@ fn zones(client: &Client) -> Result<Vec<Value>, String> {
     client.pages("/v1/zones", "", "zones", usize::MAX)
 }
 
-/// How a file goes into a zone.
+/// How a file is applied to a zone.
 struct How {
     replace: bool,
     allow_loss: bool,
     dry_run: bool,
 }
 
-/// Puts a file into the zone that is named, or into every zone that the API writes.
+/// Imports a file into the named zone, or into every zone that the API writes.
 fn import(client: &Client, args: &FileArgs, how: How) -> Result<Vec<Value>, String> {
     let How { replace, allow_loss, dry_run } = how;
     let content = match args.file.to_str() {

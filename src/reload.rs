@@ -1,4 +1,4 @@
-//! `postern reload`: the configuration and every source read again.
+//! `postern reload`: reading the configuration and all sources again.
 
 use std::process::ExitCode;
 
@@ -10,8 +10,9 @@ use crate::print::{json, text, write};
 
 /// Have a running server read its configuration and every source again.
 ///
-/// It watches them anyway; this prints at once what came of it. A configuration that has errors changes nothing. A file that loses all or
-/// most of a zone's records, or a configuration that drops most zones, is rejected until it is accepted by name.
+/// It watches them anyway; this prints at once what came of it. A configuration that has errors
+/// changes nothing. A file that loses all or most of a zone's records, or a configuration that
+/// drops most zones, is rejected until it is accepted by name.
 #[derive(Debug, Args)]
 #[command(after_help = "\
     Examples:\n\
@@ -19,15 +20,15 @@ use crate::print::{json, text, write};
     \x20 postern reload --accept corp.contoso.com\n\
     \x20 postern reload --accept configuration")]
 pub struct ReloadArgs {
-    /// Accept what the files of ZONE hold now, whatever records are lost: `ZONE` or `ZONE@NETWORK`. `configuration` accepts a
-    /// configuration that drops most zones. May be given several times.
+    /// Accept what the files of ZONE hold now, whatever records are lost: `ZONE` or `ZONE@NETWORK`.
+    /// `configuration` accepts a configuration that drops most zones. May be given several times.
     #[arg(long, value_name = "ZONE")]
     accept: Vec<String>,
     #[command(flatten)]
     server: ClientArgs,
 }
 
-/// Asks for it and prints what came of it.
+/// Requests a reload and prints its result.
 pub fn run(args: ReloadArgs) -> ExitCode {
     told(reload(&args))
 }

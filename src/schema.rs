@@ -1,11 +1,12 @@
-//! `postern schema`.
+//! `postern schema`: documentation of the configuration and of the metrics.
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-/// Print what a configuration file may say: a JSON Schema for editors, a commented sample, or a reference; or the table of metrics.
+/// Print what a configuration file may say: a JSON Schema for editors, a commented sample, or a
+/// reference; or the table of metrics.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern schema > postern.schema.json\n  postern schema --format toml > postern.toml")]
 pub struct SchemaArgs {
@@ -27,7 +28,7 @@ enum Format {
     Metrics,
 }
 
-/// Prints it to standard output.
+/// Prints the requested document to standard output.
 pub fn run(args: SchemaArgs) -> ExitCode {
     let text = match args.format {
         Format::Json => format!("{:#}\n", postern_config::json_schema()),

@@ -1,4 +1,4 @@
-//! `postern serve`: the order in which a server comes up, and goes.
+//! `postern serve`: the order of startup and shutdown.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -38,13 +38,14 @@ use signals::Signal;
 
 /// Serve DNS.
 ///
-/// Without -c the configuration is ./postern.toml, or else /etc/postern/postern.toml. It and all files of zones are watched: a good change
-/// is served at once, a bad one changes nothing.
+/// Without -c the configuration is ./postern.toml, or else /etc/postern/postern.toml. It and all
+/// files of zones are watched: a good change is served at once, a bad one changes nothing.
 ///
-/// Signals: HUP reads everything again, USR1 reopens the file of the fallback record, TERM and INT stop once what is under way is answered;
-/// a second one stops at once.
+/// Signals: HUP reads everything again, USR1 reopens the file of the fallback record, TERM and INT
+/// stop once what is under way is answered; a second one stops at once.
 ///
-/// POSTERN_LOG replaces `log.level`: error, warn, info, debug, trace, or a filter such as info,postern_dns=debug.
+/// POSTERN_LOG replaces `log.level`: error, warn, info, debug, trace, or a filter such as
+/// info,postern_dns=debug.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern serve -c /etc/postern/postern.toml\n  postern serve --lab")]
 pub struct ServeArgs {
@@ -54,27 +55,31 @@ pub struct ServeArgs {
     /// Refuse to start when a zone's source is bad, as `server.strict`.
     #[arg(long)]
     strict: bool,
-    /// Serve the configuration as it is, even if it drops most zones, networks or routes of the one that was accepted last.
+    /// Serve the configuration as it is, even if it drops most zones, networks or routes of the one
+    /// that was accepted last.
     #[arg(long)]
     accept_configuration: bool,
-    /// Serve sample zones in front of a simulated public Azure DNS: no configuration, no Internet, no root.
+    /// Serve sample zones in front of a simulated public Azure DNS: no configuration, no Internet,
+    /// no root.
     #[arg(long)]
     lab: bool,
-    /// Where the lab's server listens; port 0 takes a free one. Default: 127.0.0.1:5354, or the next free port.
+    /// Where the lab's server listens; port 0 takes a free one. Default: 127.0.0.1:5354, or the
+    /// next free port.
     #[arg(long, value_name = "ADDRESS:PORT", requires = "lab")]
     listen: Option<SocketAddr>,
-    /// Directory that the lab's files are written to, over what is there. Default: a new one that goes when the server stops.
+    /// Directory that the lab's files are written to, over what is there. Default: a new one that
+    /// goes when the server stops.
     #[arg(long, value_name = "DIRECTORY", requires = "lab")]
     directory: Option<PathBuf>,
 }
 
-/// Looked for in this order where no file is named.
+/// Default configuration files, in the order in which they are tried.
 pub const PLACES: [&str; 2] = ["postern.toml", "/etc/postern/postern.toml"];
 
-/// How long the end of the process waits for its last lines to be read.
+/// How long a stopping process waits until its last log lines are written.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Serves until a signal says otherwise.
+/// Serves until a signal stops the process.
 pub fn run(args: ServeArgs) -> ExitCode {
     let lines = match LineQueue::start() {
         Ok(lines) => lines,
@@ -92,7 +97,7 @@ pub fn run(args: ServeArgs) -> ExitCode {
 }
 
 fn serve(args: &ServeArgs, lines: &LineQueue) -> Result<(), String> {
-    let happened = signals::catch()?; // before anybody can know that we run
+    let happened = signals::catch()?; // before any other process can observe this one
     let (mut config, bound, metrics, sample, warning) = match args.lab {
         true => {
             let (sample, bound) = Sample::start(args.listen, args.directory.as_deref())?;
@@ -137,7 +142,7 @@ fn serve(args: &ServeArgs, lines: &LineQueue) -> Result<(), String> {
     Ok(())
 }
 
-/// A server that is up.
+/// A running server.
 struct Up {
     live: Arc<Mutex<Live>>,
     watch: Arc<Watch>,
@@ -148,7 +153,7 @@ struct Up {
     metrics: Option<Metrics>,
 }
 
-/// Listeners that are bound and not served yet, beside those for DNS.
+/// Bound listeners, other than those for DNS, that do not serve yet.
 struct Listeners {
     api: http::Bound,
     metrics: Option<metrics::Bound>,
@@ -230,7 +235,8 @@ impl Up {
         let messages = Messages::start(control.clone(), inbox, waiting, streams)
             .map_err(|error| format!("error: cannot answer updates and signed messages: {error}"))?;
         let now_ready = live.clone();
-        let _ = watch.with_store(move |store| live::lock(&now_ready).ready(store)); // none: it ended, which was said
+        // An error means that the watch has ended, which was logged.
+        let _ = watch.with_store(move |store| live::lock(&now_ready).ready(store));
         Ok(Self { live, watch, control, messages, standing, metrics })
     }
 
@@ -238,7 +244,7 @@ impl Up {
         live::lock(&self.live).server().addresses().first().copied()
     }
 
-    /// Until a signal ends it.
+    /// Runs until a signal stops the server.
     fn wait(self, happened: &Receiver<Signal>) {
         loop {
             let next = match systemd::watchdog() {
@@ -247,7 +253,8 @@ impl Up {
             };
             match next {
                 Ok(Signal::Reload) => {
-                    let _ = self.control.host.reload(&[]); // the log says why not
+                    // The log contains the reason of a failure.
+                    let _ = self.control.host.reload(&[]);
                 }
                 Ok(Signal::Reopen) => live::lock(&self.live).reopen(),
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return self.stop(),
@@ -271,19 +278,20 @@ impl Up {
         let start = Instant::now();
         let api = live::lock(&self.live).take_api();
         if let Some((api, drain)) = api {
-            api.stop(drain); // first: what it has under way needs the store
+            api.stop(drain); // the API stops first, because its pending requests need the store
         }
         self.messages.stop();
         drop(self.control);
         drop(self.watch);
-        let Ok(live) = Arc::try_unwrap(self.live) else { return }; // the watch, which held the other, has ended
+        // The watch, which held the other reference, has ended.
+        let Ok(live) = Arc::try_unwrap(self.live) else { return };
         live.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).stop();
         drop(self.metrics);
         tracing::info!(target: "postern", took = ?start.elapsed(), "stopped");
     }
 }
 
-/// The file that is named, or else the first of the usual places where there is one.
+/// Returns the named file, or the first default file that exists.
 pub fn configuration_file(named: Option<&Path>) -> Result<PathBuf, String> {
     if let Some(path) = named {
         return Ok(path.into());
@@ -296,7 +304,7 @@ pub fn configuration_file(named: Option<&Path>) -> Result<PathBuf, String> {
     })
 }
 
-/// Prints everything that is wrong, and the warnings.
+/// Prints all errors and warnings.
 fn load(path: &Path, lines: &LineQueue) -> Result<Config, String> {
     let told = |problems: &[postern_config::Diagnostic]| problems.iter().map(|problem| format!("{problem}\n")).collect::<String>();
     let loaded = postern_config::load(path).map_err(|refused| format!("{}error: not started", told(&refused.problems)))?;

@@ -1,4 +1,4 @@
-//! `postern state`: the server's own data on the disk, without a server.
+//! `postern state`: the server's own data on disk, without a running server.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,8 @@ use crate::print::{self, table, write};
 
 /// Check the journals of the state directory, and save what can be read of damaged ones.
 ///
-/// Neither command needs a running server or changes a file that is there. The state directory is `server.state` of the configuration.
+/// Neither command needs a running server or changes a file that is there. The state directory is
+/// `server.state` of the configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern state check\n  postern state repair corp.contoso.com")]
 pub struct StateArgs {
@@ -27,7 +28,8 @@ pub struct StateArgs {
 enum Command {
     /// Read every journal and report damage.
     ///
-    /// Exit status: 0 all are whole, 1 one is damaged or cannot be read. May be used while the server runs.
+    /// Exit status: 0 all are whole, 1 one is damaged or cannot be read. May be used while the
+    /// server runs.
     Check {
         /// State directory. Default: that of the configuration.
         directory: Option<PathBuf>,
@@ -40,7 +42,8 @@ enum Command {
     },
     /// Write what can be read of a damaged journal into a new file beside it.
     ///
-    /// The damaged file stays as it is. Afterwards the command prints what was lost, and how to use the new file.
+    /// The damaged file stays as it is. Afterwards the command prints what was lost, and how to use
+    /// the new file.
     Repair {
         /// Journal, or the name of its zone.
         journal: String,
@@ -62,12 +65,12 @@ enum Format {
     Json,
 }
 
-/// Where the unit's `StateDirectory=` puts it.
+/// State directory of the packaged unit (`StateDirectory=`).
 const USUAL: &str = "/var/lib/postern";
-/// RRsets and gaps that are named one by one.
+/// Maximum number of RRsets and gaps that are listed individually.
 const MOST: usize = 20;
 
-/// Runs the command.
+/// Runs the subcommand.
 pub fn run(args: StateArgs) -> ExitCode {
     let done = match args.command {
         Command::Check { directory, config, output } => state_directory(directory, config.as_deref()).and_then(|path| check(&path, output)),
@@ -89,7 +92,7 @@ pub fn run(args: StateArgs) -> ExitCode {
     }
 }
 
-/// The directory that is named, or that of the configuration.
+/// Returns the named directory, or that of the configuration.
 fn state_directory(named: Option<PathBuf>, config: Option<&Path>) -> Result<PathBuf, String> {
     if let Some(directory) = named {
         return Ok(directory);
@@ -104,7 +107,7 @@ fn state_directory(named: Option<PathBuf>, config: Option<&Path>) -> Result<Path
         format!("{first}\nerror: the configuration cannot be read. help: name the state directory")
     })?;
     let state = loaded.config.server.state;
-    // Where the configuration does not name it, systemd tells the server alone.
+    // Without a setting in the configuration, systemd passes the directory to the server only.
     Ok(if !state.is_dir() && Path::new(USUAL).is_dir() { USUAL.into() } else { state })
 }
 

@@ -1,4 +1,4 @@
-//! `postern status`: how a running server is.
+//! `postern status`: the state of a running server.
 
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ pub struct StatusArgs {
     server: ClientArgs,
 }
 
-/// Prints it.
+/// Runs the subcommand.
 pub fn run(args: StatusArgs) -> ExitCode {
     told(status(&args))
 }
@@ -61,7 +61,7 @@ fn worded(status: &Value) -> String {
     out + &format!("queues:     {}\n", queues.collect::<Vec<_>>().join(", "))
 }
 
-/// Seconds in the two units that matter.
+/// Formats seconds in their two largest units.
 fn duration(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {

@@ -1,15 +1,16 @@
-//! What systemd is told. Without a notify socket in the environment nothing is, and nothing fails.
+//! Notifications to systemd. Without a notify socket in the environment, the functions do nothing.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// The server answers.
+/// Reports that the server answers queries.
 pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// A reload began: `ready` ends it. The time is what `Type=notify-reload` waits for; older versions pass over it.
+/// Reports the start of a reload, which `ready` ends. `Type=notify-reload` needs the timestamp, and
+/// older versions ignore it.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -17,22 +18,23 @@ pub fn reloading() {
     }
 }
 
-/// A line for `systemctl status`.
+/// Sets the line of `systemctl status`.
 pub fn status(status: &str) {
     tell(&[NotifyState::Status(status)]);
 }
 
-/// No more questions are taken.
+/// Reports that the server accepts no more queries.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// The server is well.
+/// Reports to the watchdog that the server works.
 pub fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// How often [`alive`] is to be called: half of what systemd waits; none: it does not wait.
+/// Returns the interval for calling [`alive`], half of systemd's timeout. Returns `None` if the
+/// watchdog is disabled.
 pub fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
 }

@@ -1,4 +1,4 @@
-//! `postern version`.
+//! `postern version`: the version of the program.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use clap::Args;
 #[command(after_help = "Examples:\n  postern version")]
 pub struct VersionArgs {}
 
-/// Prints it.
+/// Prints the version.
 pub fn run(_args: VersionArgs) -> ExitCode {
     println!("postern {}", env!("CARGO_PKG_VERSION"));
     ExitCode::SUCCESS

@@ -1,4 +1,5 @@
-//! `postern bench answers`: are the answers of a server those of another one, or those that were written down?
+//! `postern bench answers`: comparison of a server's answers with those of another server or of a
+//! file.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
@@ -24,7 +25,8 @@ pub struct AnswersArgs {
     /// The server that is right, asked at the same time
     #[arg(long, value_parser = target, value_name = "TARGET")]
     against: Option<SocketAddr>,
-    /// A file that is right: a line of JSON a question, as --save writes it; fields that a line leaves out may be anything
+    /// A file that is right: a line of JSON a question, as --save writes it; fields that a line
+    /// leaves out may be anything
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
     /// Write the answers to a file, for --expect
@@ -61,7 +63,7 @@ pub struct AnswersArgs {
     quiet: bool,
 }
 
-/// Asks; true where nothing differs.
+/// Runs the comparison. Returns true if there are no differences.
 pub fn run(args: &AnswersArgs) -> Result<bool, String> {
     refuse_strangers([Some(args.target), args.against].into_iter().flatten(), args.allow_remote)?;
     let questions = read_questions(&args.questions)?;

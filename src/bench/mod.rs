@@ -1,4 +1,4 @@
-//! `postern bench`: load for a DNS server, and what came of it.
+//! `postern bench`: load for a DNS server, and measurements of its behavior.
 
 mod answers;
 mod questions;
@@ -25,8 +25,9 @@ use words::{Steps, duration, rate, share, steps, target};
 
 /// Load a DNS server and measure what it does.
 ///
-/// Without --rate a window of queries is kept under way (closed loop): what can the server do? With --rate queries leave on time whatever comes back (open
-/// loop): how long do clients wait? Each report says when this program, not the server, was the limit.
+/// Without --rate a window of queries is kept under way (closed loop): what can the server do? With
+/// --rate queries leave on time whatever comes back (open loop): how long do clients wait? Each
+/// report says when this program, not the server, was the limit.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:\n  postern bench 127.0.0.1")]
@@ -150,7 +151,8 @@ struct LoadArgs {
     quiet: bool,
 }
 
-/// Runs the subcommand: 0 when all went well, 1 when a condition of --fail holds or no rate meets the objective, 2 when the run could not be made.
+/// Runs the subcommand. Returns 0 on success, 1 if a condition of --fail holds or no rate meets the
+/// objective, and 2 if the run failed.
 pub fn run(args: BenchArgs) -> ExitCode {
     let result = match args.command {
         Some(Command::Mirror(mirror)) => servers::run_mirror(&mirror).map(|()| true),
@@ -238,7 +240,7 @@ fn write_reports(args: &LoadArgs, report: &Report) -> Result<(), String> {
     Ok(())
 }
 
-/// Nobody is flooded who did not agree.
+/// Rejects addresses other than loopback unless the operator allowed them.
 fn refuse_strangers(mut targets: impl Iterator<Item = SocketAddr>, allowed: bool) -> Result<(), String> {
     match targets.find(|address| !allowed && !address.ip().is_loopback()) {
         Some(address) => Err(format!(
@@ -257,7 +259,7 @@ fn plan(args: &LoadArgs) -> Result<Plan, String> {
     let arrivals = if args.poisson { Arrivals::Poisson } else { Arrivals::Even };
     let load = match args.rate {
         Some(rate) => Load::Open { rate, arrivals },
-        // Searches and steps put their own rate in and keep the arrivals.
+        // Searches and steps set their own rate and keep the arrivals.
         None if args.objective.is_some() || args.steps.is_some() => Load::Open { rate: args.start, arrivals },
         None => Load::Closed { window: args.window.unwrap_or(100) },
     };

@@ -1,4 +1,4 @@
-//! What is asked, as the command line says it.
+//! Options for the questions of a run.
 
 use std::path::PathBuf;
 
@@ -8,9 +8,10 @@ use postern_bench::questions::{Kind, Questions, generate, pcap, queryfile};
 
 use super::words::share;
 
-/// Sources that give questions as they are: options that mix questions from names cannot be combined with them.
+/// Sources that give complete questions. Options that mix questions from names cannot be combined
+/// with them.
 const GIVEN_QUESTIONS: [&str; 3] = ["query_file", "pcap", "ask"];
-/// Sources whose questions always have their type.
+/// Sources whose questions always have a type.
 const WHOLE_QUESTIONS: [&str; 2] = ["query_file", "pcap"];
 
 /// Where questions come from.
@@ -34,7 +35,8 @@ pub struct QuestionArgs {
     /// What relative names of the zone file end in
     #[arg(long, requires = "zone", conflicts_with_all = ["query_file", "pcap", "names", "ask"], help_heading = "Questions")]
     origin: Option<String>,
-    /// A single question, such as www.contoso.example or www.contoso.example/AAAA (may be given again)
+    /// A single question, such as www.contoso.example or www.contoso.example/AAAA (may be given
+    /// again)
     #[arg(long, value_name = "NAME", help_heading = "Questions", conflicts_with_all = ["query_file", "pcap", "names", "zone"])]
     ask: Vec<String>,
     /// Types to ask of names whose types are not known
@@ -43,7 +45,8 @@ pub struct QuestionArgs {
     /// Popularity of names: Zipf's exponent, 0 for each alike
     #[arg(long, default_value_t = 0.0, help_heading = "Questions", conflicts_with_all = GIVEN_QUESTIONS)]
     zipf: f64,
-    /// Of the questions that exist: how many ask known names; the rest ask fresh names below them, which no cache has
+    /// Of the questions that exist: how many ask known names; the rest ask fresh names below them,
+    /// which no cache has
     #[arg(long, value_parser = share, default_value = "100%", help_heading = "Questions", conflicts_with_all = GIVEN_QUESTIONS)]
     hit_ratio: f64,
     /// Share of questions for names that do not exist

@@ -1,15 +1,15 @@
-//! The progress that a terminal shows.
+//! The progress line in a terminal.
 
 use std::io::{IsTerminal, Write, stderr};
 
-/// The line that is overwritten while a run goes on.
+/// A line that is overwritten during a run.
 #[derive(Clone, Copy)]
 pub struct Screen {
     shown: bool,
 }
 
 impl Screen {
-    /// Shows nothing where that was asked for, or where nobody watches.
+    /// Creates the line. It is not shown if `quiet` is set or standard error is not a terminal.
     pub fn new(quiet: bool) -> Self {
         Self { shown: !quiet && stderr().is_terminal() }
     }
@@ -18,12 +18,12 @@ impl Screen {
     pub fn show(self, text: &str) {
         if self.shown {
             eprint!("\r\x1b[K{text}");
-            // A terminal that cannot be written to shows no progress; the run does not need it.
+            // A failed write only loses the progress line, which the run does not need.
             let _ = stderr().flush();
         }
     }
 
-    /// Overwrites the line and leaves it standing.
+    /// Overwrites the line and keeps it in the scrollback.
     pub fn line(self, text: &str) {
         if self.shown {
             self.show(text);
@@ -31,7 +31,7 @@ impl Screen {
         }
     }
 
-    /// Takes the line away.
+    /// Erases the line.
     pub fn clear(self) {
         self.show("");
     }

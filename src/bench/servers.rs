@@ -1,4 +1,5 @@
-//! `postern bench mirror` and `postern bench upstream`: something that answers, to measure against and to forward to.
+//! `postern bench mirror` and `postern bench upstream`: servers to measure against and to forward
+//! to.
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,7 +33,8 @@ pub struct ResponderArgs {
 pub struct UpstreamArgs {
     #[command(flatten)]
     responder: ResponderArgs,
-    /// Names below one suffix are aliases of the same labels below another, such as www.contoso.example=edge.fabrikam.example (may be given again)
+    /// Names below one suffix are aliases of the same labels below another, such as
+    /// www.contoso.example=edge.fabrikam.example (may be given again)
     #[arg(long, value_name = "FROM=TO")]
     alias: Vec<String>,
     /// TTL of every record, seconds
@@ -40,12 +42,12 @@ pub struct UpstreamArgs {
     ttl: u32,
 }
 
-/// Sends queries back until it is ended.
+/// Sends queries back until the process is stopped.
 pub fn run_mirror(args: &ResponderArgs) -> Result<(), String> {
     run("mirror", args, Responder::mirror(args.listen, args.threads, &args.cpus))
 }
 
-/// Answers queries until it is ended.
+/// Answers queries until the process is stopped.
 pub fn run_upstream(args: &UpstreamArgs) -> Result<(), String> {
     let mut rules = Rules::new(args.ttl);
     for alias in &args.alias {

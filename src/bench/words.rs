@@ -1,13 +1,13 @@
-//! Words of the command line: servers, times, rates, shares.
+//! Values of the command line: servers, durations, rates, shares.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-/// Rates to try in turn.
+/// Rates to try in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Steps(pub Vec<f64>);
 
-/// A server: an address, a name, with or without a port.
+/// Parses a server: an address or a host name, with or without a port.
 pub fn target(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok(address);
@@ -20,7 +20,7 @@ pub fn target(text: &str) -> Result<SocketAddr, String> {
     found.ok_or_else(|| "the name has no address".to_string())
 }
 
-/// A time with its unit: `500ms`, `2m`; seconds if none.
+/// Parses a duration with its unit: `500ms`, `2m`. Without a unit it is in seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|letter: char| !(letter.is_ascii_digit() || letter == '.')).unwrap_or(text.len());
     let number: f64 = text[..digits].parse().map_err(|_| "write a time such as 10s, 500ms or 2m".to_string())?;
@@ -35,7 +35,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * factor).map_err(|error| error.to_string())
 }
 
-/// Queries a second: `20000`, `50k`, `1.5M`.
+/// Parses queries per second: `20000`, `50k`, `1.5M`.
 pub fn rate(text: &str) -> Result<f64, String> {
     let (digits, factor) = match text.as_bytes().last() {
         Some(b'k' | b'K') => (&text[..text.len() - 1], 1e3),
@@ -48,7 +48,7 @@ pub fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A part of everything: `10%` or `0.1`.
+/// Parses a share: `10%` or `0.1`.
 pub fn share(text: &str) -> Result<f64, String> {
     let (digits, factor) = text.strip_suffix('%').map_or((text, 1.0), |digits| (digits, 0.01));
     match digits.parse::<f64>() {
@@ -57,7 +57,8 @@ pub fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// `10k,20k` or `10k..100k/10k`; at most a hundred rates, each takes a run.
+/// Parses rates: `10k,20k` or `10k..100k/10k`. At most a hundred are allowed, because each needs a
+/// run.
 pub fn steps(text: &str) -> Result<Steps, String> {
     let rates = match text.split_once("..") {
         Some((from, rest)) => {

@@ -1,4 +1,4 @@
-//! How many records each zone gets, and from which files.
+//! Number of records in each zone, and the files that they come from.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -10,27 +10,27 @@ use serde_json::{Value, json};
 
 use crate::print::laid_out;
 
-/// Width of a terminal that nobody widened.
+/// Default width of a terminal.
 const WIDTH: usize = 80;
-/// Files of one zone that are named; more are counted.
+/// Number of files of a zone that are named. Further files are only counted.
 const MOST_FILES: usize = 5;
 
-/// A zone with the number of its records.
+/// A zone with its number of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneCount {
     zone: String,
-    /// Empty: all networks.
+    /// Empty means all networks.
     networks: Vec<String>,
-    /// None if the zone has no data.
+    /// `None` if the zone has no data.
     records: Option<usize>,
-    /// Files, relative to the directory of the configuration if they lie in it.
+    /// Files of the zone. Those below the directory of the configuration are relative to it.
     files: Vec<String>,
-    /// The writer, if it is not files.
+    /// Name of the writer if it is not files.
     writer: Option<&'static str>,
 }
 
 impl ZoneCount {
-    /// The zones of a configuration as their sources fill them.
+    /// Counts the records of each zone of a configuration after its sources are loaded.
     pub fn all(config: &Config, store: &Store) -> Vec<Self> {
         let root = config.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         store.zones().zip(&config.zones).map(|(status, _)| Self::of(&status, root)).collect()
@@ -50,14 +50,14 @@ impl ZoneCount {
         Self {
             zone: status.name.to_string(),
             networks: status.networks.to_vec(),
-            // The SOA and NS records that the server adds come from no file.
+            // SOA and NS records that the server generates belong to no file.
             records: status.zone.map(|zone| zone.counts().records.min(if writer.is_some() { usize::MAX } else { given(status) })),
             files: files.into_iter().map(shown).collect(),
             writer,
         }
     }
 
-    /// As a part of the JSON object.
+    /// Returns this zone as part of the JSON object.
     pub fn json(&self) -> Value {
         json!({"name": self.zone, "networks": self.networks, "records": self.records, "files": self.files})
     }
@@ -72,8 +72,8 @@ impl ZoneCount {
     }
 }
 
-/// Prints a table. Files that do not fit beside their zone follow on the next line. In a terminal that is too narrow for that, all cells
-/// are wrapped.
+/// Prints a table. Files that do not fit beside their zone continue on the next line. If the
+/// terminal is too narrow for that, all cells are wrapped.
 pub fn print(counts: &[ZoneCount], room: Option<usize>, out: &mut impl Write) -> io::Result<()> {
     if counts.is_empty() {
         return Ok(());
@@ -108,12 +108,13 @@ pub fn print(counts: &[ZoneCount], room: Option<usize>, out: &mut impl Write) ->
     Ok(())
 }
 
-/// Records that the files of a zone have for it.
+/// Returns the number of records in the files of a zone.
 fn given(status: &ZoneStatus<'_>) -> usize {
     status.files.iter().map(|file| file.records as usize).sum()
 }
 
-/// Warnings for zones that get nothing. Of a preset all zones must be empty, because few use every service.
+/// Returns warnings for zones without records. A preset gets a warning only if all of its zones are
+/// empty, because few operators use every service.
 pub fn empty_zones(config: &Config, store: &Store) -> Vec<Diagnostic> {
     let statuses: Vec<ZoneStatus<'_>> = store.zones().collect();
     let is_empty = |status: &ZoneStatus<'_>| status.zone.is_some() && given(status) == 0;

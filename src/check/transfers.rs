@@ -1,11 +1,12 @@
-//! Zones that other servers or clients would not accept as they are.
+//! Zones that other servers or clients would reject.
 
 use postern_config::diagnostic::{Diagnostic, Severity};
 use postern_config::model::{Action, Config, Source, Zone};
 use postern_zones::snapshot::Snapshot;
 use postern_zones::zone::{is_azure_soa, rtype};
 
-/// Zones that secondaries would reject, and zones whose SOA sends updates elsewhere.
+/// Returns warnings for zones that secondaries would reject, and for zones whose SOA sends updates
+/// elsewhere.
 pub fn problems(config: &Config, snapshot: &Snapshot) -> Vec<Diagnostic> {
     let (mut without_servers, mut elsewhere) = (Vec::new(), Vec::new());
     for hosted in snapshot.hosted().iter().map(|link| &link.hosted) {
@@ -39,7 +40,7 @@ pub fn problems(config: &Config, snapshot: &Snapshot) -> Vec<Diagnostic> {
     without_servers.chain(elsewhere).collect()
 }
 
-/// The zones of one `[[zone]]` together.
+/// Groups the zones by their `[[zone]]`.
 fn add<'c>(found: &mut Vec<(u32, Vec<&'c str>)>, zone: &'c Zone) {
     match found.iter_mut().find(|(line, _)| *line == zone.line) {
         Some((_, names)) => names.push(&zone.name),
@@ -47,7 +48,8 @@ fn add<'c>(found: &mut Vec<(u32, Vec<&'c str>)>, zone: &'c Zone) {
     }
 }
 
-/// Returns true if the configuration names somebody who is to have the zone. A key for all zones names none of them.
+/// Returns true if the configuration names a recipient of the zone. A key for all zones does not
+/// name one.
 fn is_transferred(config: &Config, zone: &Zone) -> bool {
     let is_named = |key: &postern_config::model::Key| key.zones.iter().any(|known| known.name == zone.name);
     let by_key = config.keys.iter().any(|key| key.allow.contains(&Action::Transfer) && is_named(key));

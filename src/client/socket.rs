@@ -1,4 +1,4 @@
-//! The UNIX socket of a running server: where it is, and why it cannot be opened.
+//! Location of a running server's UNIX socket, and errors of opening it.
 
 use std::fs;
 use std::io::{Error, ErrorKind};
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User};
 
-/// Where `RuntimeDirectory=` of the packaged unit puts it.
+/// Directory that the packaged unit creates with `RuntimeDirectory=`.
 const USUAL: &str = "/run/postern/postern.sock";
-/// Its name in the state directory.
+/// Name of the socket in the state directory.
 const NAME: &str = "postern.sock";
 
-/// The socket that the configuration names, otherwise where the unit puts it.
+/// Returns the socket that the configuration names, or the default location of the unit.
 pub fn find(config: Option<&Path>) -> Result<PathBuf, String> {
     let found = crate::serve::PLACES.iter().map(PathBuf::from).find(|path| path.exists());
     let usual = PathBuf::from(USUAL);
@@ -22,7 +22,7 @@ pub fn find(config: Option<&Path>) -> Result<PathBuf, String> {
         Err(refused) => return of_broken(&path, refused.problems.first().map(ToString::to_string).unwrap_or_default()),
     };
     let api = loaded.config.api;
-    // The unit's directory is told to the server alone.
+    // systemd passes the unit's directory to the server only.
     match api.socket {
         Some(socket) if api.socket_is_named || socket.exists() || !usual.exists() => Ok(socket),
         Some(_) => Ok(usual),
@@ -30,7 +30,8 @@ pub fn find(config: Option<&Path>) -> Result<PathBuf, String> {
     }
 }
 
-/// The socket of a server whose configuration was broken while it runs: where the file still places it, or where it is by default.
+/// Returns the socket of a server whose configuration file became invalid while it runs: the
+/// location that the file still names, or the default.
 fn of_broken(path: &Path, problem: String) -> Result<PathBuf, String> {
     let text = fs::read_to_string(path).unwrap_or_default();
     let directory = path.parent().unwrap_or(Path::new(""));
@@ -49,7 +50,7 @@ fn of_broken(path: &Path, problem: String) -> Result<PathBuf, String> {
     }
 }
 
-/// The string of a key in a section of a file that need not be TOML as a whole.
+/// Returns the string of a key in a section. The file need not be valid TOML as a whole.
 fn value(text: &str, section: &str, key: &str) -> Option<String> {
     let mut current = "";
     for line in text.lines().map(str::trim) {
@@ -66,7 +67,7 @@ fn value(text: &str, section: &str, key: &str) -> Option<String> {
     None
 }
 
-/// Why the socket cannot be opened, and what helps.
+/// Describes why the socket cannot be opened, with advice.
 pub fn failed(socket: &Path, error: &Error) -> String {
     let path = socket.display();
     match error.kind() {
@@ -86,7 +87,7 @@ pub fn failed(socket: &Path, error: &Error) -> String {
     }
 }
 
-/// Those whom the mode of a socket lets in.
+/// Describes the users that the mode of a socket admits.
 fn who_may(metadata: &fs::Metadata) -> String {
     let (uid, gid) = (metadata.uid(), metadata.gid());
     let user = User::from_uid(Uid::from_raw(uid)).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);

@@ -1,6 +1,8 @@
-//! Lines on their way to standard error, which a thread of their own writes: a reader that has stopped reading makes nobody wait.
+//! Log lines on their way to standard error. A separate thread writes them, so that a stalled
+//! reader blocks no other thread.
 //!
-//! Not `tracing-appender`: its bound counts messages, not bytes, and a burst is one message here.
+//! `tracing-appender` is not used, because its bound counts messages instead of bytes, and a burst
+//! is one message here.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -12,8 +14,9 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait to be written. Those of the fallback record come in bursts and are held back until one is over, because a system call
-/// for each line costs as much as formatting it. Any other line takes them with it, so that the order stays.
+/// Lines that wait to be written. Fallback events arrive in bursts and are held until the burst
+/// ends, because a system call per line costs as much as formatting it. Any other line is written
+/// together with them, which preserves the order.
 #[derive(Debug, Clone)]
 pub struct LineQueue(Arc<Shared>);
 
@@ -30,29 +33,30 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Waiting {
     lines: Vec<u8>,
-    /// The writer must not wait for the end of a burst.
+    /// Set if the writer must not wait for the end of a burst.
     is_due: bool,
-    /// The writer has lines in hand.
+    /// Set while the writer is writing lines.
     is_writing: bool,
-    /// Dropped lines that no line of the log reports yet.
+    /// Number of dropped lines that the log has not reported yet.
     unreported: u64,
 }
 
-/// Bytes that may wait: seconds of a busy log, and little memory.
+/// Maximum number of waiting bytes: seconds of a busy log in little memory.
 const ROOM: usize = 4 << 20;
-/// Bytes of it that a burst may fill. The rest is for the lines that explain what happened.
+/// Bytes of it that a burst may use. The rest is reserved for lines that explain events.
 const BURST_ROOM: usize = 3 << 20;
-/// A burst is written in pieces of about this many bytes.
+/// Approximate size of the pieces in which a burst is written, in bytes.
 const BURST: usize = 32 << 10;
-/// A buffer that grew beyond this gives its memory back.
+/// Capacity in bytes above which a buffer is freed after use.
 const KEPT: usize = 128 << 10;
-/// Pause before the next try if standard error is non-blocking and full.
+/// Pause before the next attempt if standard error is non-blocking and full.
 const PAUSE: Duration = Duration::from_millis(10);
 
 impl LineQueue {
     /// Starts the writer on standard error.
     pub fn start() -> io::Result<Self> {
-        // Not `io::stderr()` itself: its lock would be held for as long as the reader does not read, and a panic takes it too.
+        // `io::stderr()` is not used, because its lock would be held while the reader is stalled,
+        // and a panic needs it as well.
         Self::start_on(File::from(io::stderr().as_fd().try_clone_to_owned()?))
     }
 
@@ -72,12 +76,12 @@ impl LineQueue {
         }
     }
 
-    /// Writes text that is no event: whole lines.
+    /// Writes text outside of events, as whole lines.
     pub fn print(&self, text: &str) {
         self.enqueue(text.as_bytes(), false);
     }
 
-    /// Waits until everything is written, for at most `patience`. Returns `false` if lines are left.
+    /// Waits until all lines are written, for at most `patience`. Returns `false` if lines remain.
     pub fn flush(&self, patience: Duration) -> bool {
         self.release();
         let is_left = |waiting: &mut Waiting| waiting.is_writing || !waiting.lines.is_empty();
@@ -86,7 +90,7 @@ impl LineQueue {
         !timeout.timed_out()
     }
 
-    /// Lines that standard error did not take.
+    /// Returns the number of lines that could not be written to standard error.
     pub fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
     }
@@ -122,7 +126,7 @@ impl LineQueue {
         }
     }
 
-    /// Waits for lines and swaps them into `batch`. Returns how many were dropped while they waited.
+    /// Waits for lines and swaps them into `batch`. Returns the number of lines dropped meanwhile.
     fn next_batch(&self, batch: &mut Vec<u8>) -> u64 {
         let mut waiting = self.waiting();
         waiting.is_writing = false;
@@ -141,7 +145,8 @@ impl LineQueue {
                 Ok(written) if written > 0 => batch = &batch[written..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(PAUSE),
-                // Standard error is gone. A line that reports it would be lost as well, so it is only counted.
+                // Standard error is closed. A line that reports it would be lost as well, so the
+                // lines are only counted.
                 Ok(_) | Err(_) => {
                     self.0.dropped.fetch_add(count_lines(batch), Ordering::Relaxed);
                     return;
@@ -150,7 +155,7 @@ impl LineQueue {
         }
     }
 
-    /// A panic while it was held leaves a part of a line at most.
+    /// Locks the queue. A panic under the lock leaves at most a partial line.
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -179,7 +184,7 @@ impl<'q> MakeWriter<'q> for LineQueue {
 }
 
 impl Write for LineWriter<'_> {
-    /// The subscriber writes each line by one call.
+    /// The subscriber writes each line with one call.
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         self.queue.enqueue(text, self.is_of_burst);
         Ok(text.len())
@@ -204,7 +209,7 @@ mod tests {
 
     #[test]
     fn lines_of_a_burst_wait_for_its_end_or_for_another_line() {
-        let queue = LineQueue(Arc::default()); // without a writer: what is due stays where it is
+        let queue = LineQueue(Arc::default()); // without a writer, all lines stay in the queue
         let inside = tracing_subscriber::registry().with(fmt::layer().with_writer(queue.clone()).with_ansi(false).without_time());
         let held = || {
             let mut waiting = queue.waiting();

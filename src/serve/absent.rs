@@ -1,12 +1,14 @@
-//! Addresses that are listened on before an interface has them: at boot, on a stand-by machine, during IPv6 address detection.
+//! Listen addresses that no interface has yet: at boot, on a standby machine, or during IPv6
+//! address detection.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How often an absent address is looked for.
+/// Interval at which absent addresses are checked.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Logs which addresses no interface has yet, and when they appear. Their sockets are bound already and serve from that moment on.
+/// Logs the addresses that no interface has yet, and the moment at which they appear. Their sockets
+/// are already bound and serve from then on.
 pub fn watch(addresses: Vec<SocketAddr>) {
     let mut absent: Vec<SocketAddr> = addresses.into_iter().filter(|address| !postern_sockets::is_present(*address)).collect();
     if absent.is_empty() {
@@ -27,6 +29,6 @@ pub fn watch(addresses: Vec<SocketAddr>) {
             });
         }
     };
-    // Without the thread nothing is missing but the second line.
+    // Without the thread, only the second log line is missing.
     let _ = std::thread::Builder::new().name("addresses".into()).spawn(look);
 }

@@ -1,4 +1,4 @@
-//! Losses that a reload makes only if the operator accepts them.
+//! Losses that a reload applies only if the operator accepts them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,30 +6,31 @@ use std::fmt;
 use postern_config::Config;
 use postern_zones::store::AcceptedZone;
 
-/// The word that accepts a configuration that drops most of what it had.
+/// The word that accepts a configuration that drops most of its parts.
 const CONFIGURATION: &str = "configuration";
-/// The network of everybody else, which every configuration has.
+/// The network of all other clients, which every configuration has.
 const DEFAULT: &str = "default";
-/// Names of one kind that a message shows.
+/// Number of names of one kind in a message.
 const SHOWN: usize = 5;
 
 /// Losses that the operator accepts for one reload.
 #[derive(Debug, Default)]
 pub struct AcceptedLoss {
-    /// The configuration may drop zones, networks, routes and keys.
+    /// Set if the configuration may drop zones, networks, routes and keys.
     configuration: bool,
     /// Zones that may lose records.
     pub zones: Vec<AcceptedZone>,
 }
 
 impl AcceptedLoss {
-    /// From `ZONE`, `ZONE@NETWORK` and `configuration`. A zone of that name is `configuration.`, with a final dot.
+    /// Parses `ZONE`, `ZONE@NETWORK` and `configuration`. A zone with the name of that word is
+    /// written `configuration.`, with a final dot.
     pub fn parse(words: &[String]) -> Self {
         let zones = words.iter().filter(|word| *word != CONFIGURATION).map(|word| AcceptedZone::parse(word)).collect();
         Self { configuration: words.iter().any(|word| word == CONFIGURATION), zones }
     }
 
-    /// Returns an error if a zone to accept is none of `new`.
+    /// Returns an error if a zone to accept does not exist in `new`.
     pub fn check_zones(&self, new: &Config) -> Result<(), String> {
         match self.zones.iter().find(|accepted| !new.zones.iter().any(|zone| accepted.is(zone))) {
             Some(unknown) => Err(format!("the configuration has no zone {unknown} whose loss could be accepted")),
@@ -37,8 +38,9 @@ impl AcceptedLoss {
         }
     }
 
-    /// Returns an error if `new` would drop more than half of the zones, networks or routes of `old`, or says nothing at all, and that is not
-    /// accepted. A zone or route counts once for each network that it is linked to.
+    /// Returns an error if `new` would drop more than half of the zones, networks or routes of
+    /// `old`, or is empty, unless that is accepted. A zone or route counts once for each network
+    /// that it is linked to.
     pub fn check(&self, old: &Config, new: &Config) -> Result<(), String> {
         let is_empty = new.settings.iter().all(|setting| setting.line.is_none());
         let networks = |config: &Config| config.networks.iter().map(|network| network.name.clone()).collect::<Vec<_>>();
@@ -62,7 +64,7 @@ impl AcceptedLoss {
     }
 }
 
-/// Names and the networks that they are linked to; no network: all of them.
+/// Names with the networks that they are linked to. Without a network they are linked to all.
 struct Links(BTreeSet<(String, Option<String>)>);
 
 impl Links {
@@ -70,7 +72,7 @@ impl Links {
         Self::new(config.zones.iter().map(|zone| (&zone.name, &zone.networks)))
     }
 
-    /// Without the route that a configuration without routes gets.
+    /// Collects the routes, without the default route that a configuration without routes gets.
     fn of_routes(config: &Config) -> Self {
         Self::new(config.forwards.iter().filter(|route| route.line != 0).map(|route| (&route.zone, &route.networks)))
     }
@@ -87,7 +89,7 @@ impl Links {
         self.0.iter().any(|(_, network)| network.is_some())
     }
 
-    /// Returns true if there is such a link. `networks` are all that there are.
+    /// Returns true if the link exists. `networks` is the list of all networks.
     fn have(&self, name: &str, network: Option<&str>, networks: &[String]) -> bool {
         let has = |network: Option<&str>| self.0.contains(&(name.to_owned(), network.map(str::to_owned)));
         has(None) || network.map_or_else(|| networks.iter().all(|network| has(Some(network))), |network| has(Some(network)))

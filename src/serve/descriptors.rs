@@ -1,18 +1,19 @@
-//! The open-file limit, and what the configuration needs of it.
+//! The open-file limit, and the number of descriptors that the configuration needs.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use postern_config::Config;
 use postern_zones::store::upkeep;
 
-/// Descriptors for event loops, transfers and everything else that is not counted one by one.
+/// Descriptors for event loops, transfers and other uses that are not counted individually.
 const RESERVE: usize = 96;
-/// Descriptors of a zone: its journal, and the new image that is written beside it.
+/// Descriptors per zone: its journal, and the new image that is written beside it.
 const OF_ZONE: usize = 2;
-/// TCP connections that are allowed however low the limit is.
+/// Number of TCP connections that are allowed even under a low limit.
 const LEAST: usize = 4;
 
-/// Raises the open-file limit to what the configuration and `journals` need. If the hard limit is lower, lowers the bounds on connections
-/// and returns a warning: clients then run out of room, and the server never runs out of descriptors.
+/// Raises the open-file limit to the need of the configuration and `journals`. If the hard limit is
+/// lower, it lowers the bounds on connections and returns a warning. Clients may then be rejected,
+/// but the server never runs out of descriptors.
 pub fn fit(config: &mut Config, journals: usize) -> Option<String> {
     let fixed = fixed_need(config, journals);
     let listeners = postern_control::descriptors();
@@ -29,18 +30,19 @@ pub fn fit(config: &mut Config, journals: usize) -> Option<String> {
     ))
 }
 
-/// Number of journals in the state directory of a configuration. The server keeps each of them open.
+/// Returns the number of journals in the state directory of a configuration. The server keeps each
+/// of them open.
 pub fn journals(config: &Config) -> usize {
     upkeep::count_journals(&config.server.state)
 }
 
-/// Descriptors that are needed beside those of connections to listeners.
+/// Returns the number of descriptors needed in addition to connections of listeners.
 fn fixed_need(config: &Config, journals: usize) -> usize {
     let addresses = config.api.listen.len() + usize::from(config.metrics.listen.is_some());
     postern_dns::server::descriptors(config) + addresses + OF_ZONE * (config.zones.len() + journals) + RESERVE
 }
 
-/// Divides the remaining descriptors among the connections in the proportion of their bounds.
+/// Divides the remaining descriptors among the connections in proportion to their bounds.
 fn lower(config: &mut Config, fixed: usize, listeners: usize, limit: usize) {
     let left = limit.saturating_sub(fixed);
     let wanted = listeners + config.limits.tcp_connections + config.api.connections;
@@ -49,7 +51,7 @@ fn lower(config: &mut Config, fixed: usize, listeners: usize, limit: usize) {
     }
 }
 
-/// Raises the soft limit, and the hard limit if this process may. Returns the limit that holds.
+/// Raises the soft limit, and also the hard limit if the process may. Returns the resulting limit.
 fn raise_to(wanted: usize) -> usize {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return usize::MAX };
     let wanted = wanted as u64;

@@ -1,4 +1,4 @@
-//! What interfaces may ask of the program: a reload, the configuration, how it is doing.
+//! Operations of the program that the interfaces use: reload, configuration, status.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,7 +13,7 @@ use super::accept::AcceptedLoss;
 use super::live::{self, Live};
 use crate::logging::LineQueue;
 
-/// How the server is doing, for those who must not wait for a reload to end.
+/// Status of the server, readable while a reload is running.
 #[derive(Debug)]
 pub struct Standing {
     config: ArcSwap<Config>,
@@ -22,7 +22,7 @@ pub struct Standing {
     lines: LineQueue,
 }
 
-/// The program as interfaces see it. It holds nothing that a stop waits for.
+/// The program as the interfaces see it. It holds no reference that would delay a stop.
 pub struct Host {
     live: Weak<Mutex<Live>>,
     watch: Weak<Watch>,
@@ -30,7 +30,7 @@ pub struct Host {
 }
 
 impl Standing {
-    /// At the start.
+    /// Creates the status at startup.
     pub fn new(config: &Config, lines: LineQueue) -> Arc<Self> {
         let now = SystemTime::now();
         let reloads = Reloads { started: now, applied: 0, refused: 0, refusal: None, last_applied: now, took: Duration::ZERO };
@@ -38,12 +38,12 @@ impl Standing {
         Arc::new(Self { config, reloads: Mutex::new(reloads), is_stopping: AtomicBool::new(false), lines })
     }
 
-    /// Another configuration is applied.
+    /// Stores a newly applied configuration.
     pub fn configured(&self, config: &Config) {
         self.config.store(Arc::new(config.clone()));
     }
 
-    /// A reload ended, after so long.
+    /// Records the result and duration of a reload.
     pub fn reloaded(&self, refusal: Option<&str>, took: Duration) {
         let mut reloads = self.reloads();
         match refusal {
@@ -53,7 +53,7 @@ impl Standing {
         (reloads.refusal, reloads.took) = (refusal.map(str::to_owned), took);
     }
 
-    /// A stop was asked for.
+    /// Records that a stop was requested.
     pub fn stopping(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
@@ -64,7 +64,7 @@ impl Standing {
 }
 
 impl Host {
-    /// The program that serves.
+    /// Creates the host of a running server.
     pub fn new(live: &Arc<Mutex<Live>>, watch: &Arc<Watch>, standing: Arc<Standing>) -> Self {
         Self { live: Arc::downgrade(live), watch: Arc::downgrade(watch), standing }
     }

@@ -1,11 +1,14 @@
-//! The last accepted configuration, kept in the state directory for the next start.
+//! The last accepted configuration, stored in the state directory for the next start.
 //!
-//! A reload rejects a file that drops most zones, networks or routes. A file that is cut while the server is down gets no reload, and its
-//! private names would be forwarded to the public DNS. So the start compares the file with the configuration that was accepted last. If the
-//! file drops too much, the accepted configuration serves, and the file counts as a rejected reload until it is mended or accepted.
+//! A reload rejects a file that drops most zones, networks or routes. A file that is truncated
+//! while the server is down gets no reload, and its private names would be forwarded to the public
+//! DNS. Startup therefore compares the file with the last accepted configuration. If the file drops
+//! too much, the server uses the accepted configuration. The file counts as a rejected reload until
+//! it is fixed or accepted.
 //!
-//! Sockets, the user and everything else that needs a restart follow the file. The kept configuration belongs to the user that serves, and
-//! must not decide anything while the server is root.
+//! Sockets, the user and all other settings that need a restart follow the file. The stored
+//! configuration belongs to the unprivileged user, and must not decide anything while the server is
+//! root.
 
 use std::path::Path;
 
@@ -17,12 +20,14 @@ use super::live;
 
 /// Name of the file in the state directory.
 const NAME: &str = "configuration";
-/// Largest file that is read: the largest configuration, and the last line.
+/// Largest size that is read: the largest configuration and the last line.
 const LARGEST: u64 = 5 << 20;
-/// Begins the last line, which names the configuration file. Another file of the same directory is another configuration.
+/// Prefix of the last line, which names the configuration file. Another file of the same directory
+/// is a different configuration.
 const LAST_LINE: &str = "# Last accepted content of ";
 
-/// Keeps the text of an applied configuration. If the file changed since it was read, the reload that follows keeps it.
+/// Stores the text of an applied configuration. If the file changed since it was read, the
+/// following reload stores it.
 pub fn keep(config: &Config, state: &StateDirectory) {
     let Some(path) = &config.path else { return };
     let read = config.files.iter().find(|file| file.path == *path).and_then(|file| file.fingerprint);
@@ -39,7 +44,8 @@ pub fn keep(config: &Config, state: &StateDirectory) {
     }
 }
 
-/// Returns the configuration that was accepted last and the loss, if `config` would drop most of its zones, networks or routes.
+/// Returns the last accepted configuration and the loss, if `config` would drop most of its zones,
+/// networks or routes.
 pub fn restore(config: &Config, state: &StateDirectory) -> Option<(Config, String)> {
     let path = config.path.as_deref()?;
     let bytes = state.read(NAME, LARGEST).unwrap_or_else(|error| {
@@ -66,7 +72,8 @@ fn last_line(path: &Path) -> String {
     format!("\n{LAST_LINE}{}\n", path.display())
 }
 
-/// The files that the configuration file names now, and those that only the kept configuration names.
+/// Returns the files that the configuration file names now, and those that only the stored
+/// configuration names.
 fn all_files(now: &[File], kept: &[File]) -> Vec<File> {
     let is_new = |file: &&File| now.iter().all(|other| other.path != file.path);
     now.iter().chain(kept.iter().filter(is_new)).cloned().collect()

@@ -1,4 +1,4 @@
-//! The server while it serves: what a change of files or a signal does to it.
+//! The running server, and its reaction to file changes and signals.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,35 +22,37 @@ use super::kept;
 use crate::logging::Logging;
 use crate::systemd;
 
-/// Zones beyond the present ones that the open-file limit has room for, so that not every new zone changes it.
+/// Number of additional zones that the open-file limit allows, so that not every new zone changes
+/// it.
 const SPARE_ZONES: usize = 16;
 
-/// Everything that a reload touches.
+/// Everything that a reload affects.
 pub struct Live {
-    /// As it is applied: what needs a restart stands as it was at the start.
+    /// The applied configuration. Settings that need a restart have their values from startup.
     config: Config,
     server: Server,
     writer: fallback::Writer,
     logging: Logging,
-    /// From the moment on at which it serves.
+    /// The API. `None` until it serves.
     api: Option<Http>,
-    /// Has the keys of the configuration.
+    /// Holds the keys of the configuration.
     inbox: Arc<Inbox>,
-    /// Keeps the accepted configuration.
+    /// Stores the accepted configuration.
     state: Arc<StateDirectory>,
-    /// Number of zones that the open-file limit has room for.
+    /// Number of zones that the open-file limit allows.
     room_for: usize,
-    /// The last reload was refused, and why.
+    /// Reason why the last reload was rejected. `None` if it was applied.
     refused: Option<String>,
-    /// Zones whose source is bad: they serve their last good data, or none.
+    /// Zones whose source has errors. They serve their last good data, if any.
     bad: Vec<Arc<str>>,
-    /// The same for interfaces.
+    /// Status for the interfaces.
     standing: Arc<Standing>,
 }
 
-/// Why a reload changed nothing.
+/// Reason why a reload changed nothing.
 enum ReloadFailure {
-    /// The operator accepts the loss of a zone that does not exist. The configuration is not to blame.
+    /// The operator accepts the loss of a zone that does not exist. The configuration itself may be
+    /// valid.
     UnknownZone(String),
     /// The configuration cannot be applied.
     Refused(String),
@@ -62,13 +64,13 @@ impl From<String> for ReloadFailure {
     }
 }
 
-/// A panic while it was held leaves a server that serves.
+/// Locks the server. After a panic under the lock, the server can still serve.
 pub fn lock(live: &Mutex<Live>) -> MutexGuard<'_, Live> {
     live.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Live {
-    /// A server that just started.
+    /// Creates the state of a server that has just started.
     pub fn new(
         config: Config,
         server: Server,
@@ -81,43 +83,44 @@ impl Live {
         Self { config, server, writer, logging, api: None, inbox, state, room_for: 0, refused: None, bad: Vec::new(), standing }
     }
 
-    /// Counts the configuration file as a rejected reload: the configuration that was accepted last serves.
+    /// Records the configuration file as a rejected reload, because the last accepted configuration
+    /// is in use.
     pub fn refuse(&mut self, loss: String) {
         tracing::error!(target: "postern", "the configuration was cut while the server was down, the last accepted one serves: {loss}");
         self.standing.reloaded(Some(&loss), Duration::ZERO);
         self.refused = Some(loss);
     }
 
-    /// How it is doing, for interfaces.
+    /// Returns the status for the interfaces.
     pub fn standing(&self) -> Arc<Standing> {
         self.standing.clone()
     }
 
-    /// The part that answers DNS.
+    /// Returns the part that answers DNS.
     pub fn server(&self) -> &Server {
         &self.server
     }
 
-    /// Starts the API, as the configuration has it by now: it may have changed since the start.
+    /// Starts the API with the current configuration, which may have changed since startup.
     pub fn start_api(&mut self, bound: http::Bound, control: Arc<Control>) -> Result<&Http, String> {
         let (api, read) = postern_control::start_http(&self.config.api, bound, control)?;
         self.config.note(&read);
         Ok(self.api.insert(api))
     }
 
-    /// Where the API listens.
+    /// Returns the addresses of the API.
     pub fn api_addresses(&self) -> Vec<SocketAddr> {
         self.api.as_ref().map(|api| api.addresses().to_vec()).unwrap_or_default()
     }
 
-    /// Answers the requests that are under way, and takes no more.
+    /// Removes the API for a stop, and returns it with the time for pending requests.
     pub fn take_api(&mut self) -> Option<(Http, Duration)> {
         self.api.take().map(|api| (api, self.config.server.drain))
     }
 
-    /// Says that it answers.
+    /// Reports that the server answers queries.
     pub fn ready(&mut self, store: &mut Store) {
-        store.attend(&self.config.files); // with what the API took
+        store.attend(&self.config.files); // with the files of the API
         if self.refused.is_none() {
             kept::keep(&self.config, &self.state);
         }
@@ -129,7 +132,7 @@ impl Live {
         systemd::ready(&self.status());
     }
 
-    /// A source or a file of the configuration changed.
+    /// Handles a change of a source or of a configuration file.
     pub fn on_event(&mut self, store: &mut Store, event: Event) {
         match event {
             Event::Looked(snapshot, report) => {
@@ -143,13 +146,14 @@ impl Live {
             }
             Event::Files(paths) => {
                 paths.iter().for_each(|path| tracing::info!(target: "postern", file = %path.display(), "changed"));
-                let _ = self.reload(store, &AcceptedLoss::default()); // the log and the status say why not
+                // The log and the status contain the reason of a failure.
+                let _ = self.reload(store, &AcceptedLoss::default());
             }
         }
     }
 
-    /// Reads the configuration and every source again, and applies what can be applied. With a configuration that has errors nothing
-    /// changes, nor with one that drops most of what it had unless that is accepted.
+    /// Reads the configuration and all sources again, and applies what it can. Nothing changes if
+    /// the configuration has errors, or if it drops most of its parts without being accepted.
     pub fn reload(&mut self, store: &mut Store, accepted: &AcceptedLoss) -> Result<(), String> {
         systemd::reloading();
         let start = Instant::now();
@@ -172,13 +176,13 @@ impl Live {
         self.refused.clone().map_or(Ok(()), Err)
     }
 
-    /// Opens the file of the fallback record anew.
+    /// Reopens the file of the fallback record.
     pub fn reopen(&self) {
         self.writer.reopen();
         tracing::info!(target: "postern", "fallback record reopened");
     }
 
-    /// Answers what is under way, writes what is noted, ends.
+    /// Completes pending queries, writes pending fallbacks, and stops.
     pub fn stop(self) {
         self.server.stop(self.config.server.drain);
         self.writer.stop();
@@ -188,7 +192,8 @@ impl Live {
         let config = match &self.config.path {
             Some(path) => {
                 if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-                    return Err(format!("{}: not a file, so it cannot be read again", path.display()).into()); // a pipe has nothing more to say
+                    // A pipe cannot be read twice.
+                    return Err(format!("{}: not a file, so it cannot be read again", path.display()).into());
                 }
                 let loaded = postern_config::load(path).map_err(|Refused { problems, files }| {
                     store.attend(&files);
@@ -198,7 +203,7 @@ impl Live {
                 })?;
                 loaded.warnings.iter().for_each(|warning| tracing::warn!(target: "postern", "{warning}"));
                 let mut config = loaded.config;
-                self.room_for = 0; // the next change of zones looks again
+                self.room_for = 0; // the next change of zones checks the limit again
                 let journals = descriptors::journals(&config);
                 if let Some(warning) = descriptors::fit(&mut config, journals) {
                     tracing::warn!(target: "postern", "{warning}");
@@ -207,21 +212,22 @@ impl Live {
             }
             None => self.config.clone(),
         };
-        accepted.check_zones(&config).map_err(ReloadFailure::UnknownZone)?; // before the file counts as read
+        // Before the file counts as read.
+        accepted.check_zones(&config).map_err(ReloadFailure::UnknownZone)?;
         store.attend(&config.files);
         accepted.check(&self.config, &config)?;
         let (mut config, kept) = keep_what_needs_a_restart(&self.config, config);
         for key in kept {
             tracing::warn!(target: "postern", "`{key}` changed: it needs a restart, until then it stays as it was");
         }
-        // What can fail comes first, so that a refusal leaves nothing half done.
+        // Steps that can fail come first, so that a rejected reload changes nothing.
         if config.fallback != self.config.fallback {
             self.writer.reconfigure(&config.fallback).map_err(|error| format!("cannot write the fallback record: {error}"))?;
         }
         self.logging.reconfigure(&config.log)?;
         let (read, taken) = match &self.api {
             Some(api) => api.reconfigure(&config.api),
-            None => http::check(&config.api), // it is about to start
+            None => http::check(&config.api), // the API has not started yet
         };
         config.note(&read);
         store.attend(&config.files);
@@ -236,8 +242,8 @@ impl Live {
         Ok(())
     }
 
-    /// Raises the open-file limit when an API made more zones than it has room for. If the hard limit is lower, fewer connections are
-    /// accepted.
+    /// Raises the open-file limit when an API created more zones than it allows. If the hard limit
+    /// is lower, fewer connections are accepted.
     fn make_room(&mut self, zones: usize) {
         if zones <= self.room_for {
             return;
@@ -262,7 +268,7 @@ impl Live {
         self.bad = store.zones().filter(|zone| !zone.state.is_good()).map(|zone| zone.name.clone()).collect();
     }
 
-    /// One line for `systemctl status`.
+    /// Returns one line for `systemctl status`.
     fn status(&self) -> String {
         let snapshot = self.server.snapshot();
         let mut status = format!("{} zones, generation {}", snapshot.hosted().len(), snapshot.generation);
@@ -276,7 +282,8 @@ impl Live {
     }
 }
 
-/// Returns `new` with the values of `old` for every key that needs a restart, and the names of those that differ.
+/// Returns `new` with the values of `old` for every key that needs a restart, and the names of the
+/// keys that differ.
 pub fn keep_what_needs_a_restart(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
     fn keep<T: PartialEq + Clone>(key: &'static str, new: &mut T, old: &T) -> Option<&'static str> {
         (new != old).then(|| {

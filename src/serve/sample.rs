@@ -1,4 +1,4 @@
-//! `serve --lab`: sample zones, and the public DNS they need, on this machine.
+//! `serve --lab`: sample zones and the public DNS that they need, on this machine.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,19 +8,20 @@ use postern_config::Config;
 use postern_dns::server::{Bound, Server};
 use postern_lab::{Lab, Scenario};
 
-/// The lab: files and the simulated public DNS. Dropped, both go, unless somebody named the directory.
+/// The lab: files and the simulated public DNS. Dropping it removes both, unless the operator named
+/// the directory.
 pub struct Sample {
     sample: postern_lab::Sample,
     public: Lab,
     temporary: Option<PathBuf>,
 }
 
-/// The first port that is tried, and how many after it. 5353 is left to multicast DNS.
+/// First port to try, and the number of ports after it. 5353 is left to multicast DNS.
 const FIRST_PORT: u16 = 5354;
 const PORTS: u16 = 50;
 
 impl Sample {
-    /// Starts the simulated DNS, binds the server's sockets, and writes the files that fit both.
+    /// Starts the simulated DNS, binds the server's sockets, and writes matching files.
     pub fn start(listen: Option<SocketAddr>, directory: Option<&Path>) -> Result<(Self, Bound), String> {
         let public = Lab::start(Scenario::azure(), (Ipv4Addr::LOCALHOST, 0).into())
             .map_err(|error| format!("error: cannot start the simulated public DNS on loopback: {error}"))?;
@@ -38,12 +39,12 @@ impl Sample {
         Ok((Self { sample, public, temporary }, bound))
     }
 
-    /// What `serve` is to serve.
+    /// Returns the configuration for `serve`.
     pub fn config(&self) -> &Config {
         &self.sample.config
     }
 
-    /// Says what runs, and what to try.
+    /// Prints the running servers and the tour.
     pub fn print(&self, listening: Option<SocketAddr>) {
         let Some(listening) = listening else { return };
         let directory = self.sample.directory.display();
@@ -57,7 +58,8 @@ impl Sample {
 impl Drop for Sample {
     fn drop(&mut self) {
         if let Some(directory) = &self.temporary {
-            let _ = std::fs::remove_dir_all(directory); // in the system's temporary directory, which is cleaned
+            // In the system's temporary directory, which the system cleans.
+            let _ = std::fs::remove_dir_all(directory);
         }
     }
 }
@@ -78,7 +80,7 @@ fn bind(listen: Option<SocketAddr>) -> Result<Bound, String> {
     Err("error: no free port".into())
 }
 
-/// A directory that was not there, so that nobody else's links are followed.
+/// Creates a directory that did not exist, so that links of other users are not followed.
 fn new_directory() -> Result<PathBuf, String> {
     let parent = std::env::temp_dir();
     for number in 0.. {

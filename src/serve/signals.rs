@@ -1,22 +1,22 @@
-//! Signals, as messages.
+//! Signals as messages.
 
 use std::process;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-/// What a signal asks for.
+/// Action that a signal requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// HUP.
+    /// SIGHUP: reload.
     Reload,
-    /// USR1.
+    /// SIGUSR1: reopen the fallback record.
     Reopen,
-    /// TERM or INT, the first; the second ends the process at once.
+    /// The first SIGTERM or SIGINT. The second one ends the process at once.
     Stop,
 }
 
-/// Catches them from here on.
+/// Catches the signals from now on.
 pub fn catch() -> Result<Receiver<Signal>, String> {
     let failed = |error: std::io::Error| format!("error: cannot catch signals: {error}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -45,8 +45,8 @@ async fn forward([mut hangup, mut user, mut terminate, mut interrupt]: [Stream; 
             _ = interrupt.recv() => (Signal::Stop, 2),
         };
         if signal == Signal::Stop && std::mem::replace(&mut stopping, true) {
-            process::exit(128 + number); // as a shell counts it
+            process::exit(128 + number); // the exit status that a shell reports
         }
-        let _ = to.send(signal); // nobody listens once the server has stopped
+        let _ = to.send(signal); // the receiver is gone once the server has stopped
     }
 }

@@ -211,7 +211,7 @@ pub struct Tolerance {
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The field.
+    /// The field that differs.
     pub field: Field,
     /// Shape of the field on both sides. Differences of the same shape usually have the same cause.
     pub shape: (String, String),

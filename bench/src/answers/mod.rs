@@ -107,7 +107,7 @@ pub struct Example {
     pub question: String,
     /// Value at the server under test.
     pub ours: String,
-    /// Expected value.
+    /// Value of the expected answer.
     pub theirs: String,
 }
 

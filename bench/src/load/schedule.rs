@@ -6,7 +6,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arrivals {
-    /// Constant gaps.
+    /// Constant gaps between queries.
     Even,
     /// Random gaps with an exponential distribution, as from many independent clients.
     Poisson,

@@ -132,7 +132,7 @@ pub struct Counts {
 pub struct Latency {
     /// Number of values.
     pub count: u64,
-    /// Smallest value.
+    /// Smallest of all values.
     pub min: f64,
     /// Mean of all values.
     pub mean: f64,
@@ -154,7 +154,7 @@ pub struct Latency {
     /// 99.99th percentile of all values.
     #[serde(rename = "p99.99")]
     pub p99_99: f64,
-    /// Largest value.
+    /// Largest of all values.
     pub max: f64,
 }
 
