@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::client::{Client, ClientArgs, Output, part, told};
 use crate::print::{canonical, json, table, text, write};
 
-/// Look at the cache of a running server, or have it forget.
+/// Show or flush the cache of a running server.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern cache show azurehealthcareapis.com\n  postern cache flush www.contoso.com")]
 pub struct CacheArgs {
@@ -21,19 +21,19 @@ pub struct CacheArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show what is kept, at and below a name.
+    /// Show the entries at and below a name.
     Show {
-        /// The name. Default: everything.
+        /// Name to show. Default: everything.
         name: Option<String>,
-        /// Entries that are shown at most.
+        /// Maximum number of entries to show.
         #[arg(long, default_value = "1000")]
         limit: usize,
     },
-    /// Forget what is kept at and below a name.
+    /// Remove the entries at and below a name.
     Flush {
-        /// The name; --all for everything.
+        /// Name to remove. Use --all for everything.
         name: Option<String>,
-        /// Forget everything.
+        /// Remove all entries of the cache.
         #[arg(long, conflicts_with = "name")]
         all: bool,
     },

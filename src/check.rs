@@ -18,23 +18,23 @@ use serde_json::json;
 
 use crate::print;
 
-/// Check the configuration and everything that it names, and tell all problems.
+/// Check the configuration and every file it names, and report all problems.
 ///
-/// Exit status: 0 fine, 1 errors, 2 warnings with --strict.
+/// Exit status: 0 if there are no problems, 1 for errors, 2 for warnings with --strict.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern check -c /etc/postern/postern.toml\n  postern check --strict --format json")]
 pub struct CheckArgs {
-    /// Configuration file.
+    /// Configuration file to check.
     #[arg(short, long, value_name = "FILE", default_value = "postern.toml")]
     config: PathBuf,
-    /// Check the configuration and the files of keys, but no records: what keeps the server from
-    /// starting, and nothing else.
+    /// Check only the configuration and key files, not the records. This finds exactly the problems
+    /// that prevent a start.
     #[arg(long)]
     config_only: bool,
-    /// Let warnings fail the check, with exit status 2.
+    /// Treat warnings as failures, with exit status 2.
     #[arg(long)]
     strict: bool,
-    /// Print problems alone, without the table of zones.
+    /// Print only problems, without the table of zones.
     #[arg(short, long)]
     quiet: bool,
     /// How problems are printed.

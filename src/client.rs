@@ -25,20 +25,20 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 /// Heading of the options that select a server.
 const CONNECTION: &str = "Connection";
 
-/// Server that a command asks, and the way to it.
+/// Server that a command connects to.
 #[derive(Debug, Clone, Args)]
 pub struct ClientArgs {
     /// UNIX socket of the server. Default: the one that the configuration names, or
     /// /run/postern/postern.sock.
     #[arg(help_heading = CONNECTION, long, value_name = "PATH", global = true, conflicts_with = "url")]
     socket: Option<PathBuf>,
-    /// Ask over TCP, at http://127.0.0.1:8053 or https://dns.contoso.com:8053, for example.
+    /// Connect over TCP, for example to http://127.0.0.1:8053 or https://dns.contoso.com:8053.
     #[arg(help_heading = CONNECTION, long, value_name = "URL", global = true)]
     url: Option<Uri>,
     /// File with the key to send, as `postern key` printed it.
     #[arg(help_heading = CONNECTION, long, value_name = "FILE", global = true, requires = "url")]
     key_file: Option<PathBuf>,
-    /// File of the authorities to trust for https, PEM. Default: those of the system.
+    /// PEM file with the certificate authorities to trust for https. Default: those of the system.
     #[arg(help_heading = CONNECTION, long, value_name = "FILE", global = true, requires = "url")]
     ca: Option<PathBuf>,
     /// Configuration that names the socket. Default: ./postern.toml, or /etc/postern/postern.toml.

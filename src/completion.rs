@@ -7,12 +7,11 @@ use clap::{Args, Command, ValueEnum};
 use crate::client::told;
 use crate::print::write;
 
-/// Print what makes a shell complete the commands: `postern completion bash >
-/// /etc/bash_completion.d/postern`.
+/// Print a shell completion script: `postern completion bash > /etc/bash_completion.d/postern`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern completion bash > /etc/bash_completion.d/postern")]
 pub struct CompletionArgs {
-    /// The shell.
+    /// Shell to print the script for.
     #[arg(value_enum)]
     shell: Shell,
 }
@@ -20,7 +19,7 @@ pub struct CompletionArgs {
 /// Supported shells.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Shell {
-    /// Bash.
+    /// Bash: into /etc/bash_completion.d/postern.
     Bash,
     /// Zsh: into a directory of `$fpath`, as `_postern`.
     Zsh,

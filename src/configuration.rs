@@ -8,15 +8,15 @@ use serde_json::Value;
 use crate::client::{Client, ClientArgs, Output, told};
 use crate::print::{json, table, text};
 
-/// Show the configuration as a running server applies it, and where each value comes from.
+/// Show the configuration that a running server applies, and the source of each value.
 ///
-/// What needs a restart is shown as it still is. Secrets are hidden.
+/// Settings that need a restart show the value in use. Secrets are hidden.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern config\n  postern config cache --set")]
 pub struct ConfigArgs {
-    /// Of this section alone: `server`, `zone` or `api`, say.
+    /// Show only this section, for example `server`, `zone` or `api`.
     section: Option<String>,
-    /// Only what the file says, not the defaults.
+    /// Show only values from the file, not the defaults.
     #[arg(long)]
     set: bool,
     #[command(flatten)]

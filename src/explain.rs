@@ -9,24 +9,24 @@ use serde_json::Value;
 use crate::client::{Client, ClientArgs, Output, part};
 use crate::print::{json, prose, text};
 
-/// Explain what a client gets for a question: every name on the way, who speaks for it, and what
-/// would mend it.
+/// Explain the answer that a client gets: every name on the way, its source, and how to fix a
+/// missing record.
 #[derive(Debug, Args)]
 #[command(after_help = "\
     Examples:\n\
     \x20 postern explain ws-fhir.fhir.azurehealthcareapis.com\n\
     \x20 postern explain www.corp.contoso.com AAAA --client 10.20.0.4 --ask")]
 pub struct ExplainArgs {
-    /// The name.
+    /// Name to explain.
     name: String,
-    /// The type.
+    /// Record type.
     #[arg(default_value = "A")]
     rtype: String,
-    /// Who asks: an address of the network that is meant.
+    /// Client address, which selects the network.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     client: IpAddr,
-    /// Ask the question for that client first, upstreams too where it takes them. It counts like
-    /// one of the client's.
+    /// Resolve the question for that client first, through upstreams if needed. It counts as a
+    /// query of the client.
     #[arg(long)]
     ask: bool,
     #[command(flatten)]

@@ -10,11 +10,9 @@ use serde_json::{Value, json};
 use crate::client::{Client, ClientArgs, Output, part, told};
 use crate::print::{self, print_changed, table, text};
 
-/// Show which names went public that should be private, create their records, mute those that are
-/// wanted.
+/// List names that were answered publicly but should be private. Create their records or mute them.
 ///
-/// Without a command the fallbacks are listed that still lack their record, the most recently seen
-/// first.
+/// Without a command, list the fallbacks that still lack a record, the most recent first.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
@@ -33,71 +31,71 @@ pub struct FallbacksArgs {
 
 #[derive(Debug, Args)]
 struct ListArgs {
-    /// Show them as they happen, until interrupted.
+    /// Show fallbacks as they happen, until interrupted.
     #[arg(short, long, conflicts_with_all = ["since", "all", "muted", "limit"])]
     follow: bool,
-    /// Of clients of this network.
+    /// Only clients of this network.
     #[arg(long)]
     network: Option<String>,
-    /// Of names in this private zone.
+    /// Only names in this private zone.
     #[arg(long)]
     zone: Option<String>,
-    /// With this reason: no-record, no-zone, zone-unavailable, other-network or no-private-cname.
+    /// Only this reason: no-record, no-zone, zone-unavailable, other-network or no-private-cname.
     #[arg(long)]
     reason: Option<String>,
-    /// Where the client got this: public, nxdomain, servfail or stale.
+    /// Only this answer to the client: public, nxdomain, servfail or stale.
     #[arg(long)]
     action: Option<String>,
-    /// Whose name has this in it.
+    /// Only names that contain this text.
     #[arg(long)]
     name: Option<String>,
-    /// Seen since a time (RFC 3339), or for that long: 15m, 2h, 1d.
+    /// Only fallbacks since a time (RFC 3339) or within a duration: 15m, 2h, 1d.
     #[arg(long)]
     since: Option<String>,
-    /// Those too whose record was made since.
+    /// Include fallbacks whose record exists by now.
     #[arg(long)]
     all: bool,
-    /// Those that are muted.
+    /// Show only muted fallbacks.
     #[arg(long)]
     muted: bool,
-    /// How many at most.
+    /// Maximum number of fallbacks to list.
     #[arg(long, default_value = "1000")]
     limit: usize,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Create the record that a name lacks, in the zone that the API writes.
+    /// Create the missing record of a name, in a zone that the API writes.
     Create {
-        /// The name as it was asked, or its private-link name.
+        /// Name of the question, or its private-link name.
         name: String,
-        /// Private addresses.
+        /// Private addresses of the record.
         #[arg(required = true)]
         addresses: Vec<IpAddr>,
-        /// The clients' network, where it is not clear.
+        /// Network of the clients, if it is ambiguous.
         #[arg(long)]
         network: Option<String>,
         /// TTL, seconds. Default: 10.
         #[arg(long)]
         ttl: Option<u32>,
-        /// Only say what would happen.
+        /// Print the change without applying it.
         #[arg(long)]
         dry_run: bool,
     },
-    /// Mute a name, or the names of a pattern: they are counted, but neither listed, written nor
-    /// shown as they happen.
+    /// Mute a name or a pattern. Its fallbacks are counted, but not listed, written or shown as
+    /// they happen.
     Mute(MutedArgs),
-    /// Take that back.
+    /// Remove a mute.
     Unmute(MutedArgs),
-    /// Show what is muted, and how many names of the record each covers.
+    /// List the mutes, and how many names of the record each covers.
     Muted,
 }
 
 #[derive(Debug, Args)]
 struct MutedArgs {
-    /// The name as it is asked, or a pattern such as '*.azurehealthcareapis.com'.
+    /// Name of the question, or a pattern such as '*.azurehealthcareapis.com'.
     name: String,
-    /// For this network alone.
+    /// Mute only for this network.
     #[arg(long)]
     network: Option<String>,
 }

@@ -8,24 +8,24 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-/// Ask a running server whether it is well; exit code 0 where it is, 1 where it is not.
+/// Check that a running server is healthy: exits with 0 if it is, and 1 otherwise.
 ///
-/// For container images, which have no other client in them. It is asked over UDP for something
-/// that it knows by itself, so no upstream matters; any answer will do. With --ready its page
-/// /ready is asked too, which says what is not as it should be.
+/// This is for container images without another client. It sends a query over UDP that needs no
+/// upstream, and accepts any answer. With --ready it also requests the page /ready, which lists
+/// problems.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern healthcheck")]
 pub struct HealthcheckArgs {
-    /// Configuration file of the server: where it listens. Default as for `serve`.
+    /// Configuration file with the address of the server. Default: as for `serve`.
     #[arg(short, long, value_name = "FILE", conflicts_with = "server")]
     config: Option<PathBuf>,
-    /// Where the server listens, in place of what the configuration says.
+    /// Address of the server, instead of the one in the configuration.
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = address)]
     server: Option<SocketAddr>,
-    /// Ask for readiness as well, where `metrics.listen` says.
+    /// Also check readiness, at the address of `metrics.listen`.
     #[arg(long, conflicts_with = "server")]
     ready: bool,
-    /// Seconds that an answer may take.
+    /// Timeout in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
     timeout: u64,
 }

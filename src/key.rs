@@ -5,15 +5,15 @@ use std::process::ExitCode;
 use clap::Args;
 use postern_control::http::NewKey;
 
-/// Make a key for the API.
+/// Generate a key for the API.
 ///
-/// The line goes into the file that `api.key-file` names; the server reads it again when it
-/// changes. The key itself is shown this once, and nowhere kept: clients send it as `Authorization:
-/// Bearer …` or `X-API-Key: …`.
+/// Add the line to the file of `api.key-file`, which the server reads again when it changes. The
+/// key itself is shown only once and stored nowhere. Clients send it as `Authorization: Bearer …`
+/// or `X-API-Key: …`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern key automation --scope records=corp.contoso.com")]
 pub struct KeyArgs {
-    /// Name of the key, as the audit shows it.
+    /// Name of the key in the audit log.
     name: String,
     /// How far it reaches: read, admin, or records=ZONE,… with `ZONE@network` for one of several of
     /// a name, `*` for all and `*@network` for all of a network.

@@ -13,16 +13,16 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern lab")]
 pub struct LabArgs {
-    /// Scenario to answer from; the built-in one if left out.
+    /// Scenario file. Default: the built-in scenario.
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
     /// Address to listen on, UDP and TCP; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5353")]
     listen: SocketAddr,
-    /// Seed of the dice, instead of the scenario's.
+    /// Random seed, instead of the scenario's.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
-    /// Print the built-in scenario, which explains the format, and end.
+    /// Print the built-in scenario, which explains the format, and exit.
     #[arg(long, conflicts_with_all = ["scenario", "seed"])]
     print: bool,
 }

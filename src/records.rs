@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use crate::client::{Client, ClientArgs, Output, part, told};
 use crate::print::{self, print_changed, print_sets, print_zones};
 
-/// Look at and change records of a running server.
+/// Show and change records of a running server.
 ///
-/// The server is asked over its UNIX socket, or over TCP with --url and --key-file. A zone is named
-/// by its name, or name@network where several zones have one name; a record's name may be relative
-/// to it, and `@` is the zone itself.
+/// Connects to the UNIX socket of the server, or over TCP with --url and --key-file. Write a zone
+/// as its name, or as name@network if several zones share the name. Names of records may be
+/// relative to the zone, and `@` is the zone itself.
 #[derive(Debug, Args)]
 #[command(after_help = "\
     Examples:\n\
@@ -32,91 +32,91 @@ pub struct RecordsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the zones, or the records of one.
+    /// List the zones, or the records of a zone.
     List {
-        /// The zone; none: the zones are listed.
+        /// Zone to list. Default: list the zones.
         zone: Option<String>,
-        /// Of this type alone.
+        /// Only this record type.
         #[arg(long = "type", value_name = "TYPE")]
         rtype: Option<String>,
     },
     /// Show the records of a name.
     Get {
-        /// The zone.
+        /// Zone of the records.
         zone: String,
-        /// The name.
+        /// Owner name of the records.
         name: String,
-        /// The type; none: all of them.
+        /// Record type. Default: all types.
         rtype: Option<String>,
     },
-    /// Make an RRset what is given, whatever it was.
+    /// Replace an RRset.
     Set {
-        /// The zone.
+        /// Zone of the records.
         zone: String,
-        /// The name.
+        /// Owner name of the records.
         name: String,
-        /// The type.
+        /// Type of the records.
         rtype: String,
-        /// RDATA of each record, each one argument.
+        /// RDATA of the records, one argument each.
         #[arg(required = true, value_name = "RDATA")]
         records: Vec<String>,
-        /// TTL, seconds. Default: the one that it has, else 10.
+        /// TTL in seconds. Default: the present TTL, or 10 for a new RRset.
         #[arg(long)]
         ttl: Option<u32>,
-        /// Only say what would happen.
+        /// Print the change without applying it.
         #[arg(long)]
         dry_run: bool,
     },
-    /// Take an RRset away, or all of a name.
+    /// Delete an RRset, or all records of a name.
     Delete {
-        /// The zone.
+        /// Zone of the records.
         zone: String,
-        /// The name.
+        /// Owner name of the records.
         name: String,
-        /// The type; none: all of them.
+        /// Record type. Default: all types.
         rtype: Option<String>,
-        /// Only say what would happen.
+        /// Print the change without applying it.
         #[arg(long)]
         dry_run: bool,
     },
-    /// Say what is to be different for a zone to hold what a file has.
+    /// Show the differences between a zone and a file.
     Diff {
         #[command(flatten)]
         file: FileArgs,
-        /// Leave aside what the zone has and the file has not.
+        /// Ignore records that only the zone has.
         #[arg(long)]
         merge: bool,
     },
-    /// Put the records of a file into a zone: a zone file, a hosts file, or JSON of Azure.
+    /// Import the records of a file into a zone: a zone file, a hosts file, or JSON of Azure.
     Import {
         #[command(flatten)]
         file: FileArgs,
-        /// Take away what the zone has and the file has not.
+        /// Delete records that only the zone has.
         #[arg(long)]
         replace: bool,
         /// Accept that --replace removes more than half of the names of a zone.
         #[arg(long, requires = "replace")]
         allow_loss: bool,
-        /// Only say what would happen.
+        /// Print the change without applying it.
         #[arg(long)]
         dry_run: bool,
     },
-    /// Write a zone as a zone file.
+    /// Export a zone as a zone file.
     Export {
-        /// The zone.
+        /// Zone of the records.
         zone: String,
-        /// Where to. Default: standard output.
+        /// File to write. Default: standard output.
         file: Option<PathBuf>,
     },
 }
 
 #[derive(Debug, Args)]
 struct FileArgs {
-    /// The file; `-`: standard input.
+    /// File to read. `-` is standard input.
     file: PathBuf,
-    /// The zone; none: every zone that the API writes gets what lies in it.
+    /// Zone to use. Default: every zone that the API writes, each with the records inside it.
     zone: Option<String>,
-    /// What the file is.
+    /// Format of the file.
     #[arg(long, value_enum, default_value = "auto")]
     format: FileFormat,
     /// Accept a file without records, which empties a zone that is replaced.
@@ -126,7 +126,7 @@ struct FileArgs {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum FileFormat {
-    /// Told from its first bytes.
+    /// Detected from the first bytes.
     Auto,
     /// A zone file.
     Zone,

@@ -8,11 +8,11 @@ use hyper::Method;
 use crate::client::{Client, ClientArgs, Output, part, told};
 use crate::print::{json, text, write};
 
-/// Have a running server read its configuration and every source again.
+/// Reload the configuration and all sources of a running server.
 ///
-/// It watches them anyway; this prints at once what came of it. A configuration that has errors
-/// changes nothing. A file that loses all or most of a zone's records, or a configuration that
-/// drops most zones, is rejected until it is accepted by name.
+/// The server watches them anyway, but this command prints the result at once. A configuration with
+/// errors changes nothing. A file that loses all or most of a zone's records, or a configuration
+/// that drops most zones, is rejected until it is accepted by name.
 #[derive(Debug, Args)]
 #[command(after_help = "\
     Examples:\n\

@@ -5,17 +5,17 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-/// Print what a configuration file may say: a JSON Schema for editors, a commented sample, or a
-/// reference; or the table of metrics.
+/// Print the format of the configuration file as a JSON Schema, a commented sample or a reference,
+/// or the table of metrics.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern schema > postern.schema.json\n  postern schema --format toml > postern.toml")]
 pub struct SchemaArgs {
-    /// What is printed.
+    /// Document to print.
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
 }
 
-/// What is printed.
+/// Document to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// JSON Schema, draft 7.

@@ -36,7 +36,7 @@ use live::Live;
 use sample::Sample;
 use signals::Signal;
 
-/// Serve DNS.
+/// Run the DNS server.
 ///
 /// Without -c the configuration is ./postern.toml, or else /etc/postern/postern.toml. It and all
 /// files of zones are watched: a good change is served at once, a bad one changes nothing.
@@ -49,7 +49,7 @@ use signals::Signal;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern serve -c /etc/postern/postern.toml\n  postern serve --lab")]
 pub struct ServeArgs {
-    /// Configuration file.
+    /// Configuration file to serve.
     #[arg(short, long, value_name = "FILE", conflicts_with = "lab")]
     config: Option<PathBuf>,
     /// Refuse to start when a zone's source is bad, as `server.strict`.

@@ -26,7 +26,7 @@ pub struct StateArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Read every journal and report damage.
+    /// Check every journal and report damage.
     ///
     /// Exit status: 0 all are whole, 1 one is damaged or cannot be read. May be used while the
     /// server runs.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::client::{Client, ClientArgs, Output, told};
 use crate::print::{json, prose, table, text};
 
-/// Show how a running server is: what is wrong, zones, cache, queues, upstreams.
+/// Show the status of a running server: problems, zones, cache, queues, upstreams.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern status\n  postern status --url https://dns.contoso.com:8053 --key-file key")]
 pub struct StatusArgs {

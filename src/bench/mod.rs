@@ -40,11 +40,11 @@ pub struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Send queries back with QR set: the least a server can do, the unit of cost
+    /// Send queries back with QR set: the least work of any server, and the unit of cost
     Mirror(servers::ResponderArgs),
-    /// Answer every question from nothing, faster than forwarders that are measured can ask
+    /// Answer every query with synthetic data, faster than a measured forwarder can send queries
     Upstream(servers::UpstreamArgs),
-    /// Compare answers with those of another server, or with those that were written down
+    /// Compare answers with those of another server or of a file
     Answers(Box<answers::AnswersArgs>),
 }
 
@@ -71,13 +71,13 @@ struct LoadArgs {
     /// Transport
     #[arg(long, value_enum, default_value_t = Over::Udp, help_heading = "Load")]
     over: Over,
-    /// Open loop: so many queries a second, such as 50k
+    /// Open loop: queries per second, such as 50k
     #[arg(long, value_parser = rate, conflicts_with_all = ["window", "steps", "objective"], help_heading = "Load")]
     rate: Option<f64>,
     /// Open loop: spread queries at random (Poisson) instead of evenly
     #[arg(long, help_heading = "Load", conflicts_with = "window")]
     poisson: bool,
-    /// Closed loop: so many queries under way
+    /// Closed loop: number of pending queries
     #[arg(long, help_heading = "Load", conflicts_with_all = ["steps", "objective"])]
     window: Option<usize>,
     /// Open loop at several rates in turn: 10k,20k,50k or 10k..100k/10k
@@ -86,22 +86,22 @@ struct LoadArgs {
     /// Search the highest rate that meets an objective, such as 'p99<1ms,loss<0.01%'
     #[arg(long, help_heading = "Load")]
     objective: Option<Conditions>,
-    /// Where the search begins
+    /// First rate of the search
     #[arg(long, value_parser = rate, default_value = "10k", requires = "objective", conflicts_with_all = ["rate", "window", "steps"], help_heading = "Load")]
     start: f64,
     /// How close the search comes to the highest rate
     #[arg(long, value_parser = share, default_value = "2%", requires = "objective", conflicts_with_all = ["rate", "window", "steps"], help_heading = "Load")]
     precision: f64,
-    /// How long is measured, each run
+    /// Duration of the measurement in each run
     #[arg(long, value_parser = duration, default_value = "10s", help_heading = "Load")]
     duration: Duration,
-    /// Measuring ends after so many queries
+    /// End the measurement after this many queries
     #[arg(long, help_heading = "Load")]
     queries: Option<u64>,
     /// Load before measuring
     #[arg(long, value_parser = duration, default_value = "1s", help_heading = "Load")]
     warmup: Duration,
-    /// When a query is given up; what comes later is counted as late
+    /// Timeout of a query; later answers are counted as late
     #[arg(long, value_parser = duration, default_value = "2s", help_heading = "Load")]
     timeout: Duration,
     /// Allow a server that is not on this machine: this program floods
@@ -111,13 +111,13 @@ struct LoadArgs {
     #[command(flatten)]
     questions: QuestionArgs,
 
-    /// Threads that make load
+    /// Number of threads that generate load
     #[arg(long, default_value_t = 1, help_heading = "Generator")]
     threads: usize,
     /// Source ports, or connections
     #[arg(long, default_value_t = 16, help_heading = "Generator")]
     ports: usize,
-    /// Most queries a system call
+    /// Maximum number of queries per system call
     #[arg(long, default_value_t = 32, help_heading = "Generator")]
     batch: usize,
     /// Cores to run on, such as 1,3

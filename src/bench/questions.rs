@@ -32,7 +32,7 @@ pub struct QuestionArgs {
     /// Questions made from the names and types of a zone file
     #[arg(long, value_name = "FILE", help_heading = "Questions")]
     zone: Option<PathBuf>,
-    /// What relative names of the zone file end in
+    /// Origin of relative names in the zone file
     #[arg(long, requires = "zone", conflicts_with_all = ["query_file", "pcap", "names", "ask"], help_heading = "Questions")]
     origin: Option<String>,
     /// A single question, such as www.contoso.example or www.contoso.example/AAAA (may be given
