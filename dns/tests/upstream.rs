@@ -236,8 +236,11 @@ fn a_forged_answer_that_comes_first_is_ignored_and_counted() {
 }
 
 /// An upstream on a socket of this test; it is handed each question and its sender.
-fn scripted(mut upstream: impl FnMut(&UdpSocket, &[u8], SocketAddr) + Send + 'static) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+fn scripted(upstream: impl FnMut(&UdpSocket, &[u8], SocketAddr) + Send + 'static) -> SocketAddr {
+    scripted_on(UdpSocket::bind("127.0.0.1:0").unwrap(), upstream)
+}
+
+fn scripted_on(socket: UdpSocket, mut upstream: impl FnMut(&UdpSocket, &[u8], SocketAddr) + Send + 'static) -> SocketAddr {
     let address = socket.local_addr().unwrap();
     std::thread::spawn(move || {
         let mut buffer = [0; 1500];
@@ -277,7 +280,14 @@ fn a_datagram_that_is_no_response_does_not_end_the_wait_for_the_answer() {
 #[test]
 fn wrong_ids_for_a_question_move_it_to_tcp_where_nobody_can_guess() {
     let guessed = Arc::new(AtomicBool::new(false));
-    let upstream = scripted({
+    // A port that is free for UDP may be in use for TCP.
+    let (socket, listener) = loop {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        if let Ok(listener) = std::net::TcpListener::bind(socket.local_addr().unwrap()) {
+            break (socket, listener);
+        }
+    };
+    let upstream = scripted_on(socket, {
         let guessed = guessed.clone();
         move |socket, question, from| {
             let right = right_answer(question);
@@ -289,7 +299,6 @@ fn wrong_ids_for_a_question_move_it_to_tcp_where_nobody_can_guess() {
             guessed.store(true, Ordering::Release);
         }
     });
-    let listener = std::net::TcpListener::bind(upstream).unwrap();
     let server = Server::start(&[(upstream, Transport::Udp)], LONG);
     let over_tcp = std::thread::spawn(move || {
         use std::io::{Read, Write};
