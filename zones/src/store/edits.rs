@@ -430,7 +430,10 @@ impl Store {
 
     /// The slot that somebody names.
     fn place_of(&self, zone: &ZoneRef) -> Result<usize, Refusal> {
-        let is_meant = |slot: &ZoneSlot| zone.means(&slot.name, &slot.networks);
+        // A network that does not exist means no zone of all networks, as in `Snapshot::is_meant`.
+        let exists = |wanted: &String| self.networks.iter().any(|network| network.name == *wanted);
+        let is_linked = |slot: &ZoneSlot| zone.network.as_ref().is_none_or(|wanted| exists(wanted) || slot.networks.contains(wanted));
+        let is_meant = |slot: &ZoneSlot| zone.means(&slot.name, &slot.networks) && is_linked(slot);
         let mut places = (0..self.slots.len()).filter(|place| is_meant(&self.slots[*place]));
         let place = places.next().ok_or_else(|| Refusal::NoZone(zone.to_string()))?;
         let others: Vec<usize> = places.collect();

@@ -302,6 +302,16 @@ fn count(refuse: bool) -> Amend {
 }
 
 #[test]
+fn a_network_that_does_not_exist_means_no_zone_of_all_networks() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path(), ONE);
+    let named = |network: &str| edit(&format!("{ZONE}@{network}"), &["ws A 10 10.20.1.4"]);
+    let refused = commit(&mut store, named("nowhere")).unwrap_err();
+    assert!(matches!(&refused, Refusal::NoZone(zone) if zone == &format!("{ZONE}@nowhere")), "{refused:?}");
+    commit(&mut store, named("default")).unwrap();
+}
+
+#[test]
 fn records_and_what_is_kept_beside_them_change_as_one() {
     let directory = tempfile::tempdir().unwrap();
     let (mut store, _) = open(directory.path(), ONE);
