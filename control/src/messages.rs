@@ -25,7 +25,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::Control;
 use crate::reply::reply;
-use crate::sender::Sender;
+use crate::requester::Requester;
 use crate::tsig::{self, Keyring, Signer};
 use crate::{transfer, update};
 
@@ -165,12 +165,12 @@ impl Desk {
         };
         let Some(record) = record else {
             let keys = keyring.unsigned(client).cloned().collect();
-            return self.dispatch(request, Sender { keys, signer: None }).await;
+            return self.dispatch(request, Requester { keys, signer: None }).await;
         };
         match keyring.verify(&request.packet, &record, client, now()) {
             Ok(verified) => {
                 request.packet = verified.message;
-                self.dispatch(request, Sender { keys: vec![verified.key], signer: Some(verified.signer) }).await
+                self.dispatch(request, Requester { keys: vec![verified.key], signer: Some(verified.signer) }).await
             }
             Err(rejected) => {
                 if let Some(hint) = &rejected.hint {
@@ -185,34 +185,34 @@ impl Desk {
         }
     }
 
-    async fn dispatch(&self, request: Box<Request>, sender: Sender) {
+    async fn dispatch(&self, request: Box<Request>, requester: Requester) {
         match request.kind {
-            MessageKind::Update => self.update(request, sender).await,
-            MessageKind::Signed => self.question(request, sender).await,
-            MessageKind::Transfer => transfer::serve::serve(request, sender, &self.control, self.inbox.udp_size()).await,
-            MessageKind::Notify => self.notify(*request, sender),
+            MessageKind::Update => self.update(request, requester).await,
+            MessageKind::Signed => self.question(request, requester).await,
+            MessageKind::Transfer => transfer::serve::serve(request, requester, &self.control, self.inbox.udp_size()).await,
+            MessageKind::Notify => self.notify(*request, requester),
         }
     }
 
     /// NOTIFY from a primary (RFC 1996 section 3.11): answered at once, the zone is asked for after.
-    fn notify(&self, request: Request, mut sender: Sender) {
+    fn notify(&self, request: Request, mut requester: Requester) {
         let named = postern_dns::wire::message::read_name(&request.packet, postern_dns::wire::HEADER);
-        let is_heeded = named.is_ok_and(|(apex, _)| self.control.transfers.notified(apex.as_wire(), request.client.ip(), &sender.keys));
+        let is_heeded = named.is_ok_and(|(apex, _)| self.control.transfers.notified(apex.as_wire(), request.client.ip(), &requester.keys));
         let mut answer = match is_heeded {
             true => reply(&request.packet, rcode::NOERROR, None, self.inbox.udp_size()),
             false => reply(&request.packet, rcode::NOTAUTH, Some((20, "not a zone that is transferred from there")), self.inbox.udp_size()),
         };
-        if let Some(signer) = &mut sender.signer {
+        if let Some(signer) = &mut requester.signer {
             signer.sign(&mut answer, now());
         }
         request.answer(&answer);
     }
 
-    async fn update(&self, request: Box<Request>, mut sender: Sender) {
+    async fn update(&self, request: Box<Request>, mut requester: Requester) {
         let client = request.client.ip();
-        let who = sender.keys.first().map(|key| key.policy.name.clone()).unwrap_or_default();
-        let is_signed = sender.signer.is_some();
-        let told = update::answer(&self.control, &request.packet, sender.keys, client).await;
+        let who = requester.keys.first().map(|key| key.policy.name.clone()).unwrap_or_default();
+        let is_signed = requester.signer.is_some();
+        let told = update::answer(&self.control, &request.packet, requester.keys, client).await;
         if let Some((_, why)) = &told.error {
             // Strangers must not fill the log.
             match is_signed {
@@ -224,20 +224,20 @@ impl Desk {
         }
         let error = told.error.as_ref().map(|(code, text)| (*code, text.as_str()));
         let mut answer = reply(&request.packet, told.rcode, error, self.inbox.udp_size());
-        if let Some(signer) = &mut sender.signer {
+        if let Some(signer) = &mut requester.signer {
             signer.sign(&mut answer, now());
         }
         request.answer(&answer);
     }
 
     /// A question whose signature is right, answered by the path.
-    async fn question(&self, request: Box<Request>, mut sender: Sender) {
+    async fn question(&self, request: Box<Request>, mut requester: Requester) {
         const LARGEST: usize = 65_535;
         let (later, mut coming) = mpsc::channel(1);
         let length = request.packet.len();
         let mut buffer = vec![0; LARGEST];
         buffer[..length].copy_from_slice(&request.packet);
-        let reserve = sender.signer.as_ref().map_or(0, Signer::reserve);
+        let reserve = requester.signer.as_ref().map_or(0, Signer::reserve);
         let mut answer = match self.streams.attend_signed(&mut buffer, length, request.client, request.transport, reserve, later) {
             Answered::Now(length) => {
                 buffer.truncate(length);
@@ -252,7 +252,7 @@ impl Desk {
             },
             Answered::Never => return,
         };
-        if let Some(signer) = &mut sender.signer {
+        if let Some(signer) = &mut requester.signer {
             signer.sign(&mut answer, now());
         }
         request.answer(&answer);

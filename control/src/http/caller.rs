@@ -13,8 +13,8 @@ use postern_zones::edit::{Author, Via, ZoneRef};
 
 use super::peer::Peer;
 use super::problem::Problem;
-use super::rights::Rights;
-use super::settings::Settings;
+use super::rights::KeyRights;
+use super::settings::HttpSettings;
 use super::{Shared, keys};
 use axum::http::StatusCode;
 
@@ -26,15 +26,15 @@ pub struct Caller {
     /// Where from; none: over the UNIX socket.
     pub from: Option<IpAddr>,
     /// How far the key reaches.
-    pub rights: Rights,
+    pub rights: KeyRights,
 }
 
 /// Ends when the key that a request came with is good no longer: for handlers that would go on for ever. Among the extensions of every
 /// request.
 #[derive(Clone)]
 pub struct Revoked {
-    settings: Arc<Settings>,
-    key: Option<(keys::Hash, Rights)>,
+    settings: Arc<HttpSettings>,
+    key: Option<(keys::Hash, KeyRights)>,
     is_local: bool,
 }
 
@@ -50,12 +50,12 @@ impl Caller {
 
     /// True where everything is allowed.
     pub fn is_admin(&self) -> bool {
-        self.rights == Rights::Admin
+        self.rights == KeyRights::Admin
     }
 
     /// True where all may be seen: networks, the configuration, who asked what.
     pub fn may_see_all(&self) -> bool {
-        matches!(self.rights, Rights::Read | Rights::Admin)
+        matches!(self.rights, KeyRights::Read | KeyRights::Admin)
     }
 
     /// True where a zone that is linked to these networks (none: all) may be seen.
@@ -69,9 +69,9 @@ impl Caller {
         let linked = |network: &String| networks.iter().any(|name| name.as_ref() == network);
         let is_meant = |of: &ZoneRef| (of.name == "*" || of.name == zone) && of.network.as_ref().is_none_or(linked);
         match &self.rights {
-            Rights::Read => false,
-            Rights::Records(zones) => zones.iter().any(is_meant),
-            Rights::Admin => true,
+            KeyRights::Read => false,
+            KeyRights::Records(zones) => zones.iter().any(is_meant),
+            KeyRights::Admin => true,
         }
     }
 
@@ -112,7 +112,7 @@ pub(super) async fn identify(State(shared): State<Shared>, mut request: Request,
     let settings = shared.settings.now();
     let peer = request.extensions().get::<Peer>().cloned();
     let identity = match &peer {
-        Some(Peer::Local { user }) => Ok((Caller { who: user.clone(), from: None, rights: Rights::Admin }, None)),
+        Some(Peer::Local { user }) => Ok((Caller { who: user.clone(), from: None, rights: KeyRights::Admin }, None)),
         Some(Peer::Remote { address }) => of_remote(*address, request.headers(), request.uri(), settings.keys.as_ref()),
         None => Err(unknown("it is not known where the request comes from")),
     };
@@ -155,7 +155,7 @@ fn of_remote(address: IpAddr, headers: &HeaderMap, uri: &Uri, keys: Option<&keys
         }
         // Pages in a browser of this machine must not get in.
         refuse_browsers(headers, uri)?;
-        return Ok((Caller { who: "local".into(), from: Some(address), rights: Rights::Admin }, None));
+        return Ok((Caller { who: "local".into(), from: Some(address), rights: KeyRights::Admin }, None));
     };
     let given = key_of(headers).ok_or_else(|| unknown("no key: send `Authorization: Bearer …` or `X-API-Key: …`"))?;
     let key = keys.find(given).ok_or_else(|| unknown("the key is not known"))?;
@@ -197,7 +197,7 @@ mod tests {
     fn a_key_of_records_reaches_its_zones_and_no_further() {
         let caller = |zones: &[&str]| {
             let zones = zones.iter().map(|zone| ZoneRef { name: (*zone).into(), network: None }).collect();
-            Caller { who: "ci".into(), from: None, rights: Rights::Records(zones) }
+            Caller { who: "ci".into(), from: None, rights: KeyRights::Records(zones) }
         };
         let here = caller(&["contoso.test"]);
         assert!(here.may_change("contoso.test", &["hub"]) && here.may_see("contoso.test", &["hub"]));
@@ -205,10 +205,10 @@ mod tests {
         assert!(!here.may_see_all() && here.must_be_admin().is_err() && here.must_see_all().is_err());
         assert!(caller(&["*"]).may_change("fabrikam.test", &["hub"]));
         let of_hub = ZoneRef::parse("contoso.test@hub");
-        let of_hub = Caller { rights: Rights::Records([of_hub].into()), ..here };
+        let of_hub = Caller { rights: KeyRights::Records([of_hub].into()), ..here };
         assert!(of_hub.may_change("contoso.test", &["hub", "spoke"]));
         assert!(!of_hub.may_change("contoso.test", &["spoke"]) && !of_hub.may_change::<&str>("contoso.test", &[]));
-        let all_of_hub = Caller { rights: Rights::Records([ZoneRef::parse("*@hub")].into()), ..of_hub };
+        let all_of_hub = Caller { rights: KeyRights::Records([ZoneRef::parse("*@hub")].into()), ..of_hub };
         assert!(all_of_hub.may_change("contoso.test", &["hub"]) && all_of_hub.may_change("fabrikam.test", &["hub"]));
         assert!(!all_of_hub.may_change("contoso.test", &["spoke"]) && !all_of_hub.may_see::<&str>("contoso.test", &[]));
     }

@@ -7,9 +7,9 @@ use postern_config::File;
 use postern_config::model::Api;
 
 /// Files of keys and certificates, each read once: what is used is what a change is told by.
-pub(super) struct Files(Vec<(PathBuf, io::Result<Vec<u8>>)>);
+pub(super) struct CredentialFiles(Vec<(PathBuf, io::Result<Vec<u8>>)>);
 
-impl Files {
+impl CredentialFiles {
     pub(super) fn read(api: &Api) -> Self {
         let mut files: Vec<(PathBuf, io::Result<Vec<u8>>)> = Vec::new();
         for path in api.files() {

@@ -18,7 +18,7 @@ use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
 
-use super::rights::Rights;
+use super::rights::KeyRights;
 
 /// The keys of a file.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ pub(super) struct Keys {
 #[derive(Debug)]
 pub(super) struct Key {
     pub name: Arc<str>,
-    pub rights: Rights,
+    pub rights: KeyRights,
     hash: Hash,
 }
 
@@ -94,7 +94,7 @@ impl Keys {
     }
 
     /// True where there is such a key with these rights.
-    pub fn has(&self, hash: &Hash, rights: &Rights) -> bool {
+    pub fn has(&self, hash: &Hash, rights: &KeyRights) -> bool {
         self.keys.iter().any(|key| key.hash == *hash && key.rights == *rights) // both are ours: nothing to time
     }
 
@@ -140,7 +140,7 @@ impl NewKey {
     /// A key of that name and scope (`read`, `records=ZONE,…`, `admin`).
     pub fn make(name: &str, scope: &str) -> Result<Self, String> {
         check_name(name)?;
-        let rights: Rights = scope.parse()?;
+        let rights: KeyRights = scope.parse()?;
         let mut octets = [0; 32];
         SystemRandom::new().fill(&mut octets).map_err(|_| "the system gives no random octets".to_string())?;
         let secret = BASE64URL_NOPAD.encode(&octets);
@@ -170,7 +170,7 @@ mod tests {
         let keys = Keys::parse(&format!("# keys\n{}\n\n{} # the people\n", one.line, other.line)).unwrap();
         let found = keys.find(&one.secret).unwrap();
         assert_eq!((&*found.name, found.rights.to_string().as_str()), ("ci", "records=contoso.test,fabrikam.test@hub"));
-        assert_eq!(keys.find(&other.secret).unwrap().rights, Rights::Admin);
+        assert_eq!(keys.find(&other.secret).unwrap().rights, KeyRights::Admin);
         assert!(keys.find("").is_none() && keys.find(&one.secret[1..]).is_none());
     }
 

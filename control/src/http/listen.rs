@@ -24,11 +24,11 @@ use tower_service::Service;
 
 use super::Shared;
 use super::busy::BusyPlace;
-use super::files::Files;
+use super::files::CredentialFiles;
 use super::interface::{Interface, merge};
 use super::patience::Patient;
 use super::peer::Peer;
-use super::settings::{Now, Settings};
+use super::settings::{CurrentSettings, HttpSettings};
 use crate::Control;
 use crate::runtime::build_runtime;
 
@@ -53,7 +53,7 @@ pub struct BindError {
 #[derive(Debug)]
 pub struct Http {
     runtime: Runtime,
-    settings: Arc<Settings>,
+    settings: Arc<HttpSettings>,
     addresses: Vec<SocketAddr>,
     socket: Option<(PathBuf, u64)>,
     stop: watch::Sender<bool>,
@@ -130,8 +130,8 @@ fn bind_socket(path: &Path, owner: Option<(u32, u32)>) -> io::Result<UnixListene
 
 /// Says what is wrong with the files of keys and certificates; and what was in them.
 pub fn check(api: &Api) -> (Vec<File>, Result<(), String>) {
-    let files = Files::read(api);
-    (files.as_read(), Now::of(api, &files).map(drop))
+    let files = CredentialFiles::read(api);
+    (files.as_read(), CurrentSettings::of(api, &files).map(drop))
 }
 
 /// Starts to serve these interfaces. Also returns the content of the files of keys and certificates.
@@ -141,9 +141,9 @@ pub(crate) fn start(
     control: Arc<Control>,
     interfaces: impl IntoIterator<Item = Interface>,
 ) -> Result<(Http, Vec<File>), String> {
-    let files = Files::read(api);
-    let now = Now::of(api, &files)?;
-    let settings = Arc::new(Settings::new(now));
+    let files = CredentialFiles::read(api);
+    let now = CurrentSettings::of(api, &files)?;
+    let settings = Arc::new(HttpSettings::new(now));
     let failed = |error: io::Error| format!("cannot start the API: {error}");
     let runtime = build_runtime(THREADS, "api").map_err(failed)?;
     let (stop, stopping) = watch::channel(false);
@@ -198,8 +198,8 @@ impl Http {
     /// Reads keys, certificates and bounds again. If one of the files cannot be read, nothing changes. Returns the content of the files in
     /// either case.
     pub fn reconfigure(&self, api: &Api) -> (Vec<File>, Result<(), String>) {
-        let files = Files::read(api);
-        let taken = Now::of(api, &files).map(|now| {
+        let files = CredentialFiles::read(api);
+        let taken = CurrentSettings::of(api, &files).map(|now| {
             self.settings.replace(now);
             self.bound(api);
         });
@@ -240,7 +240,7 @@ impl Stopping {
 #[derive(Clone)]
 struct Serve {
     router: Router,
-    settings: Arc<Settings>,
+    settings: Arc<HttpSettings>,
     stopping: Stopping,
 }
 

@@ -5,7 +5,7 @@
 //!
 //! connection (TLS, UNIX socket) ─ rate ─ who asks (Caller) ─ router of an Interface ─ Problem where it is refused
 //! ```
-//! A router takes [`Shared`] for its state ([`std::sync::Arc<Control>`] and `Settings` come out of it), [`Caller`] for who asks, and answers with
+//! A router takes [`Shared`] for its state ([`std::sync::Arc<Control>`] and `HttpSettings` come out of it), [`Caller`] for who asks, and answers with
 //! [`Problem`] where it refuses. Who has no valid key is told so by the `Caller` extractor; a handler without it is open to everybody.
 
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub use listen::{BindError, Bound, Http, Stopping, bind, check};
 pub use part::part;
 pub use problem::{Fault, Problem};
 pub(crate) use problem::{say_when, status_of};
-pub use rights::Rights;
+pub use rights::KeyRights;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ pub struct Shared {
     /// The server.
     pub control: Arc<Control>,
     /// What a reload may change.
-    pub(crate) settings: Arc<settings::Settings>,
+    pub(crate) settings: Arc<settings::HttpSettings>,
 }
 
 impl FromRef<Shared> for Arc<Control> {

@@ -8,7 +8,7 @@ use postern_zones::name::NameBuf;
 
 /// How far a key reaches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rights {
+pub enum KeyRights {
     /// To see everything.
     Read,
     /// To see and change the records of these zones; one without network stands for all of its name, `*` for all zones, and `*@network` for
@@ -18,7 +18,7 @@ pub enum Rights {
     Admin,
 }
 
-impl std::str::FromStr for Rights {
+impl std::str::FromStr for KeyRights {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -40,7 +40,7 @@ fn zone(text: &str) -> Result<ZoneRef, String> {
     Ok(zone)
 }
 
-impl fmt::Display for Rights {
+impl fmt::Display for KeyRights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read => f.write_str("read"),

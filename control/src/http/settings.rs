@@ -7,15 +7,15 @@ use postern_config::model::Api;
 use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::files::Files;
+use super::files::CredentialFiles;
 use super::keys::Keys;
 use super::rate::Rate;
 use super::tls;
 
 /// What a reload may change.
 #[derive(Debug)]
-pub(crate) struct Settings {
-    now: ArcSwap<Now>,
+pub(crate) struct HttpSettings {
+    now: ArcSwap<CurrentSettings>,
     pub(super) rate: Rate,
     /// Says that there are others.
     changed: watch::Sender<()>,
@@ -23,7 +23,7 @@ pub(crate) struct Settings {
 
 /// The settings of the moment.
 #[derive(Debug)]
-pub(super) struct Now {
+pub(super) struct CurrentSettings {
     /// None: no keys are needed.
     pub keys: Option<Keys>,
     pub rate: u32,
@@ -31,19 +31,19 @@ pub(super) struct Now {
     pub tls: Option<Arc<ServerConfig>>,
 }
 
-impl Settings {
+impl HttpSettings {
     /// With the settings of the start.
-    pub(super) fn new(now: Now) -> Self {
+    pub(super) fn new(now: CurrentSettings) -> Self {
         Self { now: ArcSwap::from_pointee(now), rate: Rate::default(), changed: watch::Sender::new(()) }
     }
 
     /// Replaces the settings of the moment, and tells those who wait for changes.
-    pub(super) fn replace(&self, now: Now) {
+    pub(super) fn replace(&self, now: CurrentSettings) {
         self.now.store(Arc::new(now));
         self.changed.send_replace(());
     }
 
-    pub(super) fn now(&self) -> Arc<Now> {
+    pub(super) fn now(&self) -> Arc<CurrentSettings> {
         self.now.load_full()
     }
 
@@ -52,8 +52,8 @@ impl Settings {
     }
 }
 
-impl Now {
-    pub(super) fn of(api: &Api, files: &Files) -> Result<Self, String> {
+impl CurrentSettings {
+    pub(super) fn of(api: &Api, files: &CredentialFiles) -> Result<Self, String> {
         let keys = match &api.key_file {
             Some(path) => Some(Keys::of(path, files.content(path)).map_err(|wrong| wrong.to_string())?),
             None => None,

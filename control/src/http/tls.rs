@@ -11,10 +11,10 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-use super::files::Files;
+use super::files::CredentialFiles;
 
 /// What `certificate`, `private-key` and `client-ca` say; none: no TLS.
-pub(super) fn read(api: &Api, files: &Files) -> Result<Option<Arc<ServerConfig>>, String> {
+pub(super) fn read(api: &Api, files: &CredentialFiles) -> Result<Option<Arc<ServerConfig>>, String> {
     let (Some(certificate), Some(private_key)) = (&api.certificate, &api.private_key) else { return Ok(None) };
     let chain = certificates(certificate, files)?;
     let no_key = |error: &dyn Display| format!("{}: no private key: {error}", private_key.display());
@@ -40,7 +40,7 @@ pub(super) fn read(api: &Api, files: &Files) -> Result<Option<Arc<ServerConfig>>
     Ok(Some(Arc::new(config)))
 }
 
-fn certificates(path: &Path, files: &Files) -> Result<Vec<CertificateDer<'static>>, String> {
+fn certificates(path: &Path, files: &CredentialFiles) -> Result<Vec<CertificateDer<'static>>, String> {
     let none = |error: &dyn Display| format!("{}: no certificate: {error}", path.display());
     let pem = files.content(path).as_ref().map_err(|error| none(error))?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| none(&error))?;

@@ -17,7 +17,7 @@ use super::outgoing::{self, Asked, Increment};
 use super::secondary::unix_seconds;
 use crate::Control;
 use crate::reply::reply;
-use crate::sender::Sender;
+use crate::requester::Requester;
 use crate::tsig::{Key, Signer};
 
 /// Transfers that run at once: each holds a thread while its client reads.
@@ -48,8 +48,8 @@ fn extended_error(rcode: u16) -> u16 {
 }
 
 /// Answers a question for a transfer; the request bears no TSIG record any more.
-pub async fn serve(request: Box<Request>, sender: Sender, control: &Control, udp_size: u16) {
-    let Sender { keys, signer } = sender;
+pub async fn serve(request: Box<Request>, requester: Requester, control: &Control, udp_size: u16) {
+    let Requester { keys, signer } = requester;
     match find(&request, &keys, control) {
         Ok((asked, zone, hosted, since)) => give(request, asked, zone, hosted, since, signer).await,
         Err(refused) => {

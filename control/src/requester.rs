@@ -1,12 +1,12 @@
-//! Who sent a message.
+//! The sender of a message that the query path does not answer.
 
 use std::sync::Arc;
 
 use crate::tsig::{Key, Signer};
 
-/// Who sent a message.
+/// The sender of a message, known by its keys.
 #[derive(Debug)]
-pub struct Sender {
+pub struct Requester {
     /// The keys that are the client's: the one it signed with, or those it needs no signature for.
     pub keys: Vec<Arc<Key>>,
     /// Signs the answer.
