@@ -32,7 +32,7 @@ pub struct ClientArgs {
     /// /run/postern/postern.sock.
     #[arg(help_heading = CONNECTION, long, value_name = "PATH", global = true, conflicts_with = "url")]
     socket: Option<PathBuf>,
-    /// Connect over TCP, for example to http://127.0.0.1:8053 or https://dns.contoso.com:8053.
+    /// Connect over TCP, for example to `http://127.0.0.1:8053` or `https://dns.contoso.com:8053`.
     #[arg(help_heading = CONNECTION, long, value_name = "URL", global = true)]
     url: Option<Uri>,
     /// File with the key to send, as `postern key` printed it.
