@@ -41,8 +41,8 @@ struct Arguments {
     /// Changes a second that are tried for; 0: none are
     #[arg(long, default_value_t = 10_000)]
     rate: u32,
-    /// Connections that bring them, each waiting for its answer before it sends the next. The API's socket has room for 64
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=64))]
+    /// Connections that bring them, each waiting for its answer before it sends the next. The API's socket lets one user have 48
+    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..=48))]
     clients: u32,
     /// Seconds of questions before, and of questions and changes
     #[arg(long, default_value_t = 20)]
