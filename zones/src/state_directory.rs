@@ -14,22 +14,25 @@
 //! A small file is replaced as a whole: written beside, synced, renamed, and the directory synced. After a crash it has its old content or
 //! its new one.
 
+mod ownership;
 mod sync;
+mod trouble;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use nix::fcntl::OFlag;
 
+use ownership::hand_over;
 pub(crate) use sync::OpenDirectory;
 #[cfg(test)]
 pub(crate) use sync::faults;
+pub use trouble::{StateProblem, StateTrouble};
 
 /// Name of the file that is locked.
 const LOCK: &str = "lock";
@@ -66,30 +69,6 @@ struct HeldDirectory {
 
 /// Device and inode.
 type Place = (u64, u64);
-
-/// A problem with a file of the state directory, or with the directory itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateTrouble {
-    /// The file, or the directory.
-    pub path: PathBuf,
-    /// Time at which the problem was found.
-    pub since: SystemTime,
-    /// Kind of the problem.
-    pub problem: StateProblem,
-    /// Cause, as the system or the server words it.
-    pub why: String,
-}
-
-/// Kind of a [`StateTrouble`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StateProblem {
-    /// It cannot be written.
-    Unwritable,
-    /// The files in it cannot be listed.
-    Unlistable,
-    /// It is the journal of a zone that other zones leave no network to.
-    Unserved,
-}
 
 /// Why a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -341,27 +320,6 @@ impl StateDirectory {
     }
 }
 
-impl StateProblem {
-    /// Log message for the end of a problem.
-    fn end(self) -> &'static str {
-        match self {
-            Self::Unwritable => "can be written again",
-            Self::Unlistable => "can be listed again",
-            Self::Unserved => "its zone has a network again",
-        }
-    }
-}
-
-impl fmt::Display for StateProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unwritable => "cannot be written",
-            Self::Unlistable => "cannot be listed",
-            Self::Unserved => "its zone is not served",
-        })
-    }
-}
-
 impl HeldDirectory {
     /// Creates the directory and takes its lock, unless it is held already. A directory without a lock that could be taken is read-only.
     fn renew(&mut self, path: &Path, owner: Option<(u32, u32)>) -> Result<(), StateDirectoryError> {
@@ -466,44 +424,6 @@ pub(crate) fn create_fresh(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Gives a directory that root made in an earlier run, and the files in it, to the user that the server becomes. A directory that belongs
-/// to somebody else is left alone: its owner may have put links there.
-fn hand_over(path: &Path, (user, group): (u32, u32)) {
-    let is_roots = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0);
-    // A mistaken `state = "/etc"` must not give it away.
-    if user == 0 || !is_roots(path) || !is_state(path) {
-        return;
-    }
-    let give = |path: &Path| {
-        if let Err(error) = lchown(path, Some(user), Some(group)) {
-            tracing::warn!("{}: cannot be given to user {user}: {error}", path.display());
-        }
-    };
-    let files_in = |path: &Path| {
-        let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
-        entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())).map(|entry| entry.path()).collect::<Vec<_>>()
-    };
-    for directory in ["zones", "sources"].map(|name| path.join(name)).iter().filter(|directory| is_roots(directory)) {
-        files_in(directory).iter().for_each(|file| give(file));
-        give(directory);
-    }
-    files_in(path).iter().for_each(|file| give(file));
-    give(path);
-}
-
-/// Returns true if a directory holds journals or kept sources, or nothing but what every state directory has. A directory `zones` alone does
-/// not count: the configuration may be there with its zone files.
-fn is_state(path: &Path) -> bool {
-    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().filter_map(Result::ok).collect::<Vec<_>>();
-    let is_journal = |entry: &fs::DirEntry| Path::new(&entry.file_name()).extension().is_some_and(|extension| extension == "journal");
-    let is_common = |entry: &fs::DirEntry| match entry.file_name().to_str() {
-        Some(LOCK | "postern.sock") => true,
-        Some("zones" | "sources") => entries(&entry.path()).is_empty(),
-        _ => false,
-    };
-    entries(&path.join("zones")).iter().any(is_journal) || path.join("sources/index").is_file() || entries(path).iter().all(is_common)
-}
-
 /// Where new content is written until it is whole: a name with a dot in front, which no file of the server has.
 fn fresh(path: &Path) -> PathBuf {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
@@ -554,31 +474,6 @@ mod tests {
         fs::hard_link(&other, state.join(LOCK)).unwrap();
         assert!(StateDirectory::claim(&state, None).unwrap().read_only().is_some());
         assert_eq!(fs::read_to_string(&other).unwrap(), "kept");
-    }
-
-    #[test]
-    fn a_directory_of_a_configuration_is_not_taken_for_a_state_directory() {
-        for (files, is_ours) in [
-            (&[][..], true),
-            (&["lock", "postern.sock"], true),
-            (&["lock", "zones/"], true),
-            (&["zones/contoso.test.journal", "fallback-muted.json"], true),
-            (&["sources/index", "sources/1"], true),
-            (&["postern.toml", "zones/"], false),
-            (&["zones/contoso.test.zone"], false),
-            (&["sources/contoso.test.json"], false),
-            (&["passwd"], false),
-        ] {
-            let directory = tempfile::tempdir().unwrap();
-            for file in files {
-                let path = directory.path().join(file);
-                fs::create_dir_all(if file.ends_with('/') { &path } else { path.parent().unwrap() }).unwrap();
-                if !file.ends_with('/') {
-                    fs::write(path, "").unwrap();
-                }
-            }
-            assert_eq!(is_state(directory.path()), is_ours, "{files:?}");
-        }
     }
 
     #[test]
