@@ -31,6 +31,9 @@ pub(super) fn hand_over(path: &Path, (user, group): (u32, u32)) {
     give(path);
 }
 
+/// Small files that only a server writes beside its lock: the last accepted configuration, and the muted names.
+const BESIDE_LOCK: [&str; 2] = ["configuration", "fallback-muted.json"];
+
 /// Returns true if a directory holds journals or kept sources, or nothing but what every state directory has. A directory `zones` alone does
 /// not count: the configuration may be there with its zone files.
 fn is_state(path: &Path) -> bool {
@@ -38,6 +41,7 @@ fn is_state(path: &Path) -> bool {
     let is_journal = |entry: &fs::DirEntry| Path::new(&entry.file_name()).extension().is_some_and(|extension| extension == "journal");
     let is_common = |entry: &fs::DirEntry| match entry.file_name().to_str() {
         Some(LOCK | "postern.sock") => true,
+        Some(name) if BESIDE_LOCK.contains(&name) => path.join(LOCK).is_file(),
         Some("zones" | "sources") => entries(&entry.path()).is_empty(),
         _ => false,
     };
@@ -54,6 +58,10 @@ mod tests {
             (&[][..], true),
             (&["lock", "postern.sock"], true),
             (&["lock", "zones/"], true),
+            (&["lock", "configuration"], true),
+            (&["lock", "configuration", "fallback-muted.json", "sources/"], true),
+            (&["configuration"], false),
+            (&["lock", "configuration", "postern.toml"], false),
             (&["zones/contoso.test.journal", "fallback-muted.json"], true),
             (&["sources/index", "sources/1"], true),
             (&["postern.toml", "zones/"], false),
