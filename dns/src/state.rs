@@ -65,7 +65,7 @@ pub struct View<'s> {
 }
 
 impl State {
-    /// What a client sees: its network by longest prefix, and whether it may have recursion there.
+    /// Returns the view of a client: its network, by longest prefix, and whether it may use recursion there.
     #[inline]
     pub fn view_of(&self, client: IpAddr, now: Now) -> View<'_> {
         let network_id = self.snapshot.network_of(client);

@@ -53,6 +53,16 @@ struct Server {
 }
 
 impl Server {
+    /// A server that gives each client network one response a second.
+    fn with_one_response_a_second() -> Self {
+        let mut server = Self::new(Repeat::First);
+        let mut state = server.world.state();
+        state.settings.responses_per_second = 1;
+        server.service.state.store(Arc::new(state));
+        server.service.rates = Arc::default();
+        server
+    }
+
     fn new(repeat: Repeat) -> Self {
         let mut world = World::new();
         world.private_zone(OnMissing::Public);
@@ -184,11 +194,7 @@ fn ask_with_cookie(turns: &mut Turns, client: &UdpSocket, cookies: &[u8]) -> Vec
 /// RFC 7873 sections 5.2.3 and 5.2.4.
 #[test]
 fn beyond_the_limit_of_responses_only_a_good_cookie_is_answered_in_full() {
-    let mut server = Server::new(Repeat::First);
-    let mut state = server.world.state();
-    state.settings.responses_per_second = 1;
-    server.service.state.store(Arc::new(state));
-    server.service.rates = Arc::default();
+    let server = Server::with_one_response_a_second();
     let mut turns = Turns::new(&server.socket, &server.service, &server.counters);
     let mut batch = |options: &[&[u8]]| server.batch(&mut turns, options);
     // The first response of this server makes the table.
@@ -208,11 +214,7 @@ fn beyond_the_limit_of_responses_only_a_good_cookie_is_answered_in_full() {
 
 #[test]
 fn a_client_with_a_good_cookie_does_not_use_up_the_responses_of_its_network() {
-    let mut server = Server::new(Repeat::First);
-    let mut state = server.world.state();
-    state.settings.responses_per_second = 1;
-    server.service.state.store(Arc::new(state));
-    server.service.rates = Arc::default();
+    let server = Server::with_one_response_a_second();
     let mut turns = Turns::new(&server.socket, &server.service, &server.counters);
     let good = good_cookie();
     let (answers, _) = server.batch(&mut turns, &[&good, &good, &good, b"", b""]);
@@ -228,11 +230,7 @@ fn good_cookie() -> Vec<u8> {
 
 #[test]
 fn beyond_the_limit_of_responses_sig0_is_a_question_like_any_other_and_what_is_malformed_gets_no_answer() {
-    let mut server = Server::new(Repeat::First);
-    let mut state = server.world.state();
-    state.settings.responses_per_second = 1;
-    server.service.state.store(Arc::new(state));
-    server.service.rates = Arc::default();
+    let server = Server::with_one_response_a_second();
     let mut turns = Turns::new(&server.socket, &server.service, &server.counters);
     let name = NameBuf::parse("ws-fhir.fhir.azurehealthcareapis.com").unwrap();
     let sig = b"\0\0\x18\0\xff\0\0\0\0\0\x02\0\0".as_slice();

@@ -9,9 +9,9 @@ use std::path::Path;
 
 use nix::sys::resource::{Resource, getrlimit};
 
-/// What an operator can do about a source that has no memory.
+/// Advice to the operator about a source that does not fit into memory.
 pub const HELP: &str = "make the file smaller or raise the limit, then `postern reload`";
-/// Needs below this are not checked, octets: a server that has less left is beyond help by its zones.
+/// Smallest need that is checked, in octets. A server with less memory left has other problems than its zones.
 const SMALL: u64 = 8 << 20;
 /// Where control groups of version 2 are mounted.
 const GROUPS: &str = "/sys/fs/cgroup";

@@ -20,7 +20,7 @@ impl CredentialFiles {
         Self(files)
     }
 
-    /// What was read of one of them.
+    /// Returns the content of a file, or the error that reading it gave.
     pub(super) fn content(&self, path: &Path) -> &io::Result<Vec<u8>> {
         let (_, content) = self.0.iter().find(|(other, _)| other == path).expect("every path that `[api]` has was read");
         content

@@ -1,4 +1,4 @@
-//! What a reload may change of the listener.
+//! Settings of the listener that a reload may change.
 
 use std::sync::Arc;
 
@@ -12,19 +12,19 @@ use super::keys::Keys;
 use super::rate::Rate;
 use super::tls;
 
-/// What a reload may change.
+/// Settings of the listener that a reload may change, and the notice that it did.
 #[derive(Debug)]
 pub(crate) struct HttpSettings {
     now: ArcSwap<CurrentSettings>,
     pub(super) rate: Rate,
-    /// Says that there are others.
+    /// Wakes the listeners after a change.
     changed: watch::Sender<()>,
 }
 
-/// The settings of the moment.
+/// The current settings.
 #[derive(Debug)]
 pub(super) struct CurrentSettings {
-    /// None: no keys are needed.
+    /// `None` if no key is required.
     pub keys: Option<Keys>,
     pub rate: u32,
     pub max_body: u64,

@@ -12,16 +12,16 @@ use crate::network::Clients;
 use crate::source::OpenWriters;
 use crate::state_directory::StateDirectory;
 
-/// What reading needs to know beside the files.
+/// Settings and tables that the reading of every source shares.
 #[derive(Debug)]
 pub struct Context {
     pub(super) table: Arc<Table>,
     pub(super) poll: Duration,
     pub(super) settle: Duration,
     pub(super) clients: Option<Arc<Clients>>,
-    /// Who writes which files now, as events report it.
+    /// Files that a program has open for writing, as events report them.
     pub(super) writers: Arc<OpenWriters>,
-    /// Files are read as they are, and nothing is waited for: a check.
+    /// Set for `postern check`, which reads files as they are and waits for nothing.
     pub(super) is_inspection: bool,
     /// Keeps the last good data for the next start; none: nothing is kept.
     pub(super) keeper: Option<Arc<Keeper>>,

@@ -79,7 +79,7 @@ impl SourceGroup {
         unread.cloned().collect()
     }
 
-    /// What such a file is probably meant to be.
+    /// Returns advice about an unread file: the zone that it probably belongs to.
     pub(super) fn hint(&self, path: &Path, slots: &[ZoneSlot]) -> String {
         let zones: Vec<&str> = self.zones.iter().map(|slot| &*slots[*slot].name).collect();
         let others: Vec<&str> = slots.iter().map(|slot| &*slot.name).filter(|name| !zones.contains(name)).collect();

@@ -57,7 +57,7 @@ pub struct RecalledFile {
     pub(super) file: KeptFile,
 }
 
-/// What tells whether a file is still the same, from the content that was judged.
+/// Fingerprint of a judged file, by which a later look recognizes that it is unchanged.
 pub struct KeptDraft {
     pub(super) length: u64,
     pub(super) sum: u32,

@@ -51,7 +51,7 @@ fn zones_are_made_configured_and_removed_and_survive_restarts_and_reloads() {
         });
         run(store, |answer| Task::Remove(removal(may), answer))
     };
-    // What is committed together with the removal, and before it, is seen by it.
+    // The removal sees the edit that is committed together with it and before it.
     let results = Arc::new(Mutex::new(Vec::new()));
     let (edited, removed) = (results.clone(), results.clone());
     let may: May = Box::new(move |zone: Option<&Zone>| match zone.unwrap().serial() == serial {
@@ -476,7 +476,7 @@ fn a_journal_with_records_below_a_dname_at_a_wildcard_loads_without_them_over_re
         assert_eq!(kept.latest.counts().records, latest.latest.counts().records + 3, "the DNAME, the cut and its glue");
         assert_eq!(kept.history.newest(1)[0].removed.len(), 3, "two records and the old SOA");
     }
-    // What edits accept loads again.
+    // An edit refuses what loading would drop, and what it accepts loads again.
     let (mut store, _) = open(directory.path(), ONE);
     assert!(matches!(commit(&mut store, edit(ZONE, &["a.*.w A 10 10.20.1.7"])), Err(Refusal::Invalid(_))));
     commit(&mut store, edit(ZONE, &["*.w DNAME 10", "a.*.w A 10 10.20.1.7"])).unwrap();

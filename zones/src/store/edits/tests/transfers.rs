@@ -4,7 +4,7 @@ use super::*;
 
 const SECONDARY: &str = "[[zone]]\nname = \"privatelink.contoso.test\"\nprimaries = [\"10.20.0.10\"]\n";
 
-/// What a transfer does: records, and that it was heard just now.
+/// Applies the changes of a transfer that a primary sent at this time.
 fn transferred(store: &mut Store, changes: &[&str], at: u32) -> Result<Done, Refusal> {
     let changes: Vec<Change> = changes.iter().map(|text| change(text)).collect();
     let amend: Amend = Box::new(move |_, settings| {

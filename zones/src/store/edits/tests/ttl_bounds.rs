@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What a secondary that has `content` as of `serial` ends with: each record that goes must be there as it is said.
+/// Returns the content of a secondary that had `content` at `serial` and applied the history since. Each removed record must exist.
 fn transferred_on(mut content: Content, serial: u32, store: &Store) -> Content {
     for change in kept(store).history.since(serial).expect("the history leads on") {
         change.removed.iter().for_each(|record| assert!(content.remove(record), "{record:?} goes and is not there"));
