@@ -138,6 +138,8 @@ impl Core {
                 self.judge(now, id.place, useful, name);
                 self.end_attempt(id.place, out);
             }
+            // A stranger can send it. A copy that is not answered counts when its time runs out.
+            (Purpose::Copy(_), Err(Fault::Unreachable)) if attempt.over == Transport::Udp => {}
             (Purpose::Copy(_), Err(fault)) => {
                 if fault != Fault::Guessed {
                     self.lost(now, state, id.place, out);
@@ -265,7 +267,10 @@ impl Core {
             (Transport::Udp, Some(Fault::Unreachable)) if !is_awaited => return,
             (Transport::Udp, Some(Fault::Guessed)) if !is_awaited => return self.end_attempt(place, out),
             (Transport::Udp, Some(Fault::Unreachable)) if self.exchanges.list[exchange as usize].icmp_errors < REPEATS => {
-                self.exchanges.list[exchange as usize].icmp_errors += 1;
+                let going = &mut self.exchanges.list[exchange as usize];
+                (going.icmp_errors, going.active) = (going.icmp_errors + 1, None);
+                // Its answer is still accepted, but it counts neither as in flight nor, in time, as lost.
+                self.release(place);
                 return self.ask_again(now, state, (exchange, member), (over, edns, false), out);
             }
             (_, Some(Fault::Guessed)) => {

@@ -212,7 +212,6 @@ impl Core {
             };
             match route.choose(now, servers, going.tried | going.refused) {
                 Choice::Ask(member) => {
-                    going.icmp_errors = 0;
                     let Err(_) = self.ask_member(now, exchange, member, None, out) else { return };
                     self.exchanges.list[exchange as usize].refused |= 1 << member;
                 }
@@ -258,6 +257,9 @@ impl Core {
         going.attempts.push(place);
         going.active = Some(place);
         going.asked = Some(server);
+        if again.is_none() {
+            going.icmp_errors = 0;
+        }
         Ok(())
     }
 

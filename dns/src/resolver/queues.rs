@@ -16,6 +16,7 @@ use crate::upstream::health::Admission;
 impl Core {
     /// Lets an exchange wait for room at a member of its route.
     pub(super) fn enter_queue(&mut self, exchange: u32, member: u8, server: UpstreamId, until: Now) {
+        self.leave_queue(exchange);
         let going = &mut self.exchanges.list[exchange as usize];
         going.queued = Some((member, self.timers.set(until, Due::Queued(exchange))));
         let waits_at = &mut self.exchanges.servers[server.0 as usize];
@@ -27,7 +28,7 @@ impl Core {
 
     /// An exchange has waited long for room at an upstream.
     pub(super) fn queued_long(&mut self, now: Now, state: &State, exchange: u32, out: &mut impl Outside) {
-        let going = &mut self.exchanges.list[exchange as usize];
+        let Some(going) = self.exchanges.list.get_mut(exchange as usize) else { return };
         if let Some((member, _)) = going.queued.take() {
             going.tried |= 1 << member;
             going.failure.get_or_insert(Failure::Busy);

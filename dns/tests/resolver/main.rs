@@ -142,6 +142,75 @@ fn the_answer_to_a_message_for_which_an_icmp_error_came_is_still_taken() {
 }
 
 #[test]
+fn messages_for_which_icmp_errors_came_count_neither_as_in_flight_nor_as_lost() {
+    let mut script = Script::with(SIMPLE, 10_000, |upstream| upstream.in_flight = 2);
+    script.ask(HUB, "silent.contoso.test");
+    for _ in 0..3 {
+        let sent = script.take_sent().remove(0);
+        script.said(&sent, Err(Fault::Unreachable));
+    }
+    script.take_sent();
+    assert_eq!(script.status(ONE).in_flight, 1);
+    script.ask(HUB, "www.contoso.test");
+    let another = script.take_sent().remove(0);
+    assert_eq!(another.to_string(), "192.0.2.1 www.contoso.test. A", "there is room for another question");
+    script.say(&another, ResponseCode::NoError, WWW);
+    script.pass(1510);
+    assert_eq!((script.status(ONE).condition, script.status(ONE).lost), (Condition::Up, 1));
+}
+
+#[test]
+fn an_upstream_reached_through_its_queue_has_its_own_count_of_icmp_errors() {
+    let mut script = Script::with(TWO_UPSTREAMS, 10_000, |upstream| upstream.in_flight = 1);
+    script.ask(HUB, "www.contoso.test");
+    script.ask(HUB, "other.contoso.test");
+    let mut sent = script.take_sent();
+    let other = sent.pop().unwrap();
+    for _ in 0..4 {
+        script.said(&sent.remove(0), Err(Fault::Unreachable));
+        sent = script.take_sent();
+    }
+    assert!(sent.is_empty(), "it waits for room at the second upstream");
+    script.say(&other, ResponseCode::NoError, &[]);
+    let queued = script.take_sent().remove(0);
+    assert_eq!(queued.to_string(), "192.0.2.2 www.contoso.test. A");
+    script.said(&queued, Err(Fault::Unreachable));
+    assert_eq!(script.sent(), ["192.0.2.2 www.contoso.test. A"]);
+}
+
+#[test]
+fn an_icmp_error_when_nothing_can_be_sent_leaves_one_place_in_the_queue() {
+    let mut script = Script::with(TWO_UPSTREAMS, 10_000, |upstream| upstream.in_flight = 1);
+    script.ask(HUB, "www.contoso.test");
+    let first = script.take_sent().remove(0);
+    script.pass(50);
+    script.ask(HUB, "other.contoso.test");
+    script.pass(50);
+    script.out.stuck = true;
+    script.said(&first, Err(Fault::Unreachable));
+    script.out.stuck = false;
+    script.pass(1455); // the first message would have timed out, and then the second upstream has room again
+    let queued = script.take_sent().into_iter().find(|sent| sent.to_string() == "192.0.2.2 www.contoso.test. A").unwrap();
+    script.say(&queued, ResponseCode::NoError, WWW);
+    script.pass(4000); // no timer of the exchange is left
+    script.ask(HUB, "third.contoso.test");
+    assert!(!script.take_sent().is_empty());
+}
+
+#[test]
+fn an_icmp_error_for_a_copy_counts_nothing() {
+    let mut script = Script::new(BY_LATENCY);
+    script.ask(HUB, "www.contoso.test");
+    for sent in script.take_sent() {
+        script.said(&sent, Err(Fault::Unreachable));
+    }
+    script.take_sent();
+    assert_eq!([ONE, TWO].map(|upstream| script.status(upstream).lost), [0, 0]);
+    script.pass(1510);
+    assert_eq!([ONE, TWO].map(|upstream| script.status(upstream).lost), [1, 1], "silence counts");
+}
+
+#[test]
 fn a_late_fault_of_an_attempt_that_was_given_up_does_not_disturb_the_next_one() {
     for fault in [Fault::Unreachable, Fault::Guessed] {
         let mut script = Script::new(TWO_UPSTREAMS);
