@@ -5,8 +5,8 @@ use std::fmt::Write;
 use hickory_proto::rr::RecordType;
 use serde_json::{Value, json};
 
-use crate::harness::{Server, postern};
-use crate::{ADMIN, Api, FABRIKAM, READ, ZONE, ZONES, contents, contoso, make, patch, rrset, server};
+use crate::harness::{Server, eventually, postern};
+use crate::{ADMIN, Api, CONFIG, FABRIKAM, READ, ZONE, ZONES, contents, contoso, make, patch, rrset, server};
 
 #[test]
 fn a_zone_of_a_file_is_read_and_refused_for_writing_with_the_files_name() {
@@ -57,6 +57,23 @@ fn an_id_with_a_network_that_does_not_exist_means_no_zone() {
         api.ask(method, &at("nowhere"), Value::Null).ok(404);
     }
     api.ask("DELETE", &at("spoke"), Value::Null).ok(204);
+}
+
+#[test]
+fn a_zone_that_lost_a_network_to_the_configuration_is_changed_where_it_is_still_served() {
+    let (server, api) = server();
+    make(&api, "shared.test.");
+    let declared = format!("{CONFIG}\n[[zone]]\nname = 'shared.test'\nnetwork = ['hub']\nfile = 'files.zone'\n");
+    server.write("postern.toml", &declared);
+    eventually("the configuration has its own zone", || {
+        let zones = api.get(&format!("{ZONES}?zone=shared.test."));
+        let ids: Vec<&str> = zones.as_array().unwrap().iter().map(|zone| zone["id"].as_str().unwrap()).collect();
+        (ids == ["shared.test.@hub", "shared.test.@spoke"]).then_some(())
+    });
+    let of = |network: &str| api.get(&format!("{ZONES}/shared.test.@{network}"))["rrsets"].to_string();
+    let change = json!({ "rrsets": [rrset("new.shared.test.", "A", &["10.0.0.9"])] });
+    api.ask("PATCH", &format!("{ZONES}/shared.test.@spoke"), change).ok(204);
+    assert_eq!(["hub", "spoke"].map(|network| of(network).contains("10.0.0.9")), [false, true]);
 }
 
 #[test]

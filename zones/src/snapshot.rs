@@ -106,11 +106,15 @@ impl Snapshot {
         self.hosted.iter().filter(|link| self.is_meant(link, zone))
     }
 
-    /// Returns true if a reference means this zone. A network that does not exist means only a zone that an API created for it.
+    /// Returns true if a reference means this zone: the network sees the zone, or the network does not exist and an API created the zone
+    /// for it. A network that sees another zone of that name means only that one.
     pub fn is_meant(&self, link: &Link, zone: &ZoneRef) -> bool {
         let is_linked = |network: &String| {
             let is_kept = |kept: &Kept| kept.settings.networks.contains(network);
-            link.networks.iter().any(|id| *self.network(*id).name == **network) || link.hosted.kept.as_ref().is_some_and(is_kept)
+            match self.network_named(network) {
+                Some(id) => link.networks.contains(&id),
+                None => link.hosted.kept.as_ref().is_some_and(is_kept),
+            }
         };
         *link.hosted.name == *zone.name && zone.network.as_ref().is_none_or(is_linked)
     }

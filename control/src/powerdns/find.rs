@@ -23,8 +23,8 @@ pub struct Found {
     pub networks: Vec<String>,
     /// Where it is transferred from.
     pub primaries: Vec<String>,
-    /// Several zones have its name: only with a network is it meant.
-    is_one_of_several: bool,
+    /// The network that distinguishes it from other zones of its name: one that sees it. `None` if the name is enough.
+    network: Option<String>,
 }
 
 /// Every zone that the caller may see.
@@ -57,13 +57,16 @@ impl Found {
     fn new(snapshot: &Snapshot, link: &Link, is_one_of_several: bool) -> Self {
         let networks: Vec<String> = snapshot.meant_for(link).into_iter().map(str::to_owned).collect();
         let primaries = primaries(&link.hosted);
-        Self { hosted: link.hosted.clone(), networks, primaries, is_one_of_several }
+        // A zone that an API created may be meant for a network in which the configuration has another zone of its name.
+        let sees = |name: &&String| snapshot.network_named(name).is_some_and(|id| link.networks.contains(&id));
+        let seen = networks.iter().find(sees).cloned();
+        let seen = seen.or_else(|| link.networks.first().map(|id| snapshot.network(*id).name.to_string()));
+        Self { hosted: link.hosted.clone(), networks, primaries, network: seen.filter(|_| is_one_of_several) }
     }
 
     /// Its id: the name alone where that is enough.
     pub fn id(&self) -> String {
-        let network = self.networks.first().filter(|_| self.is_one_of_several);
-        id::write(&self.hosted.name, network.map(String::as_str))
+        id::write(&self.hosted.name, self.network.as_deref())
     }
 
     /// Its name with the final dot.
@@ -78,7 +81,7 @@ impl Found {
 
     /// As an edit names it.
     pub fn as_ref(&self) -> ZoneRef {
-        ZoneRef { name: self.hosted.name.to_string(), network: self.networks.first().filter(|_| self.is_one_of_several).cloned() }
+        ZoneRef { name: self.hosted.name.to_string(), network: self.network.clone() }
     }
 
     /// The records as they were committed last; none: there is no good data.
