@@ -1,6 +1,8 @@
 //! Edits on the store's thread: staged zone by zone, one fsync a journal for all that waits, then one new snapshot.
 
 use std::collections::VecDeque;
+use std::fs;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -329,9 +331,9 @@ impl Store {
             return Err(Refusal::ReadOnly { name, writer });
         };
         unless_it_panics(&name, || may(Some(&owned.latest)))?;
-        let removed = self.context.state.verify().map_err(JournalError::from).and_then(|()| owned.journal.remove());
-        let removed = removed.map_err(|error| Refusal::Journal(error.to_string()));
-        if removed.is_err() && owned.path.exists() {
+        self.context.state.verify().map_err(|error| Refusal::Journal(JournalError::from(error).to_string()))?;
+        let removed = owned.journal.remove().map_err(|error| Refusal::Journal(error.to_string()));
+        if removed.is_err() && !is_absent(&owned.path) {
             return removed;
         }
         self.drop_slot(place, &author, report);
@@ -354,8 +356,9 @@ impl Store {
                  another name"
             )));
         }
-        let kept = self.context.state.verify().map_err(JournalError::from).and_then(|()| owned::set_aside(path));
-        if kept.is_err() && path.exists() {
+        self.context.state.verify().map_err(|error| Refusal::Journal(JournalError::from(error).to_string()))?;
+        let kept = owned::set_aside(path);
+        if kept.is_err() && !is_absent(path) {
             return kept.map(drop).map_err(|error| Refusal::Journal(error.to_string()));
         }
         if let Ok(Some(kept)) = &kept {
@@ -470,6 +473,11 @@ impl Store {
         let twice = self.slots.iter().enumerate().find(|(place, slot)| Some(*place) != not && *slot.name == settings.name && meets(slot));
         twice.map_or(Ok(()), |(_, slot)| Err(slot.refuse_twin()))
     }
+}
+
+/// Returns true if a file is known to be gone. A directory that cannot be searched tells nothing about its files.
+fn is_absent(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 impl Maker {

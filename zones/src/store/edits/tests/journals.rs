@@ -116,6 +116,25 @@ fn create(store: &mut Store, networks: &[&str]) {
     run(store, |answer| Task::Create(vec![new], author(), answer)).unwrap();
 }
 
+#[test]
+fn a_zone_stays_if_its_removal_cannot_be_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path(), HUB);
+    create(&mut store, &["hub"]);
+    let (state, aside) = (directory.path().join("state"), directory.path().join("aside"));
+    // No file can be found below a file, which does not mean that the journal is gone.
+    fs::rename(&state, &aside).unwrap();
+    fs::write(&state, "").unwrap();
+    let remove = |store: &mut Store| run(store, |answer| Task::Remove(removal(Box::new(|_| Ok(()))), answer));
+    let refused = remove(&mut store).unwrap_err();
+    assert!(matches!(refused, Refusal::Journal(_)), "{refused:?}");
+    assert_eq!(served(&store, "ws"), [[10, 20, 1, 4]], "its names do not go public");
+    fs::remove_file(&state).unwrap();
+    fs::rename(&aside, &state).unwrap();
+    remove(&mut store).unwrap();
+    assert!(store.current().hosted().is_empty());
+}
+
 /// Makes a zone through the API, and damages its journal while no server runs. Gives the journal, and its content when it was whole.
 fn damage_made(directory: &Path) -> (std::path::PathBuf, Vec<u8>) {
     let (mut store, _) = open(directory, HUB);
