@@ -114,7 +114,7 @@ fn serve(args: &ServeArgs, lines: &LineQueue) -> Result<(), String> {
             (config, bound, metrics, None, warning)
         }
     };
-    let logging = Logging::start(&config.log, lines.clone())?;
+    let mut logging = Logging::start(&config.log, lines.clone())?;
     if let Some(warning) = warning {
         tracing::warn!(target: "postern", "{warning}");
     }
@@ -126,14 +126,15 @@ fn serve(args: &ServeArgs, lines: &LineQueue) -> Result<(), String> {
     }
     state.probe(); // as the user that will write
     let lost = if args.accept_configuration { None } else { kept::restore(&config, &state) };
-    let loss = lost.map(|(mut kept, loss)| {
+    let mut loss = None;
+    if let Some((mut kept, why)) = lost {
         let journals = descriptors::journals(&kept);
         if let Some(warning) = descriptors::fit(&mut kept, journals) {
             tracing::warn!(target: "postern", "{warning}");
         }
-        config = kept;
-        loss
-    });
+        logging.reconfigure(&kept.log)?;
+        (config, loss) = (kept, Some(why));
+    }
     let up = Up::start(&config, loss, Arc::new(state), args.strict || config.server.strict, bound, Listeners { api, metrics }, logging)?;
     if let Some(sample) = &sample {
         sample.print(up.listening());

@@ -204,7 +204,7 @@ impl Live {
                 loaded.warnings.iter().for_each(|warning| tracing::warn!(target: "postern", "{warning}"));
                 let mut config = loaded.config;
                 self.room_for = 0; // the next change of zones checks the limit again
-                let journals = descriptors::journals(&config);
+                let journals = descriptors::journals(&self.config); // another `server.state` needs a restart
                 if let Some(warning) = descriptors::fit(&mut config, journals) {
                     tracing::warn!(target: "postern", "{warning}");
                 }
