@@ -10,7 +10,7 @@ use postern_dns::access::Access;
 use postern_dns::cache::Cache;
 use postern_dns::route::{Route, RouteId, Routes};
 use postern_dns::state::{Settings, State};
-use postern_zones::name::WireName;
+use postern_zones::name::{NameBuf, WireName};
 use postern_zones::snapshot::SnapshotBuilder;
 use postern_zones::zone::ZoneBuilder;
 
@@ -26,6 +26,9 @@ name = 'fuzz-key'
 secret = 'c2VjcmV0'
 allow = ['update', 'query', 'transfer']
 ";
+
+/// Apex of the private zone.
+const PRIVATE_APEX: &str = "contoso.test";
 
 /// Records of the private zone: every kind of answer that the path distinguishes.
 const RECORDS: [(&str, &str, &str); 9] = [
@@ -45,6 +48,15 @@ pub fn client() -> SocketAddr {
     SocketAddr::from(([10, 20, 0, 7], 5353))
 }
 
+/// Returns true for the apex of the private zone and for every name below it.
+pub fn is_private(name: &NameBuf) -> bool {
+    name.is_under(private_apex().as_wire())
+}
+
+fn private_apex() -> WireName {
+    WireName::parse(PRIVATE_APEX).expect("a name")
+}
+
 /// The configuration, read once.
 pub fn configuration() -> &'static Config {
     static READ: OnceLock<Config> = OnceLock::new();
@@ -58,8 +70,7 @@ pub fn state() -> &'static Arc<State> {
 }
 
 fn make_state(config: &Config) -> State {
-    let apex = WireName::parse("contoso.test").expect("a name");
-    let mut builder = ZoneBuilder::new(apex);
+    let mut builder = ZoneBuilder::new(private_apex());
     for (owner, rtype, data) in RECORDS {
         builder.add(owner, 60, rtype, data).expect("a correct record");
     }
