@@ -180,7 +180,7 @@ impl Up {
         let (store, snapshot, report) = Store::open(config, state_directory.clone());
         report.log();
         if strict && report.has_errors() {
-            return Err("error: a zone's source is bad, and the server is strict: not started".into());
+            return Err("error: not started: the source of a zone is bad, and strict mode is on".into());
         }
         let (inbox, waiting) = Inbox::new(config);
         let server = Server::start(config, bound, snapshot, recorder.clone(), Some(inbox.clone()))
@@ -272,7 +272,7 @@ impl Up {
         self.standing.stopping();
         let lame_duck = self.control.host.config().server.lame_duck;
         if !lame_duck.is_zero() {
-            tracing::info!(target: "postern", "not ready from now on; answering for another {lame_duck:?}");
+            tracing::info!(target: "postern", "reporting not ready; still answering for {lame_duck:?}");
             std::thread::sleep(lame_duck);
         }
         tracing::info!(target: "postern", "stopping");

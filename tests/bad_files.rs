@@ -242,7 +242,7 @@ fn a_server_that_starts_with_bad_sources_fails_for_their_zones_alone() {
         if round == 0 {
             let strict = world.run(&["serve", "--strict"]);
             assert_eq!(strict.status.code(), Some(1));
-            assert!(text(&strict.stderr).ends_with("error: a zone's source is bad, and the server is strict: not started\n"));
+            assert!(text(&strict.stderr).ends_with("error: not started: the source of a zone is bad, and strict mode is on\n"));
         }
         let server = world.serve();
         for kind in KINDS {
@@ -278,7 +278,7 @@ fn a_source_that_turns_bad_changes_nothing_and_holds_back_no_other() {
             let address = format!("10.20.2.{other}");
             world.write("rest.zone", format!("www 10 A {address}\n"));
             server.logged_after(seen, &["ERROR", &world.said(kind.file, message)]);
-            server.logged_after(seen, &["ERROR", "last good data goes on serving: "]);
+            server.logged_after(seen, &["ERROR", "keeping the last good data: "]);
             server.becomes("www.rest.contoso.test", A, &[&address]);
             the_rest_serves(&server, &[]);
         }
@@ -378,7 +378,7 @@ fn a_configuration_that_turns_bad_changes_nothing() {
         for line in lines(&world, said) {
             server.logged_after(seen, &["ERROR", &line]);
         }
-        server.logged_after(seen, &["ERROR", "reload refused, the old configuration serves on: ", &lines(&world, said)[0]]);
+        server.logged_after(seen, &["ERROR", "reload rejected, keeping the current configuration: ", &lines(&world, said)[0]]);
         the_rest_serves(&server, &[]);
         // Sources are still watched.
         let address = format!("10.20.2.{number}");

@@ -2,7 +2,7 @@
 //!
 //! Three questions, three answers. Is it alive (`/health`)? Not where a thread has ended that should run: only a restart mends that. May it
 //! be asked (`/ready`)? Not while it stops, nor where a zone has no data at all. Is all as it should be? Not while a source is bad or a
-//! reload was refused; but then the last good data goes on serving, and to take the server out of service for it, with all others that
+//! reload was refused; but then the last good data is served, and to take the server out of service for it, with all others that
 //! read the same files, would do what a bad file must never do. `/ready?strict` says no there too.
 
 use std::sync::{Mutex, PoisonError};

@@ -40,7 +40,7 @@ pub fn keep(config: &Config, state: &StateDirectory) {
         return;
     }
     if let Err(error) = state.write_atomically(NAME, &kept) {
-        tracing::warn!(target: "postern", "the configuration is not kept, and a file that is cut before the next start is not noticed: {error}");
+        tracing::warn!(target: "postern", "cannot store the accepted configuration; a truncated file would not be detected at the next start: {error}");
     }
 }
 
@@ -49,7 +49,7 @@ pub fn keep(config: &Config, state: &StateDirectory) {
 pub fn restore(config: &Config, state: &StateDirectory) -> Option<(Config, String)> {
     let path = config.path.as_deref()?;
     let bytes = state.read(NAME, LARGEST).unwrap_or_else(|error| {
-        tracing::warn!(target: "postern", "the last accepted configuration cannot be read, so a loss is not noticed: {error}");
+        tracing::warn!(target: "postern", "cannot read the last accepted configuration; a loss would not be detected: {error}");
         None
     })?;
     let bytes = bytes.strip_suffix(last_line(path).as_bytes())?;

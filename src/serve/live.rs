@@ -86,7 +86,7 @@ impl Live {
     /// Records the configuration file as a rejected reload, because the last accepted configuration
     /// is in use.
     pub fn refuse(&mut self, loss: String) {
-        tracing::error!(target: "postern", "the configuration was cut while the server was down, the last accepted one serves: {loss}");
+        tracing::error!(target: "postern", "the configuration was truncated while the server was down, using the last accepted one: {loss}");
         self.standing.reloaded(Some(&loss), Duration::ZERO);
         self.refused = Some(loss);
     }
@@ -169,7 +169,7 @@ impl Live {
         self.standing.reloaded(self.refused.as_deref(), start.elapsed());
         match &self.refused {
             None => tracing::info!(target: "postern", generation = self.server.snapshot().generation, "reloaded"),
-            Some(why) => tracing::error!(target: "postern", "reload refused, the old configuration serves on: {why}"),
+            Some(why) => tracing::error!(target: "postern", "reload rejected, keeping the current configuration: {why}"),
         }
         self.see_sources(store);
         systemd::ready(&self.status());
@@ -218,7 +218,7 @@ impl Live {
         accepted.check(&self.config, &config)?;
         let (mut config, kept) = keep_what_needs_a_restart(&self.config, config);
         for key in kept {
-            tracing::warn!(target: "postern", "`{key}` changed: it needs a restart, until then it stays as it was");
+            tracing::warn!(target: "postern", "`{key}` changed, and takes effect after a restart");
         }
         // Steps that can fail come first, so that a rejected reload changes nothing.
         if config.fallback != self.config.fallback {

@@ -102,7 +102,7 @@ fn the_configuration_file_is_watched_and_what_a_bad_one_says_changes_nothing() {
     assert!(site.systemd.status().contains("reload refused: "), "{}", site.systemd.status());
     // Gone: as before, which is told, and told by SIGHUP.
     fs::remove_file(site.server.file("postern.toml")).unwrap();
-    site.says(&["WARN", "postern.toml is gone; what was read from it before goes on serving"]);
+    site.says(&["WARN", "postern.toml is gone; keeping its previous content"]);
     site.server.signal("HUP");
     site.says(&["reload refused", "postern.toml"]);
     assert_eq!(site.address("www.tailspin.test"), "10.0.0.1");

@@ -27,7 +27,7 @@ fn bad_data_changes_nothing_and_says_file_line_and_column_until_it_is_mended() {
         site.before();
         site.replace(file, &text);
         site.says(&["ERROR", place]);
-        site.says(&["last good data goes on serving", place, apex]);
+        site.says(&["keeping the last good data", place, apex]);
         eventually("the health flag", || {
             let status = site.systemd.status();
             (status.contains("bad sources, last good data serves: ") && status.contains(apex)).then_some(())

@@ -45,8 +45,8 @@ fn a_restart_with_a_bad_source_answers_as_before() {
         let took = start.elapsed();
         assert_eq!(answers, [["10.0.0.1"], ["10.0.0.1"]], "{name}: {}", server.log().join("\n"));
         if !told.is_empty() {
-            server.logged(&["WARN", "zone serves the data that the last run kept", "contoso.test"]);
-            server.logged(&["ERROR", "last good data goes on serving", told]);
+            server.logged(&["WARN", "serving the data stored by the last run", "contoso.test"]);
+            server.logged(&["ERROR", "keeping the last good data", told]);
         }
         table.push(format!("{name:<26} {:>22}  {told}", took.as_millis()));
         // Mended: it is read as ever.

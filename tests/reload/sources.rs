@@ -171,7 +171,7 @@ fn a_file_that_is_deleted_leaves_its_last_good_data_and_is_restored() {
     for (file, name, apex) in [(CONTOSO, "www.contoso.test", "contoso.test"), (FABRIKAM, "www.fabrikam.test", "fabrikam.test")] {
         let serial = site.serial(apex);
         fs::remove_file(site.server.file(file)).unwrap();
-        let line = site.says(&["last good data goes on serving", file, "is gone"]);
+        let line = site.says(&["keeping the last good data", file, "is gone"]);
         assert!(line.contains("ERROR") && field(&line, "zone") == Some(apex), "{line}");
         eventually("the health flag", || site.systemd.status().contains(apex).then_some(()));
         assert_eq!((site.address(name).as_str(), site.serial(apex)), ("10.0.0.1", serial));

@@ -155,7 +155,7 @@ fn watched(server: &Server, end: End, write: impl FnOnce()) -> (usize, Vec<Strin
         write();
         match end {
             End::New => server.becomes("h0.contoso.test", A, &["10.0.0.2"]),
-            End::Old => drop(server.logged(&["ERROR", "last good data goes on serving"])),
+            End::Old => drop(server.logged(&["ERROR", "keeping the last good data"])),
         }
         std::thread::sleep(AFTER);
         is_over.store(true, Ordering::Relaxed);

@@ -480,7 +480,7 @@ impl Drop for Journal {
 fn keep_old(path: &Path) {
     let kept = path.with_extension("journal-1");
     match fs::hard_link(path, &kept) {
-        Ok(()) => tracing::warn!("{}: the end is not whole; the journal as it was is kept as {}", path.display(), kept.display()),
+        Ok(()) => tracing::warn!("{}: the end of the journal is incomplete; the original was saved as {}", path.display(), kept.display()),
         Err(error) => tracing::warn!("{}: the end is not whole, and no copy can be kept: {error}", path.display()),
     }
 }

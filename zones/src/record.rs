@@ -58,7 +58,7 @@ pub struct Problem {
 pub enum Severity {
     /// Served all the same.
     Warning,
-    /// The source is not used; the last good data goes on serving.
+    /// The source is not used, and the last good data is served.
     Error,
 }
 

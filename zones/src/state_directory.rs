@@ -130,7 +130,7 @@ impl StateDirectory {
         let Some(mut held) = self.held() else { return };
         held.read_only = held.read_only.take().or_else(|| probe(&self.path, 0).err());
         if let Some(why) = &held.read_only {
-            tracing::warn!("the state directory cannot be written; what it holds is served, changes of its zones are rejected: {why}");
+            tracing::warn!("cannot write to the state directory; serving its zones and rejecting changes: {why}");
         }
     }
 
@@ -162,7 +162,7 @@ impl StateDirectory {
         }
         held.renew(&self.path, None)?;
         if !is_ours {
-            tracing::warn!("{}: the state directory was removed or replaced while the server runs; it is locked anew", self.path.display());
+            tracing::warn!("{}: the state directory was removed or replaced; locked it again", self.path.display());
         }
         held.read_only = held.read_only.take().or_else(|| probe(&self.path, 0).err());
         held.read_only.clone().map_or(Ok(()), |why| Err(StateDirectoryError::ReadOnly(why)))
@@ -373,7 +373,10 @@ fn take_lock(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Result<File, 
             return Ok(Err(text.trim().parse().ok()));
         }
         Err(TryLockError::Error(error)) => {
-            tracing::warn!("{}: this file system cannot lock files, so nothing keeps a second server away: {error}", path.display());
+            tracing::warn!(
+                "{}: the file system does not support locks, so a second server could use the directory: {error}",
+                path.display()
+            );
         }
     }
     if is_written {

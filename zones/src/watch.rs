@@ -261,7 +261,7 @@ impl Looker {
         for input in &mut self.beside {
             let seen = input.look(now, Look::Settled, settle);
             if let Some(why) = input.lost(&seen) {
-                tracing::warn!(target: "postern", "{} {why}; what was read from it before goes on serving", input.path.display());
+                tracing::warn!(target: "postern", "{} {why}; keeping its previous content", input.path.display());
             }
             match seen {
                 // Half a configuration may be a good one, without the zones that are still to come.
@@ -337,11 +337,7 @@ impl Looker {
                     added = true;
                 }
                 Err(error) if self.failed.insert(path.clone()) => {
-                    tracing::warn!(
-                        "{} cannot be watched, changes are found by polling every {:?}: {error}",
-                        path.display(),
-                        self.store.poll()
-                    );
+                    tracing::warn!("{} cannot be watched; polling every {:?}: {error}", path.display(), self.store.poll());
                 }
                 Err(_) => {}
             }
@@ -483,7 +479,7 @@ fn notifier(sender: SyncSender<Message>, told: Told) -> Option<RecommendedWatche
     match notify::recommended_watcher(handler) {
         Ok(notifier) => Some(notifier),
         Err(error) => {
-            tracing::warn!("changes of files are found by polling alone: {error}");
+            tracing::warn!("cannot watch files; relying on polling: {error}");
             None
         }
     }

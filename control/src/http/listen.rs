@@ -100,7 +100,7 @@ pub fn bind(api: &Api, owner: Option<(u32, u32)>) -> Result<Bound, BindError> {
             Err(error) if api.socket_is_named => return Err(BindError { place: path.display().to_string(), error }),
             // Nobody asked for it, and the server is as good without.
             Err(error) => {
-                tracing::warn!(target: "postern", socket = %path.display(), "no socket for the API, and commands need one: {error}")
+                tracing::warn!(target: "postern", socket = %path.display(), "cannot create the API socket, which the commands need: {error}")
             }
         }
     }

@@ -112,7 +112,7 @@ metrics! {
     ZONE_SERIAL = Gauge "postern_zone_serial" ["zone", "network"] "SOA serial.";
     ZONE_RECORDS = Gauge "postern_zone_records" ["zone", "network"] "Records served.";
     ZONE_HAS_DATA = Gauge "postern_zone_has_data" ["zone", "network"] "0 where there never was good data: its names are answered SERVFAIL.";
-    ZONE_SOURCE_GOOD = Gauge "postern_zone_source_good" ["zone", "network"] "0 while its source is bad: the last good data goes on serving.";
+    ZONE_SOURCE_GOOD = Gauge "postern_zone_source_good" ["zone", "network"] "0 while its source is bad, and the last good data is served.";
     ZONE_LOSS_HELD = Gauge "postern_zone_loss_held" ["zone", "network"] "1 while its source lost so many records that it waits to be mended or accepted.";
     ZONE_DATA_KEPT = Gauge "postern_zone_data_kept" ["zone", "network"] "1 while it serves what an earlier run kept, because its source is bad since the start.";
     ZONE_SOURCE_SUCCESS = Gauge "postern_zone_source_last_success_timestamp_seconds" ["zone", "network"] "When its source was last found to be good.";

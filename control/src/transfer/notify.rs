@@ -66,7 +66,7 @@ async fn tell(secondary: SocketAddr, key: Option<Arc<Key>>, newest: &mut watch::
         pause *= 2;
         if pause > LAST {
             let serial = zone.serial();
-            return tracing::warn!(zone = %zone.apex(), %secondary, serial, "NOTIFY was not answered: the secondary learns of the change by its own timers");
+            return tracing::warn!(zone = %zone.apex(), %secondary, serial, "NOTIFY was not acknowledged; the secondary will refresh on its own timers");
         }
     }
 }

@@ -148,11 +148,11 @@ async fn refresh_from(primary: SocketAddr, wanted: &Wanted, control: &Control) -
             Ok((None, _)) => {}
             Ok((Some(_), brought)) => match take(brought, primary, wanted, control).await {
                 Err(Refusal::Precondition { message, .. }) => {
-                    tracing::info!(zone = %wanted.zone, %primary, "the whole zone is asked for: {message}")
+                    tracing::info!(zone = %wanted.zone, %primary, "requesting the whole zone: {message}")
                 }
                 done => return done.map_err(Into::into),
             },
-            Err(failure) => tracing::info!(zone = %wanted.zone, %primary, "the whole zone is asked for: {failure}"),
+            Err(failure) => tracing::info!(zone = %wanted.zone, %primary, "requesting the whole zone: {failure}"),
         }
         connection = Connection::open(primary, wanted.key.clone()).await?;
     }

@@ -146,7 +146,7 @@ async fn give(request: Box<Request>, asked: Asked, zone: Arc<Zone>, hosted: Arc<
         }
     });
     if let Ok(ControlFlow::Break(())) = sending.await {
-        tracing::info!(target: "postern::transfer", zone = &*hosted.name, %client, "the client of a transfer went away");
+        tracing::info!(target: "postern::transfer", zone = &*hosted.name, %client, "the client closed the connection during a transfer");
     }
 }
 

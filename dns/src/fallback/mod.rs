@@ -183,7 +183,7 @@ impl Recorder {
                 self.is_unread.store(true, Ordering::Relaxed);
                 tracing::error!(
                     target: "postern::fallback",
-                    "nothing is muted, because what was muted cannot be read: {error}; mend the file or remove it"
+                    "cannot read the muted names; nothing is muted: {error}; mend the file or remove it"
                 );
             }
         }

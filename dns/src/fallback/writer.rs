@@ -290,7 +290,7 @@ impl<F: Fn()> Work<F> {
             Command::Reopen => match Output::open(&self.settings) {
                 Ok(output) => self.output = output,
                 Err(error) => {
-                    tracing::error!(target: "postern::fallback", %error, "cannot reopen the fallback file; going on with the old one")
+                    tracing::error!(target: "postern::fallback", %error, "cannot reopen the fallback file; keeping the old one")
                 }
             },
             Command::Use(settings, output) => {

@@ -167,7 +167,7 @@ impl<'w> Turns<'w> {
         // It must not happen; if it does, it costs this batch and not the server.
         if catch_unwind(AssertUnwindSafe(answer_all)).is_err() {
             counters.event(WorkerEvent::Panic);
-            tracing::error!("a question made a worker panic; the rest of its batch is lost, the worker goes on");
+            tracing::error!("a query caused a panic; the rest of its batch is lost, and the worker continues");
         }
         let sent = batch.send(socket);
         if sent.lost > 0 {

@@ -335,7 +335,7 @@ impl Loop {
         if let Err(error) = self.poll.poll(events, Some(timeout))
             && error.kind() != io::ErrorKind::Interrupted
         {
-            tracing::error!(%error, "waiting for upstreams fails");
+            tracing::error!(%error, "waiting for upstreams failed");
             std::thread::sleep(Duration::from_millis(10)); // not in a tight circle
         }
         self.inbox.asleep.store(false, Ordering::Relaxed);

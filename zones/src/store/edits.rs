@@ -233,7 +233,7 @@ impl Store {
             } else if let Err(error) = written {
                 owned.journal.discard();
                 (owned.latest, owned.settings) = (latest, kept);
-                tracing::error!(zone = &*slot.name, "changes are refused: {error}");
+                tracing::error!(zone = &*slot.name, "rejecting changes: {error}");
                 for (_, _, answer) in done {
                     let refusal = Refusal::Journal(error.to_string());
                     committed.answers.push(Box::new(move |_| answer(Err(refusal))));
@@ -243,7 +243,7 @@ impl Store {
             owned.latest = latest;
             owned.take(zone, &changes, slot.config.hold_deleted, now);
             if let Err(error) = owned.journal.settle().and_then(|()| owned.compact_aside()) {
-                tracing::error!(zone = &*slot.name, "the journal is not compacted: {error}");
+                tracing::error!(zone = &*slot.name, "cannot compact the journal: {error}");
             }
             let is_changed = done.iter().any(|(_, done, _)| done.change.is_some());
             for (author, done, answer) in done {
@@ -286,7 +286,7 @@ impl Store {
             Err(_) => {
                 for mut slot in self.slots.drain(before..) {
                     if let Some(Err(error)) = slot.owned.as_mut().map(|owned| owned.journal.remove()) {
-                        tracing::error!(zone = &*slot.name, "the zone is not made, and comes with the next start all the same: {error}");
+                        tracing::error!(zone = &*slot.name, "zone not created, but it will appear at the next start: {error}");
                     }
                 }
             }
@@ -568,7 +568,7 @@ pub(super) fn made_zone(settings: &ZoneSettings) -> model::Zone {
 fn unless_it_panics<T>(zone: &str, make: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
     // It sees the zone and copies of what is kept: half done, it leaves nothing behind.
     catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|_| {
-        tracing::error!(zone, "a change panicked: it is refused, and the zone is as it was");
+        tracing::error!(zone, "a change panicked and was rejected; the zone is unchanged");
         Err(Refusal::Panicked)
     })
 }

@@ -163,7 +163,7 @@ impl Keeper {
             None => Ok(Index::default()),
         });
         let index = read.unwrap_or_else(|error| {
-            tracing::warn!("the data that the last run kept cannot be used; sources that are bad now have no data: {error}");
+            tracing::warn!("cannot use the data stored by the last run; bad sources have no data: {error}");
             Index::default()
         });
         let shared = Arc::new(Shared { queue: Mutex::new(Queue { index, ..Queue::default() }), changed: Condvar::new() });
@@ -375,7 +375,7 @@ impl Shared {
             self.lock().is_writing = false;
             if let Some(why) = &why {
                 if failed.as_ref() != Some(why) {
-                    tracing::warn!("the data of sources is not kept for the next start, which is tried again: {why}");
+                    tracing::warn!("cannot store the last good data for the next start; will retry: {why}");
                 }
                 self.lock().take_back(batch);
             }

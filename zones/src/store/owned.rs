@@ -193,7 +193,7 @@ impl Owned {
             JournalCondition::Spent(why) => {
                 create_parent(&self.path)?;
                 self.rewrite()?;
-                tracing::warn!("{}: written anew with the zone as it is served: {why}", self.path.display());
+                tracing::warn!("{}: journal rewritten from the served zone: {why}", self.path.display());
                 Ok(())
             }
             JournalCondition::Sound if self.journal.is_overlong() => self.rewrite(),
@@ -297,13 +297,13 @@ impl Owned {
         });
         match written {
             Ok(difference) => {
-                tracing::info!(zone = &*slot.name, serial, "TTLs were brought into the bounds of the configuration");
+                tracing::info!(zone = &*slot.name, serial, "TTLs adjusted to the configured bounds");
                 difference
             }
             Err(error) => {
                 self.journal.discard();
                 self.latest = before;
-                tracing::error!(zone = &*slot.name, "TTLs stay as they are: {error}");
+                tracing::error!(zone = &*slot.name, "cannot adjust TTLs: {error}");
                 None
             }
         }

@@ -154,11 +154,11 @@ impl Report {
                     tracing::info!(zone = name, networks, records, serial, generation, "zone changed: {difference}")
                 }
                 Outcome::Failed(why) if zone.serial.is_none() => tracing::error!(zone = name, networks, "zone has no data: {why}"),
-                Outcome::Failed(why) => tracing::error!(zone = name, networks, records, serial, "last good data goes on serving: {why}"),
+                Outcome::Failed(why) => tracing::error!(zone = name, networks, records, serial, "keeping the last good data: {why}"),
                 Outcome::Recovered => tracing::info!(zone = name, networks, records, serial, "source is good again"),
                 Outcome::Kept(since) => {
                     let age = since.elapsed().unwrap_or_default().as_secs();
-                    tracing::warn!(zone = name, networks, records, serial, age, "zone serves the data that the last run kept, {age} s old")
+                    tracing::warn!(zone = name, networks, records, serial, age, "serving the data stored by the last run, {age} s old")
                 }
                 Outcome::Removed => tracing::info!(zone = name, networks, generation, "zone removed"),
             }

@@ -68,7 +68,7 @@ struct Walk<'w> {
     known: usize,
     /// A list or record set that is empty as it may well be.
     empty: bool,
-    /// Objects that should have names and have none: errors when there is nothing else, so that the last good data goes on serving.
+    /// Objects that should have names and have none: errors when there is nothing else, so that the last good data is kept.
     nameless: Vec<Bad>,
 }
 
