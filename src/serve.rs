@@ -28,11 +28,14 @@ mod descriptors;
 mod host;
 mod kept;
 mod live;
+mod reload_status;
+mod restart;
 mod sample;
 mod signals;
 
-use host::{Host, Standing};
+use host::Host;
 use live::Live;
+use reload_status::ReloadStatus;
 use sample::Sample;
 use signals::Signal;
 
@@ -149,7 +152,7 @@ struct Up {
     watch: Arc<Watch>,
     control: Arc<Control>,
     messages: Messages,
-    standing: Arc<Standing>,
+    standing: Arc<ReloadStatus>,
     /// Serves metrics and probes until the process ends.
     metrics: Option<Metrics>,
 }

@@ -5,7 +5,11 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::read::Problems;
+use crate::problems::Problems;
+
+pub(crate) use description::{json_value, sentence, table_schema, toml_to_json, words};
+
+mod description;
 
 /// The kind of a key's value.
 pub(crate) trait Kind: Sync {

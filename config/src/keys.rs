@@ -8,7 +8,7 @@ use crate::key::{Absent, Default, Form, Required, Section, section};
 use crate::kind::{
     Action, Address, Algorithm, Base64, Domain, Format, Level, List, LogFormat, Millis, NamePattern, NetworkName, Number, OnMissing, OneOf,
     OneOrMore, PathOrNot, PathText, Peer, Percent, Prefix, Preset, RecordType, Recursion, Repeat, Seconds, Select, ServerAddress, Size,
-    Switch, Text, UpstreamList, ZoneName,
+    Switch, Text, UpstreamAddress, UpstreamList, ZoneName,
 };
 
 /// The sections in the order of the sample and the reference.
@@ -208,7 +208,7 @@ section! {
     NETWORK "network": List<NetworkName> = List { of: NetworkName, least: 1 }, Absent { absent: "all networks", example: r#"["hub"]"# };
 
     /// Servers that are asked: `"address"`, `"address:port"`, `"udp://address"`, `"tcp://address"` or a table with `address`, `in-flight` and `rate`; or `["system"]` alone for those of `/etc/resolv.conf`.
-    UPSTREAMS "upstreams": UpstreamList = UpstreamList, Required { example: r#"["168.63.129.16"]"# };
+    UPSTREAMS "upstreams": UpstreamList = UpstreamList { section: &upstream::SECTION, address: &upstream::ADDRESS, in_flight: &upstream::IN_FLIGHT, rate: &upstream::RATE }, Required { example: r#"["168.63.129.16"]"# };
 
     /// In which order they are asked.
     SELECT "select": OneOf<Select> = OneOf { words: &Select::WORDS }, Default { default: r#""order""# };
@@ -222,7 +222,7 @@ section! {
     upstream = "upstreams", Inline, shown: &[], one_of: &[];
 
     /// Where it listens, as in the short form.
-    ADDRESS "address": crate::kind::UpstreamAddress = crate::kind::UpstreamAddress, Required { example: r#""168.63.129.16""# };
+    ADDRESS "address": UpstreamAddress = UpstreamAddress, Required { example: r#""168.63.129.16""# };
 
     /// Most questions outstanding there.
     IN_FLIGHT "in-flight": Number<u32> = Number { least: 1, most: 65_535, zero: "" }, Absent { absent: "1000; 200 for 168.63.129.16, which drops more", example: "200" };

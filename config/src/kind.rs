@@ -6,18 +6,18 @@ use toml::de::DeValue;
 
 use crate::diagnostic::did_you_mean;
 use crate::key::{Field, Kind};
-use crate::read::Problems;
+use crate::problems::Problems;
 
-pub(crate) use network::{
-    Address, Domain, Level, NetworkName, PathOrNot, PathText, Peer, Prefix, ServerAddress, UpstreamAddress, UpstreamItem, UpstreamList,
-};
+pub(crate) use network::{Address, Domain, Level, NetworkName, PathOrNot, PathText, Peer, Prefix, ServerAddress};
 pub(crate) use quantity::{Millis, Number, Percent, Seconds, Size, write_millis};
-pub(crate) use tsig::{Action, Algorithm, Base64, NamePattern, RecordType, ZoneName, name_pattern, secret};
+pub(crate) use tsig::{Action, Algorithm, Base64, NamePattern, RecordType, ZoneName, secret};
+pub(crate) use upstream::{UpstreamAddress, UpstreamItem, UpstreamList};
 pub(crate) use word::{Format, LogFormat, OnMissing, OneOf, Preset, Recursion, Repeat, Select, Word};
 
 mod network;
 mod quantity;
 mod tsig;
+mod upstream;
 mod word;
 
 /// A value with its position in the file, as a byte offset.

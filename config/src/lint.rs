@@ -8,13 +8,13 @@
 use std::collections::HashMap;
 
 use crate::model::{Config, Network, Recursion};
-use crate::parse::Places;
-use crate::read::Problems;
+use crate::places::Places;
+use crate::problems::Problems;
 
 mod api;
 mod azure;
 mod networks;
-pub(crate) mod permissions;
+mod permissions;
 mod routes;
 mod settings;
 mod transfers;

@@ -5,10 +5,14 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Lines, whole_file};
-use crate::file::{self, File};
+use toml::Spanned;
+use toml::de::DeTable;
+
+use crate::file::{self, File, fingerprint};
 use crate::model::Config;
-use crate::parse::judge;
 use crate::pipe::{self, Patience};
+use crate::problems::Problems;
+use crate::{effective, lint, parse as parser, sections, syntax};
 
 /// A configuration that can be served, with warnings for the operator.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +41,7 @@ pub fn load(path: &Path) -> Result<Loaded, Refused> {
     let bytes = read_bytes(path);
     let file = File::of(path, &bytes);
     match text(path, bytes) {
-        Ok(text) => judge(&text, path),
+        Ok(text) => check(&text, path),
         Err(problem) => Err(Refused { problems: vec![*problem], files: vec![file] }),
     }
 }
@@ -45,7 +49,33 @@ pub fn load(path: &Path) -> Result<Loaded, Refused> {
 /// Checks a configuration that was read from `path`. Its relative paths are resolved from the
 /// directory of `path`.
 pub fn parse(text: &str, path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
-    judge(text, path).map_err(|refused| refused.problems)
+    check(text, path).map_err(|refused| refused.problems)
+}
+
+/// Checks a configuration that was read from `path`, and collects the files that it names.
+fn check(text: &str, path: &Path) -> Result<Loaded, Refused> {
+    let mut problems = Problems::new(path, text);
+    let readable = syntax::readable(text, &mut problems);
+    // Invalid TOML was reported and removed.
+    let document = DeTable::parse(&readable).map(Spanned::into_inner).unwrap_or_default();
+    problems.has_file(File { path: path.into(), fingerprint: Some(fingerprint(text.as_bytes())) });
+    sections::check(&document, &mut problems);
+    let (config, places) = parser::lower(&document, &mut problems);
+    let config = Config { path: Some(path.into()), files: problems.take_files(), ..config };
+    lint::check(&config, &places, &mut problems);
+    let failed = problems.has_errors();
+    let settings = if failed { Vec::new() } else { effective::settings(&document, &readable, &config.azure, &problems) };
+    let config = Config { settings, ..config };
+    let list = problems.into_list();
+    if failed { Err(Refused { problems: list, files: config.files }) } else { Ok(Loaded { config, warnings: list }) }
+}
+
+impl Default for Config {
+    /// Returns the configuration of an empty file.
+    fn default() -> Self {
+        let loaded = parse("", Path::new("postern.toml")).expect("a test reads the empty file");
+        Self { path: None, files: Vec::new(), ..loaded.config }
+    }
 }
 
 /// Pipes are also supported: `postern check -c /dev/stdin`.

@@ -11,7 +11,6 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::azure::Table;
-use crate::effective::Setting;
 use crate::file::File;
 
 mod key;
@@ -65,6 +64,23 @@ impl Config {
             }
         }
     }
+}
+
+/// A key with its effective value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Name of the section, without brackets.
+    pub section: &'static str,
+    /// Name of the table in a section that is a list, or its 1-based number if it has no name.
+    pub table: Option<String>,
+    /// Name of the key.
+    pub key: &'static str,
+    /// Value as TOML, or `(hidden)` for a secret. `None` if the key is absent and has no default.
+    pub value: Option<String>,
+    /// Meaning of the absence of the key, for keys without a default.
+    pub absent: Option<&'static str>,
+    /// Line of the file that sets the value, 1-based. `None` if it is the default.
+    pub line: Option<u32>,
 }
 
 impl Api {
@@ -126,6 +142,11 @@ pub struct Network {
     pub clients: Vec<IpNet>,
     /// Clients of the network that may use recursion (forwarding).
     pub recursion: Recursion,
+}
+
+impl Network {
+    /// Name of the network of all clients that belong to no other network.
+    pub(crate) const DEFAULT: &str = "default";
 }
 
 /// Clients that may use recursion.

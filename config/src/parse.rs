@@ -8,124 +8,23 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::azure::Table;
-use crate::effective;
-use crate::file::{File, fingerprint};
-use crate::key::{AnyKey, Section};
+use crate::file::File;
+use crate::key::{AnyKey, Section, json_value, toml_to_json};
 use crate::keys;
 use crate::kind::{At, UpstreamItem};
-use crate::lint;
-use crate::load::{Loaded, Refused, parse};
 use crate::model::{
     Api, Cache, Config, Fallback, Forward, Limits, Log, Metrics, Network, OnMissing, Recursion, Select, Server, Source, Upstreams, Zone,
     ZoneNames,
 };
-use crate::read::{Problems, Reader};
-use crate::syntax;
+use crate::places::{ApiPlaces, ForwardPlaces, NetworkPlaces, Places, ZonePlaces};
+use crate::problems::Problems;
+use crate::reader::{self, Reader};
 
 mod tsig;
 
-/// Checks a configuration that was read from `path`, and collects the files that it names.
-pub(crate) fn judge(text: &str, path: &Path) -> Result<Loaded, Refused> {
-    let mut problems = Problems::new(path, text);
-    let readable = syntax::readable(text, &mut problems);
-    // Invalid TOML was reported and removed.
-    let document = DeTable::parse(&readable).map(Spanned::into_inner).unwrap_or_default();
-    problems.has_file(File { path: path.into(), fingerprint: Some(fingerprint(text.as_bytes())) });
-    problems.check_sections(&document);
-    let (config, places) = lower(&document, &mut problems);
-    let config = Config { path: Some(path.into()), files: problems.take_files(), ..config };
-    lint::check(&config, &places, &mut problems);
-    let failed = problems.has_errors();
-    let settings = if failed { Vec::new() } else { effective::settings(&document, &readable, &config.azure, &problems) };
-    let config = Config { settings, ..config };
-    let list = problems.into_list();
-    if failed { Err(Refused { problems: list, files: config.files }) } else { Ok(Loaded { config, warnings: list }) }
-}
-
-impl Default for Config {
-    /// Returns the configuration of an empty file.
-    fn default() -> Self {
-        let loaded = parse("", Path::new("postern.toml")).expect("a test reads the empty file");
-        Self { path: None, files: Vec::new(), ..loaded.config }
-    }
-}
-
-/// Positions of the parts of a configuration in its file, as byte offsets, in the order of the
-/// configuration.
-#[derive(Debug, Default)]
-pub(crate) struct Places {
-    pub(crate) listen: Vec<usize>,
-    pub(crate) allow: Vec<usize>,
-    pub(crate) deny: Vec<usize>,
-    /// Position of `server.group`.
-    pub(crate) group: Option<usize>,
-    /// Position of `server.state`.
-    pub(crate) state: Option<usize>,
-    /// Position of `server.zone-table`.
-    pub(crate) zone_table: Option<usize>,
-    /// Position of the first `secret` that is written in the file itself.
-    pub(crate) secret: Option<usize>,
-    pub(crate) networks: Vec<NetworkPlaces>,
-    pub(crate) zones: Vec<ZonePlaces>,
-    pub(crate) forwards: Vec<ForwardPlaces>,
-    /// Keys of `[cache]`, `[limits]` and `[fallback]` that differ from their defaults, with their
-    /// section and position.
-    pub(crate) changed: Vec<(&'static str, &'static str, usize)>,
-    pub(crate) api: ApiPlaces,
-    /// Set if an unreadable route was skipped. Checks for names without a route are then
-    /// impossible.
-    pub(crate) routes_missing: bool,
-    /// Set if an unreadable key was skipped. Checks for unknown key names are then impossible.
-    pub(crate) keys_missing: bool,
-}
-
-/// Positions of a `[[network]]`.
-#[derive(Debug)]
-pub(crate) struct NetworkPlaces {
-    pub(crate) table: usize,
-    pub(crate) clients: Vec<usize>,
-}
-
-/// Positions of a zone.
-#[derive(Debug, Clone)]
-pub(crate) struct ZonePlaces {
-    /// Position of its `name` or `preset`.
-    pub(crate) name: usize,
-    pub(crate) networks: Vec<usize>,
-    /// Set if the zone comes from a preset.
-    pub(crate) preset: bool,
-    /// Positions of the items of `transfer-to`.
-    pub(crate) transfer_to: Vec<usize>,
-    pub(crate) notify: Option<usize>,
-    pub(crate) transfer_key: Option<usize>,
-    pub(crate) hold_deleted: Option<usize>,
-    /// Positions of `max-loss` and `allow-empty`, which have no effect for a zone with `primaries`.
-    pub(crate) guard: [(&'static str, Option<usize>); 2],
-}
-
-/// Positions of a route.
-#[derive(Debug)]
-pub(crate) struct ForwardPlaces {
-    pub(crate) zone: usize,
-    pub(crate) networks: Vec<usize>,
-    pub(crate) upstreams: Vec<usize>,
-    pub(crate) select: Option<usize>,
-    pub(crate) timeout: usize,
-}
-
-/// Positions of `[api]`.
-#[derive(Debug, Default)]
-pub(crate) struct ApiPlaces {
-    pub(crate) listen: Vec<usize>,
-    pub(crate) key_file: Option<usize>,
-    pub(crate) certificate: Option<usize>,
-    pub(crate) private_key: Option<usize>,
-    pub(crate) client_ca: Option<usize>,
-}
-
 /// Converts section by section. Unreadable values are reported, and then skipped or replaced by
 /// their default.
-fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places) {
+pub(crate) fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places) {
     let mut places = Places::default();
     let (server, azure) = server(document, problems, &mut places);
     let networks = networks(document, problems, &mut places);
@@ -231,7 +130,7 @@ fn networks(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Pl
     use keys::network as key;
     let mut networks: Vec<Network> = Vec::new();
     let mut by_name: HashMap<String, usize> = HashMap::new();
-    for (at, table) in problems.tables(document, &key::SECTION) {
+    for (at, table) in reader::tables(document, &key::SECTION, problems) {
         let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
         let name = read.required(&key::NAME);
         let clients = read.option(&key::CLIENTS);
@@ -248,7 +147,7 @@ fn networks(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Pl
                 "write all its prefixes in one `[[network]]`",
             );
         }
-        match (name == DEFAULT, clients_at) {
+        match (name == Network::DEFAULT, clients_at) {
             (true, Some(at)) => {
                 problems.error(
                     at,
@@ -267,25 +166,22 @@ fn networks(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Pl
         places.networks.push(NetworkPlaces { table: at, clients: clients.iter().map(|item| item.at).collect() });
         networks.push(Network { recursion: recursion.unwrap_or(usual_recursion(&name)), name, clients: values(clients) });
     }
-    if !networks.iter().any(|network| network.name == DEFAULT) {
-        networks.push(Network { name: DEFAULT.into(), clients: Vec::new(), recursion: usual_recursion(DEFAULT) });
+    if !networks.iter().any(|network| network.name == Network::DEFAULT) {
+        networks.push(Network { name: Network::DEFAULT.into(), clients: Vec::new(), recursion: usual_recursion(Network::DEFAULT) });
     }
     networks
 }
 
-/// Creates the network of all clients that belong to no other network.
-pub(crate) const DEFAULT: &str = "default";
-
 /// A public client address gets no recursion by default, so that the server never becomes an open
 /// resolver by accident.
 fn usual_recursion(network: &str) -> Recursion {
-    if network == DEFAULT { Recursion::PrivateClients } else { Recursion::Yes }
+    if network == Network::DEFAULT { Recursion::PrivateClients } else { Recursion::Yes }
 }
 
 fn zones(document: &DeTable<'_>, server: &Server, azure: &Table, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Zone> {
     use keys::zone as key;
     let mut zones = Vec::new();
-    for (at, table) in problems.tables(document, &key::SECTION) {
+    for (at, table) in reader::tables(document, &key::SECTION, problems) {
         let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
         let (preset, name) = (read.option(&key::PRESET), read.option(&key::NAME));
         let networks = read.option(&key::NETWORK).unwrap_or_default();
@@ -419,7 +315,7 @@ fn zones(document: &DeTable<'_>, server: &Server, azure: &Table, problems: &mut 
 fn forwards(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Forward> {
     use keys::forward as key;
     let mut forwards = Vec::new();
-    let tables = problems.tables(document, &key::SECTION);
+    let tables = reader::tables(document, &key::SECTION, problems);
     let none = tables.is_empty();
     for (at, table) in tables {
         let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
@@ -566,7 +462,7 @@ fn metrics(document: &DeTable<'_>, problems: &mut Problems<'_>) -> Metrics {
 }
 
 fn open<'r, 'a>(section: &'static Section, document: &'r DeTable<'r>, problems: &'r mut Problems<'a>) -> Reader<'r, 'a> {
-    let table = problems.table(document, section);
+    let table = reader::table(document, section, problems);
     Reader::open(section, table.map(|(_, table)| table), table.map_or(0, |(at, _)| at), problems)
 }
 
@@ -575,7 +471,7 @@ fn changed(section: &'static Section, document: &DeTable<'_>, places: &mut Place
     let Some(table) = document.get(section.name).and_then(|value| value.get_ref().as_table()) else { return };
     for key in section.keys {
         if let Some(value) = table.get(key.name())
-            && crate::sample::json(value.get_ref()) != crate::sample::toml_to_json(key.example())
+            && json_value(value.get_ref()) != toml_to_json(key.example())
         {
             places.changed.push((section.name, key.name(), value.span().start));
         }

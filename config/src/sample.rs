@@ -2,10 +2,7 @@
 
 use std::fmt::Write;
 
-use serde_json::Value;
-use toml::de::DeValue;
-
-use crate::key::{AnyKey, Form, Presence};
+use crate::key::{AnyKey, Form, Presence, sentence, words};
 use crate::keys;
 
 const WIDTH: usize = 110;
@@ -75,33 +72,6 @@ pub fn reference() -> String {
     text
 }
 
-/// Returns the documentation of a key, its shape, and the meaning of its absence.
-pub(crate) fn words(key: &dyn AnyKey) -> String {
-    let mut words = format!("{}\n{}", key.doc(), sentence(&key.shape()));
-    match key.presence() {
-        Presence::Default(_) => {}
-        Presence::Absent(absent) => write!(words, " Absent: {absent}.").unwrap_or_default(),
-        Presence::Required => words.push_str(" Required."),
-    }
-    words
-}
-
-/// Converts a value as TOML text to JSON.
-pub(crate) fn toml_to_json(text: &str) -> Value {
-    DeValue::parse(text).map_or(Value::Null, |value| json(value.get_ref()))
-}
-
-/// Converts a TOML value to JSON.
-pub(crate) fn json(value: &DeValue<'_>) -> Value {
-    match value {
-        DeValue::String(text) => Value::from(text.as_ref()),
-        DeValue::Integer(integer) => integer.as_str().parse::<i64>().map_or(Value::Null, Value::from),
-        DeValue::Boolean(on) => Value::from(*on),
-        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect(),
-        _ => Value::Null, // no key has such a default
-    }
-}
-
 fn explained(key: &dyn AnyKey) -> String {
     match key.presence() {
         Presence::Default(default) => format!("{}{} = {default}\n", comment(&words(key)), key.name()),
@@ -111,12 +81,6 @@ fn explained(key: &dyn AnyKey) -> String {
 
 fn explained_unset(key: &dyn AnyKey) -> String {
     format!("{}#{} = {}\n", comment(&words(key)), key.name(), key.example())
-}
-
-/// Makes a sentence of a shape, with a capital letter at the start and a period at the end.
-fn sentence(shape: &str) -> String {
-    let mut letters = shape.chars();
-    letters.next().map_or(String::new(), |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
 /// Formats words as comment lines.

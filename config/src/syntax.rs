@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::key::Form;
 use crate::keys;
-use crate::read::Problems;
+use crate::problems::Problems;
 
 /// Maximum number of errors reported for one file. A file with more of them is probably not TOML at
 /// all.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use hickory_proto::rr::{Name, RecordType};
 use hickory_server::server::Request;
 
-use crate::fault::{Transport, absolute};
+use crate::fault::Transport;
+use crate::record_text::absolute;
 
 /// Names and types that are counted individually. The bound keeps a flood of random names from
 /// filling the memory.

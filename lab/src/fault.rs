@@ -8,6 +8,8 @@ use hickory_proto::rr::{Name, Record, RecordType};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
+use crate::record_text::{absolute, read_record};
+
 /// One fault: the questions it applies to, when, and its effects. All faults that match a question
 /// apply, in the order of the list. If two set the same effect, the later one wins.
 #[derive(Debug, Clone, Default)]
@@ -300,7 +302,7 @@ impl Fault {
     /// Appends records to the honest ones, each written as in a scenario (`owner TTL TYPE data`).
     /// Panics as [`Fault::name`] does.
     pub fn inject(mut self, records: &[&str]) -> Fault {
-        self.inject.extend(records.iter().map(|record| crate::scenario::record(record).expect("a record")));
+        self.inject.extend(records.iter().map(|record| read_record(record).expect("a record")));
         self
     }
 
@@ -387,13 +389,6 @@ impl Delay {
         };
         Duration::from_secs_f64(seconds.clamp(0.0, Delay::MAX.as_secs_f64()))
     }
-}
-
-/// Parses an absolute name. The final dot is optional.
-pub(crate) fn absolute(text: &str) -> Result<Name, String> {
-    let mut name = Name::from_ascii(text).map_err(|error| format!("`{text}` is not a domain name: {error}"))?.to_lowercase();
-    name.set_fqdn(true);
-    Ok(name)
 }
 
 /// FNV-1a hash of the question. It is stable over versions and platforms, which the standard

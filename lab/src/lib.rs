@@ -29,6 +29,7 @@ mod answer;
 mod counters;
 mod fault;
 mod forge;
+mod record_text;
 pub mod sample;
 mod scenario;
 mod server;

@@ -10,7 +10,7 @@ use hickory_proto::rr::rdata::CNAME;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use crate::fault::Fault;
-pub(crate) use read::record;
+use crate::record_text::read_record;
 pub use read::{Problem, ReadError};
 
 /// CNAMEs followed in one answer. The number is above the sixteen that Postern follows, so that
@@ -169,7 +169,7 @@ impl Scenario {
             }
             if zone.is_root() {
                 // A well-formed constant, covered by tests.
-                return record(". 86400 SOA a.root-servers.net. nstld.verisign-grs.com. 1 1800 900 604800 86400").expect("a record");
+                return read_record(". 86400 SOA a.root-servers.net. nstld.verisign-grs.com. 1 1800 900 604800 86400").expect("a record");
             }
             zone = zone.base_name();
         }

@@ -16,7 +16,7 @@ use postern_config::{Config, File, fingerprint};
 use postern_zones::state_directory::StateDirectory;
 
 use super::accept::AcceptedLoss;
-use super::live;
+use super::restart::keep_what_needs_a_restart;
 
 /// Name of the file in the state directory.
 const NAME: &str = "configuration";
@@ -63,7 +63,7 @@ pub fn restore(config: &Config, state: &StateDirectory) -> Option<(Config, Strin
         }
     };
     let loss = AcceptedLoss::default().check(&kept, config).err()?;
-    let (mut kept, _) = live::keep_what_needs_a_restart(config, kept);
+    let (mut kept, _) = keep_what_needs_a_restart(config, kept);
     kept.files = all_files(&config.files, &kept.files);
     Some((kept, loss))
 }

@@ -17,8 +17,9 @@ use postern_zones::watch::Event;
 
 use super::accept::AcceptedLoss;
 use super::descriptors;
-use super::host::Standing;
 use super::kept;
+use super::reload_status::ReloadStatus;
+use super::restart::keep_what_needs_a_restart;
 use crate::logging::Logging;
 use crate::systemd;
 
@@ -46,7 +47,7 @@ pub struct Live {
     /// Zones whose source has errors. They serve their last good data, if any.
     bad: Vec<Arc<str>>,
     /// Status for the interfaces.
-    standing: Arc<Standing>,
+    standing: Arc<ReloadStatus>,
 }
 
 /// Reason why a reload changed nothing.
@@ -79,7 +80,7 @@ impl Live {
         inbox: Arc<Inbox>,
         state: Arc<StateDirectory>,
     ) -> Self {
-        let standing = Standing::new(&config, logging.lines());
+        let standing = ReloadStatus::new(&config, logging.lines());
         Self { config, server, writer, logging, api: None, inbox, state, room_for: 0, refused: None, bad: Vec::new(), standing }
     }
 
@@ -92,7 +93,7 @@ impl Live {
     }
 
     /// Returns the status for the interfaces.
-    pub fn standing(&self) -> Arc<Standing> {
+    pub fn standing(&self) -> Arc<ReloadStatus> {
         self.standing.clone()
     }
 
@@ -280,34 +281,4 @@ impl Live {
         }
         status
     }
-}
-
-/// Returns `new` with the values of `old` for every key that needs a restart, and the names of the
-/// keys that differ.
-pub fn keep_what_needs_a_restart(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
-    fn keep<T: PartialEq + Clone>(key: &'static str, new: &mut T, old: &T) -> Option<&'static str> {
-        (new != old).then(|| {
-            new.clone_from(old);
-            key
-        })
-    }
-    let kept = [
-        keep("server.listen", &mut new.server.listen, &old.server.listen),
-        keep("server.workers", &mut new.server.workers, &old.server.workers),
-        keep("server.user", &mut new.server.user, &old.server.user),
-        keep("server.state", &mut new.server.state, &old.server.state),
-        keep("server.group", &mut new.server.group, &old.server.group),
-        keep("api.listen", &mut new.api.listen, &old.api.listen),
-        keep("api.socket", &mut new.api.socket, &old.api.socket),
-        keep("metrics.listen", &mut new.metrics.listen, &old.metrics.listen),
-        keep("log.format", &mut new.log.format, &old.log.format),
-        keep("fallback.queue", &mut new.fallback.queue, &old.fallback.queue),
-    ];
-    let kept: Vec<&'static str> = kept.into_iter().flatten().collect();
-    for key in &kept {
-        let is_meant = |one: &&mut postern_config::Setting| key.split_once('.') == Some((one.section, one.key));
-        let was = old.settings.iter().find(|one| key.split_once('.') == Some((one.section, one.key)));
-        new.settings.iter_mut().find(is_meant).zip(was).into_iter().for_each(|(new, was)| new.clone_from(was));
-    }
-    (new, kept)
 }

@@ -1,4 +1,4 @@
-//! Addresses, prefixes, names, upstreams, paths and log filters.
+//! Addresses, prefixes, names, paths and log filters.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::{At, string, which_word, wrong_type};
+use super::{string, which_word, wrong_type};
 use crate::key::{Field, Kind};
-use crate::keys;
-use crate::model::{self, Transport, Upstream};
-use crate::read::{Problems, Reader};
+use crate::model;
+use crate::problems::Problems;
 
 /// An address to listen on, with or without a port.
 pub(crate) struct Address {
@@ -44,22 +43,7 @@ pub(crate) struct PathOrNot;
 /// A log filter.
 pub(crate) struct Level;
 
-/// Upstreams in any of their forms.
-pub(crate) struct UpstreamList;
-
-/// One upstream, written `[scheme://]address[:port]`.
-pub(crate) struct UpstreamAddress;
-
-/// One item of a list of upstreams.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum UpstreamItem {
-    /// `"system"`: the name servers of the operating system.
-    System,
-    /// An upstream server.
-    Server(Upstream),
-}
-
-const DNS_PORT: u16 = 53;
+pub(super) const DNS_PORT: u16 = 53;
 
 /// Parses text with `parse`, and reports the error.
 pub(super) fn read_text<T>(
@@ -289,75 +273,6 @@ impl Kind for Level {
     }
 }
 
-impl Kind for UpstreamList {
-    type Out = Vec<At<UpstreamItem>>;
-
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Self::Out> {
-        let Some(items) = value.get_ref().as_array() else {
-            wrong_type(&self.shape(), value, field, problems);
-            return None;
-        };
-        let list: Vec<At<UpstreamItem>> = items
-            .iter()
-            .filter_map(|item| {
-                let upstream = match item.get_ref() {
-                    DeValue::String(text) if text == "system" => UpstreamItem::System,
-                    DeValue::Table(table) => {
-                        let mut reader = Reader::open(&keys::upstream::SECTION, Some(table), item.span().start, problems);
-                        let at = reader.required(&keys::upstream::ADDRESS);
-                        let in_flight = reader.option(&keys::upstream::IN_FLIGHT);
-                        let rate = reader.option(&keys::upstream::RATE);
-                        let mut upstream = at?;
-                        upstream.in_flight = in_flight.unwrap_or(upstream.in_flight);
-                        upstream.rate = rate.unwrap_or(upstream.rate);
-                        UpstreamItem::Server(upstream)
-                    }
-                    _ => UpstreamItem::Server(UpstreamAddress.read(item, field, problems)?),
-                };
-                Some(At { value: upstream, at: item.span().start })
-            })
-            .collect();
-        if items.is_empty() {
-            problems.error(value.span().start, format!("`{}` must not be empty", field.name), field.help());
-        }
-        match list.iter().find(|item| item.value == UpstreamItem::System) {
-            Some(system) if items.len() > 1 => {
-                problems.error(
-                    system.at,
-                    "`system` stands alone: it is all resolvers of `/etc/resolv.conf`",
-                    "write the addresses, or `[\"system\"]`",
-                );
-                None
-            }
-            _ => Some(list),
-        }
-    }
-
-    fn shape(&self) -> String {
-        "a list of servers".into()
-    }
-
-    fn schema(&self) -> Value {
-        json!({"type": "array", "minItems": 1, "items": {"anyOf": [{"type": "string"}, crate::schema::section(&keys::upstream::SECTION)]}})
-    }
-}
-
-impl Kind for UpstreamAddress {
-    type Out = Upstream;
-
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Upstream> {
-        read_text(self, value, field, problems, upstream)
-    }
-
-    fn shape(&self) -> String {
-        "the address of a server".into()
-    }
-
-    fn schema(&self) -> Value {
-        json!({"type": "string"})
-    }
-}
-
 /// Parses a domain name into lower case without its final dot. `.` is the root. The error is the
 /// message and the help.
 pub(super) fn domain(text: &str) -> Result<String, (String, String)> {
@@ -395,55 +310,8 @@ pub(super) fn domain(text: &str) -> Result<String, (String, String)> {
     Ok(lower)
 }
 
-/// Parses an upstream from one word, with the known limits of its address. The error is the message
-/// and the help.
-fn upstream(text: &str) -> Result<Upstream, (String, String)> {
-    let (transport, place) = match text.split_once("://") {
-        None => (Transport::Udp, text),
-        Some(("udp", place)) => (Transport::Udp, place),
-        Some(("tcp", place)) => (Transport::Tcp, place),
-        Some((scheme @ ("tls" | "https" | "quic"), place)) => {
-            let name = match scheme {
-                "tls" => "TLS",
-                "https" => "HTTPS",
-                _ => "QUIC",
-            };
-            let place = place.split('/').next().unwrap_or(place);
-            let plain = socket_address(place, DNS_PORT).map_or("168.63.129.16".into(), |address| address.ip().to_string());
-            return Err((
-                format!("`{text}`: this version does not speak DNS over {name} to upstreams yet"),
-                format!("write `udp://` or `tcp://`, such as `tcp://{plain}`"),
-            ));
-        }
-        Some((scheme, _)) => {
-            return Err((
-                format!("`{text}`: `{scheme}://` is no way to reach an upstream"),
-                which_word(scheme, ["udp", "tcp"].into_iter()),
-            ));
-        }
-    };
-    let Some(address) = socket_address(place, DNS_PORT) else {
-        let help = if place.contains(|c: char| c.is_ascii_alphabetic()) && !place.contains("::") {
-            "write its address: a name would have to be resolved by the server that is being set up".into()
-        } else if place.matches(':').count() > 1 && !place.starts_with('[') {
-            "write an IPv6 address with a port as `[2001:db8::1]:53`".into()
-        } else {
-            String::new()
-        };
-        return Err((format!("`{text}` is not the address of an upstream"), help));
-    };
-    let ip = address.ip();
-    if address.port() == 0 {
-        return Err((format!("`{text}`: no server listens on port 0"), String::new()));
-    }
-    if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::from([255, 255, 255, 255]) {
-        return Err((format!("`{text}` is not the address of one server"), String::new()));
-    }
-    Ok(Upstream::new(address, transport))
-}
-
 /// Parses `10.0.0.4`, `10.0.0.4:53`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:53`.
-fn socket_address(text: &str, port: u16) -> Option<SocketAddr> {
+pub(super) fn socket_address(text: &str, port: u16) -> Option<SocketAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let address = text.parse::<IpAddr>().ok().or_else(|| bare?.parse::<IpAddr>().ok().filter(IpAddr::is_ipv6));
     address.map(|address| SocketAddr::new(address, port)).or_else(|| text.parse().ok())

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 
 use super::{string, wrong_type};
 use crate::key::{Field, Kind};
-use crate::read::Problems;
+use crate::problems::Problems;
 
 /// An integer.
 pub(crate) struct Number<T> {

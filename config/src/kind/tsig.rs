@@ -11,7 +11,7 @@ use super::{NetworkName, Word};
 use crate::key::{Field, Kind};
 use crate::model;
 pub(crate) use crate::model::{Action, Algorithm};
-use crate::read::Problems;
+use crate::problems::Problems;
 use crate::rtype;
 
 /// A secret in Base64.
@@ -115,6 +115,13 @@ pub(crate) fn name_pattern(text: &str) -> Result<model::NamePattern, (String, St
     }
     domain(&labels.join("."))?;
     Ok(model::NamePattern::new(&text.trim_end_matches('.').to_ascii_lowercase()))
+}
+
+impl model::NamePattern {
+    /// Parses a domain name in which labels may be `*`. The error text is for the operator.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        name_pattern(text).map_err(|(message, help)| if help.is_empty() { message } else { format!("{message}; {help}") })
+    }
 }
 
 impl Kind for NamePattern {

@@ -10,7 +10,7 @@ use super::{string, which_word, wrong_type};
 use crate::key::{Field, Kind};
 use crate::model;
 pub(crate) use crate::model::{Format, LogFormat, OnMissing, Select};
-use crate::read::Problems;
+use crate::problems::Problems;
 
 /// One word of a fixed set.
 pub(crate) struct OneOf<T: 'static> {

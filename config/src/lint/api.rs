@@ -1,7 +1,7 @@
 //! Access to the API.
 
 use super::Lint;
-use crate::read::Problems;
+use crate::problems::Problems;
 
 /// Checks that public addresses of the API have keys, and should have TLS.
 pub(super) fn keys_and_certificates(lint: &Lint<'_>, problems: &mut Problems<'_>) {

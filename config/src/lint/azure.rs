@@ -3,7 +3,7 @@
 use super::{Lint, is_under, listed, recurses, serves};
 use crate::azure::is_private_link;
 use crate::model::{Network, OnMissing};
-use crate::read::Problems;
+use crate::problems::Problems;
 
 /// Reports misspelled private-link zones, and public zones that would hide the names of other
 /// owners.

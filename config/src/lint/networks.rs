@@ -7,9 +7,8 @@ use ipnet::IpNet;
 use super::{Lint, listed, serves};
 use crate::azure::is_private_link;
 use crate::diagnostic::did_you_mean;
-use crate::model::Recursion;
-use crate::parse::DEFAULT;
-use crate::read::Problems;
+use crate::model::{Network, Recursion};
+use crate::problems::Problems;
 
 /// Reports names that no `[[network]]` has, and duplicate names in one list.
 pub(super) fn unknown_names(lint: &Lint<'_>, problems: &mut Problems<'_>) {
@@ -86,7 +85,7 @@ pub(super) fn access(lint: &Lint<'_>, problems: &mut Problems<'_>) {
         return;
     }
     for (network, place) in lint.config.networks.iter().zip(&lint.places.networks) {
-        let everybody = network.name == DEFAULT || network.clients.iter().any(|prefix| prefix.prefix_len() == 0);
+        let everybody = network.name == Network::DEFAULT || network.clients.iter().any(|prefix| prefix.prefix_len() == 0);
         if network.recursion == Recursion::Yes && everybody {
             let message = format!(
                 "network `{}` holds everybody and has recursion: this is an open resolver, which strangers use to attack others",
@@ -145,7 +144,7 @@ pub(super) fn zones_linked_to_several(lint: &Lint<'_>, problems: &mut Problems<'
         // Without `network`, `default` does not count. A single network must not become several
         // because of it.
         let linked = lint.networks(&zone.networks).into_iter().map(|network| network.name.as_str());
-        let linked: Vec<&str> = linked.filter(|name| !zone.networks.is_empty() || *name != DEFAULT).collect();
+        let linked: Vec<&str> = linked.filter(|name| !zone.networks.is_empty() || *name != Network::DEFAULT).collect();
         if linked.len() < 2 {
             continue;
         }

@@ -1,16 +1,9 @@
-//! Files that other users of the machine can change, and secrets that they can read.
-
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+//! Files of the configuration that other users of the machine can change or read.
 
 use super::Lint;
 use crate::diagnostic::{Diagnostic, Severity, whole_file};
-use crate::read::Problems;
-
-/// The mode bits of other users (S_IWOTH, S_IROTH).
-const WRITE: u32 = 0o002;
-const READ: u32 = 0o004;
+use crate::permissions::{READ, WRITE, changeable, changed, everybody_may, readable};
+use crate::problems::Problems;
 
 /// Checks the configuration, the files that it names, and the state directory.
 pub(super) fn open_to_everybody(lint: &Lint<'_>, problems: &mut Problems<'_>) {
@@ -48,31 +41,4 @@ pub(super) fn open_to_everybody(lint: &Lint<'_>, problems: &mut Problems<'_>) {
             None => problems.append(0, vec![Diagnostic { severity: Severity::Warning, ..whole_file(&server.state, message, help) }]),
         }
     }
-}
-
-/// Warns if other users can change a file that the configuration names.
-pub(crate) fn changeable(path: &Path, at: usize, problems: &mut Problems<'_>) {
-    if everybody_may(WRITE, path) {
-        let (message, help) = changed(path);
-        problems.warning(at, message, help);
-    }
-}
-
-/// Warns if other users can read a file with a secret.
-pub(crate) fn readable(path: &Path, at: usize, problems: &mut Problems<'_>) {
-    if everybody_may(READ, path) {
-        let shown = path.display();
-        problems.warning(at, format!("everybody on this machine can read {shown}"), format!("chmod o= {shown}"));
-    }
-}
-
-fn changed(path: &Path) -> (String, String) {
-    let shown = path.display();
-    (format!("everybody on this machine can change {shown}"), format!("chmod o-w {shown}"))
-}
-
-/// Returns true if the mode of a file or directory grants the access to users other than its owner
-/// and group.
-fn everybody_may(mode: u32, path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| (found.is_file() || found.is_dir()) && found.mode() & mode != 0)
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Lint, listed, recurses, serves};
 use crate::model::{Config, OnMissing, Select, Upstream, Upstreams};
-use crate::read::Problems;
+use crate::problems::Problems;
 
 /// Reports two routes for one suffix in one network.
 pub(super) fn twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {

@@ -1,7 +1,7 @@
 //! Settings that have no effect because of another setting.
 
 use super::Lint;
-use crate::read::Problems;
+use crate::problems::Problems;
 
 /// Warns about keys that have no effect.
 pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {

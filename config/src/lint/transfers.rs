@@ -3,8 +3,8 @@
 use super::{Lint, listed};
 use crate::diagnostic::did_you_mean;
 use crate::model::{Action, Key, Peer, Proof, Source, Zone};
-use crate::parse::ZonePlaces;
-use crate::read::Problems;
+use crate::places::ZonePlaces;
+use crate::problems::Problems;
 
 /// Checks the keys that a zone names. Each must be a `[[key]]` that can sign.
 pub(super) fn keys(lint: &Lint<'_>, problems: &mut Problems<'_>) {

@@ -100,11 +100,6 @@ impl NamePattern {
         Self { labels: text.split('.').map(|label| (label != "*").then(|| label.into())).collect() }
     }
 
-    /// Parses a domain name in which labels may be `*`. The error text is for the operator.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        crate::kind::name_pattern(text).map_err(|(message, help)| if help.is_empty() { message } else { format!("{message}; {help}") })
-    }
-
     /// Returns true if the pattern matches a name of these lower-case labels, without the root.
     pub fn matches(&self, name: &[&[u8]]) -> bool {
         let fits = |pattern: &Option<Box<str>>, label: &[u8]| pattern.as_ref().is_none_or(|text| text.as_bytes() == label);

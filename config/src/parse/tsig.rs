@@ -8,14 +8,15 @@ use super::values;
 use crate::diagnostic::did_you_mean;
 use crate::keys::key;
 use crate::kind;
-use crate::lint::permissions;
 use crate::model::{Algorithm, Key, Network, Proof, Secret};
-use crate::read::{Problems, Reader};
+use crate::permissions;
+use crate::problems::Problems;
+use crate::reader::{self, Reader};
 
 /// Reads the keys in file order.
 pub(super) fn keys(document: &DeTable<'_>, networks: &[Network], problems: &mut Problems<'_>) -> Vec<Key> {
     let mut keys: Vec<Key> = Vec::new();
-    for (at, table) in problems.tables(document, &key::SECTION) {
+    for (at, table) in reader::tables(document, &key::SECTION, problems) {
         let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
         let name = read.required(&key::NAME);
         let (algorithm, secret, file) = (read.option(&key::ALGORITHM), read.option(&key::SECRET), read.option(&key::SECRET_FILE));

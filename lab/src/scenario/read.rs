@@ -3,20 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::str::FromStr;
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::rdata::CNAME;
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::rr::RecordType;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::{Data, Scenario};
-use crate::fault::{Delay, Edns, Fault, Forgery, Scope, TcpFault, Transport, Window, absolute};
-
-/// TTL of a record that gives none, seconds.
-const DEFAULT_TTL: u32 = 60;
+use crate::fault::{Delay, Edns, Fault, Forgery, Scope, TcpFault, Transport, Window};
+use crate::record_text::{absolute, fields, rdata, read_record, record_type};
 
 /// Everything that is wrong with a scenario.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -163,49 +159,6 @@ pub(super) fn add_record(scenario: &mut Scenario, line: &str) -> Result<(), Stri
     Ok(())
 }
 
-/// Reads one record.
-pub(crate) fn record(line: &str) -> Result<Record, String> {
-    let (owner, ttl, kind, data) = fields(line)?;
-    Ok(Record::from_rdata(owner, ttl, rdata(kind, data)?))
-}
-
-fn fields(line: &str) -> Result<(Name, u32, RecordType, &str), String> {
-    let (owner, rest) = word(line);
-    let owner = absolute(owner)?;
-    let (mut token, mut rest) = word(rest);
-    let mut ttl = DEFAULT_TTL;
-    if token.starts_with(|first: char| first.is_ascii_digit()) {
-        ttl = token.parse().map_err(|_| format!("`{token}` is not a TTL in seconds"))?;
-        (token, rest) = word(rest);
-    }
-    if token.eq_ignore_ascii_case("IN") {
-        (token, rest) = word(rest);
-    }
-    let kind = record_type(token)?;
-    if rest.is_empty() {
-        return Err(format!("no data behind {kind}: a record is `owner [TTL] TYPE data`"));
-    }
-    Ok((owner, ttl, kind, rest))
-}
-
-fn rdata(kind: RecordType, text: &str) -> Result<RData, String> {
-    // hickory lets a name without final dot be relative to nothing; here every name is absolute.
-    if kind == RecordType::CNAME {
-        return Ok(RData::CNAME(CNAME(absolute(text)?)));
-    }
-    RData::try_from_str(kind, text).map_err(|error| format!("`{text}` is not the data of {kind}: {error}"))
-}
-
-fn word(text: &str) -> (&str, &str) {
-    let text = text.trim();
-    let (first, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-    (first, rest.trim_start())
-}
-
-fn record_type(text: &str) -> Result<RecordType, String> {
-    RecordType::from_str(&text.to_ascii_uppercase()).map_err(|_| format!("`{text}` is not a record type"))
-}
-
 impl RawFault {
     fn check(self, wrong: &mut Vec<(Range<usize>, String)>) -> Fault {
         let mut fault = Fault {
@@ -239,7 +192,7 @@ impl RawFault {
         fault.edns = take(self.edns, wrong, |text| one_of(text, EDNS));
         fault.tcp = take(self.tcp, wrong, |text| one_of(text, TCP));
         fault.forge = self.forge.into_iter().filter_map(|text| take(Some(text), wrong, |text| one_of(text, FORGERIES))).collect();
-        fault.inject = self.inject.into_iter().filter_map(|text| take(Some(text), wrong, |text| record(text))).collect();
+        fault.inject = self.inject.into_iter().filter_map(|text| take(Some(text), wrong, |text| read_record(text))).collect();
         fault
     }
 }

@@ -1,0 +1,151 @@
+//! Upstreams of a route, as addresses and as tables.
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::network::{DNS_PORT, read_text, socket_address};
+use super::{At, Number, which_word, wrong_type};
+use crate::key::{Absent, Field, Kind, Required, Section, table_schema};
+use crate::model::{Transport, Upstream};
+use crate::problems::Problems;
+use crate::reader::Reader;
+
+/// Upstreams in any of their forms.
+pub(crate) struct UpstreamList {
+    /// Section of an upstream that is written as a table, and its keys.
+    pub(crate) section: &'static Section,
+    pub(crate) address: &'static Required<UpstreamAddress>,
+    pub(crate) in_flight: &'static Absent<Number<u32>>,
+    pub(crate) rate: &'static Absent<Number<u32>>,
+}
+
+/// One upstream, written `[scheme://]address[:port]`.
+pub(crate) struct UpstreamAddress;
+
+/// One item of a list of upstreams.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum UpstreamItem {
+    /// `"system"`: the name servers of the operating system.
+    System,
+    /// An upstream server.
+    Server(Upstream),
+}
+
+impl Kind for UpstreamList {
+    type Out = Vec<At<UpstreamItem>>;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Self::Out> {
+        let Some(items) = value.get_ref().as_array() else {
+            wrong_type(&self.shape(), value, field, problems);
+            return None;
+        };
+        let list: Vec<At<UpstreamItem>> = items
+            .iter()
+            .filter_map(|item| {
+                let upstream = match item.get_ref() {
+                    DeValue::String(text) if text == "system" => UpstreamItem::System,
+                    DeValue::Table(table) => {
+                        let mut reader = Reader::open(self.section, Some(table), item.span().start, problems);
+                        let at = reader.required(self.address);
+                        let in_flight = reader.option(self.in_flight);
+                        let rate = reader.option(self.rate);
+                        let mut upstream = at?;
+                        upstream.in_flight = in_flight.unwrap_or(upstream.in_flight);
+                        upstream.rate = rate.unwrap_or(upstream.rate);
+                        UpstreamItem::Server(upstream)
+                    }
+                    _ => UpstreamItem::Server(UpstreamAddress.read(item, field, problems)?),
+                };
+                Some(At { value: upstream, at: item.span().start })
+            })
+            .collect();
+        if items.is_empty() {
+            problems.error(value.span().start, format!("`{}` must not be empty", field.name), field.help());
+        }
+        match list.iter().find(|item| item.value == UpstreamItem::System) {
+            Some(system) if items.len() > 1 => {
+                problems.error(
+                    system.at,
+                    "`system` stands alone: it is all resolvers of `/etc/resolv.conf`",
+                    "write the addresses, or `[\"system\"]`",
+                );
+                None
+            }
+            _ => Some(list),
+        }
+    }
+
+    fn shape(&self) -> String {
+        "a list of servers".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "array", "minItems": 1, "items": {"anyOf": [{"type": "string"}, table_schema(self.section)]}})
+    }
+}
+
+impl Kind for UpstreamAddress {
+    type Out = Upstream;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Upstream> {
+        read_text(self, value, field, problems, upstream)
+    }
+
+    fn shape(&self) -> String {
+        "the address of a server".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string"})
+    }
+}
+
+/// Parses an upstream from one word, with the known limits of its address. The error is the message
+/// and the help.
+fn upstream(text: &str) -> Result<Upstream, (String, String)> {
+    let (transport, place) = match text.split_once("://") {
+        None => (Transport::Udp, text),
+        Some(("udp", place)) => (Transport::Udp, place),
+        Some(("tcp", place)) => (Transport::Tcp, place),
+        Some((scheme @ ("tls" | "https" | "quic"), place)) => {
+            let name = match scheme {
+                "tls" => "TLS",
+                "https" => "HTTPS",
+                _ => "QUIC",
+            };
+            let place = place.split('/').next().unwrap_or(place);
+            let plain = socket_address(place, DNS_PORT).map_or("168.63.129.16".into(), |address| address.ip().to_string());
+            return Err((
+                format!("`{text}`: this version does not speak DNS over {name} to upstreams yet"),
+                format!("write `udp://` or `tcp://`, such as `tcp://{plain}`"),
+            ));
+        }
+        Some((scheme, _)) => {
+            return Err((
+                format!("`{text}`: `{scheme}://` is no way to reach an upstream"),
+                which_word(scheme, ["udp", "tcp"].into_iter()),
+            ));
+        }
+    };
+    let Some(address) = socket_address(place, DNS_PORT) else {
+        let help = if place.contains(|c: char| c.is_ascii_alphabetic()) && !place.contains("::") {
+            "write its address: a name would have to be resolved by the server that is being set up".into()
+        } else if place.matches(':').count() > 1 && !place.starts_with('[') {
+            "write an IPv6 address with a port as `[2001:db8::1]:53`".into()
+        } else {
+            String::new()
+        };
+        return Err((format!("`{text}` is not the address of an upstream"), help));
+    };
+    let ip = address.ip();
+    if address.port() == 0 {
+        return Err((format!("`{text}`: no server listens on port 0"), String::new()));
+    }
+    if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::from([255, 255, 255, 255]) {
+        return Err((format!("`{text}` is not the address of one server"), String::new()));
+    }
+    Ok(Upstream::new(address, transport))
+}
