@@ -6,6 +6,7 @@
 //!                    ArcSwap<State> ◀── read by UDP workers, TCP, resolver: once a batch, a read, a round
 //! ```
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use postern_config::Config;
-use postern_config::model::{Forward, Limits, Upstreams};
+use postern_config::model::{Limits, Upstreams};
 use postern_zones::snapshot::Snapshot;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -34,6 +35,7 @@ use crate::resolver::thread::Resolver;
 use crate::route::Routes;
 use crate::state::{Settings, State};
 use crate::transport::{ClientTransport, ListenerKind, PerListener};
+use crate::upstream::tcp::{CONNECTIONS, MOST_CONNECTIONS};
 use crate::upstream::udp;
 use crate::vital::Vital;
 
@@ -65,11 +67,16 @@ const STREAM_THREADS: usize = 2;
 pub fn descriptors(config: &Config) -> usize {
     const OF_SYSTEM: usize = 3; // `/etc/resolv.conf` has no more
     let listeners = config.server.listen.len() * (config.server.workers + 1);
-    let upstreams = |forward: &Forward| match &forward.upstreams {
-        Upstreams::System => OF_SYSTEM,
-        Upstreams::List(upstreams) => upstreams.len(),
-    };
-    listeners + config.forwards.iter().map(upstreams).sum::<usize>() * udp::DESCRIPTORS
+    let mut upstreams = HashSet::new();
+    let mut system = 0;
+    for forward in &config.forwards {
+        match &forward.upstreams {
+            Upstreams::System => system = OF_SYSTEM,
+            Upstreams::List(list) => upstreams.extend(list.iter().map(|upstream| (upstream.address, upstream.transport))),
+        }
+    }
+    let upstreams = upstreams.len() + system;
+    listeners + upstreams * udp::DESCRIPTORS + (upstreams * CONNECTIONS).min(MOST_CONNECTIONS)
 }
 
 impl Server {

@@ -1,31 +1,55 @@
-//! Questions over TCP (RFC 7766): one connection to each upstream, kept open, with many questions under way on it.
+//! Questions over TCP (RFC 7766): a few connections to each upstream, kept open and used for many questions.
 //!
-//! A task for each upstream; it connects when there is something to ask and closes after [`IDLE`] without a question. Answers may come in
-//! any order and are matched by ID and question. A connection on which nothing came for [`STALLED`] although something was asked is given
-//! up. What was asked on a connection that the upstream closed is asked once more on a new one (section 6.2.4 there), then reported lost.
+//! One task for each upstream gives each question to a connection. A question goes to the connection with the fewest questions
+//! outstanding; when each has [`SHARE`] of them, another connection is opened, up to [`CONNECTIONS`]. So a server that answers in order is
+//! asked on several connections, while a fast one needs one.
+//!
+//! An upstream may close a connection at any time, and every question that it left unanswered is asked again (RFC 7766 section 6.2.4). For
+//! as long as each connection brings an answer this goes on, up to [`MOST_LOSSES`] times for one question and for [`LONGEST`]. What a close
+//! shows is remembered for [`LEARNED`]:
+//!
+//! | a connection ends | from now on |
+//! |---|---|
+//! | within [`AT_ONCE`] of its only answer | one question for each connection ([`Usage::OneEach`]) |
+//! | without an answer, with several questions outstanding | one question at a time on each ([`Usage::OneAtATime`]) |
+//! | without an answer, while others are open | no more connections than are open now |
+//!
+//! A connection that is silent for [`STALLED`] while questions are outstanding is given up, and they are reported lost. An idle one is
+//! closed after [`IDLE`](connection::IDLE).
 
-use std::collections::HashMap;
-use std::io;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
-use super::{AttemptId, Fault, Meter, UpstreamId, message};
+use self::connection::{ConnectionEnd, EndCause, UpstreamConnection};
+use super::{AttemptId, Fault, Meter, UpstreamId};
 
-/// How long a connection is kept without questions.
-pub const IDLE: Duration = Duration::from_secs(10);
-/// How long a connection may be silent while questions are out.
+mod connection;
+
+/// Connections to one upstream.
+pub const CONNECTIONS: usize = 16;
+/// Connections to all upstreams together. With more upstreams than that allows, some wait for others.
+pub const MOST_CONNECTIONS: usize = 1024;
+/// Questions outstanding on each connection before another one is opened.
+pub const SHARE: usize = 4;
+/// How long a connection may be silent while questions are outstanding.
 pub const STALLED: Duration = Duration::from_secs(5);
-/// How long connecting may take.
-const CONNECT: Duration = Duration::from_secs(3);
-/// Questions that may wait for the task of one upstream.
+/// How often one question may be on a connection that ends without answering it.
+pub const MOST_LOSSES: u8 = 5;
+/// The same for connections that brought no answer at all.
+const MOST_EMPTY: u8 = 2;
+/// How long a question is asked again at all. The resolver's own time is over by then.
+const LONGEST: Duration = Duration::from_secs(10);
+/// How long it is remembered how an upstream closes connections.
+const LEARNED: Duration = Duration::from_secs(300);
+/// A server that serves one question a connection closes it this soon after the answer. Idle connections are closed much later.
+const AT_ONCE: Duration = Duration::from_millis(500);
+/// Questions that may wait for the task of one upstream, and then for a connection.
 const WAITING: usize = 4096;
 /// Questions on one connection.
 const OUTSTANDING: usize = 4096;
@@ -40,6 +64,7 @@ pub trait Deliver: Send + Sync + 'static {
 pub struct Tcp<D> {
     handle: Handle,
     deliver: Arc<D>,
+    places: Arc<Semaphore>,
     upstreams: HashMap<UpstreamId, Upstream>,
 }
 
@@ -50,28 +75,61 @@ struct Upstream {
 }
 
 /// A question on its way.
+#[derive(Debug)]
 struct Question {
     attempt: AttemptId,
     octets: Vec<u8>,
-    /// It was on a connection that was lost.
-    again: bool,
+    since: Instant,
+    /// Connections that ended without answering it, and those among them that answered nothing.
+    losses: u8,
+    empty: u8,
 }
 
-/// A connection and what is under way on it.
-struct Connection<D> {
-    deliver: Arc<D>,
+/// How the connections of an upstream are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Usage {
+    /// Many questions are outstanding on one connection.
+    Pipelined,
+    /// The next question waits for the answer to the one before.
+    OneAtATime,
+    /// A new connection for each question.
+    OneEach,
+}
+
+/// The connections of one upstream, and the questions that wait for one.
+struct Line<D> {
+    address: SocketAddr,
     meter: Arc<Meter>,
-    out: HashMap<u16, (u64, Question)>,
-    keys: Keys,
+    deliver: Arc<D>,
+    places: Arc<Semaphore>,
+    waiting: VecDeque<Question>,
+    links: Vec<Link>,
+    serial: u64,
+    usage: Usage,
+    most: usize,
+    /// When `usage` or `most` was last lowered.
+    learned: Option<Instant>,
 }
 
-#[derive(Clone)]
-struct Keys(u64, u64);
+/// A connection as its upstream's task sees it.
+struct Link {
+    id: u64,
+    questions: mpsc::UnboundedSender<Question>, // at most OUTSTANDING
+    outstanding: usize,
+}
+
+/// News of a connection.
+enum Event {
+    /// So many questions were answered.
+    Answered(u64, usize),
+    /// It is over.
+    Ended(u64, ConnectionEnd),
+}
 
 impl<D: Deliver> Tcp<D> {
     /// Connections run as tasks of `handle`; what comes is given to `deliver`.
     pub fn new(handle: Handle, deliver: Arc<D>) -> Self {
-        Self { handle, deliver, upstreams: HashMap::new() }
+        Self { handle, deliver, places: Arc::new(Semaphore::new(MOST_CONNECTIONS)), upstreams: HashMap::new() }
     }
 
     /// Prepares to ask an upstream.
@@ -79,7 +137,7 @@ impl<D: Deliver> Tcp<D> {
         self.upstreams.insert(id, Upstream { address, meter: meter.clone(), task: None });
     }
 
-    /// Closes an upstream's connection.
+    /// Closes an upstream's connections.
     pub fn close(&mut self, id: UpstreamId) {
         self.upstreams.remove(&id); // the task ends with its channel
     }
@@ -89,134 +147,158 @@ impl<D: Deliver> Tcp<D> {
         let upstream = self.upstreams.get_mut(&to).ok_or(Fault::Exhausted)?;
         let task = upstream.task.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(WAITING);
-            self.handle.spawn(serve(upstream.address, upstream.meter.clone(), self.deliver.clone(), receiver));
+            let line = Line::new(upstream.address, upstream.meter.clone(), self.deliver.clone(), self.places.clone());
+            self.handle.spawn(line.serve(receiver));
             sender
         });
-        task.try_send(Question { attempt, octets: message.to_vec(), again: false }).map_err(|_| Fault::Exhausted)
+        let question = Question { attempt, octets: message.to_vec(), since: Instant::now(), losses: 0, empty: 0 };
+        task.try_send(question).map_err(|_| Fault::Exhausted)
     }
 }
 
-/// Asks one upstream for as long as there is somebody to ask it.
-async fn serve<D: Deliver>(address: SocketAddr, meter: Arc<Meter>, deliver: Arc<D>, mut questions: mpsc::Receiver<Question>) {
-    let mut again: Vec<Question> = Vec::new();
-    loop {
-        let first = match again.pop() {
-            Some(question) => question,
-            None => match questions.recv().await {
-                Some(question) => question,
-                None => return,
-            },
-        };
-        again.push(first);
-        let stream = match timeout(CONNECT, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => stream,
-            _ => {
-                again.extend(std::iter::from_fn(|| questions.try_recv().ok()));
-                again.drain(..).for_each(|question| deliver.deliver(question.attempt, Err(Fault::Unreachable)));
+impl<D: Deliver> Line<D> {
+    fn new(address: SocketAddr, meter: Arc<Meter>, deliver: Arc<D>, places: Arc<Semaphore>) -> Self {
+        Self {
+            address,
+            meter,
+            deliver,
+            places,
+            waiting: VecDeque::new(),
+            links: Vec::new(),
+            serial: 0,
+            usage: Usage::Pipelined,
+            most: CONNECTIONS,
+            learned: None,
+        }
+    }
+
+    /// Asks the upstream until it is no longer in use. Its connections end with it.
+    async fn serve(mut self, mut questions: mpsc::Receiver<Question>) {
+        let (events, mut news) = mpsc::unbounded_channel();
+        loop {
+            tokio::select! {
+                question = questions.recv(), if self.waiting.len() < WAITING => match question {
+                    Some(question) => self.waiting.push_back(question),
+                    None => return,
+                },
+                event = news.recv() => match event {
+                    Some(Event::Answered(id, count)) => self.answered(id, count),
+                    Some(Event::Ended(id, end)) => self.ended(id, end),
+                    None => return, // never: a sender is here
+                },
+            }
+            self.assign(&events);
+        }
+    }
+
+    /// Gives waiting questions to connections for as long as there is room.
+    fn assign(&mut self, events: &mpsc::UnboundedSender<Event>) {
+        if self.learned.is_some_and(|learned| learned.elapsed() >= LEARNED) {
+            (self.usage, self.most, self.learned) = (Usage::Pipelined, CONNECTIONS, None);
+        }
+        while let Some(question) = self.waiting.pop_front() {
+            if question.since.elapsed() >= LONGEST {
+                self.deliver.deliver(question.attempt, Err(Fault::Reset));
                 continue;
             }
-        };
-        let _ = stream.set_nodelay(true);
-        let keys = Keys(rand::random(), rand::random());
-        let mut connection = Connection { deliver: deliver.clone(), meter: meter.clone(), out: HashMap::new(), keys };
-        let lost = connection.run(stream, &mut questions, std::mem::take(&mut again)).await;
-        for question in lost {
-            match question.again {
-                false => again.push(Question { again: true, ..question }),
-                true => deliver.deliver(question.attempt, Err(Fault::Reset)),
+            let Some(place) = self.place(events) else {
+                self.waiting.push_front(question);
+                return;
+            };
+            let link = &mut self.links[place];
+            link.outstanding += 1;
+            // A connection that just ended gives back what it is sent, with its end.
+            if let Err(back) = link.questions.send(question) {
+                self.waiting.push_front(back.0);
+                self.links.remove(place);
             }
         }
     }
-}
 
-impl<D: Deliver> Connection<D> {
-    /// Asks on one connection until it is lost or no longer needed; gives back what was not answered.
-    async fn run(&mut self, mut stream: TcpStream, questions: &mut mpsc::Receiver<Question>, first: Vec<Question>) -> Vec<Question> {
-        let (mut reading, mut writing) = stream.split();
-        let mut to_write: Vec<u8> = Vec::new();
-        let mut received: Vec<u8> = Vec::with_capacity(4096);
-        for question in first {
-            self.queue(question, &mut to_write);
+    /// Returns the place of the connection for the next question, which is opened if need be. Returns `None` if the question must wait.
+    fn place(&mut self, events: &mpsc::UnboundedSender<Event>) -> Option<usize> {
+        let may_open = self.links.len() < self.most;
+        let best = (0..self.links.len()).min_by_key(|place| self.links[*place].outstanding);
+        let limit = match self.usage {
+            Usage::Pipelined if may_open => SHARE,
+            Usage::Pipelined => OUTSTANDING,
+            Usage::OneAtATime => 1,
+            Usage::OneEach => 0,
+        };
+        match best.filter(|place| self.links[*place].outstanding < limit) {
+            Some(place) => Some(place),
+            None if may_open => Some(self.open(events)),
+            None => None,
         }
-        let mut heard = Instant::now();
-        let mut closed = false;
-        loop {
-            let until = heard + if self.out.is_empty() { IDLE } else { STALLED };
-            tokio::select! {
-                question = questions.recv(), if !closed && self.out.len() < OUTSTANDING => match question {
-                    Some(question) => {
-                        if self.out.is_empty() {
-                            heard = Instant::now();
-                        }
-                        self.queue(question, &mut to_write);
-                    }
-                    None => closed = true,
-                },
-                written = writing.write(&to_write), if !to_write.is_empty() => match written {
-                    Ok(written) if written > 0 => drop(to_write.drain(..written)),
-                    _ => break,
-                },
-                read = reading.read_buf(&mut received) => match read {
-                    Ok(read) if read > 0 => {
-                        heard = Instant::now();
-                        if self.take(&mut received).is_err() {
-                            break;
-                        }
-                    }
-                    _ => break,
-                },
-                () = sleep_until(until) => {
-                    // A silent connection is not tried again on a new one: the resolver has given up long ago.
-                    self.out.values_mut().for_each(|(_, question)| question.again = true);
-                    break;
+    }
+
+    fn open(&mut self, events: &mpsc::UnboundedSender<Event>) -> usize {
+        let (questions, receiver) = mpsc::unbounded_channel();
+        self.serial += 1;
+        let id = self.serial;
+        // Of events there are at most one for each outstanding question and one for each connection.
+        let connection = UpstreamConnection::new(id, self.deliver.clone(), self.meter.clone(), events.clone());
+        tokio::spawn(connection.serve(self.address, self.places.clone(), receiver));
+        self.links.push(Link { id, questions, outstanding: 0 });
+        self.links.len() - 1
+    }
+
+    fn answered(&mut self, id: u64, count: usize) {
+        let Some(place) = self.links.iter().position(|link| link.id == id) else { return };
+        self.links[place].outstanding = self.links[place].outstanding.saturating_sub(count);
+        if self.usage == Usage::OneEach && self.links[place].outstanding == 0 {
+            self.links.remove(place); // it closes with its channel
+        }
+    }
+
+    /// A connection ended: what it left unanswered is asked again, or reported.
+    fn ended(&mut self, id: u64, end: ConnectionEnd) {
+        self.links.retain(|link| link.id != id);
+        if end.ending == EndCause::Closed {
+            self.learn(&end);
+        }
+        let others = self.links.len();
+        for mut question in end.unanswered.into_iter().rev() {
+            let fault = match end.ending {
+                EndCause::Closed => {
+                    question.losses += 1;
+                    question.empty += u8::from(end.answers == 0 && others == 0);
+                    Some(Fault::Reset).filter(|_| question.losses >= MOST_LOSSES || question.empty >= MOST_EMPTY)
                 }
-            }
-            if closed && self.out.is_empty() {
-                break;
+                // The resolver has given up a silent connection's questions long ago.
+                EndCause::Finished | EndCause::Stalled => Some(Fault::Reset),
+                EndCause::Unreachable => {
+                    question.losses += 1;
+                    Some(Fault::Unreachable).filter(|_| others == 0 || question.losses >= MOST_LOSSES)
+                }
+            };
+            match fault {
+                Some(fault) => self.deliver.deliver(question.attempt, Err(fault)),
+                None => self.waiting.push_front(question),
             }
         }
-        self.out.drain().map(|(_, (_, question))| question).collect()
-    }
-
-    /// Gives a question an ID and puts it behind what is to be written.
-    fn queue(&mut self, mut question: Question, to_write: &mut Vec<u8>) {
-        let id = std::iter::repeat_with(rand::random::<u16>).find(|id| !self.out.contains_key(id)).unwrap_or_default(); // never ends without one
-        let Some(hash) = message::question(&self.keys, &question.octets) else {
-            return self.deliver.deliver(question.attempt, Err(Fault::Exhausted));
-        };
-        question.octets[..2].copy_from_slice(&id.to_be_bytes());
-        to_write.extend_from_slice(&(question.octets.len() as u16).to_be_bytes());
-        to_write.extend_from_slice(&question.octets);
-        self.out.insert(id, (hash, question));
-    }
-
-    /// Delivers each whole message at the start of `received`. A length that is no message's ends the connection.
-    fn take(&mut self, received: &mut Vec<u8>) -> io::Result<()> {
-        let mut at = 0;
-        while let Some(length) = received.get(at..at + 2) {
-            let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
-            if length < crate::wire::HEADER {
-                return Err(io::ErrorKind::InvalidData.into());
+        if end.ending == EndCause::Unreachable {
+            match others {
+                0 => self.waiting.drain(..).for_each(|question| self.deliver.deliver(question.attempt, Err(Fault::Unreachable))),
+                others => self.lower(self.usage, others),
             }
-            let Some(octets) = received.get(at + 2..at + 2 + length) else { break };
-            let id = message::id(octets).unwrap_or_default();
-            let question = message::question(&self.keys, octets);
-            let ours = self.out.get(&id).is_some_and(|(hash, _)| message::is_bare_error(octets) || question == Some(*hash));
-            match if ours { self.out.remove(&id) } else { None } {
-                Some((_, question)) => self.deliver.deliver(question.attempt, Ok(octets.to_vec())),
-                None => drop(self.meter.stray.fetch_add(1, Relaxed)),
-            }
-            at += 2 + length;
         }
-        received.drain(..at);
-        Ok(())
     }
-}
 
-impl std::hash::BuildHasher for Keys {
-    type Hasher = siphasher::sip::SipHasher13;
+    /// Draws conclusions from the way in which the upstream closed a connection.
+    fn learn(&mut self, end: &ConnectionEnd) {
+        match (end.answers, end.unanswered.len()) {
+            (1, _) if end.since_answer < AT_ONCE => self.lower(Usage::OneEach, self.most),
+            (0, 1) if !self.links.is_empty() => self.lower(self.usage, self.links.len()),
+            (0, 2..) => self.lower(if self.usage == Usage::OneEach { Usage::OneEach } else { Usage::OneAtATime }, self.most),
+            _ => {}
+        }
+    }
 
-    fn build_hasher(&self) -> Self::Hasher {
-        siphasher::sip::SipHasher13::new_with_keys(self.0, self.1)
+    fn lower(&mut self, usage: Usage, most: usize) {
+        if usage != self.usage {
+            tracing::debug!(upstream = %self.meter.name, ?usage, "upstream closes TCP connections early");
+        }
+        (self.usage, self.most, self.learned) = (usage, most.clamp(1, self.most), Some(Instant::now()));
     }
 }

@@ -34,8 +34,8 @@ use crate::clock::Now;
 pub const POOL: usize = 16;
 /// Questions a socket is used for.
 pub const USES: u32 = 2000;
-/// File descriptors of one upstream at most: those of the pool, those being replaced, and TCP.
-pub const DESCRIPTORS: usize = 2 * POOL + 4;
+/// File descriptors of one upstream at most: those of the pool, and those being replaced.
+pub const DESCRIPTORS: usize = 2 * POOL;
 /// How long a socket is used.
 pub const AGE: Duration = Duration::from_secs(60);
 /// Responses with the right question and a wrong ID after which a question is asked over TCP. Three guesses at 65,536 IDs succeed once in

@@ -1,5 +1,7 @@
 //! The resolver's thread with real sockets, against simulated upstreams that misbehave.
 
+mod tcp;
+
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +17,7 @@ use postern_dns::resolver::{Job, Resolver};
 use postern_dns::return_path::{ReplySender, ReplyTo};
 use postern_dns::route::{Plan, Route, RouteId, Routes};
 use postern_dns::state::{Settings, State};
+use postern_dns::upstream::tcp::CONNECTIONS;
 use postern_dns::upstream::{Condition, UpstreamStatus};
 use postern_dns::wire::question::{Edns as QuestionEdns, Question};
 use postern_lab::{Fault, Forgery, Lab, Scenario, TcpFault};
@@ -345,7 +348,7 @@ fn an_upstream_without_edns_is_asked_without() {
 }
 
 #[test]
-fn many_questions_over_tcp_share_one_connection_and_survive_its_end() {
+fn many_questions_over_tcp_share_a_few_connections_and_survive_their_end() {
     let lab = lab(vec![]);
     let server = Server::start(&[tcp(&lab)], LONG);
     let mut client = Client::new(1000);
@@ -358,11 +361,11 @@ fn many_questions_over_tcp_share_one_connection_and_survive_its_end() {
         ids.sort_unstable();
         assert_eq!(ids, (0..500).collect::<Vec<u16>>());
     }
-    assert_eq!(lab.counters().tcp_connections, 1);
-    // The upstream closes once instead of answering: the question is asked again on a new connection.
+    let connections = lab.counters().tcp_connections;
+    assert!((1..=CONNECTIONS as u64).contains(&connections), "{connections}");
+    // The upstream closes once instead of answering: the question is asked again on another connection.
     lab.set(vec![Fault::everything().tcp(TcpFault::Close).times(1)]);
     assert!(is_right(&server.ask("again.load.contoso.test")));
-    assert_eq!(lab.counters().tcp_connections, 2);
     assert_eq!(server.status(lab.address()).lost, 0);
 }
 
