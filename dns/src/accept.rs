@@ -2,6 +2,9 @@
 //!
 //! Only the chain that starts at the name asked is read; every other record is dropped. The upstream's say ends at the first name
 //! that lies in a private zone of the client's network or in another route (S1), so neither is ever heard, nor cached, from it.
+//!
+//! The authority section is kept only as far as it proves what is believed: the SOA of a denial and, with DO, the NSEC and NSEC3 records
+//! of a denial or of an answer made from a wildcard. A signature is kept only beside its RRset.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -9,13 +12,18 @@ use std::sync::atomic::AtomicU64;
 use postern_zones::compression::{CompactRecords, RecordCompressor, SharedSuffix, names_in};
 use postern_zones::name::NameBuf;
 
-use crate::cache::{Cache, Entry, Key, What};
+use crate::cache::{AttachedRecords, Cache, Entry, Key, What};
 use crate::chain::MAX_HOPS;
 use crate::clock::Now;
 use crate::query::{Ask, Heard};
 use crate::state::View;
 use crate::wire::message::{BadMessage, Message, Record, flag};
 use crate::wire::rtype;
+
+/// NSEC and NSEC3 records of one message that are kept with an entry. A denial needs three at most, and one for each wildcard before it.
+const MOST_PROOFS: usize = 16;
+/// Signatures of one RRset that are kept: a zone that changes its keys has a few.
+const MOST_SIGNATURES: usize = 8;
 
 /// What an upstream's message is good for.
 #[derive(Debug)]
@@ -91,6 +99,7 @@ pub fn remember_failure(cache: &Cache, ask: &Ask, settings: &postern_config::mod
             count: 0,
             shared: SharedSuffix::default(),
             compact: CompactRecords::default(),
+            attached: None,
             born: now,
             ttl: settings.failure_ttl,
             authentic: false,
@@ -114,6 +123,14 @@ struct Reader<'a> {
     message: &'a Message<'a>,
 }
 
+/// An alias at a name: a CNAME, a DNAME above it, or both.
+struct FoundAlias<'r> {
+    /// The target in wire form, its case kept.
+    rdata: Vec<u8>,
+    cname: Option<&'r Record>,
+    dname: Option<&'r Record>,
+}
+
 impl Reader<'_> {
     /// Follows the chain from the name asked. `None`: the message says nothing about it (a referral, say).
     fn chain(&self) -> Result<Option<Heard>, BadMessage> {
@@ -123,28 +140,27 @@ impl Reader<'_> {
             if !heard.0.is_empty() && !self.may_speak_of(&name) {
                 break; // S1: the rest is dropped
             }
-            let alias = (self.ask.rtype != rtype::CNAME).then(|| self.answer(&name, rtype::CNAME).next().cloned()).flatten();
-            if let Some(alias) = alias {
-                let mut target = Vec::new();
-                self.message.append_rdata(&alias, &mut target)?;
-                let target = NameBuf::read(&target)?;
-                self.hear(&mut heard, &name, What::Alias, rtype::CNAME)?;
+            if let Some(alias) = self.alias(&name)? {
+                let target = NameBuf::read(&alias.rdata)?;
+                self.hear_alias(&mut heard, &name, &target, &alias)?;
+                // A CNAME that was asked for serves every other type as an alias.
+                if self.ask.rtype == rtype::CNAME {
+                    break;
+                }
                 name = target;
                 continue;
             }
             if self.answer(&name, self.ask.rtype).next().is_some() {
-                // A CNAME that was asked for serves every other type as an alias.
-                let what = if self.ask.rtype == rtype::CNAME { What::Alias } else { What::Set };
-                self.hear(&mut heard, &name, what, self.ask.rtype)?;
+                self.hear_set(&mut heard, &name)?;
                 break;
             }
             let denied = if self.message.rcode == 3 { What::NxDomain } else { What::NoData };
             let soa = self.soa(&name).is_some();
             let referral = self.message.records.iter().any(|record| !record.answer && record.rtype == rtype::NS);
             match heard.0.is_empty() {
-                _ if soa || denied == What::NxDomain => self.hear(&mut heard, &name, denied, rtype::SOA)?,
+                _ if soa || denied == What::NxDomain => self.hear_denial(&mut heard, &name, denied)?,
                 true if referral => return Ok(None),
-                true => self.hear(&mut heard, &name, denied, rtype::SOA)?,
+                true => self.hear_denial(&mut heard, &name, denied)?,
                 false => {} // aliases alone: what they lead to is asked for next
             }
             break;
@@ -163,64 +179,188 @@ impl Reader<'_> {
         self.message.records.iter().filter(move |record| record.answer && record.rtype == rtype && record.owner == *name)
     }
 
+    /// Finds the alias at `name`. A DNAME alone is one as well: not every server makes the CNAME (RFC 6672 section 3.4).
+    fn alias<'r>(&'r self, name: &'r NameBuf) -> Result<Option<FoundAlias<'r>>, BadMessage> {
+        let cname = self.answer(name, rtype::CNAME).next();
+        let mut rdata = Vec::new();
+        let target = match cname {
+            Some(record) => {
+                self.message.append_rdata(record, &mut rdata)?;
+                Some(NameBuf::read(&rdata)?)
+            }
+            None if self.answer(name, self.ask.rtype).next().is_some() => return Ok(None),
+            None => None,
+        };
+        let mut dname = None;
+        let records = self.message.records.iter().filter(|record| record.answer && record.rtype == rtype::DNAME);
+        for record in records.filter(|record| name.len() > record.owner.len() && name.is_under(record.owner.as_wire())) {
+            let mut redirected = name.as_wire()[..name.len() - record.owner.len()].to_vec();
+            self.message.append_rdata(record, &mut redirected)?;
+            let Ok(leads_to) = NameBuf::read(&redirected) else { continue }; // longer than a name may be
+            // A DNAME of a private zone or of another route is not believed (S1), nor one that does not lead where the CNAME does.
+            if target.as_ref().is_none_or(|target| *target == leads_to) && self.may_speak_of(&record.owner) {
+                dname = Some(record);
+                if cname.is_none() {
+                    rdata = redirected;
+                }
+                break;
+            }
+        }
+        Ok((cname.is_some() || dname.is_some()).then_some(FoundAlias { rdata, cname, dname }))
+    }
+
+    /// The signatures over an RRset, if DNSSEC was asked for.
+    fn signatures<'r>(&'r self, owner: &'r NameBuf, covered: u16, answer: bool) -> impl Iterator<Item = &'r Record> {
+        let signatures = self.message.records.iter().filter(move |record| {
+            self.ask.dnssec_ok
+                && record.rtype == rtype::RRSIG
+                && covered != rtype::RRSIG
+                && record.answer == answer
+                && self.message.raw(record).starts_with(&covered.to_be_bytes())
+                && record.owner == *owner
+        });
+        signatures.take(MOST_SIGNATURES)
+    }
+
     /// The SOA that makes a denial of `name` cacheable: its owner must be at or above the name (RFC 2308 section 5).
     fn soa<'r>(&'r self, name: &NameBuf) -> Option<&'r Record> {
         let mut authority = self.message.records.iter().filter(|record| !record.answer && record.rtype == rtype::SOA);
         authority.find(|record| name.is_under(record.owner.as_wire()))
     }
 
-    /// Adds one entry. The authority section goes along with a denial, and with its proofs where DNSSEC was asked for.
-    fn hear(&self, heard: &mut Heard, name: &NameBuf, what: What, rtype: u16) -> Result<(), BadMessage> {
-        let settings = &self.view.state.settings.cache;
-        let positive = matches!(what, What::Set | What::Alias);
-        let (mut answers, mut authorities) = (Vec::new(), Vec::new());
-        let mut ttl = 0;
-        if positive {
-            let signatures = self.answer(name, rtype::RRSIG).filter(|signature| {
-                self.ask.dnssec_ok && rtype != rtype::RRSIG && self.message.raw(signature).starts_with(&rtype.to_be_bytes())
-            });
-            let limit = if what == What::Alias { 1 } else { usize::MAX };
-            answers.extend(self.answer(name, rtype).take(limit).chain(signatures));
-            ttl = answers.iter().map(|record| record.ttl).min().unwrap_or(0);
-            ttl = ttl.clamp(settings.min_ttl, settings.max_ttl.max(settings.min_ttl));
-        } else if let Some(soa) = self.soa(name) {
-            // MINIMUM is the last of SOA's five numbers.
-            let minimum = self.message.raw(soa).last_chunk::<4>().map_or(0, |octets| u32::from_be_bytes(*octets));
-            ttl = soa.ttl.min(minimum).min(settings.max_negative_ttl);
-            authorities.push(soa);
+    /// The NSEC and NSEC3 records at or below `zone`, with their signatures, if DNSSEC was asked for.
+    fn proofs(&self, zone: &[u8]) -> Vec<&Record> {
+        let is_proof = |record: &&Record| matches!(record.rtype, rtype::NSEC | rtype::NSEC3);
+        let authority = self.message.records.iter().filter(|record| self.ask.dnssec_ok && !record.answer && record.owner.is_under(zone));
+        let mut proofs: Vec<&Record> = Vec::new();
+        for record in authority.filter(is_proof).take(MOST_PROOFS) {
+            proofs.push(record);
+            proofs.extend(self.signatures(&record.owner, record.rtype, false));
         }
-        if self.ask.dnssec_ok {
-            const PROOFS: [u16; 3] = [47, 50, rtype::RRSIG]; // NSEC, NSEC3 and the signatures over them and over SOA
-            authorities.extend(self.message.records.iter().filter(|record| !record.answer && PROOFS.contains(&record.rtype)));
+        proofs
+    }
+
+    /// The proof that belongs to an answer with these signatures: that of the zone that made it from a wildcard.
+    fn wildcard_proofs(&self, name: &NameBuf, answers: &[&Record]) -> Vec<&Record> {
+        let zone = answers.iter().filter(|record| record.rtype == rtype::RRSIG && self.ask.rtype != rtype::RRSIG).find_map(|signature| {
+            // Labels of the owner as it was signed, without `*`, in the fourth octet; the zone behind 18 (RFC 4034 section 3.1).
+            let rdata = self.message.raw(signature);
+            let signed = usize::from(*rdata.get(3)?) + usize::from(name.as_wire().starts_with(b"\x01*"));
+            (signed < name.labels()).then(|| NameBuf::read(rdata.get(18..)?).ok()).flatten()
+        });
+        zone.map_or_else(Vec::new, |zone| self.proofs(zone.as_wire()))
+    }
+
+    /// Adds the RRset that was asked for.
+    fn hear_set(&self, heard: &mut Heard, name: &NameBuf) -> Result<(), BadMessage> {
+        let rtype = self.ask.rtype;
+        let answers: Vec<&Record> = self.answer(name, rtype).chain(self.signatures(name, rtype, true)).collect();
+        let proofs = self.wildcard_proofs(name, &answers);
+        let mut entry = self.entry(name, What::Set, self.lifetime(answers.iter().chain(&proofs)));
+        if names_in(rtype).is_some() {
+            entry.compact = self.compress(name, &answers, &[], entry.ttl)?;
+        } else {
+            let mut wire = Vec::new();
+            answers.iter().try_for_each(|record| self.append(record, entry.ttl, &mut wire))?;
+            (entry.wire, entry.count) = (wire.into(), answers.len() as u16);
         }
-        let mut wire = Vec::new();
-        let mut shared = SharedSuffix::default();
-        let names = what == What::Set && names_in(rtype).is_some();
-        if !names {
-            for record in &answers {
-                self.append(record, ttl, &mut wire)?;
-            }
-        }
-        if what == What::Alias {
-            shared = SharedSuffix::of(name, &NameBuf::read(wire.get(12..).unwrap_or_default())?);
-        }
-        let count = if names { 0 } else { answers.len() as u16 };
-        let compact = self.compress(name, if names { &answers } else { &[] }, &authorities, ttl)?;
-        let entry = Entry {
+        entry.attached = self.attach(name, None, &proofs, entry.ttl)?;
+        heard.0.push((self.ask.route, name.clone(), Arc::new(entry)));
+        Ok(())
+    }
+
+    /// Adds an alias. The TTL of one that was made from a DNAME is that of the DNAME: some servers give the CNAME a TTL of 0.
+    fn hear_alias(&self, heard: &mut Heard, name: &NameBuf, target: &NameBuf, alias: &FoundAlias) -> Result<(), BadMessage> {
+        let signatures: Vec<&Record> = match alias.cname {
+            Some(_) => self.signatures(name, rtype::CNAME, true).collect(),
+            None => Vec::new(),
+        };
+        let proofs = self.wildcard_proofs(name, &signatures);
+        let first = alias.dname.or(alias.cname);
+        let mut entry = self.entry(name, What::Alias, self.lifetime(first.iter().chain(&signatures).chain(&proofs)));
+        let mut wire = Vec::with_capacity(12 + alias.rdata.len());
+        append_record(rtype::CNAME, entry.ttl, &mut wire, |out| {
+            out.extend_from_slice(&alias.rdata);
+            Ok(())
+        })?;
+        signatures.iter().try_for_each(|record| self.append(record, entry.ttl, &mut wire))?;
+        (entry.wire, entry.count) = (wire.into(), 1 + signatures.len() as u16);
+        entry.shared = SharedSuffix::of(name, target);
+        entry.attached = self.attach(name, alias.dname, &proofs, entry.ttl)?;
+        heard.0.push((self.ask.route, name.clone(), Arc::new(entry)));
+        Ok(())
+    }
+
+    /// Adds a denial, with its SOA and, if DNSSEC was asked for, its proofs.
+    fn hear_denial(&self, heard: &mut Heard, name: &NameBuf, what: What) -> Result<(), BadMessage> {
+        let most = self.view.state.settings.cache.max_negative_ttl;
+        let soa = self.soa(name);
+        // MINIMUM is the last of SOA's five numbers.
+        let minimum = soa.and_then(|soa| self.message.raw(soa).last_chunk::<4>()).map_or(0, |octets| u32::from_be_bytes(*octets));
+        let mut authorities: Vec<&Record> = soa.into_iter().collect();
+        authorities.extend(soa.iter().flat_map(|soa| self.signatures(&soa.owner, rtype::SOA, false)));
+        authorities.extend(self.proofs(NameBuf::root().as_wire()));
+        let ttl = authorities.iter().map(|record| record.ttl).fold(minimum, u32::min).min(most);
+        let mut entry = self.entry(name, what, ttl);
+        entry.compact = self.compress(name, &[], &authorities, ttl)?;
+        heard.0.push((self.ask.route, name.clone(), Arc::new(entry)));
+        Ok(())
+    }
+
+    /// An entry without records.
+    fn entry(&self, name: &NameBuf, what: What, ttl: u32) -> Entry {
+        Entry {
             what,
-            wire: wire.into(),
-            count,
-            shared,
-            compact,
+            wire: Box::default(),
+            count: 0,
+            shared: SharedSuffix::default(),
+            compact: CompactRecords::default(),
+            attached: None,
             born: self.view.now,
             ttl,
             authentic: self.message.flags & flag::AD != 0,
             known_public: crate::private_link::is_known_public(&self.view.state.table, name),
             upstream: self.upstream.clone(),
             recheck: AtomicU64::new(0),
-        };
-        heard.0.push((self.ask.route, name.clone(), Arc::new(entry)));
-        Ok(())
+        }
+    }
+
+    /// The lowest TTL of records that are kept together, within the bounds of the settings.
+    fn lifetime<'r>(&self, records: impl Iterator<Item = &'r &'r Record>) -> u32 {
+        let settings = &self.view.state.settings.cache;
+        let ttl = records.map(|record| record.ttl).min().unwrap_or(0);
+        ttl.clamp(settings.min_ttl, settings.max_ttl.max(settings.min_ttl))
+    }
+
+    /// Keeps records of other names beside an entry. `None` if there are none.
+    fn attach(
+        &self,
+        name: &NameBuf,
+        dname: Option<&Record>,
+        proofs: &[&Record],
+        ttl: u32,
+    ) -> Result<Option<Box<AttachedRecords>>, BadMessage> {
+        if dname.is_none() && proofs.is_empty() {
+            return Ok(None);
+        }
+        let mut attached = AttachedRecords::default();
+        if let Some(dname) = dname {
+            let mut wire = Vec::new();
+            for record in std::iter::once(dname).chain(self.signatures(&dname.owner, rtype::DNAME, true)) {
+                self.append(record, ttl, &mut wire)?;
+                attached.dname_count += 1;
+            }
+            attached.dname = wire.into();
+            attached.above_dname = (name.len() - dname.owner.len()) as u8; // a name has at most 255 octets
+        }
+        let mut wire = Vec::new();
+        for record in proofs {
+            let owner = wire.len();
+            self.append(record, ttl, &mut wire)?;
+            wire.splice(owner..owner + 2, record.owner.as_wire().iter().copied());
+        }
+        attached.proofs = wire.into();
+        Ok(Some(Box::new(attached)))
     }
 
     /// Compresses records that are given in answers for `name`.
@@ -245,15 +385,25 @@ impl Reader<'_> {
 
     /// Appends a record with the owner placeholder. All of an answer have one TTL (RFC 2181 section 5.2).
     fn append(&self, record: &Record, ttl: u32, out: &mut Vec<u8>) -> Result<(), BadMessage> {
-        out.extend_from_slice(b"\xc0\x0c");
-        out.extend_from_slice(&record.rtype.to_be_bytes());
-        out.extend_from_slice(&1u16.to_be_bytes());
-        out.extend_from_slice(&ttl.to_be_bytes());
-        let length = out.len();
-        out.extend_from_slice(&[0, 0]);
-        self.message.append_rdata(record, out)?;
-        let octets = u16::try_from(out.len() - length - 2).map_err(|_| BadMessage::Data)?;
-        out[length..length + 2].copy_from_slice(&octets.to_be_bytes());
-        Ok(())
+        append_record(record.rtype, ttl, out, |out| self.message.append_rdata(record, out))
     }
+}
+
+/// Appends a record with the owner placeholder, and the RDATA that `write` appends.
+fn append_record(
+    rtype: u16,
+    ttl: u32,
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), BadMessage>,
+) -> Result<(), BadMessage> {
+    out.extend_from_slice(b"\xc0\x0c");
+    out.extend_from_slice(&rtype.to_be_bytes());
+    out.extend_from_slice(&1u16.to_be_bytes());
+    out.extend_from_slice(&ttl.to_be_bytes());
+    let length = out.len();
+    out.extend_from_slice(&[0, 0]);
+    write(out)?;
+    let octets = u16::try_from(out.len() - length - 2).map_err(|_| BadMessage::Data)?;
+    out[length..length + 2].copy_from_slice(&octets.to_be_bytes());
+    Ok(())
 }

@@ -43,8 +43,10 @@ pub struct Entry {
     pub count: u16,
     /// Of an alias: what of its target need not be written.
     pub shared: SharedSuffix,
-    /// An RRset with names that can be compressed, and the authority section: the SOA of a denial, and with DO the proofs.
+    /// An RRset with names that can be compressed, or the authority section of a denial: the SOA, and with DO the proofs.
     pub compact: CompactRecords,
+    /// Records of other names that belong to it. Most entries have none.
+    pub attached: Option<Box<AttachedRecords>>,
     /// When it was heard.
     pub born: Now,
     /// Seconds it may be given out as fresh.
@@ -59,12 +61,26 @@ pub struct Entry {
     pub recheck: AtomicU64,
 }
 
+/// Records of other names that belong to an RRset or an alias.
+#[derive(Debug, Default)]
+pub struct AttachedRecords {
+    /// The DNAME that an alias was made from, with its signatures: records with the owner placeholder. Empty if there is none.
+    pub dname: Box<[u8]>,
+    /// Number of records in `dname`.
+    pub dname_count: u16,
+    /// Octets of the alias before the owner of the DNAME.
+    pub above_dname: u8,
+    /// With DO, the proof that an answer made from a wildcard is the right one (RFC 4035 section 3.1.3.3): NSEC or NSEC3 records with
+    /// their signatures, owners in full.
+    pub proofs: Box<[u8]>,
+}
+
 /// Kinds of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     /// The RRset asked for.
     Set,
-    /// A CNAME (or a DNAME, kept as the CNAME made from it).
+    /// A CNAME. If it was made from a DNAME, that one is attached.
     Alias,
     /// The name exists, the type does not.
     NoData,
@@ -351,9 +367,41 @@ impl Entry {
         })
     }
 
+    /// The DNAME that this alias was made from.
+    #[inline]
+    pub fn dname(&self) -> Option<&AttachedRecords> {
+        self.attached.as_deref().filter(|attached| attached.dname_count > 0)
+    }
+
+    /// The records that prove an answer made from a wildcard: the owner of each, and the record from its TYPE on.
+    pub fn proofs(&self) -> impl Iterator<Item = (NameBuf, &[u8])> {
+        let mut rest = self.attached.as_ref().map_or(&[][..], |attached| &attached.proofs);
+        std::iter::from_fn(move || {
+            let owner = NameBuf::read(rest).ok()?;
+            let record = rest.get(owner.len()..)?;
+            let length = usize::from(u16::from_be_bytes([*record.get(8)?, *record.get(9)?]));
+            let (record, behind) = record.split_at_checked(10 + length)?;
+            rest = behind;
+            Some((owner, record))
+        })
+    }
+
     /// The alias's target as it was given, wire form; none for other kinds.
     pub fn alias(&self) -> Option<&[u8]> {
         (self.what == What::Alias).then(|| self.wire.get(12..)).flatten()
+    }
+}
+
+impl AttachedRecords {
+    /// The name that the DNAME leads to, with its length: RDLENGTH and RDATA.
+    pub fn dname_target(&self) -> Option<&[u8]> {
+        let length = self.dname.get(10..12)?;
+        self.dname.get(10..12 + usize::from(u16::from_be_bytes([length[0], length[1]])))
+    }
+
+    /// Bytes that the records take outside the entry itself.
+    fn memory(&self) -> usize {
+        size_of::<Self>() + self.dname.len() + self.proofs.len()
     }
 }
 
@@ -364,7 +412,8 @@ struct Weight;
 impl quick_cache::Weighter<Kept, Arc<Entry>> for Weight {
     fn weight(&self, key: &Kept, entry: &Arc<Entry>) -> u64 {
         const TABLE: usize = 104; // slot, hash table, ghost entries and allocator rounding
-        (key.octets.len() + size_of::<Entry>() + entry.wire.len() + entry.compact.memory() + TABLE) as u64
+        let attached = entry.attached.as_ref().map_or(0, |attached| attached.memory());
+        (key.octets.len() + size_of::<Entry>() + entry.wire.len() + entry.compact.memory() + attached + TABLE) as u64
     }
 }
 

@@ -7,7 +7,7 @@ use postern_zones::name::NameBuf;
 use postern_zones::snapshot::ZoneState;
 use postern_zones::zone::Zone;
 
-use crate::cache::{Age, Entry, What};
+use crate::cache::{Age, AttachedRecords, Entry, What};
 use crate::chain::Hop;
 use crate::cookie::Cookie;
 use crate::ede::{self, ExtendedError, Failure, rcode};
@@ -39,7 +39,7 @@ pub fn respond(question: &Question, answer: &Answer, verdict: &FallbackVerdict, 
             authentic = false;
             if !has_dname(&answer.chain, set) {
                 match has_names(set.rtype) {
-                    true => write_with_addresses(&mut reply, question, answer, set, view),
+                    true => write_with_addresses(&mut reply, question, answer, set, view, public_from),
                     false => reply.records(Section::Answer, set.wire, set.count, 0, Ttl::Keep),
                 }
             }
@@ -50,11 +50,12 @@ pub fn respond(question: &Question, answer: &Answer, verdict: &FallbackVerdict, 
         }
         End::Referral(set, label, zone) => {
             authentic = false;
+            write_proofs(&mut reply, question, answer, view, public_from); // before the addresses, which are in ADDITIONAL
             write_referral(&mut reply, question, answer, set, *label, zone);
         }
         End::Upstream(entry) => {
             authentic &= entry.authentic;
-            write_entry(&mut reply, entry, ttl(entry, view, public_from.is_some()));
+            write_entry(&mut reply, question, answer, entry, ttl(entry, view, public_from.is_some()));
         }
         End::MinimalAny => {
             authentic = false;
@@ -71,6 +72,12 @@ pub fn respond(question: &Question, answer: &Answer, verdict: &FallbackVerdict, 
             authentic = false;
             reply.drop_overflow(); // TC would make the client come again over TCP, to receive the same RCODE
         }
+    }
+    match &answer.end {
+        End::Private(set, _) if has_names(set.rtype) => {} // the proofs stand before the addresses already
+        End::Referral(..) | End::Failed(_) => {}
+        _ if question.dnssec_ok() => write_proofs(&mut reply, question, answer, view, public_from),
+        _ => {}
     }
     let mut flags = flag::QR;
     for (set, bit) in [
@@ -156,6 +163,9 @@ fn write_hop(
     match hop {
         Hop::Upstream(entry) => {
             *authentic &= entry.authentic;
+            if let Some(attached) = entry.dname() {
+                write_dname(reply, question, answer, index, attached, ttl(entry, view, is_public));
+            }
             reply.alias(&entry.wire, entry.count, entry.shared, ttl(entry, view, is_public));
         }
         Hop::Private(set) => {
@@ -182,8 +192,47 @@ fn name_at(question: &Question, answer: &Answer, index: usize) -> NameBuf {
     index.checked_sub(1).and_then(|before| answer.chain.get(before)).map_or_else(|| question.name.clone(), Hop::target)
 }
 
+/// Writes the DNAME that the alias at `index` was made from, in front of it. A record stands in an answer once (RFC 2181 section 5).
+#[inline(never)] // seldom needed
+fn write_dname(reply: &mut Reply, question: &Question, answer: &Answer, index: usize, attached: &AttachedRecords, ttl: Ttl) {
+    let above = usize::from(attached.above_dname);
+    let owner_at = |index: usize, above: usize| name_at(question, answer, index).as_wire().get(above..).map(<[u8]>::to_vec);
+    let owner = owner_at(index, above);
+    let is_same = |(earlier, hop): (usize, &Hop)| match hop {
+        Hop::Upstream(entry) => {
+            let dname = entry.dname().filter(|other| other.dname_target() == attached.dname_target());
+            dname.is_some_and(|other| owner_at(earlier, usize::from(other.above_dname)) == owner)
+        }
+        _ => false,
+    };
+    if !answer.chain.iter().take(index).enumerate().any(is_same) {
+        reply.records(Section::Answer, &attached.dname, attached.dname_count, above, ttl);
+    }
+}
+
+/// Writes the proofs of everything that upstreams made from wildcards, for a client that asked for DNSSEC.
+#[inline(never)] // the table would make the frame of every answer larger
+fn write_proofs(reply: &mut Reply, question: &Question, answer: &Answer, view: &View, public_from: Option<usize>) {
+    let hops = answer.chain.iter().map(|hop| if let Hop::Upstream(entry) = hop { Some(entry) } else { None });
+    let end = if let End::Upstream(entry) = &answer.end { Some(entry) } else { None };
+    let entries = || hops.clone().chain(std::iter::once(end)).enumerate().filter_map(|(index, entry)| Some((index, entry?)));
+    if !question.dnssec_ok() || entries().all(|(_, entry)| entry.attached.is_none()) {
+        return;
+    }
+    let mut table = table_of(reply, question, answer);
+    for (index, entry) in entries() {
+        let ttl = ttl(entry, view, public_from.is_some_and(|first| first <= index));
+        for (owner, record) in entry.proofs() {
+            reply.authority_once(&mut table, &owner, record, ttl);
+        }
+    }
+}
+
 /// Writes the data of an upstream.
-fn write_entry(reply: &mut Reply, entry: &Entry, ttl: Ttl) {
+fn write_entry(reply: &mut Reply, question: &Question, answer: &Answer, entry: &Entry, ttl: Ttl) {
+    if let Some(attached) = entry.dname() {
+        write_dname(reply, question, answer, answer.chain.len(), attached, ttl);
+    }
     match entry.what {
         What::Alias => reply.last_alias(&entry.wire, entry.count, entry.shared, ttl),
         _ if entry.wire.is_empty() => {}
@@ -236,9 +285,10 @@ fn ttl(entry: &Entry, view: &View, is_public: bool) -> Ttl {
 
 /// Writes an RRset whose RDATA holds names, with the addresses that private zones of the client's network have for them, as many as fit.
 #[inline(never)] // the table would make the frame of every answer larger
-fn write_with_addresses(reply: &mut Reply, question: &Question, answer: &Answer, set: &RrSet, view: &View) {
+fn write_with_addresses(reply: &mut Reply, question: &Question, answer: &Answer, set: &RrSet, view: &View, public_from: Option<usize>) {
     let mut table = table_of(reply, question, answer);
     reply.compress(&mut table, Section::Answer, set.wire, set.count, 0);
+    write_proofs(reply, question, answer, view, public_from);
     let Some(skip) = address_target(set.rtype) else { return };
     for rdata in set.rdata() {
         let Some(Ok(mut target)) = rdata.get(skip..).map(NameBuf::read) else { continue };

@@ -12,6 +12,7 @@ use postern_dns::route::RouteId;
 use postern_dns::state::State;
 use postern_dns::wire::message::Message;
 use postern_dns::wire::question::{Question, understand};
+use postern_zones::name::NameBuf;
 
 use super::world;
 
@@ -30,8 +31,12 @@ pub fn run(octets: &[u8]) -> bool {
         return false; // no walk asks an upstream about a private name
     }
     let Verdict::Heard(heard) = accept(&ask, &view, &upstream, octets) else { return false };
-    for (_, name, _) in &heard.0 {
+    for (_, name, entry) in &heard.0 {
         assert!(!world::is_private(name), "{name} is private, so an upstream must not be believed about it");
+        if let Some(attached) = entry.dname() {
+            let owner = NameBuf::read(&name.as_wire()[usize::from(attached.above_dname)..]).expect("a suffix of a name");
+            assert!(owner != *name && !world::is_private(&owner), "the DNAME at {owner} must not be believed for {name}");
+        }
     }
     remember(&state.cache, &ask, &heard);
     let question = question_of(&ask);

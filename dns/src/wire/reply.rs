@@ -9,7 +9,10 @@ use postern_zones::name::{MAX_NAME, NameBuf};
 use super::{HEADER, rtype};
 use crate::chain::MAX_HOPS;
 use crate::ede::ExtendedError;
-use crate::wire::message::flag;
+use crate::wire::message::{flag, read_name};
+
+#[cfg(test)]
+mod tests;
 
 /// An answer being written.
 #[derive(Debug)]
@@ -273,6 +276,39 @@ impl<'b> Reply<'b> {
         true
     }
 
+    /// Writes a record of `owner` to AUTHORITY unless it stands in the answer already. `record`: from its TYPE on, its RDATA without
+    /// names that can be compressed.
+    pub fn authority_once(&mut self, table: &mut NameTable, owner: &NameBuf, record: &[u8], ttl: Ttl) {
+        if self.overflowed || self.has_record(owner, record) {
+            return;
+        }
+        let room = &mut self.packet[..self.limit];
+        let named = table.write_name(room, self.len, owner.as_wire(), owner);
+        let Some((end, place)) = named.and_then(|(end, _)| Some((end, room.get_mut(end..end + record.len())?))) else {
+            self.overflowed = true;
+            return;
+        };
+        place.copy_from_slice(record);
+        ttl.set(&mut place[4..8]);
+        self.len = end + record.len();
+        self.authorities += 1;
+    }
+
+    /// Returns true if a record of `owner` with this type and RDATA is written.
+    fn has_record(&self, owner: &NameBuf, record: &[u8]) -> bool {
+        let written = &self.packet[..self.len];
+        let mut at = self.end;
+        while let Some((end, fixed)) = end_of_name(written, at).and_then(|end| Some((end, written.get(end..)?.first_chunk::<10>()?))) {
+            let behind = end + 10 + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+            let same = fixed[..2] == record[..2] && written.get(end + 8..behind) == record.get(8..);
+            if same && read_name(written, at).is_ok_and(|(name, _)| name == *owner) {
+                return true;
+            }
+            at = behind;
+        }
+        false
+    }
+
     /// Marks a name whose addresses are in ADDITIONAL.
     pub fn mark(&self, table: &mut NameTable, name: &NameBuf) {
         table.mark(&self.packet[..self.len], name);
@@ -437,61 +473,5 @@ impl Opt<'_> {
         }
         packet[at + 9..at + 11].copy_from_slice(&((len - at - OPT_SIZE) as u16).to_be_bytes());
         len
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ERROR: ExtendedError = ExtendedError { code: 22, text: "no upstream answered" };
-
-    fn opt<'a>(nsid: &'a [u8], errors: &'a [ExtendedError]) -> Opt<'a> {
-        Opt { udp_size: 1232, dnssec_ok: true, nsid, cookie: &[], errors }
-    }
-
-    /// A header and a question for the longest name there is.
-    fn longest() -> (Vec<u8>, usize) {
-        let end = HEADER + 255 + 4;
-        let mut packet = vec![0; 2048];
-        packet[HEADER..end].fill(7);
-        (packet, end)
-    }
-
-    #[test]
-    fn no_answer_is_longer_than_the_client_takes_whatever_its_options() {
-        let nsid = [b'n'; 128];
-        for limit in 290..600 {
-            let (mut packet, end) = longest();
-            let opt = opt(&nsid, &[ERROR, ERROR, ERROR]);
-            let length = Reply::start(&mut packet, end, limit, opt.reserve()).finish(flag::QR, 2, Some(opt));
-            assert!(length <= limit, "{length} of {limit}");
-            let rdata = usize::from(u16::from_be_bytes([packet[end + 9], packet[end + 10]]));
-            assert_eq!((packet[11], length), (1, end + OPT_SIZE + rdata));
-        }
-    }
-
-    #[test]
-    fn an_error_without_room_for_its_text_is_a_number() {
-        for (room, want) in [(30, 6 + ERROR.text.len()), (26, 6 + ERROR.text.len()), (25, 6), (6, 6), (5, 0)] {
-            let (mut packet, end) = longest();
-            let limit = end + OPT_SIZE + room;
-            let length = Reply::start(&mut packet, end, limit, 0).finish(flag::QR, 2, Some(opt(&[], &[ERROR])));
-            assert_eq!(length - end - OPT_SIZE, want, "{room}");
-        }
-    }
-
-    #[test]
-    fn a_record_that_does_not_fit_leaves_the_question_with_tc() {
-        for limit in [50, 100, 512] {
-            let mut packet = vec![0; 2048];
-            let end = HEADER + 5;
-            let mut reply = Reply::start(&mut packet, end, limit, 0);
-            for _ in 0..3 {
-                reply.record(Section::Answer, rtype::CNAME, 60, &[1; 255]);
-            }
-            let length = reply.finish(flag::QR, 0, None);
-            assert_eq!((length, packet[2], &packet[4..12]), (end, 0x82, &[0, 1, 0, 0, 0, 0, 0, 0][..]), "{limit}");
-        }
     }
 }

@@ -35,6 +35,8 @@ pub struct World {
     pub cache: Arc<Cache>,
     pub table: Arc<postern_config::azure::Table>,
     pub public: HashMap<String, Vec<(RecordType, u32, String)>>,
+    /// Messages that the upstream sends as they are, by `name type`.
+    pub scripted: HashMap<String, Vec<u8>>,
     pub up: bool,
     pub now: Now,
     /// What was asked upstream: `route name type`.
@@ -55,6 +57,7 @@ impl World {
             cache: Arc::new(Cache::new(1 << 20)),
             table: Arc::new(postern_config::azure::Table::builtin().clone()),
             public: HashMap::new(),
+            scripted: HashMap::new(),
             up: true,
             now: Now(1_000_000),
             asked: Vec::new(),
@@ -210,7 +213,8 @@ impl World {
                 }
                 Step::Ask(ask) if self.up => {
                     self.asked.push(format!("{} {} {}", ask.route.0, ask.name, RecordType::from(ask.rtype)));
-                    let answer = self.upstream(&ask);
+                    let scripted = self.scripted.get(&format!("{} {}", ask.name, RecordType::from(ask.rtype)));
+                    let answer = scripted.cloned().unwrap_or_else(|| self.upstream(&ask));
                     match accept::accept(&ask, &view, &"192.0.2.53".into(), &answer) {
                         Verdict::Heard(more) => {
                             accept::remember(&state.cache, &ask, &more);
