@@ -133,6 +133,6 @@ mod tests {
         assert_eq!(of("key", Some("acme"), "secret"), ("(hidden)".into(), Some(11)));
         assert!(!format!("{:?}", loaded.config.settings).contains("bm90"));
         let user = loaded.config.settings.iter().find(|one| one.key == "user").unwrap();
-        assert_eq!((&user.value, user.absent), (&None, Some("stay who one is")));
+        assert_eq!((&user.value, user.absent), (&None, Some("the user that starts the server")));
     }
 }

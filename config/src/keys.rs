@@ -35,19 +35,19 @@ const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 
 section! {
-    /// Listeners, identity, the user to become, and how sources are watched.
+    /// Listeners, identity, the user that the server runs as, and how sources are watched.
     server = "server", Table, shown: &[], one_of: &[];
 
-    /// Addresses that are listened on, UDP and TCP. Without a port: 53. Port 0 takes any free port.
+    /// Addresses to listen on, over UDP and TCP. The default port is 53. Port 0 means any free port.
     LISTEN "listen": List<Address> = List { of: Address { port: 53 }, least: 1 }, Default { default: r#"["0.0.0.0:53", "[::]:53"]"# };
 
     /// UDP worker threads for each address.
     WORKERS "workers": Number<usize> = Number { least: 1, most: 256, zero: "" }, Absent { absent: "one for each processor core", example: "2" };
 
-    /// User to become once the sockets are bound.
-    USER "user": Text = Text { most: 64, about: "a user name", good: Text::account }, Absent { absent: "stay who one is", example: r#""postern""# };
+    /// User that the server switches to after it has bound its sockets.
+    USER "user": Text = Text { most: 64, about: "a user name", good: Text::account }, Absent { absent: "the user that starts the server", example: r#""postern""# };
 
-    /// Group to become.
+    /// Group that the server switches to.
     GROUP "group": Text = Text { most: 64, about: "a group name", good: Text::account }, Absent { absent: "the user's own", example: r#""postern""# };
 
     /// Clients that may query at all. The longest prefix of `allow` and `deny` wins.
@@ -65,18 +65,18 @@ section! {
     /// Answer to `id.server` and `hostname.bind`, class CH (RFC 4892).
     IDENTITY "identity": Text = Text { most: 255, about: "printable ASCII", good: Text::printable }, Absent { absent: "REFUSED", example: r#""hub-dns-1""# };
 
-    /// Name of this server for the SOA (MNAME) of zones that an API makes: where RFC 2136 clients send their updates. Clients must be able to
-    /// resolve it. A file without an SOA gets one with it only if the key is set.
-    PRIMARY_NAME "primary-name": Domain = Domain, Absent { absent: "the first of `name-servers`, otherwise the name of the host; a name without a domain is taken in each zone", example: r#""dns1.corp.contoso.com""# };
+    /// Name of this server in the SOA (MNAME) of zones that are written through an API. RFC 2136 clients send their updates to it. Clients
+    /// must be able to resolve it. A file without an SOA gets one with it only if the key is set.
+    PRIMARY_NAME "primary-name": Domain = Domain, Absent { absent: "the first of `name-servers`, otherwise the name of the host; a host name without a domain is completed with the name of the zone", example: r#""dns1.corp.contoso.com""# };
 
-    /// Names for the NS records of zones that an API makes: secondaries reject a zone without any. A file without NS records gets them only
-    /// if the key is set.
+    /// Names for the NS records of zones that are written through an API. Secondaries reject a zone without NS records. A file without NS
+    /// records gets them only if the key is set.
     NAME_SERVERS "name-servers": List<Domain> = List { of: Domain, least: 1 }, Absent { absent: "`primary-name`", example: r#"["dns1.corp.contoso.com", "dns2.corp.contoso.com"]"# };
 
-    /// How often sources are looked at even when no file event came: network file systems send none.
+    /// How often sources are checked even if no file event arrived. Network file systems send no events.
     POLL "poll": Millis = Millis { least: 100, most: HOUR, zero: "" }, Default { default: r#""10s""# };
 
-    /// How long a burst of file events is left to settle before sources are read.
+    /// How long sources must be unchanged before they are read.
     SETTLE "settle": Millis = Millis { least: 1, most: 5_000, zero: "at once" }, Default { default: r#""20ms""# };
 
     /// Largest source of a zone: a file, and all files that it includes. A larger one is an error of its zone, which keeps its last good data.
@@ -89,37 +89,41 @@ section! {
     /// Largest UDP answer, bytes. 1232 passes every path without fragments (RFC 9715).
     UDP_SIZE "udp-size": Number<u16> = Number { least: 512, most: 4096, zero: "" }, Default { default: "1232" };
 
-    /// How long a stop waits for answers that are under way.
+    /// How long a stopping server waits for pending answers.
     DRAIN "drain": Millis = Millis { least: 1, most: 5 * MINUTE, zero: "not at all" }, Default { default: r#""5s""# };
 
-    /// How long a stop goes on answering before it begins: `/ready` says no at once, so that whoever sends questions here finds another.
+    /// How long a stopping server keeps answering before it stops. `/ready` fails immediately, so that load balancers can remove the
+    /// server.
     LAME_DUCK "lame-duck": Millis = Millis { least: 1, most: 5 * MINUTE, zero: "not at all" }, Default { default: r#""0s""# };
 
-    /// Directory for what the server keeps by itself: the journals of zones that an API or a transfer writes.
-    STATE "state": PathText = PathText, Absent { absent: "the one that systemd gives (`StateDirectory=`), else `state` beside this file", example: r#""/var/lib/postern""# };
+    /// Directory for the data that the server stores: the journals of zones that an API or a transfer writes, the last good data of
+    /// sources, and muted names.
+    STATE "state": PathText = PathText, Absent { absent: "the directory from systemd (`StateDirectory=`), otherwise `state` beside this file", example: r#""/var/lib/postern""# };
 
     /// JSON file with rows that extend or replace those of the built-in private-link table.
-    ZONE_TABLE "zone-table": PathText = PathText, Absent { absent: "the built-in table alone", example: r#""zone-table.json""# };
+    ZONE_TABLE "zone-table": PathText = PathText, Absent { absent: "only the built-in table", example: r#""zone-table.json""# };
 }
 
 section! {
     /// A virtual network or site: the clients that see the same zones. A client belongs to the network with its longest prefix.
     ///
-    /// `default` is everybody else. It is always there; name it to say who in it may have recursion.
+    /// Every other client belongs to the network `default`, which always exists. Declare it to set which of its clients have recursion.
     network = "network", List, shown: &[&["name", "clients", "recursion"]], one_of: &[];
 
-    /// Its name, by which zones and routes link to it.
+    /// Name of the network, by which zones and routes link to it.
     NAME "name": NetworkName = NetworkName, Required { example: r#""hub""# };
 
-    /// Client prefixes that belong to it. Only `default` has none.
-    CLIENTS "clients": List<Prefix> = List { of: Prefix, least: 1 }, Absent { absent: "an error, but for `default`", example: r#"["10.20.0.0/16", "2001:db8:20::/48"]"# };
+    /// Client prefixes that belong to the network. Only `default` has none.
+    CLIENTS "clients": List<Prefix> = List { of: Prefix, least: 1 }, Absent { absent: "required, except for `default`", example: r#"["10.20.0.0/16", "2001:db8:20::/48"]"# };
 
-    /// Whether its clients may have names forwarded. `"private-clients"`: those with a private, loopback, link-local or unique local address.
+    /// Whether the server forwards queries for its clients. `"private-clients"`: only for clients with a private, loopback, link-local, or
+    /// unique local address.
     RECURSION "recursion": Recursion = Recursion, Absent { absent: "`true`, and `\"private-clients\"` for `default`", example: "true" };
 }
 
 section! {
-    /// A private zone, served from data of ours, linked to one or more networks. It has one writer: files, which are watched, an API, or another server.
+    /// A private zone, served from local data and linked to one or more networks. It has one writer: watched files, an API, or another
+    /// server.
     ///
     /// The same name may be given several times with other records, each linked to other networks.
     zone = "zone", List,
@@ -132,38 +136,39 @@ section! {
         one_of: &[&["preset", "name"], &["directory", "file", "api", "primaries"]];
 
     /// Several zones at once.
-    PRESET "preset": OneOf<Preset> = OneOf { words: &Preset::WORDS }, Absent { absent: "`name` says which zone", example: r#""azure-health-data-services""# };
+    PRESET "preset": OneOf<Preset> = OneOf { words: &Preset::WORDS }, Absent { absent: "none; set `name` instead", example: r#""azure-health-data-services""# };
 
     /// Name of the zone.
-    NAME "name": Domain = Domain, Absent { absent: "`preset` says which zones", example: r#""privatelink.blob.core.windows.net""# };
+    NAME "name": Domain = Domain, Absent { absent: "none; set `preset` instead", example: r#""privatelink.blob.core.windows.net""# };
 
-    /// Networks it is linked to. Give each network its own zone unless all of them reach one and the same private endpoint.
+    /// Networks that the zone is linked to. Give each network its own zone unless all networks reach the same private endpoint.
     NETWORK "network": List<NetworkName> = List { of: NetworkName, least: 1 }, Absent { absent: "all networks", example: r#"["hub"]"# };
 
     /// Directory with a zone file for each zone (`<zone>.zone`, `.db`, `.dns`, `.txt` or `db.<zone>`, in any letter case), `<zone>.hosts` and
     /// `<zone>.json`. The zones of a preset read every `*.json` and `*.hosts` in it. Of two zone files for one zone the first in this order
     /// is read. A file that no zone reads is a warning.
-    DIRECTORY "directory": PathText = PathText, Absent { absent: "`file`, `api` or `primaries` says where the records are", example: r#""zones""# };
+    DIRECTORY "directory": PathText = PathText, Absent { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#""zones""# };
 
     /// File that holds the records: a zone file, a hosts file, or JSON as `az` prints it.
-    FILE "file": PathText = PathText, Absent { absent: "`directory`, `api` or `primaries` says where the records are", example: r#""exports/blob.json""# };
+    FILE "file": PathText = PathText, Absent { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#""exports/blob.json""# };
 
-    /// What is in `file`.
+    /// Format of `file`.
     FORMAT "format": OneOf<Format> = OneOf { words: &Format::WORDS }, Default { default: r#""auto""# };
 
-    /// Its records come through the API or as RFC 2136 updates. They are kept in `server.state`.
-    API "api": Switch = Switch, Absent { absent: "`directory`, `file` or `primaries` says where the records are", example: "true" };
+    /// The records come through the API or as RFC 2136 updates, and are stored in `server.state`.
+    API "api": Switch = Switch, Absent { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: "true" };
 
-    /// Servers that the zone is transferred from (AXFR and IXFR, RFC 5936 and 1995), asked in this order; their NOTIFY is heeded. What was transferred is kept in `server.state`.
-    PRIMARIES "primaries": List<ServerAddress> = List { of: ServerAddress, least: 1 }, Absent { absent: "`directory`, `file` or `api` says where the records are", example: r#"["10.20.0.10"]"# };
+    /// Servers that the zone is transferred from (AXFR and IXFR, RFC 5936 and 1995), queried in this order. Their NOTIFY is accepted. The
+    /// transferred zone is stored in `server.state`.
+    PRIMARIES "primaries": List<ServerAddress> = List { of: ServerAddress, least: 1 }, Absent { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#"["10.20.0.10"]"# };
 
-    /// Who may have the zone transferred. A key is one of `[[key]]`.
+    /// Clients and keys that may transfer the zone. A key must be declared as a `[[key]]`.
     TRANSFER_TO "transfer-to": List<Peer> = List { of: Peer, least: 0 }, Default { default: "[]" };
 
-    /// Servers that are told when the zone changes (NOTIFY, RFC 1996).
+    /// Servers that receive a NOTIFY when the zone changes (RFC 1996).
     NOTIFY "notify": List<ServerAddress> = List { of: ServerAddress, least: 0 }, Default { default: "[]" };
 
-    /// Key that signs what is asked of `primaries` and told to `notify`: one of `[[key]]`.
+    /// Name of the `[[key]]` that signs the queries to `primaries` and the messages to `notify`.
     TRANSFER_KEY "transfer-key": Domain = Domain, Absent { absent: "not signed", example: r#""terraform.contoso.com""# };
 
     /// Name of the primary server in the SOA (MNAME), if the zone has no SOA of its own.
@@ -172,8 +177,8 @@ section! {
     /// Names for the NS records, if the zone has none of its own.
     NAME_SERVERS "name-servers": List<Domain> = List { of: Domain, least: 1 }, Absent { absent: "`name-servers` of `[server]`", example: r#"["dns1.corp.contoso.com", "dns2.corp.contoso.com"]"# };
 
-    /// How long a name that was deleted through the API goes on being answered, so that a client that deletes and then adds in two
-    /// calls lets no public answer out in between.
+    /// How long a name that was deleted through the API is still answered. A client that deletes and adds a record in two calls then causes
+    /// no public answer in between.
     HOLD_DELETED "hold-deleted": Millis = Millis { least: 1, most: MINUTE, zero: "not at all" }, Default { default: r#""0s""# };
 
     /// Largest share of its names that a zone of 20 names or more may lose by one change of its files or one import. Files that lose more wait for `postern reload --accept ZONE`; such an import needs `--allow-loss`. `"100%"`: any share.
@@ -182,38 +187,40 @@ section! {
     /// Whether files and imports without records may empty the zone. Otherwise a file that loses its last record is bad until `postern reload --accept ZONE` accepts it; such an import needs `--allow-empty`.
     ALLOW_EMPTY "allow-empty": Switch = Switch, Default { default: "false" };
 
-    /// What happens to a name that the zone lacks. A type that a name lacks is always NODATA.
+    /// Answer for a name that the zone lacks. A query for a type that a name lacks always gets NODATA.
     ON_MISSING "on-missing": OneOf<OnMissing> = OneOf { words: &OnMissing::WORDS }, Absent { absent: "`\"public\"` for private-link zones, `\"nxdomain\"` for others", example: r#""public""# };
 
-    /// Whether the fallback record has the names that the zone lacks: those that went public, and those that `on-missing` refused.
+    /// Whether names that the zone lacks are written to the fallback record: names that got a public answer, and names that `on-missing`
+    /// refused.
     FALLBACK "fallback": Switch = Switch, Absent { absent: "`true` for private-link zones, `false` for others", example: "true" };
 
-    /// Lowest TTL given out.
+    /// Lowest TTL in answers.
     MIN_TTL "min-ttl": Seconds = Seconds { least: 0, most: 86_400 }, Default { default: "0" };
 
-    /// Highest TTL given out (RFC 2181 section 8 ends at 2147483647).
+    /// Highest TTL in answers (RFC 2181 section 8 allows up to 2147483647).
     MAX_TTL "max-ttl": Seconds = Seconds { least: 0, most: 2_147_483_647 }, Default { default: "2147483647" };
 }
 
 section! {
-    /// A route: who is asked for the names below a suffix. The longest suffix wins; `.` is the rest.
+    /// A route: the upstreams that are queried for the names below a suffix. The longest suffix wins, and `.` matches all other names.
     ///
-    /// With no `[[forward]]` at all the system's resolvers are asked for everything.
+    /// Without any `[[forward]]`, the resolvers of `/etc/resolv.conf` receive all queries.
     forward = "forward", List, shown: &[&["zone", "network", "upstreams", "select", "timeout"]], one_of: &[];
 
     /// Suffix of the names. For private link forward the public zone (`blob.core.windows.net`), not the `privatelink` one.
     ZONE "zone": Domain = Domain, Required { example: r#"".""# };
 
-    /// Networks it serves.
+    /// Networks whose clients use the route.
     NETWORK "network": List<NetworkName> = List { of: NetworkName, least: 1 }, Absent { absent: "all networks", example: r#"["hub"]"# };
 
-    /// Servers that are asked: `"address"`, `"address:port"`, `"udp://address"`, `"tcp://address"` or a table with `address`, `in-flight` and `rate`; or `["system"]` alone for those of `/etc/resolv.conf`.
+    /// Servers that are queried: `"address"`, `"address:port"`, `"udp://address"`, `"tcp://address"` or a table with `address`, `in-flight`
+    /// and `rate`; or `["system"]` alone for those of `/etc/resolv.conf`.
     UPSTREAMS "upstreams": UpstreamList = UpstreamList { section: &upstream::SECTION, address: &upstream::ADDRESS, in_flight: &upstream::IN_FLIGHT, rate: &upstream::RATE }, Required { example: r#"["168.63.129.16"]"# };
 
-    /// In which order they are asked.
+    /// Order in which the upstreams are queried.
     SELECT "select": OneOf<Select> = OneOf { words: &Select::WORDS }, Default { default: r#""order""# };
 
-    /// How long one upstream is waited for before the next is asked.
+    /// How long the server waits for one upstream before it queries the next.
     TIMEOUT "timeout": Millis = Millis { least: 50, most: 30_000, zero: "" }, Default { default: r#""1500ms""# };
 }
 
@@ -221,20 +228,20 @@ section! {
     /// An upstream of a route, written as a table.
     upstream = "upstreams", Inline, shown: &[], one_of: &[];
 
-    /// Where it listens, as in the short form.
+    /// Address of the upstream, in the same form as in a list.
     ADDRESS "address": UpstreamAddress = UpstreamAddress, Required { example: r#""168.63.129.16""# };
 
-    /// Most questions outstanding there.
+    /// Maximum number of outstanding queries.
     IN_FLIGHT "in-flight": Number<u32> = Number { least: 1, most: 65_535, zero: "" }, Absent { absent: "1000; 200 for 168.63.129.16, which drops more", example: "200" };
 
-    /// Most questions a second.
+    /// Maximum number of queries per second.
     RATE "rate": Number<u32> = Number { least: 1, most: 10_000_000, zero: "no bound" }, Absent { absent: "no bound; 1000 for 168.63.129.16, which drops more", example: "1000" };
 }
 
 section! {
-    /// A TSIG key (RFC 8945), or clients that need none, and what it is good for: updates (RFC 2136), transfers, notifications, questions.
+    /// A TSIG key (RFC 8945), or clients that need no key, and what it permits: updates (RFC 2136), transfers, notifications, and queries.
     ///
-    /// A `secret-file` is watched as this file is: another secret in it is the one that counts.
+    /// A `secret-file` is watched like the configuration file. A new secret in it takes effect immediately.
     key = "key", List,
         shown: &[
             &["name", "algorithm", "secret", "allow-md5", "mac-bits", "allow", "zones", "names", "types", "clients"],
@@ -243,45 +250,47 @@ section! {
         ],
         one_of: &[&["secret", "secret-file", "unsigned"]];
 
-    /// Its name, as clients write it; for an `unsigned` one, as logs show it.
+    /// Name of the key, as clients send it. For an `unsigned` entry, the name is used only in logs.
     NAME "name": Domain = Domain, Required { example: r#""terraform.contoso.com""# };
 
-    /// Its hash. `"hmac-md5"` only where `allow-md5` is set.
+    /// Hash algorithm. `"hmac-md5"` requires `allow-md5`.
     ALGORITHM "algorithm": OneOf<Algorithm> = OneOf { words: &Algorithm::WORDS }, Absent { absent: "the one that `secret-file` names, else `\"hmac-sha256\"`", example: r#""hmac-sha256""# };
 
-    /// What both sides know, in Base64. Better kept in `secret-file`.
-    SECRET "secret": Base64 = Base64, Absent { absent: "`secret-file` has it", example: r#""bm90IGEgc2VjcmV0IHRvIGtlZXAsIGJ1dCBvbmUgdG8gc2hvdw==""# };
+    /// Shared secret, in Base64. Prefer `secret-file`.
+    SECRET "secret": Base64 = Base64, Absent { absent: "none; set `secret-file` instead", example: r#""bm90IGEgc2VjcmV0IHRvIGtlZXAsIGJ1dCBvbmUgdG8gc2hvdw==""# };
 
     /// File with the secret in Base64 alone, or with `key "name" { algorithm …; secret "…"; };` as `tsig-keygen` prints it.
-    SECRET_FILE "secret-file": PathText = PathText, Absent { absent: "`secret` has it", example: r#""acme.key""# };
+    SECRET_FILE "secret-file": PathText = PathText, Absent { absent: "none; set `secret` instead", example: r#""acme.key""# };
 
-    /// No signature is asked for: whoever sends from one of `clients` may. Over UDP an address can be forged.
+    /// No signature is required: any message from one of `clients` is accepted. Over UDP an address can be forged.
     UNSIGNED "unsigned": Switch = Switch, Absent { absent: "messages must be signed", example: "true" };
 
-    /// Take messages that are signed with HMAC-MD5 and this secret too, for clients that know nothing better.
+    /// Also accept messages that are signed with HMAC-MD5 and this secret, for clients that support nothing stronger.
     ALLOW_MD5 "allow-md5": Switch = Switch, Default { default: "false" };
 
-    /// Fewest bits of a MAC that are taken, for clients that cut theirs. Less than half of the hash never is (RFC 8945 section 5.2.2.1).
+    /// Minimum length of a MAC in bits, for clients that truncate it. A MAC shorter than half of the hash is never accepted (RFC 8945
+    /// section 5.2.2.1).
     MAC_BITS "mac-bits": Number<u16> = Number { least: 80, most: 512, zero: "" }, Absent { absent: "all of them", example: "128" };
 
-    /// What it may be used for.
+    /// Operations that the key permits.
     ALLOW "allow": List<OneOf<Action>> = List { of: OneOf { words: &Action::WORDS }, least: 1 }, Required { example: r#"["update", "transfer"]"# };
 
-    /// Zones that it is good for: `"name"`, or `"name@network"` where several zones have one name.
+    /// Zones that the key applies to: `"name"`, or `"name@network"` if several zones share a name.
     ZONES "zones": List<ZoneName> = List { of: ZoneName, least: 1 }, Absent { absent: "all zones", example: r#"["corp.contoso.com"]"# };
 
-    /// Names that it may change. `*` as first or last label is any labels, between others it is one: `"_acme-challenge.*"`, `"*.lab.contoso.com"`.
+    /// Names that the key may change. `*` as the first or last label matches any number of labels, and elsewhere exactly one label:
+    /// `"_acme-challenge.*"`, `"*.lab.contoso.com"`.
     NAMES "names": List<NamePattern> = List { of: NamePattern, least: 1 }, Absent { absent: "all names", example: r#"["_acme-challenge.*"]"# };
 
-    /// Types that it may change.
+    /// Types that the key may change.
     TYPES "types": List<RecordType> = List { of: RecordType, least: 1 }, Absent { absent: "all types", example: r#"["TXT"]"# };
 
-    /// Clients that may use it.
+    /// Clients that may use the key.
     CLIENTS "clients": List<Prefix> = List { of: Prefix, least: 1 }, Absent { absent: "all clients; `unsigned` needs some", example: r#"["10.20.0.5"]"# };
 }
 
 section! {
-    /// The cache of what upstreams say. Private records never enter it.
+    /// The cache of upstream answers. Private records never enter it.
     cache = "cache", Table, shown: &[], one_of: &[];
 
     /// Memory for entries.
@@ -299,7 +308,7 @@ section! {
     /// How long a failure to resolve is remembered (RFC 9520: 1 to 300 seconds).
     FAILURE_TTL "failure-ttl": Seconds = Seconds { least: 1, most: 300 }, Default { default: "5" };
 
-    /// How long past its expiry an answer may be given when no upstream answers (RFC 8767).
+    /// How long an expired answer may still be served if no upstream answers (RFC 8767).
     STALE "stale": Millis = Millis { least: 1_000, most: 7 * DAY, zero: "never" }, Default { default: r#""1d""# };
 
     /// TTL of such an answer (RFC 8767: 30 seconds).
@@ -308,18 +317,18 @@ section! {
     /// How long a client waits for a fresh answer before it gets a stale one (RFC 8767: 1.8 seconds).
     STALE_AFTER "stale-after": Millis = Millis { least: 1, most: 10_000, zero: "at once" }, Default { default: r#""1800ms""# };
 
-    /// How long after a failed refresh stale answers are given without asking again (RFC 8767: 30 seconds).
+    /// How long after a failed refresh stale answers are served without another query (RFC 8767: 30 seconds).
     STALE_RECHECK "stale-recheck": Millis = Millis { least: 1_000, most: 10 * MINUTE, zero: "" }, Default { default: r#""30s""# };
 }
 
 section! {
-    /// Bounds on what strangers can make the server hold.
+    /// Limits on the resources that untrusted clients can use.
     limits = "limits", Table, shown: &[], one_of: &[];
 
-    /// Questions of clients that wait for upstreams, in all. One more is answered SERVFAIL.
+    /// Maximum number of client queries that wait for upstreams. Further queries are answered SERVFAIL.
     PENDING "pending": Number<usize> = Number { least: 16, most: 1_000_000, zero: "" }, Default { default: "10000" };
 
-    /// TCP connections, in all. When no place is left, the longest idle connection of the client with the most is closed. The more places are taken, the shorter `tcp-idle` becomes.
+    /// TCP connections, in all. When the limit is reached, the longest idle connection of the client with the most is closed. The more connections are open, the shorter `tcp-idle` becomes.
     TCP_CONNECTIONS "tcp-connections": Number<usize> = Number { least: 1, most: 100_000, zero: "" }, Default { default: "1000" };
 
     /// TCP connections of one client address (IPv6: of its /64). One more closes the client's longest idle connection.
@@ -338,7 +347,7 @@ section! {
     /// Many clients behind one resolver count as one.
     RESPONSES_PER_SECOND "responses-per-second": Number<u32> = Number { least: 0, most: 1_000_000, zero: "" }, Default { default: "0" };
 
-    /// Time that the question of a client may take in all.
+    /// Maximum total time for one client query.
     QUERY_DEADLINE "query-deadline": Millis = Millis { least: 100, most: MINUTE, zero: "" }, Default { default: r#""5s""# };
 
     /// Memory that the records of one transfer from a primary may take. A transfer that is larger changes nothing. A record takes about 100 bytes.
@@ -357,12 +366,12 @@ section! {
 }
 
 section! {
-    /// The record of every answer with public data at a private-link name, and of every one that `on-missing` refused.
+    /// The record of every answer with public data for a private-link name, and of every answer that `on-missing` refused.
     ///
     /// A private-link name lies in a private-link zone, or has a label `privatelink` or `privatelink-global`.
     fallback = "fallback", Table, shown: &[], one_of: &[];
 
-    /// File the events go to; opened anew on SIGUSR1.
+    /// File that events are written to. It is reopened on SIGUSR1.
     FILE "file": PathText = PathText, Absent { absent: "the log, at WARN", example: r#""fallback.jsonl""# };
 
     /// How events are written.
@@ -374,19 +383,20 @@ section! {
     /// Rotated files that are kept.
     KEEP "keep": Number<u32> = Number { least: 1, most: 1_000, zero: "none" }, Default { default: "5" };
 
-    /// Which repetitions of the same network, name, type and reason are written. `"every 5m"`: one in each such time.
+    /// Which repetitions of the same network, name, type, and reason are written. `"every 5m"`: one every five minutes.
     REPEAT "repeat": Repeat = Repeat, Default { default: r#""all""# };
 
-    /// Most lines a second, in all. Fallbacks beyond that are counted in one line a second, with how many clients and names they had.
+    /// Maximum number of lines per second, in total. Fallbacks beyond that are counted in one line per second, with the number of clients
+    /// and names.
     RATE "rate": Number<u32> = Number { least: 1, most: 1_000_000, zero: "no bound" }, Default { default: "100" };
 
-    /// Most lines a second for one client: an IPv4 address, or a /64 of IPv6.
+    /// Maximum number of lines per second for one client: an IPv4 address, or a /64 of IPv6.
     CLIENT_RATE "client-rate": Number<u32> = Number { least: 1, most: 1_000_000, zero: "no bound" }, Default { default: "20" };
 
     /// Entries of the ledger, one for each network and name.
     LEDGER "ledger": Number<usize> = Number { least: 1, most: 10_000_000, zero: "" }, Default { default: "10000" };
 
-    /// Highest TTL of public records at a private-link name, in answers to clients. It bounds how long they keep a public address once the private record exists.
+    /// Highest TTL of public records for a private-link name, in answers to clients. It limits how long clients keep a public address once the private record exists.
     MAX_PUBLIC_TTL "max-public-ttl": Seconds = Seconds { least: 1, most: 604_800 }, Default { default: "60" };
 
     /// Events that may wait for the writer. More are dropped and counted.
@@ -394,34 +404,35 @@ section! {
 }
 
 section! {
-    /// The HTTP API: `/v1`, and what speaks HTTP beside it. Over its socket whoever may open the socket's file may do everything.
+    /// The HTTP API: `/v1` and the PowerDNS-compatible API. A local user who can open the UNIX socket has full access.
     api = "api", Table, shown: &[], one_of: &[];
 
-    /// Addresses that are listened on, TCP. Without a port: 8053. Any other than a loopback address needs a `key-file`.
-    LISTEN "listen": OneOrMore<Address> = OneOrMore { of: Address { port: 8053 } }, Absent { absent: "the socket alone", example: r#""127.0.0.1:8053""# };
+    /// Addresses to listen on, over TCP. The default port is 8053. An address other than loopback needs a `key-file`.
+    LISTEN "listen": OneOrMore<Address> = OneOrMore { of: Address { port: 8053 } }, Absent { absent: "only the UNIX socket", example: r#""127.0.0.1:8053""# };
 
     /// UNIX socket, mode 0660. `false`: none.
     SOCKET "socket": PathOrNot = PathOrNot, Absent { absent: "`postern.sock` in the directory that systemd gives (`RuntimeDirectory=`), else in `server.state`", example: r#""/run/postern/postern.sock""# };
 
-    /// Keys of those who come over TCP, one a line, hashed; `postern key` makes them. Read again when it changes.
-    KEY_FILE "key-file": PathText = PathText, Absent { absent: "whoever reaches a loopback address may do everything", example: r#""api.key""# };
+    /// Keys of clients over TCP, one hashed key per line. `postern key` creates them. Read again when it changes.
+    KEY_FILE "key-file": PathText = PathText, Absent { absent: "clients on a loopback address have full access", example: r#""api.key""# };
 
-    /// Certificate of the server and those above it, PEM: TLS. Read again when it changes.
+    /// Certificate chain of the server, in PEM. It turns on TLS. Read again when it changes.
     CERTIFICATE "certificate": PathText = PathText, Absent { absent: "no TLS", example: r#""api.crt""# };
 
     /// Private key of `certificate`, PEM.
     PRIVATE_KEY "private-key": PathText = PathText, Absent { absent: "no TLS", example: r#""api.pem""# };
 
-    /// Authorities, PEM: who comes over TLS must show a certificate of theirs, beside the key.
-    CLIENT_CA "client-ca": PathText = PathText, Absent { absent: "no certificate is asked for", example: r#""clients.crt""# };
+    /// Certificate authorities, in PEM. A client must present a certificate from one of them, in addition to its key.
+    CLIENT_CA "client-ca": PathText = PathText, Absent { absent: "client certificates are not required", example: r#""clients.crt""# };
 
     /// Largest body of a request.
     MAX_BODY "max-body": Size = Size { least: KIB, most: GIB, zero: "" }, Default { default: r#""64MiB""# };
 
-    /// Most requests a second of one client address, and as many at once. The socket has no bound.
+    /// Maximum number of requests per second from one client address, and the size of a burst. The socket has no limit.
     RATE "rate": Number<u32> = Number { least: 1, most: 1_000_000, zero: "no bound" }, Default { default: "1000" };
 
-    /// Connections over TCP, in all. The socket has room for 64 of its own. When no place is left, the connection without a request for the longest time is closed.
+    /// Connections over TCP, in all. The socket has room for 64 of its own. When the limit is reached, the connection that has been idle
+    /// longest is closed.
     CONNECTIONS "connections": Number<usize> = Number { least: 1, most: 100_000, zero: "" }, Default { default: "500" };
 
     /// Connections over TCP of one client address (IPv6: of its /64). Those with a request under way do not count.
@@ -429,9 +440,10 @@ section! {
 }
 
 section! {
-    /// Metrics for Prometheus (`/metrics`) and pages for probes (`/health`, `/ready`), without keys: they say nothing of who asked for what.
+    /// Metrics for Prometheus (`/metrics`) and pages for probes (`/health`, `/ready`), without keys. They contain no client addresses and
+    /// no queried names.
     metrics = "metrics", Table, shown: &[], one_of: &[];
 
-    /// Address that is listened on, TCP. Without a port: 9153.
-    LISTEN "listen": Address = Address { port: 9153 }, Absent { absent: "the API's listener alone has these pages", example: r#""127.0.0.1:9153""# };
+    /// Address to listen on, over TCP. The default port is 9153.
+    LISTEN "listen": Address = Address { port: 9153 }, Absent { absent: "only the API's listener has these pages", example: r#""127.0.0.1:9153""# };
 }

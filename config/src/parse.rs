@@ -87,7 +87,7 @@ fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Plac
             Err(error) => read.problems().error(
                 at,
                 format!("cannot read the zone table {}: {error}", path.display()),
-                "paths are taken from the directory of this file",
+                "paths are relative to the directory of this file",
             ),
         }
     }

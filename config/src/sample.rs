@@ -52,8 +52,9 @@ pub fn sample() -> String {
 pub fn reference() -> String {
     let mut text = String::from(
         "# Configuration\n\n\
-         One TOML file. Unknown keys are refused; `postern check` tells all problems of a file in one run.\n\
-         Times are written `\"250ms\"`, `\"30s\"`, `\"5m\"`, sizes `\"64MiB\"`; paths are taken from the directory of the file.\n",
+         One TOML file. Unknown keys are rejected. `postern check` reports all problems of a file in one run.\n\
+         Times are written as `\"250ms\"`, `\"30s\"`, or `\"5m\"`, and sizes as `\"64MiB\"`. Paths are relative to the directory\n\
+         of the configuration file.\n",
     );
     let cell = |words: &str| words.replace('|', "\\|").replace("\n\n", "<br>").replace('\n', " ");
     for section in keys::SECTIONS.into_iter().chain([&keys::upstream::SECTION]) {

@@ -213,7 +213,7 @@ impl Kind for PathText {
     }
 
     fn shape(&self) -> String {
-        "a path, taken from the directory of this file".into()
+        "a path, relative to the directory of this file".into()
     }
 
     fn schema(&self) -> Value {
@@ -236,7 +236,7 @@ impl Kind for PathOrNot {
     }
 
     fn shape(&self) -> String {
-        "a path, taken from the directory of this file, or `false`".into()
+        "a path, relative to the directory of this file, or `false`".into()
     }
 
     fn schema(&self) -> Value {

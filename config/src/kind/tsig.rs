@@ -28,7 +28,7 @@ pub(crate) struct RecordType;
 
 impl Algorithm {
     pub(crate) const WORDS: [Word<Self>; 6] = [
-        word("hmac-sha256", Self::Sha256, "RFC 8945 asks for it"),
+        word("hmac-sha256", Self::Sha256, "required by RFC 8945"),
         word("hmac-sha384", Self::Sha384, "longer"),
         word("hmac-sha512", Self::Sha512, "longer still"),
         word("hmac-sha224", Self::Sha224, "shorter"),
@@ -53,8 +53,8 @@ impl Action {
     pub(crate) const WORDS: [Word<Self>; 4] = [
         word("update", Self::Update, "changes of records (RFC 2136)"),
         word("transfer", Self::Transfer, "AXFR and IXFR"),
-        word("notify", Self::Notify, "telling that a zone changed (RFC 1996)"),
-        word("query", Self::Query, "ordinary questions"),
+        word("notify", Self::Notify, "NOTIFY messages (RFC 1996)"),
+        word("query", Self::Query, "ordinary queries"),
     ];
 }
 

@@ -43,16 +43,16 @@ pub(super) const fn word<T>(text: &'static str, value: T, about: &'static str) -
 
 impl Format {
     pub(crate) const WORDS: [Word<Self>; 4] = [
-        word("auto", Self::Auto, "told from its name and its first bytes"),
+        word("auto", Self::Auto, "detected from its name and its first bytes"),
         word("zone", Self::Zone, "a zone file (RFC 1035), `az network private-dns zone export` included"),
-        word("hosts", Self::Hosts, "`address name…` lines, the portal's host file included"),
-        word("azure", Self::Azure, "JSON of Azure in any of its shapes"),
+        word("hosts", Self::Hosts, "lines of `address name…`, such as the hosts file of the Azure portal"),
+        word("azure", Self::Azure, "JSON of Azure in any supported shape"),
     ];
 }
 
 impl OnMissing {
     pub(crate) const WORDS: [Word<Self>; 3] = [
-        word("public", Self::Public, "the public DNS is asked (Azure: `NxDomainRedirect`)"),
+        word("public", Self::Public, "the name is resolved in public DNS (Azure: `NxDomainRedirect`)"),
         word("nxdomain", Self::Nxdomain, "NXDOMAIN (Azure: `Default`)"),
         word("servfail", Self::Servfail, "SERVFAIL"),
     ];
@@ -75,8 +75,10 @@ impl OnMissing {
 }
 
 impl Select {
-    pub(crate) const WORDS: [Word<Self>; 2] =
-        [word("order", Self::Order, "as written, the next when one fails"), word("latency", Self::Latency, "the fastest measured first")];
+    pub(crate) const WORDS: [Word<Self>; 2] = [
+        word("order", Self::Order, "the order of the list, with the next one if one fails"),
+        word("latency", Self::Latency, "the fastest one first"),
+    ];
 }
 
 impl LogFormat {
