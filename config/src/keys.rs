@@ -7,8 +7,8 @@
 use crate::key::{Absent, Default, Form, Required, Section, section};
 use crate::kind::{
     Action, Address, Algorithm, Base64, Domain, Format, Level, List, LogFormat, Millis, NamePattern, NetworkName, Number, OnMissing, OneOf,
-    OneOrMore, PathOrNot, PathText, Peer, Percent, Prefix, Preset, RecordType, Recursion, Repeat, Seconds, Select, ServerAddress, Size,
-    Switch, Text, UpstreamAddress, UpstreamList, ZoneName,
+    OneOrMore, PathOrNot, PathText, Peer, Percent, Prefix, Preset, ProbeText, RecordType, Recursion, Repeat, Seconds, Select,
+    ServerAddress, Size, Switch, Text, UpstreamAddress, UpstreamList, ZoneName,
 };
 
 /// The sections in the order of the sample and the reference.
@@ -213,9 +213,9 @@ section! {
     /// Networks whose clients use the route.
     NETWORK "network": List<NetworkName> = List { of: NetworkName, least: 1 }, Absent { absent: "all networks", example: r#"["hub"]"# };
 
-    /// Servers that are queried: `"address"`, `"address:port"`, `"udp://address"`, `"tcp://address"` or a table with `address`, `in-flight`
-    /// and `rate`; or `["system"]` alone for those of `/etc/resolv.conf`.
-    UPSTREAMS "upstreams": UpstreamList = UpstreamList { section: &upstream::SECTION, address: &upstream::ADDRESS, in_flight: &upstream::IN_FLIGHT, rate: &upstream::RATE }, Required { example: r#"["168.63.129.16"]"# };
+    /// Servers that are queried: `"address"`, `"address:port"`, `"udp://address"`, `"tcp://address"` or a table with `address`
+    /// and further keys; or `["system"]` alone for those of `/etc/resolv.conf`.
+    UPSTREAMS "upstreams": UpstreamList = UpstreamList { section: &upstream::SECTION, address: &upstream::ADDRESS, in_flight: &upstream::IN_FLIGHT, rate: &upstream::RATE, probe: &upstream::PROBE }, Required { example: r#"["168.63.129.16"]"# };
 
     /// Order in which the upstreams are queried.
     SELECT "select": OneOf<Select> = OneOf { words: &Select::WORDS }, Default { default: r#""order""# };
@@ -236,6 +236,9 @@ section! {
 
     /// Maximum number of queries per second.
     RATE "rate": Number<u32> = Number { least: 1, most: 10_000_000, zero: "no bound" }, Absent { absent: "no bound; 1000 for 168.63.129.16, which drops more", example: "1000" };
+
+    /// Query that tells whether the upstream is up: a name and a type. Any response will do. It is sent when the upstream is silent for several names, and while it is down.
+    PROBE "probe": ProbeText = ProbeText, Default { default: r#"". NS""# };
 }
 
 section! {

@@ -11,7 +11,7 @@ use crate::problems::Problems;
 pub(crate) use network::{Address, Domain, Level, NetworkName, PathOrNot, PathText, Peer, Prefix, ServerAddress};
 pub(crate) use quantity::{Millis, Number, Percent, Seconds, Size, write_millis};
 pub(crate) use tsig::{Action, Algorithm, Base64, NamePattern, RecordType, ZoneName, secret};
-pub(crate) use upstream::{UpstreamAddress, UpstreamItem, UpstreamList};
+pub(crate) use upstream::{ProbeText, UpstreamAddress, UpstreamItem, UpstreamList};
 pub(crate) use word::{Format, LogFormat, OnMissing, OneOf, Preset, Recursion, Repeat, Select, Word};
 
 mod network;

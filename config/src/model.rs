@@ -330,6 +330,17 @@ pub struct Upstream {
     /// Maximum number of queries per second, limited by a token bucket. 0 means no limit
     /// (168.63.129.16: 1000).
     pub rate: u32,
+    /// Query that tells whether the upstream is up.
+    pub probe: ProbeQuestion,
+}
+
+/// A fixed query that tells whether an upstream is up: any response will do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeQuestion {
+    /// Name in lower case, without the final dot.
+    pub name: String,
+    /// Type of the query.
+    pub rtype: u16,
 }
 
 /// Transport of queries to an upstream.
@@ -499,6 +510,7 @@ impl Upstream {
     /// drops further queries of one virtual machine.
     pub fn new(address: SocketAddr, transport: Transport) -> Self {
         let (in_flight, rate) = if address.ip() == Config::AZURE_DNS { (200, 1000) } else { (1000, 0) };
-        Self { address, transport, in_flight, rate }
+        let probe = ProbeQuestion { name: ".".into(), rtype: 2 }; // NS
+        Self { address, transport, in_flight, rate, probe }
     }
 }

@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::network::{DNS_PORT, read_text, socket_address};
+use super::network::{DNS_PORT, domain, read_text, socket_address};
 use super::{At, Number, which_word, wrong_type};
-use crate::key::{Absent, Field, Kind, Required, Section, table_schema};
-use crate::model::{Transport, Upstream};
+use crate::key::{Absent, Default, Field, Kind, Required, Section, table_schema};
+use crate::model::{ProbeQuestion, Transport, Upstream};
 use crate::problems::Problems;
 use crate::reader::Reader;
+use crate::rtype;
 
 /// Upstreams in any of their forms.
 pub(crate) struct UpstreamList {
@@ -20,10 +21,14 @@ pub(crate) struct UpstreamList {
     pub(crate) address: &'static Required<UpstreamAddress>,
     pub(crate) in_flight: &'static Absent<Number<u32>>,
     pub(crate) rate: &'static Absent<Number<u32>>,
+    pub(crate) probe: &'static Default<ProbeText>,
 }
 
 /// One upstream, written `[scheme://]address[:port]`.
 pub(crate) struct UpstreamAddress;
+
+/// A query, written `NAME TYPE`.
+pub(crate) struct ProbeText;
 
 /// One item of a list of upstreams.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,9 +57,11 @@ impl Kind for UpstreamList {
                         let at = reader.required(self.address);
                         let in_flight = reader.option(self.in_flight);
                         let rate = reader.option(self.rate);
+                        let probe = reader.value(self.probe);
                         let mut upstream = at?;
                         upstream.in_flight = in_flight.unwrap_or(upstream.in_flight);
                         upstream.rate = rate.unwrap_or(upstream.rate);
+                        upstream.probe = probe;
                         UpstreamItem::Server(upstream)
                     }
                     _ => UpstreamItem::Server(UpstreamAddress.read(item, field, problems)?),
@@ -84,6 +91,31 @@ impl Kind for UpstreamList {
 
     fn schema(&self) -> Value {
         json!({"type": "array", "minItems": 1, "items": {"anyOf": [{"type": "string"}, table_schema(self.section)]}})
+    }
+}
+
+impl Kind for ProbeText {
+    type Out = ProbeQuestion;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<ProbeQuestion> {
+        read_text(self, value, field, problems, |text| {
+            let Some((name, rtype)) = text.trim().split_once(char::is_whitespace) else {
+                return Err((format!("`{text}` is not a name and a type"), String::new()));
+            };
+            let code = rtype::type_code(rtype.trim()).ok_or_else(|| (format!("`{}` is no record type", rtype.trim()), String::new()))?;
+            match rtype::is_meta(code) {
+                true => Err((format!("`{}` is a type of questions, which no zone has records of", rtype.trim()), String::new())),
+                false => Ok(ProbeQuestion { name: domain(name)?, rtype: code }),
+            }
+        })
+    }
+
+    fn shape(&self) -> String {
+        "a name and a type".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "pattern": "^\\s*\\S+\\s+\\S+\\s*$"})
     }
 }
 

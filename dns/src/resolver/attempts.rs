@@ -27,8 +27,7 @@ pub(super) struct Attempt {
     over: Transport,
     pub(super) purpose: Purpose,
     sent: Now,
-    waits: Duration,
-    edns: bool,
+    pub(super) edns: bool,
     /// It was sent again without EDNS.
     plain_again: bool,
     /// Running while the attempt counts as in flight.
@@ -40,8 +39,10 @@ pub(super) struct Attempt {
 pub(super) enum Purpose {
     /// Clients wait for it.
     Question { exchange: u32, member: u8 },
-    /// A copy of a question whose name has this hash, to measure the upstream.
-    Copy(u64),
+    /// A copy of a client's question, to measure the upstream.
+    Copy,
+    /// The fixed question that decides whether the upstream is there.
+    Probe,
     /// A loop probe: it shows whether the upstream leads back to this server.
     Loop,
 }
@@ -60,11 +61,6 @@ impl Attempt {
     pub(super) fn sent(&self) -> Now {
         self.sent
     }
-
-    /// Returns the time that the attempt has waited until now.
-    pub(super) fn waited(&self, now: Now) -> Duration {
-        Duration::from_millis(now.since(self.sent)).min(self.waits)
-    }
 }
 
 impl Core {
@@ -77,7 +73,7 @@ impl Core {
         let (place, serial) = (entry.key() as u32, exchanges.serial);
         out.send(server, over, AttemptId { place, serial }, message)?;
         let timer = Some(self.timers.set(now.plus(waits.max(Duration::from_millis(1))), Due::Attempt(place)));
-        entry.insert(Attempt { serial, server, over, purpose, sent: now, waits, edns, plain_again: false, timer });
+        entry.insert(Attempt { serial, server, over, purpose, sent: now, edns, plain_again: false, timer });
         let server = &mut exchanges.servers[server.0 as usize];
         server.health.sent(now);
         // Loop probes are no questions: neither they nor their responses are counted.
@@ -132,22 +128,25 @@ impl Core {
                 self.answered(now, state, id.place, (exchange, member), octets, out);
             }
             (Purpose::Question { .. }, Err(fault)) => self.question_lost(now, state, id.place, Some(fault), out),
-            (Purpose::Copy(name), Ok(octets)) => {
+            (Purpose::Copy, Ok(octets)) => {
                 // The RCODE is enough: data, a denial, or an upstream without EDNS.
-                let useful = octets.get(3).is_some_and(|flags| matches!(flags & 0xf, 0 | 1 | 3 | 4));
-                self.judge(now, id.place, useful, name);
-                self.end_attempt(id.place, out);
-            }
-            // A stranger can send it. A copy that is not answered counts when its time runs out.
-            (Purpose::Copy(_), Err(Fault::Unreachable)) if attempt.over == Transport::Udp => {}
-            (Purpose::Copy(_), Err(fault)) => {
-                if fault != Fault::Guessed {
-                    self.lost(now, state, id.place, out);
+                match octets.get(3).is_some_and(|flags| matches!(flags & 0xf, 0 | 1 | 3 | 4)) {
+                    true => self.answered_usefully(now, id.place, out),
+                    false => self.responded(now, attempt.server, out),
                 }
                 self.end_attempt(id.place, out);
             }
+            (Purpose::Probe, Ok(octets)) => {
+                self.probe_answered(now, id.place, octets, out);
+                self.end_attempt(id.place, out);
+            }
+            // It counts when its time runs out: neither a forged error nor a broken connection shortens the wait.
+            (Purpose::Copy | Purpose::Probe, Err(_)) => {}
             (Purpose::Loop, said) => {
                 let server = attempt.server;
+                if said.is_ok() {
+                    self.responded(now, server, out);
+                }
                 self.end_attempt(id.place, out);
                 self.loop_probe_ended(now, server, said.err());
             }
@@ -160,8 +159,15 @@ impl Core {
         self.released(place);
         match self.exchanges.attempts[place as usize].purpose {
             Purpose::Question { .. } => self.question_lost(now, state, place, None, out),
-            Purpose::Copy(_) => {
-                self.lost(now, state, place, out);
+            Purpose::Probe => {
+                let (server, sent) = (self.exchanges.attempts[place as usize].server, self.exchanges.attempts[place as usize].sent);
+                self.end_attempt(place, out);
+                self.probe_silent(now, state, server, sent, out);
+            }
+            Purpose::Copy => {
+                // Its silence may be that of its name.
+                let server = self.exchanges.attempts[place as usize].server;
+                self.exchanges.servers[server.0 as usize].meter.lost.fetch_add(1, Relaxed);
                 self.end_attempt(place, out);
             }
             Purpose::Loop => self.end_attempt(place, out),
@@ -176,13 +182,12 @@ impl Core {
         let name = self.exchanges.servers[server.0 as usize].meter.name.clone();
         let going = &self.exchanges.list[exchange as usize];
         let asker = view(state, going.client, now);
-        let name_hash = self.hash_name(&going.ask);
         match accept(&going.ask, &asker, &name, octets) {
             Verdict::Heard(heard) => {
                 accept::remember(&state.cache, &going.ask, &heard);
-                self.judge(now, place, true, name_hash);
+                self.answered_usefully(now, place, out);
                 if plain_again {
-                    self.exchanges.servers[server.0 as usize].health.lacks_edns(now);
+                    self.lacked_edns(now, server, exchange, out);
                 }
                 let mut heard = Some(heard);
                 let mut others: Vec<(u32, Option<Heard>)> = Vec::new();
@@ -212,7 +217,7 @@ impl Core {
             }
             Verdict::Truncated if over == Transport::Udp => {
                 self.exchanges.servers[server.0 as usize].meter.truncated.fetch_add(1, Relaxed);
-                self.judge(now, place, true, name_hash);
+                self.answered_usefully(now, place, out);
                 self.end_attempt(place, out);
                 self.ask_again(now, state, (exchange, member), (Transport::Tcp, edns, false), out);
             }
@@ -221,7 +226,7 @@ impl Core {
                 self.ask_again(now, state, (exchange, member), (over, false, true), out);
             }
             Verdict::Truncated | Verdict::WithoutEdns | Verdict::Failed(_) | Verdict::Nonsense(_) => {
-                self.judge(now, place, false, name_hash);
+                self.answered_uselessly(now, place, exchange, out);
                 self.end_attempt(place, out);
                 let going = &mut self.exchanges.list[exchange as usize];
                 going.refused |= 1 << member;
@@ -259,7 +264,7 @@ impl Core {
 
     /// Handles a question that was not answered in time or not delivered.
     fn question_lost(&mut self, now: Now, state: &State, place: u32, fault: Option<Fault>, out: &mut impl Outside) {
-        let Attempt { purpose, serial, over, edns, .. } = self.exchanges.attempts[place as usize];
+        let Attempt { purpose, over, edns, .. } = self.exchanges.attempts[place as usize];
         let Purpose::Question { exchange, member } = purpose else { return };
         let is_awaited = self.exchanges.list[exchange as usize].active == Some(place);
         // Once the exchange asks elsewhere, an event that a stranger can cause must not disturb it.
@@ -281,11 +286,7 @@ impl Core {
             _ => {}
         }
         if fault != Some(Fault::Exhausted) {
-            self.lost(now, state, place, out);
-        }
-        // A server that goes down empties its queue, which may end exchanges. This one may be among them.
-        if self.exchanges.attempts.get(place as usize).is_none_or(|attempt| attempt.serial != serial) {
-            return;
+            self.lost(now, place, exchange, out);
         }
         let going = &mut self.exchanges.list[exchange as usize];
         going.tried |= 1 << member;

@@ -17,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use postern_config::model::{Transport, Upstream};
+use postern_zones::name::NameBuf;
 use slab::Slab;
 
 use super::exchange::Exchanges;
@@ -82,7 +83,7 @@ pub(super) enum Due {
     Queued(u32),
     /// An upstream may be asked again, as far as its rate goes.
     Refill(UpstreamId),
-    /// An upstream that is down is probed.
+    /// The next probe of an upstream that is down.
     Probe(UpstreamId),
     /// Upstreams that led back to us are probed.
     Loops,
@@ -400,10 +401,15 @@ impl Core {
         hasher.finish()
     }
 
-    /// Returns a keyed hash of a name, which a stranger cannot predict.
-    pub(super) fn hash_name(&self, ask: &Ask) -> u64 {
+    /// Returns a keyed hash of the last two labels of a name: those of one owner mostly.
+    pub(super) fn hash_domain(&self, name: &NameBuf) -> u64 {
+        self.hash_suffix(name.suffix(name.labels().saturating_sub(2)))
+    }
+
+    /// Returns a keyed hash of a name on the wire, which a stranger cannot predict.
+    pub(super) fn hash_suffix(&self, wire: &[u8]) -> u64 {
         let mut hasher = self.keys.build_hasher();
-        hasher.write(ask.name.as_wire());
+        hasher.write(wire);
         hasher.finish()
     }
 }

@@ -243,7 +243,7 @@ impl Core {
         let Some(route) = self.exchanges.routes.get(&going.ask.route) else { return Err(Fault::Exhausted) };
         let server = route.members[usize::from(member)].server;
         let known = &self.exchanges.servers[server.0 as usize];
-        let (over, edns) = again.unwrap_or((known.upstream.transport, known.health.knows_edns(now)));
+        let (over, edns) = again.unwrap_or_else(|| (known.upstream.transport, self.may_use_edns(now, server, &going.ask.name)));
         let waits = route.plan.timeout.min(Duration::from_millis(going.deadline.since(now)));
         let mut octets = [0; message::MAX];
         let len = message::write(&going.ask, edns, &mut octets);

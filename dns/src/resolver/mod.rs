@@ -7,7 +7,7 @@
 //! ```
 //!
 //! [`core`] decides and has no socket; [`thread`] is the loop around it. In reading order: [`job`], [`core`], `exchange` (one question to the
-//! upstreams of a route), `attempts` (one message to one upstream), `upstreams` (the choice of an upstream), `queues` (for room at one),
+//! upstreams of a route), `attempts` (one message to one upstream), `upstreams` (the choice of an upstream), `probes` (what is learned of them), `queues` (for room at one),
 //! `loops` (S7), `timers`, [`thread`]. [`routes`] makes routes from the configuration.
 
 mod attempts;
@@ -15,6 +15,7 @@ pub mod core;
 mod exchange;
 pub mod job;
 mod loops;
+mod probes;
 mod queues;
 pub mod routes;
 pub mod thread;

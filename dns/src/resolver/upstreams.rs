@@ -1,42 +1,32 @@
-//! Which upstream of a route is asked, and what is learned from how it answers.
+//! Which upstream of a route is asked.
 //!
 //! A route's upstreams are taken in this order:
 //!
 //! 1. those that are up, then the poor ones, then those that are down ([`health`](crate::upstream::health) says what that is);
 //! 2. among these, with `select = "order"` as they are written, with `select = "latency"` the fastest first by smoothed round-trip time
-//!    (RFC 6298 smoothing; a lost question counts as twice the time it was waited for; one never measured comes first).
+//!    (RFC 6298 smoothing; one never measured comes first).
 //!
-//! So that what is known of the others stays true, a copy of a client's question goes to an upstream that is not the one asked: every 5 s
-//! to each with `select = "latency"`, and after 1, 2, 4, 5, 5 … s to a poor one. Nobody waits for copies, nothing of them is kept.
-//! Upstreams that are down get theirs by a timer.
+//! [`probes`](super::probes) measures the upstreams that are not asked.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use postern_config::model::{Select, Upstream};
 use slab::Slab;
 
-use super::attempts::{Purpose, Send};
-use super::core::{Core, Due, Outside};
-use super::exchange::Exchanges;
+use super::core::{Core, Outside};
 use super::timers::TimerId;
 use crate::clock::Now;
 use crate::ede::Failure;
-use crate::query::Ask;
 use crate::route::{Plan, RouteId};
 use crate::state::State;
 use crate::upstream::health::{Admission, Health};
-use crate::upstream::{Condition, Meter, UpstreamId, message};
+use crate::upstream::{Condition, Meter, UpstreamId};
 
 /// Upstreams of one route that are considered.
 pub const MOST_MEMBERS: usize = 64;
-/// How often the upstreams of a route by latency are measured at least, while it is asked.
-const MEASURE: Duration = Duration::from_secs(5);
-/// An upstream that is down is probed for as long as somebody wanted it this recently.
-const WANTED: Duration = Duration::from_secs(60);
 
 /// A route as the resolver keeps it.
 #[derive(Debug)]
@@ -68,10 +58,9 @@ pub(super) struct Server {
     pub(super) queue: VecDeque<(u32, u64)>,
     pub(super) refill: Option<TimerId>,
     routes: u32,
-    wanted: Now,
-    /// What it did not answer when it went down.
-    probe: Option<Box<Ask>>,
-    probe_timer: Option<TimerId>,
+    /// When a route last wanted it.
+    pub(super) wanted: Now,
+    pub(super) probe_timer: Option<TimerId>,
     /// Its port refused the last loop probe, and nothing was asked there since. It is shown as down and probed again.
     pub(super) refused: bool,
     /// When responses with wrong IDs were last logged.
@@ -120,7 +109,7 @@ impl RouteState {
     }
 
     /// Members that may be asked, best first.
-    fn order(&self, servers: &Slab<Server>) -> ArrayVec<u8, MOST_MEMBERS> {
+    pub(super) fn order(&self, servers: &Slab<Server>) -> ArrayVec<u8, MOST_MEMBERS> {
         let health = |member: &u8| &servers[self.members[usize::from(*member)].server.0 as usize].health;
         let all = (0..).zip(&self.members).filter(|(_, member)| member.looped.is_none());
         let mut order: ArrayVec<u8, MOST_MEMBERS> = all.map(|(place, _)| place).collect();
@@ -218,6 +207,7 @@ impl Core {
             let (mut in_flight, mut rate) = (u32::MAX, 0);
             for upstream in plans.filter(same) {
                 in_flight = in_flight.min(upstream.in_flight);
+                server.upstream.probe.clone_from(&upstream.probe);
                 rate = if rate == 0 || upstream.rate == 0 { rate.max(upstream.rate) } else { rate.min(upstream.rate) };
             }
             if in_flight != u32::MAX {
@@ -241,7 +231,6 @@ impl Core {
             refill: None,
             routes: 1,
             wanted: Now(0),
-            probe: None,
             probe_timer: None,
             refused: false,
             guesses_reported: None,
@@ -288,123 +277,5 @@ impl Core {
             self.exchanges.changes += 1;
             out.close(id);
         }
-    }
-
-    /// An upstream answered.
-    pub(super) fn judge(&mut self, now: Now, place: u32, useful: bool, name: u64) {
-        let attempt = &self.exchanges.attempts[place as usize];
-        let (id, sent) = (attempt.server, attempt.sent());
-        let server = &mut self.exchanges.servers[id.0 as usize];
-        server.refused = false;
-        let changed = if useful {
-            server.meter.answered.fetch_add(1, Relaxed);
-            server.health.useful(now, sent)
-        } else {
-            server.meter.failed.fetch_add(1, Relaxed);
-            server.health.useless(now, sent, name)
-        };
-        server.show_condition(false);
-        if changed {
-            match server.health.condition() {
-                Condition::Poor => tracing::warn!(upstream = %server.meter.name, "upstream gives no useful answers: asked after others"),
-                _ => tracing::info!(upstream = %server.meter.name, "upstream answers again"),
-            }
-            if let Some(timer) = server.probe_timer.take() {
-                self.timers.cancel(timer);
-            }
-        }
-    }
-
-    /// An upstream did not answer, or could not be reached.
-    pub(super) fn lost(&mut self, now: Now, state: &State, place: u32, out: &mut impl Outside) {
-        let attempt = &self.exchanges.attempts[place as usize];
-        let (id, sent, waited) = (attempt.server, attempt.sent(), attempt.waited(now));
-        let purpose = attempt.purpose;
-        let server = &mut self.exchanges.servers[id.0 as usize];
-        server.meter.lost.fetch_add(1, Relaxed);
-        let went_down = server.health.lost(now, sent, waited);
-        server.show_condition(false);
-        let probe = server.health.condition() == Condition::Down;
-        if let Purpose::Question { exchange, .. } = purpose
-            && probe
-        {
-            let ask = Box::new(self.exchanges.ask(exchange).clone());
-            self.exchanges.servers[id.0 as usize].probe = Some(ask);
-        }
-        let server = &self.exchanges.servers[id.0 as usize];
-        if went_down {
-            tracing::warn!(upstream = %server.meter.name, "upstream does not answer: asked only where there is no other, and probed");
-            self.arm_probe(id);
-            self.empty_queue(now, state, id, out);
-            self.probe_server_for_loops(now, id, out);
-        }
-    }
-
-    fn arm_probe(&mut self, id: UpstreamId) {
-        let server = &mut self.exchanges.servers[id.0 as usize];
-        if server.probe_timer.is_none() {
-            server.probe_timer = Some(self.timers.set(server.health.probe_at(), Due::Probe(id)));
-        }
-    }
-
-    /// Time to see whether an upstream is still down.
-    pub(super) fn probe(&mut self, now: Now, id: UpstreamId, out: &mut impl Outside) {
-        let server = &mut self.exchanges.servers[id.0 as usize];
-        server.probe_timer = None;
-        if server.health.condition() != Condition::Down || now.since(server.wanted) > WANTED.as_millis() as u64 {
-            return;
-        }
-        server.health.probed(now);
-        if let Some(ask) = server.probe.take() {
-            self.copy(now, id, &ask, out);
-            self.exchanges.servers[id.0 as usize].probe = Some(ask);
-        }
-        self.arm_probe(id);
-    }
-
-    /// Copies an exchange's question to those upstreams of its route of which too little is known.
-    pub(super) fn copy_to_others(&mut self, now: Now, exchange: u32, out: &mut impl Outside) {
-        let id = self.exchanges.ask(exchange).route;
-        let Exchanges { routes, servers, .. } = &mut self.exchanges;
-        let mut copies: ArrayVec<UpstreamId, MOST_MEMBERS> = ArrayVec::new();
-        let Some(route) = routes.get(&id) else { return };
-        let mut down: ArrayVec<UpstreamId, MOST_MEMBERS> = ArrayVec::new();
-        let first = route.order(servers).first().map(|member| route.members[usize::from(*member)].server);
-        for member in route.members.iter().filter(|member| member.looped.is_none()) {
-            let server = &mut servers[member.server.0 as usize];
-            server.wanted = now;
-            match server.health.condition() {
-                Condition::Down => down.push(member.server),
-                _ if first == Some(member.server) => {}
-                Condition::Poor if server.health.probe_at() <= now => {
-                    server.health.probed(now);
-                    copies.push(member.server);
-                }
-                Condition::Up if route.plan.select == Select::Latency && server.health.measured().plus(MEASURE) <= now => {
-                    copies.push(member.server);
-                }
-                _ => {}
-            }
-        }
-        for id in down {
-            self.arm_probe(id);
-        }
-        if !copies.is_empty() {
-            let ask = self.exchanges.ask(exchange).clone();
-            copies.into_iter().for_each(|id| self.copy(now, id, &ask, out));
-        }
-    }
-
-    fn copy(&mut self, now: Now, id: UpstreamId, ask: &Ask, out: &mut impl Outside) {
-        let server = &mut self.exchanges.servers[id.0 as usize];
-        if server.health.admits(now) != Admission::Now {
-            return;
-        }
-        let (over, edns) = (server.upstream.transport, server.health.knows_edns(now));
-        let mut octets = [0; message::MAX];
-        let len = message::write(ask, edns, &mut octets);
-        let purpose = Purpose::Copy(self.hash_name(ask));
-        let waits = self.exchanges.routes.get(&ask.route).map_or(Duration::from_secs(1), |route| route.plan.timeout);
-        let _ = self.send(now, Send { server: id, over, message: &octets[..len], edns, waits, purpose }, out); // nobody waits for it
     }
 }

@@ -1,33 +1,53 @@
 //! What is known of an upstream: whether and how fast it answers, and how much it may be asked.
 //!
 //! ```text
-//!            3 questions in a row lost                    any useful answer
-//! Up ──────────────────────────────────▶ Down ─────────────────────────────────▶ Up
-//!  └── 8 names in a row not answered usefully ──▶ Poor ── any useful answer ────▶ Up
+//!     3 different names silent ─▶ doubt: probes ── all silent ──▶ Down ── any response ──▶ Up
+//! Up ─┤                              └── any response ──▶ Up
+//!     └ 8 different domains without a useful answer ─▶ doubt: a probe ── useless ──▶ Poor ── any useful answer ──▶ Up
 //! ```
 //!
-//! A question counts as lost when it was sent after the last answer and its time ran out, so that one burst lost in one moment of a busy
-//! upstream counts once. An upstream that is down is probed after 1 s, then 2, 4 and every 5 s, with a copy of a question it lost, for
-//! as long as somebody asks its routes; so it is back at most about 5 s after it is well again.
+//! The silence of names says little about a server: whoever resolves a dead domain is silent for it by nature. So names only raise a
+//! doubt, and a fixed question of our own, the probe, decides it. Any response to anything ends the doubt that the server is there. A
+//! question counts as silent only if it was sent after the last response.
+//!
+//! EDNS is the same: FORMERR for one name is about this name, and after three domains a probe with EDNS decides about the server.
+//!
+//! An upstream that is down is probed after 0.5 s, then 1 s, and then every 2 s, for as long as somebody asks its routes.
 
 use std::time::Duration;
 
+use arrayvec::ArrayVec;
 use postern_config::model::Upstream;
 
 use super::Condition;
+pub use super::token_bucket::Admission;
+use super::token_bucket::TokenBucket;
 use crate::clock::Now;
 
-/// Questions lost in a row that make an upstream `Down`.
-pub const LOST: u32 = 3;
-/// Different names in a row without a useful answer that make it `Poor`.
-pub const USELESS: u32 = 8;
+/// Number of different silent names that raise the doubt that an upstream is there.
+pub const SILENT: usize = 3;
+/// Number of different domains in a row without a useful answer that raise the doubt that an upstream is of use.
+pub const USELESS: usize = 8;
+/// Number of silent probes in a row after which an upstream is down. They are sent over at least a second, so that a short break of the
+/// network is none of the upstream.
+pub const TRIES: u32 = 4;
 /// Most outstanding questions of an upstream that is down: each is a probe, more would only wait.
 pub const DOWN_IN_FLIGHT: u32 = 32;
-/// How long an upstream is asked without EDNS after it was seen not to know it.
+/// Number of different domains answered only without EDNS that raise the doubt that an upstream knows EDNS.
+pub const PLAIN: usize = 3;
+/// How long an upstream, or one name there, is asked without EDNS after that alone was answered.
 pub const WITHOUT_EDNS: Duration = Duration::from_secs(600);
+/// Names that are remembered for that.
+const PLAIN_NAMES: usize = 32;
 
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+/// How often a poor upstream gets a copy of a client's question.
+const LONGEST_COPY_BACKOFF: Duration = Duration::from_secs(5);
+/// How long the probes that decide a doubt are waited for.
+const SHORTEST_TRY: Duration = Duration::from_millis(250);
+const UNMEASURED_TRY: Duration = Duration::from_millis(500);
+const LONGEST_TRY: Duration = Duration::from_secs(1);
 
 /// The state of one upstream.
 #[derive(Debug)]
@@ -35,28 +55,38 @@ pub struct Health {
     condition: Condition,
     in_flight: u32,
     most_in_flight: u32,
-    bucket: Bucket,
+    bucket: TokenBucket,
     /// Smoothed round-trip time in milliseconds.
     round_trip: Option<f32>,
     measured: Now,
-    lost: u32,
-    useless: u32,
-    last_useless: u64,
-    last_answer: Now,
+    /// Hashes of the names that were silent since the last response.
+    silent: ArrayVec<u64, SILENT>,
+    /// Hashes of the domains that had no useful answer since the last one that had.
+    useless: ArrayVec<u64, USELESS>,
+    last_response: Now,
+    /// Probes under way to decide a doubt, and those that were silent.
+    doubt: Option<u32>,
     backoff: Duration,
     probe_at: Now,
+    /// Hashes of names that were answered only without EDNS, the latest last, and when they are forgotten.
+    plain_names: ArrayVec<u64, PLAIN_NAMES>,
+    plain_until: Now,
+    /// Hashes of their domains since the last answer to a question with EDNS.
+    plain_domains: ArrayVec<u64, PLAIN>,
     without_edns: Now,
 }
 
-/// Whether a question may be sent.
+/// Consequence of an event for the probes and the condition of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// Yes.
-    Now,
-    /// When another one is answered.
-    Full,
-    /// At this moment, as far as the rate goes.
-    At(Now),
+pub enum HealthChange {
+    /// There is none.
+    None,
+    /// A probe must decide a doubt.
+    Probe,
+    /// A probe with EDNS must decide a doubt.
+    EdnsProbe,
+    /// The condition is another one.
+    Condition,
 }
 
 impl Health {
@@ -66,15 +96,18 @@ impl Health {
             condition: Condition::Up,
             in_flight: 0,
             most_in_flight: upstream.in_flight,
-            bucket: Bucket::new(now, upstream.rate),
+            bucket: TokenBucket::new(now, upstream.rate),
             round_trip: None,
             measured: Now(0),
-            lost: 0,
-            useless: 0,
-            last_useless: 0,
-            last_answer: Now(0),
+            silent: ArrayVec::new(),
+            useless: ArrayVec::new(),
+            last_response: Now(0),
+            doubt: None,
             backoff: FIRST_BACKOFF,
             probe_at: now,
+            plain_names: ArrayVec::new(),
+            plain_until: Now(0),
+            plain_domains: ArrayVec::new(),
             without_edns: Now(0),
         }
     }
@@ -82,8 +115,8 @@ impl Health {
     /// Takes over limits from the configuration.
     pub fn limit(&mut self, now: Now, most_in_flight: u32, rate: u32) {
         self.most_in_flight = most_in_flight.max(1);
-        if self.bucket.rate != rate {
-            self.bucket = Bucket::new(now, rate);
+        if self.bucket.rate() != rate {
+            self.bucket = TokenBucket::new(now, rate);
         }
     }
 
@@ -127,47 +160,98 @@ impl Health {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// A useful answer came to a question sent at `sent`. True where this changed its condition.
-    pub fn useful(&mut self, now: Now, sent: Now) -> bool {
-        self.answered(now, sent);
-        self.useless = 0;
-        let changed = self.condition != Condition::Up;
+    /// A useful answer came to a question sent at `sent`.
+    pub fn useful(&mut self, now: Now, sent: Now) -> HealthChange {
+        self.measure(now, now.since(sent) as f32);
+        self.useless.clear();
+        let was = self.condition;
+        self.responded(now);
         self.condition = Condition::Up;
-        changed
+        if was == Condition::Up { HealthChange::None } else { HealthChange::Condition }
     }
 
-    /// An answer came that says nothing about the name, whose hash is `name`. True where this changed its condition.
+    /// An answer came that says nothing about the name, which lies in the domain with the hash `domain`.
     ///
-    /// Names that no server can answer are asked again and again: the same one counts once.
-    pub fn useless(&mut self, now: Now, sent: Now, name: u64) -> bool {
-        self.answered(now, sent);
-        if name != self.last_useless {
-            self.last_useless = name;
-            self.useless += 1;
+    /// Names that no server can answer are asked again and again: each domain counts once.
+    pub fn useless(&mut self, now: Now, sent: Now, domain: u64) -> HealthChange {
+        self.measure(now, now.since(sent) as f32);
+        let change = self.responded(now);
+        if !self.useless.contains(&domain) {
+            let _ = self.useless.try_push(domain);
         }
-        let condition = if self.useless >= USELESS { Condition::Poor } else { Condition::Up };
-        let changed = condition != self.condition;
-        if changed && condition == Condition::Poor {
-            self.back_off(now, true);
+        match change {
+            HealthChange::None if self.useless.is_full() && self.condition == Condition::Up && self.probe_at <= now => {
+                self.probe_at = now.plus(LONGEST_BACKOFF); // a probe that is lost is repeated, but not for each question
+                HealthChange::Probe
+            }
+            change => change,
         }
-        self.condition = condition;
-        changed
     }
 
-    /// A question sent at `sent` was lost after `waited`. True where this changed its condition.
-    pub fn lost(&mut self, now: Now, sent: Now, waited: Duration) -> bool {
-        if sent < self.last_answer {
-            return false;
+    /// A response of any kind came: the server is there.
+    pub fn responded(&mut self, now: Now) -> HealthChange {
+        self.silent.clear();
+        self.doubt = None;
+        self.last_response = now;
+        if self.condition != Condition::Down {
+            return HealthChange::None;
         }
-        self.lost += 1;
-        // A lost question counts as a round trip of twice the time waited.
-        self.measure(now, waited.as_secs_f32() * 2000.0);
-        if self.lost < LOST || self.condition == Condition::Down {
-            return false;
+        self.condition = Condition::Up;
+        self.probe_at = now;
+        HealthChange::Condition
+    }
+
+    /// The probe was answered, usefully or not.
+    pub fn probe_answered(&mut self, now: Now, sent: Now, useful: bool) -> HealthChange {
+        if useful {
+            return self.useful(now, sent);
         }
+        self.measure(now, now.since(sent) as f32);
+        match self.responded(now) {
+            HealthChange::None if self.useless.is_full() && self.condition == Condition::Up => {
+                self.condition = Condition::Poor;
+                self.back_off(now, FIRST_BACKOFF);
+                HealthChange::Condition
+            }
+            change => change,
+        }
+    }
+
+    /// A question sent at `sent` for the name with the hash `name` was silent.
+    pub fn silent(&mut self, sent: Now, name: u64) -> HealthChange {
+        if sent < self.last_response || self.silent.contains(&name) || self.condition == Condition::Down {
+            return HealthChange::None;
+        }
+        let _ = self.silent.try_push(name);
+        if !self.silent.is_full() || self.doubt.is_some() {
+            return HealthChange::None;
+        }
+        self.doubt = Some(0);
+        HealthChange::Probe
+    }
+
+    /// A probe sent at `sent` was silent.
+    pub fn probe_silent(&mut self, now: Now, sent: Now) -> HealthChange {
+        let Some(silent) = self.doubt.filter(|_| sent >= self.last_response) else { return HealthChange::None };
+        self.doubt = Some(silent + 1);
+        if silent + 1 < TRIES {
+            return HealthChange::Probe;
+        }
+        self.doubt = None;
         self.condition = Condition::Down;
-        self.back_off(now, true);
-        true
+        self.back_off(now, FIRST_BACKOFF);
+        HealthChange::Condition
+    }
+
+    /// The probe could not be sent, which is no fault of the upstream's.
+    pub fn probe_unsent(&mut self) {
+        self.doubt = None;
+        self.silent.clear();
+    }
+
+    /// Returns how long a probe is waited for before it counts as silent.
+    pub fn probe_patience(&self) -> Duration {
+        self.round_trip.map_or(UNMEASURED_TRY, |time| Duration::from_secs_f32(4.0 * time / 1000.0).clamp(SHORTEST_TRY, LONGEST_TRY))
     }
 
     /// When it may be probed next.
@@ -175,25 +259,44 @@ impl Health {
         self.probe_at
     }
 
-    /// A probe was sent: the next one later.
+    /// A probe or copy was sent: the next one later.
     pub fn probed(&mut self, now: Now) {
-        self.back_off(now, false);
+        let longest = if self.condition == Condition::Down { LONGEST_BACKOFF } else { LONGEST_COPY_BACKOFF };
+        self.back_off(now, (self.backoff * 2).min(longest));
     }
 
-    /// True where questions to it may have an OPT record.
-    pub fn knows_edns(&self, now: Now) -> bool {
-        now >= self.without_edns
+    /// Returns true if questions may have an OPT record. The hash of the name is computed only if it matters.
+    pub fn knows_edns(&self, now: Now, name: impl FnOnce() -> u64) -> bool {
+        now >= self.without_edns && (self.plain_names.is_empty() || now >= self.plain_until || !self.plain_names.contains(&name()))
     }
 
-    /// It answered only when asked without EDNS.
-    pub fn lacks_edns(&mut self, now: Now) {
-        self.without_edns = now.plus(WITHOUT_EDNS);
+    /// A question with EDNS was answered usefully.
+    pub fn showed_edns(&mut self) {
+        self.plain_domains.clear();
     }
 
-    fn answered(&mut self, now: Now, sent: Now) {
-        self.lost = 0;
-        self.last_answer = now;
-        self.measure(now, now.since(sent) as f32);
+    /// The name with the hash `name`, in the domain with the hash `domain`, was answered only without EDNS.
+    pub fn lacked_edns(&mut self, now: Now, name: u64, domain: u64) -> HealthChange {
+        if now >= self.plain_until {
+            self.plain_names.clear();
+        }
+        if self.plain_names.is_full() {
+            self.plain_names.remove(0);
+        }
+        self.plain_names.push(name);
+        self.plain_until = now.plus(WITHOUT_EDNS);
+        if !self.plain_domains.contains(&domain) {
+            let _ = self.plain_domains.try_push(domain);
+        }
+        if self.plain_domains.is_full() { HealthChange::EdnsProbe } else { HealthChange::None }
+    }
+
+    /// The probe with EDNS was answered: with FORMERR or NOTIMP, or in another way.
+    pub fn edns_probe_answered(&mut self, now: Now, refused: bool) {
+        if refused && self.plain_domains.is_full() {
+            self.without_edns = now.plus(WITHOUT_EDNS);
+        }
+        self.plain_domains.clear();
     }
 
     fn measure(&mut self, now: Now, sample: f32) {
@@ -202,47 +305,9 @@ impl Health {
         self.round_trip = Some(self.round_trip.map_or(sample, |smoothed| smoothed + (sample - smoothed) / 8.0));
     }
 
-    fn back_off(&mut self, now: Now, first: bool) {
-        self.backoff = if first { FIRST_BACKOFF } else { (self.backoff * 2).min(LONGEST_BACKOFF) };
-        self.probe_at = now.plus(self.backoff);
-    }
-}
-
-/// A token bucket, in thousandths of a question.
-#[derive(Debug)]
-struct Bucket {
-    rate: u32,
-    tokens: u64,
-    filled: Now,
-}
-
-impl Bucket {
-    /// Full: a tenth of a second's worth, but at least one question.
-    fn new(now: Now, rate: u32) -> Self {
-        Self { rate, tokens: Self::burst(rate), filled: now }
-    }
-
-    fn burst(rate: u32) -> u64 {
-        u64::from(rate / 10).max(1) * 1000
-    }
-
-    fn admits(&mut self, now: Now) -> Admission {
-        if self.rate == 0 {
-            return Admission::Now;
-        }
-        // A rate a second is as many thousandths a millisecond.
-        self.tokens = (self.tokens + now.since(self.filled) * u64::from(self.rate)).min(Self::burst(self.rate));
-        self.filled = self.filled.max(now);
-        match 1000u64.saturating_sub(self.tokens) {
-            0 => Admission::Now,
-            missing => Admission::At(Now(now.0 + missing.div_ceil(u64::from(self.rate)))),
-        }
-    }
-
-    fn take(&mut self, now: Now) {
-        if self.admits(now) == Admission::Now {
-            self.tokens = self.tokens.saturating_sub(1000);
-        }
+    fn back_off(&mut self, now: Now, backoff: Duration) {
+        self.backoff = backoff;
+        self.probe_at = now.plus(backoff);
     }
 }
 
@@ -252,33 +317,24 @@ mod tests {
     use postern_config::model::Transport;
 
     fn health(in_flight: u32, rate: u32) -> Health {
-        Health::new(Now(1000), &Upstream { address: "192.0.2.1:53".parse().unwrap(), transport: Transport::Udp, in_flight, rate })
+        let mut upstream = Upstream::new("192.0.2.1:53".parse().unwrap(), Transport::Udp);
+        (upstream.in_flight, upstream.rate) = (in_flight, rate);
+        Health::new(Now(1000), &upstream)
     }
 
     fn second(seconds: u64) -> Now {
         Now(1000 + seconds * 1000)
     }
 
-    #[test]
-    fn no_second_sees_more_than_the_rate_and_its_burst() {
-        for rate in [1, 7, 200, 1000] {
-            let mut health = health(u32::MAX, rate);
-            let (mut sent, mut first) = (0u32, Vec::new());
-            for ms in 0..5000 {
-                while health.admits(Now(1000 + ms)) == Admission::Now {
-                    health.sent(Now(1000 + ms));
-                    sent += 1;
-                }
-                first.push(sent);
-            }
-            let burst = (rate / 10).max(1);
-            for ms in 1000..5000 {
-                assert!(first[ms] - first[ms - 1000] <= rate + burst, "rate {rate} at {ms}");
-            }
-            assert!(sent >= rate * 5 - 1, "rate {rate}: {sent}");
-            let Admission::At(next) = health.admits(Now(5999)) else { panic!() };
-            assert!(next > Now(5999) && next <= Now(5999 + 1000_u64.div_ceil(u64::from(rate))));
+    /// Three names and all probes are silent.
+    fn lose(health: &mut Health, from: Now) {
+        let doubts: Vec<HealthChange> = (0..SILENT as u64).map(|name| health.silent(from, name)).collect();
+        assert_eq!(doubts, [HealthChange::None, HealthChange::None, HealthChange::Probe]);
+        for _ in 1..TRIES {
+            assert_eq!(health.probe_silent(from, from), HealthChange::Probe);
         }
+        assert_eq!(health.probe_silent(from, from), HealthChange::Condition);
+        assert_eq!(health.condition(), Condition::Down);
     }
 
     #[test]
@@ -293,58 +349,92 @@ mod tests {
             health.released();
         }
         assert_eq!(health.admits(second(0)), Admission::Now);
-        for _ in 0..LOST {
-            health.lost(second(2), second(1), Duration::from_secs(1));
-        }
-        assert_eq!((health.condition(), health.admits(second(2))), (Condition::Down, Admission::Full));
+        lose(&mut health, second(1));
+        assert_eq!(health.admits(second(2)), Admission::Full);
     }
 
     #[test]
-    fn goes_down_after_three_lost_and_is_probed_at_growing_distances_up_to_five_seconds() {
+    fn an_upstream_that_is_down_is_probed_at_growing_distances_up_to_two_seconds_and_any_response_ends_it() {
         let mut health = health(10, 0);
-        let lose = |health: &mut Health| health.lost(second(2), second(1), Duration::from_secs(1));
-        assert_eq!([lose(&mut health), lose(&mut health), lose(&mut health), lose(&mut health)], [false, false, true, false]);
+        lose(&mut health, second(2));
         let mut at = second(2);
-        for seconds in [1, 2, 4, 5, 5] {
-            assert_eq!(health.probe_at(), at.plus(Duration::from_secs(seconds)));
+        for milliseconds in [500, 1000, 2000, 2000] {
+            assert_eq!(health.probe_at(), at.plus(Duration::from_millis(milliseconds)));
             at = health.probe_at();
             health.probed(at);
         }
-        assert!(health.useful(second(60), second(60)));
+        assert_eq!(health.probe_answered(second(60), second(60), false), HealthChange::Condition);
         assert_eq!(health.condition(), Condition::Up);
     }
 
     #[test]
-    fn questions_lost_before_the_last_answer_do_not_count() {
+    fn one_name_or_two_that_are_silent_again_and_again_raise_no_doubt() {
         let mut health = health(10, 0);
-        health.useful(second(3), second(2));
-        for _ in 0..10 {
-            assert!(!health.lost(second(4), second(2), Duration::from_secs(2)));
+        for time in 1..50 {
+            assert_eq!(health.silent(second(time), time % 2), HealthChange::None);
+        }
+    }
+
+    #[test]
+    fn any_response_ends_the_doubt_and_what_was_sent_before_it_does_not_count() {
+        let mut health = health(10, 0);
+        for name in 0..3 {
+            health.silent(second(1), name);
+        }
+        assert_eq!(health.probe_silent(second(2), second(1)), HealthChange::Probe);
+        assert_eq!(health.responded(second(3)), HealthChange::None);
+        assert_eq!(health.probe_silent(second(3), second(2)), HealthChange::None);
+        for name in 0..10 {
+            assert_eq!(health.silent(second(2), name), HealthChange::None);
         }
         assert_eq!(health.condition(), Condition::Up);
     }
 
     #[test]
-    fn one_name_that_nobody_can_answer_does_not_make_it_poor_but_many_do() {
+    fn many_domains_without_a_useful_answer_make_it_poor_only_if_the_probe_has_none_either() {
         let mut health = health(10, 0);
         for _ in 0..50 {
-            assert!(!health.useless(second(1), second(1), 7));
+            assert_eq!(health.useless(second(1), second(1), 7), HealthChange::None);
         }
-        let changes: Vec<bool> = (8..16).map(|name| health.useless(second(1), second(1), name)).collect();
-        assert_eq!(changes.iter().filter(|changed| **changed).count(), 1);
+        let changes: Vec<_> = (8..16).map(|domain| health.useless(second(1), second(1), domain)).collect();
+        assert_eq!(changes.iter().filter(|change| **change == HealthChange::Probe).count(), 1);
+        assert_eq!(health.probe_answered(second(1), second(1), true), HealthChange::None);
+        assert_eq!(health.condition(), Condition::Up);
+        (20..40).for_each(|domain| assert_ne!(health.useless(second(9), second(9), domain), HealthChange::Condition));
+        assert_eq!(health.probe_answered(second(9), second(9), false), HealthChange::Condition);
         assert_eq!(health.condition(), Condition::Poor);
-        assert!(health.useful(second(2), second(2)));
+        assert_eq!(health.useful(second(10), second(10)), HealthChange::Condition);
     }
 
     #[test]
-    fn the_round_trip_follows_what_is_measured_and_grows_with_losses() {
+    fn edns_is_given_up_for_one_name_at_once_and_for_the_server_when_three_domains_and_the_probe_agree() {
+        let mut health = health(10, 0);
+        assert_eq!(health.lacked_edns(second(1), 1, 1), HealthChange::None);
+        assert_eq!([1, 2].map(|name| health.knows_edns(second(1), || name)), [false, true]);
+        assert_eq!(health.lacked_edns(second(1), 2, 1), HealthChange::None, "one domain counts once");
+        assert_eq!(health.lacked_edns(second(1), 3, 3), HealthChange::None);
+        health.showed_edns();
+        assert_eq!([4, 5, 6].map(|name| health.lacked_edns(second(1), name, name)).last(), Some(&HealthChange::EdnsProbe));
+        health.edns_probe_answered(second(1), false);
+        assert!(health.knows_edns(second(1), || 9));
+        (4..7).for_each(|name| assert_ne!(health.lacked_edns(second(2), name, name), HealthChange::Condition));
+        health.edns_probe_answered(second(2), true);
+        assert!(!health.knows_edns(second(2), || 9));
+        assert!(health.knows_edns(second(603), || 9) && health.knows_edns(second(603), || 4));
+        for name in 0..1000 {
+            health.lacked_edns(second(700), name, 1);
+        }
+        assert_eq!([999, 0].map(|name| health.knows_edns(second(700), || name)), [false, true], "bounded");
+    }
+
+    #[test]
+    fn the_round_trip_follows_what_is_measured_and_silence_is_no_measure() {
         let mut health = health(10, 0);
         assert_eq!(health.round_trip(), None);
         for _ in 0..50 {
             health.useful(Now(1040), Now(1000));
         }
+        (0..20).for_each(|name| assert_ne!(health.silent(Now(2000), name), HealthChange::Condition));
         assert!((39.0..41.0).contains(&health.round_trip().unwrap()));
-        health.lost(Now(4000), Now(2000), Duration::from_secs(2));
-        assert!(health.round_trip().unwrap() > 500.0);
     }
 }

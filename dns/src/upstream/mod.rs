@@ -18,6 +18,7 @@ use crate::wire::message::extended_rcode;
 pub mod health;
 pub mod message;
 pub mod tcp;
+pub mod token_bucket;
 pub mod udp;
 
 /// An upstream's place in the resolver's table. Reused when an upstream is gone for good.

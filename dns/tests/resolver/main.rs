@@ -303,7 +303,7 @@ fn a_lost_connection_sends_the_question_to_the_next_upstream() {
 }
 
 #[test]
-fn an_upstream_that_does_not_know_edns_is_asked_without_and_that_is_kept_in_mind() {
+fn a_name_that_is_answered_only_without_edns_is_asked_so_and_that_is_kept_in_mind() {
     let bare = [0, 0, 0x81, 0x81, 0, 0, 0, 0, 0, 0, 0, 0];
     for rcode in [Some(ResponseCode::FormErr), Some(ResponseCode::NotImp), None] {
         let mut script = Script::new(SIMPLE);
@@ -317,8 +317,29 @@ fn an_upstream_that_does_not_know_edns_is_asked_without_and_that_is_kept_in_mind
         assert_eq!(again.to_string(), "plain 192.0.2.1 www.contoso.test. A", "{rcode:?}");
         script.say(&again, ResponseCode::NoError, WWW);
         assert_eq!(script.reply(), WWW_REPLY);
+        script.pass(200_000);
+        script.ask(HUB, "www.contoso.test");
+        assert_eq!(script.sent(), ["plain 192.0.2.1 www.contoso.test. A"], "that name is asked without at once");
         script.ask(HUB, "two.contoso.test");
-        assert_eq!(script.sent(), ["plain 192.0.2.1 two.contoso.test. A"]);
+        assert_eq!(script.sent(), ["192.0.2.1 two.contoso.test. A"], "and no other");
+    }
+}
+
+#[test]
+fn edns_is_given_up_for_a_server_when_three_domains_agree_and_the_probe_does_too() {
+    for (rcode, gives_up) in [(ResponseCode::NoError, false), (ResponseCode::FormErr, true)] {
+        let mut script = Script::new(SIMPLE);
+        for domain in ["contoso", "fabrikam", "adatum"] {
+            script.ask(HUB, &format!("bad.{domain}.test"));
+            script.say_next(ResponseCode::FormErr, &[]);
+            script.say_next(ResponseCode::NoError, &[]);
+        }
+        let probe = script.out.probes.remove(0);
+        assert!(probe.message.edns.is_some());
+        script.say(&probe, rcode, &[]);
+        script.ask(HUB, "www.contoso.test");
+        let plain = if gives_up { "plain " } else { "" };
+        assert_eq!(script.sent(), [format!("{plain}192.0.2.1 www.contoso.test. A")]);
         script.pass(601_000);
         script.sent();
         script.ask(HUB, "three.contoso.test");
@@ -413,10 +434,13 @@ fn the_slower_upstream_is_asked_after_the_faster_and_measured_by_copies() {
 fn an_upstream_with_nothing_but_useless_answers_is_asked_last_until_a_copy_is_answered() {
     let mut script = Script::new(TWO_UPSTREAMS);
     for name in 0..8 {
-        script.ask(HUB, &format!("a{name}.contoso.test"));
+        script.ask(HUB, &format!("a.contoso{name}.test"));
         script.say_next(ResponseCode::Refused, &[]);
         script.say_next(ResponseCode::NoError, &[]);
     }
+    assert_eq!(script.status(ONE).condition, Condition::Up, "names alone decide nothing");
+    let probe = script.out.probes.remove(0);
+    script.say(&probe, ResponseCode::Refused, &[]);
     assert_eq!(script.status(ONE).condition, Condition::Poor);
     script.ask(HUB, "b.contoso.test");
     assert_eq!(script.sent(), ["192.0.2.2 b.contoso.test. A"]);

@@ -48,6 +48,8 @@ pub struct Script {
 pub struct Recorded {
     pub upstreams: HashMap<UpstreamId, Upstream>,
     pub sent: Vec<Sent>,
+    /// Fixed questions that tell whether an upstream is there.
+    pub probes: Vec<Sent>,
     pub forgotten: HashSet<AttemptId>,
     pub replies: Vec<(SocketAddr, Message)>,
     pub noted: usize,
@@ -81,7 +83,13 @@ impl Outside for Recorded {
         }
         let address = self.upstreams[&to].address;
         let message = Message::from_vec(message).unwrap();
-        self.sent.push(Sent { address, over, attempt, message });
+        let sent = Sent { address, over, attempt, message };
+        let is_probe = sent.message.queries[0].name().is_root();
+        if is_probe {
+            self.probes.push(sent)
+        } else {
+            self.sent.push(sent)
+        }
         Ok(())
     }
 
@@ -196,6 +204,17 @@ impl Script {
 
     pub fn take_sent(&mut self) -> Vec<Sent> {
         std::mem::take(&mut self.out.sent).into_iter().filter(|sent| !sent.is_loop_probe()).collect()
+    }
+
+    /// Passes time in which an upstream answers probes, however it can.
+    pub fn pass_with_probes_answered(&mut self, milliseconds: u64, rcode: ResponseCode) {
+        let end = Now(self.now.0 + milliseconds);
+        while self.now < end {
+            self.pass(50.min(end.since(self.now)));
+            for probe in std::mem::take(&mut self.out.probes) {
+                self.say(&probe, rcode, &[]);
+            }
+        }
     }
 
     /// Upstreams say NXDOMAIN to loop probes.
@@ -338,7 +357,7 @@ fn routes(snapshot: &Snapshot, rules: &[Rule], change: impl Fn(&mut Upstream)) -
         let upstreams = addresses.iter().map(|address| {
             let transport = if address.starts_with("tcp://") { Transport::Tcp } else { Transport::Udp };
             let address = address.trim_start_matches("tcp://").parse().unwrap();
-            let mut upstream = Upstream { address, transport, in_flight: 1000, rate: 0 };
+            let mut upstream = Upstream::new(address, transport);
             change(&mut upstream);
             upstream
         });

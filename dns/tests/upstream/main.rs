@@ -105,8 +105,7 @@ fn state(upstreams: &[(SocketAddr, Transport)], timeout: Duration) -> State {
     for (network, _) in snapshot.networks() {
         routes.add(network, &suffix, Route { id: RouteId(0), to_self: false });
     }
-    let upstream =
-        |(address, transport): &(SocketAddr, Transport)| Upstream { address: *address, transport: *transport, in_flight: 20_000, rate: 0 };
+    let upstream = |(address, transport): &(SocketAddr, Transport)| Upstream { in_flight: 20_000, ..Upstream::new(*address, *transport) };
     let plan = Plan { suffix, upstreams: upstreams.iter().map(upstream).collect(), select: Select::Order, timeout };
     routes.plan(RouteId(0), Arc::new(plan));
     let settings = Settings {

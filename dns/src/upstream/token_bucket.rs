@@ -1,0 +1,86 @@
+//! The rate at which an upstream may be asked.
+
+use crate::clock::Now;
+
+/// Whether a question may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Yes.
+    Now,
+    /// When another one is answered.
+    Full,
+    /// At this moment, as far as the rate goes.
+    At(Now),
+}
+
+/// A token bucket, in thousandths of a question.
+#[derive(Debug)]
+pub struct TokenBucket {
+    rate: u32,
+    tokens: u64,
+    filled: Now,
+}
+
+impl TokenBucket {
+    /// A full bucket: a tenth of a second's worth, but at least one question.
+    pub fn new(now: Now, rate: u32) -> Self {
+        Self { rate, tokens: Self::burst(rate), filled: now }
+    }
+
+    /// Returns the rate, in questions a second. 0 means no bound.
+    pub fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    fn burst(rate: u32) -> u64 {
+        u64::from(rate / 10).max(1) * 1000
+    }
+
+    /// Returns whether one more question may be sent.
+    pub fn admits(&mut self, now: Now) -> Admission {
+        if self.rate == 0 {
+            return Admission::Now;
+        }
+        // A rate a second is as many thousandths a millisecond.
+        self.tokens = (self.tokens + now.since(self.filled) * u64::from(self.rate)).min(Self::burst(self.rate));
+        self.filled = self.filled.max(now);
+        match 1000u64.saturating_sub(self.tokens) {
+            0 => Admission::Now,
+            missing => Admission::At(Now(now.0 + missing.div_ceil(u64::from(self.rate)))),
+        }
+    }
+
+    /// Takes note of a question that is sent.
+    pub fn take(&mut self, now: Now) {
+        if self.admits(now) == Admission::Now {
+            self.tokens = self.tokens.saturating_sub(1000);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_second_sees_more_than_the_rate_and_its_burst() {
+        for rate in [1, 7, 200, 1000] {
+            let mut bucket = TokenBucket::new(Now(1000), rate);
+            let (mut sent, mut first) = (0u32, Vec::new());
+            for ms in 0..5000 {
+                while bucket.admits(Now(1000 + ms)) == Admission::Now {
+                    bucket.take(Now(1000 + ms));
+                    sent += 1;
+                }
+                first.push(sent);
+            }
+            let burst = (rate / 10).max(1);
+            for ms in 1000..5000 {
+                assert!(first[ms] - first[ms - 1000] <= rate + burst, "rate {rate} at {ms}");
+            }
+            assert!(sent >= rate * 5 - 1, "rate {rate}: {sent}");
+            let Admission::At(next) = bucket.admits(Now(5999)) else { panic!() };
+            assert!(next > Now(5999) && next <= Now(5999 + 1000_u64.div_ceil(u64::from(rate))));
+        }
+    }
+}
