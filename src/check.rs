@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use self::counts::ZoneCount;
 use clap::{Args, ValueEnum};
+use postern_config::model::{self, FeedSource};
 use postern_config::{Config, Diagnostic, Severity};
 use postern_zones::record::{self, Problem};
 use postern_zones::state_directory::StateDirectory;
-use postern_zones::store::{EXPIRED, NEVER_TRANSFERRED, Store};
+use postern_zones::store::Store;
 use serde_json::json;
 
 use crate::print;
@@ -121,10 +122,10 @@ fn in_zones(config: &Config) -> (Vec<Diagnostic>, Vec<ZoneCount>) {
     problems.extend(transfers::problems(config, &snapshot));
     // A source that cannot be opened has no line of its own, so the problem is reported at its
     // `[[zone]]`.
-    let mut without_data: Vec<(u32, &str, Vec<&str>)> = Vec::new();
-    let severity = |why| match why {
-        NEVER_TRANSFERRED => Severity::Note, // every new secondary starts this way
-        EXPIRED => Severity::Warning,        // only the next transfer fixes it, not a file
+    let mut without_data: Vec<(&model::Zone, &str, Vec<&str>)> = Vec::new();
+    let severity = |zone: &model::Zone, why: &str| match zone.source.feed().map(FeedSource::kind) {
+        Some(feed) if feed.never_fetched == why => Severity::Note, // every new copy starts this way
+        Some(feed) if feed.expired == Some(why) => Severity::Warning, // only the next transfer fixes it, not a file
         _ => Severity::Error,
     };
     for (zone, status) in config.zones.iter().zip(store.zones()) {
@@ -132,16 +133,16 @@ fn in_zones(config: &Config) -> (Vec<Diagnostic>, Vec<ZoneCount>) {
         if problems.iter().any(|problem| problem.severity == Severity::Error && why.contains(&problem.message)) {
             continue;
         }
-        match without_data.iter_mut().find(|(line, other, _)| (*line, *other) == (zone.line, why.as_str())) {
+        match without_data.iter_mut().find(|(first, other, _)| (first.line, *other) == (zone.line, why.as_str())) {
             Some((_, _, zones)) => zones.push(&zone.name),
-            None => without_data.push((zone.line, why, vec![&zone.name])),
+            None => without_data.push((zone, why, vec![&zone.name])),
         }
     }
-    problems.extend(without_data.into_iter().map(|(line, why, zones)| Diagnostic {
+    problems.extend(without_data.into_iter().map(|(zone, why, zones)| Diagnostic {
         file: config.path.clone().unwrap_or_default(),
-        line,
+        line: zone.line,
         column: 1,
-        severity: severity(why),
+        severity: severity(zone, why),
         message: format!("{} would have no data: {why}", zones.join(", ")),
         help: String::new(),
     }));

@@ -211,6 +211,7 @@ impl Up {
                     recorder,
                     gauges,
                     streams: streams.clone(),
+                    feeds: postern_control::feeds(),
                     transfers: Transfers::new(),
                     vitals: Default::default(),
                     host,

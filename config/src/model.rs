@@ -14,8 +14,10 @@ use crate::azure::Table;
 use crate::file::File;
 
 mod key;
+mod source;
 
 pub use key::{Action, Algorithm, Key, NamePattern, Proof, Secret, ZoneName};
+pub use source::{FeedKind, FeedSource, FileSource, Format, TRANSFER, ZoneSource};
 
 /// All settings of `postern serve`, from one file.
 #[derive(Debug, Clone, PartialEq)]
@@ -172,7 +174,7 @@ pub struct Zone {
     /// Names of the networks that the zone is linked to. Empty means all of them.
     pub networks: Vec<String>,
     /// Source of the records.
-    pub source: Source,
+    pub source: ZoneSource,
     /// Treatment of names that the zone lacks.
     pub on_missing: OnMissing,
     /// Set if the fallback record includes missing names of this zone.
@@ -232,32 +234,6 @@ pub struct ZoneNames {
     pub servers: Vec<String>,
 }
 
-/// The one writer of a zone.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Source {
-    /// One file. Its format is detected from the content unless it is set.
-    File {
-        /// Path, relative to the directory of the configuration file.
-        path: PathBuf,
-        /// Format of the content.
-        format: Format,
-    },
-    /// A watched directory with `<name>.zone` (or another name of a zone file), `<name>.hosts` and
-    /// `<name>.json`. The zones of a preset share all `*.json` and `*.hosts`. Without files, the
-    /// zone is empty.
-    Directory {
-        /// Path, relative to the directory of the configuration file.
-        path: PathBuf,
-    },
-    /// The API and RFC 2136 updates, stored in a journal in [`Server::state`].
-    Api,
-    /// Transfers from other servers, stored in a journal as for the API.
-    Transfer {
-        /// Primary servers in the order in which they are tried.
-        primaries: Vec<SocketAddr>,
-    },
-}
-
 /// A permission to transfer a zone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Peer {
@@ -265,19 +241,6 @@ pub enum Peer {
     Prefix(IpNet),
     /// Clients that sign with the key of this name (lower case, no final dot).
     Key(String),
-}
-
-/// Format of a source file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Format {
-    /// Detected from the file name and the first bytes.
-    Auto,
-    /// A zone file (RFC 1035).
-    Zone,
-    /// A hosts file: lines of `address name…`.
-    Hosts,
-    /// Any of the JSON formats of Azure.
-    Azure,
 }
 
 /// Treatment of names that a private zone lacks. Missing types of an existing name are always

@@ -13,8 +13,8 @@ use crate::key::{AnyKey, Section, json_value, toml_to_json};
 use crate::keys;
 use crate::kind::{At, UpstreamItem};
 use crate::model::{
-    Api, Cache, Config, Fallback, Forward, Limits, Log, Metrics, Network, OnMissing, Recursion, Select, Server, Source, Upstreams, Zone,
-    ZoneNames,
+    Api, Cache, Config, Fallback, FeedSource, FileSource, Forward, Limits, Log, Metrics, Network, OnMissing, Recursion, Select, Server,
+    Upstreams, Zone, ZoneNames, ZoneSource,
 };
 use crate::places::{ApiPlaces, ForwardPlaces, NetworkPlaces, Places, ZonePlaces};
 use crate::problems::Problems;
@@ -189,7 +189,7 @@ fn zones(document: &DeTable<'_>, server: &Server, azure: &Table, problems: &mut 
         let api = read.option(&key::API);
         let hold_deleted = read.value(&key::HOLD_DELETED);
         let (max_loss, allow_empty) = (read.value(&key::MAX_LOSS), read.value(&key::ALLOW_EMPTY));
-        let primaries = read.option(&key::PRIMARIES);
+        let feeds = feeds(&mut read);
         let (transfer_to, notify) = (read.value(&key::TRANSFER_TO), values(read.value(&key::NOTIFY)));
         let transfer_key = read.option(&key::TRANSFER_KEY);
         let own_names = ZoneNames {
@@ -202,7 +202,7 @@ fn zones(document: &DeTable<'_>, server: &Server, azure: &Table, problems: &mut 
         let (preset_at, name_at) = (read.place(&key::PRESET), read.place(&key::NAME));
         let (directory_at, file_at, format_at) = (read.place(&key::DIRECTORY), read.place(&key::FILE), read.place(&key::FORMAT));
         let api_at = read.place(&key::API).filter(|_| api != Some(false));
-        let primaries_at = read.place(&key::PRIMARIES);
+        let feed_at = feeds.first().map(|(at, _)| *at);
         let ttl_at = read.place(&key::MIN_TTL).or(read.place(&key::MAX_TTL));
         let (notify_at, transfer_key_at) = (read.place(&key::NOTIFY), read.place(&key::TRANSFER_KEY));
         let hold_deleted_at = read.place(&key::HOLD_DELETED);
@@ -220,15 +220,15 @@ fn zones(document: &DeTable<'_>, server: &Server, azure: &Table, problems: &mut 
             _ => {}
         }
         let files_at = directory_at.or(file_at);
-        match (directory_at, file_at, api_at.or(primaries_at)) {
+        match (directory_at, file_at, api_at.or(feed_at)) {
             (Some(at), Some(_), _) => problems.error(at, "a zone has one writer: `directory` or `file`, not both", "keep one of them"),
             (_, _, Some(at)) if api_at.is_some() && files_at.is_some() => {
                 problems.error(at, "a zone has one writer: files or the API, not both", "take `api` out, or what names the files");
             }
-            (_, _, Some(_)) if let Some(at) = primaries_at.filter(|_| files_at.or(api_at).is_some()) => {
+            (_, _, Some(_)) if let Some(at) = feed_at.filter(|_| files_at.or(api_at).is_some() || feeds.len() > 1) => {
                 problems.error(at, "a zone has one writer: what is transferred from another server has no other", "keep `primaries` alone");
             }
-            (None, None, Some(_)) if let Some(at) = primaries_at.and(preset_at) => {
+            (None, None, Some(_)) if let Some(at) = feed_at.and(preset_at) => {
                 problems.error(
                     at,
                     "a preset is several zones, which are not transferred as one",
@@ -258,11 +258,13 @@ fn zones(document: &DeTable<'_>, server: &Server, azure: &Table, problems: &mut 
             );
         }
         let source = match (file, directory) {
-            (Some(path), _) => Source::File { path, format },
-            (None, Some(path)) => Source::Directory { path },
-            (None, None) if api == Some(true) => Source::Api,
-            (None, None) if primaries.is_some() => Source::Transfer { primaries: values(primaries.unwrap_or_default()) },
-            (None, None) => continue,
+            (Some(path), _) => ZoneSource::Files(FileSource::File { path, format }),
+            (None, Some(path)) => ZoneSource::Files(FileSource::Directory { path }),
+            (None, None) if api == Some(true) => ZoneSource::Api,
+            (None, None) => match feeds.into_iter().next() {
+                Some((_, feed)) => ZoneSource::Feed(feed),
+                None => continue,
+            },
         };
         let names: Vec<String> = match (preset, name) {
             (Some(preset), _) => preset.zones().iter().map(|zone| zone.to_string()).collect(),
@@ -310,6 +312,14 @@ fn zones(document: &DeTable<'_>, server: &Server, azure: &Table, problems: &mut 
         }
     }
     zones
+}
+
+/// Returns the feeds that a zone names, with their positions. One line for each kind of feed.
+fn feeds(read: &mut Reader<'_, '_>) -> Vec<(usize, FeedSource)> {
+    use keys::zone as key;
+    let primaries = read.option(&key::PRIMARIES).map(|list| FeedSource::Transfer { primaries: values(list) });
+    let found = [(read.place(&key::PRIMARIES), primaries)];
+    found.into_iter().filter_map(|(at, feed)| at.zip(feed)).collect()
 }
 
 fn forwards(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Forward> {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use crate::key::{Form, Presence};
-use crate::model::{Recursion, Source, Transport, Upstreams};
+use crate::model::{FileSource, Recursion, Transport, Upstreams, ZoneSource};
 use crate::{Config, File, fingerprint, keys, load, parse};
 
 /// The sample with its unset keys set.
@@ -83,10 +83,10 @@ fn the_sample_with_its_unset_keys_set_is_clean() {
     let loaded = load(&file).unwrap();
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.config.zones.len(), 7);
-    assert_eq!(loaded.config.zones[5].source, Source::Api);
+    assert_eq!(loaded.config.zones[5].source, ZoneSource::Api);
     assert_eq!(
         loaded.config.zones[4].source,
-        Source::File { path: directory.path().join("exports/blob.json"), format: crate::model::Format::Auto }
+        ZoneSource::Files(FileSource::File { path: directory.path().join("exports/blob.json"), format: crate::model::Format::Auto })
     );
     for section in keys::SECTIONS {
         for key in section.keys {
@@ -200,9 +200,11 @@ fn reads_what_the_design_writes() {
             "privatelink.blob.core.windows.net"
         ]
     );
-    assert_eq!(config.zones[0].source, Source::Directory { path: PathBuf::from("/etc/postern/zones") });
+    assert_eq!(config.zones[0].source, ZoneSource::Files(FileSource::Directory { path: PathBuf::from("/etc/postern/zones") }));
     assert_eq!((config.zones[0].line, config.zones[4].line, config.zones[4].min_ttl), (9, 15, 60));
-    assert!(matches!(&config.zones[4].source, Source::File { path, .. } if path == Path::new("/srv/exports/blob.json")));
+    assert!(
+        matches!(&config.zones[4].source, ZoneSource::Files(FileSource::File { path, .. }) if path == Path::new("/srv/exports/blob.json"))
+    );
     assert_eq!(config.networks.iter().map(|network| network.name.as_str()).collect::<Vec<_>>(), ["hub", "default"]);
     assert_eq!(config.networks[0].clients[1].to_string(), "192.0.2.7/32");
     let Upstreams::List(upstreams) = &config.forwards[0].upstreams else { panic!("a list") };

@@ -52,7 +52,7 @@ impl Control {
         let mut ended: Vec<String> = vitals.map(|vital| vital.name.to_string()).collect();
         ended.extend((!self.host.is_watching()).then(|| "watch".into()));
         ended.extend(self.vitals.ended());
-        ended.extend(self.transfers.ended().into_iter().map(|zone| format!("transfer {zone}")));
+        ended.extend(self.feeds.ended());
         if is_stopping {
             health.failing.push("stopping".into()); // threads end by then as they should
         } else {

@@ -8,6 +8,7 @@
 //! A change has one path, whatever brings it: [`postern_zones::edit`]. Nothing here is on the path of a query.
 #![forbid(unsafe_code)]
 
+pub mod feed;
 pub mod health;
 pub mod http;
 pub mod messages;
@@ -48,7 +49,9 @@ pub struct Control {
     pub gauges: Gauges,
     /// Asks as clients do.
     pub streams: Arc<Streams>,
-    /// Zones that come from other servers, and who is told when ours change.
+    /// Zones that other systems write.
+    pub feeds: Arc<feed::Feeds>,
+    /// Servers that receive a NOTIFY when zones change.
     pub transfers: Arc<transfer::Transfers>,
     /// What the interfaces themselves need to run.
     pub vitals: health::Vitals,
@@ -103,6 +106,14 @@ pub fn start_http(api: &Api, bound: http::Bound, control: Arc<Control>) -> Resul
 /// Every interface that speaks HTTP: one line each.
 fn interfaces() -> [http::Interface; 3] {
     [http::Interface::new(v1::routes()), powerdns::interface(), http::Interface::new(metrics::routes())]
+}
+
+/// Every kind of feed: one line each.
+static FEEDS: [feed::NewFeed; 1] = [transfer::secondary::SecondaryZone::feed];
+
+/// Returns the feeds of all kinds, without tasks.
+pub fn feeds() -> Arc<feed::Feeds> {
+    feed::Feeds::new(&FEEDS)
 }
 
 /// File descriptors that connections to the socket and to the listener of metrics may take.

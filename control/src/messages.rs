@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use postern_config::Config;
-use postern_config::model::{Action, Source};
+use postern_config::model::Action;
 use postern_dns::counters::rcode_name;
 use postern_dns::ede::rcode;
 use postern_dns::listen::Streams;
@@ -86,8 +86,8 @@ impl Inbox {
         let keyring = Keyring::new(config);
         self.has_keys.store(keyring.allows(Action::Update), Relaxed);
         self.can_sign.store(keyring.can_sign(), Relaxed);
-        let is_transferred = |zone: &postern_config::model::Zone| matches!(zone.source, Source::Transfer { .. });
-        self.has_primaries.store(config.zones.iter().any(is_transferred), Relaxed);
+        let has_primaries = |zone: &postern_config::model::Zone| zone.source.feed().is_some_and(|feed| feed.primaries().is_some());
+        self.has_primaries.store(config.zones.iter().any(has_primaries), Relaxed);
         self.udp_size.store(config.server.udp_size.into(), Relaxed);
         self.keyring.store(Arc::new(keyring));
     }
@@ -122,7 +122,12 @@ impl Messages {
     pub fn start(control: Arc<Control>, inbox: Arc<Inbox>, waiting: Waiting, streams: Arc<Streams>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("messages").enable_all().build()?;
         let desk = Arc::new(Desk { control: control.clone(), inbox, streams, hinted: AtomicU64::new(0) });
-        let [transfers, messages] = ["transfers", "messages"].map(|name| control.vitals.begin(name));
+        let [feeds, transfers, messages] = ["feeds", "transfers", "messages"].map(|name| control.vitals.begin(name));
+        let of_feeds = control.clone();
+        runtime.spawn(async move {
+            let _alive = feeds;
+            of_feeds.feeds.clone().run(of_feeds).await;
+        });
         runtime.spawn(async move {
             let _alive = transfers;
             control.transfers.clone().run(control).await;
@@ -197,7 +202,7 @@ impl Desk {
     /// NOTIFY from a primary (RFC 1996 section 3.11): answered at once, the zone is asked for after.
     fn notify(&self, request: Request, mut requester: Requester) {
         let named = postern_dns::wire::message::read_name(&request.packet, postern_dns::wire::HEADER);
-        let is_heeded = named.is_ok_and(|(apex, _)| self.control.transfers.notified(apex.as_wire(), request.client.ip(), &requester.keys));
+        let is_heeded = named.is_ok_and(|(apex, _)| self.control.feeds.notified(apex.as_wire(), request.client.ip(), &requester.keys));
         let mut answer = match is_heeded {
             true => reply(&request.packet, rcode::NOERROR, None, self.inbox.udp_size()),
             false => reply(&request.packet, rcode::NOTAUTH, Some((20, "not a zone that is transferred from there")), self.inbox.udp_size()),

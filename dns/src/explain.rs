@@ -317,7 +317,7 @@ fn lacks(hosted: &Hosted, name: &NameBuf) -> bool {
 /// The file that the record of an answer comes from. If the zone lacks it, the file where it would be added.
 fn file_of(hosted: &Hosted, name: &NameBuf, rtype: u16) -> Option<String> {
     let of_record = hosted.zone().and_then(|zone| zone.file_of_answer(name, rtype));
-    of_record.map(|path| path.display().to_string()).or_else(|| hosted.writer.file().map(|path| path.display().to_string()))
+    of_record.map(|path| path.display().to_string()).or_else(|| hosted.origin.file().map(|path| path.display().to_string()))
 }
 
 fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Question, view: &View<'_>, waits: bool) -> Stop {

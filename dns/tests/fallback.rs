@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hickory_proto::rr::RecordType::{self, A, AAAA, ANY, CNAME, HTTPS, SOA};
-use postern_config::model::{Fallback, OnMissing, Repeat};
+use postern_config::model::{Fallback, Format, OnMissing, Repeat};
 use postern_dns::fallback::{Muted, Recorder, Writer};
 use postern_dns::reason::{FallbackAction, FallbackReason};
 use postern_zones::name::WireName;
-use postern_zones::snapshot::{Hosted, Writer as Source, ZoneState};
+use postern_zones::origin::ZoneOrigin;
+use postern_zones::snapshot::{Hosted, ZoneState};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::TryRecvError;
 use world::{HUB, SPOKE, World};
@@ -58,7 +59,8 @@ fn an_answer_that_went_public_is_told_whole() {
     let file: Arc<Path> = Arc::from(Path::new("zones/privatelink.azurehealthcareapis.com.zone"));
     world.private_zone(OnMissing::Public);
     let (hosted, networks) = world.zones.pop().unwrap();
-    let hosted = Hosted::new(WireName::parse(PL).unwrap(), OnMissing::Public, hosted.state.clone(), Source::ZoneFile(file));
+    let hosted =
+        Hosted::new(WireName::parse(PL).unwrap(), OnMissing::Public, hosted.state.clone(), ZoneOrigin::file_of(file, Format::Zone));
     world.zones.push((Arc::new(hosted), networks));
     let mut events = events(&mut world, |world| drop(world.ask(HUB, OTHER, A)));
     let mut event = events.remove(0);

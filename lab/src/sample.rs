@@ -200,7 +200,7 @@ fn shell(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use postern_config::model::{OnMissing, Source};
+    use postern_config::model::{FileSource, OnMissing};
 
     use super::*;
 
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(sample.config.server.listen, [listen]);
         let blob = sample.config.zones.iter().find(|zone| zone.name.contains("blob")).unwrap();
         assert_eq!(blob.on_missing, OnMissing::Nxdomain);
-        let Source::File { path, .. } = &blob.source else { panic!("a file") };
+        let Some(FileSource::File { path, .. }) = blob.source.files() else { panic!("a file") };
         assert!(path.is_file(), "{}", path.display());
         let warnings = postern_config::load(&directory.path().join("postern.toml")).unwrap().warnings;
         assert!(warnings.is_empty(), "{warnings:?}");

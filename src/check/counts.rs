@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use postern_config::model::{Config, Source};
+use postern_config::model::{Config, FileSource, ZoneSource};
 use postern_config::{Diagnostic, Severity};
 use postern_zones::store::{Store, ZoneStatus, file_names};
 use serde_json::{Value, json};
@@ -39,9 +39,9 @@ impl ZoneCount {
     fn of(status: &ZoneStatus<'_>, root: &Path) -> Self {
         let shown = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
         let writer = match status.source {
-            Source::Api => Some("the API"),
-            Source::Transfer { .. } => Some("its primaries"),
-            Source::File { .. } | Source::Directory { .. } => None,
+            ZoneSource::Api => Some("the API"),
+            ZoneSource::Feed(feed) => Some(feed.kind().origin),
+            ZoneSource::Files(_) => None,
         };
         let mut files: Vec<&Path> = status.zone.map_or_else(Vec::new, |zone| zone.files().into_iter().map(|path| path.as_path()).collect());
         if files.is_empty() {
@@ -125,17 +125,17 @@ pub fn empty_zones(config: &Config, store: &Store) -> Vec<Diagnostic> {
         if zone.allow_empty || !is_first || !of_table().all(|(_, status)| is_empty(status)) {
             continue;
         }
-        let (message, help) = match status.source {
-            Source::Directory { path } if zone.preset => (
+        let Some(files) = status.source.files() else { continue };
+        let (message, help) = match files {
+            FileSource::Directory { path } if zone.preset => (
                 format!("no zone of this preset gets a record: {} has none for them", path.display()),
                 format!("each zone reads a file of its name, such as {}.zone, and all of them *.json and *.hosts", zone.name),
             ),
-            Source::Directory { path } => (
+            FileSource::Directory { path } => (
                 format!("zone `{}` gets no records: {} has no file for it, or only empty ones", zone.name, path.display()),
                 format!("it reads {}", file_names(&zone.name)),
             ),
-            Source::File { path, .. } => (format!("zone `{}` gets no records from {}", zone.name, path.display()), String::new()),
-            Source::Api | Source::Transfer { .. } => continue,
+            FileSource::File { path, .. } => (format!("zone `{}` gets no records from {}", zone.name, path.display()), String::new()),
         };
         let file = config.path.clone().unwrap_or_default();
         warnings.push(Diagnostic { file, line: zone.line, column: 1, severity: Severity::Warning, message, help });

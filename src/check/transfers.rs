@@ -1,7 +1,7 @@
 //! Zones that other servers or clients would reject.
 
 use postern_config::diagnostic::{Diagnostic, Severity};
-use postern_config::model::{Action, Config, Source, Zone};
+use postern_config::model::{Action, Config, Zone, ZoneSource};
 use postern_zones::snapshot::Snapshot;
 use postern_zones::zone::{is_azure_soa, rtype};
 
@@ -15,7 +15,7 @@ pub fn problems(config: &Config, snapshot: &Snapshot) -> Vec<Diagnostic> {
         if is_transferred(config, zone) && !data.at(&apex).any(|set| set.rtype == rtype::NS) {
             add(&mut without_servers, zone);
         }
-        if zone.source == Source::Api && takes_updates(config, zone) && data.soa().rdata().next().is_some_and(is_azure_soa) {
+        if zone.source == ZoneSource::Api && takes_updates(config, zone) && data.soa().rdata().next().is_some_and(is_azure_soa) {
             add(&mut elsewhere, zone);
         }
     }
@@ -53,7 +53,7 @@ fn add<'c>(found: &mut Vec<(u32, Vec<&'c str>)>, zone: &'c Zone) {
 fn is_transferred(config: &Config, zone: &Zone) -> bool {
     let is_named = |key: &postern_config::model::Key| key.zones.iter().any(|known| known.name == zone.name);
     let by_key = config.keys.iter().any(|key| key.allow.contains(&Action::Transfer) && is_named(key));
-    !matches!(zone.source, Source::Transfer { .. }) && (by_key || !zone.transfer_to.is_empty() || !zone.notify.is_empty())
+    zone.source.feed().is_none() && (by_key || !zone.transfer_to.is_empty() || !zone.notify.is_empty())
 }
 
 fn takes_updates(config: &Config, zone: &Zone) -> bool {

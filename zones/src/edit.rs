@@ -17,7 +17,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use postern_config::model::OnMissing;
+use postern_config::model::{FeedKind, OnMissing};
 use serde::{Deserialize, Serialize};
 
 use crate::diff::Difference;
@@ -25,8 +25,8 @@ use crate::histogram::Histogram;
 use crate::journal;
 use crate::zone::{Change, Refused, Zone};
 
-/// Key of [`ZoneSettings::extra`] under which a transfer keeps when it last heard that the zone is as its primary has it.
-pub const TRANSFERRED: &str = "transferred";
+/// Key of [`ZoneSettings::extra`] for the time when a feed last found that the zone is as its source has it, in seconds since 1970.
+pub const FETCHED: &str = "transferred";
 
 /// Edits that may wait: one more is refused.
 pub const MOST_WAITING: usize = 10_000;
@@ -60,8 +60,8 @@ pub enum Via {
     PowerDns,
     /// RFC 2136.
     Update,
-    /// AXFR or IXFR from a primary.
-    Transfer,
+    /// A feed, such as AXFR and IXFR from a primary.
+    Feed(&'static FeedKind),
 }
 
 /// Gives the RRsets that are to be different, from the zone as it is when its turn comes.
@@ -439,7 +439,15 @@ impl Via {
             Self::Api => "api",
             Self::PowerDns => "powerdns",
             Self::Update => "update",
-            Self::Transfer => "transfer",
+            Self::Feed(kind) => kind.word,
+        }
+    }
+
+    /// Returns the kind of feed. Returns `None` for interfaces.
+    pub fn feed(self) -> Option<&'static FeedKind> {
+        match self {
+            Self::Feed(kind) => Some(kind),
+            Self::Api | Self::PowerDns | Self::Update => None,
         }
     }
 }

@@ -48,6 +48,7 @@ pub mod lookup;
 mod memory;
 pub mod name;
 pub mod network;
+pub mod origin;
 pub mod record;
 pub mod snapshot;
 pub mod source;

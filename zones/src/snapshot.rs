@@ -13,9 +13,10 @@ use postern_config::model::{OnMissing, Recursion};
 use crate::edit::ZoneRef;
 use crate::name::{NameBuf, WireName};
 use crate::network::Clients;
+use crate::origin::ZoneOrigin;
 use crate::zone::Zone;
 
-pub use hosted::{Hosted, Kept, Writer, ZoneState};
+pub use hosted::{Hosted, Kept, ZoneState};
 
 /// Private zones and networks as of one moment.
 #[derive(Debug)]
@@ -218,7 +219,7 @@ impl SnapshotBuilder {
 
     /// Links good data to networks by name, as [`SnapshotBuilder::hosted`].
     pub fn zone(self, zone: Zone, networks: &[&str], on_missing: OnMissing) -> Self {
-        let hosted = Hosted::new(zone.apex().clone(), on_missing, ZoneState::Serving(Arc::new(zone)), Writer::Memory);
+        let hosted = Hosted::new(zone.apex().clone(), on_missing, ZoneState::Serving(Arc::new(zone)), ZoneOrigin::memory());
         self.hosted(Arc::new(hosted), networks)
     }
 
@@ -373,7 +374,7 @@ mod tests {
                 old.hosted()[0].hosted.apex.clone(),
                 OnMissing::Public,
                 ZoneState::Serving(Arc::new(zone("privatelink.contoso.test", &[("new", "10.20.0.9")]))),
-                Writer::Memory,
+                ZoneOrigin::memory(),
             )),
             _ => old.hosted()[place].hosted.clone(),
         });

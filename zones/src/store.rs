@@ -42,14 +42,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_config::File;
-use postern_config::model::{self, Config, Source};
+use postern_config::model::{self, Config, FileSource};
 
 pub use crate::source::{Look, OpenWriters};
 pub use directory::file_names;
 pub use edits::Committed;
 pub use guard::{AcceptedZone, LONGEST_WRITE, UNFINISHED};
-pub use journals::{EXPIRED, NEVER_TRANSFERRED};
-pub use report::{FileShare, Outcome, Report, Shown, SourceState, ZoneReport, ZoneStatus};
+pub use report::{Outcome, Report, Shown, SourceState, ZoneReport, ZoneStatus};
 
 use crate::edit::Meter;
 use crate::lint;
@@ -207,13 +206,13 @@ impl Store {
     fn forget_dropped(&self, before: &[Arc<model::Zone>]) {
         let Some(keeper) = &self.context.keeper else { return };
         let keys: HashSet<String> = self.slots.iter().map(|slot| kept::zone_key(&slot.config)).collect();
-        let sources: HashSet<&Source> = self.slots.iter().map(|slot| &slot.config.source).collect();
-        for zone in before.iter().filter(|zone| !owned::is_owned(&zone.source)) {
+        let sources: HashSet<&FileSource> = self.slots.iter().filter_map(|slot| slot.config.source.files()).collect();
+        for (zone, source) in before.iter().filter_map(|zone| Some((zone, zone.source.files()?))) {
             if !keys.contains(&kept::zone_key(zone)) {
                 keeper.forget_zone(zone);
             }
-            if !sources.contains(&zone.source) {
-                keeper.forget(&zone.source, None);
+            if !sources.contains(source) {
+                keeper.forget(source, None);
             }
         }
     }
@@ -394,7 +393,7 @@ impl Store {
                     continue;
                 }
                 let own = [rtype::A, rtype::AAAA].into_iter().find_map(|rtype| zone.file_of(&name, rtype)).cloned();
-                let file = own.unwrap_or_else(|| Arc::new(slot.writer.file().map_or_else(PathBuf::new, |file| file.to_path_buf())));
+                let file = own.unwrap_or_else(|| Arc::new(slot.origin.file().map_or_else(PathBuf::new, |file| file.to_path_buf())));
                 let message = format!("{name} and {other} have different addresses");
                 let help = "both may be what the public name leads to: give both the private endpoint's address".into();
                 report.problems.push(Problem { file, at: Position::default(), severity: Severity::Warning, message, help });

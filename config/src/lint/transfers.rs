@@ -2,7 +2,7 @@
 
 use super::{Lint, listed};
 use crate::diagnostic::did_you_mean;
-use crate::model::{Action, Key, Peer, Proof, Source, Zone};
+use crate::model::{Action, Key, Peer, Proof, Zone, ZoneSource};
 use crate::places::ZonePlaces;
 use crate::problems::Problems;
 
@@ -33,23 +33,19 @@ pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
             let message = format!("those who are told when `{}` changes may not have it transferred", zone.name);
             problems.warning(at, message, "add them to `transfer-to`, or a `[[key]]` with `allow = [\"transfer\"]`");
         }
-        if let Some(at) = places.transfer_key.filter(|_| !is_told && !matches!(zone.source, Source::Transfer { .. })) {
+        if let Some(at) = places.transfer_key.filter(|_| !is_told && zone.source.feed().is_none()) {
             let message = "`transfer-key` has no effect: there are neither `primaries` nor `notify`";
             problems.warning(at, message, "take it out; who may have the zone with a key is said by `transfer-to`");
         }
-        if let Source::Transfer { .. } = zone.source {
+        if zone.source.feed().is_some() {
             for (key, at) in places.guard.into_iter().filter_map(|(key, at)| Some((key, at?))) {
                 let message = format!("`{key}` has no effect: it guards files and imports, and neither writes the zone");
                 problems.warning(at, message, "take it out");
             }
         }
-        let because = match zone.source {
-            Source::File { .. } | Source::Directory { .. } => "files write the zone, not the API",
-            Source::Transfer { .. } => "its primary writes the zone, not the API",
-            Source::Api => continue,
-        };
-        if let Some(at) = places.hold_deleted.filter(|_| !zone.hold_deleted.is_zero()) {
-            problems.warning(at, format!("`hold-deleted` has no effect: {because}"), "take it out");
+        if let Some(at) = places.hold_deleted.filter(|_| !zone.hold_deleted.is_zero() && zone.source != ZoneSource::Api) {
+            let message = format!("`hold-deleted` has no effect: {}, not the API", zone.source.writes_the_zone());
+            problems.warning(at, message, "take it out");
         }
     }
 }

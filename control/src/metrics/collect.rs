@@ -199,7 +199,7 @@ fn add_zones(page: &mut Page, snapshot: &Snapshot) {
     let networks: Vec<String> = snapshot.hosted().iter().map(|link| networks(snapshot, link)).collect();
     let zones = || snapshot.hosted().iter().map(|link| &link.hosted).zip(networks.iter().map(String::as_str));
     for (hosted, network) in zones() {
-        page.add(&ZONE_INFO, [&hosted.name, network, hosted.writer.word(), hosted.on_missing.word()], 1u64);
+        page.add(&ZONE_INFO, [&hosted.name, network, hosted.origin.label(), hosted.on_missing.word()], 1u64);
     }
     for (hosted, network) in zones() {
         hosted.serial().into_iter().for_each(|serial| page.add(&ZONE_SERIAL, [&hosted.name, network], serial));

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use postern_config::model::Source;
-use postern_zones::edit::{TRANSFERRED, ZoneRef};
+use postern_zones::edit::{FETCHED, ZoneRef};
 use postern_zones::name::NameBuf;
-use postern_zones::snapshot::{Hosted, Link, Snapshot, Writer, ZoneState};
+use postern_zones::snapshot::{Hosted, Link, Snapshot, ZoneState};
 use postern_zones::zone::Zone;
 
 use super::fault::Fault;
@@ -109,12 +108,12 @@ impl Found {
 
     /// True where another server writes it.
     pub fn is_secondary(&self) -> bool {
-        self.hosted.writer == Writer::Primary
+        self.hosted.origin.feed().is_some()
     }
 
     /// When a secondary zone was last as its primary has it, seconds since 1970; 0: never, or it is none.
     pub fn last_check(&self) -> u64 {
-        let at = self.hosted.kept.as_ref().and_then(|kept| kept.settings.extra.get(TRANSFERRED)?.as_u64());
+        let at = self.hosted.kept.as_ref().and_then(|kept| kept.settings.extra.get(FETCHED)?.as_u64());
         at.unwrap_or(0)
     }
 
@@ -133,8 +132,6 @@ impl Found {
 
 /// Servers that the configuration has a zone transferred from.
 fn primaries(hosted: &Hosted) -> Vec<String> {
-    match hosted.declared.as_ref().map(|zone| &zone.source) {
-        Some(Source::Transfer { primaries }) => primaries.iter().map(ToString::to_string).collect(),
-        _ => Vec::new(),
-    }
+    let feed = hosted.declared.as_ref().and_then(|zone| zone.source.feed());
+    feed.and_then(|feed| feed.primaries()).unwrap_or_default().iter().map(ToString::to_string).collect()
 }

@@ -196,7 +196,7 @@ pub async fn notify(Asked(caller): Asked, State(control): State<Arc<Control>>, Z
 pub async fn retrieve(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
     let found = find::find(&control, &id, &caller)?;
     found.must_be_changeable(&caller)?;
-    if control.transfers.retrieve(&found.hosted.name, &found.networks) {
+    if control.feeds.retrieve(&found.hosted.name, &found.networks) {
         let result = format!("Added retrieval request for '{}' from its primary", found.name());
         return Ok(super::json(StatusCode::OK, json!({ "result": result }).to_string()));
     }

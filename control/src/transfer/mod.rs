@@ -3,9 +3,10 @@
 //! ```text
 //! secondary ── AXFR, IXFR ──▶ serve ─ outgoing ── zone, history
 //! primary ◀── SOA, IXFR, AXFR ── secondary ─ incoming ─▶ postern_zones::edit (as any other change)
-//!         ──── NOTIFY ────▶ Transfers        notify ──── NOTIFY ────▶ secondaries of ours
+//!         ──── NOTIFY ────▶ crate::feed      notify ──── NOTIFY ────▶ secondaries of ours
 //! ```
-//! [`outgoing`] and [`incoming`] do no I/O. [`Transfers`] has one task that sees what changed: the configuration, and serials.
+//! [`outgoing`] and [`incoming`] do no I/O. [`secondary`] is the feed of a zone with primaries. [`Transfers`] has one task that looks for
+//! changed serials.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -13,24 +14,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use postern_config::Config;
-use postern_config::model::{self, Source};
+use postern_config::model;
 use postern_zones::edit::ZoneRef;
-use postern_zones::name::WireName;
 use postern_zones::snapshot::{Hosted, NetworkId};
-use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 
 use crate::Control;
-use crate::tsig::{Key, Keyring};
+use crate::tsig::Keyring;
 
 pub mod incoming;
 mod notify;
 pub mod outgoing;
-mod secondary;
+pub mod secondary;
 pub mod serve;
 
 use notify::Telling;
-use secondary::Wanted;
 
 /// A hosted zone and the networks it is linked to.
 type Linked = (Arc<str>, Arc<[NetworkId]>);
@@ -38,27 +35,19 @@ type Linked = (Arc<str>, Arc<[NetworkId]>);
 /// How often it is looked whether something changed: a burst of changes is told as one.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Everything that is transferred, and everybody who is told.
+/// The servers that receive a NOTIFY when a zone changes.
 pub struct Transfers {
-    secondaries: Mutex<Vec<Kept>>,
     /// Zones whose secondaries are to be told although nothing changed.
     tell: Mutex<Vec<ZoneRef>>,
-}
-
-/// A zone that a task keeps.
-struct Kept {
-    wanted: Wanted,
-    told: Arc<Notify>,
-    task: AbortHandle,
 }
 
 impl Transfers {
     /// Nothing yet.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { secondaries: Mutex::default(), tell: Mutex::default() })
+        Arc::new(Self { tell: Mutex::default() })
     }
 
-    /// Keeps zones and tells secondaries until it is dropped.
+    /// Tells secondaries until it is dropped.
     pub async fn run(self: Arc<Self>, control: Arc<Control>) {
         let mut config: Option<Arc<Config>> = None;
         let mut generation = None;
@@ -69,10 +58,7 @@ impl Transfers {
             tick.tick().await;
             let now = control.host.config();
             let is_anew = !config.as_ref().is_some_and(|before| Arc::ptr_eq(before, &now));
-            if is_anew {
-                self.reconcile(&now, &control);
-                config = Some(now.clone());
-            }
+            config = Some(now.clone());
             let asked = std::mem::take(&mut *self.tell.lock().unwrap_or_else(PoisonError::into_inner));
             let state = control.state.load_full();
             if asked.is_empty() && !is_anew && generation == Some(state.snapshot.generation) {
@@ -107,75 +93,12 @@ impl Transfers {
         }
     }
 
-    /// Zones whose task has ended, which none should.
-    pub fn ended(&self) -> Vec<String> {
-        let kept = self.secondaries.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().filter(|kept| kept.task.is_finished()).map(|kept| kept.wanted.zone.to_string()).collect()
-    }
-
     /// Tells the secondaries of a zone, although nothing changed.
     pub fn tell(&self, zone: ZoneRef) {
         let mut tell = self.tell.lock().unwrap_or_else(PoisonError::into_inner);
         if !tell.contains(&zone) {
             tell.push(zone); // as many as there are zones, however often it is asked for
         }
-    }
-
-    /// Has the zone of this name that is linked to these networks (none: all) asked for at once; false: it is none that is transferred.
-    pub fn retrieve(&self, name: &str, networks: &[String]) -> bool {
-        let kept = self.secondaries.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = kept.iter().filter(|kept| kept.wanted.zone.means(name, networks));
-        named.map(|kept| kept.told.notify_one()).count() > 0
-    }
-
-    /// A NOTIFY came: true where it is one that is heeded.
-    pub fn notified(&self, apex: &[u8], client: IpAddr, keys: &[Arc<Key>]) -> bool {
-        let kept = self.secondaries.lock().unwrap_or_else(PoisonError::into_inner);
-        let heeding = kept.iter().filter(|kept| kept.wanted.heeds(apex, client, keys));
-        heeding.map(|kept| kept.told.notify_one()).count() > 0
-    }
-
-    /// Ends tasks of zones that are transferred no longer, or otherwise, and starts those of new ones.
-    fn reconcile(&self, config: &Config, control: &Arc<Control>) {
-        let keyring = Keyring::new(config);
-        let wanted: Vec<Wanted> = config.zones.iter().filter_map(|zone| Wanted::of(zone, config, &keyring)).collect();
-        let mut kept = self.secondaries.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|kept| {
-            let stays = wanted.iter().any(|wanted| wanted.is_as(&kept.wanted));
-            if !stays {
-                kept.task.abort();
-            }
-            stays
-        });
-        for wanted in wanted {
-            if kept.iter().any(|kept| kept.wanted.is_as(&wanted)) {
-                continue;
-            }
-            let told = Arc::new(Notify::new());
-            let task = tokio::spawn(secondary::keep(wanted.clone(), control.clone(), told.clone())).abort_handle();
-            kept.push(Kept { wanted, told, task });
-        }
-    }
-}
-
-impl Drop for Transfers {
-    fn drop(&mut self) {
-        self.secondaries.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|kept| kept.task.abort());
-    }
-}
-
-impl Wanted {
-    fn of(zone: &model::Zone, config: &Config, keyring: &Keyring) -> Option<Self> {
-        let Source::Transfer { primaries } = &zone.source else { return None };
-        let named = ZoneRef { name: zone.name.clone(), network: zone.networks.first().cloned() };
-        let key = zone.transfer_key.as_ref().and_then(|name| keyring.key(name));
-        let (apex, most) = (WireName::parse(&zone.name).ok()?, config.limits.transfer_size);
-        Some(Self { zone: named, apex, primaries: primaries.clone(), key, most })
-    }
-
-    fn is_as(&self, other: &Self) -> bool {
-        let key = |wanted: &Self| wanted.key.as_ref().map(|key| key.policy.clone());
-        (&self.zone, &self.primaries, self.most) == (&other.zone, &other.primaries, other.most) && key(self) == key(other)
     }
 }
 

@@ -2,13 +2,16 @@
 //!
 //! One task a zone. What a transfer brings is an edit like any other: checked, journalled, served, audited.
 
+use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use postern_config::model::Action;
+use postern_config::Config;
+use postern_config::model::{self, Action, FeedKind, TRANSFER};
 use postern_dns::wire::rtype as wire;
-use postern_zones::edit::{Author, Refusal, TRANSFERRED, Task, Via, ZoneRef};
+use postern_zones::edit::{Author, FETCHED, Refusal, Task, Via, ZoneRef};
 use postern_zones::name::WireName;
 use postern_zones::zone::{Zone, rtype, serial_rose};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,11 +21,12 @@ use tokio::time::timeout;
 
 use super::incoming::{BadTransfer, Brought, Incoming};
 use crate::Control;
-use crate::tsig::{BadAnswer, Key, Signer};
+use crate::feed::ZoneFeed;
+use crate::tsig::{BadAnswer, Key, Keyring, Signer};
 
 /// A zone that is transferred, as the configuration has it.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct SecondaryZone {
     /// How edits name it.
     pub zone: ZoneRef,
     /// Apex.
@@ -65,7 +69,7 @@ enum Failure {
 }
 
 /// Keeps one zone as its primaries have it, until the task is dropped.
-pub async fn keep(wanted: Wanted, control: Arc<Control>, told: Arc<Notify>) {
+async fn keep(wanted: Arc<SecondaryZone>, control: Arc<Control>, told: Arc<Notify>) {
     let (mut first, mut too_large) = (FIRST.0, TOO_LARGE.0);
     loop {
         let refreshed = refresh(&wanted, &control).await;
@@ -99,9 +103,9 @@ pub async fn keep(wanted: Wanted, control: Arc<Control>, told: Arc<Notify>) {
 }
 
 /// The zone as committed and when its primary was last heard, seconds since 1970; none: it was never transferred.
-fn known(wanted: &Wanted, control: &Control) -> Option<(Arc<Zone>, u64)> {
+fn known(wanted: &SecondaryZone, control: &Control) -> Option<(Arc<Zone>, u64)> {
     let kept = super::hosted(control, &wanted.zone)?.kept.clone()?;
-    let heard = kept.settings.extra.get(TRANSFERRED)?.as_u64()?;
+    let heard = kept.settings.extra.get(FETCHED)?.as_u64()?;
     Some((kept.latest, heard))
 }
 
@@ -117,7 +121,7 @@ enum Refreshed {
 }
 
 /// Asks the primaries in turn.
-async fn refresh(wanted: &Wanted, control: &Control) -> Refreshed {
+async fn refresh(wanted: &SecondaryZone, control: &Control) -> Refreshed {
     let mut refreshed = Refreshed::No;
     for primary in &wanted.primaries {
         match refresh_from(*primary, wanted, control).await {
@@ -133,7 +137,7 @@ async fn refresh(wanted: &Wanted, control: &Control) -> Refreshed {
     refreshed
 }
 
-async fn refresh_from(primary: SocketAddr, wanted: &Wanted, control: &Control) -> Result<(), Failure> {
+async fn refresh_from(primary: SocketAddr, wanted: &SecondaryZone, control: &Control) -> Result<(), Failure> {
     let known = known(wanted, control).map(|(zone, _)| zone);
     let mut connection = Connection::open(primary, wanted.key.clone()).await?;
     let theirs = connection.serial(&wanted.apex).await?;
@@ -161,8 +165,8 @@ async fn refresh_from(primary: SocketAddr, wanted: &Wanted, control: &Control) -
 }
 
 /// Makes the zone what was brought, and notes that its primary was heard.
-async fn take(brought: Brought, primary: SocketAddr, wanted: &Wanted, control: &Control) -> Result<(), Refusal> {
-    let author = Author { who: primary.to_string().into(), from: Some(primary.ip()), via: Via::Transfer };
+async fn take(brought: Brought, primary: SocketAddr, wanted: &SecondaryZone, control: &Control) -> Result<(), Refusal> {
+    let author = Author { who: primary.to_string().into(), from: Some(primary.ip()), via: Via::Feed(&TRANSFER) };
     let zone = wanted.zone.clone();
     let how = match &brought {
         Brought::UpToDate => None,
@@ -171,7 +175,7 @@ async fn take(brought: Brought, primary: SocketAddr, wanted: &Wanted, control: &
     };
     let made = control.ask(|answer| {
         let amend = move |zone: &Zone, settings: &mut postern_zones::edit::ZoneSettings| {
-            settings.extra.insert(TRANSFERRED.into(), unix_seconds().into());
+            settings.extra.insert(FETCHED.into(), unix_seconds().into());
             brought.changes(zone)
         };
         Task::Amend(zone, author, Box::new(amend), answer)
@@ -185,7 +189,7 @@ async fn take(brought: Brought, primary: SocketAddr, wanted: &Wanted, control: &
 }
 
 /// Lets the zone go that no primary was heard of for too long; else gives the time that is left until then.
-async fn expire_if_due(wanted: &Wanted, control: &Control, zone: &Zone, heard: u64) -> Option<Duration> {
+async fn expire_if_due(wanted: &SecondaryZone, control: &Control, zone: &Zone, heard: u64) -> Option<Duration> {
     let silent = unix_seconds().saturating_sub(heard);
     if silent <= u64::from(zone.expire()) {
         return Some(Duration::from_secs(u64::from(zone.expire()) - silent + 1));
@@ -239,7 +243,7 @@ impl Connection {
     }
 
     /// AXFR, or IXFR from the serial of `since`.
-    async fn transfer(&mut self, wanted: &Wanted, since: Option<&Zone>) -> Result<Brought, Failure> {
+    async fn transfer(&mut self, wanted: &SecondaryZone, since: Option<&Zone>) -> Result<Brought, Failure> {
         let rtype = if since.is_some() { wire::IXFR } else { wire::AXFR };
         let mut asked = self.send(question(&wanted.apex, rtype, since)).await?;
         let mut incoming = Incoming::new(wanted.apex.clone(), since.map(Zone::serial), wanted.most);
@@ -311,9 +315,38 @@ pub(super) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-impl Wanted {
-    /// True where a NOTIFY for this zone is heeded (RFC 1996 section 3.10): it comes from a primary, or by a key that may notify.
-    pub fn heeds(&self, apex: &[u8], client: IpAddr, keys: &[Arc<Key>]) -> bool {
+impl SecondaryZone {
+    /// Returns the feed of a zone that has primaries. Returns `None` for other zones.
+    pub fn feed(zone: &model::Zone, config: &Config) -> Option<Arc<dyn ZoneFeed>> {
+        let primaries = zone.source.feed()?.primaries()?.to_vec();
+        let named = ZoneRef { name: zone.name.clone(), network: zone.networks.first().cloned() };
+        let key = zone.transfer_key.as_ref().and_then(|name| Keyring::new(config).key(name));
+        let (apex, most) = (WireName::parse(&zone.name).ok()?, config.limits.transfer_size);
+        Some(Arc::new(Self { zone: named, apex, primaries, key, most }))
+    }
+}
+
+impl ZoneFeed for SecondaryZone {
+    fn kind(&self) -> &'static FeedKind {
+        &TRANSFER
+    }
+
+    fn zone(&self) -> &ZoneRef {
+        &self.zone
+    }
+
+    fn is_same(&self, other: &dyn ZoneFeed) -> bool {
+        let Some(other) = (other as &dyn Any).downcast_ref::<Self>() else { return false };
+        let key = |zone: &Self| zone.key.as_ref().map(|key| key.policy.clone());
+        (&self.zone, &self.primaries, self.most) == (&other.zone, &other.primaries, other.most) && key(self) == key(other)
+    }
+
+    fn run(self: Arc<Self>, control: Arc<Control>, wake: Arc<Notify>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(keep(self, control, wake))
+    }
+
+    /// RFC 1996 section 3.10: a NOTIFY comes from a primary, or is signed by a key that may notify.
+    fn heeds(&self, apex: &[u8], client: IpAddr, keys: &[Arc<Key>]) -> bool {
         let networks: Vec<&str> = self.zone.network.iter().map(String::as_str).collect();
         self.apex.as_wire() == apex
             && (self.primaries.iter().any(|primary| primary.ip() == client.to_canonical())

@@ -6,10 +6,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use postern_config::model::{OnMissing, Source};
+use postern_config::model::OnMissing;
 use postern_zones::edit::{NewZone as Made, Refusal, Task, Via, ZoneRef, ZoneRemoval, ZoneSettings};
 use postern_zones::name::NameBuf;
-use postern_zones::snapshot::{Link, Snapshot, Writer, ZoneState};
+use postern_zones::snapshot::{Link, Snapshot, ZoneState};
 use postern_zones::zone::{Change, DEFAULT_TTL};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -178,17 +178,7 @@ impl Zone {
         let is_alone = snapshot.hosted().iter().filter(|other| other.hosted.name == *name).count() == 1;
         let networks: Vec<String> = network_names(snapshot, link).into_iter().map(Into::into).collect();
         let id = if is_alone { name.to_string() } else { format!("{name}@{}", networks.first().map_or("", String::as_str)) };
-        let file = match (&hosted.writer, hosted.declared.as_ref().map(|zone| &zone.source)) {
-            (writer, _) if writer.file().is_some() => writer.file().map(|file| file.display().to_string()),
-            (_, Some(Source::File { path, .. } | Source::Directory { path })) => Some(path.display().to_string()),
-            _ => None,
-        };
-        let kind = match &hosted.writer {
-            Writer::Api => "api",
-            Writer::Primary => "transfer",
-            _ if file.is_some() => "file",
-            _ => "none",
-        };
+        let (kind, file) = (hosted.origin.word(), hosted.origin.file().map(|file| file.display().to_string()));
         let zone = data(hosted).ok();
         let files = zone.map_or_else(Vec::new, |zone| zone.files().into_iter().map(|path| path.display().to_string()).collect());
         Self {

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use postern_config::model::OnMissing;
 use postern_config::rtype::type_name;
 use postern_zones::lint::is_public;
 use postern_zones::name::{NameBuf, WireName};
-use postern_zones::snapshot::{Hosted, Writer, ZoneState};
+use postern_zones::origin;
+use postern_zones::snapshot::{Hosted, ZoneState};
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -228,9 +228,9 @@ impl Missing<'_> {
     /// What would give the name its private answer.
     pub fn mend(&self) -> Mend {
         let Self { zone, private, network, hosted, .. } = self;
-        let file = hosted.and_then(|hosted| hosted.writer.file()).map(|file| file.display().to_string());
-        let is_copy = hosted.is_some_and(|hosted| hosted.writer == Writer::Primary);
-        let is_export = hosted.is_some_and(|hosted| matches!(hosted.writer, Writer::Azure(_)));
+        let file = hosted.and_then(|hosted| hosted.origin.file()).map(|file| file.display().to_string());
+        let feed = hosted.and_then(|hosted| hosted.origin.feed());
+        let is_export = hosted.is_some_and(|hosted| hosted.origin.is_export());
         let record = self.record();
         // Every type that a name lacks is NODATA, so that its A record ends this fallback too.
         let record_of = if self.rtype == rtype::AAAA { "the record, or an A record alone," } else { "the record" };
@@ -239,10 +239,10 @@ impl Missing<'_> {
             FallbackReason::NoRecord if record.is_none() => {
                 (format!("zone {zone} lacks {private}: add it there if it should be private"), None)
             }
-            FallbackReason::NoRecord if is_copy => {
-                (format!("add {record_of} to zone {zone} on its primary: this server only has a copy"), record)
-            }
-            FallbackReason::NoRecord => (format!("add {record_of} to zone {zone}"), record),
+            FallbackReason::NoRecord => match feed {
+                Some(feed) => (format!("add {record_of} to zone {zone} on {}: this server only has a copy", feed.writer), record),
+                None => (format!("add {record_of} to zone {zone}"), record),
+            },
             FallbackReason::NoZone if zone.is_empty() => (format!("host the private zone of {private} for network {network}"), None),
             FallbackReason::NoZone if record.is_none() => (format!("host zone {zone} for network {network}"), None),
             FallbackReason::NoZone => (format!("host zone {zone} for network {network}, with {record_of}"), record),
@@ -255,7 +255,7 @@ impl Missing<'_> {
                     Some(ZoneState::Unavailable(why)) => format!(": {why}"),
                     _ => String::new(),
                 };
-                let source = if is_copy { "transfer" } else { "source" };
+                let source = feed.map_or("source", |feed| feed.word);
                 (format!("mend the {source} of zone {zone}{why}"), None)
             }
             FallbackReason::NoPrivateCname => {
@@ -272,10 +272,7 @@ impl Missing<'_> {
     fn record(&self) -> Option<String> {
         let kind = missing_type(self.rtype, self.name)?;
         match self.hosted {
-            // Nobody writes into an export, and a hosts file has addresses alone.
-            Some(Hosted { writer: Writer::Azure(_), .. }) => None,
-            Some(Hosted { writer: Writer::Hosts(_), .. }) if kind == rtype::PTR => None,
-            Some(hosted) => Some(hosted.mending_line(self.name, kind)),
+            Some(hosted) => hosted.origin.record_line(&hosted.apex, self.name, kind),
             None => record_in(self.name, self.zone, kind),
         }
     }
@@ -297,8 +294,7 @@ fn missing_type(asked: u16, name: &NameBuf) -> Option<u16> {
 /// The line of a zone file that is not there yet.
 fn record_in(name: &NameBuf, zone: &str, kind: u16) -> Option<String> {
     let apex = WireName::parse(zone).ok()?;
-    name.is_under(apex.as_wire())
-        .then(|| Hosted::new(apex, OnMissing::Public, ZoneState::Unavailable("".into()), Writer::Memory).mending_line(name, kind))
+    name.is_under(apex.as_wire()).then(|| origin::zone_file_line(&apex, name, kind))
 }
 
 fn addresses(entry: &Entry) -> Vec<IpAddr> {
@@ -315,6 +311,9 @@ fn quoted(value: &str) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use postern_config::model::{Format, OnMissing, TRANSFER};
+    use postern_zones::origin::ZoneOrigin;
+
     use super::*;
 
     /// What `contosows-fhir2` without a record looks like.
@@ -399,11 +398,11 @@ pub(super) mod tests {
             let (private, hosted) = (name, Some(&hosted));
             Missing { reason, rtype: rtype::A, name: &buf, private, zone, hosted, network: "hub", elsewhere: None }.mend()
         };
-        let copy = mend(FallbackReason::NoRecord, Writer::Primary);
+        let copy = mend(FallbackReason::NoRecord, ZoneOrigin::feed_of(&TRANSFER));
         assert_eq!(copy.what, "add the record to zone privatelink.azurehealthcareapis.com on its primary: this server only has a copy");
         assert_eq!(copy.record.as_deref(), Some("a.fhir 10 IN A <private address>"));
-        assert_eq!(mend(FallbackReason::NoRecord, Writer::Api).what, "add the record to zone privatelink.azurehealthcareapis.com");
-        let gone = mend(FallbackReason::ZoneUnavailable, Writer::Primary);
+        assert_eq!(mend(FallbackReason::NoRecord, ZoneOrigin::api()).what, "add the record to zone privatelink.azurehealthcareapis.com");
+        let gone = mend(FallbackReason::ZoneUnavailable, ZoneOrigin::feed_of(&TRANSFER));
         assert_eq!(gone.what, "mend the transfer of zone privatelink.azurehealthcareapis.com: expired");
     }
 
@@ -430,12 +429,12 @@ pub(super) mod tests {
                 Missing { reason, rtype: asked, name: &buf, private: name, zone: apex, hosted, network: "hub", elsewhere: None }.mend()
             };
             let host = |writer| Hosted::new(WireName::parse(apex).unwrap(), OnMissing::Public, ZoneState::Unavailable("".into()), writer);
-            for writer in [Writer::Api, Writer::ZoneFile(file("z"))] {
+            for writer in [ZoneOrigin::api(), ZoneOrigin::file_of(file("z"), Format::Zone)] {
                 let record = missing(FallbackReason::NoRecord, Some(host(writer))).record;
                 assert_eq!(record.as_deref(), want, "{name} {asked}");
             }
             assert_eq!(missing(FallbackReason::NoZone, None).record.as_deref(), want, "{name} {asked}, no zone");
-            let hosts = missing(FallbackReason::NoRecord, Some(host(Writer::Hosts(file("h"))))).record;
+            let hosts = missing(FallbackReason::NoRecord, Some(host(ZoneOrigin::file_of(file("h"), Format::Hosts)))).record;
             assert!(hosts.is_none_or(|line| line.starts_with("<private address> ws")), "{name} {asked}");
         }
     }

@@ -20,7 +20,8 @@ use postern_dns::route::{Route, RouteId, Routes};
 use postern_dns::state::{Settings, State, View};
 use postern_dns::wire::question::{Edns as QuestionEdns, Question};
 use postern_zones::name::{NameBuf, WireName};
-use postern_zones::snapshot::{Hosted, SnapshotBuilder, Writer, ZoneState};
+use postern_zones::origin::ZoneOrigin;
+use postern_zones::snapshot::{Hosted, SnapshotBuilder, ZoneState};
 use postern_zones::zone::ZoneBuilder;
 
 /// A client of the network `hub`.
@@ -105,7 +106,7 @@ impl World {
 
     pub fn host_as(&mut self, apex: &str, networks: &[&'static str], on_missing: OnMissing, state: ZoneState) {
         self.zones.retain(|(hosted, on)| hosted.apex != WireName::parse(apex).unwrap() || on.as_slice() != networks);
-        let hosted = Hosted::new(WireName::parse(apex).unwrap(), on_missing, state, Writer::Memory);
+        let hosted = Hosted::new(WireName::parse(apex).unwrap(), on_missing, state, ZoneOrigin::memory());
         self.zones.push((Arc::new(hosted), networks.to_vec()));
     }
 

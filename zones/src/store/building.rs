@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use postern_config::model::{Format, Source};
+use postern_config::model::{FileSource, Format};
 
 use super::context::Context;
 use super::judged::{JudgedInput, MadeZone};
-use super::report::{FileShare, Report};
+use super::report::Report;
 use super::source_group::SourceGroup;
 use super::zone_slot::ZoneSlot;
 use crate::authority::ZoneAuthority;
 use crate::diff::Difference;
+use crate::origin::FileShare;
 use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
 use crate::source::{Input, Sorter, Strays};
 use crate::zone::{Foreign, Zone, ZoneBuilder, next_serial, serial_rose};
@@ -21,7 +22,7 @@ impl SourceGroup {
     /// Zones to make anew: those with a changed file, and those that wait for their first data.
     pub(super) fn affected(&self, judged: &[JudgedInput], slots: &[ZoneSlot]) -> Vec<usize> {
         let good: Vec<&JudgedInput> = judged.iter().filter(|judged| judged.is_good()).collect();
-        let is_file = matches!(self.source, Source::File { .. });
+        let is_file = !self.source.is_directory();
         let can_be_made = |slot: usize| {
             let has_data = |(index, input): (usize, &Input)| {
                 let has_records = input.log.is_some() || good.iter().any(|judged| judged.input == index);
@@ -178,7 +179,7 @@ impl SourceGroup {
 impl ZoneSlot {
     pub(super) fn builder(&self, context: &Context) -> ZoneBuilder {
         let builder = ZoneBuilder::new(self.apex.clone()).ttl_bounds(self.config.min_ttl, self.config.max_ttl);
-        let is_export = matches!(&self.config.source, Source::File { format: Format::Azure | Format::Hosts, .. });
+        let is_export = matches!(self.config.source.files(), Some(FileSource::File { format: Format::Azure | Format::Hosts, .. }));
         let builder = builder.authority(ZoneAuthority::configured(&self.config.zone_names, &self.apex.to_buf()));
         builder.networks(context.clients.clone()).foreign(if is_export { Foreign::Skip } else { Foreign::Warn })
     }

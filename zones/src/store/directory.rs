@@ -130,11 +130,6 @@ impl Listing {
     }
 }
 
-/// The file of a zone in a directory.
-pub fn zone_file(name: &str) -> String {
-    if name == "." { "root.zone".into() } else { format!("{name}.zone") }
-}
-
 /// True for files that stand in a zone directory without being meant for a zone.
 pub fn is_passed_over(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();

@@ -12,8 +12,8 @@ const HEALTH: &str = "[[zone]]\npreset = 'azure-health-data-services'\ndirectory
 fn writer(site: &Site, zone: &str) -> String {
     let snapshot = site.store.current().clone();
     let link = snapshot.hosted().iter().find(|link| *link.hosted.name == *zone).unwrap();
-    let file = link.hosted.writer.file().unwrap().strip_prefix(site.path("")).unwrap().display().to_string();
-    format!("{} {file}", link.hosted.writer.word())
+    let file = link.hosted.origin.file().unwrap().strip_prefix(site.path("")).unwrap().display().to_string();
+    format!("{} {file}", link.hosted.origin.label())
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use postern_config::model::{Format, Source};
+use postern_config::model::{FileSource, Format};
 
 use super::directory::{self, FileKind, Listing, NamedFile, is_passed_over};
 use super::source_group::{SourceGroup, own_kind};
@@ -16,7 +16,7 @@ use crate::source::{Input, plain};
 impl SourceGroup {
     /// Finds the files of a directory. One that is gone stays known, so that its last good records stay.
     pub(super) fn discover(&mut self, slots: &[ZoneSlot]) {
-        let Source::Directory { path } = &self.source else { return };
+        let FileSource::Directory { path } = &self.source else { return };
         let names: Vec<String> = match fs::read_dir(path).and_then(|entries| entries.collect::<Result<Vec<_>, _>>()) {
             Ok(entries) => entries.iter().filter_map(|entry| entry.file_name().into_string().ok()).collect(),
             Err(error) => {

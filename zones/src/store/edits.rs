@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use postern_config::model::{self, Source};
+use postern_config::model::{self, ZoneSource};
 
 use super::owned::{self, Owned};
 use super::{Outcome, Report, Store, ZoneSlot};
@@ -227,9 +227,9 @@ impl Store {
             let start = Instant::now();
             let written = owned.commit(&self.context.state);
             self.meter.committed(start.elapsed(), done.len(), written.is_ok());
-            if let (Err(error), Source::Transfer { .. }) = (&written, &slot.config.source) {
+            if let (Err(error), Some(feed)) = (&written, slot.origin.feed()) {
                 // A copy: nobody was promised that it is kept, and clients should have what the primary has.
-                owned.journal.spend(format!("what was transferred since is not on the disk: {error}"));
+                owned.journal.spend(format!("changes of the {} are not on the disk: {error}", feed.word));
             } else if let Err(error) = written {
                 owned.journal.discard();
                 (owned.latest, owned.settings) = (latest, kept);
@@ -252,8 +252,8 @@ impl Store {
                         owned.history.push(change.clone());
                         audit(&author, &slot.name, &slot.networks, done.after.serial(), &done.difference.to_string());
                     }
-                    // That a primary was heard is kept, and nobody's decision.
-                    None if author.via == Via::Transfer => {}
+                    // A feed that found nothing new is no one's decision.
+                    None if author.via.feed().is_some() => {}
                     None => audit(&author, &slot.name, &slot.networks, done.after.serial(), "settings changed"),
                 }
                 committed.answers.push(Box::new(move |generation| answer(Ok(Done { generation, ..done }))));
@@ -505,16 +505,10 @@ impl ZoneSlot {
     /// Why its records are not to be changed by an edit; none: they are.
     fn refuses_edits(&self, via: Via) -> Option<Refusal> {
         let name = self.name.clone();
-        match (&self.owned, &self.config.source) {
-            (_, Source::Transfer { primaries }) if via != Via::Transfer => {
-                let primaries = primaries.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                Some(Refusal::ReadOnly { name, writer: format!("its primary {primaries}") })
-            }
-            (Some(_), _) => None,
-            (None, Source::Api | Source::Transfer { .. }) => Some(Refusal::Unavailable { name, reason: self.reason.to_string() }),
-            (None, Source::File { path, .. }) => Some(Refusal::ReadOnly { name, writer: format!("file {}", path.display()) }),
-            (None, Source::Directory { path }) => Some(Refusal::ReadOnly { name, writer: format!("files in {}", path.display()) }),
+        if !self.origin.accepts_edits_of(via.feed()) {
+            return Some(Refusal::ReadOnly { name, writer: self.origin.name().into() });
         }
+        self.owned.is_none().then(|| Refusal::Unavailable { name, reason: self.reason.to_string() })
     }
 
     /// The origin of the zone for messages. Line 0 stands for a zone without a line.
@@ -548,7 +542,7 @@ pub(super) fn made_zone(settings: &ZoneSettings) -> model::Zone {
         name: settings.name.clone(),
         preset: false,
         networks: settings.networks.clone(),
-        source: Source::Api,
+        source: ZoneSource::Api,
         on_missing: settings.on_missing,
         fallback: records_fallbacks(settings),
         min_ttl: 0,

@@ -6,22 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use postern_config::model::Source;
-
 use super::edits::made_zone;
-use super::owned::{self, Found, Owned, is_owned};
+use super::owned::{self, Found, Owned};
 use super::source_group::SourceGroup;
 use super::succession::{self, ZoneIdentity, ZonePredecessor, find_predecessors};
 use super::{Outcome, Report, Store, ZoneSlot};
-use crate::edit::{Refusal, TRANSFERRED, ZoneSettings};
+use crate::edit::{FETCHED, Refusal, ZoneSettings};
 use crate::journal::JournalCondition;
 use crate::snapshot::Snapshot;
 use crate::state_directory::StateProblem;
-
-/// Reason why a secondary zone has no data before its first transfer.
-pub const NEVER_TRANSFERRED: &str = "it was not transferred from its primary yet";
-/// Reason why a secondary zone has no data if no primary answered for too long (RFC 1035 section 3.3.13).
-pub const EXPIRED: &str = "it was not heard from its primary for longer than its SOA allows (EXPIRE)";
 
 impl Store {
     /// Hosts the zones that an API made under another configuration, each in the networks that the zones of the configuration leave to it.
@@ -43,7 +36,7 @@ impl Store {
     /// Opens or begins the journals of zones that have none open, and hosts zones that an API made. `waiting` are those of them that have
     /// no data, because their journals could not be opened: they stay until that succeeds, and their names do not go public meanwhile.
     pub(super) fn open_journals(&mut self, mut waiting: Vec<ZoneSlot>, report: &mut Report) {
-        let lacks = |slot: &ZoneSlot| is_owned(&slot.config.source) && slot.owned.is_none();
+        let lacks = |slot: &ZoneSlot| slot.config.source.is_journaled() && slot.owned.is_none();
         let in_use: HashSet<PathBuf> = self.slots.iter().filter_map(|slot| Some(slot.owned.as_ref()?.path.clone())).collect();
         let (listed, (found, bad)) = match owned::find(&self.context.state, &in_use) {
             Ok(listing) => (Ok(()), listing),
@@ -218,9 +211,9 @@ impl Store {
         let zone = built.map_err(|_| "an empty zone was refused".to_string())?.zone;
         if self.context.state.is_inspected() {
             // As a start would have it, without writing anything.
-            return match slot.config.source {
-                Source::Transfer { .. } => Err(NEVER_TRANSFERRED.into()),
-                _ => {
+            return match slot.origin.feed() {
+                Some(feed) => Err(feed.never_fetched.into()),
+                None => {
                     slot.zone = Some(Arc::new(zone));
                     Ok(())
                 }
@@ -383,16 +376,15 @@ impl ZoneSlot {
         }
     }
 
-    /// Takes a journal that is its own. A zone that was never transferred is not empty: it has no data, and its names must not go public.
+    /// Takes a journal that is its own. A zone that its feed never brought is not empty: it has no data, and its names must not go public.
     fn adopt(&mut self, owned: Owned) -> Result<(), String> {
-        let why = match (&self.config.source, owned.settings.extra.get(TRANSFERRED).and_then(|at| at.as_u64())) {
-            (Source::Transfer { .. }, None) => Some(NEVER_TRANSFERRED),
-            (Source::Transfer { .. }, Some(at)) => {
+        let why = self.origin.feed().and_then(|feed| match owned.settings.extra.get(FETCHED).and_then(|at| at.as_u64()) {
+            None => Some(feed.never_fetched),
+            Some(at) => {
                 let age = u64::from(super::edits::unix_seconds()).saturating_sub(at);
-                (age > u64::from(owned.latest.expire())).then_some(EXPIRED)
+                feed.expired.filter(|_| age > u64::from(owned.latest.expire()))
             }
-            _ => None,
-        };
+        });
         self.zone = why.is_none().then(|| owned.latest.clone());
         self.owned = Some(owned);
         why.map_or(Ok(()), |why| Err(why.into()))

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use postern_config::model::Format;
 
 use super::kept::KeptFile;
-use super::report::FileShare;
 use crate::diff::Difference;
+use crate::origin::FileShare;
 use crate::record::{Problem, Severity};
 use crate::source::{Content, FileCounts, RecordLog};
 use crate::text;

@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use postern_config::model::{self, Source};
+use postern_config::model::{self, FileSource};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Position, RecordRef, RecordSink};
@@ -147,11 +147,10 @@ pub fn zone_key(zone: &model::Zone) -> String {
 }
 
 /// A source as a key.
-pub fn source_key(source: &Source) -> Option<String> {
+pub fn source_key(source: &FileSource) -> String {
     match source {
-        Source::File { path, format } => Some(format!("file {} {format:?}", path.display())),
-        Source::Directory { path } => Some(format!("directory {}", path.display())),
-        Source::Api | Source::Transfer { .. } => None,
+        FileSource::File { path, format } => format!("file {} {format:?}", path.display()),
+        FileSource::Directory { path } => format!("directory {}", path.display()),
     }
 }
 
@@ -182,8 +181,8 @@ impl Keeper {
     }
 
     /// Every file of a source.
-    pub fn files(&self, source: &Source) -> Vec<KeptFile> {
-        let Some(source) = source_key(source) else { return Vec::new() };
+    pub fn files(&self, source: &FileSource) -> Vec<KeptFile> {
+        let source = source_key(source);
         self.shared.lock().index.files.values().filter(|file| file.source == source).cloned().collect()
     }
 
@@ -243,7 +242,7 @@ impl Keeper {
     }
 
     /// Keeps fewer records of a file that all zones of its source share.
-    pub fn replace(&self, source: &Source, path: &Path, counts: &FileCounts, log: &Arc<RecordLog>) {
+    pub fn replace(&self, source: &FileSource, path: &Path, counts: &FileCounts, log: &Arc<RecordLog>) {
         let kept = self.files(source).into_iter().find(|file| file.zone.is_none() && file.path == path.to_string_lossy());
         let counts = counts.iter().map(|(path, count)| (path.to_string_lossy().into_owned(), count)).collect();
         let file = kept.map(|file| KeptFile { counts, ..file });
@@ -299,7 +298,7 @@ impl Keeper {
     }
 
     /// Forgets the file of a source, or all of them.
-    pub fn forget(&self, source: &Source, path: Option<&Path>) {
+    pub fn forget(&self, source: &FileSource, path: Option<&Path>) {
         let files = self.files(source);
         self.forget_all(files.iter().filter(|file| path.is_none_or(|path| file.path == path.to_string_lossy())).map(KeptFile::id));
     }
@@ -531,7 +530,7 @@ impl KeptFile {
     fn inherited(zone: &model::Zone) -> Option<Self> {
         let (included, counts) = (Vec::new(), Vec::new());
         Some(Self {
-            source: source_key(&zone.source)?,
+            source: source_key(zone.source.files()?),
             path: String::new(),
             zone: Some(zone_key(zone)),
             length: 0,

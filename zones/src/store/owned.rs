@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use postern_config::model::{self, Source};
+use postern_config::model;
 
 use super::zone_slot::ZoneSlot;
 use crate::diff::Difference;
@@ -125,11 +125,6 @@ pub fn set_aside(path: &Path) -> Result<Option<PathBuf>, JournalError> {
 fn create_parent(path: &Path) -> Result<(), JournalError> {
     let Some(parent) = path.parent() else { return Ok(()) };
     fs::create_dir_all(parent).map_err(|error| JournalError::Io { path: parent.to_owned(), error })
-}
-
-/// Returns true if the zone's records are in a journal of ours and in no file.
-pub fn is_owned(source: &Source) -> bool {
-    matches!(source, Source::Api | Source::Transfer { .. })
 }
 
 /// A file for the journal of a zone, that no other journal has.
@@ -248,8 +243,7 @@ impl Owned {
         let (count, path) = (hidden.len(), self.path.display().to_string());
         tracing::warn!(zone = &*slot.name, "{path}: {count} records below a DNAME are removed, which no answer had; the first is {first}");
         let before = self.latest.clone();
-        let is_copy = matches!(slot.config.source, Source::Transfer { .. });
-        let serial = if is_copy { before.serial() } else { next_serial(before.serial()) };
+        let serial = if slot.config.source.keeps_serial() { before.serial() } else { next_serial(before.serial()) };
         let after = Arc::new((*before).clone().with_serial(serial));
         hidden.extend(records_of(before.apex(), before.soa()));
         let added = records_of(after.apex(), after.soa()).collect();
@@ -284,7 +278,7 @@ impl Owned {
             self.latest = Arc::new(bounded);
             return None;
         }
-        let serial = if matches!(slot.config.source, Source::Transfer { .. }) { before.serial() } else { next_serial(before.serial()) };
+        let serial = if slot.config.source.keeps_serial() { before.serial() } else { next_serial(before.serial()) };
         let written = bounded.apply(&changes).map_err(|refused| refused.first().map_or(String::new(), ToString::to_string));
         let written = written.and_then(|after| {
             let after = after.with_serial(serial);

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use postern_config::model::Format;
+use postern_config::model::ZoneSource;
 
 use crate::diff::Difference;
+use crate::origin::FileShare;
 use crate::record::{Problem, Severity};
 
 /// What one look found, for the log and for whoever asked.
@@ -23,17 +24,6 @@ pub struct Report {
     pub problems: Vec<Problem>,
     /// Something is being written: look again in this time.
     pub again: Option<Duration>,
-}
-
-/// A file that a zone has records from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileShare {
-    /// The file.
-    pub path: Arc<PathBuf>,
-    /// What it holds.
-    pub format: Format,
-    /// Records that the zone has from it, repeated ones included.
-    pub records: u64,
 }
 
 /// What became of one zone.
@@ -101,7 +91,7 @@ pub struct ZoneStatus<'s> {
     /// Networks it is linked to, by name; empty: all.
     pub networks: &'s [String],
     /// Its source as the configuration has it.
-    pub source: &'s postern_config::model::Source,
+    pub source: &'s ZoneSource,
     /// How that is doing.
     pub state: &'s SourceState,
     /// Files that its records come from. Empty if a journal has them, or if there are none.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use postern_config::model::{Format, Source};
+use postern_config::model::Format;
 
 use super::context::Context;
 use super::directory::NamedFile;
@@ -23,7 +23,7 @@ impl SourceGroup {
     /// Looks up the kept files of this source once. Files that are gone since then become inputs again.
     pub(super) fn recall(&mut self, slots: &[ZoneSlot], context: &Context) {
         let Some(keeper) = context.keeper.as_ref().filter(|_| self.recalled.is_none()) else { return };
-        let is_directory = matches!(self.source, Source::Directory { .. });
+        let is_directory = self.source.is_directory();
         let mut recalled = Vec::new();
         for file in keeper.files(&self.source).into_iter().filter(|file| !file.is_inherited()) {
             let slot = file.zone.as_ref().map(|key| self.zones.iter().copied().find(|slot| zone_key(&slots[*slot].config) == *key));
@@ -87,7 +87,7 @@ impl SourceGroup {
 
     /// Loads kept data. A zone is left out if a part of it cannot be read, because the missing names would go public.
     fn load(&mut self, mut wanted: Vec<(usize, KeptZone)>, keeper: &Keeper, slots: &mut [ZoneSlot], context: &Context) {
-        let is_directory = matches!(self.source, Source::Directory { .. });
+        let is_directory = self.source.is_directory();
         for kept in self.recalled.iter().flatten() {
             if !wanted.iter().any(|(slot, _)| kept.is_of(*slot)) {
                 continue;
@@ -123,7 +123,7 @@ impl SourceGroup {
     /// Keeps the data that was read now for the next start.
     pub(super) fn keep(&self, drafts: Vec<(usize, KeptDraft)>, changed: &[usize], slots: &[ZoneSlot], context: &Context) {
         let Some(keeper) = &context.keeper else { return };
-        let Some(source) = source_key(&self.source) else { return };
+        let source = source_key(&self.source);
         for (index, draft) in drafts {
             let input = &self.inputs[index];
             let of_file: Vec<usize> = self.zones.iter().copied().filter(|slot| input.is_of(*slot)).collect();
@@ -163,7 +163,7 @@ impl SourceGroup {
 impl SourceGroup {
     /// Writes the records of files anew that were removed from the state directory.
     pub(super) fn keep_again(&self, removed: &[KeptFile], slots: &[ZoneSlot], keeper: &Keeper) {
-        let Some(source) = source_key(&self.source) else { return };
+        let source = source_key(&self.source);
         for file in removed.iter().filter(|file| file.source == source) {
             let of = |key: &String| self.zones.iter().copied().find(|slot| zone_key(&slots[*slot].config) == *key);
             let slot = file.zone.as_ref().and_then(of);

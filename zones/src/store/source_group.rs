@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postern_config::model::{Format, Source};
+use postern_config::model::{FileSource, Format};
 
 use super::context::Context;
 use super::directory::{FileKind, Listing, NamedFile};
 use super::guard::{self, PATIENCE, UNFINISHED, UNFINISHED_UNSERVED, Verdict};
 use super::judged::{JudgedInput, KeptDraft, RecalledFile};
-use super::owned::is_owned;
 use super::report::Report;
 use super::zone_slot::ZoneSlot;
 use crate::memory;
@@ -27,7 +26,7 @@ const MOST_NAMED: usize = 8;
 /// A source and the zones that have it.
 #[derive(Debug)]
 pub struct SourceGroup {
-    pub(super) source: Source,
+    pub(super) source: FileSource,
     /// Indices of the slots of its zones.
     pub(super) zones: Vec<usize>,
     /// Indices of the zones that share files. In a directory these are the zones of presets.
@@ -49,37 +48,35 @@ impl SourceGroup {
     /// The groups of all slots. They keep the last good records of `old` groups, and read all files again.
     pub fn all(slots: &[ZoneSlot], old: Vec<SourceGroup>) -> Vec<SourceGroup> {
         let mut groups: Vec<SourceGroup> = Vec::new();
-        let mut of_source: HashMap<&Source, usize> = HashMap::new(); // there may be as many as zones
-        for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| !is_owned(&slot.config.source)) {
-            match of_source.entry(&slot.config.source) {
+        let mut of_source: HashMap<&FileSource, usize> = HashMap::new(); // there may be as many as zones
+        for (index, source) in slots.iter().enumerate().filter_map(|(index, slot)| Some((index, slot.config.source.files()?))) {
+            match of_source.entry(source) {
                 Entry::Occupied(known) => groups[*known.get()].zones.push(index),
                 Entry::Vacant(new) => {
                     new.insert(groups.len());
-                    groups.push(SourceGroup::new(slot.config.source.clone(), index));
+                    groups.push(SourceGroup::new(source.clone(), index));
                 }
             }
         }
         for group in &mut groups {
-            let is_directory = matches!(group.source, Source::Directory { .. });
+            let is_directory = group.source.is_directory();
             group.sharing = group.zones.iter().copied().filter(|slot| !is_directory || slots[*slot].config.preset).collect();
         }
         for before in old {
             let Some(group) = of_source.get(&before.source).map(|group| &mut groups[*group]) else { continue };
-            let Source::Directory { .. } = &group.source else {
-                group.inputs = before.inputs;
-                group.inputs.iter_mut().for_each(Input::forget);
-                continue;
-            };
-            group.continue_from(before.inputs, slots);
+            match group.source.is_directory() {
+                true => group.continue_from(before.inputs, slots),
+                false => group.inputs = before.inputs,
+            }
             group.inputs.iter_mut().for_each(Input::forget);
         }
         groups
     }
 
-    fn new(source: Source, slot: usize) -> Self {
+    fn new(source: FileSource, slot: usize) -> Self {
         let inputs = match &source {
-            Source::File { path, format } => vec![Input::new(path.clone(), *format, None)],
-            Source::Directory { .. } | Source::Api | Source::Transfer { .. } => Vec::new(),
+            FileSource::File { path, format } => vec![Input::new(path.clone(), *format, None)],
+            FileSource::Directory { .. } => Vec::new(),
         };
         Self {
             source,
@@ -96,11 +93,7 @@ impl SourceGroup {
 
     /// Paths to watch, there or not.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        let own = match &self.source {
-            Source::Directory { path } | Source::File { path, .. } => Some(path.as_path()),
-            Source::Api | Source::Transfer { .. } => None, // no group has them
-        };
-        own.into_iter().chain(self.inputs.iter().flat_map(Input::paths))
+        std::iter::once(self.source.path()).chain(self.inputs.iter().flat_map(Input::paths))
     }
 
     /// Time until none of its files changes any more. `None` if none is being written.
@@ -151,7 +144,7 @@ impl SourceGroup {
     fn read(&mut self, slots: &mut [ZoneSlot], context: &Context, now: Instant, how: Look, report: &mut Report) {
         let (mut judged, mut unfinished) = (Vec::new(), Vec::new());
         let mut forgotten = Vec::new();
-        let is_directory = matches!(self.source, Source::Directory { .. });
+        let is_directory = self.source.is_directory();
         let mut gone = Vec::new();
         let with_logs = self.with_logs();
         for index in 0..self.inputs.len() {
@@ -358,7 +351,7 @@ impl SourceGroup {
         let mut own: Vec<usize> = self.inputs.iter().filter_map(|input| input.own).collect();
         own.sort_unstable();
         let is_shared = self.inputs.iter().any(|input| input.own.is_none()) || own.windows(2).any(|pair| pair[0] == pair[1]);
-        matches!(self.source, Source::Directory { .. }) && is_shared
+        self.source.is_directory() && is_shared
     }
 
     /// Reads the records of new bytes into a log, or straight into builders.

@@ -76,7 +76,7 @@ pub fn find_predecessors(zones: &[ZoneIdentity<'_>], earlier: &[ZoneIdentity<'_>
 
 /// Identity of a zone of the configuration.
 pub fn identity(zone: &model::Zone) -> ZoneIdentity<'_> {
-    ZoneIdentity { name: &zone.name, networks: &zone.networks, source: source_key(&zone.source), may_have_moved: true }
+    ZoneIdentity { name: &zone.name, networks: &zone.networks, source: zone.source.files().map(source_key), may_have_moved: true }
 }
 
 impl ZoneIdentity<'_> {

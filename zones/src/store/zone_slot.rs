@@ -4,17 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use postern_config::model::{self, Source};
+use postern_config::model::{self, ZoneSource};
 
-use super::directory;
 use super::kept::{KeptZone, zone_key};
-use super::owned::{self, Owned};
-use super::report::{FileShare, Outcome, Shown, SourceState, ZoneReport};
+use super::owned::Owned;
+use super::report::{Outcome, Shown, SourceState, ZoneReport};
 use super::succession::{self, ZoneIdentity};
 use crate::authority::ZoneAuthority;
 use crate::diff::Difference;
 use crate::name::{NameBuf, WireName};
-use crate::snapshot::{Hosted, Kept, Writer, ZoneState};
+use crate::origin::{FileShare, ZoneOrigin};
+use crate::snapshot::{Hosted, Kept, ZoneState};
 use crate::zone::{Zone, ZoneBuilder};
 
 /// A zone of the configuration.
@@ -46,7 +46,7 @@ pub struct ZoneSlot {
     pub(super) has_namesake: bool,
     /// Copy of the state for other threads.
     pub(super) shown: Arc<Shown>,
-    pub(super) writer: Writer,
+    pub(super) origin: ZoneOrigin,
     /// Files that its records come from.
     pub(super) files: Vec<FileShare>,
     /// Journal and committed data, if an API or a transfer writes the zone.
@@ -66,10 +66,10 @@ impl ZoneSlot {
         let is_inherited = before.as_ref().is_some_and(|slot| slot.zone.is_some() && is_of_other(slot));
         let kept_since = before.as_ref().and_then(|slot| slot.kept_since);
         let files = before.as_ref().filter(|slot| slot.config.source == config.source).map(|slot| slot.files.clone()).unwrap_or_default();
-        let writer = writer(config, &files);
+        let origin = ZoneOrigin::new(config, &files);
         let (zone, state, owned, shown) = before.map(|slot| (slot.zone, slot.state, slot.owned, slot.shown)).unwrap_or_default();
         // Data of files is not continued by an API, nor the other way round.
-        let is_continued = owned.is_some() == owned::is_owned(&config.source);
+        let is_continued = owned.is_some() == config.source.is_journaled();
         let (zone, state, owned, shown) = if is_continued { (zone, state, owned, shown) } else { Default::default() };
         let networks = config.networks.as_slice().into();
         let reason = "its source was not read yet".into();
@@ -88,10 +88,10 @@ impl ZoneSlot {
             kept_serial: None,
             kept_since,
             kept_is_new: false,
-            is_inherited: is_inherited && is_continued && !owned::is_owned(&config.source),
+            is_inherited: is_inherited && is_continued && !config.source.is_journaled(),
             has_namesake: false,
             shown,
-            writer,
+            origin,
             files,
             owned,
             awaits: None,
@@ -112,9 +112,9 @@ impl ZoneSlot {
 
     /// Notes the files that its records come from.
     pub(super) fn comes_from(&mut self, files: Vec<FileShare>) {
-        let writer = writer(&self.config, &files);
-        if writer != self.writer {
-            (self.writer, self.hosted) = (writer, None);
+        let origin = ZoneOrigin::new(&self.config, &files);
+        if origin != self.origin {
+            (self.origin, self.hosted) = (origin, None);
         }
         self.files = files;
     }
@@ -134,7 +134,7 @@ impl ZoneSlot {
         });
         self.shown.show_journal(self.owned.as_ref().map_or(0, |owned| owned.journal.length()));
         let (declared, source) = (self.is_declared().then(|| self.config.clone()), self.shown.clone());
-        let hosted = Hosted::new(self.apex.clone(), self.config.on_missing, state, self.writer.clone());
+        let hosted = Hosted::new(self.apex.clone(), self.config.on_missing, state, self.origin.clone());
         let fallback = self.config.fallback;
         self.hosted.insert(Arc::new(Hosted { fallback, kept, declared, source, ..hosted })).clone()
     }
@@ -196,7 +196,7 @@ impl ZoneSlot {
     /// Builds this zone from whatever records come.
     pub fn empty_builder(&self) -> ZoneBuilder {
         let (min, max) = self.ttl_bounds();
-        let is_of_api = matches!(self.config.source, Source::Api);
+        let is_of_api = self.config.source == ZoneSource::Api;
         let authority = is_of_api.then(|| ZoneAuthority::of_api(&self.config.zone_names, &self.apex.to_buf()));
         ZoneBuilder::new(self.apex.clone()).ttl_bounds(min, max).authority(authority)
     }
@@ -204,26 +204,5 @@ impl ZoneSlot {
     /// Lowest and highest TTL that the configuration wants.
     pub(super) fn ttl_bounds(&self) -> (u32, u32) {
         (self.config.min_ttl, self.config.max_ttl.max(self.config.min_ttl))
-    }
-}
-
-/// The place for new records: the file that most records of the zone come from, otherwise the source in its configuration.
-fn writer(config: &model::Zone, files: &[FileShare]) -> Writer {
-    let most = files.iter().map(|file| file.records).max();
-    if let Some(file) = files.iter().find(|file| Some(file.records) == most) {
-        let path = file.path.as_path().into();
-        return match file.format {
-            model::Format::Hosts => Writer::Hosts(path),
-            model::Format::Azure => Writer::Azure(path),
-            model::Format::Zone | model::Format::Auto => Writer::ZoneFile(path),
-        };
-    }
-    match &config.source {
-        Source::Directory { path } => Writer::ZoneFile(path.join(directory::zone_file(&config.name)).into()),
-        Source::File { path, format: model::Format::Hosts } => Writer::Hosts(path.as_path().into()),
-        Source::File { path, format: model::Format::Azure } => Writer::Azure(path.as_path().into()),
-        Source::File { path, .. } => Writer::ZoneFile(path.as_path().into()),
-        Source::Api => Writer::Api,
-        Source::Transfer { .. } => Writer::Primary,
     }
 }

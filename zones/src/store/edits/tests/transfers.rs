@@ -1,5 +1,7 @@
 //! Zones that are transferred from a primary.
 
+use postern_config::model::TRANSFER;
+
 use super::*;
 
 const SECONDARY: &str = "[[zone]]\nname = \"privatelink.contoso.test\"\nprimaries = [\"10.20.0.10\"]\n";
@@ -8,10 +10,10 @@ const SECONDARY: &str = "[[zone]]\nname = \"privatelink.contoso.test\"\nprimarie
 fn transferred(store: &mut Store, changes: &[&str], at: u32) -> Result<Done, Refusal> {
     let changes: Vec<Change> = changes.iter().map(|text| change(text)).collect();
     let amend: Amend = Box::new(move |_, settings| {
-        settings.extra.insert(crate::edit::TRANSFERRED.into(), at.into());
+        settings.extra.insert(crate::edit::FETCHED.into(), at.into());
         Ok(changes)
     });
-    let author = Author { via: Via::Transfer, ..author() };
+    let author = Author { via: Via::Feed(&TRANSFER), ..author() };
     run(store, |answer| Task::Amend(ZoneRef::parse(ZONE), author, amend, answer))
 }
 
@@ -64,10 +66,10 @@ fn a_primary_that_has_nothing_newer_makes_the_source_good_and_changes_nothing() 
     let before = state(&store);
     let (reply, answers) = std::sync::mpsc::channel();
     let amend: Amend = Box::new(|_, settings| {
-        settings.extra.insert(crate::edit::TRANSFERRED.into(), 2.into());
+        settings.extra.insert(crate::edit::FETCHED.into(), 2.into());
         Ok(Vec::new())
     });
-    let author = Author { via: Via::Transfer, ..author() };
+    let author = Author { via: Via::Feed(&TRANSFER), ..author() };
     let task = Task::Amend(ZoneRef::parse(ZONE), author, amend, Box::new(move |done| reply.send(done).unwrap()));
     let committed = store.commit([task].into(), Instant::now());
     assert!(committed.report.zones.is_empty(), "nothing to tell");
