@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use postern_config::model::Server;
 use postern_zones::network::Clients;
-use postern_zones::snapshot::NetworkId;
+use postern_zones::network::NetworkId;
 
 /// Access lists: the longest prefix of both decides.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use postern_config::model::{Select, Upstream};
 use postern_zones::name::{NameBuf, WireName};
-use postern_zones::snapshot::NetworkId;
+use postern_zones::network::NetworkId;
 
 /// A route's number: the same for as long as its upstreams stay the same, across reloads; cache and questions in flight go by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

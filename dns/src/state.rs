@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_zones::snapshot::{Network, NetworkId, Snapshot};
+use postern_zones::network::NetworkId;
+use postern_zones::snapshot::{Network, Snapshot};
 
 use crate::access::Access;
 use crate::cache::Cache;

@@ -9,8 +9,7 @@ use postern_config::azure::Table;
 
 use crate::lookup::Lookup;
 use crate::name::{NameBuf, is_private_link};
-use crate::network::Clients;
-use crate::snapshot::NetworkId;
+use crate::network::{Clients, NetworkId};
 use crate::zone::{Zone, rtype};
 
 /// A zone with more RRsets is not searched for names that have another spelling: it is no zone that somebody keeps by hand.

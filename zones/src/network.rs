@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::snapshot::NetworkId;
+/// Index of a network in a snapshot. Another snapshot may give the network another index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NetworkId(pub u32);
 
 /// Client prefixes of all networks, flattened: where an address range with another network begins, in order.
 ///

@@ -12,7 +12,7 @@ use postern_config::model::{OnMissing, Recursion};
 
 use crate::edit::ZoneRef;
 use crate::name::{NameBuf, WireName};
-use crate::network::Clients;
+use crate::network::{Clients, NetworkId};
 use crate::origin::ZoneOrigin;
 use crate::zone::Zone;
 
@@ -30,10 +30,6 @@ pub struct Snapshot {
     /// Places in `hosted` by apex.
     by_apex: Arc<HashMap<WireName, Vec<u32>, Hasher>>,
 }
-
-/// Index of a network in a snapshot; the same network keeps its index only within one snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct NetworkId(pub u32);
 
 /// A network and what is linked to it.
 #[derive(Debug)]

@@ -16,7 +16,8 @@ use std::time::Duration;
 use postern_config::Config;
 use postern_config::model;
 use postern_zones::edit::ZoneRef;
-use postern_zones::snapshot::{Hosted, NetworkId};
+use postern_zones::network::NetworkId;
+use postern_zones::snapshot::Hosted;
 
 use crate::Control;
 use crate::tsig::Keyring;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use postern_config::azure::Table;
-use postern_zones::snapshot::{Hosted, NetworkId, Snapshot};
+use postern_zones::network::NetworkId;
+use postern_zones::snapshot::{Hosted, Snapshot};
 
 use super::again::Again;
 use super::bypass::{target, upstream};

@@ -186,7 +186,8 @@ mod tests {
     use super::*;
     use postern_config::model::Recursion;
     use postern_zones::name::NameBuf;
-    use postern_zones::snapshot::{NetworkId, SnapshotBuilder};
+    use postern_zones::network::NetworkId;
+    use postern_zones::snapshot::SnapshotBuilder;
     use std::io::Write;
 
     fn forward(zone: &str, networks: &[&str], upstreams: &[&str]) -> Forward {
