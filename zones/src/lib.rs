@@ -52,6 +52,7 @@ pub mod origin;
 pub mod record;
 pub mod snapshot;
 pub mod source;
+mod spelling;
 pub mod state_directory;
 pub mod store;
 pub mod text;

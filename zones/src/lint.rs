@@ -5,15 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use postern_config::azure::Table;
-
-use crate::lookup::Lookup;
 use crate::name::{NameBuf, is_private_link};
 use crate::network::{Clients, NetworkId};
-use crate::zone::{Zone, rtype};
-
-/// A zone with more RRsets is not searched for names that have another spelling: it is no zone that somebody keeps by hand.
-const MOST_SPELLED: usize = 10_000;
+use crate::zone::rtype;
 
 /// An address record's address.
 pub fn address(rtype: u16, rdata: &[u8]) -> Option<IpAddr> {
@@ -57,42 +51,6 @@ pub fn apart(name: &NameBuf, addresses: &[IpAddr], clients: Option<&Clients>) ->
     Some((*first, *other, "subnets"))
 }
 
-/// True where [`spelled_twice`] may find something.
-pub fn is_searched(zone: &Zone) -> bool {
-    zone.counts().sets <= MOST_SPELLED && is_private_link(&zone.apex().to_buf())
-}
-
-/// Names of `zone` whose other spelling (DICOM has two) stands in one of `others` with different addresses: pairs of names, the first few.
-pub fn spelled_twice(zone: &Zone, others: &[&Zone], table: &Table) -> Vec<(NameBuf, NameBuf)> {
-    let mut found = Vec::new();
-    if !is_searched(zone) {
-        return found;
-    }
-    for (name, set) in zone.records().filter(|(_, set)| set.rtype == rtype::A) {
-        let publics = table.public_names(&name.to_string());
-        let spellings = publics.iter().flat_map(|public| table.private_names(public));
-        for spelling in spellings.filter_map(|spelling| NameBuf::parse(&spelling).ok()).filter(|spelling| *spelling != name) {
-            let holds = others.iter().filter(|other| spelling.is_under(other.apex().as_wire()));
-            let differs = holds.map(|other| other.lookup(&spelling, rtype::A)).any(|answer| match answer {
-                Lookup::Found { set: other, .. } => !set.same_data(&other) && !same_addresses(&set, &other),
-                _ => false,
-            });
-            if differs && !found.contains(&(spelling.clone(), name.clone())) {
-                found.push((name.clone(), spelling));
-            }
-        }
-        if found.len() >= 20 {
-            break;
-        }
-    }
-    found
-}
-
-/// TTLs may differ.
-fn same_addresses(a: &crate::lookup::RrSet<'_>, b: &crate::lookup::RrSet<'_>) -> bool {
-    a.count == b.count && a.rdata().all(|data| b.rdata().any(|other| other == data))
-}
-
 /// The networks of a configuration, for [`apart`]: only those that have prefixes tell anything.
 pub fn networks(config: &postern_config::model::Config) -> Option<Clients> {
     let named =
@@ -104,8 +62,6 @@ pub fn networks(config: &postern_config::model::Config) -> Option<Clients> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name::WireName;
-    use crate::zone::ZoneBuilder;
 
     fn name(text: &str) -> NameBuf {
         NameBuf::parse(text).unwrap()
@@ -156,23 +112,5 @@ mod tests {
             let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
             assert_eq!(apart(name, &addresses, Some(&clients)).map(|found| found.2), what, "{addresses:?}");
         }
-    }
-
-    #[test]
-    fn both_spellings_of_a_dicom_name_should_agree() {
-        let zone = |apex: &str, owner: &str, address: &str| {
-            let mut builder = ZoneBuilder::new(WireName::parse(apex).unwrap());
-            builder.add(owner, 10, "A", address).unwrap();
-            builder.finish(1).unwrap().zone
-        };
-        let portal = zone("privatelink.dicom.azurehealthcareapis.com", "contosows-dicom1", "10.20.1.6");
-        let spelled = |address| zone("privatelink.azurehealthcareapis.com", "contosows-dicom1.dicom", address);
-        let found = |address| spelled_twice(&spelled(address), &[&portal], Table::builtin());
-        assert_eq!(found("10.20.1.6"), []);
-        let pair = (
-            name("contosows-dicom1.dicom.privatelink.azurehealthcareapis.com"),
-            name("contosows-dicom1.privatelink.dicom.azurehealthcareapis.com"),
-        );
-        assert_eq!(found("10.20.1.7"), [pair]);
     }
 }

@@ -55,6 +55,7 @@ use crate::lint;
 use crate::name::NameBuf;
 use crate::record::{Position, Problem, Severity};
 use crate::snapshot::{Hosted, Snapshot, SnapshotBuilder};
+use crate::spelling;
 use crate::state_directory::StateDirectory;
 use crate::zone::{Zone, rtype};
 use context::Context;
@@ -381,14 +382,14 @@ impl Store {
         let is_reported = |slot: &&ZoneSlot| report.zones.iter().any(|zone| zone.name == slot.name && zone.networks == slot.networks);
         let reported: Vec<&ZoneSlot> = self.slots.iter().filter(is_reported).collect();
         for slot in reported {
-            let Some(zone) = slot.zone.as_ref().filter(|zone| lint::is_searched(zone)) else { continue };
+            let Some(zone) = slot.zone.as_ref().filter(|zone| spelling::is_searched(zone)) else { continue };
             let own: HashSet<&String> = slot.networks.iter().collect();
             let shares = |other: &&ZoneSlot| {
                 let theirs = &other.networks;
                 own.is_empty() || theirs.is_empty() || theirs.iter().any(|network| own.contains(network))
             };
             let others: Vec<&Zone> = self.slots.iter().filter(shares).filter_map(|slot| slot.zone.as_deref()).collect();
-            for (name, other) in lint::spelled_twice(zone, &others, &self.context.table) {
+            for (name, other) in spelling::spelled_twice(zone, &others, &self.context.table) {
                 if told.iter().any(|(one, two)| (one, two) == (&other, &name)) {
                     continue;
                 }
