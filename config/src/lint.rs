@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Config, Network, Recursion};
+use crate::model::{Config, Network, NetworkLinks, Recursion};
 use crate::places::Places;
 use crate::problems::Problems;
 
@@ -52,11 +52,11 @@ struct Lint<'c> {
 }
 
 impl<'c> Lint<'c> {
-    /// Returns the networks that a list of names links to. An empty list means all of them.
-    fn networks(&self, names: &'c [String]) -> Vec<&'c Network> {
-        if names.is_empty() {
+    /// Returns the networks that are linked.
+    fn networks(&self, links: &'c NetworkLinks) -> Vec<&'c Network> {
+        let NetworkLinks::These(names) = links else {
             return self.config.networks.iter().collect();
-        }
+        };
         let mut linked: Vec<usize> = names.iter().filter_map(|name| self.by_name.get(name.as_str()).copied()).collect();
         linked.sort_unstable();
         linked.dedup();
@@ -69,9 +69,9 @@ impl<'c> Lint<'c> {
     }
 }
 
-/// Returns true if a list of network names links to `network`.
-fn serves(names: &[String], network: &Network) -> bool {
-    names.is_empty() || names.contains(&network.name)
+/// Returns true if `network` is linked.
+fn serves(links: &NetworkLinks, network: &Network) -> bool {
+    links.include(&network.name)
 }
 
 /// Returns true if names may be forwarded for at least one client of the network.

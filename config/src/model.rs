@@ -14,9 +14,11 @@ use crate::azure::Table;
 use crate::file::File;
 
 mod key;
+mod networks;
 mod source;
 
 pub use key::{Action, Algorithm, Key, NamePattern, Proof, Secret, ZoneName};
+pub use networks::NetworkLinks;
 pub use source::{FeedKind, FeedSource, FileSource, Format, TRANSFER, ZoneSource};
 
 /// All settings of `postern serve`, from one file.
@@ -171,8 +173,8 @@ pub struct Zone {
     /// Set for a zone of a preset. The zones of a preset share the JSON and hosts files of their
     /// directory.
     pub preset: bool,
-    /// Names of the networks that the zone is linked to. Empty means all of them.
-    pub networks: Vec<String>,
+    /// Networks that the zone is linked to.
+    pub networks: NetworkLinks,
     /// Source of the records.
     pub source: ZoneSource,
     /// Treatment of names that the zone lacks.
@@ -260,8 +262,8 @@ pub enum OnMissing {
 pub struct Forward {
     /// Suffix in lower case, without the final dot. `.` matches all other names.
     pub zone: String,
-    /// Names of the networks that use the route. Empty means all of them.
-    pub networks: Vec<String>,
+    /// Networks that use the route.
+    pub networks: NetworkLinks,
     /// Upstreams of the route.
     pub upstreams: Upstreams,
     /// Order in which the upstreams are tried.

@@ -13,8 +13,8 @@ use crate::key::{AnyKey, Section, json_value, toml_to_json};
 use crate::keys;
 use crate::kind::{At, UpstreamItem};
 use crate::model::{
-    Api, Cache, Config, Fallback, FeedSource, FileSource, Forward, Limits, Log, Metrics, Network, OnMissing, Recursion, Select, Server,
-    Upstreams, Zone, ZoneNames, ZoneSource,
+    Api, Cache, Config, Fallback, FeedSource, FileSource, Forward, Limits, Log, Metrics, Network, NetworkLinks, OnMissing, Recursion,
+    Select, Server, Upstreams, Zone, ZoneNames, ZoneSource,
 };
 use crate::places::{ApiPlaces, ForwardPlaces, NetworkPlaces, Places, ZonePlaces};
 use crate::problems::Problems;
@@ -287,7 +287,7 @@ fn zones(document: &DeTable<'_>, server: &Server, azure: &Table, problems: &mut 
             hold_deleted: hold_deleted_at,
             guard: guard_at,
         };
-        let (networks, transfer_to) = (values(networks), values(transfer_to));
+        let (networks, transfer_to) = (NetworkLinks::of_list(values(networks)), values(transfer_to));
         for name in names {
             places.zones.push(place.clone());
             let is_private_link = azure.is_private_link_zone(&name);
@@ -351,12 +351,12 @@ fn forwards(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Pl
         });
         let upstreams = servers.collect::<Option<Vec<_>>>().map_or(Upstreams::System, Upstreams::List);
         let line = read.problems().line(at);
-        forwards.push(Forward { zone, networks: values(networks), upstreams, select, timeout, line });
+        forwards.push(Forward { zone, networks: NetworkLinks::of_list(values(networks)), upstreams, select, timeout, line });
     }
     if none && !problems.broken {
         forwards.push(Forward {
             zone: ".".into(),
-            networks: Vec::new(),
+            networks: NetworkLinks::All,
             upstreams: Upstreams::System,
             select: Select::Order,
             timeout: Reader::open(&key::SECTION, None, 0, problems).value(&key::TIMEOUT),

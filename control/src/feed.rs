@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use postern_config::Config;
-use postern_config::model::{self, FeedKind};
+use postern_config::model::{self, FeedKind, NetworkLinks};
 use postern_zones::edit::ZoneRef;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -82,8 +82,8 @@ impl Feeds {
         self.lock().iter().filter(ended).map(|running| format!("{} {}", running.feed.kind().word, running.feed.zone())).collect()
     }
 
-    /// Wakes the feed of the zone with this name and these networks (none: all). Returns false if the zone has no feed.
-    pub fn retrieve(&self, name: &str, networks: &[String]) -> bool {
+    /// Wakes the feed of the zone with this name and these networks. Returns false if the zone has no feed.
+    pub fn retrieve(&self, name: &str, networks: &NetworkLinks) -> bool {
         self.wake(|feed| feed.zone().means(name, networks))
     }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use postern_config::model::{Config, FileSource, ZoneSource};
+use postern_config::model::{Config, FileSource, NetworkLinks, ZoneSource};
 use postern_config::{Diagnostic, Severity};
 use postern_zones::store::{Store, ZoneStatus, file_names};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ const MOST_FILES: usize = 5;
 pub struct ZoneCount {
     zone: String,
     /// Empty means all networks.
-    networks: Vec<String>,
+    networks: NetworkLinks,
     /// `None` if the zone has no data.
     records: Option<usize>,
     /// Files of the zone. Those below the directory of the configuration are relative to it.
@@ -49,7 +49,7 @@ impl ZoneCount {
         }
         Self {
             zone: status.name.to_string(),
-            networks: status.networks.to_vec(),
+            networks: status.networks.clone(),
             // SOA and NS records that the server generates belong to no file.
             records: status.zone.map(|zone| zone.counts().records.min(if writer.is_some() { usize::MAX } else { given(status) })),
             files: files.into_iter().map(shown).collect(),
@@ -59,7 +59,7 @@ impl ZoneCount {
 
     /// Returns this zone as part of the JSON object.
     pub fn json(&self) -> Value {
-        json!({"name": self.zone, "networks": self.networks, "records": self.records, "files": self.files})
+        json!({"name": self.zone, "networks": self.networks.names(), "records": self.records, "files": self.files})
     }
 
     fn from(&self) -> String {
@@ -78,12 +78,11 @@ pub fn print(counts: &[ZoneCount], room: Option<usize>, out: &mut impl Write) ->
     if counts.is_empty() {
         return Ok(());
     }
-    let networks = |count: &ZoneCount| if count.networks.is_empty() { "all".into() } else { count.networks.join(",") };
     let rows: Vec<[String; 4]> = counts
         .iter()
         .map(|count| {
             let records = count.records.map_or("-".into(), |records| records.to_string());
-            [count.zone.clone(), networks(count), records, count.from()]
+            [count.zone.clone(), count.networks.to_string(), records, count.from()]
         })
         .collect();
     let is_wide = |row: &[String; 4], room| {
@@ -151,7 +150,7 @@ mod tests {
     fn files_stand_beside_their_zone_where_they_fit() {
         let count = |zone: &str, networks: &[&str], records, files: &[&str], writer| ZoneCount {
             zone: zone.into(),
-            networks: networks.iter().map(|name| name.to_string()).collect(),
+            networks: NetworkLinks::of_list(networks.iter().map(|name| name.to_string()).collect()),
             records,
             files: files.iter().map(|name| name.to_string()).collect(),
             writer,

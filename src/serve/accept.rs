@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use postern_config::Config;
+use postern_config::model::NetworkLinks;
 use postern_zones::store::AcceptedZone;
 
 /// The word that accepts a configuration that drops most of its parts.
@@ -77,10 +78,10 @@ impl Links {
         Self::new(config.forwards.iter().filter(|route| route.line != 0).map(|route| (&route.zone, &route.networks)))
     }
 
-    fn new<'a>(items: impl Iterator<Item = (&'a String, &'a Vec<String>)>) -> Self {
-        let links = |(name, networks): (&String, &Vec<String>)| match networks.as_slice() {
-            [] => vec![(name.clone(), None)],
-            networks => networks.iter().map(|network| (name.clone(), Some(network.clone()))).collect(),
+    fn new<'a>(items: impl Iterator<Item = (&'a String, &'a NetworkLinks)>) -> Self {
+        let links = |(name, networks): (&String, &NetworkLinks)| match networks {
+            NetworkLinks::All => vec![(name.clone(), None)],
+            NetworkLinks::These(networks) => networks.iter().map(|network| (name.clone(), Some(network.clone()))).collect(),
         };
         Self(items.flat_map(links).collect())
     }

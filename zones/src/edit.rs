@@ -17,7 +17,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use postern_config::model::{FeedKind, OnMissing};
+use postern_config::model::{FeedKind, NetworkLinks, OnMissing};
 use serde::{Deserialize, Serialize};
 
 use crate::diff::Difference;
@@ -88,7 +88,7 @@ pub struct Done {
     /// Apex, no final dot.
     pub name: Arc<str>,
     /// Networks it is linked to, by name; empty: all.
-    pub networks: Arc<[String]>,
+    pub networks: NetworkLinks,
     /// The zone before.
     pub before: Arc<Zone>,
     /// The zone after; the same where nothing differs.
@@ -170,9 +170,9 @@ pub enum Refusal {
 pub struct ZoneSettings {
     /// Apex, no final dot.
     pub name: String,
-    /// Networks it is linked to, by name; empty: all.
-    #[serde(default)]
-    pub networks: Vec<String>,
+    /// Networks that it is linked to.
+    #[serde(default = "all_networks", with = "network_list")]
+    pub networks: NetworkLinks,
     /// What happens to a name that it lacks.
     #[serde(default = "usual_policy", with = "policy")]
     pub on_missing: OnMissing,
@@ -405,11 +405,6 @@ impl History {
     }
 }
 
-/// Networks as the log shows them: their names, `all` if a zone is linked to all of them.
-pub(crate) fn network_list(networks: &[String]) -> String {
-    if networks.is_empty() { "all".into() } else { networks.join(",") }
-}
-
 impl ZoneRef {
     /// From `name` or `name@network`; a final dot and letter case do not matter.
     pub fn parse(text: &str) -> Self {
@@ -418,10 +413,9 @@ impl ZoneRef {
         Self { name: name.to_ascii_lowercase(), network }
     }
 
-    /// True where the zone of this name that is linked to these networks (none: all) is meant.
-    pub fn means<N: AsRef<str>>(&self, name: &str, networks: &[N]) -> bool {
-        let is_linked = |wanted: &String| networks.is_empty() || networks.iter().any(|network| network.as_ref() == wanted);
-        self.name == name && self.network.as_ref().is_none_or(is_linked)
+    /// Returns true if the zone with this name and these networks is meant.
+    pub fn means(&self, name: &str, networks: &NetworkLinks) -> bool {
+        self.name == name && self.network.as_ref().is_none_or(|wanted| networks.include(wanted))
     }
 }
 
@@ -470,8 +464,27 @@ fn list(refused: &[Refused]) -> String {
     refused.iter().map(|refused| refused.message.as_str()).collect::<Vec<_>>().join("; ")
 }
 
+fn all_networks() -> NetworkLinks {
+    NetworkLinks::All
+}
+
 fn usual_policy() -> OnMissing {
     OnMissing::Public
+}
+
+mod network_list {
+    //! A list of names, as in journals of all versions. An empty list stands for all networks.
+
+    use postern_config::model::NetworkLinks;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(networks: &NetworkLinks, serializer: S) -> Result<S::Ok, S::Error> {
+        networks.names().serialize(serializer)
+    }
+
+    pub fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<NetworkLinks, D::Error> {
+        Vec::deserialize(deserializer).map(NetworkLinks::of_list)
+    }
 }
 
 mod policy {
@@ -539,13 +552,14 @@ mod tests {
 
     #[test]
     fn a_zone_is_meant_by_its_name_and_one_of_its_networks() {
-        let hub: &[&str] = &["spoke", "hub"];
+        let hub = NetworkLinks::of_list(vec!["spoke".into(), "hub".into()]);
+        let all = NetworkLinks::All;
         for (text, name, networks, is_meant) in [
-            ("contoso.test", "contoso.test", hub, true),
-            ("contoso.test@hub", "contoso.test", hub, true),
-            ("contoso.test@lab", "contoso.test", hub, false),
-            ("contoso.test@hub", "contoso.test", &[], true),
-            ("contoso.test", "fabrikam.test", &[], false),
+            ("contoso.test", "contoso.test", &hub, true),
+            ("contoso.test@hub", "contoso.test", &hub, true),
+            ("contoso.test@lab", "contoso.test", &hub, false),
+            ("contoso.test@hub", "contoso.test", &all, true),
+            ("contoso.test", "fabrikam.test", &all, false),
         ] {
             assert_eq!(ZoneRef::parse(text).means(name, networks), is_meant, "{text} and {name} of {networks:?}");
         }

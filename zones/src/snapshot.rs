@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use postern_config::model::{OnMissing, Recursion};
+use postern_config::model::{NetworkLinks, OnMissing, Recursion};
 
 use crate::edit::ZoneRef;
 use crate::name::{NameBuf, WireName};
@@ -107,7 +107,7 @@ impl Snapshot {
     /// for it. A network that sees another zone of that name means only that one.
     pub fn is_meant(&self, link: &Link, zone: &ZoneRef) -> bool {
         let is_linked = |network: &String| {
-            let is_kept = |kept: &Kept| kept.settings.networks.contains(network);
+            let is_kept = |kept: &Kept| kept.settings.networks.names().contains(network);
             match self.network_named(network) {
                 Some(id) => link.networks.contains(&id),
                 None => link.hosted.kept.as_ref().is_some_and(is_kept),
@@ -116,13 +116,13 @@ impl Snapshot {
         *link.hosted.name == *zone.name && zone.network.as_ref().is_none_or(is_linked)
     }
 
-    /// Names of the networks that a zone is for, as whoever writes it names them; none: all. It may be for all and linked to one, as long as
-    /// that is all there are.
-    pub fn meant_for<'s>(&'s self, link: &'s Link) -> Vec<&'s str> {
+    /// Returns the networks that a zone is for, as its writer names them. It may be for all and linked to one, as long as that is all there
+    /// are.
+    pub fn meant_for(&self, link: &Link) -> NetworkLinks {
         match &link.hosted.kept {
-            Some(kept) => kept.settings.networks.iter().map(String::as_str).collect(),
-            None if link.networks.len() == self.networks.len() => Vec::new(),
-            None => link.networks.iter().map(|id| &*self.network(*id).name).collect(),
+            Some(kept) => kept.settings.networks.clone(),
+            None if link.networks.len() == self.networks.len() => NetworkLinks::All,
+            None => NetworkLinks::These(link.networks.iter().map(|id| self.network(*id).name.to_string()).collect()),
         }
     }
 
@@ -197,15 +197,15 @@ impl SnapshotBuilder {
         self
     }
 
-    /// Links a zone to networks by name; to all of them where none is named. Networks must have been added before.
-    pub fn hosted(mut self, hosted: Arc<Hosted>, networks: &[&str]) -> Self {
-        let mut ids: Vec<NetworkId> = match networks.is_empty() {
-            true => (0..self.networks.len() as u32).map(NetworkId).collect(),
-            false => networks.iter().filter_map(|name| self.by_name.get(*name).copied()).collect(),
+    /// Links a zone to networks. Networks must have been added before.
+    pub fn hosted(mut self, hosted: Arc<Hosted>, networks: &NetworkLinks) -> Self {
+        let mut ids: Vec<NetworkId> = match networks {
+            NetworkLinks::All => (0..self.networks.len() as u32).map(NetworkId).collect(),
+            NetworkLinks::These(names) => names.iter().filter_map(|name| self.by_name.get(name.as_str()).copied()).collect(),
         };
         ids.sort_unstable_by_key(|id| id.0);
         ids.dedup();
-        let is_for_default = if networks.is_empty() { ids.is_empty() } else { networks.contains(&"default") };
+        let is_for_default = if networks.are_all() { ids.is_empty() } else { networks.include("default") };
         if is_for_default && !self.by_name.contains_key("default") {
             ids.push(NetworkId(u32::MAX)); // added when built
         }
@@ -213,10 +213,11 @@ impl SnapshotBuilder {
         self
     }
 
-    /// Links good data to networks by name, as [`SnapshotBuilder::hosted`].
+    /// Links good data to the networks with these names, or to all of them if there are none.
     pub fn zone(self, zone: Zone, networks: &[&str], on_missing: OnMissing) -> Self {
         let hosted = Hosted::new(zone.apex().clone(), on_missing, ZoneState::Serving(Arc::new(zone)), ZoneOrigin::memory());
-        self.hosted(Arc::new(hosted), networks)
+        let networks = NetworkLinks::of_list(networks.iter().map(|name| (*name).to_owned()).collect());
+        self.hosted(Arc::new(hosted), &networks)
     }
 
     /// The snapshot. A network `default` is added unless there is one.

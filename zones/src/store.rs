@@ -366,8 +366,7 @@ impl Store {
                 builder = builder.network(&network.name, &network.clients, network.recursion);
             }
             for (slot, hosted) in self.slots.iter().zip(hosted) {
-                let names: Vec<&str> = slot.networks.iter().map(String::as_str).collect();
-                builder = builder.hosted(hosted, &names);
+                builder = builder.hosted(hosted, &slot.networks);
             }
             builder.build()
         } else {
@@ -383,11 +382,7 @@ impl Store {
         let reported: Vec<&ZoneSlot> = self.slots.iter().filter(is_reported).collect();
         for slot in reported {
             let Some(zone) = slot.zone.as_ref().filter(|zone| spelling::is_searched(zone)) else { continue };
-            let own: HashSet<&String> = slot.networks.iter().collect();
-            let shares = |other: &&ZoneSlot| {
-                let theirs = &other.networks;
-                own.is_empty() || theirs.is_empty() || theirs.iter().any(|network| own.contains(network))
-            };
+            let shares = |other: &&ZoneSlot| slot.networks.overlap(&other.networks);
             let others: Vec<&Zone> = self.slots.iter().filter(shares).filter_map(|slot| slot.zone.as_deref()).collect();
             for (name, other) in spelling::spelled_twice(zone, &others, &self.context.table) {
                 if told.iter().any(|(one, two)| (one, two) == (&other, &name)) {

@@ -17,7 +17,7 @@ pub(super) fn unknown_names(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     let mut told = Vec::new();
     for (names, places) in zones.chain(routes) {
         let mut before = HashSet::new();
-        for (name, &at) in names.iter().zip(places) {
+        for (name, &at) in names.names().iter().zip(places) {
             let is_first = before.insert(name);
             if told.contains(&at) {
                 continue; // the list belongs to another zone of the same preset
@@ -123,7 +123,7 @@ pub(super) fn zones_linked_twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {
             let networks = if both.len() == 1 { "network" } else { "networks" };
             let message =
                 format!("zone `{}` is linked to {networks} {} already, in line {}", zone.name, listed(both.iter().copied()), other.line);
-            let help = if zone.networks.is_empty() || other.networks.is_empty() {
+            let help = if zone.networks.are_all() || other.networks.are_all() {
                 "a `[[zone]]` without `network` is linked to all: say for each which networks it is for"
             } else {
                 "link each to other networks, or put all records into one"
@@ -144,7 +144,7 @@ pub(super) fn zones_linked_to_several(lint: &Lint<'_>, problems: &mut Problems<'
         // Without `network`, `default` does not count. A single network must not become several
         // because of it.
         let linked = lint.networks(&zone.networks).into_iter().map(|network| network.name.as_str());
-        let linked: Vec<&str> = linked.filter(|name| !zone.networks.is_empty() || *name != Network::DEFAULT).collect();
+        let linked: Vec<&str> = linked.filter(|name| !zone.networks.are_all() || *name != Network::DEFAULT).collect();
         if linked.len() < 2 {
             continue;
         }

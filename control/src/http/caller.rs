@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use postern_config::model::NetworkLinks;
 use postern_zones::edit::{Author, Via, ZoneRef};
 
 use super::peer::Peer;
@@ -58,15 +59,15 @@ impl Caller {
         matches!(self.rights, KeyRights::Read | KeyRights::Admin)
     }
 
-    /// True where a zone that is linked to these networks (none: all) may be seen.
-    pub fn may_see<N: AsRef<str>>(&self, zone: &str, networks: &[N]) -> bool {
+    /// Returns true if the caller may see a zone that is for these networks.
+    pub fn may_see(&self, zone: &str, networks: &NetworkLinks) -> bool {
         self.may_see_all() || self.may_change(zone, networks)
     }
 
-    /// True where the records of a zone that is for these networks (none: all) may be changed. Whoever may change what one network sees may
-    /// not change what all of them see.
-    pub fn may_change<N: AsRef<str>>(&self, zone: &str, networks: &[N]) -> bool {
-        let linked = |network: &String| networks.iter().any(|name| name.as_ref() == network);
+    /// Returns true if the caller may change the records of a zone that is for these networks. A key for one network may not change what all
+    /// of them see.
+    pub fn may_change(&self, zone: &str, networks: &NetworkLinks) -> bool {
+        let linked = |network: &String| networks.names().contains(network);
         let is_meant = |of: &ZoneRef| (of.name == "*" || of.name == zone) && of.network.as_ref().is_none_or(linked);
         match &self.rights {
             KeyRights::Read => false,
@@ -199,18 +200,20 @@ mod tests {
             let zones = zones.iter().map(|zone| ZoneRef { name: (*zone).into(), network: None }).collect();
             Caller { who: "ci".into(), from: None, rights: KeyRights::Records(zones) }
         };
+        let links = |names: &[&str]| NetworkLinks::of_list(names.iter().map(|name| (*name).to_owned()).collect());
+        let (hub, spoke) = (links(&["hub"]), links(&["spoke"]));
         let here = caller(&["contoso.test"]);
-        assert!(here.may_change("contoso.test", &["hub"]) && here.may_see("contoso.test", &["hub"]));
-        assert!(!here.may_change("fabrikam.test", &["hub"]) && !here.may_see("fabrikam.test", &["hub"]));
+        assert!(here.may_change("contoso.test", &hub) && here.may_see("contoso.test", &hub));
+        assert!(!here.may_change("fabrikam.test", &hub) && !here.may_see("fabrikam.test", &hub));
         assert!(!here.may_see_all() && here.must_be_admin().is_err() && here.must_see_all().is_err());
-        assert!(caller(&["*"]).may_change("fabrikam.test", &["hub"]));
+        assert!(caller(&["*"]).may_change("fabrikam.test", &hub));
         let of_hub = ZoneRef::parse("contoso.test@hub");
         let of_hub = Caller { rights: KeyRights::Records([of_hub].into()), ..here };
-        assert!(of_hub.may_change("contoso.test", &["hub", "spoke"]));
-        assert!(!of_hub.may_change("contoso.test", &["spoke"]) && !of_hub.may_change::<&str>("contoso.test", &[]));
+        assert!(of_hub.may_change("contoso.test", &links(&["hub", "spoke"])));
+        assert!(!of_hub.may_change("contoso.test", &spoke) && !of_hub.may_change("contoso.test", &NetworkLinks::All));
         let all_of_hub = Caller { rights: KeyRights::Records([ZoneRef::parse("*@hub")].into()), ..of_hub };
-        assert!(all_of_hub.may_change("contoso.test", &["hub"]) && all_of_hub.may_change("fabrikam.test", &["hub"]));
-        assert!(!all_of_hub.may_change("contoso.test", &["spoke"]) && !all_of_hub.may_see::<&str>("contoso.test", &[]));
+        assert!(all_of_hub.may_change("contoso.test", &hub) && all_of_hub.may_change("fabrikam.test", &hub));
+        assert!(!all_of_hub.may_change("contoso.test", &spoke) && !all_of_hub.may_see("contoso.test", &NetworkLinks::All));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use postern_config::azure::Table;
-use postern_config::model::{OnMissing, ZoneNames};
+use postern_config::model::{NetworkLinks, OnMissing, ZoneNames};
 use postern_zones::authority::ZoneAuthority;
 use postern_zones::edit::{NewZone, ZoneSettings};
 use postern_zones::name::NameBuf;
@@ -60,7 +60,7 @@ pub fn read(body: &Value, names: &ZoneNames, table: &Table, now: OffsetDateTime)
     let (records, kept) = draft.finish("another")?;
     let name = apex.to_string();
     let name = if name == "." { name } else { name.trim_end_matches('.').to_owned() };
-    let networks = network.map(|network| network.trim_end_matches('.').to_owned()).into_iter().collect();
+    let networks = NetworkLinks::of_list(network.map(|network| network.trim_end_matches('.').to_owned()).into_iter().collect());
     let is_private_link = table.is_private_link_zone(&name);
     let mut settings = ZoneSettings {
         name,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use postern_config::model::NetworkLinks;
 use postern_zones::edit::{FETCHED, ZoneRef};
 use postern_zones::name::NameBuf;
 use postern_zones::snapshot::{Hosted, Link, Snapshot, ZoneState};
@@ -18,8 +19,8 @@ use crate::http::Caller;
 #[derive(Debug, Clone)]
 pub struct Found {
     pub hosted: Arc<Hosted>,
-    /// Networks it is linked to, by name; empty: all.
-    pub networks: Vec<String>,
+    /// Networks that it is for.
+    pub networks: NetworkLinks,
     /// Where it is transferred from.
     pub primaries: Vec<String>,
     /// The network that distinguishes it from other zones of its name: one that sees it. `None` if the name is enough.
@@ -54,11 +55,11 @@ pub fn find(control: &Control, id: &str, caller: &Caller) -> Result<Found, Fault
 
 impl Found {
     fn new(snapshot: &Snapshot, link: &Link, is_one_of_several: bool) -> Self {
-        let networks: Vec<String> = snapshot.meant_for(link).into_iter().map(str::to_owned).collect();
+        let networks = snapshot.meant_for(link);
         let primaries = primaries(&link.hosted);
         // A zone that an API created may be meant for a network in which the configuration has another zone of its name.
         let sees = |name: &&String| snapshot.network_named(name).is_some_and(|id| link.networks.contains(&id));
-        let seen = networks.iter().find(sees).cloned();
+        let seen = networks.names().iter().find(sees).cloned();
         let seen = seen.or_else(|| link.networks.first().map(|id| snapshot.network(*id).name.to_string()));
         Self { hosted: link.hosted.clone(), networks, primaries, network: seen.filter(|_| is_one_of_several) }
     }

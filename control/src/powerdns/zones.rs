@@ -62,7 +62,7 @@ pub async fn create(
     let names = control.host.config().server.zone_names.clone();
     let zone = aside(sets, move || create::read(&body, &names, &table, OffsetDateTime::now_utc())).await??;
     let author = author(&caller);
-    let made = id::write(&zone.settings.name, zone.settings.networks.first().map(String::as_str));
+    let made = id::write(&zone.settings.name, zone.settings.networks.names().first().map(String::as_str));
     control.ask(|answer| Task::Create(vec![zone], author, answer)).await?;
     let found = find::find(&control, &made, &caller)?;
     detail(StatusCode::CREATED, found, with_rrsets.then(Wanted::default)).await

@@ -319,7 +319,7 @@ impl SecondaryZone {
     /// Returns the feed of a zone that has primaries. Returns `None` for other zones.
     pub fn feed(zone: &model::Zone, config: &Config) -> Option<Arc<dyn ZoneFeed>> {
         let primaries = zone.source.feed()?.primaries()?.to_vec();
-        let named = ZoneRef { name: zone.name.clone(), network: zone.networks.first().cloned() };
+        let named = ZoneRef { name: zone.name.clone(), network: zone.networks.names().first().cloned() };
         let key = zone.transfer_key.as_ref().and_then(|name| Keyring::new(config).key(name));
         let (apex, most) = (WireName::parse(&zone.name).ok()?, config.limits.transfer_size);
         Some(Arc::new(Self { zone: named, apex, primaries, key, most }))

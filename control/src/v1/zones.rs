@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use postern_config::model::OnMissing;
+use postern_config::model::{NetworkLinks, OnMissing};
 use postern_zones::edit::{NewZone as Made, Refusal, Task, Via, ZoneRef, ZoneRemoval, ZoneSettings};
 use postern_zones::name::NameBuf;
 use postern_zones::snapshot::{Link, Snapshot, ZoneState};
@@ -267,7 +267,7 @@ pub(super) async fn create(caller: Caller, State(control): State<Arc<Control>>, 
         let is_private_link = table.is_private_link_zone(&name);
         ZoneSettings {
             name,
-            networks: new.networks.clone(),
+            networks: NetworkLinks::of_list(new.networks.clone()),
             on_missing: on_missing.unwrap_or(OnMissing::usual(is_private_link)),
             fallback: Some(new.fallback.unwrap_or(is_private_link)),
             declared: false,
@@ -280,7 +280,7 @@ pub(super) async fn create(caller: Caller, State(control): State<Arc<Control>>, 
     let state = control.state.load_full();
     let zones: Vec<Zone> = made
         .iter()
-        .map(|done| ZoneRef { name: done.name.to_string(), network: done.networks.first().cloned() })
+        .map(|done| ZoneRef { name: done.name.to_string(), network: done.networks.names().first().cloned() })
         .filter_map(|zone| hosted(&state.snapshot, &caller, &zone.to_string()).ok())
         .map(|link| Zone::of(&state.snapshot, link))
         .collect();
@@ -326,7 +326,7 @@ pub(super) async fn set(
     let is_relinked = new.networks.is_some();
     let change = Box::new(move |zone: &postern_zones::zone::Zone, settings: &mut ZoneSettings| -> Result<(), Refusal> {
         conditions.hold("the zone", Some(&zone_etag(zone)))?;
-        settings.networks = new.networks.unwrap_or(std::mem::take(&mut settings.networks));
+        settings.networks = new.networks.map_or_else(|| settings.networks.clone(), NetworkLinks::of_list);
         settings.on_missing = on_missing.unwrap_or(settings.on_missing);
         settings.fallback = new.fallback.or(settings.fallback);
         Ok(())
@@ -334,7 +334,7 @@ pub(super) async fn set(
     let named = ZoneRef::parse(&zone);
     let settings = control.ask(|answer| Task::Configure(named.clone(), author, change, answer)).await?;
     let state = control.state.load_full();
-    let relinked = || ZoneRef { name: settings.name.clone(), network: settings.networks.first().cloned() };
+    let relinked = || ZoneRef { name: settings.name.clone(), network: settings.networks.names().first().cloned() };
     let now = if is_relinked { relinked() } else { named };
     Ok(Json(Zone::of(&state.snapshot, hosted(&state.snapshot, &caller, &now.to_string())?)))
 }

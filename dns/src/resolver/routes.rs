@@ -100,9 +100,9 @@ impl Registry {
                 warnings.push(Warning::Exhausted { zone: forward.zone.clone() });
                 continue;
             };
-            let named: HashSet<&str> = forward.networks.iter().map(String::as_str).collect();
+            let named: HashSet<&str> = forward.networks.names().iter().map(String::as_str).collect();
             for (network, known) in snapshot.networks() {
-                if named.is_empty() || named.contains(&*known.name) {
+                if forward.networks.are_all() || named.contains(&*known.name) {
                     routes.add(network, &suffix, Route { id, to_self });
                 }
             }
@@ -184,7 +184,7 @@ pub fn is_own(address: SocketAddr, listening: &[SocketAddr]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postern_config::model::Recursion;
+    use postern_config::model::{NetworkLinks, Recursion};
     use postern_zones::name::NameBuf;
     use postern_zones::network::NetworkId;
     use postern_zones::snapshot::SnapshotBuilder;
@@ -195,7 +195,7 @@ mod tests {
             ["system"] => Upstreams::System,
             list => Upstreams::List(list.iter().map(|address| Upstream::new(address.parse().unwrap(), Transport::Udp)).collect()),
         };
-        let networks = networks.iter().map(|name| (*name).to_owned()).collect();
+        let networks = NetworkLinks::of_list(networks.iter().map(|name| (*name).to_owned()).collect());
         Forward { zone: zone.into(), networks, upstreams, select: Select::Order, timeout: Duration::from_millis(1500), line: 0 }
     }
 

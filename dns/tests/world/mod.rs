@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use postern_config::model::{Fallback, LogFormat, OnMissing, Recursion, Repeat};
+use postern_config::model::{Fallback, LogFormat, NetworkLinks, OnMissing, Recursion, Repeat};
 use postern_dns::accept::{self, Verdict};
 use postern_dns::cache::Cache;
 use postern_dns::clock::Now;
@@ -131,7 +131,8 @@ impl World {
             .network("spoke", &["10.30.0.0/16".parse().unwrap()], Recursion::Yes)
             .network("closed", &["10.40.0.0/16".parse().unwrap()], Recursion::No);
         for (hosted, networks) in &self.zones {
-            builder = builder.hosted(hosted.clone(), networks);
+            let networks = NetworkLinks::of_list(networks.iter().map(|name| (*name).to_owned()).collect());
+            builder = builder.hosted(hosted.clone(), &networks);
         }
         let snapshot = Arc::new(builder.build());
         let mut routes = Routes::new(snapshot.networks().count());

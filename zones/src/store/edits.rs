@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use postern_config::model::{self, ZoneSource};
+use postern_config::model::{self, NetworkLinks, ZoneSource};
 
 use super::owned::{self, Owned};
 use super::{Outcome, Report, Store, ZoneSlot};
@@ -409,7 +409,7 @@ impl Store {
         let settings = owned.settings.clone();
         slot.hosted = None;
         if is_relinked {
-            slot.networks = settings.networks.as_slice().into();
+            slot.networks = settings.networks.clone();
             slot.show_conflict(None);
         }
         if *settings != *old {
@@ -435,7 +435,8 @@ impl Store {
     fn place_of(&self, zone: &ZoneRef) -> Result<usize, Refusal> {
         // A network that does not exist means no zone of all networks, as in `Snapshot::is_meant`.
         let exists = |wanted: &String| self.networks.iter().any(|network| network.name == *wanted);
-        let is_linked = |slot: &ZoneSlot| zone.network.as_ref().is_none_or(|wanted| exists(wanted) || slot.networks.contains(wanted));
+        let is_linked =
+            |slot: &ZoneSlot| zone.network.as_ref().is_none_or(|wanted| exists(wanted) || slot.networks.names().contains(wanted));
         let is_meant = |slot: &ZoneSlot| zone.means(&slot.name, &slot.networks) && is_linked(slot);
         let mut places = (0..self.slots.len()).filter(|place| is_meant(&self.slots[*place]));
         let place = places.next().ok_or_else(|| Refusal::NoZone(zone.to_string()))?;
@@ -443,7 +444,7 @@ impl Store {
         if others.is_empty() {
             return Ok(place);
         }
-        let network = |place: &usize| self.slots[*place].networks.first().cloned().unwrap_or_default();
+        let network = |place: &usize| self.slots[*place].networks.names().first().cloned().unwrap_or_default();
         Err(Refusal::Ambiguous { name: zone.name.clone(), networks: std::iter::once(&place).chain(&others).map(network).collect() })
     }
 
@@ -463,13 +464,11 @@ impl Store {
 
     /// Networks must be there, and none may have the zone twice.
     pub(super) fn check_links(&self, settings: &ZoneSettings, not: Option<usize>) -> Result<(), Refusal> {
-        if let Some(unknown) = settings.networks.iter().find(|name| !self.networks.iter().any(|network| network.name == **name)) {
+        if let Some(unknown) = settings.networks.names().iter().find(|name| !self.networks.iter().any(|network| network.name == **name)) {
             let message = format!("there is no network `{unknown}`");
             return Err(Refusal::Invalid(vec![crate::zone::Refused { change: 0, message }]));
         }
-        let meets = |slot: &ZoneSlot| {
-            slot.networks.is_empty() || settings.networks.is_empty() || settings.networks.iter().any(|name| slot.networks.contains(name))
-        };
+        let meets = |slot: &ZoneSlot| slot.networks.overlap(&settings.networks);
         let twice = self.slots.iter().enumerate().find(|(place, slot)| Some(*place) != not && *slot.name == settings.name && meets(slot));
         twice.map_or(Ok(()), |(_, slot)| Err(slot.refuse_twin()))
     }
@@ -498,7 +497,7 @@ impl Maker {
 impl ZoneSlot {
     /// Refuses another zone of the same name in one of its networks.
     pub(super) fn refuse_twin(&self) -> Refusal {
-        let networks = if self.networks.is_empty() { "all networks".into() } else { self.networks.join(", ") };
+        let networks = if self.networks.are_all() { "all networks".into() } else { self.networks.names().join(", ") };
         Refusal::Exists(format!("zone {} is hosted already, for {networks}", self.name))
     }
 
@@ -568,9 +567,9 @@ fn unless_it_panics<T>(zone: &str, make: impl FnOnce() -> Result<T, Refusal>) ->
 }
 
 /// Who, when, what, from where: one line a change, under a target of its own.
-fn audit(author: &Author, zone: &str, networks: &[String], serial: u32, what: &str) {
+fn audit(author: &Author, zone: &str, networks: &NetworkLinks, serial: u32, what: &str) {
     let from = author.from.map(|from| from.to_string()).unwrap_or_default();
-    tracing::info!(target: "postern::audit", zone, networks = crate::edit::network_list(networks), serial, who = &*author.who, via = author.via.word(), from, "{what}");
+    tracing::info!(target: "postern::audit", zone, networks = %networks, serial, who = &*author.who, via = author.via.word(), from, "{what}");
 }
 
 /// A serial to begin with.

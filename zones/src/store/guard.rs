@@ -103,7 +103,7 @@ impl AcceptedZone {
 
     /// Returns true if this zone is meant.
     pub fn is(&self, zone: &model::Zone) -> bool {
-        let is_linked = |network: &String| zone.networks.is_empty() || zone.networks.contains(network);
+        let is_linked = |network: &String| zone.networks.include(network);
         zone.name == self.name && self.network.as_ref().is_none_or(is_linked)
     }
 }
@@ -278,7 +278,7 @@ impl Reason {
 impl ZoneSlot {
     /// The zone as commands take it: with a network if several zones have its name.
     pub(super) fn title(&self) -> String {
-        match self.networks.first() {
+        match self.networks.names().first() {
             Some(network) if self.has_namesake => format!("{}@{network}", self.config.name),
             _ => self.config.name.clone(),
         }

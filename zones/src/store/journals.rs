@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use postern_config::model::NetworkLinks;
+
 use super::edits::made_zone;
 use super::owned::{self, Found, Owned};
 use super::source_group::SourceGroup;
@@ -266,8 +268,7 @@ impl Store {
                 report.zones.extend(before.map(|slot| slot.report(Outcome::Removed)));
                 continue; // said of that zone
             }
-            let has_zone =
-                |network: &str| namesakes.iter().any(|slot| slot.networks.is_empty() || slot.networks.iter().any(|name| name == network));
+            let has_zone = |network: &str| namesakes.iter().any(|slot| slot.networks.include(network));
             let names = self.networks.iter().map(|network| network.name.clone());
             let left: Vec<String> = names.filter(|name| !namesakes.is_empty() && !has_zone(name)).collect();
             if !namesakes.is_empty() && left.is_empty() {
@@ -278,7 +279,7 @@ impl Store {
             let slot = owned::name_of(path).and_then(|name| {
                 let settings = ZoneSettings {
                     name,
-                    networks: left,
+                    networks: NetworkLinks::of_list(left), // empty only if there is no namesake
                     on_missing: postern_config::model::OnMissing::Servfail,
                     fallback: None,
                     declared: false,
@@ -303,14 +304,14 @@ impl Store {
     /// error if other zones have all of them.
     fn free_links(&self, settings: &ZoneSettings) -> Result<MadeLinks, Refusal> {
         let is_known = |name: &&String| self.networks.iter().any(|network| network.name == **name);
-        let (known, unknown): (Vec<&String>, Vec<&String>) = settings.networks.iter().partition(is_known);
+        let (known, unknown): (Vec<&String>, Vec<&String>) = settings.networks.names().iter().partition(is_known);
         for network in &unknown {
             tracing::warn!(zone = settings.name, "linked to network `{network}`, which the configuration does not have");
         }
-        let has = |slot: &ZoneSlot, network: &String| slot.networks.is_empty() || slot.networks.contains(network);
+        let has = |slot: &ZoneSlot, network: &String| slot.networks.include(network);
         let holder = |network: &String| self.slots.iter().find(|slot| *slot.name == settings.name && has(slot, network));
         let all = || self.networks.iter().map(|network| &network.name).collect();
-        let wanted = if settings.networks.is_empty() { all() } else { known };
+        let wanted = if settings.networks.are_all() { all() } else { known };
         let (taken, free): (Vec<&String>, Vec<&String>) = wanted.into_iter().partition(|network| holder(network).is_some());
         let Some(other) = taken.first().and_then(|network| holder(network)) else {
             return Ok(MadeLinks { networks: settings.networks.clone(), conflict: None });
@@ -322,15 +323,14 @@ impl Store {
         let networks = if names.len() == 1 { "network" } else { "networks" };
         let writer = other.declared_by();
         let conflict = format!("not served in {networks} {}, where {writer} has a zone of the same name", names.join(", "));
-        Ok(MadeLinks { networks: free.into_iter().chain(unknown).cloned().collect(), conflict: Some(conflict) })
+        Ok(MadeLinks { networks: NetworkLinks::These(free.into_iter().chain(unknown).cloned().collect()), conflict: Some(conflict) })
     }
 }
 
 /// Reason why a zone has no data although journals of its name exist.
 fn ambiguous(name: &str, found: &[Option<Found>]) -> String {
     let of_name = found.iter().flatten().filter(|found| found.settings.name == name);
-    let journals: Vec<String> =
-        of_name.map(|found| format!("{} (for {})", found.path.display(), crate::edit::network_list(&found.settings.networks))).collect();
+    let journals: Vec<String> = of_name.map(|found| format!("{} (for {})", found.path.display(), found.settings.networks)).collect();
     format!(
         "several zones {name} have other networks than before, and it is not certain whose records are in {}; help: first reload with only the \
          zone that continues this journal, then add the others; or move journals away that are not wanted",
@@ -340,8 +340,7 @@ fn ambiguous(name: &str, found: &[Option<Found>]) -> String {
 
 /// The networks in which a zone that an API made is served.
 struct MadeLinks {
-    /// Names of the networks. Empty: all of them.
-    networks: Vec<String>,
+    networks: NetworkLinks,
     /// The networks that it is left out of, and why.
     conflict: Option<String>,
 }
@@ -358,7 +357,7 @@ impl ZoneSlot {
         if let Some(why) = conflict.as_ref().filter(|_| conflict != self.state.conflict) {
             tracing::error!(zone = &*self.name, "{why}");
         }
-        (self.networks, self.hosted) = (networks.into(), None);
+        (self.networks, self.hosted) = (networks, None);
         self.show_conflict(conflict);
     }
 

@@ -143,7 +143,7 @@ struct Header {
 
 /// A zone's name and networks, as a key.
 pub fn zone_key(zone: &model::Zone) -> String {
-    if zone.networks.is_empty() { zone.name.clone() } else { format!("{}@{}", zone.name, zone.networks.join(",")) }
+    if zone.networks.are_all() { zone.name.clone() } else { format!("{}@{}", zone.name, zone.networks) }
 }
 
 /// A source as a key.

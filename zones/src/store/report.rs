@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use postern_config::model::ZoneSource;
+use postern_config::model::{NetworkLinks, ZoneSource};
 
 use crate::diff::Difference;
 use crate::origin::FileShare;
@@ -31,8 +31,8 @@ pub struct Report {
 pub struct ZoneReport {
     /// Apex, no final dot.
     pub name: Arc<str>,
-    /// Networks it is linked to, by name; empty: all.
-    pub networks: Arc<[String]>,
+    /// Networks that it is linked to.
+    pub networks: NetworkLinks,
     /// What happened.
     pub outcome: Outcome,
     /// Records served now.
@@ -88,8 +88,8 @@ pub struct Shown {
 pub struct ZoneStatus<'s> {
     /// Apex, no final dot.
     pub name: &'s Arc<str>,
-    /// Networks it is linked to, by name; empty: all.
-    pub networks: &'s [String],
+    /// Networks that it is linked to.
+    pub networks: &'s NetworkLinks,
     /// Its source as the configuration has it.
     pub source: &'s ZoneSource,
     /// How that is doing.
@@ -135,8 +135,7 @@ impl Report {
             }
         }
         for zone in &self.zones {
-            let (name, networks, records, serial) =
-                (&*zone.name, crate::edit::network_list(&zone.networks), zone.records, zone.serial.unwrap_or(0));
+            let (name, networks, records, serial) = (&*zone.name, zone.networks.to_string(), zone.records, zone.serial.unwrap_or(0));
             let generation = self.generation;
             match &zone.outcome {
                 Outcome::Loaded => tracing::info!(zone = name, networks, records, serial, generation, "zone loaded"),

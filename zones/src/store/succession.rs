@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use postern_config::model;
+use postern_config::model::{self, NetworkLinks};
 
 use super::kept::source_key;
 
@@ -15,8 +15,8 @@ use super::kept::source_key;
 pub struct ZoneIdentity<'z> {
     /// Apex, lower case, no final dot.
     pub name: &'z str,
-    /// Names of the networks that the zone is linked to. Empty if it is linked to all networks.
-    pub networks: &'z [String],
+    /// Networks that the zone is linked to.
+    pub networks: &'z NetworkLinks,
     /// Key of the files that the zone is read from. `None` if the server keeps its records in a journal.
     pub source: Option<String>,
     /// True if the zone may have had other networks. An earlier zone that an API created never had, and neither had a zone whose
@@ -81,9 +81,7 @@ pub fn identity(zone: &model::Zone) -> ZoneIdentity<'_> {
 
 impl ZoneIdentity<'_> {
     fn is_exactly(&self, earlier: &Self) -> bool {
-        let has_all = |some: &[String], others: &[String]| some.iter().all(|network| others.contains(network));
-        let same_length = self.networks.len() == earlier.networks.len();
-        self.name == earlier.name && same_length && has_all(self.networks, earlier.networks) && has_all(earlier.networks, self.networks)
+        self.name == earlier.name && self.networks.are_same(earlier.networks)
     }
 
     fn has_source_of(&self, earlier: &Self) -> bool {
@@ -92,10 +90,7 @@ impl ZoneIdentity<'_> {
 
     /// Zones of files are left out: a new source says by itself what its zone has.
     fn shares_network_with(&self, earlier: &Self) -> bool {
-        let is_shared = self.networks.is_empty()
-            || earlier.networks.is_empty()
-            || self.networks.iter().any(|network| earlier.networks.contains(network));
-        self.may_have_moved && self.source.is_none() && earlier.source.is_none() && is_shared
+        self.may_have_moved && self.source.is_none() && earlier.source.is_none() && self.networks.overlap(earlier.networks)
     }
 
     fn can_be(&self, earlier: &Self) -> bool {
@@ -107,15 +102,15 @@ impl ZoneIdentity<'_> {
 mod tests {
     use super::*;
 
-    fn networks(text: &str) -> Vec<String> {
-        text.split_whitespace().map(String::from).collect()
+    fn networks(text: &str) -> NetworkLinks {
+        NetworkLinks::of_list(text.split_whitespace().map(String::from).collect())
     }
 
     /// `zones` and `earlier`: the networks of journaled zones of one name.
     fn predecessors(zones: &[&str], earlier: &[&str]) -> Vec<ZonePredecessor> {
         let lists = |texts: &[&str]| texts.iter().map(|text| networks(text)).collect::<Vec<_>>();
         let (zones, earlier) = (lists(zones), lists(earlier));
-        let identities = |lists: &'static [Vec<String>]| -> Vec<ZoneIdentity<'static>> {
+        let identities = |lists: &'static [NetworkLinks]| -> Vec<ZoneIdentity<'static>> {
             lists.iter().map(|networks| ZoneIdentity { name: "contoso.test", networks, source: None, may_have_moved: true }).collect()
         };
         find_predecessors(&identities(zones.leak()), &identities(earlier.leak()))

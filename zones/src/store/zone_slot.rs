@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use postern_config::model::{self, ZoneSource};
+use postern_config::model::{self, NetworkLinks, ZoneSource};
 
 use super::kept::{KeptZone, zone_key};
 use super::owned::Owned;
@@ -23,7 +23,7 @@ pub struct ZoneSlot {
     pub(super) config: Arc<model::Zone>,
     pub(super) name: Arc<str>,
     pub(super) apex: WireName,
-    pub(super) networks: Arc<[String]>,
+    pub(super) networks: NetworkLinks,
     pub(super) zone: Option<Arc<Zone>>,
     /// Reason why the zone has no data, if it has none.
     pub(super) reason: Arc<str>,
@@ -71,7 +71,7 @@ impl ZoneSlot {
         // Data of files is not continued by an API, nor the other way round.
         let is_continued = owned.is_some() == config.source.is_journaled();
         let (zone, state, owned, shown) = if is_continued { (zone, state, owned, shown) } else { Default::default() };
-        let networks = config.networks.as_slice().into();
+        let networks = config.networks.clone();
         let reason = "its source was not read yet".into();
         let name = config.name.as_str().into();
         Some(Self {

@@ -88,7 +88,7 @@ fn removal(may: May) -> ZoneRemoval {
 fn settings(name: &str, networks: &[&str]) -> ZoneSettings {
     ZoneSettings {
         name: name.into(),
-        networks: networks.iter().map(|name| name.to_string()).collect(),
+        networks: NetworkLinks::of_list(networks.iter().map(|name| name.to_string()).collect()),
         on_missing: model::OnMissing::Nxdomain,
         fallback: None,
         declared: false,
@@ -293,7 +293,7 @@ fn count(refuse: bool) -> Amend {
     Box::new(move |_, settings| {
         let seen = settings.extra.get("seen").and_then(serde_json::Value::as_u64).unwrap_or(0) + 1;
         settings.extra.insert("seen".into(), seen.into());
-        settings.networks.push("nowhere".into());
+        settings.networks = NetworkLinks::These(["nowhere".into()].into());
         match refuse {
             true => Err(Refusal::Busy),
             false => Ok(vec![change(&format!("ws A 10 10.0.0.{seen}"))]),
@@ -332,7 +332,11 @@ fn records_and_what_is_kept_beside_them_change_as_one() {
         }
         let hosted = store.current().hosted()[0].hosted.clone();
         let settings = hosted.kept.as_ref().unwrap().settings.clone();
-        assert_eq!((settings.extra.get("seen"), settings.networks.len()), (Some(&3.into()), 0), "each sees what the one before made");
+        assert_eq!(
+            (settings.extra.get("seen"), settings.networks.clone()),
+            (Some(&3.into()), NetworkLinks::All),
+            "each sees what the one before made"
+        );
         assert_eq!(served(&store, "ws"), [[10, 0, 0, 3]]);
     }
     let beside: Amend = Box::new(|_, settings| {
