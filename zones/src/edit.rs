@@ -13,32 +13,23 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use postern_config::model::{FeedKind, NetworkLinks, OnMissing};
-use serde::{Deserialize, Serialize};
+use postern_config::model::{FeedKind, NetworkLinks};
 
 use crate::diff::Difference;
 use crate::histogram::Histogram;
 use crate::journal;
 use crate::zone::{Change, Refused, Zone};
 
-/// Key of [`ZoneSettings::extra`] for the time when a feed last found that the zone is as its source has it, in seconds since 1970.
-pub const FETCHED: &str = "transferred";
+pub use crate::history::History;
+pub use crate::settings::{FETCHED, ZoneSettings};
+pub use crate::zone_ref::ZoneRef;
 
 /// Edits that may wait: one more is refused.
 pub const MOST_WAITING: usize = 10_000;
-
-/// A hosted zone as people name it: `name`, or `name@network` where several zones have one name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ZoneRef {
-    /// Apex, lower case, no final dot; `.` for the root.
-    pub name: String,
-    /// A network that it is linked to.
-    pub network: Option<String>,
-}
 
 /// Who makes a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,29 +155,6 @@ pub enum Refusal {
     Stopped,
 }
 
-/// What is kept of a zone that an API writes, beside its records.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ZoneSettings {
-    /// Apex, no final dot.
-    pub name: String,
-    /// Networks that it is linked to.
-    #[serde(default = "all_networks", with = "network_list")]
-    pub networks: NetworkLinks,
-    /// What happens to a name that it lacks.
-    #[serde(default = "usual_policy", with = "policy")]
-    pub on_missing: OnMissing,
-    /// Whether the fallback record has the names that it lacks; absent: where it is a private-link zone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fallback: Option<bool>,
-    /// It stands in the configuration file, whose word counts for the above.
-    #[serde(default)]
-    pub declared: bool,
-    /// What the interfaces keep of it (kind, account, metadata …): opaque here.
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
-    pub extra: serde_json::Map<String, serde_json::Value>,
-}
-
 /// A zone to be made.
 #[derive(Debug, Clone)]
 pub struct NewZone {
@@ -234,23 +202,12 @@ pub enum Task {
     Expire(ZoneRef, String, Answer<()>),
 }
 
-/// Recent changes of a zone, for incremental transfers and for those who ask what happened. Bounded.
-#[derive(Debug, Default)]
-pub struct History {
-    kept: Mutex<Kept>,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    changes: VecDeque<Arc<journal::Change>>,
-    records: usize,
-}
-
 /// Hands edits to the store's thread. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Editor {
     waiting: Arc<Waiting>,
-    wake: SyncSender<crate::watch::Message>,
+    /// Wakes the store's thread. Returns false if the thread has ended.
+    wake: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// What waits for the store's thread.
@@ -273,9 +230,9 @@ pub struct Meter {
 }
 
 impl Editor {
-    /// For the watching thread, which wakes by `wake`.
-    pub(crate) fn new(waiting: Arc<Waiting>, wake: SyncSender<crate::watch::Message>) -> Self {
-        Self { waiting, wake }
+    /// Creates the editor for a thread that `wake` wakes. `wake` returns false if the thread has ended.
+    pub(crate) fn new(waiting: Arc<Waiting>, wake: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { waiting, wake: Arc::new(wake) }
     }
 
     /// Makes a change; `answer` is called once it is on the disk and served, or refused.
@@ -314,8 +271,7 @@ impl Editor {
             return task.refuse(Refusal::Busy);
         }
         self.waiting.tasks.lock().unwrap_or_else(PoisonError::into_inner).push_back(task);
-        // Full: the thread has messages to read, and looks at what waits behind each.
-        if let Err(std::sync::mpsc::TrySendError::Disconnected(_)) = self.wake.try_send(crate::watch::Message::Edits) {
+        if !(self.wake)() {
             self.waiting.take().into_iter().for_each(|task| task.refuse(Refusal::Stopped));
         }
     }
@@ -350,6 +306,12 @@ impl Waiting {
     }
 }
 
+impl fmt::Debug for Editor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Editor").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiting").field("count", &self.count).finish_non_exhaustive()
@@ -365,64 +327,6 @@ impl Task {
             Self::Remove(_, answer) | Self::Expire(_, _, answer) => answer(Err(refusal)),
             Self::Configure(_, _, _, answer) => answer(Err(refusal)),
         }
-    }
-}
-
-impl History {
-    /// Records kept, taken out and put in together: about 16 MiB.
-    const MOST: usize = 100_000;
-
-    /// The changes that lead from `serial` to the newest one, oldest first; none: it is not known how to get there. Empty: it is the
-    /// newest.
-    pub fn since(&self, serial: u32) -> Option<Vec<Arc<journal::Change>>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.changes.back().is_some_and(|last| last.to == serial) {
-            return Some(Vec::new());
-        }
-        let first = kept.changes.iter().position(|change| change.from == serial)?;
-        Some(kept.changes.iter().skip(first).cloned().collect())
-    }
-
-    /// The newest `most` changes, newest first.
-    pub fn newest(&self, most: usize) -> Vec<Arc<journal::Change>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).changes.iter().rev().take(most).cloned().collect()
-    }
-
-    /// Adds the newest change. One that does not go on from the last leaves only itself.
-    pub fn push(&self, change: Arc<journal::Change>) {
-        let size = |change: &journal::Change| change.removed.len() + change.added.len();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        // What does not go on from the last one leads nowhere.
-        if kept.changes.back().is_some_and(|last| last.to != change.from) {
-            *kept = Kept::default();
-        }
-        kept.records += size(&change);
-        kept.changes.push_back(change);
-        while kept.records > Self::MOST {
-            let Some(oldest) = kept.changes.pop_front() else { return };
-            kept.records -= size(&oldest);
-        }
-    }
-}
-
-impl ZoneRef {
-    /// From `name` or `name@network`; a final dot and letter case do not matter.
-    pub fn parse(text: &str) -> Self {
-        let (name, network) = text.split_once('@').map_or((text, None), |(name, network)| (name, Some(network.to_owned())));
-        let name = if name == "." { name } else { name.trim_end_matches('.') };
-        Self { name: name.to_ascii_lowercase(), network }
-    }
-
-    /// Returns true if the zone with this name and these networks is meant.
-    pub fn means(&self, name: &str, networks: &NetworkLinks) -> bool {
-        self.name == name && self.network.as_ref().is_none_or(|wanted| networks.include(wanted))
-    }
-}
-
-impl fmt::Display for ZoneRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)?;
-        self.network.as_ref().map_or(Ok(()), |network| write!(f, "@{network}"))
     }
 }
 
@@ -462,106 +366,4 @@ impl fmt::Debug for Edit {
 
 fn list(refused: &[Refused]) -> String {
     refused.iter().map(|refused| refused.message.as_str()).collect::<Vec<_>>().join("; ")
-}
-
-fn all_networks() -> NetworkLinks {
-    NetworkLinks::All
-}
-
-fn usual_policy() -> OnMissing {
-    OnMissing::Public
-}
-
-mod network_list {
-    //! A list of names, as in journals of all versions. An empty list stands for all networks.
-
-    use postern_config::model::NetworkLinks;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub fn serialize<S: Serializer>(networks: &NetworkLinks, serializer: S) -> Result<S::Ok, S::Error> {
-        networks.names().serialize(serializer)
-    }
-
-    pub fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<NetworkLinks, D::Error> {
-        Vec::deserialize(deserializer).map(NetworkLinks::of_list)
-    }
-}
-
-mod policy {
-    //! The words of the configuration file.
-
-    use postern_config::model::OnMissing;
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(policy: &OnMissing, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(policy.word())
-    }
-
-    pub fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<OnMissing, D::Error> {
-        let word = String::deserialize(deserializer)?;
-        OnMissing::of_word(&word).ok_or_else(|| D::Error::custom(format!("`{word}` is no policy: public, nxdomain or servfail")))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn change(from: u32, records: usize) -> Arc<journal::Change> {
-        let record =
-            journal::Record { owner: crate::name::WireName::parse("a.test").unwrap(), rtype: 1, ttl: 1, rdata: Box::new([10, 0, 0, 1]) };
-        Arc::new(journal::Change { from, to: from + 1, at: 0, by: String::new(), removed: Vec::new(), added: vec![record; records] })
-    }
-
-    fn serials(history: &History, since: u32) -> Option<Vec<u32>> {
-        history.since(since).map(|changes| changes.iter().map(|change| change.to).collect())
-    }
-
-    #[test]
-    fn a_history_leads_from_a_serial_to_the_newest() {
-        let history = History::default();
-        assert_eq!(serials(&history, 7), None);
-        (7..10).for_each(|from| history.push(change(from, 1)));
-        for (since, leads) in [(7, Some(vec![8, 9, 10])), (9, Some(vec![10])), (10, Some(vec![])), (6, None), (11, None)] {
-            assert_eq!(serials(&history, since), leads, "{since}");
-        }
-        history.push(change(20, 1));
-        assert_eq!((serials(&history, 7), serials(&history, 20)), (None, Some(vec![21])), "what led to 10 does not lead to 21");
-    }
-
-    #[test]
-    fn a_history_is_bounded_by_its_records() {
-        let history = History::default();
-        (0..12).for_each(|from| history.push(change(from, History::MOST / 10)));
-        assert_eq!((serials(&history, 1), serials(&history, 2).map(|serials| serials.len())), (None, Some(10)));
-    }
-
-    #[test]
-    fn zones_are_named_with_and_without_network() {
-        for (text, name, network) in [
-            ("Contoso.Test.", "contoso.test", None),
-            ("contoso.test@hub", "contoso.test", Some("hub")),
-            (".", ".", None),
-            (".@hub", ".", Some("hub")),
-        ] {
-            assert_eq!(ZoneRef::parse(text), ZoneRef { name: name.into(), network: network.map(Into::into) });
-        }
-        assert_eq!(ZoneRef::parse("contoso.test.@hub").to_string(), "contoso.test@hub");
-    }
-
-    #[test]
-    fn a_zone_is_meant_by_its_name_and_one_of_its_networks() {
-        let hub = NetworkLinks::of_list(vec!["spoke".into(), "hub".into()]);
-        let all = NetworkLinks::All;
-        for (text, name, networks, is_meant) in [
-            ("contoso.test", "contoso.test", &hub, true),
-            ("contoso.test@hub", "contoso.test", &hub, true),
-            ("contoso.test@lab", "contoso.test", &hub, false),
-            ("contoso.test@hub", "contoso.test", &all, true),
-            ("contoso.test", "fabrikam.test", &all, false),
-        ] {
-            assert_eq!(ZoneRef::parse(text).means(name, networks), is_meant, "{text} and {name} of {networks:?}");
-        }
-    }
 }

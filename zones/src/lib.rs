@@ -9,8 +9,9 @@
 //! [`Snapshot`](snapshot::Snapshot) is immutable and swapped whole. The [`Store`](store::Store) reads and judges sources, the
 //! [`Watch`](watch::Watch) says when to look.
 //!
-//! Reading order: [`name`], [`record`], [`lookup`], [`zone`], [`network`], [`snapshot`], then [`source`], [`store`], [`watch`]; beside
-//! them [`text`] reads sources, [`lint`] and [`diff`] judge, [`edit`] is how an API changes a zone, [`journal`]
+//! Reading order, which is the order of dependence: [`name`], [`record`], [`text`], [`lookup`], [`zone`], [`network`], [`origin`],
+//! [`snapshot`], then [`source`], [`store`], [`watch`]. Beside them, [`lint`] and [`diff`] judge, [`edit`] is how an API changes a zone,
+//! [`journal`]
 //! keeps what it wrote in the [`state_directory`], [`histogram`] counts how long things take.
 //!
 //! ```
@@ -42,6 +43,7 @@ pub mod compression;
 pub mod diff;
 pub mod edit;
 pub mod histogram;
+mod history;
 pub mod journal;
 pub mod lint;
 pub mod lookup;
@@ -50,11 +52,15 @@ pub mod name;
 pub mod network;
 pub mod origin;
 pub mod record;
+mod settings;
 pub mod snapshot;
 pub mod source;
+mod source_state;
 mod spelling;
+mod stamp;
 pub mod state_directory;
 pub mod store;
 pub mod text;
 pub mod watch;
 pub mod zone;
+mod zone_ref;

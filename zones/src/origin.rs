@@ -23,7 +23,7 @@ pub struct ZoneOrigin {
 /// A file that a zone has records from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileShare {
-    /// The file.
+    /// Path of the file.
     pub path: Arc<PathBuf>,
     /// Format of its content.
     pub format: Format,
@@ -33,7 +33,7 @@ pub struct FileShare {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum ZoneWriter {
-    /// A test.
+    /// A test, without a source.
     Memory,
     /// The file that new records belong in, whether it exists or not. The format is never [`Format::Auto`].
     File(Arc<Path>, Format),

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use postern_config::model::{NetworkLinks, OnMissing, Recursion};
 
-use crate::edit::ZoneRef;
 use crate::name::{NameBuf, WireName};
 use crate::network::{Clients, NetworkId};
 use crate::origin::ZoneOrigin;
 use crate::zone::Zone;
+use crate::zone_ref::ZoneRef;
 
 pub use hosted::{Hosted, Kept, ZoneState};
 

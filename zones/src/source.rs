@@ -4,14 +4,14 @@
 //! is still being written it is left alone: its stamp must have stood still for the settle time, and must be the same before and after
 //! reading.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use postern_config::fingerprint;
 use postern_config::model::Format;
+
+use crate::stamp::Stamp;
 
 mod log;
 mod writers;
@@ -109,16 +109,6 @@ struct Known {
     files: Vec<(PathBuf, Option<Stamp>, Option<u64>)>,
     /// Read so soon after a change that another one may have the same stamp.
     racy: bool,
-}
-
-/// What tells that a file changed without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl Input {
@@ -302,7 +292,7 @@ impl Input {
     /// Returns true if this is the file that was judged before, with other content.
     pub fn is_in_place(&self, content: &Content) -> bool {
         let before = self.known.as_ref().and_then(|known| known.files[0].1);
-        before.is_some_and(|before| (before.device, before.inode) == (content.stamp.device, content.stamp.inode))
+        before.is_some_and(|before| before.identity() == content.stamp.identity())
     }
 
     /// Returns true if the file is reached through a link that is turned once everything behind it is written, as Kubernetes does with
@@ -365,37 +355,6 @@ impl Content {
     pub fn unwritten(&self) -> Duration {
         let age = self.modified().and_then(|modified| SystemTime::now().duration_since(modified).ok());
         self.still.max(age.unwrap_or_default())
-    }
-}
-
-impl Stamp {
-    /// That of the file at a path.
-    pub fn of(path: &Path) -> std::io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        // A FIFO or a device would never end.
-        if metadata.is_file() { Ok(Self::from(&metadata)) } else { Err(std::io::Error::other("not a file")) }
-    }
-
-    /// Octets, and when they were changed: seconds and nanoseconds.
-    pub fn size_and_time(&self) -> (u64, i64, i64) {
-        (self.size, self.modified.0, self.modified.1)
-    }
-
-    fn modified(&self) -> Option<SystemTime> {
-        let since = Duration::new(u64::try_from(self.modified.0).ok()?, u32::try_from(self.modified.1).ok()?);
-        SystemTime::UNIX_EPOCH.checked_add(since)
-    }
-}
-
-impl From<&fs::Metadata> for Stamp {
-    fn from(metadata: &fs::Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
     }
 }
 

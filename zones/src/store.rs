@@ -45,10 +45,11 @@ use postern_config::File;
 use postern_config::model::{self, Config, FileSource};
 
 pub use crate::source::{Look, OpenWriters};
+pub use crate::source_state::{Shown, SourceState};
 pub use directory::file_names;
 pub use edits::Committed;
 pub use guard::{AcceptedZone, LONGEST_WRITE, UNFINISHED};
-pub use report::{Outcome, Report, Shown, SourceState, ZoneReport, ZoneStatus};
+pub use report::{Outcome, Report, ZoneReport, ZoneStatus};
 
 use crate::edit::Meter;
 use crate::lint;

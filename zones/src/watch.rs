@@ -16,7 +16,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -102,7 +102,9 @@ impl Watch {
 
     /// Hands edits to the store.
     pub fn editor(&self) -> Editor {
-        Editor::new(self.waiting.clone(), self.sender.clone())
+        let sender = self.sender.clone();
+        // A full queue is as good: the thread looks at the edits behind each message.
+        Editor::new(self.waiting.clone(), move || !matches!(sender.try_send(Message::Edits), Err(TrySendError::Disconnected(_))))
     }
 
     /// True while its thread runs.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// Networks that a zone or a route is linked to, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NetworkLinks {
-    /// Every network.
+    /// Every network of the configuration.
     All,
     /// The networks with these names, which need not exist.
     These(Arc<[String]>),

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use postern_config::model::{self, OnMissing};
 
-use crate::edit::{History, ZoneSettings};
+use crate::history::History;
 use crate::lookup::Lookup;
 use crate::name::{NameBuf, WireName, is_private_link};
 use crate::origin::ZoneOrigin;
-use crate::store::Shown;
+use crate::settings::ZoneSettings;
+use crate::source_state::Shown;
 use crate::zone::{Zone, rtype};
 
 /// A zone as it is hosted: data or the reason why there is none, and its policy.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::name::{NameBuf, WireName};
 use crate::record::{Position, RecordRef, RecordSink};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 
 const SETTLE: Duration = Duration::from_millis(20);

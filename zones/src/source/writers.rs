@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use notify::EventKind;
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
 
-use super::Stamp;
+use crate::stamp::Stamp;
 
 /// Files to remember. Beyond that, those that are closed are forgotten, and then all.
 const MOST: usize = 4096;
@@ -35,7 +35,7 @@ impl OpenWriters {
 
     /// Returns true if a process is writing the file, false if it was closed or moved there whole, `None` if no event told.
     pub fn is_open(&self, stamp: &Stamp) -> Option<bool> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(stamp.device, stamp.inode)).copied()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&stamp.identity()).copied()
     }
 
     fn set(&self, path: &Path, is_open: bool) {

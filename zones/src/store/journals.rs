@@ -100,7 +100,7 @@ impl Store {
     pub(super) fn keep_ttl_bounds(&mut self, report: &mut Report) {
         for slot in &mut self.slots {
             let Some(mut owned) = slot.owned.take() else { continue };
-            let difference = owned.keep_ttl_bounds(slot, &self.context.state);
+            let difference = owned.keep_ttl_bounds(&slot.config, &self.context.state);
             slot.zone = slot.zone.take().map(|_| owned.served(Instant::now())); // none: it has no data, whatever is kept
             slot.owned = Some(owned);
             report.zones.extend(difference.map(|difference| slot.report(Outcome::Changed(difference))));
@@ -197,7 +197,7 @@ impl Store {
             ZonePredecessor::Ambiguous => return Err(ambiguous(&slot.config.name, found)),
         };
         if let Some(found) = journal {
-            let mut owned = Owned::open(found, slot, &self.context.state)?;
+            let mut owned = Owned::open(found, &slot.config, &slot.apex, &self.context.state)?;
             let kept = if owned.has_settings_of(&slot.config) { Ok(()) } else { owned.keep_settings_of(&slot.config, &self.context.state) };
             if let Err(error) = kept {
                 tracing::error!(zone = &*slot.name, "the networks of the zone cannot be kept: {error}");
@@ -242,7 +242,7 @@ impl Store {
         let Some(mut slot) = ZoneSlot::new(&made_zone(&found.settings), None) else { return Ok(()) };
         slot.continue_waiting(before);
         slot.link(links);
-        let opened = Owned::open(found, &slot, &self.context.state);
+        let opened = Owned::open(found, &slot.config, &slot.apex, &self.context.state);
         let error = opened.as_ref().err().cloned();
         match opened {
             Ok(owned) => {

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use postern_config::model;
 
-use super::zone_slot::ZoneSlot;
 use crate::diff::Difference;
 use crate::edit::{History, ZoneSettings};
 use crate::journal::{self, Image, Journal, JournalCondition, JournalError, Record};
@@ -206,7 +205,7 @@ impl Owned {
     }
 
     /// The zone that a journal describes.
-    pub fn open(found: Found, slot: &ZoneSlot, state: &StateDirectory) -> Result<Self, String> {
+    pub fn open(found: Found, config: &model::Zone, apex: &WireName, state: &StateDirectory) -> Result<Self, String> {
         let Found { path, settings, journal, replay } = found;
         let history = Arc::new(History::default());
         let serial = replay.changes.last().map_or(replay.image.serial, |change| change.to);
@@ -215,9 +214,9 @@ impl Owned {
             records.apply(&change);
             history.push(Arc::new(change));
         }
-        let hidden = records.take_hidden(&slot.apex);
+        let hidden = records.take_hidden(apex);
         // As it was written; the bounds that count today come below, as a change of their own.
-        let mut builder = ZoneBuilder::new(slot.apex.clone());
+        let mut builder = ZoneBuilder::new(apex.clone());
         for (owner, rtype, ttl, rdata) in records.iter() {
             builder.record(RecordRef { owner: &owner.to_buf(), rtype, ttl: Some(ttl), rdata, at: Position::default() });
         }
@@ -230,20 +229,20 @@ impl Owned {
         }
         let latest = Arc::new(built.zone.with_serial(serial));
         let mut owned = Self { journal, path, settings: Arc::new(settings), latest, history, held: Vec::new() };
-        owned.remove_hidden(hidden, slot, state);
-        owned.keep_ttl_bounds(slot, state);
+        owned.remove_hidden(hidden, config, state);
+        owned.keep_ttl_bounds(config, state);
         Ok(owned)
     }
 
     /// Journals the removal of records below a DNAME as a change with its own serial, so that secondaries follow. Earlier versions accepted
     /// records below a DNAME at a wildcard. They would keep the zone from loading, and no answer has them. A copy keeps the serial of its
     /// primary. If the change cannot be written, the records are left out all the same, and the next start tries again.
-    fn remove_hidden(&mut self, mut hidden: Vec<Record>, slot: &ZoneSlot, state: &StateDirectory) {
+    fn remove_hidden(&mut self, mut hidden: Vec<Record>, config: &model::Zone, state: &StateDirectory) {
         let Some(first) = hidden.first().map(|record| record.owner.to_buf()) else { return };
         let (count, path) = (hidden.len(), self.path.display().to_string());
-        tracing::warn!(zone = &*slot.name, "{path}: {count} records below a DNAME are removed, which no answer had; the first is {first}");
+        tracing::warn!(zone = config.name, "{path}: {count} records below a DNAME are removed, which no answer had; the first is {first}");
         let before = self.latest.clone();
-        let serial = if slot.config.source.keeps_serial() { before.serial() } else { next_serial(before.serial()) };
+        let serial = if config.source.keeps_serial() { before.serial() } else { next_serial(before.serial()) };
         let after = Arc::new((*before).clone().with_serial(serial));
         hidden.extend(records_of(before.apex(), before.soa()));
         let added = records_of(after.apex(), after.soa()).collect();
@@ -256,16 +255,16 @@ impl Owned {
             Err(error) => {
                 self.journal.discard();
                 self.latest = before;
-                tracing::error!(zone = &*slot.name, "the removal is not on the disk: {error}");
+                tracing::error!(zone = config.name, "the removal is not on the disk: {error}");
             }
         }
     }
 
-    /// Brings the TTLs into the bounds that count for `slot`, where others counted when they were written. That is a change like any
+    /// Brings the TTLs into the bounds that count for the zone, where others counted when they were written. That is a change like any
     /// other, with a serial of its own: what is journalled, what is served and what secondaries have stay the same thing. A copy keeps
     /// the serial of its primary; who takes it from here gets it whole. Gives what is different.
-    pub fn keep_ttl_bounds(&mut self, slot: &ZoneSlot, state: &StateDirectory) -> Option<Difference> {
-        let (min, max) = slot.ttl_bounds();
+    pub fn keep_ttl_bounds(&mut self, config: &model::Zone, state: &StateDirectory) -> Option<Difference> {
+        let (min, max) = ttl_bounds(config);
         if self.latest.ttl_bounds() == (min, max) {
             return None;
         }
@@ -278,7 +277,7 @@ impl Owned {
             self.latest = Arc::new(bounded);
             return None;
         }
-        let serial = if slot.config.source.keeps_serial() { before.serial() } else { next_serial(before.serial()) };
+        let serial = if config.source.keeps_serial() { before.serial() } else { next_serial(before.serial()) };
         let written = bounded.apply(&changes).map_err(|refused| refused.first().map_or(String::new(), ToString::to_string));
         let written = written.and_then(|after| {
             let after = after.with_serial(serial);
@@ -291,13 +290,13 @@ impl Owned {
         });
         match written {
             Ok(difference) => {
-                tracing::info!(zone = &*slot.name, serial, "TTLs adjusted to the configured bounds");
+                tracing::info!(zone = config.name, serial, "TTLs adjusted to the configured bounds");
                 difference
             }
             Err(error) => {
                 self.journal.discard();
                 self.latest = before;
-                tracing::error!(zone = &*slot.name, "cannot adjust TTLs: {error}");
+                tracing::error!(zone = config.name, "cannot adjust TTLs: {error}");
                 None
             }
         }
@@ -420,6 +419,11 @@ impl Replayed {
             (owner, *rtype, *ttl, &**rdata)
         })
     }
+}
+
+/// Lowest and highest TTL that the configuration sets for a zone.
+pub fn ttl_bounds(config: &model::Zone) -> (u32, u32) {
+    (config.min_ttl, config.max_ttl.max(config.min_ttl))
 }
 
 /// Settings of a zone that the configuration declares.

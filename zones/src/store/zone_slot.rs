@@ -7,14 +7,15 @@ use std::time::SystemTime;
 use postern_config::model::{self, NetworkLinks, ZoneSource};
 
 use super::kept::{KeptZone, zone_key};
-use super::owned::Owned;
-use super::report::{Outcome, Shown, SourceState, ZoneReport};
+use super::owned::{Owned, ttl_bounds};
+use super::report::{Outcome, ZoneReport};
 use super::succession::{self, ZoneIdentity};
 use crate::authority::ZoneAuthority;
 use crate::diff::Difference;
 use crate::name::{NameBuf, WireName};
 use crate::origin::{FileShare, ZoneOrigin};
 use crate::snapshot::{Hosted, Kept, ZoneState};
+use crate::source_state::{Shown, SourceState};
 use crate::zone::{Zone, ZoneBuilder};
 
 /// A zone of the configuration.
@@ -195,14 +196,9 @@ impl ZoneSlot {
 
     /// Builds this zone from whatever records come.
     pub fn empty_builder(&self) -> ZoneBuilder {
-        let (min, max) = self.ttl_bounds();
+        let (min, max) = ttl_bounds(&self.config);
         let is_of_api = self.config.source == ZoneSource::Api;
         let authority = is_of_api.then(|| ZoneAuthority::of_api(&self.config.zone_names, &self.apex.to_buf()));
         ZoneBuilder::new(self.apex.clone()).ttl_bounds(min, max).authority(authority)
-    }
-
-    /// Lowest and highest TTL that the configuration wants.
-    pub(super) fn ttl_bounds(&self) -> (u32, u32) {
-        (self.config.min_ttl, self.config.max_ttl.max(self.config.min_ttl))
     }
 }

@@ -37,7 +37,7 @@ use postern_config::model::Format;
 
 use crate::name::{NameBuf, is_private_link};
 use crate::record::{Position, Problem, RecordSink};
-use crate::source::Stamp;
+use crate::stamp::Stamp;
 
 pub use azure::read_azure;
 pub use hosts::read_hosts;

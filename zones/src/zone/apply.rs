@@ -7,9 +7,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::builder::{self, LARGEST_SET, MAX_TTL, SHARD_NAMES, parent_of, soa_names, wrong_data};
+use super::builder::{self, MAX_TTL, parent_of, soa_names, wrong_data};
+use super::log::SHARD_NAMES;
 use super::log::{order_of, shards_for};
 use super::repeats::repeats;
+use super::sets::LARGEST_SET;
 use super::sets::signature_ttl;
 use super::shard::{self, Node, Shard, ShardWriter};
 use super::shards::Shards;

@@ -17,14 +17,14 @@ pub use outside::OutsideRows;
 use super::log::{Entry, Order, Place, groups, in_parts, log_of, read_entry, shards_for, write_entry};
 use super::origins::{ONE_FILE, RecordOrigins};
 use super::problems::Problems;
-use super::sets::SetWriter;
+use super::sets::{LARGEST_SET, SetRules, SetWriter, name_in};
 use super::shard::{self, Shard, ShardWriter};
 use super::shards::Shards;
 use super::{Counts, Zone, rtype};
 use crate::authority::{AZURE_TIMERS, ZoneAuthority};
 use crate::compression::CompactRecords;
 use crate::memory;
-use crate::name::{NameBuf, WireName, write_name};
+use crate::name::{NameBuf, WireName};
 use crate::network::Clients;
 use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
 use crate::text::rdata::{read_rdata, type_code, type_name};
@@ -32,12 +32,7 @@ use crate::text::rdata::{read_rdata, type_code, type_name};
 /// TTL of a record whose source gives none, seconds: what Azure gives the records it makes for a private endpoint.
 pub const DEFAULT_TTL: u32 = 10;
 
-/// Names in a shard, about: a change copies one shard, a snapshot copies one pointer a shard.
-pub(super) const SHARD_NAMES: usize = 512;
-
 const LOGS: usize = 64;
-/// What a DNS message leaves for one RRset beside header, question and OPT.
-pub(super) const LARGEST_SET: usize = 65_535 - 12 - 259 - 64;
 pub(super) const MAX_TTL: u32 = i32::MAX as u32; // RFC 2181 section 8
 const SOA_TTL: u32 = 3600;
 /// Owner of an SOA whose serial never moves: every export of an Azure zone says 1.
@@ -223,11 +218,6 @@ impl ZoneBuilder {
         self.authority.is_some() && !self.has_servers
     }
 
-    /// Returns true if the records come from more than one file.
-    pub(super) fn has_several_files(&self) -> bool {
-        self.files.len() > ONE_FILE
-    }
-
     fn log(&mut self, entry: &Entry<'_>) {
         let log = log_of(entry.hash, self.logs.len());
         if self.logs[log].try_reserve(entry.len()).is_ok() {
@@ -261,6 +251,7 @@ impl ZoneBuilder {
     fn write_logs(&self, logs: Range<usize>, order: &Order, findings: &Findings) -> WrittenPart {
         let (mut counts, mut problems) = (Counts::default(), Problems::default());
         let (mut writer, mut sets) = (ShardWriter::default(), SetWriter::default());
+        let rules = self.set_rules();
         let shards_a_log = order.shards / self.logs.len(); // both are powers of two
         let (first_shard, end) = (logs.start * shards_a_log, logs.end * shards_a_log);
         let (mut shards, mut files) = (Vec::with_capacity(end - first_shard), Vec::new());
@@ -278,7 +269,7 @@ impl ZoneBuilder {
                 writer.node(first.hash as u32, first.owner, flags | if parent.wild { shard::WILD } else { 0 }, parent.children);
                 counts.nodes += 1;
                 let before = counts.sets;
-                sets.write(self, log, group, &mut writer, &mut counts, &mut problems);
+                sets.write(&rules, log, group, &mut writer, &mut counts, &mut problems);
                 counts.names += usize::from(counts.sets > before || first.owner.is_empty());
             }
         }
@@ -311,11 +302,11 @@ impl ZoneBuilder {
         for entry in group.iter().map(|place| read_entry(log, place.offset)).filter(|entry| entry.rtype != 0) {
             if *is_dname {
                 let message = format!("{} lies below the DNAME at {}", self.name(owner), self.name(above));
-                problems.error(self, &entry, message, "nothing may stand below a DNAME (RFC 6672 section 2.4)");
+                problems.error(&self.files, &entry, message, "nothing may stand below a DNAME (RFC 6672 section 2.4)");
                 break;
             } else if !matches!(entry.rtype, rtype::A | rtype::AAAA) {
                 let message = format!("{} {} is never served: {} is delegated", self.name(owner), type_name(entry.rtype), self.name(above));
-                problems.warning(self, &entry, message, "");
+                problems.warning(&self.files, &entry, message, "");
                 break;
             }
         }
@@ -345,14 +336,18 @@ impl ZoneBuilder {
 
     /// A name of the zone for people: absolute, without the final dot.
     pub(super) fn name(&self, owner: &[u8]) -> String {
-        let mut text = String::new();
-        let mut wire = owner.to_vec();
-        wire.extend_from_slice(self.apex.as_wire());
-        let _ = write_name(&wire, &mut text); // a String takes everything
-        if text.len() > 1 {
-            text.pop();
+        name_in(&self.apex, owner)
+    }
+
+    fn set_rules(&self) -> SetRules<'_> {
+        SetRules {
+            apex: &self.apex,
+            min_ttl: self.min_ttl,
+            max_ttl: self.max_ttl,
+            files: &self.files,
+            has_several_files: self.files.len() > ONE_FILE,
+            networks: self.networks.as_deref(),
         }
-        text
     }
 }
 

@@ -3,10 +3,11 @@
 use std::num::NonZero;
 use std::ops::Range;
 
-use super::builder::SHARD_NAMES;
 use super::shard;
 use crate::record::Position;
 
+/// Names in a shard, about: a change copies one shard, a snapshot copies one pointer a shard.
+pub const SHARD_NAMES: usize = 512;
 /// Records from which on more than one core is worth starting.
 const MUCH: usize = 50_000;
 

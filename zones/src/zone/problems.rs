@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::builder::ZoneBuilder;
 use super::log::Entry;
 use crate::record::{Position, Problem, Severity};
 
@@ -39,13 +38,13 @@ impl Problems {
         }
     }
 
-    pub fn error(&mut self, builder: &ZoneBuilder, entry: &Entry<'_>, message: String, help: &str) {
-        let file = builder.files[entry.file as usize].clone();
+    pub fn error(&mut self, files: &[Arc<PathBuf>], entry: &Entry<'_>, message: String, help: &str) {
+        let file = files[entry.file as usize].clone();
         self.push(Problem { file, at: entry.at, severity: Severity::Error, message, help: help.into() });
     }
 
-    pub fn warning(&mut self, builder: &ZoneBuilder, entry: &Entry<'_>, message: String, help: &str) {
-        let file = builder.files[entry.file as usize].clone();
+    pub fn warning(&mut self, files: &[Arc<PathBuf>], entry: &Entry<'_>, message: String, help: &str) {
+        let file = files[entry.file as usize].clone();
         self.push(Problem { file, at: entry.at, severity: Severity::Warning, message, help: help.into() });
     }
 

@@ -1,16 +1,40 @@
 //! The RRsets of a name, from its log entries.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::builder::{LARGEST_SET, ZoneBuilder};
 use super::log::{Place, read_entry};
 use super::problems::Problems;
 use super::repeats::repeats;
 use super::shard::{self, ShardWriter};
 use super::{Counts, rtype};
 use crate::lint;
-use crate::name::NameBuf;
+use crate::name::{NameBuf, WireName, write_name};
+use crate::network::Clients;
 use crate::text::rdata::type_name;
+
+/// What a DNS message leaves for one RRset beside header, question and OPT.
+pub const LARGEST_SET: usize = 65_535 - 12 - 259 - 64;
+
+/// Properties of the zone that its RRsets follow.
+pub struct SetRules<'b> {
+    pub apex: &'b WireName,
+    pub min_ttl: u32,
+    pub max_ttl: u32,
+    pub files: &'b [Arc<PathBuf>],
+    /// True if the records come from more than one file.
+    pub has_several_files: bool,
+    /// Client prefixes, to warn of a name with addresses of two networks.
+    pub networks: Option<&'b Clients>,
+}
+
+impl SetRules<'_> {
+    /// Text of an owner, which is relative to the apex.
+    fn name(&self, owner: &[u8]) -> String {
+        name_in(self.apex, owner)
+    }
+}
 
 /// Writes the RRsets of a name.
 #[derive(Debug, Default)]
@@ -34,7 +58,7 @@ impl SetWriter {
     /// covers (RFC 4034 section 3).
     pub fn write(
         &mut self,
-        builder: &ZoneBuilder,
+        rules: &SetRules<'_>,
         log: &[u8],
         group: &[Place],
         out: &mut ShardWriter,
@@ -48,7 +72,7 @@ impl SetWriter {
         let lowest = |set: &[(u16, u32)]| set.iter().map(|(_, offset)| read_entry(log, *offset).ttl).min().unwrap_or(0);
         if self.entries.iter().any(|(rtype, _)| *rtype == rtype::RRSIG) {
             let sets = self.entries.chunk_by(|a, b| a.0 == b.0);
-            self.ttls.extend(sets.map(|set| (set[0].0, lowest(set).clamp(builder.min_ttl, builder.max_ttl))));
+            self.ttls.extend(sets.map(|set| (set[0].0, lowest(set).clamp(rules.min_ttl, rules.max_ttl))));
         }
         self.entries.retain(|(rtype, _)| !matches!(*rtype, 0 | rtype::SOA));
         for set in self.entries.chunk_by(|a, b| a.0 == b.0) {
@@ -56,16 +80,16 @@ impl SetWriter {
             if set.len() > LARGEST_SET / 12 {
                 let message = format!(
                     "{} {} has {} records: more than one DNS message holds",
-                    builder.name(first.owner),
+                    rules.name(first.owner),
                     type_name(first.rtype),
                     set.len()
                 );
-                problems.error(builder, &first, message, "");
+                problems.error(rules.files, &first, message, "");
                 continue;
             }
-            let ttl = lowest(set).clamp(builder.min_ttl, builder.max_ttl);
+            let ttl = lowest(set).clamp(rules.min_ttl, rules.max_ttl);
             if matches!(first.rtype, rtype::A | rtype::AAAA) {
-                check_addresses(&mut self.addresses, builder, log, set, problems);
+                check_addresses(&mut self.addresses, rules, log, set, problems);
             }
             self.wire.clear();
             let mut count = 0usize;
@@ -76,34 +100,41 @@ impl SetWriter {
                     continue;
                 }
                 if entry.file != first.file && index > 0 {
-                    let from = builder.files[first.file as usize].display();
-                    let message = format!("{} {} differs from {from}:{}", builder.name(entry.owner), type_name(rtype), first.at.line);
-                    problems.warning(builder, &entry, message, "both are served: keep the right one");
+                    let from = rules.files[first.file as usize].display();
+                    let message = format!("{} {} differs from {from}:{}", rules.name(entry.owner), type_name(rtype), first.at.line);
+                    problems.warning(rules.files, &entry, message, "both are served: keep the right one");
                 } else if entry.ttl != first.ttl && rtype != rtype::RRSIG {
-                    let message =
-                        format!("{} {} has two TTLs, {} and {}", builder.name(entry.owner), type_name(rtype), first.ttl, entry.ttl);
-                    problems.warning(builder, &entry, message, "the lowest counts for all records of a name and type");
+                    let message = format!("{} {} has two TTLs, {} and {}", rules.name(entry.owner), type_name(rtype), first.ttl, entry.ttl);
+                    problems.warning(rules.files, &entry, message, "the lowest counts for all records of a name and type");
                 }
-                let own = entry.ttl.clamp(builder.min_ttl, builder.max_ttl);
+                let own = entry.ttl.clamp(rules.min_ttl, rules.max_ttl);
                 let ttl = if rtype == rtype::RRSIG { signature_ttl(entry.rdata, own, &self.ttls) } else { ttl };
                 shard::write_record(&mut self.wire, rtype, ttl, entry.rdata);
                 count += 1;
             }
             if self.wire.len() > LARGEST_SET {
-                let message = format!(
-                    "{} {} has {count} records: more than one DNS message holds",
-                    builder.name(first.owner),
-                    type_name(first.rtype)
-                );
-                problems.error(builder, &first, message, "");
+                let message =
+                    format!("{} {} has {count} records: more than one DNS message holds", rules.name(first.owner), type_name(first.rtype));
+                problems.error(rules.files, &first, message, "");
                 continue;
             }
             out.set(count as u16, &self.wire);
-            self.files.extend(builder.has_several_files().then_some(first.file));
+            self.files.extend(rules.has_several_files.then_some(first.file));
             counts.sets += 1;
             counts.records += count;
         }
     }
+}
+
+/// A name of a zone for people: absolute, without the final dot.
+pub fn name_in(apex: &WireName, owner: &[u8]) -> String {
+    let mut text = String::new();
+    let wire = [owner, apex.as_wire()].concat();
+    let _ = write_name(&wire, &mut text); // a String takes everything
+    if text.len() > 1 {
+        text.pop();
+    }
+    text
 }
 
 /// TTL of an RRSIG: that of the set it covers, `own` if the name has no such set. `ttls` are those of the name by type.
@@ -113,25 +144,25 @@ pub(super) fn signature_ttl(rdata: &[u8], own: u32, ttls: &[(u16, u32)]) -> u32 
 }
 
 /// Addresses that are probably not meant: see [`lint`].
-fn check_addresses(addresses: &mut Vec<IpAddr>, builder: &ZoneBuilder, log: &[u8], set: &[(u16, u32)], problems: &mut Problems) {
+fn check_addresses(addresses: &mut Vec<IpAddr>, rules: &SetRules<'_>, log: &[u8], set: &[(u16, u32)], problems: &mut Problems) {
     addresses.clear();
     for (rtype, offset) in set {
         let entry = read_entry(log, *offset);
         let Some(address) = lint::address(*rtype, entry.rdata) else { continue };
         if lint::is_public(address) {
-            let message = format!("{} has the public address {address} in a private zone", builder.name(entry.owner));
-            problems.warning(builder, &entry, message, "clients leave the private network: give it the private endpoint's address");
+            let message = format!("{} has the public address {address} in a private zone", rules.name(entry.owner));
+            problems.warning(rules.files, &entry, message, "clients leave the private network: give it the private endpoint's address");
         }
         addresses.push(address);
     }
     if addresses.len() > 1 {
         let last = read_entry(log, set[set.len() - 1].1);
-        let name = [last.owner, builder.apex.as_wire()].concat();
+        let name = [last.owner, rules.apex.as_wire()].concat();
         let Ok(name) = NameBuf::read(&name) else { return };
-        if let Some((one, other, what)) = lint::apart(&name, addresses, builder.networks.as_deref()) {
-            let message = format!("{} has addresses of two {what}, {one} and {other}", builder.name(last.owner));
+        if let Some((one, other, what)) = lint::apart(&name, addresses, rules.networks) {
+            let message = format!("{} has addresses of two {what}, {one} and {other}", rules.name(last.owner));
             problems.warning(
-                builder,
+                rules.files,
                 &last,
                 message,
                 "every client gets both, and one is refused with HTTP 403: give each network its own zone",

@@ -1,91 +1,33 @@
-//! RDATA from presentation format to wire, field by field.
+//! The tokens of one record's RDATA, and the values that many types have.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use data_encoding::{BASE32HEX_NOPAD, BASE64, HEXLOWER_PERMISSIVE};
+use data_encoding::BASE64;
 
 use crate::name::NameBuf;
 
 use super::super::lexer::{Form, Token};
 use super::super::names::{Written, read_name, repeats_origin};
 use super::super::report::{Bad, Outcome, Spot, shown};
-use postern_config::rtype::{self, type_code_of};
+use postern_config::rtype;
 
-use super::values::{decimal, hex_number, is_address, moment, parse, prefix, seconds, unescape_into};
-use super::{BadRdata, Field, gateways, historic, layout, location, of, quote, services, type_name};
-
-/// DNSSEC algorithm mnemonics (IANA; RFC 4034 appendix A.1).
-#[rustfmt::skip]
-static ALGORITHMS: &[(&str, u32)] = &[
-    ("RSAMD5", 1), ("DH", 2), ("DSA", 3), ("RSASHA1", 5), ("DSA-NSEC3-SHA1", 6), ("RSASHA1-NSEC3-SHA1", 7), ("RSASHA256", 8), ("RSASHA512", 10),
-    ("ECC-GOST", 12), ("ECDSAP256SHA256", 13), ("ECDSAP384SHA384", 14), ("ED25519", 15), ("ED448", 16), ("INDIRECT", 252), ("PRIVATEDNS", 253),
-    ("PRIVATEOID", 254),
-];
-
-/// Certificate types (RFC 4398 section 2.1).
-#[rustfmt::skip]
-static CERT_TYPES: &[(&str, u32)] = &[
-    ("PKIX", 1), ("SPKI", 2), ("PGP", 3), ("IPKIX", 4), ("ISPKI", 5), ("IPGP", 6), ("ACPKIX", 7), ("IACPKIX", 8), ("URI", 253), ("OID", 254),
-];
-
-/// Schemes of DSYNC (IANA "DSYNC: Location of Synchronization Endpoints").
-static SCHEMES: &[(&str, u32)] = &[("NOTIFY", 1)];
+use super::values::{decimal, is_address, parse, unescape_into};
+use super::{of, quote};
 
 /// The tokens of one record's RDATA, taken one after the other.
 pub(in super::super) struct Fields<'t> {
-    text: &'t [u8],
+    pub text: &'t [u8],
     tokens: &'t [Token],
     /// The string behind the `=` of a token such as `key="value"`, which is two tokens for every type but SVCB and HTTPS.
     split: Option<Token>,
     origin: &'t [u8],
-    rtype: u16,
+    pub rtype: u16,
     /// Where something that is missing is reported: the type, because there is nothing where it should stand.
-    behind: Spot,
+    pub behind: Spot,
     /// The first name that seems to lack its final dot.
     pub without_dot: Option<Token>,
     /// The text is not a line of a zone file: a relative name has one label.
     pub is_input: bool,
-}
-
-/// Appends the wire form of the RDATA in `fields` to `out`.
-pub(in super::super) fn read_fields(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
-    let start = out.len();
-    match (fields.first(), layout(fields.rtype)) {
-        (Some(token), _) if token.is(fields.text, "\\#") => fields.generic(out)?,
-        (_, None) => {
-            let name = type_name(fields.rtype);
-            return Err(Bad::new(
-                fields.first_spot(),
-                format!("{name} has no presentation format of its own"),
-                format!("write its octets: `{name} \\# 4 0A000001`"),
-            ));
-        }
-        (_, Some(layout)) => {
-            for field in layout.fields {
-                fields.field(*field, out)?;
-            }
-            if let Some(extra) = fields.first() {
-                let what = quote(extra.raw(fields.text));
-                return Err(Bad::new(
-                    extra.spot,
-                    format!("{what} is more than {} has room for", type_name(fields.rtype)),
-                    extra_help(fields.rtype),
-                ));
-            }
-        }
-    }
-    if out.len() - start > usize::from(u16::MAX) {
-        return Err(Bad::new(fields.behind, "RDATA of more than 65535 octets", ""));
-    }
-    Ok(())
-}
-
-fn extra_help(rtype: u16) -> &'static str {
-    match rtype {
-        1 | 28 => "one address a record; give each its own line",
-        16 => "put the text between quotes",
-        _ => "a comment begins with `;`",
-    }
 }
 
 impl<'t> Fields<'t> {
@@ -112,7 +54,8 @@ impl<'t> Fields<'t> {
         Ok((token, token.content(self.text)))
     }
 
-    fn first(&self) -> Option<Token> {
+    /// The next token, which stays.
+    pub fn first(&self) -> Option<Token> {
         self.split.or(self.tokens.first().copied())
     }
 
@@ -142,148 +85,9 @@ impl<'t> Fields<'t> {
         Bad::new(token.spot, format!("{} cannot be {}", quote(token.raw(self.text)), of(what, self.rtype)), help)
     }
 
-    fn first_spot(&self) -> Spot {
+    /// Place of the next token, or of the type if there is none.
+    pub fn first_spot(&self) -> Spot {
         self.first().map_or(self.behind, |token| token.spot)
-    }
-
-    fn field(&mut self, field: Field, out: &mut Vec<u8>) -> Outcome<()> {
-        match field {
-            Field::Name(what) => self.name(what, out)?,
-            Field::U8(what) => out.push(self.number(what, 255)? as u8),
-            Field::U16(what) => out.extend((self.number(what, 65535)? as u16).to_be_bytes()),
-            Field::U32(what) => out.extend(self.number(what, u32::MAX)?.to_be_bytes()),
-            Field::Seconds(what) => {
-                let (token, text) = self.word(what)?;
-                let seconds = seconds(text).ok_or_else(|| self.wrong(&token, what, "seconds are expected, or units as in `1h30m`"))?;
-                out.extend(seconds.to_be_bytes());
-            }
-            Field::Moment(what) => {
-                let (token, text) = self.word(what)?;
-                let moment = moment(text).ok_or_else(|| self.wrong(&token, what, "a time as YYYYMMDDHHmmSS is expected"))?;
-                out.extend(moment.to_be_bytes());
-            }
-            Field::U64(what) => {
-                let (token, text) = self.word(what)?;
-                let value = parse::<u64>(text).filter(|_| text.iter().all(u8::is_ascii_digit));
-                out.extend(
-                    value
-                        .ok_or_else(|| self.wrong(&token, what, format!("a whole number from 0 to {} is expected", u64::MAX)))?
-                        .to_be_bytes(),
-                );
-            }
-            Field::V4 => self.v4("address", out)?,
-            Field::V6 => self.v6("address", out)?,
-            Field::Text(what) => self.string(what, out)?,
-            Field::MayText(what) => {
-                if !self.is_empty() {
-                    self.string(what, out)?;
-                }
-            }
-            Field::Texts => {
-                self.strings("text", out)?;
-                while !self.is_empty() {
-                    self.strings("text", out)?;
-                }
-            }
-            Field::Names(what) => {
-                while !self.is_empty() {
-                    self.name(what, out)?;
-                }
-            }
-            Field::Value(what) => {
-                let (token, text) = self.next(what)?;
-                unescape_into(text, out).map_err(|()| self.bad_escape(&token))?;
-            }
-            Field::Tag => {
-                let (token, text) = self.next("tag")?;
-                if text.is_empty() || text.len() > 255 || !text.iter().all(u8::is_ascii_alphanumeric) {
-                    return Err(self.wrong(&token, "tag", "letters and digits, such as `issue`, `issuewild` or `iodef`"));
-                }
-                out.push(text.len() as u8);
-                out.extend_from_slice(text);
-            }
-            Field::Hex(what) => {
-                let (token, digits) = self.rest(what)?;
-                out.extend(HEXLOWER_PERMISSIVE.decode(&digits).map_err(|error| self.bad_code(&token, what, "hexadecimal digits", error))?);
-            }
-            Field::Salt => {
-                let (token, text) = self.word("salt")?;
-                let digits = if text == b"-" { &b""[..] } else { text };
-                let salt = HEXLOWER_PERMISSIVE
-                    .decode(digits)
-                    .map_err(|error| self.bad_code(&token, "salt", "hexadecimal digits or `-`", error))?;
-                self.counted(&token, "salt", &salt, out)?;
-            }
-            Field::Hash => {
-                let (token, text) = self.word("next hashed owner")?;
-                let hash = BASE32HEX_NOPAD
-                    .decode(&text.to_ascii_uppercase())
-                    .map_err(|error| self.bad_code(&token, "next hashed owner", "base32hex", error))?;
-                self.counted(&token, "next hashed owner", &hash, out)?;
-            }
-            Field::Base64(what) => self.base64(what, out)?,
-            Field::MayBase64(what) => {
-                if !self.is_empty() {
-                    self.base64(what, out)?;
-                }
-            }
-            Field::DashBase64(what) => match self.first() {
-                Some(token) if token.is(self.text, "-") => drop(self.next(what)?),
-                _ => self.base64(what, out)?,
-            },
-            Field::Type(what) => {
-                let (token, text) = self.word(what)?;
-                let code = type_code_of(text).ok_or_else(|| self.wrong(&token, what, "a type such as `A` or `TYPE65400` is expected"))?;
-                out.extend(code.to_be_bytes());
-            }
-            Field::Types => self.types(out)?,
-            Field::Algorithm => {
-                let value = self.mnemonic("algorithm", ALGORITHMS, 255)?;
-                out.push(value as u8);
-            }
-            Field::CertType => {
-                let value = self.mnemonic("certificate type", CERT_TYPES, 65535)?;
-                out.extend((value as u16).to_be_bytes());
-            }
-            Field::Eui(octets) => {
-                let (token, text) = self.word("identifier")?;
-                let pairs: Option<Vec<u8>> =
-                    text.split(|byte| *byte == b'-').map(|pair| hex_number(pair, 2).map(|value| value as u8)).collect();
-                let pairs = pairs.filter(|pairs| pairs.len() == octets);
-                out.extend(
-                    pairs.ok_or_else(|| {
-                        self.wrong(&token, "identifier", format!("{octets} pairs of hexadecimal digits with `-` between"))
-                    })?,
-                );
-            }
-            Field::Groups(what) => {
-                let (token, text) = self.word(what)?;
-                let groups: Option<Vec<u16>> = text
-                    .split(|byte| *byte == b':')
-                    .map(|group| if group.len() <= 4 { hex_number(group, group.len()) } else { None })
-                    .collect();
-                let groups = groups.filter(|groups| groups.len() == 4);
-                for group in groups.ok_or_else(|| self.wrong(&token, what, "four groups of hexadecimal digits with `:` between"))? {
-                    out.extend(group.to_be_bytes());
-                }
-            }
-            Field::Services => services::read(self, out)?,
-            Field::Location => location::read(self, out)?,
-            Field::Prefixes => self.prefixes(out)?,
-            Field::Scheme => {
-                let value = self.mnemonic("scheme", SCHEMES, 255)?;
-                out.push(value as u8);
-            }
-            Field::Gateway => gateways::read_ipseckey(self, out)?,
-            Field::Relay => gateways::read_relay(self, out)?,
-            Field::HostIdentity => gateways::read_host_identity(self, out)?,
-            Field::WellKnown => historic::read_services(self, out)?,
-            Field::Nsap => historic::read_nsap(self, out)?,
-            Field::Bits => historic::read_bits(self, out)?,
-            Field::AtmAddress => historic::read_atm_address(self, out)?,
-            Field::Chained => historic::read_chained(self, out)?,
-        }
-        Ok(())
     }
 
     /// An IPv4 address.
@@ -340,7 +144,7 @@ impl<'t> Fields<'t> {
     }
 
     /// A character-string: at most 255 octets, with its length before it (RFC 1035 section 3.3).
-    fn string(&mut self, what: &str, out: &mut Vec<u8>) -> Outcome<()> {
+    pub fn string(&mut self, what: &str, out: &mut Vec<u8>) -> Outcome<()> {
         let (token, text) = self.next(what)?;
         let length_at = out.len();
         out.push(0);
@@ -354,7 +158,7 @@ impl<'t> Fields<'t> {
     }
 
     /// One token as character-strings: exporters and people put the whole of a long text between one pair of quotes.
-    fn strings(&mut self, what: &str, out: &mut Vec<u8>) -> Outcome<()> {
+    pub fn strings(&mut self, what: &str, out: &mut Vec<u8>) -> Outcome<()> {
         let (token, text) = self.next(what)?;
         let mut octets = Vec::new();
         unescape_into(text, &mut octets).map_err(|()| self.bad_escape(&token))?;
@@ -369,7 +173,7 @@ impl<'t> Fields<'t> {
     }
 
     /// All that is left, without the white space between; at least one token.
-    fn rest(&mut self, what: &str) -> Outcome<(Token, Vec<u8>)> {
+    pub fn rest(&mut self, what: &str) -> Outcome<(Token, Vec<u8>)> {
         let (first, text) = self.word(what)?;
         let mut all = text.to_vec();
         while !self.is_empty() {
@@ -378,47 +182,8 @@ impl<'t> Fields<'t> {
         Ok((first, all))
     }
 
-    /// `\# length hex` (RFC 3597 section 5).
-    fn generic(&mut self, out: &mut Vec<u8>) -> Outcome<()> {
-        let (mark, _) = self.word("octets")?;
-        let length = self.number("length", 65535)?;
-        let mut octets = Vec::new();
-        if !self.is_empty() {
-            let (token, digits) = self.rest("octets")?;
-            octets = HEXLOWER_PERMISSIVE.decode(&digits).map_err(|error| self.bad_code(&token, "octets", "hexadecimal digits", error))?;
-        }
-        if octets.len() != length as usize {
-            return Err(Bad::new(mark.spot, format!("`\\#` says {length} octets, {} are written", octets.len()), ""));
-        }
-        if super::write_rdata(self.rtype, &octets, &mut Nothing) == Err(BadRdata::Malformed) {
-            return Err(Bad::new(mark.spot, format!("these octets are not RDATA of {}", type_name(self.rtype)), ""));
-        }
-        out.extend(octets);
-        Ok(())
-    }
-
-    fn types(&mut self, out: &mut Vec<u8>) -> Outcome<()> {
-        let mut codes = Vec::new();
-        while !self.is_empty() {
-            let (token, text) = self.word("types")?;
-            codes.push(type_code_of(text).ok_or_else(|| self.wrong(&token, "types", "a type such as `A` or `TYPE65400` is expected"))?);
-        }
-        codes.sort_unstable();
-        for window in codes.chunk_by(|a, b| a >> 8 == b >> 8) {
-            let mut bitmap = [0u8; 32];
-            let mut length = 0;
-            for code in window {
-                let bit = usize::from(code & 0xff);
-                bitmap[bit / 8] |= 0x80 >> (bit % 8);
-                length = bit / 8 + 1;
-            }
-            out.extend([(window[0] >> 8) as u8, length as u8]);
-            out.extend_from_slice(&bitmap[..length]);
-        }
-        Ok(())
-    }
-
-    fn mnemonic(&mut self, what: &str, table: &[(&str, u32)], max: u32) -> Outcome<u32> {
+    /// A number up to `max`, or a mnemonic of `table`.
+    pub fn mnemonic(&mut self, what: &str, table: &[(&str, u32)], max: u32) -> Outcome<u32> {
         let (token, text) = self.word(what)?;
         if let Some((_, value)) = table.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(text)) {
             return Ok(*value);
@@ -428,22 +193,15 @@ impl<'t> Fields<'t> {
             .ok_or_else(|| self.wrong(&token, what, format!("a number from 0 to {max} or a mnemonic is expected")))
     }
 
-    fn prefixes(&mut self, out: &mut Vec<u8>) -> Outcome<()> {
-        while !self.is_empty() {
-            let (token, text) = self.word("prefix")?;
-            let item = prefix(text).ok_or_else(|| self.wrong(&token, "prefix", "`1:192.0.2.0/24` or `!2:2001:db8::/32` is expected"))?;
-            out.extend(item);
-        }
-        Ok(())
-    }
-
-    fn counted(&self, token: &Token, what: &str, octets: &[u8], out: &mut Vec<u8>) -> Outcome<()> {
+    /// Appends octets with their length before them.
+    pub fn counted(&self, token: &Token, what: &str, octets: &[u8], out: &mut Vec<u8>) -> Outcome<()> {
         out.push(u8::try_from(octets.len()).map_err(|_| self.wrong(token, what, "at most 255 octets fit"))?);
         out.extend_from_slice(octets);
         Ok(())
     }
 
-    fn bad_escape(&self, token: &Token) -> Box<Bad> {
+    /// Returns the error for an escape that is none.
+    pub fn bad_escape(&self, token: &Token) -> Box<Bad> {
         Bad::new(
             token.spot,
             format!("{} has a bad escape", quote(token.raw(self.text))),
@@ -477,14 +235,5 @@ impl<'t> Fields<'t> {
             "an address as in 2001:db8::1 is expected"
         };
         Bad::new(token.spot, format!("`{}` is not an IPv6 address", shown(text)), help)
-    }
-}
-
-/// Discards what is written: for looking whether RDATA can be written at all.
-pub(super) struct Nothing;
-
-impl std::fmt::Write for Nothing {
-    fn write_str(&mut self, _: &str) -> std::fmt::Result {
-        Ok(())
     }
 }

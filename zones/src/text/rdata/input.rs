@@ -8,7 +8,8 @@
 //! * `;` starts no comment.
 
 use super::super::lexer::{Lexer, Line, Token};
-use super::fields::{Fields, read_fields};
+use super::fields::Fields;
+use super::read::read_fields;
 use super::values::unescape_into;
 use super::{Field, is_meta, layout, type_name};
 use crate::name::NameBuf;

@@ -8,11 +8,13 @@ mod gateways;
 mod historic;
 mod input;
 mod location;
+mod read;
 mod services;
 #[cfg(test)]
 mod tests;
 mod values;
 mod wire;
+mod write;
 
 use postern_config::rtype;
 
@@ -22,11 +24,13 @@ use crate::name::NameBuf;
 pub use input::read_input;
 use postern_config::rtype::type_code_of;
 pub use postern_config::rtype::{is_meta, type_code, type_name};
-pub use wire::{BadRdata, write_rdata};
+pub use wire::BadRdata;
+pub use write::write_rdata;
 
 pub(super) use wire::write_generic;
 
-pub(super) use fields::{Fields, read_fields};
+pub(super) use fields::Fields;
+pub(super) use read::read_fields;
 pub(super) use values::{decimal, is_address, seconds, unescape_into};
 
 /// A field of RDATA: how it is written and how it lies on the wire. The text is what messages call it.

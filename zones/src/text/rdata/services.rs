@@ -181,31 +181,7 @@ fn write_value(key: u16, value: &[u8], out: &mut dyn fmt::Write) -> Result<(), B
     };
     match key {
         0 => joined(out, 2, &|pair| KeyName(u16::from_be_bytes([pair[0], pair[1]])).to_string())?,
-        1 => {
-            let mut cursor = Cursor::new(value);
-            let mut items = Vec::new();
-            while !cursor.is_empty() {
-                let length = cursor.u8()?;
-                if length == 0 {
-                    return Err(BadRdata::Malformed);
-                }
-                if !items.is_empty() {
-                    items.push(b',');
-                }
-                for octet in cursor.take(length as usize)? {
-                    if matches!(octet, b',' | b'\\') {
-                        items.push(b'\\');
-                    }
-                    items.push(*octet);
-                }
-            }
-            if items.is_empty() {
-                return Err(BadRdata::Malformed);
-            }
-            out.write_str("=\"")?;
-            write_escaped(&items, out)?;
-            out.write_char('"')?;
-        }
+        1 => write_protocols(value, out)?,
         2 | 8 if value.is_empty() => {}
         2 | 8 => return Err(BadRdata::Malformed),
         3 => {
@@ -227,5 +203,33 @@ fn write_value(key: u16, value: &[u8], out: &mut dyn fmt::Write) -> Result<(), B
             out.write_char('"')?;
         }
     }
+    Ok(())
+}
+
+/// Writes the protocols of `alpn`: strings with their length before them.
+fn write_protocols(value: &[u8], out: &mut dyn fmt::Write) -> Result<(), BadRdata> {
+    let mut cursor = Cursor::new(value);
+    let mut items = Vec::new();
+    while !cursor.is_empty() {
+        let length = cursor.u8()?;
+        if length == 0 {
+            return Err(BadRdata::Malformed);
+        }
+        if !items.is_empty() {
+            items.push(b',');
+        }
+        for octet in cursor.take(length as usize)? {
+            if matches!(octet, b',' | b'\\') {
+                items.push(b'\\');
+            }
+            items.push(*octet);
+        }
+    }
+    if items.is_empty() {
+        return Err(BadRdata::Malformed);
+    }
+    out.write_str("=\"")?;
+    write_escaped(&items, out)?;
+    out.write_char('"')?;
     Ok(())
 }

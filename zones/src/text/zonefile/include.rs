@@ -7,7 +7,7 @@ use super::super::lexer::Token;
 use super::super::report::{Bad, Outcome, shown};
 use super::super::{IncludeScope, Included};
 use super::{File, Reader, Scope};
-use crate::source::Stamp;
+use crate::stamp::Stamp;
 
 /// Files inside one another.
 const MAX_DEPTH: usize = 16;

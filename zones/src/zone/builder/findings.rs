@@ -81,7 +81,7 @@ impl ZoneBuilder {
                 rtype::CNAME => {
                     if cname.is_some_and(|first| !first.rdata.eq_ignore_ascii_case(entry.rdata)) {
                         problems.error(
-                            self,
+                            &self.files,
                             &entry,
                             format!("a second CNAME at {}", self.name(owner)),
                             "a name can be an alias of one name only",
@@ -93,7 +93,7 @@ impl ZoneBuilder {
                 rtype::DNAME => {
                     if dname.is_some_and(|first| !first.rdata.eq_ignore_ascii_case(entry.rdata)) {
                         problems.error(
-                            self,
+                            &self.files,
                             &entry,
                             format!("a second DNAME at {}", self.name(owner)),
                             "a name can be redirected to one name only",
@@ -115,23 +115,28 @@ impl ZoneBuilder {
         if let Some(cname) = cname {
             if is_apex {
                 let message = format!("CNAME at the apex {}", self.name(owner));
-                problems.error(self, &cname, message, "the apex has an SOA record, and a CNAME stands alone: give it A and AAAA records");
+                problems.error(
+                    &self.files,
+                    &cname,
+                    message,
+                    "the apex has an SOA record, and a CNAME stands alone: give it A and AAAA records",
+                );
             } else if let Some(other) = other {
                 let message =
                     format!("CNAME beside other data: {} also has {} (line {})", self.name(owner), type_name(other.rtype), other.at.line);
-                problems.error(self, &cname, message, "a CNAME stands alone: remove it or the other records");
+                problems.error(&self.files, &cname, message, "a CNAME stands alone: remove it or the other records");
             }
         }
         if is_wild {
             if let Some(entry) = ns {
                 let message = format!("NS at the wildcard {} is served as plain data", self.name(owner));
-                problems.warning(self, &entry, message, "RFC 4592 does not define it");
+                problems.warning(&self.files, &entry, message, "RFC 4592 does not define it");
             }
             if let Some(entry) = dname {
                 let name = self.name(owner);
                 let message =
                     format!("DNAME at the wildcard {name} redirects the names below {name} alone, not those that the wildcard matches");
-                problems.warning(self, &entry, message, "RFC 6672 section 3.3 discourages it");
+                problems.warning(&self.files, &entry, message, "RFC 6672 section 3.3 discourages it");
             }
         }
         match NameDiversion::of(dname.is_some(), ns.is_some(), is_apex, is_wild) {
@@ -147,30 +152,36 @@ impl ZoneBuilder {
             None => {
                 let message = format!("DNAME beside NS at {} (line {})", self.name(owner), ns.map_or(0, |ns| ns.at.line));
                 let at = dname.or(ns); // both are there
-                at.iter().for_each(|entry| problems.error(self, entry, message.clone(), "a delegated name cannot be redirected as well"));
+                at.iter()
+                    .for_each(|entry| problems.error(&self.files, entry, message.clone(), "a delegated name cannot be redirected as well"));
             }
         }
         if let (Some(ds), None, false) = (ds, ns, is_wild) {
-            problems.warning(self, &ds, format!("DS without NS at {}", self.name(owner)), "DS belongs to a delegation");
+            problems.warning(&self.files, &ds, format!("DS without NS at {}", self.name(owner)), "DS belongs to a delegation");
         }
     }
 
     fn check_soa(&self, entry: &Entry<'_>, findings: &mut Findings, problems: &mut Problems) {
         if !entry.owner.is_empty() {
-            problems.error(self, entry, format!("SOA below the apex, at {}", self.name(entry.owner)), "a zone has one SOA, at its apex");
+            problems.error(
+                &self.files,
+                entry,
+                format!("SOA below the apex, at {}", self.name(entry.owner)),
+                "a zone has one SOA, at its apex",
+            );
             return;
         }
         if let Some(first) = &findings.soa {
             if first.file == entry.file && first.rdata[..] != *entry.rdata {
                 let message = format!("a second SOA (the first is in line {})", first.at.line);
-                problems.error(self, entry, message, "a zone has one SOA");
+                problems.error(&self.files, entry, message, "a zone has one SOA");
             }
             if first.file <= entry.file {
                 return; // of several files the first one's counts
             }
         }
         if soa_names(entry.rdata).is_none() {
-            problems.error(self, entry, "SOA record data is malformed".into(), "expected two names and five numbers");
+            problems.error(&self.files, entry, "SOA record data is malformed".into(), "expected two names and five numbers");
             return;
         }
         findings.soa = Some(Soa { rdata: entry.rdata.into(), ttl: entry.ttl, file: entry.file, at: entry.at });
@@ -188,7 +199,7 @@ impl ZoneBuilder {
             let Some(target) = entry.rdata.get(skip..).and_then(|name| NameBuf::read(name).ok()) else { continue };
             if target.is_under(self.apex.as_wire()) && matches!(zone.lookup(&target, rtype::A), Lookup::Alias { .. }) {
                 let message = format!("{} of {} points to {target}, which is a CNAME", type_name(entry.rtype), self.name(entry.owner));
-                problems.warning(self, &entry, message, "name the host itself");
+                problems.warning(&self.files, &entry, message, "name the host itself");
             }
         }
     }
