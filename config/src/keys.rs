@@ -205,7 +205,7 @@ section! {
     /// A route: the upstreams that are queried for the names below a suffix. The longest suffix wins, and `.` matches all other names.
     ///
     /// Without any `[[forward]]`, the resolvers of `/etc/resolv.conf` receive all queries.
-    forward = "forward", List, shown: &[&["zone", "network", "upstreams", "select", "timeout"]], one_of: &[];
+    forward = "forward", List, shown: &[&["zone", "network", "upstreams", "select", "timeout", "retransmit-min", "retransmit-max", "hedge"]], one_of: &[];
 
     /// Suffix of the names. For private link forward the public zone (`blob.core.windows.net`), not the `privatelink` one.
     ZONE "zone": Domain = Domain, Required { example: r#"".""# };
@@ -221,7 +221,16 @@ section! {
     SELECT "select": OneOf<Select> = OneOf { words: &Select::WORDS }, Default { default: r#""order""# };
 
     /// How long the server waits for one upstream before it queries the next.
-    TIMEOUT "timeout": Millis = Millis { least: 50, most: 30_000, zero: "" }, Default { default: r#""1500ms""# };
+    TIMEOUT "timeout": Millis = Millis { least: 50, most: 30_000, zero: "" }, Absent { absent: "1500ms; 4500ms for 168.63.129.16, for which Microsoft asks for more than 4 s", example: r#""4500ms""# };
+
+    /// Shortest time after which a query is sent to the same upstream again. The time follows the measured round trips (RFC 6298), and doubles with each repetition.
+    RETRANSMIT_MIN "retransmit-min": Millis = Millis { least: 10, most: 30_000, zero: "" }, Default { default: r#""50ms""# };
+
+    /// Longest time after which a query is sent to the same upstream again.
+    RETRANSMIT_MAX "retransmit-max": Millis = Millis { least: 10, most: 30_000, zero: "" }, Default { default: r#""1s""# };
+
+    /// Share of an upstream's responses. If a response takes longer than these took, the next upstream is queried as well, and the first answer counts. Set it only if all upstreams know the same names.
+    HEDGE "hedge": Percent = Percent { least: 50, most: 99 }, Absent { absent: "off: the next upstream is queried when one fails", example: r#""95%""# };
 }
 
 section! {

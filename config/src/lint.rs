@@ -34,6 +34,7 @@ pub(crate) fn check(config: &Config, places: &Places, problems: &mut Problems<'_
     routes::twice(&lint, problems);
     routes::to_ourselves(&lint, problems);
     routes::without_effect(&lint, problems);
+    routes::patience_with_azure(&lint, problems);
     routes::limits_of_azure(&lint, problems);
     settings::without_effect(&lint, problems);
     api::keys_and_certificates(&lint, problems);

@@ -268,8 +268,15 @@ pub struct Forward {
     pub upstreams: Upstreams,
     /// Order in which the upstreams are tried.
     pub select: Select,
-    /// How long an upstream may take before the next one is tried.
-    pub timeout: Duration,
+    /// How long an upstream may take before the next one is tried. `None`: by its address.
+    pub timeout: Option<Duration>,
+    /// Shortest time after which a query is sent again.
+    pub retransmit_min: Duration,
+    /// Longest time after which a query is sent again.
+    pub retransmit_max: Duration,
+    /// The share of an upstream's answers, in percent, after whose time the next one is queried as
+    /// well. `None` means never.
+    pub hedge: Option<u8>,
     /// Line of the `[[forward]]` in the configuration file, 1-based. 0 means none.
     pub line: u32,
 }
@@ -297,6 +304,8 @@ pub struct Upstream {
     pub rate: u32,
     /// Query that tells whether the upstream is up.
     pub probe: ProbeQuestion,
+    /// How long the upstream may take before the next one is queried.
+    pub timeout: Duration,
 }
 
 /// A fixed query that tells whether an upstream is up: any response will do.
@@ -474,8 +483,11 @@ impl Upstream {
     /// handles 1000 outstanding queries. Azure's resolver gets 200 and 1000 per second, because it
     /// drops further queries of one virtual machine.
     pub fn new(address: SocketAddr, transport: Transport) -> Self {
-        let (in_flight, rate) = if address.ip() == Config::AZURE_DNS { (200, 1000) } else { (1000, 0) };
+        let is_azure = address.ip() == Config::AZURE_DNS;
+        let (in_flight, rate) = if is_azure { (200, 1000) } else { (1000, 0) };
+        // Microsoft asks for more than 4 s: with less, private names may be resolved by the next upstream.
+        let timeout = Duration::from_millis(if is_azure { 4500 } else { 1500 });
         let probe = ProbeQuestion { name: ".".into(), rtype: 2 }; // NS
-        Self { address, transport, in_flight, rate, probe }
+        Self { address, transport, in_flight, rate, probe, timeout }
     }
 }

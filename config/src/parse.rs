@@ -14,7 +14,7 @@ use crate::keys;
 use crate::kind::{At, UpstreamItem};
 use crate::model::{
     Api, Cache, Config, Fallback, FeedSource, FileSource, Forward, Limits, Log, Metrics, Network, NetworkLinks, OnMissing, Recursion,
-    Select, Server, Upstreams, Zone, ZoneNames, ZoneSource,
+    Select, Server, Upstream, Upstreams, Zone, ZoneNames, ZoneSource,
 };
 use crate::places::{ApiPlaces, ForwardPlaces, NetworkPlaces, Places, ZonePlaces};
 use crate::problems::Problems;
@@ -333,7 +333,9 @@ fn forwards(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Pl
         let networks = read.option(&key::NETWORK).unwrap_or_default();
         let upstreams = read.required(&key::UPSTREAMS);
         let select = read.value(&key::SELECT);
-        let timeout = read.value(&key::TIMEOUT);
+        let timeout = read.option(&key::TIMEOUT);
+        let (retransmit_min, retransmit_max) = (read.value(&key::RETRANSMIT_MIN), read.value(&key::RETRANSMIT_MAX));
+        let hedge = read.option(&key::HEDGE);
         let (Some(zone), Some(upstreams)) = (zone, upstreams) else {
             places.routes_missing = true;
             continue;
@@ -344,14 +346,25 @@ fn forwards(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Pl
             upstreams: upstreams.iter().map(|item| item.at).collect(),
             select: read.place(&key::SELECT),
             timeout: read.place(&key::TIMEOUT).unwrap_or(at),
+            retransmit_max: read.place(&key::RETRANSMIT_MAX),
         });
         let servers = upstreams.into_iter().map(|item| match item.value {
             UpstreamItem::System => None,
-            UpstreamItem::Server(server) => Some(server),
+            UpstreamItem::Server(server) => Some(Upstream { timeout: timeout.unwrap_or(server.timeout), ..server }),
         });
         let upstreams = servers.collect::<Option<Vec<_>>>().map_or(Upstreams::System, Upstreams::List);
         let line = read.problems().line(at);
-        forwards.push(Forward { zone, networks: NetworkLinks::of_list(values(networks)), upstreams, select, timeout, line });
+        forwards.push(Forward {
+            zone,
+            networks: NetworkLinks::of_list(values(networks)),
+            upstreams,
+            select,
+            timeout,
+            retransmit_min,
+            retransmit_max,
+            hedge,
+            line,
+        });
     }
     if none && !problems.broken {
         forwards.push(Forward {
@@ -359,7 +372,10 @@ fn forwards(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Pl
             networks: NetworkLinks::All,
             upstreams: Upstreams::System,
             select: Select::Order,
-            timeout: Reader::open(&key::SECTION, None, 0, problems).value(&key::TIMEOUT),
+            timeout: None,
+            retransmit_min: Reader::open(&key::SECTION, None, 0, problems).value(&key::RETRANSMIT_MIN),
+            retransmit_max: Reader::open(&key::SECTION, None, 0, problems).value(&key::RETRANSMIT_MAX),
+            hedge: None,
             line: 0,
         });
     }

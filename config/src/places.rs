@@ -61,6 +61,7 @@ pub(crate) struct ForwardPlaces {
     pub(crate) upstreams: Vec<usize>,
     pub(crate) select: Option<usize>,
     pub(crate) timeout: usize,
+    pub(crate) retransmit_max: Option<usize>,
 }
 
 /// Positions of `[api]`.

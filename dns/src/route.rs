@@ -37,8 +37,12 @@ pub struct Plan {
     pub upstreams: Vec<Upstream>,
     /// In which order.
     pub select: Select,
-    /// How long one upstream is waited for.
-    pub timeout: Duration,
+    /// Shortest time after which a question is sent again.
+    pub retransmit_min: Duration,
+    /// Longest time after which a question is sent again.
+    pub retransmit_max: Duration,
+    /// The share of an upstream's answers, in percent, after whose time the next one is asked as well.
+    pub hedge: Option<u8>,
 }
 
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! Routes and their upstreams.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::{Lint, listed, recurses, serves};
 use crate::model::{Config, OnMissing, Select, Upstream, Upstreams};
@@ -59,11 +60,15 @@ pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
         if let (1, Select::Latency, Some(at)) = (list.len(), route.select, place.select) {
             problems.warning(at, "`select = \"latency\"` has no effect with one upstream", "take it out, or add an upstream");
         }
-        if list.len() > 1 && route.timeout >= lint.config.limits.query_deadline {
+        if list.len() > 1 && list[0].timeout >= lint.config.limits.query_deadline {
             let deadline = crate::kind::write_millis(lint.config.limits.query_deadline.as_millis() as u64);
             let message =
                 format!("the second upstream is never asked: `limits.query-deadline`, {deadline}, ends before the `timeout` of the first");
             problems.warning(place.timeout, message, "make `timeout` shorter, or the deadline longer");
+        }
+        if route.retransmit_min > route.retransmit_max {
+            let message = "`retransmit-min` is longer than `retransmit-max`, which has no effect";
+            problems.warning(place.retransmit_max.unwrap_or(place.timeout), message, "make `retransmit-max` the longer one");
         }
     }
 }
@@ -74,6 +79,19 @@ pub(super) fn limits_of_azure(lint: &Lint<'_>, problems: &mut Problems<'_>) {
         if upstream.address.ip() == Config::AZURE_DNS && (upstream.in_flight > 200 || upstream.rate > 1000 || upstream.rate == 0) {
             let message = "168.63.129.16 takes 1000 queries a second and 200 at a time from one virtual machine, and drops the rest";
             problems.warning(at, message, "leave `in-flight` and `rate` out: they are 200 and 1000 for this address");
+        }
+    }
+}
+
+/// Reports timeouts in which 168.63.129.16 cannot resolve a slow name.
+pub(super) fn patience_with_azure(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+    const LEAST: Duration = Duration::from_secs(4);
+    for (route, place) in lint.config.forwards.iter().zip(&lint.places.forwards) {
+        let Upstreams::List(list) = &route.upstreams else { continue };
+        let azure = list.iter().find(|upstream| upstream.address.ip() == Config::AZURE_DNS);
+        if azure.is_some_and(|azure| azure.timeout <= LEAST) {
+            let message = "168.63.129.16 may take longer: Microsoft asks for a timeout of more than 4 s";
+            problems.warning(place.timeout, message, "leave `timeout` out: it is 4500ms for this address");
         }
     }
 }

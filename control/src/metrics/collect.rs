@@ -183,6 +183,7 @@ fn add_upstreams(page: &mut Page, upstreams: &[UpstreamStatus]) {
         (&UPSTREAM_REQUESTS, |of| of.asked),
         (&UPSTREAM_FAILURES, |of| of.failed),
         (&UPSTREAM_TIMEOUTS, |of| of.lost),
+        (&UPSTREAM_UNREACHABLE, |of| of.unreachable),
         (&UPSTREAM_TRUNCATED, |of| of.truncated),
         (&UPSTREAM_STRAY, |of| of.stray),
     ] {

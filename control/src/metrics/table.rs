@@ -105,6 +105,7 @@ metrics! {
     UPSTREAM_RESPONSES = Counter "postern_upstream_responses_total" ["upstream", "rcode"] "Messages that answered one, by RCODE.";
     UPSTREAM_FAILURES = Counter "postern_upstream_failures_total" ["upstream"] "Answers that were of no use: SERVFAIL, REFUSED and the like, and nonsense.";
     UPSTREAM_TIMEOUTS = Counter "postern_upstream_timeouts_total" ["upstream"] "Questions that ran out of time or could not be delivered.";
+    UPSTREAM_UNREACHABLE = Counter "postern_upstream_unreachable_total" ["upstream"] "Times it could not be reached, or refused: ICMP errors, refused connections, a missing network.";
     UPSTREAM_TRUNCATED = Counter "postern_upstream_truncated_total" ["upstream"] "Answers that were truncated and asked for again over TCP.";
     UPSTREAM_STRAY = Counter "postern_upstream_stray_total" ["upstream"] "Datagrams that answered none of our questions.";
 

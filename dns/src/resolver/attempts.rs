@@ -6,6 +6,7 @@ use std::time::Duration;
 use postern_config::model::Transport;
 
 use super::core::{Core, Due, NONE, Outside, view};
+use super::exchange::AskTurn;
 use super::timers::TimerId;
 use crate::accept::{self, Verdict, accept};
 use crate::clock::Now;
@@ -24,14 +25,15 @@ const REPEATS: u8 = 3;
 pub(super) struct Attempt {
     serial: u32,
     pub(super) server: UpstreamId,
-    over: Transport,
+    pub(super) over: Transport,
     pub(super) purpose: Purpose,
     sent: Now,
     pub(super) edns: bool,
     /// It was sent again without EDNS.
     plain_again: bool,
-    /// Running while the attempt counts as in flight.
     timer: Option<TimerId>,
+    /// It counts as in flight.
+    counted: bool,
 }
 
 /// Purpose of an attempt.
@@ -41,6 +43,8 @@ pub(super) enum Purpose {
     Question { exchange: u32, member: u8 },
     /// A copy of a client's question, to measure the upstream.
     Copy,
+    /// Its exchange has ended, and its answer would only fill the cache.
+    Late(u32),
     /// The fixed question that decides whether the upstream is there.
     Probe,
     /// A loop probe: it shows whether the upstream leads back to this server.
@@ -73,7 +77,7 @@ impl Core {
         let (place, serial) = (entry.key() as u32, exchanges.serial);
         out.send(server, over, AttemptId { place, serial }, message)?;
         let timer = Some(self.timers.set(now.plus(waits.max(Duration::from_millis(1))), Due::Attempt(place)));
-        entry.insert(Attempt { serial, server, over, purpose, sent: now, edns, plain_again: false, timer });
+        entry.insert(Attempt { serial, server, over, purpose, sent: now, edns, plain_again: false, timer, counted: true });
         let server = &mut exchanges.servers[server.0 as usize];
         server.health.sent(now);
         // Loop probes are no questions: neither they nor their responses are counted.
@@ -85,21 +89,31 @@ impl Core {
     }
 
     /// Stops counting an attempt as in flight.
-    fn release(&mut self, place: u32) {
+    pub(super) fn release(&mut self, place: u32) {
         let attempt = &mut self.exchanges.attempts[place as usize];
-        let Some(timer) = attempt.timer.take() else { return };
-        self.timers.cancel(timer);
-        self.released(place);
-    }
-
-    fn released(&mut self, place: u32) {
-        let id = self.exchanges.attempts[place as usize].server;
+        if let Some(timer) = attempt.timer.take() {
+            self.timers.cancel(timer);
+        }
+        if !std::mem::take(&mut attempt.counted) {
+            return;
+        }
+        let id = attempt.server;
         let server = &mut self.exchanges.servers[id.0 as usize];
         server.health.released();
         server.show();
         if !server.queue.is_empty() {
             self.exchanges.to_serve.push(id);
         }
+    }
+
+    /// Counts an attempt as in flight once more, and waits for it that long.
+    pub(super) fn count_again(&mut self, now: Now, place: u32, waits: Duration) {
+        let timer = self.timers.set(now.plus(waits.max(Duration::from_millis(1))), Due::Attempt(place));
+        let attempt = &mut self.exchanges.attempts[place as usize];
+        (attempt.timer, attempt.counted) = (Some(timer), true);
+        let server = &mut self.exchanges.servers[attempt.server.0 as usize];
+        server.health.retained();
+        server.show();
     }
 
     /// Removes an attempt.
@@ -136,6 +150,8 @@ impl Core {
                 }
                 self.end_attempt(id.place, out);
             }
+            (Purpose::Late(late), Ok(octets)) => self.answered_late(now, state, id.place, late, octets, out),
+            (Purpose::Late(_), Err(_)) => {}
             (Purpose::Probe, Ok(octets)) => {
                 self.probe_answered(now, id.place, octets, out);
                 self.end_attempt(id.place, out);
@@ -156,9 +172,17 @@ impl Core {
     /// Handles an attempt whose time ran out.
     pub(super) fn attempt_lost(&mut self, now: Now, state: &State, place: u32, out: &mut impl Outside) {
         self.exchanges.attempts[place as usize].timer = None;
-        self.released(place);
+        self.release(place);
         match self.exchanges.attempts[place as usize].purpose {
-            Purpose::Question { .. } => self.question_lost(now, state, place, None, out),
+            Purpose::Question { exchange, .. } => {
+                let going = &self.exchanges.list[exchange as usize];
+                match going.active == Some(place) {
+                    true if now < going.patience => self.wait_further(now, place, out),
+                    true => self.question_lost(now, state, place, None, out),
+                    false => {} // another message is waited for
+                }
+            }
+            Purpose::Late(_) => {}
             Purpose::Probe => {
                 let (server, sent) = (self.exchanges.attempts[place as usize].server, self.exchanges.attempts[place as usize].sent);
                 self.end_attempt(place, out);
@@ -213,6 +237,7 @@ impl Core {
                     self.wake(waiting, Ok(heard.unwrap_or_default()));
                     waiting = next;
                 }
+                self.listen_on(now, exchange, member);
                 self.end_exchange(exchange, out);
             }
             Verdict::Truncated if over == Transport::Udp => {
@@ -248,7 +273,7 @@ impl Core {
         out: &mut impl Outside,
     ) {
         self.leave_queue(exchange);
-        match self.ask_member(now, exchange, member, Some((over, edns)), out) {
+        match self.ask_member(now, exchange, member, AskTurn::Otherwise(over, edns), out) {
             Ok(()) => {
                 let active = self.exchanges.list[exchange as usize].active;
                 if let Some(attempt) = active.and_then(|place| self.exchanges.attempts.get_mut(place as usize)) {
@@ -269,9 +294,10 @@ impl Core {
         let is_awaited = self.exchanges.list[exchange as usize].active == Some(place);
         // Once the exchange asks elsewhere, an event that a stranger can cause must not disturb it.
         match (over, fault) {
-            (Transport::Udp, Some(Fault::Unreachable)) if !is_awaited => return,
+            (Transport::Udp, Some(Fault::Unreachable)) if !is_awaited => return self.unreachable(place),
             (Transport::Udp, Some(Fault::Guessed)) if !is_awaited => return self.end_attempt(place, out),
             (Transport::Udp, Some(Fault::Unreachable)) if self.exchanges.list[exchange as usize].icmp_errors < REPEATS => {
+                self.unreachable(place);
                 let going = &mut self.exchanges.list[exchange as usize];
                 (going.icmp_errors, going.active) = (going.icmp_errors + 1, None);
                 // Its answer is still accepted, but it counts neither as in flight nor, in time, as lost.
@@ -284,6 +310,9 @@ impl Core {
                 return self.ask_again(now, state, (exchange, member), (Transport::Tcp, edns, false), out);
             }
             _ => {}
+        }
+        if fault == Some(Fault::Unreachable) {
+            self.unreachable(place);
         }
         if fault != Some(Fault::Exhausted) {
             self.lost(now, place, exchange, out);
@@ -302,6 +331,15 @@ impl Core {
         }
         if waited_for {
             self.ask_next(now, state, exchange, out);
+        }
+    }
+
+    /// Counts that an upstream could not be reached. It is logged once until it responds again.
+    fn unreachable(&mut self, place: u32) {
+        let server = &mut self.exchanges.servers[self.exchanges.attempts[place as usize].server.0 as usize];
+        server.meter.unreachable.fetch_add(1, Relaxed);
+        if !std::mem::replace(&mut server.unreachable, true) {
+            tracing::warn!(upstream = %server.meter.name, "upstream cannot be reached, or refuses");
         }
     }
 

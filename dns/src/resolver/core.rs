@@ -83,6 +83,10 @@ pub(super) enum Due {
     Queued(u32),
     /// An upstream may be asked again, as far as its rate goes.
     Refill(UpstreamId),
+    /// An exchange asks the next upstream as well.
+    Hedge(u32),
+    /// A late answer is no longer waited for.
+    Late(u32),
     /// The next probe of an upstream that is down.
     Probe(UpstreamId),
     /// Upstreams that led back to us are probed.
@@ -211,6 +215,8 @@ impl Core {
                 Due::Attempt(attempt) => self.attempt_lost(now, state, attempt, out),
                 Due::Queued(exchange) => self.queued_long(now, state, exchange, out),
                 Due::Refill(upstream) => self.refilled(now, state, upstream, out),
+                Due::Hedge(exchange) => self.hedge(now, exchange, out),
+                Due::Late(late) => self.end_late(late, out),
                 Due::Probe(upstream) => self.probe(now, upstream, out),
                 Due::Loops => self.probe_loops_again(now, out),
             }

@@ -2,8 +2,10 @@
 //!
 //! An exchange asks the upstreams in the order of [`upstreams`](super::upstreams) until one gives an answer about the name:
 //!
-//! * no answer within the route's `timeout`: the next one. A late answer is still welcome. When all were tried, those that were
+//! * no answer within the retransmission timeout (RFC 6298): the same one again, up to five times, each time after twice as long;
+//! * no answer within the upstream's `timeout`: the next one. A late answer is still welcome. When all were tried, those that were
 //!   silent are tried again, up to four rounds or the deadline;
+//! * no answer within a percentile of the upstream's round-trip times, if the route has `hedge`: the next one as well;
 //! * SERVFAIL, REFUSED, another error or nonsense: the next one, and this one not again;
 //! * FORMERR or NOTIMP to a question with EDNS: the same one without;
 //! * truncated, or responses with wrong IDs: the same one over TCP;
@@ -11,7 +13,8 @@
 //!   the earlier messages are still listened for;
 //! * at its limit in flight or a second: the next one; if all are, the exchange waits for room ([`queues`](super::queues)).
 //!
-//! When all failed, the failure is remembered (RFC 9520), and the clients that wait get stale data or SERVFAIL.
+//! When all failed, the failure is remembered (RFC 9520), and the clients that wait get stale data or SERVFAIL. What comes after the end of
+//! an exchange still fills the cache ([`late`](super::late)).
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -23,7 +26,7 @@ use postern_config::model::Transport;
 use slab::Slab;
 
 use super::attempts::{Attempt, Purpose, Send};
-use super::core::{Core, NONE, Outside};
+use super::core::{Core, Due, NONE, Outside};
 use super::loops::LoopProbes;
 use super::timers::TimerId;
 use super::upstreams::{Choice, RouteState, Server};
@@ -31,14 +34,30 @@ use crate::accept;
 use crate::clock::Now;
 use crate::ede::Failure;
 use crate::query::Ask;
-use crate::route::{RouteId, Routes};
+use crate::route::{Plan, RouteId, Routes};
 use crate::state::State;
-use crate::upstream::{Fault, UpstreamId, message};
+use crate::upstream::health::Admission;
+use crate::upstream::{Condition, Fault, UpstreamId, message};
 
 /// Number of rounds in which silent upstreams are tried.
 const ROUNDS: u8 = 4;
 /// Number of attempts of one exchange whose answers are still accepted.
-const LISTENING: usize = 8;
+pub(super) const LISTENING: usize = 12;
+/// Shortest time after which the next upstream is asked as well: less than the timers can tell would ask it for nearly every name.
+const SHORTEST_HEDGE: Duration = Duration::from_millis(20);
+/// Number of messages of one exchange to one upstream in one round.
+const SENDS: u8 = 6;
+
+/// Occasion of a message to a member of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AskTurn {
+    /// It is this member's turn.
+    First,
+    /// It is asked over this transport, and with EDNS or without.
+    Otherwise(Transport, bool),
+    /// The same message once more, in the same time.
+    Repeated(Transport, bool),
+}
 
 /// Everything about upstreams: exchanges, attempts, servers, routes.
 #[derive(Debug)]
@@ -54,8 +73,19 @@ pub(super) struct Exchanges {
     /// Number of upstreams that were added or removed.
     pub(super) changes: u64,
     pub(super) loops: LoopProbes,
+    /// Exchanges that ended and whose answers are still waited for.
+    pub(super) late: Slab<LateAnswers>,
     /// Servers that may have room for exchanges in their queues.
     pub(super) to_serve: Vec<UpstreamId>,
+}
+
+/// The question of an exchange that ended, and its messages that may still be answered.
+#[derive(Debug)]
+pub(super) struct LateAnswers {
+    pub(super) ask: Ask,
+    pub(super) client: IpAddr,
+    pub(super) attempts: ArrayVec<u32, LISTENING>,
+    pub(super) timer: TimerId,
 }
 
 /// A question to upstreams and its progress.
@@ -79,6 +109,11 @@ pub(super) struct Exchange {
     pub(super) attempts: ArrayVec<u32, LISTENING>,
     /// The attempt whose answer is awaited.
     pub(super) active: Option<u32>,
+    /// How long the member that is asked now is waited for, and the messages that it got.
+    pub(super) patience: Now,
+    pub(super) sends: u8,
+    /// The timer after which the next member is asked as well.
+    pub(super) hedge: Option<TimerId>,
     /// The member at which it waits for room, and the timer that ends the wait.
     pub(super) queued: Option<(u8, TimerId)>,
 }
@@ -96,6 +131,7 @@ impl Exchanges {
             known: None,
             changes: 0,
             loops: LoopProbes::default(),
+            late: Slab::new(),
             to_serve: Vec::new(),
         }
     }
@@ -157,6 +193,9 @@ impl Core {
             asked: None,
             attempts: ArrayVec::new(),
             active: None,
+            patience: now,
+            sends: 0,
+            hedge: None,
             queued: None,
         }) as u32;
         exchanges.by_hash.insert(hash, exchange);
@@ -212,12 +251,12 @@ impl Core {
             };
             match route.choose(now, servers, going.tried | going.refused) {
                 Choice::Ask(member) => {
-                    let Err(_) = self.ask_member(now, exchange, member, None, out) else { return };
+                    let Err(_) = self.ask_member(now, exchange, member, AskTurn::First, out) else { return };
                     self.exchanges.list[exchange as usize].refused |= 1 << member;
                 }
                 Choice::Wait(member) => {
                     let server = route.members[usize::from(member)].server;
-                    let until = now.plus(route.plan.timeout).min(going.deadline);
+                    let until = now.plus(route.timeout(member)).min(going.deadline);
                     return self.enter_queue(exchange, member, server, until);
                 }
                 Choice::NoRoom(failure) => return self.exchange_failed(now, state, exchange, failure, out),
@@ -231,22 +270,22 @@ impl Core {
     }
 
     /// Sends an exchange's question to one member of its route.
-    pub(super) fn ask_member(
-        &mut self,
-        now: Now,
-        exchange: u32,
-        member: u8,
-        again: Option<(Transport, bool)>,
-        out: &mut impl Outside,
-    ) -> Result<(), Fault> {
+    pub(super) fn ask_member(&mut self, now: Now, exchange: u32, member: u8, turn: AskTurn, out: &mut impl Outside) -> Result<(), Fault> {
         let going = &self.exchanges.list[exchange as usize];
         let Some(route) = self.exchanges.routes.get(&going.ask.route) else { return Err(Fault::Exhausted) };
         let server = route.members[usize::from(member)].server;
         let known = &self.exchanges.servers[server.0 as usize];
-        let (over, edns) = again.unwrap_or_else(|| (known.upstream.transport, self.may_use_edns(now, server, &going.ask.name)));
-        let waits = route.plan.timeout.min(Duration::from_millis(going.deadline.since(now)));
+        let (over, edns) = match turn {
+            AskTurn::First => (known.upstream.transport, self.may_use_edns(now, server, &going.ask.name)),
+            AskTurn::Otherwise(over, edns) | AskTurn::Repeated(over, edns) => (over, edns),
+        };
+        let (patience, sends) = match turn {
+            AskTurn::Repeated(..) => (going.patience, going.sends),
+            _ => (now.plus(route.timeout(member)).min(going.deadline), 0),
+        };
         let mut octets = [0; message::MAX];
         let len = message::write(&going.ask, edns, &mut octets);
+        let waits = self.wait(now, server, &route.plan, (over, patience), sends + 2 * (going.round - 1));
         let purpose = Purpose::Question { exchange, member };
         let place = self.send(now, Send { server, over, message: &octets[..len], edns, waits, purpose }, out)?;
         if self.exchanges.list[exchange as usize].attempts.is_full() {
@@ -255,12 +294,79 @@ impl Core {
         }
         let going = &mut self.exchanges.list[exchange as usize];
         going.attempts.push(place);
-        going.active = Some(place);
-        going.asked = Some(server);
-        if again.is_none() {
+        (going.active, going.asked) = (Some(place), Some(server));
+        (going.patience, going.sends) = (patience, sends + 1);
+        if matches!(turn, AskTurn::First) {
             going.icmp_errors = 0;
+            self.arm_hedge(now, exchange, server);
         }
         Ok(())
+    }
+
+    /// Returns how long a message is waited for before it is repeated, or before the upstream is given up.
+    fn wait(&self, now: Now, server: UpstreamId, plan: &Plan, (over, patience): (Transport, Now), doublings: u8) -> Duration {
+        let rest = Duration::from_millis(patience.since(now));
+        if over == Transport::Tcp {
+            return rest;
+        }
+        let first = self.exchanges.servers[server.0 as usize].health.retransmission_timeout();
+        let first = first.clamp(plan.retransmit_min, plan.retransmit_max.max(plan.retransmit_min));
+        (first * (1 << doublings.min(16))).min(plan.retransmit_max.max(first)).min(rest)
+    }
+
+    /// A message of an exchange was not answered in the time that most answers take: it is sent again, or waited for further.
+    pub(super) fn wait_further(&mut self, now: Now, place: u32, out: &mut impl Outside) {
+        let attempt = &self.exchanges.attempts[place as usize];
+        let (server, over, edns) = (attempt.server, attempt.over, attempt.edns);
+        let Purpose::Question { exchange, member } = attempt.purpose else { return };
+        if self.exchanges.list[exchange as usize].sends > 1 {
+            self.silent(now, place, exchange, out);
+        }
+        let going = &self.exchanges.list[exchange as usize];
+        let is_repeated = over == Transport::Udp
+            && going.sends < SENDS
+            && self.exchanges.servers[server.0 as usize].health.admits(now) == Admission::Now
+            && self.ask_member(now, exchange, member, AskTurn::Repeated(over, edns), out).is_ok();
+        if !is_repeated {
+            let going = &self.exchanges.list[exchange as usize];
+            let Some(route) = self.exchanges.routes.get(&going.ask.route) else { return };
+            let waits = match going.sends < SENDS {
+                true => self.wait(now, server, &route.plan, (over, going.patience), going.sends),
+                false => Duration::from_millis(going.patience.since(now)),
+            };
+            self.count_again(now, place, waits);
+        }
+    }
+
+    /// Sets the timer after which the next upstream is asked as well, if the route wants it.
+    fn arm_hedge(&mut self, now: Now, exchange: u32, server: UpstreamId) {
+        let Exchanges { list, servers, routes, .. } = &mut self.exchanges;
+        let going = &mut list[exchange as usize];
+        let Some(route) = routes.get(&going.ask.route) else { return };
+        let Some(percent) = route.plan.hedge.filter(|_| route.members.len() > 1 && going.hedge.is_none()) else { return };
+        let health = &servers[server.0 as usize].health;
+        let after = health.percentile(percent).unwrap_or_else(|| health.retransmission_timeout()).max(SHORTEST_HEDGE);
+        going.hedge = Some(self.timers.set(now.plus(after), Due::Hedge(exchange)));
+    }
+
+    /// The upstream that is asked takes longer than it usually does: the next one is asked as well. Whoever answers first is heard.
+    pub(super) fn hedge(&mut self, now: Now, exchange: u32, out: &mut impl Outside) {
+        let Exchanges { list, servers, routes, attempts, .. } = &mut self.exchanges;
+        let going = &mut list[exchange as usize];
+        going.hedge = None;
+        let asked = going.active.map(|place| attempts[place as usize].purpose);
+        let (Some(Purpose::Question { member: asked, .. }), Some(route)) = (asked, routes.get(&going.ask.route)) else { return };
+        let Choice::Ask(member) = route.choose(now, servers, going.tried | going.refused | 1 << asked) else { return };
+        let server = route.members[usize::from(member)].server;
+        if servers[server.0 as usize].health.condition() == Condition::Down {
+            return;
+        }
+        let (active, patience, sends, upstream) = (going.active, going.patience, going.sends, going.asked);
+        let over = servers[server.0 as usize].upstream.transport;
+        let edns = self.may_use_edns(now, server, &self.exchanges.ask(exchange).name);
+        let _ = self.ask_member(now, exchange, member, AskTurn::Otherwise(over, edns), out); // the first one is waited for in any case
+        let going = &mut self.exchanges.list[exchange as usize];
+        (going.active, going.patience, going.sends, going.asked) = (active, patience, sends, upstream);
     }
 
     /// Ends an exchange that no upstream answered.
@@ -278,12 +384,16 @@ impl Core {
             self.wake(waiting, Err(failure));
             waiting = next;
         }
+        self.listen_on(now, exchange, u8::MAX);
         self.end_exchange(exchange, out);
     }
 
     /// Removes an exchange for which no client waits.
     pub(super) fn end_exchange(&mut self, exchange: u32, out: &mut impl Outside) {
         self.leave_queue(exchange);
+        if let Some(timer) = self.exchanges.list[exchange as usize].hedge.take() {
+            self.timers.cancel(timer);
+        }
         while let Some(place) = self.exchanges.list[exchange as usize].attempts.last().copied() {
             self.end_attempt(place, out);
         }

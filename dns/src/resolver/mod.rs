@@ -7,13 +7,14 @@
 //! ```
 //!
 //! [`core`] decides and has no socket; [`thread`] is the loop around it. In reading order: [`job`], [`core`], `exchange` (one question to the
-//! upstreams of a route), `attempts` (one message to one upstream), `upstreams` (the choice of an upstream), `probes` (what is learned of them), `queues` (for room at one),
+//! upstreams of a route), `attempts` (one message to one upstream), `late` (answers after the end), `upstreams` (the choice of an upstream), `probes` (what is learned of them), `queues` (for room at one),
 //! `loops` (S7), `timers`, [`thread`]. [`routes`] makes routes from the configuration.
 
 mod attempts;
 pub mod core;
 mod exchange;
 pub mod job;
+mod late;
 mod loops;
 mod probes;
 mod queues;

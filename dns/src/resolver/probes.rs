@@ -39,6 +39,8 @@ impl Core {
             server.health.showed_edns();
         }
         let change = server.health.useful(now, sent);
+        self.reached(id);
+        self.exchanges.servers[id.0 as usize].show_condition(false);
         self.follow(now, id, change, out);
     }
 
@@ -50,12 +52,15 @@ impl Core {
         let server = &mut self.exchanges.servers[id.0 as usize];
         server.meter.failed.fetch_add(1, Relaxed);
         let change = server.health.useless(now, sent, domain);
+        self.reached(id);
+        self.exchanges.servers[id.0 as usize].show_condition(false);
         self.follow(now, id, change, out);
     }
 
     /// An upstream responded to something that says nothing about its use.
     pub(super) fn responded(&mut self, now: Now, id: UpstreamId, out: &mut impl Outside) {
         let change = self.exchanges.servers[id.0 as usize].health.responded(now);
+        self.reached(id);
         self.follow(now, id, change, out);
     }
 
@@ -71,6 +76,7 @@ impl Core {
         } else {
             health.probe_answered(now, sent, matches!(rcode, 0 | 3))
         };
+        self.reached(id);
         self.follow(now, id, change, out);
     }
 
@@ -86,29 +92,43 @@ impl Core {
         }
     }
 
-    /// An upstream did not answer an exchange's question, or could not be reached.
-    pub(super) fn lost(&mut self, now: Now, place: u32, exchange: u32, out: &mut impl Outside) {
+    /// An upstream does not answer an exchange's question, so far.
+    pub(super) fn silent(&mut self, now: Now, place: u32, exchange: u32, out: &mut impl Outside) {
         let name = self.hash_suffix(self.exchanges.ask(exchange).name.as_wire());
         let attempt = &self.exchanges.attempts[place as usize];
         let (id, sent) = (attempt.server, attempt.sent());
         let server = &mut self.exchanges.servers[id.0 as usize];
-        server.meter.lost.fetch_add(1, Relaxed);
         let change = server.health.silent(sent, name);
         self.follow(now, id, change, out);
+    }
+
+    /// An upstream did not answer an exchange's question in time, or could not be reached.
+    pub(super) fn lost(&mut self, now: Now, place: u32, exchange: u32, out: &mut impl Outside) {
+        let server = self.exchanges.attempts[place as usize].server;
+        self.exchanges.servers[server.0 as usize].meter.lost.fetch_add(1, Relaxed);
+        self.silent(now, place, exchange, out);
+    }
+
+    /// Notes that an upstream can be reached.
+    fn reached(&mut self, id: UpstreamId) {
+        let server = &mut self.exchanges.servers[id.0 as usize];
+        if std::mem::take(&mut server.refused) {
+            server.show_condition(false);
+        }
+        if std::mem::take(&mut server.unreachable) {
+            tracing::info!(upstream = %server.meter.name, "upstream can be reached again");
+        }
     }
 
     /// Does what a change of an upstream's health asks for.
     fn follow(&mut self, now: Now, id: UpstreamId, change: HealthChange, out: &mut impl Outside) {
         let server = &mut self.exchanges.servers[id.0 as usize];
-        if server.health.condition() != Condition::Down {
-            server.refused = false;
-        }
-        server.show_condition(false);
         match change {
             HealthChange::None => {}
             HealthChange::Probe => self.send_probe(now, id, false, out),
             HealthChange::EdnsProbe => self.send_probe(now, id, true, out),
             HealthChange::Condition => {
+                server.show_condition(false);
                 match server.health.condition() {
                     Condition::Down => {
                         tracing::warn!(upstream = %server.meter.name, "upstream does not answer: asked only where there is no other, and probed");
@@ -214,7 +234,7 @@ impl Core {
             let edns = self.may_use_edns(now, id, &ask.name);
             let mut octets = [0; message::MAX];
             let len = message::write(ask, edns, &mut octets);
-            let waits = self.exchanges.routes.get(&ask.route).map_or(Duration::from_secs(1), |route| route.plan.timeout);
+            let waits = self.exchanges.servers[id.0 as usize].upstream.timeout;
             let _ = self.send(now, Send { server: id, over, message: &octets[..len], edns, waits, purpose: Purpose::Copy }, out); // nobody waits for it
         }
         if is_poor {

@@ -1,12 +1,13 @@
 //! Waiting for room at upstreams that are at their limits, in flight or a second.
 //!
-//! An exchange waits in the queue of the first upstream of its route, and no longer than the route's `timeout`; then it goes to the next.
+//! An exchange waits in the queue of the first upstream of its route, and no longer than that upstream's `timeout`; then it goes to the next.
 //! A queue holds as many as may be in flight (or asked in a second, if that is more); what finds it full is answered SERVFAIL at once. An
 //! upstream that is down has no queue.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::core::{Core, Due, Outside};
+use super::exchange::AskTurn;
 use crate::clock::Now;
 use crate::ede::Failure;
 use crate::state::State;
@@ -48,7 +49,7 @@ impl Core {
         while let Some(id) = self.exchanges.to_serve.pop() {
             while let Some((exchange, member)) = self.next_queued(now, id) {
                 self.leave_queue(exchange);
-                if self.ask_member(now, exchange, member, None, out).is_err() {
+                if self.ask_member(now, exchange, member, AskTurn::First, out).is_err() {
                     self.exchanges.list[exchange as usize].refused |= 1 << member;
                     self.ask_next(now, state, exchange, out);
                 }

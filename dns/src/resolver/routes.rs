@@ -28,9 +28,10 @@ pub struct Registry {
 /// What makes two routes one.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
-    upstreams: Vec<(SocketAddr, Transport)>,
+    upstreams: Vec<(SocketAddr, Transport, Duration)>,
     by_latency: bool,
-    timeout: Duration,
+    retransmit: (Duration, Duration),
+    hedge: Option<u8>,
 }
 
 /// What an operator should know about a route that was made.
@@ -95,7 +96,14 @@ impl Registry {
             let (own, upstreams): (Vec<_>, Vec<_>) = written.into_iter().partition(|upstream| is_own(upstream.address, listening));
             warnings.extend(own.iter().map(|own| Warning::ToSelf { upstream: name(own), zone: forward.zone.clone() }));
             let to_self = upstreams.is_empty();
-            let plan = Plan { suffix: suffix.clone(), upstreams, select: forward.select, timeout: forward.timeout };
+            let plan = Plan {
+                suffix: suffix.clone(),
+                upstreams,
+                select: forward.select,
+                retransmit_min: forward.retransmit_min,
+                retransmit_max: forward.retransmit_max,
+                hedge: forward.hedge,
+            };
             let Some(id) = self.number(&plan) else {
                 warnings.push(Warning::Exhausted { zone: forward.zone.clone() });
                 continue;
@@ -126,7 +134,11 @@ impl Registry {
                         warnings.push(Warning::NoSystemResolver { zone: zone(), file: file() });
                         return None;
                     }
-                    Some(others.into_iter().map(|address| Upstream::new(address, Transport::Udp)).collect())
+                    let upstreams = others.into_iter().map(|address| {
+                        let upstream = Upstream::new(address, Transport::Udp);
+                        Upstream { timeout: forward.timeout.unwrap_or(upstream.timeout), ..upstream }
+                    });
+                    Some(upstreams.collect())
                 }
                 Err(error) => {
                     warnings.push(Warning::Unreadable { zone: zone(), file: file(), error: error.to_string() });
@@ -137,8 +149,9 @@ impl Registry {
     }
 
     fn number(&mut self, plan: &Plan) -> Option<RouteId> {
-        let upstreams = plan.upstreams.iter().map(|upstream| (upstream.address, upstream.transport)).collect();
-        let key = Key { upstreams, by_latency: plan.select == Select::Latency, timeout: plan.timeout };
+        let upstreams = plan.upstreams.iter().map(|upstream| (upstream.address, upstream.transport, upstream.timeout)).collect();
+        let retransmit = (plan.retransmit_min, plan.retransmit_max);
+        let key = Key { upstreams, by_latency: plan.select == Select::Latency, retransmit, hedge: plan.hedge };
         // Never one number for two routes: the cache goes by it.
         let next = u16::try_from(self.known.len()).ok();
         match self.known.get(&key) {
@@ -196,7 +209,9 @@ mod tests {
             list => Upstreams::List(list.iter().map(|address| Upstream::new(address.parse().unwrap(), Transport::Udp)).collect()),
         };
         let networks = NetworkLinks::of_list(networks.iter().map(|name| (*name).to_owned()).collect());
-        Forward { zone: zone.into(), networks, upstreams, select: Select::Order, timeout: Duration::from_millis(1500), line: 0 }
+        let mut forward = Config::default().forwards.remove(0);
+        (forward.zone, forward.networks, forward.upstreams) = (zone.into(), networks, upstreams);
+        forward
     }
 
     fn config(forwards: Vec<Forward>) -> Config {

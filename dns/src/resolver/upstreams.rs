@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use postern_config::model::{Select, Upstream};
@@ -63,6 +64,8 @@ pub(super) struct Server {
     pub(super) probe_timer: Option<TimerId>,
     /// Its port refused the last loop probe, and nothing was asked there since. It is shown as down and probed again.
     pub(super) refused: bool,
+    /// It could not be reached, and did not respond since.
+    pub(super) unreachable: bool,
     /// When responses with wrong IDs were last logged.
     pub(super) guesses_reported: Option<Now>,
 }
@@ -124,6 +127,11 @@ impl RouteState {
             });
         }
         order
+    }
+
+    /// Returns how long a member is waited for.
+    pub(super) fn timeout(&self, member: u8) -> Duration {
+        self.plan.upstreams[usize::from(member)].timeout
     }
 
     /// True where each of its upstreams leads back to us.
@@ -208,6 +216,7 @@ impl Core {
             for upstream in plans.filter(same) {
                 in_flight = in_flight.min(upstream.in_flight);
                 server.upstream.probe.clone_from(&upstream.probe);
+                server.upstream.timeout = upstream.timeout;
                 rate = if rate == 0 || upstream.rate == 0 { rate.max(upstream.rate) } else { rate.min(upstream.rate) };
             }
             if in_flight != u32::MAX {
@@ -233,6 +242,7 @@ impl Core {
             wanted: Now(0),
             probe_timer: None,
             refused: false,
+            unreachable: false,
             guesses_reported: None,
         };
         let meter = server.meter.clone();
@@ -267,6 +277,7 @@ impl Core {
             // What is left are copies and probes.
             let left = self.exchanges.attempts.iter().filter(|(_, attempt)| attempt.server == id);
             for place in left.map(|(place, _)| place as u32).collect::<Vec<_>>() {
+                self.forget_late(place);
                 self.end_attempt(place, out);
             }
             let server = self.exchanges.servers.remove(id.0 as usize);

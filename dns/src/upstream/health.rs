@@ -20,6 +20,7 @@ use arrayvec::ArrayVec;
 use postern_config::model::Upstream;
 
 use super::Condition;
+use super::latency::LatencyHistogram;
 pub use super::token_bucket::Admission;
 use super::token_bucket::TokenBucket;
 use crate::clock::Now;
@@ -40,6 +41,10 @@ pub const WITHOUT_EDNS: Duration = Duration::from_secs(600);
 /// Names that are remembered for that.
 const PLAIN_NAMES: usize = 32;
 
+/// Retransmission timeout of an upstream that was never measured: most resolvers on the Internet are nearer.
+const UNMEASURED: Duration = Duration::from_millis(400);
+/// Granularity of the timers, milliseconds.
+const GRANULARITY: f32 = 8.0;
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 /// How often a poor upstream gets a copy of a client's question.
@@ -58,6 +63,9 @@ pub struct Health {
     bucket: TokenBucket,
     /// Smoothed round-trip time in milliseconds.
     round_trip: Option<f32>,
+    /// Smoothed variation of it.
+    variation: f32,
+    latencies: LatencyHistogram,
     measured: Now,
     /// Hashes of the names that were silent since the last response.
     silent: ArrayVec<u64, SILENT>,
@@ -98,6 +106,8 @@ impl Health {
             most_in_flight: upstream.in_flight,
             bucket: TokenBucket::new(now, upstream.rate),
             round_trip: None,
+            variation: 0.0,
+            latencies: LatencyHistogram::default(),
             measured: Now(0),
             silent: ArrayVec::new(),
             useless: ArrayVec::new(),
@@ -135,6 +145,16 @@ impl Health {
         self.round_trip
     }
 
+    /// Returns how long an answer may take before the question is sent again (RFC 6298 section 2).
+    pub fn retransmission_timeout(&self) -> Duration {
+        self.round_trip.map_or(UNMEASURED, |time| Duration::from_secs_f32((time + (4.0 * self.variation).max(GRANULARITY)) / 1000.0))
+    }
+
+    /// Returns the time within which this share of its responses came, in percent. None until enough of them came.
+    pub fn percentile(&self, percent: u8) -> Option<Duration> {
+        self.latencies.percentile(percent)
+    }
+
     /// When it was measured last.
     pub fn measured(&self) -> Now {
         self.measured
@@ -153,6 +173,11 @@ impl Health {
     pub fn sent(&mut self, now: Now) {
         self.in_flight += 1;
         self.bucket.take(now);
+    }
+
+    /// One question that was waited for is waited for again, without another message.
+    pub fn retained(&mut self) {
+        self.in_flight += 1;
     }
 
     /// One question is no longer waited for.
@@ -301,8 +326,14 @@ impl Health {
 
     fn measure(&mut self, now: Now, sample: f32) {
         self.measured = now;
-        // Jacobson's smoothing (RFC 6298 section 2.3).
-        self.round_trip = Some(self.round_trip.map_or(sample, |smoothed| smoothed + (sample - smoothed) / 8.0));
+        self.latencies.add(sample);
+        let Some(smoothed) = self.round_trip else {
+            (self.round_trip, self.variation) = (Some(sample), sample / 2.0);
+            return;
+        };
+        // RFC 6298 section 2.3. Each message has its own ID, so an answer to a repeated question is measured as well.
+        self.variation += ((sample - smoothed).abs() - self.variation) / 4.0;
+        self.round_trip = Some(smoothed + (sample - smoothed) / 8.0);
     }
 
     fn back_off(&mut self, now: Now, backoff: Duration) {
@@ -425,6 +456,22 @@ mod tests {
             health.lacked_edns(second(700), name, 1);
         }
         assert_eq!([999, 0].map(|name| health.knows_edns(second(700), || name)), [false, true], "bounded");
+    }
+
+    #[test]
+    fn the_retransmission_timeout_is_that_of_rfc_6298() {
+        let mut health = health(10, 0);
+        assert_eq!(health.retransmission_timeout(), UNMEASURED);
+        health.useful(Now(1100), Now(1000));
+        let is_near = |health: &Health, wanted: u128| health.retransmission_timeout().as_millis().abs_diff(wanted) <= 1;
+        assert!(is_near(&health, 300), "section 2.2: R + 4 * R/2");
+        health.useful(Now(1300), Now(1000));
+        // RTTVAR = 3/4 * 50 + 1/4 * |100 - 300|, SRTT = 7/8 * 100 + 1/8 * 300.
+        assert!(is_near(&health, 475), "section 2.3");
+        for _ in 0..100 {
+            health.useful(Now(1100), Now(1000));
+        }
+        assert!(is_near(&health, 108), "and the granularity of the timers at least");
     }
 
     #[test]

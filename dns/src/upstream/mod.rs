@@ -16,6 +16,7 @@ use crate::counters::{RCODES, rcode_class};
 use crate::wire::message::extended_rcode;
 
 pub mod health;
+pub mod latency;
 pub mod message;
 pub mod tcp;
 pub mod token_bucket;
@@ -87,6 +88,8 @@ pub struct UpstreamStatus {
     pub failed: u64,
     /// Questions that ran out of time or could not be delivered.
     pub lost: u64,
+    /// Times it could not be reached, or refused: ICMP errors, refused connections, a missing network.
+    pub unreachable: u64,
     /// Datagrams that answered none of our questions (late, or not from where they seem).
     pub stray: u64,
     /// Questions asked again over TCP because the answer was truncated.
@@ -115,6 +118,7 @@ pub struct Meter {
     pub answered: AtomicU64,
     pub failed: AtomicU64,
     pub lost: AtomicU64,
+    pub unreachable: AtomicU64,
     pub stray: AtomicU64,
     pub truncated: AtomicU64,
     pub delayed: AtomicU64,
@@ -137,6 +141,7 @@ impl Meter {
             answered: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            unreachable: AtomicU64::new(0),
             stray: AtomicU64::new(0),
             truncated: AtomicU64::new(0),
             delayed: AtomicU64::new(0),
@@ -166,6 +171,7 @@ impl Meter {
             answered: self.answered.load(Relaxed),
             failed: self.failed.load(Relaxed),
             lost: self.lost.load(Relaxed),
+            unreachable: self.unreachable.load(Relaxed),
             stray: self.stray.load(Relaxed),
             truncated: self.truncated.load(Relaxed),
             delayed: self.delayed.load(Relaxed),

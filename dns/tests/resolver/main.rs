@@ -2,6 +2,7 @@
 
 mod limits;
 mod loops;
+mod loss;
 mod outage;
 mod script;
 

@@ -122,8 +122,19 @@ impl Script {
     }
 
     pub fn with(rules: &[Rule], most_pending: usize, change: impl Fn(&mut Upstream)) -> Self {
+        Self::planned(rules, most_pending, change, |_| {})
+    }
+
+    /// Repeats questions as the defaults of the configuration say.
+    pub fn repeating(rules: &[Rule], change: impl Fn(&mut Upstream)) -> Self {
+        Self::planned(rules, 10_000, change, |plan| {
+            (plan.retransmit_min, plan.retransmit_max) = (Duration::from_millis(50), Duration::from_secs(1));
+        })
+    }
+
+    pub fn planned(rules: &[Rule], most_pending: usize, change: impl Fn(&mut Upstream), change_plan: impl Fn(&mut Plan)) -> Self {
         let snapshot = Arc::new(builder().build());
-        let routes = Arc::new(routes(&snapshot, rules, change));
+        let routes = Arc::new(routes(&snapshot, rules, change, change_plan));
         let now = Now(1_000_000);
         let state = State {
             snapshot,
@@ -169,7 +180,7 @@ impl Script {
 
     /// Swaps the routes.
     pub fn route(&mut self, rules: &[Rule]) {
-        self.state.routes = Arc::new(routes(&self.state.snapshot, rules, |_| {}));
+        self.state.routes = Arc::new(routes(&self.state.snapshot, rules, |_| {}, |_| {}));
         self.core.sync(self.now, &self.state, &mut self.out);
     }
 
@@ -350,7 +361,7 @@ fn builder() -> SnapshotBuilder {
     )
 }
 
-fn routes(snapshot: &Snapshot, rules: &[Rule], change: impl Fn(&mut Upstream)) -> Routes {
+fn routes(snapshot: &Snapshot, rules: &[Rule], change: impl Fn(&mut Upstream), change_plan: impl Fn(&mut Plan)) -> Routes {
     let mut routes = Routes::new(snapshot.networks().count());
     for (suffix, addresses, select) in rules {
         let suffix = WireName::parse(suffix).unwrap();
@@ -367,7 +378,11 @@ fn routes(snapshot: &Snapshot, rules: &[Rule], change: impl Fn(&mut Upstream)) -
         for (network, _) in snapshot.networks() {
             routes.add(network, &suffix, Route { id, to_self: false });
         }
-        routes.plan(id, Arc::new(Plan { suffix, upstreams, select: *select, timeout: Duration::from_millis(1500) }));
+        // Most scripts are about what follows when an upstream is given up: it gets one message.
+        let never = Duration::from_secs(30);
+        let mut plan = Plan { suffix, upstreams, select: *select, retransmit_min: never, retransmit_max: never, hedge: None };
+        change_plan(&mut plan);
+        routes.plan(id, Arc::new(plan));
     }
     routes
 }
