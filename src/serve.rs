@@ -175,11 +175,7 @@ impl Up {
     ) -> Result<Self, String> {
         let recorder = fallback::Recorder::new(&config.fallback);
         recorder.keep_muted_in(state_directory.clone());
-        let lines = logging.lines();
-        let writer = fallback::Writer::start(recorder.clone(), &config.fallback, move || lines.release()).map_err(|error| {
-            let file = config.fallback.file.as_deref().unwrap_or(Path::new("")).display();
-            format!("error: cannot write the fallback record to {file}: {error}")
-        })?;
+        let writer = fallback_writer(config, &recorder, &logging)?;
         let (store, snapshot, report) = Store::open(config, state_directory.clone());
         report.log();
         if strict && report.has_errors() {
@@ -191,52 +187,28 @@ impl Up {
         for address in server.addresses() {
             tracing::info!(target: "postern", %address, "listening");
         }
+        let (state, gauges, streams) = (server.states(), server.gauges().clone(), server.streams());
         let mut live = Live::new(config.clone(), server, writer, logging, inbox.clone(), state_directory.clone());
         loss.into_iter().for_each(|loss| live.refuse(loss));
+        let standing = live.standing();
         let live = Arc::new(Mutex::new(live));
         let on_event = live.clone();
         let watch = Watch::start(store, Box::new(move |store, event| live::lock(&on_event).on_event(store, event)))
             .map_err(|error| format!("error: cannot watch for changes: {error}"))?;
         let watch = Arc::new(watch);
-        let (control, standing, streams) = {
-            let held = live::lock(&live);
-            let standing = held.standing();
-            let host = Arc::new(Host::new(&live, &watch, standing.clone()));
-            let (state, gauges, streams) = (held.server().states(), held.server().gauges().clone(), held.server().streams());
-            (
-                Arc::new(Control {
-                    editor: watch.editor(),
-                    state_directory,
-                    state,
-                    recorder,
-                    gauges,
-                    streams: streams.clone(),
-                    feeds: postern_control::feeds(),
-                    transfers: Transfers::new(),
-                    vitals: Default::default(),
-                    host,
-                }),
-                standing,
-                streams,
-            )
-        };
-        let mut held = live::lock(&live);
-        let http = held.start_api(listeners.api, control.clone()).map_err(|error| format!("error: {error}"))?;
-        for address in http.addresses() {
-            tracing::info!(target: "postern", %address, "the API listens");
-        }
-        if let Some(socket) = http.socket() {
-            tracing::info!(target: "postern", socket = %socket.display(), "the API listens");
-        }
-        drop(held);
-        let metrics = listeners.metrics.map(|bound| metrics::start(bound, control.clone())).transpose();
-        let metrics = metrics.map_err(|error| format!("error: cannot start the listener of metrics: {error}"))?;
-        if let Some(metrics) = &metrics {
-            tracing::info!(target: "postern", address = %metrics.address(), "metrics");
-        }
-        let of_dns = live::lock(&live).server().addresses().to_vec();
-        let of_api = live::lock(&live).api_addresses();
-        absent::watch([of_dns, of_api, metrics.iter().map(Metrics::address).collect()].concat());
+        let control = Arc::new(Control {
+            editor: watch.editor(),
+            state_directory,
+            state,
+            recorder,
+            gauges,
+            streams: streams.clone(),
+            feeds: postern_control::feeds(),
+            transfers: Transfers::new(),
+            vitals: Default::default(),
+            host: Arc::new(Host::new(&live, &watch, standing.clone())),
+        });
+        let metrics = start_listeners(&live, listeners, &control)?;
         let messages = Messages::start(control.clone(), inbox, waiting, streams)
             .map_err(|error| format!("error: cannot answer updates and signed messages: {error}"))?;
         let now_ready = live.clone();
@@ -294,6 +266,37 @@ impl Up {
         drop(self.metrics);
         tracing::info!(target: "postern", took = ?start.elapsed(), "stopped");
     }
+}
+
+fn fallback_writer(config: &Config, recorder: &Arc<fallback::Recorder>, logging: &Logging) -> Result<fallback::Writer, String> {
+    let lines = logging.lines();
+    fallback::Writer::start(recorder.clone(), &config.fallback, move || lines.release()).map_err(|error| {
+        let file = config.fallback.file.as_deref().unwrap_or(Path::new("")).display();
+        format!("error: cannot write the fallback record to {file}: {error}")
+    })
+}
+
+/// Starts the API, and metrics and probes on a listener of their own. Watches for addresses that
+/// disappear.
+fn start_listeners(live: &Arc<Mutex<Live>>, listeners: Listeners, control: &Arc<Control>) -> Result<Option<Metrics>, String> {
+    let mut held = live::lock(live);
+    let http = held.start_api(listeners.api, control.clone()).map_err(|error| format!("error: {error}"))?;
+    for address in http.addresses() {
+        tracing::info!(target: "postern", %address, "the API listens");
+    }
+    if let Some(socket) = http.socket() {
+        tracing::info!(target: "postern", socket = %socket.display(), "the API listens");
+    }
+    drop(held);
+    let metrics = listeners.metrics.map(|bound| metrics::start(bound, control.clone())).transpose();
+    let metrics = metrics.map_err(|error| format!("error: cannot start the listener of metrics: {error}"))?;
+    if let Some(metrics) = &metrics {
+        tracing::info!(target: "postern", address = %metrics.address(), "metrics");
+    }
+    let of_dns = live::lock(live).server().addresses().to_vec();
+    let of_api = live::lock(live).api_addresses();
+    absent::watch([of_dns, of_api, metrics.iter().map(Metrics::address).collect()].concat());
+    Ok(metrics)
 }
 
 /// Returns the named file, or the first default file that exists.

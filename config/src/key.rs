@@ -24,6 +24,11 @@ pub(crate) trait Kind: Sync {
 
     /// Returns the JSON Schema of the kind.
     fn schema(&self) -> Value;
+
+    /// Returns true if `false` means the same as the absence of the key.
+    fn is_switch(&self) -> bool {
+        false
+    }
 }
 
 /// The key that a value belongs to, for messages.
@@ -71,6 +76,7 @@ pub(crate) trait AnyKey: Sync {
     fn example(&self) -> &'static str;
     fn shape(&self) -> String;
     fn schema(&self) -> Value;
+    fn is_switch(&self) -> bool;
 }
 
 /// Meaning of a missing key.
@@ -93,8 +99,38 @@ pub(crate) struct Section {
     /// For a list: the tables that the sample shows, by their keys. `key = value` replaces the
     /// example of a key.
     pub(crate) shown: &'static [&'static [&'static str]],
-    /// Groups of keys. A table must have exactly one key of each group.
-    pub(crate) one_of: &'static [&'static [&'static str]],
+    /// Rules about keys that depend on each other.
+    pub(crate) rules: &'static [Rule],
+}
+
+/// A rule about keys of one table that depend on each other. The parser and the JSON Schema follow
+/// the same rules. A switch counts as given only if it is `true`.
+#[derive(Debug)]
+pub(crate) enum Rule {
+    /// The table has exactly one of these keys.
+    OneOf {
+        keys: &'static [&'static str],
+        /// The rule in words, for the message about several keys: `a zone has one writer`.
+        rule: &'static str,
+        /// Message and help if the table has none of the keys.
+        missing: (&'static str, &'static str),
+    },
+    /// The table has at most one of these two keys. A problem is reported at the second one.
+    NotBoth { keys: [&'static str; 2], message: &'static str, help: &'static str },
+    /// The table has `needed` if it has `key`.
+    Needs { key: &'static str, needed: &'static str },
+}
+
+impl Rule {
+    /// Returns the keys that the rule is about.
+    #[cfg(test)]
+    pub(crate) fn keys(&self) -> Vec<&'static str> {
+        match self {
+            Self::OneOf { keys, .. } => keys.to_vec(),
+            Self::NotBoth { keys, .. } => keys.to_vec(),
+            Self::Needs { key, needed } => vec![key, needed],
+        }
+    }
 }
 
 /// How a section is written.
@@ -149,6 +185,9 @@ macro_rules! any_key {
             fn schema(&self) -> Value {
                 self.kind.schema()
             }
+            fn is_switch(&self) -> bool {
+                self.kind.is_switch()
+            }
         }
     };
 }
@@ -162,7 +201,7 @@ any_key!(Required, |_: &Required<K>| Presence::Required, |key: &Required<K>| key
 macro_rules! section {
     (
         $(#[doc = $about:literal])*
-        $module:ident = $name:literal, $form:ident, shown: $shown:expr, one_of: $one_of:expr;
+        $module:ident = $name:literal, $form:ident, shown: $shown:expr, rules: $rules:expr;
         $( $(#[doc = $doc:literal])* $key:ident $text:literal: $kind:ty = $value:expr, $state:ident { $($field:ident: $words:literal),* }; )*
     ) => {
         $(#[doc = $about])*
@@ -178,7 +217,7 @@ macro_rules! section {
                 doc: concat!($($about, "\n"),*),
                 keys: &[$(&$key),*],
                 shown: $shown,
-                one_of: $one_of,
+                rules: $rules,
             };
         }
     };

@@ -4,7 +4,7 @@
 //! new key needs one entry here, one field in [`crate::model`], and one line in `parse.rs` that
 //! converts it. Afterwards the sample must be regenerated (`postern schema --format toml`).
 
-use crate::key::{Absent, Default, Form, Required, Section, section};
+use crate::key::{Absent, Default, Form, Required, Rule, Section, section};
 use crate::kind::{
     Action, Address, Algorithm, Base64, Domain, Format, Level, List, LogFormat, Millis, NamePattern, NetworkName, Number, OnMissing, OneOf,
     OneOrMore, PathOrNot, PathText, Peer, Percent, Prefix, Preset, ProbeText, RecordType, Recursion, Repeat, Seconds, Select,
@@ -36,7 +36,7 @@ const TIB: u64 = 1 << 40;
 
 section! {
     /// Listeners, identity, the user that the server runs as, and how sources are watched.
-    server = "server", Table, shown: &[], one_of: &[];
+    server = "server", Table, shown: &[], rules: &[];
 
     /// Addresses to listen on, over UDP and TCP. The default port is 53. Port 0 means any free port.
     LISTEN "listen": List<Address> = List { of: Address { port: 53 }, least: 1 }, Default { default: r#"["0.0.0.0:53", "[::]:53"]"# };
@@ -108,7 +108,7 @@ section! {
     /// A virtual network or site: the clients that see the same zones. A client belongs to the network with its longest prefix.
     ///
     /// Every other client belongs to the network `default`, which always exists. Declare it to set which of its clients have recursion.
-    network = "network", List, shown: &[&["name", "clients", "recursion"]], one_of: &[];
+    network = "network", List, shown: &[&["name", "clients", "recursion"]], rules: &[];
 
     /// Name of the network, by which zones and routes link to it.
     NAME "name": NetworkName = NetworkName, Required { example: r#""hub""# };
@@ -133,7 +133,31 @@ section! {
             &["name = \"corp.contoso.com\"", "network", "api", "hold-deleted", "transfer-to", "notify", "primary-name", "name-servers"],
             &["name = \"ad.contoso.com\"", "network", "primaries", "transfer-key"],
         ],
-        one_of: &[&["preset", "name"], &["directory", "file", "api", "primaries"]];
+        rules: &[
+            Rule::OneOf {
+                keys: &["preset", "name"],
+                rule: "a zone has either a `preset` or a `name`",
+                missing: ("`[[zone]]` lacks `name`", "write `name = \"…\"`, or `preset = \"azure-health-data-services\"` for its zones"),
+            },
+            Rule::OneOf {
+                keys: &["directory", "file", "api", "primaries"],
+                rule: "a zone has one writer",
+                missing: (
+                    "`[[zone]]` does not say where its records are",
+                    "write `file = \"…\"`, `directory = \"…\"` for `<zone>.zone` in it, `api = true`, or `primaries = […]`",
+                ),
+            },
+            Rule::NotBoth {
+                keys: ["preset", "file"],
+                message: "a preset is several zones, which one file cannot hold",
+                help: "write `directory = \"…\"`",
+            },
+            Rule::NotBoth {
+                keys: ["preset", "primaries"],
+                message: "a preset is several zones, which are not transferred as one",
+                help: "write a `[[zone]]` with `name` for each",
+            },
+        ];
 
     /// Several zones at once.
     PRESET "preset": OneOf<Preset> = OneOf { words: &Preset::WORDS }, Absent { absent: "none; set `name` instead", example: r#""azure-health-data-services""# };
@@ -205,7 +229,7 @@ section! {
     /// A route: the upstreams that are queried for the names below a suffix. The longest suffix wins, and `.` matches all other names.
     ///
     /// Without any `[[forward]]`, the resolvers of `/etc/resolv.conf` receive all queries.
-    forward = "forward", List, shown: &[&["zone", "network", "upstreams", "select", "timeout", "retransmit-min", "retransmit-max", "hedge"]], one_of: &[];
+    forward = "forward", List, shown: &[&["zone", "network", "upstreams", "select", "timeout", "retransmit-min", "retransmit-max", "hedge"]], rules: &[];
 
     /// Suffix of the names. For private link forward the public zone (`blob.core.windows.net`), not the `privatelink` one.
     ZONE "zone": Domain = Domain, Required { example: r#"".""# };
@@ -235,7 +259,7 @@ section! {
 
 section! {
     /// An upstream of a route, written as a table.
-    upstream = "upstreams", Inline, shown: &[], one_of: &[];
+    upstream = "upstreams", Inline, shown: &[], rules: &[];
 
     /// Address of the upstream, in the same form as in a list.
     ADDRESS "address": UpstreamAddress = UpstreamAddress, Required { example: r#""168.63.129.16""# };
@@ -260,7 +284,17 @@ section! {
             &["name = \"acme.contoso.com\"", "secret-file", "allow = [\"update\"]"],
             &["name = \"dhcp\"", "unsigned", "clients", "allow = [\"update\"]"],
         ],
-        one_of: &[&["secret", "secret-file", "unsigned"]];
+        rules: &[
+            Rule::OneOf {
+                keys: &["secret", "secret-file", "unsigned"],
+                rule: "a key has one of `secret`, `secret-file` and `unsigned`",
+                missing: (
+                    "`[[key]]` has no secret",
+                    "write `secret-file = \"…\"`, `secret = \"…\"`, or `unsigned = true` with `clients`",
+                ),
+            },
+            Rule::Needs { key: "unsigned", needed: "clients" },
+        ];
 
     /// Name of the key, as clients send it. For an `unsigned` entry, the name is used only in logs.
     NAME "name": Domain = Domain, Required { example: r#""terraform.contoso.com""# };
@@ -303,7 +337,7 @@ section! {
 
 section! {
     /// The cache of upstream answers. Private records never enter it.
-    cache = "cache", Table, shown: &[], one_of: &[];
+    cache = "cache", Table, shown: &[], rules: &[];
 
     /// Memory for entries.
     SIZE "size": Size = Size { least: MIB, most: TIB, zero: "no cache" }, Default { default: r#""64MiB""# };
@@ -335,7 +369,7 @@ section! {
 
 section! {
     /// Limits on the resources that untrusted clients can use.
-    limits = "limits", Table, shown: &[], one_of: &[];
+    limits = "limits", Table, shown: &[], rules: &[];
 
     /// Maximum number of client queries that wait for upstreams. Further queries are answered SERVFAIL.
     PENDING "pending": Number<usize> = Number { least: 16, most: 1_000_000, zero: "" }, Default { default: "10000" };
@@ -368,7 +402,7 @@ section! {
 
 section! {
     /// The operational log.
-    log = "log", Table, shown: &[], one_of: &[];
+    log = "log", Table, shown: &[], rules: &[];
 
     /// `error`, `warn`, `info`, `debug` or `trace`, or a filter by module such as `info,postern_dns=debug`.
     LEVEL "level": Level = Level, Default { default: r#""info""# };
@@ -381,7 +415,7 @@ section! {
     /// The record of every answer with public data for a private-link name, and of every answer that `on-missing` refused.
     ///
     /// A private-link name lies in a private-link zone, or has a label `privatelink` or `privatelink-global`.
-    fallback = "fallback", Table, shown: &[], one_of: &[];
+    fallback = "fallback", Table, shown: &[], rules: &[];
 
     /// File that events are written to. It is reopened on SIGUSR1.
     FILE "file": PathText = PathText, Absent { absent: "the log, at WARN", example: r#""fallback.jsonl""# };
@@ -417,7 +451,12 @@ section! {
 
 section! {
     /// The HTTP API: `/v1` and the PowerDNS-compatible API. A local user who can open the UNIX socket has full access.
-    api = "api", Table, shown: &[], one_of: &[];
+    api = "api", Table, shown: &[],
+        rules: &[
+            Rule::Needs { key: "certificate", needed: "private-key" },
+            Rule::Needs { key: "private-key", needed: "certificate" },
+            Rule::Needs { key: "client-ca", needed: "certificate" },
+        ];
 
     /// Addresses to listen on, over TCP. The default port is 8053. An address other than loopback needs a `key-file`.
     LISTEN "listen": OneOrMore<Address> = OneOrMore { of: Address { port: 8053 } }, Absent { absent: "only the UNIX socket", example: r#""127.0.0.1:8053""# };
@@ -454,7 +493,7 @@ section! {
 section! {
     /// Metrics for Prometheus (`/metrics`) and pages for probes (`/health`, `/ready`), without keys. They contain no client addresses and
     /// no queried names.
-    metrics = "metrics", Table, shown: &[], one_of: &[];
+    metrics = "metrics", Table, shown: &[], rules: &[];
 
     /// Address to listen on, over TCP. The default port is 9153.
     LISTEN "listen": Address = Address { port: 9153 }, Absent { absent: "only the API's listener has these pages", example: r#""127.0.0.1:9153""# };

@@ -105,6 +105,10 @@ impl Kind for Switch {
     fn schema(&self) -> Value {
         json!({"type": "boolean"})
     }
+
+    fn is_switch(&self) -> bool {
+        true
+    }
 }
 
 impl Text {

@@ -5,7 +5,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::key::{Absent, AnyKey, Default, Field, Kind, Required, Section};
+use crate::key::{Absent, AnyKey, Default, Field, Kind, Required, Rule, Section};
 use crate::problems::Problems;
 
 /// Reads one table of the file.
@@ -17,9 +17,60 @@ pub(crate) struct Reader<'r, 'a> {
 }
 
 impl<'r, 'a> Reader<'r, 'a> {
-    /// Starts reading a table.
+    /// Starts reading a table, and reports keys that break the rules of its section.
     pub(crate) fn open(section: &'static Section, table: Option<&'r DeTable<'r>>, at: usize, problems: &'r mut Problems<'a>) -> Self {
-        Self { section, table, at, problems }
+        let mut reader = Self { section, table, at, problems };
+        if table.is_some() {
+            section.rules.iter().for_each(|rule| reader.check(rule));
+        }
+        reader
+    }
+
+    /// Returns the one key that the table has of the [`Rule::OneOf`] with this key. Returns `None`
+    /// if it has several of them or none, which is a problem already reported.
+    pub(crate) fn chosen(&self, one: &dyn AnyKey) -> Option<&'static str> {
+        let group = self.section.rules.iter().find_map(|rule| match rule {
+            Rule::OneOf { keys, .. } if keys.contains(&one.name()) => Some(*keys),
+            _ => None,
+        })?;
+        let mut given = group.iter().filter(|key| self.given(key).is_some());
+        given.next().filter(|_| given.next().is_none()).copied()
+    }
+
+    fn check(&mut self, rule: &'static Rule) {
+        match rule {
+            Rule::OneOf { keys, rule, missing: (message, help) } => {
+                let mut given: Vec<_> = keys.iter().filter_map(|key| Some((self.given(key)?, format!("`{key}`")))).collect();
+                given.sort_unstable();
+                match given.as_slice() {
+                    [] if !self.problems.broken => self.problems.error(self.at, *message, *help),
+                    [] | [_] => {}
+                    [.., (at, last)] => {
+                        let others: Vec<&str> = given[..given.len() - 1].iter().map(|(_, key)| key.as_str()).collect();
+                        let message = format!("{rule}, and {} is already given", others.join(", "));
+                        self.problems.error(*at, message, format!("remove {last} or {}", others.join(", ")));
+                    }
+                }
+            }
+            Rule::NotBoth { keys: [first, second], message, help } => {
+                if let (Some(_), Some(at)) = (self.given(first), self.given(second)) {
+                    self.problems.error(at, *message, *help);
+                }
+            }
+            Rule::Needs { key, needed } => {
+                if let (Some(at), None) = (self.given(key), self.given(needed)) {
+                    self.problems.error(at, format!("`{key}` needs `{needed}`"), format!("add `{needed}`, or take `{key}` out"));
+                }
+            }
+        }
+    }
+
+    /// Returns the position of a key's value. Returns `None` if the key is absent, or is a switch
+    /// that is `false`.
+    fn given(&self, name: &str) -> Option<usize> {
+        let key = self.section.key(name)?;
+        let value = self.find(key)?;
+        (!key.is_switch() || value.get_ref().as_bool() != Some(false)).then(|| value.span().start)
     }
 
     /// Returns the value of a key, or its default.

@@ -141,6 +141,46 @@ fn the_schema_takes_the_sample_and_refuses_what_the_parser_refuses() {
 }
 
 #[test]
+fn the_schema_and_the_parser_agree_on_keys_that_depend_on_each_other() {
+    let mut schemas = boon::Schemas::new();
+    let mut compiler = boon::Compiler::new();
+    compiler.add_resource("postern.json", crate::json_schema()).unwrap();
+    let schema = compiler.compile("postern.json", &mut schemas).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("acme.key"), "c2VjcmV0").unwrap();
+    let (mut taken, mut refused) = (0, 0);
+    for section in keys::SECTIONS.iter().filter(|section| !section.rules.is_empty()) {
+        let mut names: Vec<&str> = section.rules.iter().flat_map(|rule| rule.keys()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let required = section.keys.iter().filter(|key| key.presence() == Presence::Required);
+        let required: String = required.map(|key| format!("{} = {}\n", key.name(), key.example())).collect();
+        // Every key is absent or has its example. A switch may also be `false`.
+        for choice in 0..3usize.pow(names.len() as u32) {
+            let states: Vec<usize> = (0..names.len() as u32).map(|index| choice / 3usize.pow(index) % 3).collect();
+            let mut text = format!("{}\n{required}", section.header());
+            for (name, state) in names.iter().zip(&states) {
+                let key = section.key(name).unwrap();
+                match state {
+                    1 => text += &format!("{name} = {}\n", key.example()),
+                    2 if key.is_switch() => text += &format!("{name} = false\n"),
+                    _ => {}
+                }
+            }
+            if names.iter().zip(&states).any(|(name, state)| *state == 2 && !section.key(name).unwrap().is_switch()) {
+                continue;
+            }
+            let value = serde_json::to_value(toml::from_str::<toml::Table>(&text).unwrap()).unwrap();
+            let parsed = parse(&text, &directory.path().join("postern.toml"));
+            let in_schema = schemas.validate(&value, schema).is_ok();
+            assert_eq!(in_schema, parsed.is_ok(), "{text}{:#?}", parsed.err());
+            if in_schema { taken += 1 } else { refused += 1 }
+        }
+    }
+    assert!(taken > 10 && refused > 50, "{taken} {refused}");
+}
+
+#[test]
 fn every_default_in_the_schema_is_the_key_s() {
     let schema = crate::json_schema();
     for section in keys::SECTIONS {

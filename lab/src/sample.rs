@@ -66,114 +66,118 @@ pub struct Step {
     pub fallback: Option<&'static str>,
 }
 
+const FHIR1: &str = "contosows-fhir1.fhir.azurehealthcareapis.com";
+const FHIR1_ALIAS: &str = "contosows-fhir1.fhir.privatelink.azurehealthcareapis.com.";
+const FHIR3: &str = "contosows-fhir3.fhir.azurehealthcareapis.com";
+const FHIR3_ALIAS: &str = "contosows-fhir3.fhir.privatelink.azurehealthcareapis.com.";
+/// The public end of the chain of a FHIR service.
+const PUBLIC_FHIR: [&str; 4] =
+    ["ahds-fhir-weu.trafficmanager.net.", "ahds-fhir-weu-001.cloudapp.contoso.test.", "203.0.113.20", "203.0.113.21"];
+
 /// Returns the tour with its headings, for a server on `listen` with sample files in `directory`.
 /// The steps build on one another.
 pub fn steps(listen: SocketAddr, directory: &Path) -> Vec<(&'static str, Vec<Step>)> {
-    let dig = |question: &str| format!("dig @{} -p {} +short {question}", listen.ip(), listen.port());
     let ask = |question: &str, prints: &[&str], expect: &str| Step {
         expect: expect.to_owned(),
-        command: dig(question),
+        command: format!("dig @{} -p {} +short {question}", listen.ip(), listen.port()),
         prints: prints.iter().map(|line| (*line).to_owned()).collect(),
         fallback: None,
     };
-    let falls = |reason, step: Step| Step { fallback: Some(reason), expect: format!("{} · fallback: {reason}", step.expect), ..step };
-    let edit = |command: String, expect: &str| Step { expect: expect.to_owned(), command, prints: Vec::new(), fallback: None };
-
-    let zone = shell(&directory.join(HEALTH_ZONE));
-    let fhir_end = ["ahds-fhir-weu.trafficmanager.net.", "ahds-fhir-weu-001.cloudapp.contoso.test.", "203.0.113.20", "203.0.113.21"];
-    let public_fhir = |first: &'static str| [&[first][..], &fhir_end[..]].concat();
-    let fhir3 = "contosows-fhir3.fhir.azurehealthcareapis.com";
-    let fhir3_alias = "contosows-fhir3.fhir.privatelink.azurehealthcareapis.com.";
-    let fhir1_alias = "contosows-fhir1.fhir.privatelink.azurehealthcareapis.com.";
     vec![
-        (
-            "Private: a CNAME into the private zone, then your record. The public end of the chain is cut off.",
-            vec![
-                ask(
-                    "contosows-workspace.azurehealthcareapis.com",
-                    &["contosows-workspace.privatelink.azurehealthcareapis.com.", "10.20.1.4"],
-                    "10.20.1.4, the workspace",
-                ),
-                ask("contosows-fhir1.fhir.azurehealthcareapis.com", &[fhir1_alias, "10.20.1.5"], "10.20.1.5, FHIR"),
-                ask(
-                    "contosows-dicom1.dicom.azurehealthcareapis.com",
-                    &["contosows-dicom1.privatelink.dicom.azurehealthcareapis.com.", "10.20.1.7"],
-                    "10.20.1.7, DICOM",
-                ),
-                ask("contosows-fhir1.fhir.azurehealthcareapis.com AAAA", &[fhir1_alias], "CNAME alone: NODATA, nothing public leaks"),
-                ask("contosows-fhir1.fhir.azurehealthcareapis.com HTTPS", &[fhir1_alias], "the same"),
-                ask(
-                    "contosolab-fhir1.fhir.azurehealthcareapis.com",
-                    &["contosolab-fhir1.fhir.privatelink.azurehealthcareapis.com.", "10.20.5.5"],
-                    "10.20.5.5, from a hosts file",
-                ),
-                ask(
-                    "contosostorea.blob.core.windows.net",
-                    &["contosostorea.privatelink.blob.core.windows.net.", "10.20.3.4"],
-                    "10.20.3.4, from Azure JSON",
-                ),
-                ask(
-                    "contoso-kv2.vault.azure.net",
-                    &["contoso-kv2.privatelink.vaultcore.azure.net.", "10.20.4.9"],
-                    "10.20.4.9, from a wildcard",
-                ),
-            ],
+        ("Private: a CNAME into the private zone, then your record. The public end of the chain is cut off.", private_steps(&ask)),
+        ("Public: each but the last two writes a fallback line with its reason, and the record that would mend it.", public_steps(&ask)),
+        ("Reload: no restart, the next answer has it.", reload_steps(&ask, &shell(&directory.join(HEALTH_ZONE)))),
+    ]
+}
+
+/// Creates the step of a question from its arguments for `dig`, the lines printed, and the
+/// expected result in words.
+type AskStep<'a> = &'a dyn Fn(&str, &[&str], &str) -> Step;
+
+fn private_steps(ask: AskStep<'_>) -> Vec<Step> {
+    vec![
+        ask(
+            "contosows-workspace.azurehealthcareapis.com",
+            &["contosows-workspace.privatelink.azurehealthcareapis.com.", "10.20.1.4"],
+            "10.20.1.4, the workspace",
         ),
-        (
-            "Public: each but the last two writes a fallback line with its reason, and the record that would mend it.",
-            vec![
-                falls("no-record", ask(fhir3, &public_fhir(fhir3_alias), "public, a record is missing")),
-                falls(
-                    "no-record",
-                    ask(
-                        "fabrikamws-fhir.fhir.azurehealthcareapis.com",
-                        &[
-                            "fabrikamws-fhir.fhir.privatelink.azurehealthcareapis.com.",
-                            "ahds-fhir-neu.trafficmanager.net.",
-                            "ahds-fhir-neu-001.cloudapp.contoso.test.",
-                            "198.51.100.20",
-                        ],
-                        "public, another tenant's",
-                    ),
-                ),
-                falls(
-                    "no-private-cname",
-                    ask("contosows-fhir4.fhir.azurehealthcareapis.com", &fhir_end, "public, it has no private endpoint"),
-                ),
-                falls(
-                    "no-zone",
-                    ask(
-                        "contoso-orders.documents.azure.com",
-                        &["contoso-orders.privatelink.documents.azure.com.", "cdb-ms-prod-weu1.cloudapp.contoso.test.", "203.0.113.70"],
-                        "public, no such zone here",
-                    ),
-                ),
-                falls(
-                    "other-network",
-                    ask(
-                        "-b 127.0.0.3 contosows-fhir1.fhir.azurehealthcareapis.com",
-                        &public_fhir(fhir1_alias),
-                        "public, asked from another network",
-                    ),
-                ),
-                ask(
-                    "fabrikampub-workspace.azurehealthcareapis.com",
-                    &["ahds-ws-weu.trafficmanager.net.", "ahds-ws-weu-001.cloudapp.contoso.test.", "203.0.113.10"],
-                    "public, rightly: no private link",
-                ),
-                ask("www.contoso.test", &["203.0.113.80"], "an ordinary name"),
-            ],
+        ask(FHIR1, &[FHIR1_ALIAS, "10.20.1.5"], "10.20.1.5, FHIR"),
+        ask(
+            "contosows-dicom1.dicom.azurehealthcareapis.com",
+            &["contosows-dicom1.privatelink.dicom.azurehealthcareapis.com.", "10.20.1.7"],
+            "10.20.1.7, DICOM",
         ),
-        (
-            "Reload: no restart, the next answer has it.",
-            vec![
-                edit(format!("echo 'contosows-fhir3.fhir 10 IN A 10.20.1.11' >> {zone}"), "add the missing record"),
-                ask(fhir3, &[fhir3_alias, "10.20.1.11"], "10.20.1.11 now"),
-                edit(format!("echo 'oops' >> {zone}"), "break the file: its line and column in the log"),
-                ask(fhir3, &[fhir3_alias, "10.20.1.11"], "the last good data serves on"),
-                edit(format!("sed -i '/oops/d' {zone}"), "mend it"),
-            ],
+        ask("contosows-fhir1.fhir.azurehealthcareapis.com AAAA", &[FHIR1_ALIAS], "CNAME alone: NODATA, nothing public leaks"),
+        ask("contosows-fhir1.fhir.azurehealthcareapis.com HTTPS", &[FHIR1_ALIAS], "the same"),
+        ask(
+            "contosolab-fhir1.fhir.azurehealthcareapis.com",
+            &["contosolab-fhir1.fhir.privatelink.azurehealthcareapis.com.", "10.20.5.5"],
+            "10.20.5.5, from a hosts file",
         ),
+        ask(
+            "contosostorea.blob.core.windows.net",
+            &["contosostorea.privatelink.blob.core.windows.net.", "10.20.3.4"],
+            "10.20.3.4, from Azure JSON",
+        ),
+        ask("contoso-kv2.vault.azure.net", &["contoso-kv2.privatelink.vaultcore.azure.net.", "10.20.4.9"], "10.20.4.9, from a wildcard"),
+    ]
+}
+
+fn public_steps(ask: AskStep<'_>) -> Vec<Step> {
+    let falls_back = |reason, step: Step| Step { fallback: Some(reason), expect: format!("{} · fallback: {reason}", step.expect), ..step };
+    let public_fhir = |first: &'static str| [&[first][..], &PUBLIC_FHIR[..]].concat();
+    vec![
+        falls_back("no-record", ask(FHIR3, &public_fhir(FHIR3_ALIAS), "public, a record is missing")),
+        falls_back(
+            "no-record",
+            ask(
+                "fabrikamws-fhir.fhir.azurehealthcareapis.com",
+                &[
+                    "fabrikamws-fhir.fhir.privatelink.azurehealthcareapis.com.",
+                    "ahds-fhir-neu.trafficmanager.net.",
+                    "ahds-fhir-neu-001.cloudapp.contoso.test.",
+                    "198.51.100.20",
+                ],
+                "public, another tenant's",
+            ),
+        ),
+        falls_back(
+            "no-private-cname",
+            ask("contosows-fhir4.fhir.azurehealthcareapis.com", &PUBLIC_FHIR, "public, it has no private endpoint"),
+        ),
+        falls_back(
+            "no-zone",
+            ask(
+                "contoso-orders.documents.azure.com",
+                &["contoso-orders.privatelink.documents.azure.com.", "cdb-ms-prod-weu1.cloudapp.contoso.test.", "203.0.113.70"],
+                "public, no such zone here",
+            ),
+        ),
+        falls_back(
+            "other-network",
+            ask(
+                "-b 127.0.0.3 contosows-fhir1.fhir.azurehealthcareapis.com",
+                &public_fhir(FHIR1_ALIAS),
+                "public, asked from another network",
+            ),
+        ),
+        ask(
+            "fabrikampub-workspace.azurehealthcareapis.com",
+            &["ahds-ws-weu.trafficmanager.net.", "ahds-ws-weu-001.cloudapp.contoso.test.", "203.0.113.10"],
+            "public, rightly: no private link",
+        ),
+        ask("www.contoso.test", &["203.0.113.80"], "an ordinary name"),
+    ]
+}
+
+fn reload_steps(ask: AskStep<'_>, zone: &str) -> Vec<Step> {
+    let edit = |command: String, expect: &str| Step { expect: expect.to_owned(), command, prints: Vec::new(), fallback: None };
+    vec![
+        edit(format!("echo 'contosows-fhir3.fhir 10 IN A 10.20.1.11' >> {zone}"), "add the missing record"),
+        ask(FHIR3, &[FHIR3_ALIAS, "10.20.1.11"], "10.20.1.11 now"),
+        edit(format!("echo 'oops' >> {zone}"), "break the file: its line and column in the log"),
+        ask(FHIR3, &[FHIR3_ALIAS, "10.20.1.11"], "the last good data serves on"),
+        edit(format!("sed -i '/oops/d' {zone}"), "mend it"),
     ]
 }
 

@@ -21,7 +21,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -282,13 +282,7 @@ pub fn run(plan: &Plan, questions: &Arc<Questions>, mut progress: impl FnMut(&Mo
     };
     let (sender, receiver) = mpsc::channel();
     let epoch = Instant::now() + HEAD_START;
-    let mut workers = Vec::new();
-    for index in 0..plan.threads {
-        let (plan, questions, sender) = (plan.clone(), Arc::clone(questions), sender.clone());
-        let spawned = thread::Builder::new().name(format!("bench-{index}")).spawn(move || work(&plan, &questions, index, epoch, sender));
-        workers.push(spawned.map_err(|error| RunError::System { what: "starting a thread".into(), error })?);
-    }
-    drop(sender);
+    let workers = start_workers(plan, questions, epoch, sender)?;
 
     let mut collector = Collector { open: Vec::new(), series: Vec::new(), workers: plan.threads };
     let begin = epoch + plan.warmup;
@@ -315,6 +309,34 @@ pub fn run(plan: &Plan, questions: &Arc<Questions>, mut progress: impl FnMut(&Mo
         }
     }
     let end = processes.as_mut().and_then(Processes::read);
+    let (tally, effort, sending_end) = join_workers(workers, begin)?;
+    collector.finish(&mut progress);
+    let server = match (first.flatten(), end) {
+        (Some(before), Some(after)) => Some(server_use(before, after, &tally, processes.as_ref())),
+        _ => None,
+    };
+    let latency = tally.latency();
+    let elapsed = sending_end.saturating_duration_since(begin).min(plan.duration).max(Duration::from_micros(1));
+    Ok(Outcome { plan: plan.clone(), elapsed, tally, latency, series: collector.series, effort, server })
+}
+
+/// Starts the threads that send. Each reports its seconds through `sender`.
+fn start_workers(
+    plan: &Plan,
+    questions: &Arc<Questions>,
+    epoch: Instant,
+    sender: mpsc::Sender<Second>,
+) -> Result<Vec<JoinHandle<io::Result<Done>>>, RunError> {
+    let spawn = |index| {
+        let (plan, questions, sender) = (plan.clone(), Arc::clone(questions), sender.clone());
+        let spawned = thread::Builder::new().name(format!("bench-{index}")).spawn(move || work(&plan, &questions, index, epoch, sender));
+        spawned.map_err(|error| RunError::System { what: "starting a thread".into(), error })
+    };
+    (0..plan.threads).map(spawn).collect()
+}
+
+/// Waits for the threads. Returns the sum of their counts, their effort, and the end of sending.
+fn join_workers(workers: Vec<JoinHandle<io::Result<Done>>>, begin: Instant) -> Result<(Tally, Effort, Instant), RunError> {
     let mut tally = Tally::default();
     let mut effort = Effort::default();
     let mut sending_end = begin;
@@ -326,14 +348,7 @@ pub fn run(plan: &Plan, questions: &Arc<Questions>, mut progress: impl FnMut(&Mo
         effort.waiting_for_cpu = effort.waiting_for_cpu.max(done.waited);
         sending_end = sending_end.max(done.end);
     }
-    collector.finish(&mut progress);
-    let server = match (first.flatten(), end) {
-        (Some(before), Some(after)) => Some(server_use(before, after, &tally, processes.as_ref())),
-        _ => None,
-    };
-    let latency = tally.latency();
-    let elapsed = sending_end.saturating_duration_since(begin).min(plan.duration).max(Duration::from_micros(1));
-    Ok(Outcome { plan: plan.clone(), elapsed, tally, latency, series: collector.series, effort, server })
+    Ok((tally, effort, sending_end))
 }
 
 fn check(plan: &Plan, questions: &Questions) -> Result<(), RunError> {

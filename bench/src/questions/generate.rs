@@ -222,66 +222,83 @@ pub fn mix(names: &Names, public: Option<&Names>, mix: &Mix, form: QueryForm, se
         return Err(BadMix::Shares(format!("{shares:?}")));
     }
     let existing = existing.max(0.0);
-    let mut questions = Questions::in_turn(source);
     let owners = shuffled(names, seed);
-    let mut groups = Vec::new();
-    let mut weights = Vec::new();
-    let mut group = |questions: &mut Questions, share: f64, kind: Kind, ranked: bool, fill: &dyn Fn(&mut Questions)| {
-        if share <= 0.0 {
-            return Ok(());
-        }
-        let first = questions.len() as u32;
-        fill(questions);
-        let count = questions.len() as u32 - first;
-        if count == 0 {
-            return Err(BadMix::Impossible(kind.text()));
-        }
-        let weights_of = (ranked && mix.zipf > 0.0).then(|| Weights::zipf(count as usize, mix.zipf));
-        groups.push(Group { first, count, weights: weights_of });
-        weights.push(share);
-        Ok(())
-    };
-
-    group(&mut questions, existing * mix.hit_ratio, Kind::Hit, true, &|questions| push_existing(questions, &owners, mix, form, Kind::Hit))?;
-    group(&mut questions, existing * (1.0 - mix.hit_ratio), Kind::Miss, true, &|questions| {
+    let public = public.map(|names| shuffled(names, seed)).unwrap_or_default();
+    let first_type = mix.types.first().copied().unwrap_or(1);
+    let mut groups = MixGroups { mix, questions: Questions::in_turn(source), groups: Vec::new(), shares: Vec::new() };
+    groups.add(existing * mix.hit_ratio, Kind::Hit, |questions| push_existing(questions, &owners, mix, form, Kind::Hit))?;
+    groups.add(existing * (1.0 - mix.hit_ratio), Kind::Miss, |questions| {
         for (owner, _) in &owners {
-            questions.push_fresh(owner, mix.types.first().copied().unwrap_or(1), form, Kind::Miss);
+            questions.push_fresh(owner, first_type, form, Kind::Miss);
         }
     })?;
-    group(&mut questions, mix.nodata, Kind::NoData, true, &|questions| {
-        for (owner, types) in owners.iter().filter(|(_, types)| !types.contains(&rtype::CNAME)) {
-            let lacks = |rtype: &u16| if types.is_empty() { !mix.types.contains(rtype) } else { !types.contains(rtype) };
-            if let Some(rtype) = NODATA_TYPES.into_iter().find(lacks) {
-                questions.push(owner, rtype, form, Kind::NoData);
-            }
-        }
-    })?;
-    group(&mut questions, mix.nxdomain, Kind::NxDomain, true, &|questions| {
-        for (index, (owner, _)) in owners.iter().enumerate() {
-            let parent = if names.apex.as_ref() == Some(owner) { owner } else { parent(owner) };
-            let mut name = format!("\0nx-{index}").into_bytes();
-            name[0] = name.len() as u8 - 1;
-            name.extend_from_slice(parent);
-            if name.len() <= 255 && !names.owners.contains_key(&name) {
-                questions.push(&name, mix.types.first().copied().unwrap_or(1), form, Kind::NxDomain);
-            }
-        }
-    })?;
-    group(&mut questions, mix.random_subdomain, Kind::RandomSubdomain, false, &|questions| {
+    groups.add(mix.nodata, Kind::NoData, |questions| push_nodata(questions, &owners, mix, form))?;
+    groups.add(mix.nxdomain, Kind::NxDomain, |questions| push_nonexistent(questions, names, &owners, first_type, form))?;
+    groups.add(mix.random_subdomain, Kind::RandomSubdomain, |questions| {
         let parents: BTreeSet<&[u8]> = match &names.apex {
             Some(apex) => [apex.as_slice()].into(),
             None => owners.iter().map(|(owner, _)| parent(owner)).collect(),
         };
         for name in parents {
-            questions.push_fresh(name, mix.types.first().copied().unwrap_or(1), form, Kind::RandomSubdomain);
+            questions.push_fresh(name, first_type, form, Kind::RandomSubdomain);
         }
     })?;
-    group(&mut questions, mix.public, Kind::Public, true, &|questions| {
-        let public = public.map(|names| shuffled(names, seed)).unwrap_or_default();
-        push_existing(questions, &public, mix, form, Kind::Public);
-    })?;
-    questions.order = Order::Mixed { shares: Weights::new(&weights), groups };
+    groups.add(mix.public, Kind::Public, |questions| push_existing(questions, &public, mix, form, Kind::Public))?;
+    let MixGroups { mut questions, groups, shares, .. } = groups;
+    questions.order = Order::Mixed { shares: Weights::new(&shares), groups };
     Ok(questions)
+}
+
+/// The groups of a mix while they are built, each with its share of the queries.
+struct MixGroups<'m> {
+    mix: &'m Mix,
+    questions: Questions,
+    groups: Vec<Group>,
+    shares: Vec<f64>,
+}
+
+impl MixGroups<'_> {
+    /// Adds the questions that `fill` pushes. A share of zero adds nothing.
+    fn add(&mut self, share: f64, kind: Kind, fill: impl FnOnce(&mut Questions)) -> Result<(), BadMix> {
+        if share <= 0.0 {
+            return Ok(());
+        }
+        let first = self.questions.len() as u32;
+        fill(&mut self.questions);
+        let count = self.questions.len() as u32 - first;
+        if count == 0 {
+            return Err(BadMix::Impossible(kind.text()));
+        }
+        // Random subdomains are all equally popular.
+        let is_ranked = kind != Kind::RandomSubdomain && self.mix.zipf > 0.0;
+        let weights = is_ranked.then(|| Weights::zipf(count as usize, self.mix.zipf));
+        self.groups.push(Group { first, count, weights });
+        self.shares.push(share);
+        Ok(())
+    }
+}
+
+/// Pushes one question for each owner without a CNAME, of a type that the owner lacks.
+fn push_nodata(questions: &mut Questions, owners: &[(Vec<u8>, BTreeSet<u16>)], mix: &Mix, form: QueryForm) {
+    for (owner, types) in owners.iter().filter(|(_, types)| !types.contains(&rtype::CNAME)) {
+        let lacks = |rtype: &u16| if types.is_empty() { !mix.types.contains(rtype) } else { !types.contains(rtype) };
+        if let Some(rtype) = NODATA_TYPES.into_iter().find(lacks) {
+            questions.push(owner, rtype, form, Kind::NoData);
+        }
+    }
+}
+
+/// Pushes one question for each owner, for a name beside it that does not exist.
+fn push_nonexistent(questions: &mut Questions, names: &Names, owners: &[(Vec<u8>, BTreeSet<u16>)], rtype: u16, form: QueryForm) {
+    for (index, (owner, _)) in owners.iter().enumerate() {
+        let parent = if names.apex.as_ref() == Some(owner) { owner } else { parent(owner) };
+        let mut name = format!("\0nx-{index}").into_bytes();
+        name[0] = name.len() as u8 - 1;
+        name.extend_from_slice(parent);
+        if name.len() <= 255 && !names.owners.contains_key(&name) {
+            questions.push(&name, rtype, form, Kind::NxDomain);
+        }
+    }
 }
 
 fn push_existing(questions: &mut Questions, owners: &[(Vec<u8>, BTreeSet<u16>)], mix: &Mix, form: QueryForm, kind: Kind) {

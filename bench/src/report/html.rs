@@ -174,6 +174,13 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
         .to_svg(),
     );
     write_series(out, run);
+    write_latencies(out, run)?;
+    write_counts(out, run)?;
+    out.push_str("</section>");
+    Ok(())
+}
+
+fn write_latencies(out: &mut String, run: &Run) -> std::fmt::Result {
     out.push_str("<table><thead><tr><th>part<th>share<th>p50<th>p90<th>p99<th>p99.9<th>p99.99<th>max</thead><tbody>");
     let mut row = |name: &str, share: f64, latency: &Latency| {
         let cells = [latency.p50, latency.p90, latency.p99, latency.p99_9, latency.p99_99, latency.max].map(micros);
@@ -188,6 +195,10 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
     }
     row("late answers", run.late.count as f64 / run.counts.sent.max(1) as f64, &run.late)?;
     out.push_str("</tbody></table>");
+    Ok(())
+}
+
+fn write_counts(out: &mut String, run: &Run) -> std::fmt::Result {
     let c = &run.counts;
     let counts = [
         ("sent", c.sent),
@@ -215,7 +226,7 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
         write!(out, "<dt>server CPU<dd>{:.2} s user, {:.2} s system", server.user, server.system)?;
         write!(out, "<dt>server memory<dd>{:.1} MiB, peak {:.1} MiB", mebibytes(server.resident), mebibytes(server.peak))?;
     }
-    out.push_str("</dl></section>");
+    out.push_str("</dl>");
     Ok(())
 }
 

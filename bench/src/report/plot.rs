@@ -55,15 +55,13 @@ impl Plot<'_> {
     }
 
     fn write(&self, svg: &mut String, x: &Axis, y: &Axis) -> std::fmt::Result {
-        let across = |value: f64| LEFT + x.place(value) * (WIDTH - LEFT - RIGHT);
-        let down = |value: f64| HEIGHT - BOTTOM - y.place(value) * (HEIGHT - TOP - BOTTOM);
         write!(
             svg,
             "<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
             self.title, self.title
         )?;
         if let Some(end) = self.warm_up.filter(|end| *end > x.low) {
-            let to = across(end.min(x.high));
+            let to = x.across(end.min(x.high));
             write!(
                 svg,
                 "<rect class=\"warm-up\" x=\"{LEFT}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\"><title>warm-up, not measured</title></rect>",
@@ -71,13 +69,27 @@ impl Plot<'_> {
                 HEIGHT - TOP - BOTTOM
             )?;
         }
+        self.write_axes(svg, x, y)?;
+        self.write_lines(svg, x, y)?;
+        svg.push_str("</svg><ul class=\"legend\">");
+        for line in &self.lines {
+            write!(svg, "<li><i class=\"c{}\"></i>{}</li>", line.colour % 8, line.name)?;
+        }
+        if self.warm_up.is_some_and(|end| end > x.low) {
+            svg.push_str("<li><i class=\"warm-up\"></i>warm-up, not measured</li>");
+        }
+        svg.push_str("</ul></figure>");
+        Ok(())
+    }
+
+    fn write_axes(&self, svg: &mut String, x: &Axis, y: &Axis) -> std::fmt::Result {
         for tick in x.ticks() {
-            let at = across(tick);
+            let at = x.across(tick);
             write!(svg, "<line class=\"grid\" x1=\"{at:.1}\" y1=\"{TOP}\" x2=\"{at:.1}\" y2=\"{:.1}\"/>", HEIGHT - BOTTOM)?;
             write!(svg, "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>", HEIGHT - BOTTOM + 15.0, (self.x_label)(tick))?;
         }
         for tick in y.ticks() {
-            let at = down(tick);
+            let at = y.down(tick);
             write!(svg, "<line class=\"grid\" x1=\"{LEFT}\" y1=\"{at:.1}\" x2=\"{:.1}\" y2=\"{at:.1}\"/>", WIDTH - RIGHT)?;
             write!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", LEFT - 6.0, at + 4.0, (self.y_label)(tick))?;
         }
@@ -94,9 +106,13 @@ impl Plot<'_> {
             -(TOP + HEIGHT - BOTTOM) / 2.0,
             self.y.1
         )?;
+        Ok(())
+    }
+
+    fn write_lines(&self, svg: &mut String, x: &Axis, y: &Axis) -> std::fmt::Result {
         for line in &self.lines {
             let path: String = line.points.iter().fold(String::new(), |mut path, (at, value)| {
-                let _ = write!(path, "{:.1},{:.1} ", across(*at), down(*value));
+                let _ = write!(path, "{:.1},{:.1} ", x.across(*at), y.down(*value));
                 path
             });
             write!(svg, "<polyline class=\"c{}\" points=\"{path}\"/>", line.colour % 8)?;
@@ -107,20 +123,12 @@ impl Plot<'_> {
                         svg,
                         "<circle class=\"c{}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.5\"><title>{what}</title></circle>",
                         line.colour % 8,
-                        across(*at),
-                        down(*value)
+                        x.across(*at),
+                        y.down(*value)
                     )?;
                 }
             }
         }
-        svg.push_str("</svg><ul class=\"legend\">");
-        for line in &self.lines {
-            write!(svg, "<li><i class=\"c{}\"></i>{}</li>", line.colour % 8, line.name)?;
-        }
-        if self.warm_up.is_some_and(|end| end > x.low) {
-            svg.push_str("<li><i class=\"warm-up\"></i>warm-up, not measured</li>");
-        }
-        svg.push_str("</ul></figure>");
         Ok(())
     }
 }
@@ -132,6 +140,16 @@ struct Axis {
 }
 
 impl Axis {
+    /// Returns the position of a value on the x axis.
+    fn across(&self, value: f64) -> f64 {
+        LEFT + self.place(value) * (WIDTH - LEFT - RIGHT)
+    }
+
+    /// Returns the position of a value on the y axis.
+    fn down(&self, value: f64) -> f64 {
+        HEIGHT - BOTTOM - self.place(value) * (HEIGHT - TOP - BOTTOM)
+    }
+
     fn over(scale: Scale, values: impl Iterator<Item = f64>, from_zero: bool) -> Option<Self> {
         let values: Vec<f64> = values.filter(|value| value.is_finite() && (scale != Scale::Logarithmic || *value > 0.0)).collect();
         if values.is_empty() {

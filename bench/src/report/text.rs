@@ -119,6 +119,13 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
         Load::Closed { window } => format!("closed loop, {window} under way"),
     };
     writeln!(out, "{}: {} over {transport}, {load}, {} source ports, {:.1} s", run.label, plan.target, plan.ports, run.elapsed)?;
+    write_counts(out, run)?;
+    write_latencies(out, run)?;
+    write_usage(out, run)
+}
+
+/// Writes the counts of queries, losses and unexpected answers.
+fn write_counts(out: &mut String, run: &Run) -> std::fmt::Result {
     let counts = &run.counts;
     writeln!(
         out,
@@ -152,6 +159,10 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
     if let Some(limit) = &run.rate_limit {
         writeln!(out, "WARNING    {limit}")?;
     }
+    Ok(())
+}
+
+fn write_latencies(out: &mut String, run: &Run) -> std::fmt::Result {
     writeln!(out, "             share        p50        p90        p99      p99.9     p99.99        max")?;
     let mut line = |name: &str, share: f64, latency: &Latency| {
         let cells = [latency.p50, latency.p90, latency.p99, latency.p99_9, latency.p99_99, latency.max].map(micros);
@@ -159,7 +170,7 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
         writeln!(out, "{name:<10} {:>6.2}%{cells}", share * 100.0)
     };
     line("latency", 1.0, &run.latency)?;
-    if let Load::Open { .. } = plan.load {
+    if let Load::Open { .. } = run.plan.load {
         line("from send", 1.0, &run.service)?;
     }
     for part in &run.by_rcode {
@@ -173,11 +184,15 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
     if run.late.count > 0 {
         line("late", run.late.count as f64 / run.counts.sent.max(1) as f64, &run.late)?;
     }
-    let note = match plan.load {
+    let note = match run.plan.load {
         Load::Closed { .. } => "a closed loop: a server that stalls is asked less, so latency looks better than clients would see it",
         Load::Open { .. } => "an open loop: latency counts from when a query was due; `from send` from when it left",
     };
-    writeln!(out, "           ({note})")?;
+    writeln!(out, "           ({note})")
+}
+
+/// Writes the resources that the server and the generator used.
+fn write_usage(out: &mut String, run: &Run) -> std::fmt::Result {
     if let Some(server) = &run.server {
         writeln!(
             out,

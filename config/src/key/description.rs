@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 use toml::de::DeValue;
 
-use super::{AnyKey, Presence, Section, paragraphs};
+use super::{AnyKey, Presence, Rule, Section, paragraphs};
 
 /// Returns the schema of one table.
 pub(crate) fn table_schema(section: &Section) -> Value {
@@ -23,11 +23,23 @@ pub(crate) fn table_schema(section: &Section) -> Value {
     if !required.is_empty() {
         schema["required"] = json!(required);
     }
-    if !section.one_of.is_empty() {
-        let one_of = |keys: &&[&str]| json!({"oneOf": keys.iter().map(|key| json!({"required": [key]})).collect::<Vec<_>>()});
-        schema["allOf"] = section.one_of.iter().map(one_of).collect();
+    if !section.rules.is_empty() {
+        schema["allOf"] = section.rules.iter().map(|rule| rule_schema(section, rule)).collect();
     }
     schema
+}
+
+/// Returns the schema of a rule about several keys.
+fn rule_schema(section: &Section, rule: &Rule) -> Value {
+    let given = |name: &str| match section.key(name).is_some_and(|key| key.is_switch()) {
+        true => json!({"required": [name], "properties": {name: {"const": true}}}),
+        false => json!({"required": [name]}),
+    };
+    match rule {
+        Rule::OneOf { keys, .. } => json!({"oneOf": keys.iter().map(|key| given(key)).collect::<Vec<_>>()}),
+        Rule::NotBoth { keys, .. } => json!({"not": {"allOf": keys.map(given)}}),
+        Rule::Needs { key, needed } => json!({"if": given(key), "then": given(needed)}),
+    }
 }
 
 fn key_schema(key: &dyn AnyKey) -> Value {

@@ -17,16 +17,6 @@ pub(super) fn keys_and_certificates(lint: &Lint<'_>, problems: &mut Problems<'_>
             problems.warning(at, message, "add `certificate` and `private-key`, or listen on a loopback address behind a proxy with TLS");
         }
     }
-    let pairs = [
-        (places.certificate, places.private_key, "certificate", "private-key"),
-        (places.private_key, places.certificate, "private-key", "certificate"),
-        (places.client_ca, places.certificate, "client-ca", "certificate"),
-    ];
-    for (at, needs, key, needed) in pairs {
-        if let (Some(at), None) = (at, needs) {
-            problems.error(at, format!("`{key}` needs `{needed}`"), format!("add `{needed}`, or take `{key}` out"));
-        }
-    }
     if api.listen.is_empty() && places.listen.is_empty() {
         for (key, at) in [("key-file", places.key_file), ("certificate", places.certificate)] {
             if let Some(at) = at {

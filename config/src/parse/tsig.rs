@@ -6,6 +6,7 @@ use toml::de::DeTable;
 
 use super::values;
 use crate::diagnostic::did_you_mean;
+use crate::key::AnyKey;
 use crate::keys::key;
 use crate::kind;
 use crate::model::{Algorithm, Key, Network, Proof, Secret};
@@ -18,75 +19,73 @@ pub(super) fn keys(document: &DeTable<'_>, networks: &[Network], problems: &mut 
     let mut keys: Vec<Key> = Vec::new();
     for (at, table) in reader::tables(document, &key::SECTION, problems) {
         let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
-        let name = read.required(&key::NAME);
-        let (algorithm, secret, file) = (read.option(&key::ALGORITHM), read.option(&key::SECRET), read.option(&key::SECRET_FILE));
-        let (allow_md5, allow) = (read.value(&key::ALLOW_MD5), read.required(&key::ALLOW));
-        let (zones, names) = (read.option(&key::ZONES).unwrap_or_default(), read.option(&key::NAMES).unwrap_or_default());
-        let (types, clients) = (read.option(&key::TYPES).unwrap_or_default(), read.option(&key::CLIENTS).unwrap_or_default());
-        let unsigned = read.option(&key::UNSIGNED);
-        let mac_bits = read.option(&key::MAC_BITS);
-        let name_at = read.place(&key::NAME).unwrap_or(at);
-        let (secret_at, file_at) = (read.place(&key::SECRET), read.place(&key::SECRET_FILE));
-        let unsigned_at = read.place(&key::UNSIGNED).filter(|_| unsigned != Some(false));
-        let algorithm_at = read.place(&key::ALGORITHM).or(file_at).unwrap_or(at);
-        let problems = read.problems();
-        for zone in &zones {
-            let Some(network) = &zone.value.network else { continue };
-            let known = networks.iter().map(|network| network.name.as_str());
-            if !known.clone().any(|known| known == network) {
-                let help = did_you_mean(network, known).map_or(String::new(), |meant| format!("did you mean `{meant}`?"));
-                problems.error(zone.at, format!("there is no network `{network}`"), help);
-            }
-        }
-        let Some(name) = name else { continue };
-        if let Some(other) = keys.iter().find(|other| other.name == name) {
-            problems.error(name_at, format!("key `{name}` is already there, in line {}", other.line), "give it another name");
-        }
-        let proof = match (secret_at, file_at, unsigned_at) {
-            (Some(at), Some(_), _) | (Some(at), _, Some(_)) | (_, Some(at), Some(_)) => {
-                problems.error(at, "a key has one of `secret`, `secret-file` and `unsigned`", "keep one of them");
-                continue;
-            }
-            (None, None, None) => {
-                let help = "write `secret-file = \"…\"`, `secret = \"…\"`, or `unsigned = true` with `clients`";
-                if !problems.broken {
-                    problems.error(at, format!("key `{name}` has no secret"), help);
-                }
-                continue;
-            }
-            (None, None, Some(at)) if clients.is_empty() => {
-                problems.error(at, format!("`unsigned`: anybody could use `{name}`"), "name the `clients` that may");
-                continue;
-            }
-            (None, None, Some(_)) => Proof::Address,
-            _ => {
-                let read = match (&file, file_at) {
-                    (Some(path), Some(at)) => from_file(path, &name, at, problems),
-                    _ => secret.map(|secret| (None, secret)),
-                };
-                let Some((named, secret)) = read else { continue };
-                let algorithm = match (algorithm, named) {
-                    (Some(algorithm), Some(named)) if algorithm != named => {
-                        let message = format!("`algorithm` is {}, and its file says {}", algorithm.word(), named.word());
-                        problems.error(algorithm_at, message, "take `algorithm` out");
-                        algorithm
-                    }
-                    (Some(algorithm), _) | (None, Some(algorithm)) => algorithm,
-                    (None, None) => Algorithm::Sha256,
-                };
-                if algorithm == Algorithm::Md5 && !allow_md5 {
-                    let help = "make a new key with hmac-sha256, or write `allow-md5 = true`";
-                    problems.error(algorithm_at, "HMAC-MD5 is not secure enough to be taken unasked", help);
-                }
-                Proof::Tsig { algorithm, allow_md5, mac_bits, secret }
-            }
-        };
-        let Some(allow) = allow else { continue };
-        let (allow, zones, names) = (values(allow), values(zones), values(names));
-        let line = problems.line(at);
-        keys.push(Key { name, proof, allow, zones, names, types: values(types), clients: values(clients), line });
+        keys.extend(key_table(&mut read, at, networks, &keys));
     }
     keys
+}
+
+/// Reads one `[[key]]`. Returns `None` if it is not complete.
+fn key_table(read: &mut Reader<'_, '_>, at: usize, networks: &[Network], earlier: &[Key]) -> Option<Key> {
+    let name = read.required(&key::NAME);
+    let (allow, zones) = (read.required(&key::ALLOW), read.option(&key::ZONES).unwrap_or_default());
+    let (names, types) = (read.option(&key::NAMES).unwrap_or_default(), read.option(&key::TYPES).unwrap_or_default());
+    let clients = read.option(&key::CLIENTS).unwrap_or_default();
+    for zone in &zones {
+        let Some(network) = &zone.value.network else { continue };
+        let known = networks.iter().map(|network| network.name.as_str());
+        if !known.clone().any(|known| known == network) {
+            let help = did_you_mean(network, known).map_or(String::new(), |meant| format!("did you mean `{meant}`?"));
+            read.problems().error(zone.at, format!("there is no network `{network}`"), help);
+        }
+    }
+    if let Some(name) = &name
+        && let Some(other) = earlier.iter().find(|other| other.name == *name)
+    {
+        let at = read.place(&key::NAME).unwrap_or(at);
+        read.problems().error(at, format!("key `{name}` is already there, in line {}", other.line), "give it another name");
+    }
+    let proof = proof(read, at, name.as_deref());
+    let line = read.problems().line(at);
+    Some(Key {
+        name: name?,
+        proof: proof?,
+        allow: values(allow?),
+        zones: values(zones),
+        names: values(names),
+        types: values(types),
+        clients: values(clients),
+        line,
+    })
+}
+
+/// Returns how a client proves that it may use the key. `name` is the name of the key, if it has a
+/// valid one: a file of secrets may hold several keys.
+fn proof(read: &mut Reader<'_, '_>, at: usize, name: Option<&str>) -> Option<Proof> {
+    let (secret, file) = (read.option(&key::SECRET), read.option(&key::SECRET_FILE));
+    let (algorithm, mac_bits) = (read.option(&key::ALGORITHM), read.option(&key::MAC_BITS));
+    let (allow_md5, _) = (read.value(&key::ALLOW_MD5), read.option(&key::UNSIGNED));
+    let (name, chosen) = (name?, read.chosen(&key::SECRET)?);
+    if chosen == key::UNSIGNED.name() {
+        return Some(Proof::Address);
+    }
+    let file_at = read.place(&key::SECRET_FILE);
+    let algorithm_at = read.place(&key::ALGORITHM).or(file_at).unwrap_or(at);
+    let (named, secret) = match (&file, file_at) {
+        (Some(path), Some(at)) => from_file(path, name, at, read.problems())?,
+        _ => (None, secret?),
+    };
+    if let (Some(algorithm), Some(named)) = (algorithm, named)
+        && algorithm != named
+    {
+        let message = format!("`algorithm` is {}, and its file says {}", algorithm.word(), named.word());
+        read.problems().error(algorithm_at, message, "take `algorithm` out");
+    }
+    let algorithm = algorithm.or(named).unwrap_or(Algorithm::Sha256);
+    if algorithm == Algorithm::Md5 && !allow_md5 {
+        let help = "make a new key with hmac-sha256, or write `allow-md5 = true`";
+        read.problems().error(algorithm_at, "HMAC-MD5 is not secure enough to be taken unasked", help);
+    }
+    Some(Proof::Tsig { algorithm, allow_md5, mac_bits, secret })
 }
 
 /// Returns the secret in a file, and its hash if the file names one.

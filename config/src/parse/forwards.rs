@@ -1,0 +1,72 @@
+//! Conversion of `[[forward]]` into the configuration.
+
+use toml::de::DeTable;
+
+use super::values;
+use crate::keys::forward as key;
+use crate::kind::UpstreamItem;
+use crate::model::{Forward, NetworkLinks, Select, Upstream, Upstreams};
+use crate::places::{ForwardPlaces, Places};
+use crate::problems::Problems;
+use crate::reader::{self, Reader};
+
+/// Reads the routes in file order. Without any, the resolvers of the system get every question.
+pub(super) fn forwards(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Forward> {
+    let mut forwards = Vec::new();
+    let tables = reader::tables(document, &key::SECTION, problems);
+    let none = tables.is_empty();
+    for (at, table) in tables {
+        let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
+        let zone = read.required(&key::ZONE);
+        let networks = read.option(&key::NETWORK).unwrap_or_default();
+        let upstreams = read.required(&key::UPSTREAMS);
+        let select = read.value(&key::SELECT);
+        let timeout = read.option(&key::TIMEOUT);
+        let (retransmit_min, retransmit_max) = (read.value(&key::RETRANSMIT_MIN), read.value(&key::RETRANSMIT_MAX));
+        let hedge = read.option(&key::HEDGE);
+        let (Some(zone), Some(upstreams)) = (zone, upstreams) else {
+            places.routes_missing = true;
+            continue;
+        };
+        places.forwards.push(ForwardPlaces {
+            zone: read.place(&key::ZONE).unwrap_or(at),
+            networks: networks.iter().map(|item| item.at).collect(),
+            upstreams: upstreams.iter().map(|item| item.at).collect(),
+            select: read.place(&key::SELECT),
+            timeout: read.place(&key::TIMEOUT).unwrap_or(at),
+            retransmit_max: read.place(&key::RETRANSMIT_MAX),
+        });
+        let servers = upstreams.into_iter().map(|item| match item.value {
+            UpstreamItem::System => None,
+            UpstreamItem::Server(server) => Some(Upstream { timeout: timeout.unwrap_or(server.timeout), ..server }),
+        });
+        let upstreams = servers.collect::<Option<Vec<_>>>().map_or(Upstreams::System, Upstreams::List);
+        let line = read.problems().line(at);
+        forwards.push(Forward {
+            zone,
+            networks: NetworkLinks::of_list(values(networks)),
+            upstreams,
+            select,
+            timeout,
+            retransmit_min,
+            retransmit_max,
+            hedge,
+            line,
+        });
+    }
+    if none && !problems.broken {
+        forwards.push(Forward {
+            zone: ".".into(),
+            networks: NetworkLinks::All,
+            upstreams: Upstreams::System,
+            select: Select::Order,
+            timeout: None,
+            retransmit_min: Reader::open(&key::SECTION, None, 0, problems).value(&key::RETRANSMIT_MIN),
+            retransmit_max: Reader::open(&key::SECTION, None, 0, problems).value(&key::RETRANSMIT_MAX),
+            hedge: None,
+            line: 0,
+        });
+    }
+    places.routes_missing |= none && problems.broken;
+    forwards
+}

@@ -1,0 +1,65 @@
+//! Conversion of `[[network]]` into the configuration.
+
+use std::collections::HashMap;
+
+use toml::de::DeTable;
+
+use super::values;
+use crate::key::AnyKey;
+use crate::keys::network as key;
+use crate::model::{Network, Recursion};
+use crate::places::{NetworkPlaces, Places};
+use crate::problems::Problems;
+use crate::reader::{self, Reader};
+
+/// Reads the networks in file order. `default` is last unless the file names it.
+pub(super) fn networks(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Network> {
+    let mut networks: Vec<Network> = Vec::new();
+    let mut by_name: HashMap<String, usize> = HashMap::new();
+    for (at, table) in reader::tables(document, &key::SECTION, problems) {
+        let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
+        let name = read.required(&key::NAME);
+        let clients = read.option(&key::CLIENTS);
+        let recursion = read.option(&key::RECURSION);
+        let clients_at = read.place(&key::CLIENTS);
+        let name_at = read.place(&key::NAME).unwrap_or(at);
+        let problems = read.problems();
+        let Some(name) = name else { continue };
+        if let Some(other) = by_name.get(&name).copied() {
+            let line = problems.line(places.networks[other].table);
+            problems.error(
+                name_at,
+                format!("network `{name}` is already there, in line {line}"),
+                "write all its prefixes in one `[[network]]`",
+            );
+        }
+        match (name == Network::DEFAULT, clients_at) {
+            (true, Some(at)) => {
+                problems.error(
+                    at,
+                    "`default` is everybody who is in no other network: it has no clients",
+                    "give the network another name, or take `clients` out",
+                );
+            }
+            (false, None) if !problems.broken => {
+                let help = format!("write, for example, `clients = {}`", key::CLIENTS.example());
+                problems.error(at, format!("network `{name}` has no clients"), help);
+            }
+            _ => {}
+        }
+        let clients = clients.unwrap_or_default();
+        by_name.entry(name.clone()).or_insert(networks.len());
+        places.networks.push(NetworkPlaces { table: at, clients: clients.iter().map(|item| item.at).collect() });
+        networks.push(Network { recursion: recursion.unwrap_or(usual_recursion(&name)), name, clients: values(clients) });
+    }
+    if !networks.iter().any(|network| network.name == Network::DEFAULT) {
+        networks.push(Network { name: Network::DEFAULT.into(), clients: Vec::new(), recursion: usual_recursion(Network::DEFAULT) });
+    }
+    networks
+}
+
+/// A public client address gets no recursion by default, so that the server never becomes an open
+/// resolver by accident.
+fn usual_recursion(network: &str) -> Recursion {
+    if network == Network::DEFAULT { Recursion::PrivateClients } else { Recursion::Yes }
+}
