@@ -1,4 +1,5 @@
 //! Every key of a configuration file: its default, bounds, documentation and check, in one place.
+//! Keys that are not about names and clients are in `keys/operation.rs`.
 //!
 //! The parser, the JSON Schema, the sample and the reference are all generated from these tables. A
 //! new key needs one entry here, one field in [`crate::model`], and one line in `parse.rs` that
@@ -10,6 +11,10 @@ use crate::kind::{
     OneOrMore, PathOrNot, PathText, Peer, Percent, Prefix, Preset, ProbeText, RecordType, Recursion, Repeat, Seconds, Select,
     ServerAddress, Size, Switch, Text, UpstreamAddress, UpstreamList, ZoneName,
 };
+
+pub(crate) use operation::{api, cache, fallback, limits, log, metrics};
+
+mod operation;
 
 /// The sections in the order of the sample and the reference.
 pub(crate) static SECTIONS: [&Section; 11] = [
@@ -42,13 +47,16 @@ section! {
     LISTEN "listen": List<Address> = List { of: Address { port: 53 }, least: 1 }, Default { default: r#"["0.0.0.0:53", "[::]:53"]"# };
 
     /// UDP worker threads for each address.
-    WORKERS "workers": Number<usize> = Number { least: 1, most: 256, zero: "" }, Absent { absent: "one for each processor core", example: "2" };
+    WORKERS "workers": Number<usize> = Number { least: 1, most: 256, zero: "" },
+        Absent { absent: "one for each processor core", example: "2" };
 
     /// User that the server switches to after it has bound its sockets.
-    USER "user": Text = Text { most: 64, about: "a user name", good: Text::account }, Absent { absent: "the user that starts the server", example: r#""postern""# };
+    USER "user": Text = Text { most: 64, about: "a user name", good: Text::account },
+        Absent { absent: "the user that starts the server", example: r#""postern""# };
 
     /// Group that the server switches to.
-    GROUP "group": Text = Text { most: 64, about: "a group name", good: Text::account }, Absent { absent: "the user's own", example: r#""postern""# };
+    GROUP "group": Text = Text { most: 64, about: "a group name", good: Text::account },
+        Absent { absent: "the user's own", example: r#""postern""# };
 
     /// Clients that may query at all. The longest prefix of `allow` and `deny` wins.
     ALLOW "allow": List<Prefix> = List { of: Prefix, least: 0 }, Default { default: "[]" };
@@ -57,21 +65,26 @@ section! {
     DENY "deny": List<Prefix> = List { of: Prefix, least: 0 }, Default { default: "[]" };
 
     /// Name of this server for clients that ask for it (NSID, RFC 5001).
-    NSID "nsid": Text = Text { most: 128, about: "printable ASCII", good: Text::printable }, Absent { absent: "not answered", example: r#""hub-dns-1""# };
+    NSID "nsid": Text = Text { most: 128, about: "printable ASCII", good: Text::printable },
+        Absent { absent: "not answered", example: r#""hub-dns-1""# };
 
     /// Answer to `version.bind` and `version.server`, class CH.
-    VERSION "version": Text = Text { most: 255, about: "printable ASCII", good: Text::printable }, Absent { absent: "REFUSED", example: r#""postern""# };
+    VERSION "version": Text = Text { most: 255, about: "printable ASCII", good: Text::printable },
+        Absent { absent: "REFUSED", example: r#""postern""# };
 
     /// Answer to `id.server` and `hostname.bind`, class CH (RFC 4892).
-    IDENTITY "identity": Text = Text { most: 255, about: "printable ASCII", good: Text::printable }, Absent { absent: "REFUSED", example: r#""hub-dns-1""# };
+    IDENTITY "identity": Text = Text { most: 255, about: "printable ASCII", good: Text::printable },
+        Absent { absent: "REFUSED", example: r#""hub-dns-1""# };
 
     /// Name of this server in the SOA (MNAME) of zones that are written through an API. RFC 2136 clients send their updates to it. Clients
     /// must be able to resolve it. A file without an SOA gets one with it only if the key is set.
-    PRIMARY_NAME "primary-name": Domain = Domain, Absent { absent: "the first of `name-servers`, otherwise the name of the host; a host name without a domain is completed with the name of the zone", example: r#""dns1.corp.contoso.com""# };
+    PRIMARY_NAME "primary-name": Domain = Domain,
+        Absent { absent: "the first of `name-servers`, otherwise the name of the host; a host name without a domain is completed with the name of the zone", example: r#""dns1.corp.contoso.com""# };
 
     /// Names for the NS records of zones that are written through an API. Secondaries reject a zone without NS records. A file without NS
     /// records gets them only if the key is set.
-    NAME_SERVERS "name-servers": List<Domain> = List { of: Domain, least: 1 }, Absent { absent: "`primary-name`", example: r#"["dns1.corp.contoso.com", "dns2.corp.contoso.com"]"# };
+    NAME_SERVERS "name-servers": List<Domain> = List { of: Domain, least: 1 },
+        Absent { absent: "`primary-name`", example: r#"["dns1.corp.contoso.com", "dns2.corp.contoso.com"]"# };
 
     /// How often sources are checked even if no file event arrived. Network file systems send no events.
     POLL "poll": Millis = Millis { least: 100, most: HOUR, zero: "" }, Default { default: r#""10s""# };
@@ -98,7 +111,8 @@ section! {
 
     /// Directory for the data that the server stores: the journals of zones that an API or a transfer writes, the last good data of
     /// sources, and muted names.
-    STATE "state": PathText = PathText, Absent { absent: "the directory from systemd (`StateDirectory=`), otherwise `state` beside this file", example: r#""/var/lib/postern""# };
+    STATE "state": PathText = PathText,
+        Absent { absent: "the directory from systemd (`StateDirectory=`), otherwise `state` beside this file", example: r#""/var/lib/postern""# };
 
     /// JSON file with rows that extend or replace those of the built-in private-link table.
     ZONE_TABLE "zone-table": PathText = PathText, Absent { absent: "only the built-in table", example: r#""zone-table.json""# };
@@ -114,7 +128,8 @@ section! {
     NAME "name": NetworkName = NetworkName, Required { example: r#""hub""# };
 
     /// Client prefixes that belong to the network. Only `default` has none.
-    CLIENTS "clients": List<Prefix> = List { of: Prefix, least: 1 }, Absent { absent: "required, except for `default`", example: r#"["10.20.0.0/16", "2001:db8:20::/48"]"# };
+    CLIENTS "clients": List<Prefix> = List { of: Prefix, least: 1 },
+        Absent { absent: "required, except for `default`", example: r#"["10.20.0.0/16", "2001:db8:20::/48"]"# };
 
     /// Whether the server forwards queries for its clients. `"private-clients"`: only for clients with a private, loopback, link-local, or
     /// unique local address.
@@ -160,7 +175,8 @@ section! {
         ];
 
     /// Several zones at once.
-    PRESET "preset": OneOf<Preset> = OneOf { words: &Preset::WORDS }, Absent { absent: "none; set `name` instead", example: r#""azure-health-data-services""# };
+    PRESET "preset": OneOf<Preset> = OneOf { words: &Preset::WORDS },
+        Absent { absent: "none; set `name` instead", example: r#""azure-health-data-services""# };
 
     /// Name of the zone.
     NAME "name": Domain = Domain, Absent { absent: "none; set `preset` instead", example: r#""privatelink.blob.core.windows.net""# };
@@ -171,10 +187,12 @@ section! {
     /// Directory with a zone file for each zone (`<zone>.zone`, `.db`, `.dns`, `.txt` or `db.<zone>`, in any letter case), `<zone>.hosts` and
     /// `<zone>.json`. The zones of a preset read every `*.json` and `*.hosts` in it. Of two zone files for one zone the first in this order
     /// is read. A file that no zone reads is a warning.
-    DIRECTORY "directory": PathText = PathText, Absent { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#""zones""# };
+    DIRECTORY "directory": PathText = PathText,
+        Absent { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#""zones""# };
 
     /// File that holds the records: a zone file, a hosts file, or JSON as `az` prints it.
-    FILE "file": PathText = PathText, Absent { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#""exports/blob.json""# };
+    FILE "file": PathText = PathText,
+        Absent { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#""exports/blob.json""# };
 
     /// Format of `file`.
     FORMAT "format": OneOf<Format> = OneOf { words: &Format::WORDS }, Default { default: r#""auto""# };
@@ -184,7 +202,8 @@ section! {
 
     /// Servers that the zone is transferred from (AXFR and IXFR, RFC 5936 and 1995), queried in this order. Their NOTIFY is accepted. The
     /// transferred zone is stored in `server.state`.
-    PRIMARIES "primaries": List<ServerAddress> = List { of: ServerAddress, least: 1 }, Absent { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#"["10.20.0.10"]"# };
+    PRIMARIES "primaries": List<ServerAddress> = List { of: ServerAddress, least: 1 },
+        Absent { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#"["10.20.0.10"]"# };
 
     /// Clients and keys that may transfer the zone. A key must be declared as a `[[key]]`.
     TRANSFER_TO "transfer-to": List<Peer> = List { of: Peer, least: 0 }, Default { default: "[]" };
@@ -199,7 +218,8 @@ section! {
     PRIMARY_NAME "primary-name": Domain = Domain, Absent { absent: "`primary-name` of `[server]`", example: r#""dns1.corp.contoso.com""# };
 
     /// Names for the NS records, if the zone has none of its own.
-    NAME_SERVERS "name-servers": List<Domain> = List { of: Domain, least: 1 }, Absent { absent: "`name-servers` of `[server]`", example: r#"["dns1.corp.contoso.com", "dns2.corp.contoso.com"]"# };
+    NAME_SERVERS "name-servers": List<Domain> = List { of: Domain, least: 1 },
+        Absent { absent: "`name-servers` of `[server]`", example: r#"["dns1.corp.contoso.com", "dns2.corp.contoso.com"]"# };
 
     /// How long a name that was deleted through the API is still answered. A client that deletes and adds a record in two calls then causes
     /// no public answer in between.
@@ -212,7 +232,8 @@ section! {
     ALLOW_EMPTY "allow-empty": Switch = Switch, Default { default: "false" };
 
     /// Answer for a name that the zone lacks. A query for a type that a name lacks always gets NODATA.
-    ON_MISSING "on-missing": OneOf<OnMissing> = OneOf { words: &OnMissing::WORDS }, Absent { absent: "`\"public\"` for private-link zones, `\"nxdomain\"` for others", example: r#""public""# };
+    ON_MISSING "on-missing": OneOf<OnMissing> = OneOf { words: &OnMissing::WORDS },
+        Absent { absent: "`\"public\"` for private-link zones, `\"nxdomain\"` for others", example: r#""public""# };
 
     /// Whether names that the zone lacks are written to the fallback record: names that got a public answer, and names that `on-missing`
     /// refused.
@@ -239,7 +260,8 @@ section! {
 
     /// Servers that are queried: `"address"`, `"address:port"`, `"udp://address"`, `"tcp://address"` or a table with `address`
     /// and further keys; or `["system"]` alone for those of `/etc/resolv.conf`.
-    UPSTREAMS "upstreams": UpstreamList = UpstreamList { section: &upstream::SECTION, address: &upstream::ADDRESS, in_flight: &upstream::IN_FLIGHT, rate: &upstream::RATE, probe: &upstream::PROBE }, Required { example: r#"["168.63.129.16"]"# };
+    UPSTREAMS "upstreams": UpstreamList = UpstreamList { section: &upstream::SECTION, address: &upstream::ADDRESS, in_flight: &upstream::IN_FLIGHT, rate: &upstream::RATE, probe: &upstream::PROBE },
+        Required { example: r#"["168.63.129.16"]"# };
 
     /// Order in which the upstreams are queried.
     SELECT "select": OneOf<Select> = OneOf { words: &Select::WORDS }, Default { default: r#""order""# };
@@ -265,10 +287,12 @@ section! {
     ADDRESS "address": UpstreamAddress = UpstreamAddress, Required { example: r#""168.63.129.16""# };
 
     /// Maximum number of outstanding queries.
-    IN_FLIGHT "in-flight": Number<u32> = Number { least: 1, most: 65_535, zero: "" }, Absent { absent: "1000; 200 for 168.63.129.16, which drops more", example: "200" };
+    IN_FLIGHT "in-flight": Number<u32> = Number { least: 1, most: 65_535, zero: "" },
+        Absent { absent: "1000; 200 for 168.63.129.16, which drops more", example: "200" };
 
     /// Maximum number of queries per second.
-    RATE "rate": Number<u32> = Number { least: 1, most: 10_000_000, zero: "no bound" }, Absent { absent: "no bound; 1000 for 168.63.129.16, which drops more", example: "1000" };
+    RATE "rate": Number<u32> = Number { least: 1, most: 10_000_000, zero: "no bound" },
+        Absent { absent: "no bound; 1000 for 168.63.129.16, which drops more", example: "1000" };
 
     /// Query that tells whether the upstream is up: a name and a type. Any response will do. It is sent when the upstream is silent for several names, and while it is down.
     PROBE "probe": ProbeText = ProbeText, Default { default: r#"". NS""# };
@@ -300,10 +324,12 @@ section! {
     NAME "name": Domain = Domain, Required { example: r#""terraform.contoso.com""# };
 
     /// Hash algorithm. `"hmac-md5"` requires `allow-md5`.
-    ALGORITHM "algorithm": OneOf<Algorithm> = OneOf { words: &Algorithm::WORDS }, Absent { absent: "the one that `secret-file` names, else `\"hmac-sha256\"`", example: r#""hmac-sha256""# };
+    ALGORITHM "algorithm": OneOf<Algorithm> = OneOf { words: &Algorithm::WORDS },
+        Absent { absent: "the one that `secret-file` names, else `\"hmac-sha256\"`", example: r#""hmac-sha256""# };
 
     /// Shared secret, in Base64. Prefer `secret-file`.
-    SECRET "secret": Base64 = Base64, Absent { absent: "none; set `secret-file` instead", example: r#""bm90IGEgc2VjcmV0IHRvIGtlZXAsIGJ1dCBvbmUgdG8gc2hvdw==""# };
+    SECRET "secret": Base64 = Base64,
+        Absent { absent: "none; set `secret-file` instead", example: r#""bm90IGEgc2VjcmV0IHRvIGtlZXAsIGJ1dCBvbmUgdG8gc2hvdw==""# };
 
     /// File with the secret in Base64 alone, or with `key "name" { algorithm …; secret "…"; };` as `tsig-keygen` prints it.
     SECRET_FILE "secret-file": PathText = PathText, Absent { absent: "none; set `secret` instead", example: r#""acme.key""# };
@@ -319,182 +345,21 @@ section! {
     MAC_BITS "mac-bits": Number<u16> = Number { least: 80, most: 512, zero: "" }, Absent { absent: "all of them", example: "128" };
 
     /// Operations that the key permits.
-    ALLOW "allow": List<OneOf<Action>> = List { of: OneOf { words: &Action::WORDS }, least: 1 }, Required { example: r#"["update", "transfer"]"# };
+    ALLOW "allow": List<OneOf<Action>> = List { of: OneOf { words: &Action::WORDS }, least: 1 },
+        Required { example: r#"["update", "transfer"]"# };
 
     /// Zones that the key applies to: `"name"`, or `"name@network"` if several zones share a name.
     ZONES "zones": List<ZoneName> = List { of: ZoneName, least: 1 }, Absent { absent: "all zones", example: r#"["corp.contoso.com"]"# };
 
     /// Names that the key may change. `*` as the first or last label matches any number of labels, and elsewhere exactly one label:
     /// `"_acme-challenge.*"`, `"*.lab.contoso.com"`.
-    NAMES "names": List<NamePattern> = List { of: NamePattern, least: 1 }, Absent { absent: "all names", example: r#"["_acme-challenge.*"]"# };
+    NAMES "names": List<NamePattern> = List { of: NamePattern, least: 1 },
+        Absent { absent: "all names", example: r#"["_acme-challenge.*"]"# };
 
     /// Types that the key may change.
     TYPES "types": List<RecordType> = List { of: RecordType, least: 1 }, Absent { absent: "all types", example: r#"["TXT"]"# };
 
     /// Clients that may use the key.
-    CLIENTS "clients": List<Prefix> = List { of: Prefix, least: 1 }, Absent { absent: "all clients; `unsigned` needs some", example: r#"["10.20.0.5"]"# };
-}
-
-section! {
-    /// The cache of upstream answers. Private records never enter it.
-    cache = "cache", Table, shown: &[], rules: &[];
-
-    /// Memory for entries.
-    SIZE "size": Size = Size { least: MIB, most: TIB, zero: "no cache" }, Default { default: r#""64MiB""# };
-
-    /// Lower bound of cached TTLs.
-    MIN_TTL "min-ttl": Seconds = Seconds { least: 0, most: 3_600 }, Default { default: "0" };
-
-    /// Upper bound of cached TTLs.
-    MAX_TTL "max-ttl": Seconds = Seconds { least: 1, most: 604_800 }, Default { default: "86400" };
-
-    /// Upper bound of cached negative answers (RFC 2308 section 5).
-    MAX_NEGATIVE_TTL "max-negative-ttl": Seconds = Seconds { least: 0, most: 86_400 }, Default { default: "3600" };
-
-    /// How long a failure to resolve is remembered (RFC 9520: 1 to 300 seconds).
-    FAILURE_TTL "failure-ttl": Seconds = Seconds { least: 1, most: 300 }, Default { default: "5" };
-
-    /// How long an expired answer may still be served if no upstream answers (RFC 8767).
-    STALE "stale": Millis = Millis { least: 1_000, most: 7 * DAY, zero: "never" }, Default { default: r#""1d""# };
-
-    /// TTL of such an answer (RFC 8767: 30 seconds).
-    STALE_TTL "stale-ttl": Seconds = Seconds { least: 1, most: 3_600 }, Default { default: "30" };
-
-    /// How long a client waits for a fresh answer before it gets a stale one (RFC 8767: 1.8 seconds).
-    STALE_AFTER "stale-after": Millis = Millis { least: 1, most: 10_000, zero: "at once" }, Default { default: r#""1800ms""# };
-
-    /// How long after a failed refresh stale answers are served without another query (RFC 8767: 30 seconds).
-    STALE_RECHECK "stale-recheck": Millis = Millis { least: 1_000, most: 10 * MINUTE, zero: "" }, Default { default: r#""30s""# };
-}
-
-section! {
-    /// Limits on the resources that untrusted clients can use.
-    limits = "limits", Table, shown: &[], rules: &[];
-
-    /// Maximum number of client queries that wait for upstreams. Further queries are answered SERVFAIL.
-    PENDING "pending": Number<usize> = Number { least: 16, most: 1_000_000, zero: "" }, Default { default: "10000" };
-
-    /// TCP connections, in all. When the limit is reached, the longest idle connection of the client with the most is closed. The more connections are open, the shorter `tcp-idle` becomes.
-    TCP_CONNECTIONS "tcp-connections": Number<usize> = Number { least: 1, most: 100_000, zero: "" }, Default { default: "1000" };
-
-    /// TCP connections of one client address (IPv6: of its /64). One more closes the client's longest idle connection.
-    TCP_PER_CLIENT "tcp-per-client": Number<usize> = Number { least: 1, most: 100_000, zero: "" }, Default { default: "50" };
-
-    /// A TCP connection without a complete question for this long is closed (RFC 7766 section 6.2.3).
-    TCP_IDLE "tcp-idle": Millis = Millis { least: 100, most: 10 * MINUTE, zero: "" }, Default { default: r#""10s""# };
-
-    /// Questions of one TCP connection that may wait for answers.
-    TCP_PIPELINE "tcp-pipeline": Number<usize> = Number { least: 1, most: 10_000, zero: "" }, Default { default: "100" };
-
-    /// Responses over UDP to one client network (IPv4 /24, IPv6 /56) in a second. 0: no limit.
-    /// Beyond it every second question is answered with TC, or with BADCOOKIE if it has a DNS cookie.
-    /// The other questions, and malformed messages, then get no answer.
-    /// A client with a valid DNS cookie is neither limited nor counted.
-    /// Many clients behind one resolver count as one.
-    RESPONSES_PER_SECOND "responses-per-second": Number<u32> = Number { least: 0, most: 1_000_000, zero: "" }, Default { default: "0" };
-
-    /// Maximum total time for one client query.
-    QUERY_DEADLINE "query-deadline": Millis = Millis { least: 100, most: MINUTE, zero: "" }, Default { default: r#""5s""# };
-
-    /// Memory that the records of one transfer from a primary may take. A transfer that is larger changes nothing. A record takes about 100 bytes.
-    TRANSFER_SIZE "transfer-size": Size = Size { least: MIB, most: TIB, zero: "" }, Default { default: r#""256MiB""# };
-}
-
-section! {
-    /// The operational log.
-    log = "log", Table, shown: &[], rules: &[];
-
-    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter by module such as `info,postern_dns=debug`.
-    LEVEL "level": Level = Level, Default { default: r#""info""# };
-
-    /// How lines are written.
-    FORMAT "format": OneOf<LogFormat> = OneOf { words: &LogFormat::WORDS }, Default { default: r#""text""# };
-}
-
-section! {
-    /// The record of every answer with public data for a private-link name, and of every answer that `on-missing` refused.
-    ///
-    /// A private-link name lies in a private-link zone, or has a label `privatelink` or `privatelink-global`.
-    fallback = "fallback", Table, shown: &[], rules: &[];
-
-    /// File that events are written to. It is reopened on SIGUSR1.
-    FILE "file": PathText = PathText, Absent { absent: "the log, at WARN", example: r#""fallback.jsonl""# };
-
-    /// How events are written.
-    FORMAT "format": OneOf<LogFormat> = OneOf { words: &LogFormat::WORDS }, Default { default: r#""json""# };
-
-    /// Size at which the file is rotated.
-    ROTATE "rotate": Size = Size { least: 4 * KIB, most: TIB, zero: "never" }, Default { default: r#""64MiB""# };
-
-    /// Rotated files that are kept.
-    KEEP "keep": Number<u32> = Number { least: 1, most: 1_000, zero: "none" }, Default { default: "5" };
-
-    /// Which repetitions of the same network, name, type, and reason are written. `"every 5m"`: one every five minutes.
-    REPEAT "repeat": Repeat = Repeat, Default { default: r#""all""# };
-
-    /// Maximum number of lines per second, in total. Fallbacks beyond that are counted in one line per second, with the number of clients
-    /// and names.
-    RATE "rate": Number<u32> = Number { least: 1, most: 1_000_000, zero: "no bound" }, Default { default: "100" };
-
-    /// Maximum number of lines per second for one client: an IPv4 address, or a /64 of IPv6.
-    CLIENT_RATE "client-rate": Number<u32> = Number { least: 1, most: 1_000_000, zero: "no bound" }, Default { default: "20" };
-
-    /// Entries of the ledger, one for each network and name.
-    LEDGER "ledger": Number<usize> = Number { least: 1, most: 10_000_000, zero: "" }, Default { default: "10000" };
-
-    /// Highest TTL of public records for a private-link name, in answers to clients. It limits how long clients keep a public address once the private record exists.
-    MAX_PUBLIC_TTL "max-public-ttl": Seconds = Seconds { least: 1, most: 604_800 }, Default { default: "60" };
-
-    /// Events that may wait for the writer. More are dropped and counted.
-    QUEUE "queue": Number<usize> = Number { least: 16, most: 10_000_000, zero: "" }, Default { default: "10000" };
-}
-
-section! {
-    /// The HTTP API: `/v1` and the PowerDNS-compatible API. A local user who can open the UNIX socket has full access.
-    api = "api", Table, shown: &[],
-        rules: &[
-            Rule::Needs { key: "certificate", needed: "private-key" },
-            Rule::Needs { key: "private-key", needed: "certificate" },
-            Rule::Needs { key: "client-ca", needed: "certificate" },
-        ];
-
-    /// Addresses to listen on, over TCP. The default port is 8053. An address other than loopback needs a `key-file`.
-    LISTEN "listen": OneOrMore<Address> = OneOrMore { of: Address { port: 8053 } }, Absent { absent: "only the UNIX socket", example: r#""127.0.0.1:8053""# };
-
-    /// UNIX socket, mode 0660. `false`: none.
-    SOCKET "socket": PathOrNot = PathOrNot, Absent { absent: "`postern.sock` in the directory that systemd gives (`RuntimeDirectory=`), else in `server.state`", example: r#""/run/postern/postern.sock""# };
-
-    /// Keys of clients over TCP, one hashed key per line. `postern key` creates them. Read again when it changes.
-    KEY_FILE "key-file": PathText = PathText, Absent { absent: "clients on a loopback address have full access", example: r#""api.key""# };
-
-    /// Certificate chain of the server, in PEM. It turns on TLS. Read again when it changes.
-    CERTIFICATE "certificate": PathText = PathText, Absent { absent: "no TLS", example: r#""api.crt""# };
-
-    /// Private key of `certificate`, PEM.
-    PRIVATE_KEY "private-key": PathText = PathText, Absent { absent: "no TLS", example: r#""api.pem""# };
-
-    /// Certificate authorities, in PEM. A client must present a certificate from one of them, in addition to its key.
-    CLIENT_CA "client-ca": PathText = PathText, Absent { absent: "client certificates are not required", example: r#""clients.crt""# };
-
-    /// Largest body of a request.
-    MAX_BODY "max-body": Size = Size { least: KIB, most: GIB, zero: "" }, Default { default: r#""64MiB""# };
-
-    /// Maximum number of requests per second from one client address, and the size of a burst. The socket has no limit.
-    RATE "rate": Number<u32> = Number { least: 1, most: 1_000_000, zero: "no bound" }, Default { default: "1000" };
-
-    /// Connections over TCP, in all. The socket has room for 64 of its own. When the limit is reached, the connection that has been idle
-    /// longest is closed.
-    CONNECTIONS "connections": Number<usize> = Number { least: 1, most: 100_000, zero: "" }, Default { default: "500" };
-
-    /// Connections over TCP of one client address (IPv6: of its /64). Those with a request under way do not count.
-    PER_CLIENT "per-client": Number<usize> = Number { least: 1, most: 100_000, zero: "" }, Default { default: "100" };
-}
-
-section! {
-    /// Metrics for Prometheus (`/metrics`) and pages for probes (`/health`, `/ready`), without keys. They contain no client addresses and
-    /// no queried names.
-    metrics = "metrics", Table, shown: &[], rules: &[];
-
-    /// Address to listen on, over TCP. The default port is 9153.
-    LISTEN "listen": Address = Address { port: 9153 }, Absent { absent: "only the API's listener has these pages", example: r#""127.0.0.1:9153""# };
+    CLIENTS "clients": List<Prefix> = List { of: Prefix, least: 1 },
+        Absent { absent: "all clients; `unsigned` needs some", example: r#"["10.20.0.5"]"# };
 }
