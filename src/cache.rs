@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use hyper::Method;
 use serde_json::Value;
 
-use crate::client::{Client, ClientArgs, Output, part, told};
+use crate::client::{ApiClient, ClientArgs, OutputForm, part, told};
 use crate::print::{canonical, json, table, text, write};
 
 /// Show or flush the cache of a running server.
@@ -41,22 +41,22 @@ enum Command {
 
 /// Runs the subcommand.
 pub fn run(args: CacheArgs) -> ExitCode {
-    told(Client::new(&args.server).and_then(|client| do_it(&client, args.server.output, args.command)))
+    told(ApiClient::new(&args.server).and_then(|client| do_it(&client, args.server.output, args.command)))
 }
 
-fn do_it(client: &Client, output: Output, command: Command) -> Result<(), String> {
+fn do_it(client: &ApiClient, output: OutputForm, command: Command) -> Result<(), String> {
     let named = |name: Option<String>| name.map_or(String::new(), |name| format!("name={}", part(&name)));
     match command {
         Command::Show { name, limit } => {
             let cache = client.get(&format!("/v1/cache?limit={limit}&{}", named(name)))?;
-            if output == Output::Json { json(&cache) } else { print(&cache) }
+            if output == OutputForm::Json { json(&cache) } else { print(&cache) }
         }
         Command::Flush { name: None, all: false } => Err("error: `cache flush` needs a name. help: --all forgets everything".into()),
         Command::Flush { name, all: _ } => {
             let flushed = client.change(Method::DELETE, &format!("/v1/cache?{}", named(name)), None)?;
             match output {
-                Output::Json => json(&flushed),
-                Output::Table => write(format!("{} entries forgotten\n", text(&flushed["forgotten"])).as_bytes()),
+                OutputForm::Json => json(&flushed),
+                OutputForm::Table => write(format!("{} entries forgotten\n", text(&flushed["forgotten"])).as_bytes()),
             }
         }
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use self::counts::ZoneCount;
 use clap::{Args, ValueEnum};
 use postern_config::model::{self, FeedSource};
-use postern_config::{Config, Diagnostic, Severity};
+use postern_config::{DiagnosticSeverity, FileDiagnostic, PosternConfig};
 use postern_zones::record::{self, Problem};
 use postern_zones::state_directory::StateDirectory;
 use postern_zones::store::Store;
@@ -64,7 +64,7 @@ pub fn run(args: CheckArgs) -> ExitCode {
 fn check(args: &CheckArgs, room: Option<usize>, out: &mut impl Write) -> u8 {
     let Checked { config, problems, counts } = checked(args);
     let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let (errors, warnings) = (count(DiagnosticSeverity::Error), count(DiagnosticSeverity::Warning));
     match args.format {
         Format::Human => {
             if !args.quiet {
@@ -91,8 +91,8 @@ fn check(args: &CheckArgs, room: Option<usize>, out: &mut impl Write) -> u8 {
 /// A configuration with its zones, as a server would load them at startup.
 struct Checked {
     /// `None` if the configuration cannot be served.
-    config: Option<Config>,
-    problems: Vec<Diagnostic>,
+    config: Option<PosternConfig>,
+    problems: Vec<FileDiagnostic>,
     counts: Vec<ZoneCount>,
 }
 
@@ -116,21 +116,21 @@ fn checked(args: &CheckArgs) -> Checked {
 
 /// Returns problems of the zone sources and the resulting zones. The sources are read as at
 /// startup, and nothing is kept.
-fn in_zones(config: &Config) -> (Vec<Diagnostic>, Vec<ZoneCount>) {
+fn in_zones(config: &PosternConfig) -> (Vec<FileDiagnostic>, Vec<ZoneCount>) {
     let (store, snapshot, report) = Store::open(config, Arc::new(StateDirectory::inspect(&config.server.state)));
-    let mut problems: Vec<Diagnostic> = report.problems.into_iter().map(of_record).collect();
+    let mut problems: Vec<FileDiagnostic> = report.problems.into_iter().map(of_record).collect();
     problems.extend(transfers::problems(config, &snapshot));
     // A source that cannot be opened has no line of its own, so the problem is reported at its
     // `[[zone]]`.
-    let mut without_data: Vec<(&model::Zone, &str, Vec<&str>)> = Vec::new();
-    let severity = |zone: &model::Zone, why: &str| match zone.source.feed().map(FeedSource::kind) {
-        Some(feed) if feed.never_fetched == why => Severity::Note, // every new copy starts this way
-        Some(feed) if feed.expired == Some(why) => Severity::Warning, // only the next transfer fixes it, not a file
-        _ => Severity::Error,
+    let mut without_data: Vec<(&model::ZoneConfig, &str, Vec<&str>)> = Vec::new();
+    let severity = |zone: &model::ZoneConfig, why: &str| match zone.source.feed().map(FeedSource::kind) {
+        Some(feed) if feed.never_fetched == why => DiagnosticSeverity::Note, // every new copy starts this way
+        Some(feed) if feed.expired == Some(why) => DiagnosticSeverity::Warning, // only the next transfer fixes it, not a file
+        _ => DiagnosticSeverity::Error,
     };
     for (zone, status) in config.zones.iter().zip(store.zones()) {
         let Some((_, why)) = &status.state.error else { continue };
-        if problems.iter().any(|problem| problem.severity == Severity::Error && why.contains(&problem.message)) {
+        if problems.iter().any(|problem| problem.severity == DiagnosticSeverity::Error && why.contains(&problem.message)) {
             continue;
         }
         match without_data.iter_mut().find(|(first, other, _)| (first.line, *other) == (zone.line, why.as_str())) {
@@ -138,7 +138,7 @@ fn in_zones(config: &Config) -> (Vec<Diagnostic>, Vec<ZoneCount>) {
             None => without_data.push((zone, why, vec![&zone.name])),
         }
     }
-    problems.extend(without_data.into_iter().map(|(zone, why, zones)| Diagnostic {
+    problems.extend(without_data.into_iter().map(|(zone, why, zones)| FileDiagnostic {
         file: config.path.clone().unwrap_or_default(),
         line: zone.line,
         column: 1,
@@ -151,24 +151,31 @@ fn in_zones(config: &Config) -> (Vec<Diagnostic>, Vec<ZoneCount>) {
 }
 
 /// Returns problems of the API key file.
-fn in_keys(path: &Path) -> Option<Diagnostic> {
+fn in_keys(path: &Path) -> Option<FileDiagnostic> {
     let wrong = postern_control::http::check_keys(path).err()?;
     let (line, column) = wrong.place.unwrap_or_default();
     let (line, column) = (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX));
-    Some(Diagnostic { file: path.into(), line, column, severity: Severity::Error, message: wrong.message, help: String::new() })
+    Some(FileDiagnostic {
+        file: path.into(),
+        line,
+        column,
+        severity: DiagnosticSeverity::Error,
+        message: wrong.message,
+        help: String::new(),
+    })
 }
 
 /// Converts a problem of records to a problem of a file.
-fn of_record(problem: Problem) -> Diagnostic {
+fn of_record(problem: Problem) -> FileDiagnostic {
     let severity = match problem.severity {
-        record::Severity::Error => Severity::Error,
-        record::Severity::Warning => Severity::Warning,
+        record::Severity::Error => DiagnosticSeverity::Error,
+        record::Severity::Warning => DiagnosticSeverity::Warning,
     };
     let (file, message, help) = (problem.file.to_path_buf(), problem.message, problem.help);
-    Diagnostic { file, line: problem.at.line, column: problem.at.column, severity, message, help }
+    FileDiagnostic { file, line: problem.at.line, column: problem.at.column, severity, message, help }
 }
 
-fn summary(config: Option<&Config>, errors: usize, warnings: usize) -> String {
+fn summary(config: Option<&PosternConfig>, errors: usize, warnings: usize) -> String {
     let counted = |count: usize, word: &str| if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") };
     let mut text = match (errors, warnings) {
         (0, 0) => "fine".to_string(),

@@ -7,15 +7,15 @@ use clap::{Parser, Subcommand};
 /// silent fallback.
 #[derive(Debug, Parser)]
 #[command(name = "postern", version, propagate_version = true, max_term_width = 80)]
-pub struct Cli {
+pub struct CommandLine {
     /// Command to run.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: PosternCommand,
 }
 
 /// The commands, in the order of `--help`.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum PosternCommand {
     Serve(crate::serve::ServeArgs),
     Check(crate::check::CheckArgs),
     Records(Box<crate::records::RecordsArgs>),
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn help_fits_a_terminal_and_every_command_has_examples_that_parse() {
         let mut commands = Vec::new();
-        let mut whole = Cli::command();
+        let mut whole = CommandLine::command();
         whole.build();
         all(whole, "postern", &mut commands);
         for (words, mut command) in commands {
@@ -70,15 +70,15 @@ mod tests {
             for example in examples.iter().filter(|line| !line.is_empty()) {
                 let words = example.split(" | ").next().unwrap_or_default().split(" > ").next().unwrap_or_default();
                 let words: Vec<&str> = words.split_whitespace().map(|word| word.trim_matches('\'')).collect();
-                assert!(Cli::try_parse_from(&words).is_ok(), "{example}");
+                assert!(CommandLine::try_parse_from(&words).is_ok(), "{example}");
             }
         }
     }
 
     #[test]
     fn the_command_line_is_sound_and_every_argument_is_explained() {
-        Cli::command().debug_assert();
-        for command in Cli::command().get_subcommands() {
+        CommandLine::command().debug_assert();
+        for command in CommandLine::command().get_subcommands() {
             assert!(command.get_about().is_some(), "{}", command.get_name());
             for argument in command.get_arguments().filter(|argument| !["help", "version"].contains(&argument.get_id().as_str())) {
                 assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());

@@ -46,12 +46,12 @@ pub struct ClientArgs {
     config: Option<PathBuf>,
     /// Form of the results.
     #[arg(short, long, value_enum, default_value = "table", global = true)]
-    pub output: Output,
+    pub output: OutputForm,
 }
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Output {
+pub enum OutputForm {
     /// A table for people to read.
     Table,
     /// The JSON of the API.
@@ -59,7 +59,7 @@ pub enum Output {
 }
 
 /// A client of one server's API.
-pub struct Client {
+pub struct ApiClient {
     place: Place,
     key: Option<String>,
     runtime: tokio::runtime::Runtime,
@@ -71,7 +71,7 @@ enum Place {
 }
 
 /// A successful (2xx) response of the server.
-pub struct Answer {
+pub struct ApiAnswer {
     /// Body of the response.
     pub body: Bytes,
 }
@@ -92,7 +92,7 @@ pub fn told(result: Result<(), String>) -> ExitCode {
     }
 }
 
-impl Client {
+impl ApiClient {
     /// Creates a client for the server that the arguments select.
     pub fn new(args: &ClientArgs) -> Result<Self, String> {
         let place = match &args.url {
@@ -136,10 +136,10 @@ impl Client {
     }
 
     /// Sends a request. A response without success becomes an error with the server's message.
-    pub fn send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Answer, String> {
+    pub fn send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<ApiAnswer, String> {
         let whole = async {
             let body = self.exchange(method, path, body).await?.collect().await.map_err(broke_off)?;
-            Ok(Answer { body: body.to_bytes() })
+            Ok(ApiAnswer { body: body.to_bytes() })
         };
         let patient = async { tokio::time::timeout(PATIENCE, whole).await };
         self.runtime.block_on(patient).unwrap_or_else(|_| Err(format!("error: no answer within {PATIENCE:?}")))
@@ -264,7 +264,7 @@ fn refusal(status: hyper::StatusCode, body: &[u8]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn json(answer: &Answer) -> Result<Value, String> {
+fn json(answer: &ApiAnswer) -> Result<Value, String> {
     if answer.body.is_empty() {
         return Ok(Value::Null);
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::Value;
 
-use crate::client::{Client, ClientArgs, Output, told};
+use crate::client::{ApiClient, ClientArgs, OutputForm, told};
 use crate::print::{json, table, text};
 
 /// Show the configuration that a running server applies, and the source of each value.
@@ -29,7 +29,7 @@ pub fn run(args: ConfigArgs) -> ExitCode {
 }
 
 fn show(args: &ConfigArgs) -> Result<(), String> {
-    let mut configuration = Client::new(&args.server)?.get("/v1/configuration")?;
+    let mut configuration = ApiClient::new(&args.server)?.get("/v1/configuration")?;
     let is_meant = |setting: &Value| {
         args.section.as_ref().is_none_or(|section| setting["section"] == **section) && !(args.set && setting["line"].is_null())
     };
@@ -40,8 +40,8 @@ fn show(args: &ConfigArgs) -> Result<(), String> {
         settings.retain(is_meant);
     }
     match args.server.output {
-        Output::Json => json(&configuration),
-        Output::Table => table(&rows(&configuration)),
+        OutputForm::Json => json(&configuration),
+        OutputForm::Table => table(&rows(&configuration)),
     }
 }
 

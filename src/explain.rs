@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::Value;
 
-use crate::client::{Client, ClientArgs, Output, part};
+use crate::client::{ApiClient, ClientArgs, OutputForm, part};
 use crate::print::{json, prose, text};
 
 /// Explain the answer that a client gets: every name on the way, its source, and how to fix a
@@ -41,10 +41,10 @@ pub fn run(args: ExplainArgs) -> ExitCode {
 fn explain(args: &ExplainArgs) -> Result<(), String> {
     let client = part(&args.client.to_string());
     let path = format!("/v1/explain?name={}&type={}&client={client}&ask={}", part(&args.name), part(&args.rtype), args.ask);
-    let explained = Client::new(&args.server)?.get(&path)?;
+    let explained = ApiClient::new(&args.server)?.get(&path)?;
     match args.server.output {
-        Output::Json => json(&explained),
-        Output::Table => prose(&worded(&explained)),
+        OutputForm::Json => json(&explained),
+        OutputForm::Table => prose(&worded(&explained)),
     }
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::client::{Client, ClientArgs, Output, part, told};
+use crate::client::{ApiClient, ClientArgs, OutputForm, part, told};
 use crate::print::{self, print_changed, table, text};
 
 /// List names that were answered publicly but should be private. Create their records or mute them.
@@ -102,10 +102,10 @@ struct MutedArgs {
 
 /// Runs the subcommand.
 pub fn run(args: FallbacksArgs) -> ExitCode {
-    told(Client::new(&args.server).and_then(|client| do_it(&client, args.server.output, args.list, args.command)))
+    told(ApiClient::new(&args.server).and_then(|client| do_it(&client, args.server.output, args.list, args.command)))
 }
 
-fn do_it(client: &Client, output: Output, list: ListArgs, command: Option<Command>) -> Result<(), String> {
+fn do_it(client: &ApiClient, output: OutputForm, list: ListArgs, command: Option<Command>) -> Result<(), String> {
     match command {
         None if list.follow => client.follow(&format!("/v1/fallbacks/stream?{}", list.filter()), |kind, data| follow(output, kind, data)),
         None => {
@@ -145,8 +145,8 @@ impl ListArgs {
     }
 }
 
-fn print_fallbacks(output: Output, fallbacks: &[Value]) -> Result<(), String> {
-    if output == Output::Json {
+fn print_fallbacks(output: OutputForm, fallbacks: &[Value]) -> Result<(), String> {
+    if output == OutputForm::Json {
         return print::json(&Value::from(fallbacks));
     }
     let mut rows = vec![["LAST SEEN", "NETWORK", "NAME", "COUNT", "REASON", "ACTION", "ZONE", "RECORD"].map(String::from).to_vec()];
@@ -166,8 +166,8 @@ fn print_fallbacks(output: Output, fallbacks: &[Value]) -> Result<(), String> {
 }
 
 /// Prints the change and the complete list of mutes.
-fn print_mute_change(output: Output, done: &str, change: &Value) -> Result<(), String> {
-    if output == Output::Json {
+fn print_mute_change(output: OutputForm, done: &str, change: &Value) -> Result<(), String> {
+    if output == OutputForm::Json {
         return print::json(change);
     }
     let network = change["network"].as_str().map_or("all networks".into(), |network| format!("network {network}"));
@@ -181,8 +181,8 @@ fn print_mute_change(output: Output, done: &str, change: &Value) -> Result<(), S
     }
 }
 
-fn print_muted(output: Output, muted: &Value) -> Result<(), String> {
-    if output == Output::Json {
+fn print_muted(output: OutputForm, muted: &Value) -> Result<(), String> {
+    if output == OutputForm::Json {
         return print::json(muted);
     }
     let mut rows = vec![["MUTED", "NETWORK", "NAMES"].map(String::from).to_vec()];
@@ -194,15 +194,15 @@ fn print_muted(output: Output, muted: &Value) -> Result<(), String> {
 }
 
 /// Prints one event per line.
-fn follow(output: Output, kind: &str, data: &str) -> Result<(), String> {
+fn follow(output: OutputForm, kind: &str, data: &str) -> Result<(), String> {
     let event: Value = serde_json::from_str(data).map_err(|error| format!("error: the server's answer is not JSON: {error}"))?;
     let line = match (kind, output) {
         ("lost", _) => {
             eprintln!("warning: {} fallbacks came too fast to be shown", text(&event["count"]));
             return Ok(());
         }
-        (_, Output::Json) => data.to_owned(),
-        (_, Output::Table) => {
+        (_, OutputForm::Json) => data.to_owned(),
+        (_, OutputForm::Table) => {
             let mend = event["mend"]["record"].as_str().map_or_else(|| text(&event["mend"]["what"]), str::to_owned);
             let words = ["time", "network", "client", "name", "type", "reason", "action"].map(|key| text(&event[key]));
             format!("{}  {mend}", words.join("  "))

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use postern_lab::{Lab, Scenario};
+use postern_lab::{LabScenario, LabServer};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Serve a simulated public Azure DNS with seeded faults, on UDP and TCP.
@@ -30,7 +30,7 @@ pub struct LabArgs {
 /// Runs until SIGINT or SIGTERM, then prints the counters.
 pub fn run(args: LabArgs) -> ExitCode {
     if args.print {
-        say(Scenario::AZURE);
+        say(LabScenario::AZURE);
         return ExitCode::SUCCESS;
     }
     match serve(args) {
@@ -44,8 +44,8 @@ pub fn run(args: LabArgs) -> ExitCode {
 
 fn serve(args: LabArgs) -> Result<(), String> {
     let mut scenario = match &args.scenario {
-        Some(path) => Scenario::load(path).map_err(|error| error.to_string())?,
-        None => Scenario::azure(),
+        Some(path) => LabScenario::load(path).map_err(|error| error.to_string())?,
+        None => LabScenario::azure(),
     };
     scenario.seed = args.seed.unwrap_or(scenario.seed);
     let seed = scenario.seed;
@@ -56,7 +56,7 @@ fn serve(args: LabArgs) -> Result<(), String> {
     // stop the process at once.
     let catch = |kind| signal(kind).map_err(|error| failed("signals cannot be caught", error));
     let (mut interrupt, mut terminate) = (catch(SignalKind::interrupt())?, catch(SignalKind::terminate())?);
-    let lab = Lab::start(scenario, args.listen).map_err(|error| failed(&format!("cannot listen on {}", args.listen), error))?;
+    let lab = LabServer::start(scenario, args.listen).map_err(|error| failed(&format!("cannot listen on {}", args.listen), error))?;
     say(&format!("listening on {} udp and tcp, seed {seed}\n", lab.address()));
     runtime.block_on(async {
         tokio::select! {

@@ -4,7 +4,7 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};
 use std::panic::PanicHookInfo;
 
-use postern_config::model::{Log, LogFormat};
+use postern_config::model::{LogConfig, LogFormat};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
@@ -18,17 +18,17 @@ pub const VARIABLE: &str = "POSTERN_LOG";
 
 /// The log of the process. Its level can be changed at any time.
 #[derive(Debug)]
-pub struct Logging {
+pub struct ProcessLog {
     filter: reload::Handle<EnvFilter, Registry>,
     /// Level and format of the last applied configuration.
-    log: Log,
+    log: LogConfig,
     lines: LineQueue,
 }
 
-impl Logging {
+impl ProcessLog {
     /// Starts the log of the process, which writes its lines into `queue`. It can be started only
     /// once.
-    pub fn start(log: &Log, queue: LineQueue) -> Result<Self, String> {
+    pub fn start(log: &LogConfig, queue: LineQueue) -> Result<Self, String> {
         let (filter, handle) = reload::Layer::new(filter(log)?);
         let lines = fmt::layer().with_writer(queue.clone()).with_ansi(io::stderr().is_terminal());
         // The journal adds its own timestamps.
@@ -51,7 +51,7 @@ impl Logging {
     }
 
     /// Changes the level. The format stays until a restart.
-    pub fn reconfigure(&mut self, log: &Log) -> Result<(), String> {
+    pub fn reconfigure(&mut self, log: &LogConfig) -> Result<(), String> {
         if log.level != self.log.level {
             let filter = filter(log)?;
             self.filter.reload(filter).map_err(|error| format!("cannot change the log level: {error}"))?;
@@ -77,7 +77,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 /// because a log file in a watched directory would trigger an event with each line. The crates of
 /// the DNS library are silent unless they are named, because clients could fill the log through
 /// them.
-fn filter(log: &Log) -> Result<EnvFilter, String> {
+fn filter(log: &LogConfig) -> Result<EnvFilter, String> {
     const SILENT: &str = "hickory_proto=off,hickory_net=off,hickory_server=off,hickory_resolver=off,notify=info,mio=info,inotify=info";
     let (level, whose) = match std::env::var(VARIABLE) {
         Ok(level) if !level.is_empty() => (level, VARIABLE),
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_level_is_a_word_or_a_filter() {
-        let filter = |level: &str| filter(&Log { level: level.into(), format: LogFormat::Text });
+        let filter = |level: &str| filter(&LogConfig { level: level.into(), format: LogFormat::Text });
         for level in ["info", "warn,postern_dns=debug", "hickory_proto=trace,info"] {
             assert!(filter(level).is_ok(), "{level}");
         }

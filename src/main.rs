@@ -30,27 +30,27 @@ mod status;
 mod systemd;
 mod version;
 
-use cli::{Cli, Command};
+use cli::{CommandLine, PosternCommand};
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Serve(args) => serve::run(args),
-        Command::Check(args) => check::run(args),
-        Command::Records(args) => records::run(*args),
-        Command::Explain(args) => explain::run(args),
-        Command::Fallbacks(args) => fallbacks::run(args),
-        Command::Status(args) => status::run(args),
-        Command::State(args) => state::run(args),
-        Command::Cache(args) => cache::run(args),
-        Command::Config(args) => configuration::run(args),
-        Command::Reload(args) => reload::run(args),
-        Command::Key(args) => key::run(args),
-        Command::Completion(args) => completion::run(args, Cli::command()),
-        Command::Man(args) => man::run(args, Cli::command()),
-        Command::Schema(args) => schema::run(args),
-        Command::Lab(args) => lab::run(args),
-        Command::Bench(args) => bench::run(*args),
-        Command::Healthcheck(args) => healthcheck::run(args),
-        Command::Version(args) => version::run(args),
+    match CommandLine::parse().command {
+        PosternCommand::Serve(args) => serve::run(args),
+        PosternCommand::Check(args) => check::run(args),
+        PosternCommand::Records(args) => records::run(*args),
+        PosternCommand::Explain(args) => explain::run(args),
+        PosternCommand::Fallbacks(args) => fallbacks::run(args),
+        PosternCommand::Status(args) => status::run(args),
+        PosternCommand::State(args) => state::run(args),
+        PosternCommand::Cache(args) => cache::run(args),
+        PosternCommand::Config(args) => configuration::run(args),
+        PosternCommand::Reload(args) => reload::run(args),
+        PosternCommand::Key(args) => key::run(args),
+        PosternCommand::Completion(args) => completion::run(args, CommandLine::command()),
+        PosternCommand::Man(args) => man::run(args, CommandLine::command()),
+        PosternCommand::Schema(args) => schema::run(args),
+        PosternCommand::Lab(args) => lab::run(args),
+        PosternCommand::Bench(args) => bench::run(*args),
+        PosternCommand::Healthcheck(args) => healthcheck::run(args),
+        PosternCommand::Version(args) => version::run(args),
     }
 }

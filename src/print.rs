@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Read, Write};
 
 use serde_json::Value;
 
-use crate::client::Output;
+use crate::client::OutputForm;
 
 /// Number of spaces between columns of a table.
 const GAP: usize = 2;
@@ -15,8 +15,8 @@ const INDENT: usize = 4;
 const LEAST: usize = 8;
 
 /// Prints zones, one per line.
-pub fn print_zones(output: Output, zones: &[Value]) -> Result<(), String> {
-    if output == Output::Json {
+pub fn print_zones(output: OutputForm, zones: &[Value]) -> Result<(), String> {
+    if output == OutputForm::Json {
         return json(&Value::from(zones));
     }
     let mut rows = vec![["ZONE", "NETWORKS", "WRITER", "SERIAL", "RECORDS", "ON MISSING"].map(String::from).to_vec()];
@@ -38,8 +38,8 @@ fn and_more(files: usize) -> String {
 
 /// Prints RRsets, one record per line. If the records come from several files, each line names its
 /// file.
-pub fn print_sets(output: Output, sets: &[Value]) -> Result<(), String> {
-    if output == Output::Json {
+pub fn print_sets(output: OutputForm, sets: &[Value]) -> Result<(), String> {
+    if output == OutputForm::Json {
         return json(&Value::from(sets));
     }
     let files: BTreeSet<&str> = sets.iter().filter_map(|set| set["file"].as_str()).collect();
@@ -56,8 +56,8 @@ pub fn print_sets(output: Output, sets: &[Value]) -> Result<(), String> {
 }
 
 /// Prints changes: `-` marks removed records and `+` marks added ones.
-pub fn print_changed(output: Output, changes: &[Value]) -> Result<(), String> {
-    if output == Output::Json {
+pub fn print_changed(output: OutputForm, changes: &[Value]) -> Result<(), String> {
+    if output == OutputForm::Json {
         return json(&Value::from(changes));
     }
     let mut rows = Vec::new();

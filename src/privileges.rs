@@ -5,14 +5,14 @@ use std::io;
 use std::net::SocketAddr;
 
 use nix::unistd::{self, Gid, Group, Uid, User};
-use postern_config::model::Server;
+use postern_config::model::ServerConfig;
 
 /// Switches to the configured user and group. Does nothing if none is configured, or if the process
 /// already runs as that user.
 ///
 /// This must be called after the sockets are bound. Zone files, the configuration and the fallback
 /// record are opened afterwards, because a reload must be able to open them as that user again.
-pub fn give_up(server: &Server) -> Result<Option<String>, String> {
+pub fn give_up(server: &ServerConfig) -> Result<Option<String>, String> {
     let ((Some(name), _) | (None, Some(name))) = (&server.user, &server.group) else { return Ok(None) };
     let user = match &server.user {
         Some(user) => Some(find_user(user)?),
@@ -47,7 +47,7 @@ pub fn give_up(server: &Server) -> Result<Option<String>, String> {
 
 /// Returns the user and group that must own files created before the switch. Returns `None` if the
 /// configuration sets neither.
-pub fn owner(server: &Server) -> Result<Option<(u32, u32)>, String> {
+pub fn owner(server: &ServerConfig) -> Result<Option<(u32, u32)>, String> {
     let user = server.user.as_deref().map(find_user).transpose()?;
     let group = server.group.as_deref().map(find_group).transpose()?;
     let own = user.as_ref().map_or_else(unistd::getegid, |user| user.gid);
@@ -99,8 +99,8 @@ mod tests {
     #[test]
     fn nothing_is_given_up_where_nobody_is_named_and_unknown_names_are_told() {
         let server = |user: Option<&str>, group: Option<&str>| {
-            let server = postern_config::Config::default().server;
-            Server { user: user.map(Into::into), group: group.map(Into::into), ..server }
+            let server = postern_config::PosternConfig::default().server;
+            ServerConfig { user: user.map(Into::into), group: group.map(Into::into), ..server }
         };
         assert_eq!(give_up(&server(None, None)), Ok(None));
         let nobody = give_up(&server(Some("no-such-user-here"), None)).unwrap_err();

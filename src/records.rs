@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::client::{Client, ClientArgs, Output, part, told};
+use crate::client::{ApiClient, ClientArgs, OutputForm, part, told};
 use crate::print::{self, print_changed, print_sets, print_zones};
 
 /// Show and change records of a running server.
@@ -138,10 +138,10 @@ enum FileFormat {
 
 /// Runs the subcommand.
 pub fn run(args: RecordsArgs) -> ExitCode {
-    told(Client::new(&args.client).and_then(|client| do_it(&client, args.client.output, args.command)))
+    told(ApiClient::new(&args.client).and_then(|client| do_it(&client, args.client.output, args.command)))
 }
 
-fn do_it(client: &Client, output: Output, command: Command) -> Result<(), String> {
+fn do_it(client: &ApiClient, output: OutputForm, command: Command) -> Result<(), String> {
     match command {
         Command::List { zone: None, .. } => print_zones(output, &zones(client)?),
         Command::List { zone: Some(zone), rtype } => {
@@ -200,7 +200,7 @@ fn rrset(zone: &str, name: &str, rtype: &str) -> String {
     format!("/v1/zones/{}/rrsets/{}/{}", part(zone), part(name), part(rtype))
 }
 
-fn zones(client: &Client) -> Result<Vec<Value>, String> {
+fn zones(client: &ApiClient) -> Result<Vec<Value>, String> {
     client.pages("/v1/zones", "", "zones", usize::MAX)
 }
 
@@ -212,7 +212,7 @@ struct How {
 }
 
 /// Imports a file into the named zone, or into every zone that the API writes.
-fn import(client: &Client, args: &FileArgs, how: How) -> Result<Vec<Value>, String> {
+fn import(client: &ApiClient, args: &FileArgs, how: How) -> Result<Vec<Value>, String> {
     let How { replace, allow_loss, dry_run } = how;
     let content = match args.file.to_str() {
         Some("-") => print::read_input()?,

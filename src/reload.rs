@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use hyper::Method;
 
-use crate::client::{Client, ClientArgs, Output, part, told};
+use crate::client::{ApiClient, ClientArgs, OutputForm, part, told};
 use crate::print::{json, text, write};
 
 /// Reload the configuration and all sources of a running server.
@@ -36,8 +36,8 @@ pub fn run(args: ReloadArgs) -> ExitCode {
 fn reload(args: &ReloadArgs) -> Result<(), String> {
     let accepted = part(&args.accept.join(","));
     let path = if accepted.is_empty() { "/v1/reload".into() } else { format!("/v1/reload?accept={accepted}") };
-    let reloaded = Client::new(&args.server)?.change(Method::POST, &path, None)?;
-    if args.server.output == Output::Json {
+    let reloaded = ApiClient::new(&args.server)?.change(Method::POST, &path, None)?;
+    if args.server.output == OutputForm::Json {
         return json(&reloaded);
     }
     for ailment in reloaded["ailments"].as_array().into_iter().flatten() {

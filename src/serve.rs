@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use postern_config::Config;
+use postern_config::PosternConfig;
 use postern_control::messages::{Inbox, Messages};
 use postern_control::metrics::{self, Metrics};
 use postern_control::transfer::Transfers;
@@ -19,7 +19,7 @@ use postern_zones::state_directory::StateDirectory;
 use postern_zones::store::Store;
 use postern_zones::watch::Watch;
 
-use crate::logging::{LineQueue, Logging};
+use crate::logging::{LineQueue, ProcessLog};
 use crate::{privileges, systemd};
 
 mod absent;
@@ -33,11 +33,11 @@ mod restart;
 mod sample;
 mod signals;
 
-use host::Host;
-use live::Live;
+use host::ServerHost;
+use live::RunningServer;
 use reload_status::ReloadStatus;
-use sample::Sample;
-use signals::Signal;
+use sample::ServedSample;
+use signals::ServerSignal;
 
 /// Run the DNS server.
 ///
@@ -103,7 +103,7 @@ fn serve(args: &ServeArgs, lines: &LineQueue) -> Result<(), String> {
     let happened = signals::catch()?; // before any other process can observe this one
     let (mut config, bound, metrics, sample, warning) = match args.lab {
         true => {
-            let (sample, bound) = Sample::start(args.listen, args.directory.as_deref())?;
+            let (sample, bound) = ServedSample::start(args.listen, args.directory.as_deref())?;
             let mut config = sample.config().clone();
             let warning = descriptors::fit(&mut config, 0);
             (config, bound, None, Some(sample), warning)
@@ -117,7 +117,7 @@ fn serve(args: &ServeArgs, lines: &LineQueue) -> Result<(), String> {
             (config, bound, metrics, None, warning)
         }
     };
-    let mut logging = Logging::start(&config.log, lines.clone())?;
+    let mut logging = ProcessLog::start(&config.log, lines.clone())?;
     if let Some(warning) = warning {
         tracing::warn!(target: "postern", "{warning}");
     }
@@ -148,7 +148,7 @@ fn serve(args: &ServeArgs, lines: &LineQueue) -> Result<(), String> {
 
 /// A running server.
 struct Up {
-    live: Arc<Mutex<Live>>,
+    live: Arc<Mutex<RunningServer>>,
     watch: Arc<Watch>,
     control: Arc<Control>,
     messages: Messages,
@@ -165,13 +165,13 @@ struct Listeners {
 
 impl Up {
     fn start(
-        config: &Config,
+        config: &PosternConfig,
         loss: Option<String>,
         state_directory: Arc<StateDirectory>,
         strict: bool,
         bound: Bound,
         listeners: Listeners,
-        logging: Logging,
+        logging: ProcessLog,
     ) -> Result<Self, String> {
         let recorder = fallback::Recorder::new(&config.fallback);
         recorder.keep_muted_in(state_directory.clone());
@@ -188,7 +188,7 @@ impl Up {
             tracing::info!(target: "postern", %address, "listening");
         }
         let (state, gauges, streams) = (server.states(), server.gauges().clone(), server.streams());
-        let mut live = Live::new(config.clone(), server, writer, logging, inbox.clone(), state_directory.clone());
+        let mut live = RunningServer::new(config.clone(), server, writer, logging, inbox.clone(), state_directory.clone());
         loss.into_iter().for_each(|loss| live.refuse(loss));
         let standing = live.standing();
         let live = Arc::new(Mutex::new(live));
@@ -206,7 +206,7 @@ impl Up {
             feeds: postern_control::feeds(),
             transfers: Transfers::new(),
             vitals: Default::default(),
-            host: Arc::new(Host::new(&live, &watch, standing.clone())),
+            host: Arc::new(ServerHost::new(&live, &watch, standing.clone())),
         });
         let metrics = start_listeners(&live, listeners, &control)?;
         let messages = Messages::start(control.clone(), inbox, waiting, streams)
@@ -222,19 +222,19 @@ impl Up {
     }
 
     /// Runs until a signal stops the server.
-    fn wait(self, happened: &Receiver<Signal>) {
+    fn wait(self, happened: &Receiver<ServerSignal>) {
         loop {
             let next = match systemd::watchdog() {
                 Some(period) => happened.recv_timeout(period),
                 None => happened.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match next {
-                Ok(Signal::Reload) => {
+                Ok(ServerSignal::Reload) => {
                     // The log contains the reason of a failure.
                     let _ = self.control.host.reload(&[]);
                 }
-                Ok(Signal::Reopen) => live::lock(&self.live).reopen(),
-                Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return self.stop(),
+                Ok(ServerSignal::Reopen) => live::lock(&self.live).reopen(),
+                Ok(ServerSignal::Stop) | Err(RecvTimeoutError::Disconnected) => return self.stop(),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if live::lock(&self.live).server().is_well() {
@@ -268,7 +268,7 @@ impl Up {
     }
 }
 
-fn fallback_writer(config: &Config, recorder: &Arc<fallback::Recorder>, logging: &Logging) -> Result<fallback::Writer, String> {
+fn fallback_writer(config: &PosternConfig, recorder: &Arc<fallback::Recorder>, logging: &ProcessLog) -> Result<fallback::Writer, String> {
     let lines = logging.lines();
     fallback::Writer::start(recorder.clone(), &config.fallback, move || lines.release()).map_err(|error| {
         let file = config.fallback.file.as_deref().unwrap_or(Path::new("")).display();
@@ -278,7 +278,7 @@ fn fallback_writer(config: &Config, recorder: &Arc<fallback::Recorder>, logging:
 
 /// Starts the API, and metrics and probes on a listener of their own. Watches for addresses that
 /// disappear.
-fn start_listeners(live: &Arc<Mutex<Live>>, listeners: Listeners, control: &Arc<Control>) -> Result<Option<Metrics>, String> {
+fn start_listeners(live: &Arc<Mutex<RunningServer>>, listeners: Listeners, control: &Arc<Control>) -> Result<Option<Metrics>, String> {
     let mut held = live::lock(live);
     let http = held.start_api(listeners.api, control.clone()).map_err(|error| format!("error: {error}"))?;
     for address in http.addresses() {
@@ -313,14 +313,14 @@ pub fn configuration_file(named: Option<&Path>) -> Result<PathBuf, String> {
 }
 
 /// Prints all errors and warnings.
-fn load(path: &Path, lines: &LineQueue) -> Result<Config, String> {
-    let told = |problems: &[postern_config::Diagnostic]| problems.iter().map(|problem| format!("{problem}\n")).collect::<String>();
+fn load(path: &Path, lines: &LineQueue) -> Result<PosternConfig, String> {
+    let told = |problems: &[postern_config::FileDiagnostic]| problems.iter().map(|problem| format!("{problem}\n")).collect::<String>();
     let loaded = postern_config::load(path).map_err(|refused| format!("{}error: not started", told(&refused.problems)))?;
     lines.print(&told(&loaded.warnings));
     Ok(loaded.config)
 }
 
-fn bind(config: &Config) -> Result<(Bound, Option<metrics::Bound>), String> {
+fn bind(config: &PosternConfig) -> Result<(Bound, Option<metrics::Bound>), String> {
     let bound = Server::bind(&config.server.listen, config.server.workers).map_err(|error| {
         let hint = privileges::hint(error.address, &error.error);
         format!("error: {error}{}{hint}", if hint.is_empty() { "" } else { " help: " })

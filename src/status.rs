@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::Value;
 
-use crate::client::{Client, ClientArgs, Output, told};
+use crate::client::{ApiClient, ClientArgs, OutputForm, told};
 use crate::print::{json, prose, table, text};
 
 /// Show the status of a running server: problems, zones, cache, queues, upstreams.
@@ -22,8 +22,8 @@ pub fn run(args: StatusArgs) -> ExitCode {
 }
 
 fn status(args: &StatusArgs) -> Result<(), String> {
-    let status = Client::new(&args.server)?.get("/v1/status")?;
-    if args.server.output == Output::Json {
+    let status = ApiClient::new(&args.server)?.get("/v1/status")?;
+    if args.server.output == OutputForm::Json {
         return json(&status);
     }
     prose(&worded(&status))?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use harness::{PATIENT, PATIENT_FORWARD, Server, run, short};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType::{A, AAAA, SOA};
-use postern_lab::{Lab, Scenario};
+use postern_lab::{LabScenario, LabServer};
 
 /// A service of the examples: the name that clients ask for, what the public DNS makes of it, and its private address.
 #[derive(Debug, PartialEq)]
@@ -63,11 +63,11 @@ fn text(example: &Example) -> String {
     std::fs::read_to_string(examples().join(example.file)).unwrap()
 }
 
-fn public() -> Lab {
-    Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap()
+fn public() -> LabServer {
+    LabServer::start(LabScenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap()
 }
 
-fn config(lab: &Lab, zone: &str) -> String {
+fn config(lab: &LabServer, zone: &str) -> String {
     let forward = format!("[[forward]]\nzone = '.'\nupstreams = ['{}']\n{PATIENT_FORWARD}", lab.address());
     format!("[server]\nlisten = ['127.0.0.1:0']\n\n[[zone]]\n{zone}\n\n{forward}{PATIENT}")
 }

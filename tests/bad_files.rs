@@ -10,7 +10,7 @@ use std::time::Duration;
 use harness::{Server, postern, run, write_files};
 use hickory_proto::rr::RecordType::A;
 use hickory_proto::rr::rdata::opt::EdnsOption;
-use postern_lab::{Lab, Scenario};
+use postern_lab::{LabScenario, LabServer};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -152,12 +152,12 @@ query-deadline = '30s'
 /// A directory with every source good, under addresses that end in 5, and who answers for the rest.
 struct World {
     directory: TempDir,
-    public: Lab,
+    public: LabServer,
 }
 
 impl World {
     fn new() -> Self {
-        let public = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
+        let public = LabServer::start(LabScenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
         let world = Self { directory: tempfile::tempdir().unwrap(), public };
         world.write("postern.toml", world.config());
         world.write("b.zone", "$INCLUDE parts/b.inc\n");

@@ -19,7 +19,7 @@ use harness::{PATIENCE, PATIENT_FORWARD, Server, eventually, postern, query, wri
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{RData, Record, RecordType};
-use postern_lab::{Lab, Scenario};
+use postern_lab::{LabScenario, LabServer};
 
 /// Questions that each client has under way, from the moment it starts to its end.
 const WINDOW: usize = 16;
@@ -208,11 +208,11 @@ fn by_signal(server: &Server) -> usize {
 
 #[test]
 fn reloads_under_load_lose_no_question_and_mix_no_answer() {
-    let public = Scenario::empty()
+    let public = LabScenario::empty()
         .record("tailspin.test 1 SOA ns.tailspin.test. host.tailspin.test. 1 3600 600 86400 1")
         .record("shop.tailspin.test 1 CNAME entry.contoso.test")
         .record("entry.contoso.test 1 A 203.0.113.66");
-    let lab = Lab::start(public, "127.0.0.1:0".parse().unwrap()).unwrap();
+    let lab = LabServer::start(public, "127.0.0.1:0".parse().unwrap()).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let volume = directory.path().to_path_buf();
     symlink(version(&volume, 0, lab.address()), volume.join("..data")).unwrap();

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use harness::{Server, eventually, extended_error, field, query};
 use hickory_proto::rr::RecordType::{self, A, AAAA, CNAME, HTTPS, PTR};
-use postern_lab::{Lab, Scenario};
+use postern_lab::{LabScenario, LabServer};
 
 const FHIR1: &str = "contosows-fhir1.fhir.azurehealthcareapis.com";
 const FHIR3: &str = "contosows-fhir3.fhir.azurehealthcareapis.com";
 const FHIR3_PRIVATE: &str = "contosows-fhir3.fhir.privatelink.azurehealthcareapis.com";
 
 /// A private-link zone that lacks FHIR3, one that refuses what it lacks, an ordinary one, one that goes public, and a reverse zone.
-fn site(fallback: &str) -> (Lab, Server) {
-    let lab = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
+fn site(fallback: &str) -> (LabServer, Server) {
+    let lab = LabServer::start(LabScenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
     let zone = |name: &str, more: &str| format!("[[zone]]\nname = '{name}'\nfile = '{name}.zone'\n{more}");
     let zones = zone("privatelink.azurehealthcareapis.com", "")
         + &zone("privatelink.blob.core.windows.net", "on-missing = 'nxdomain'\n")

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use harness::{PATIENT, PATIENT_FORWARD, Server, eventually, postern, run, write_files};
 use hickory_proto::rr::RecordType::{A, SOA};
-use postern_lab::{Lab, Scenario};
+use postern_lab::{LabScenario, LabServer};
 use serde_json::{Value, json};
 
 const FHIR1: &str = "contosows-fhir1.fhir.azurehealthcareapis.com";
@@ -19,12 +19,12 @@ const FHIR3_PRIVATE: &str = "contosows-fhir3.fhir.privatelink.azurehealthcareapi
 /// A server without zones in front of a simulated public DNS.
 struct Scene {
     server: Server,
-    _public: Lab,
+    _public: LabServer,
 }
 
 impl Scene {
     fn new(more: &str, files: &[(&str, &str)]) -> Self {
-        let public = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
+        let public = LabServer::start(LabScenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
         let waits = if more.contains("[cache]") { "" } else { PATIENT };
         let config = format!(
             "[server]\nlisten = ['127.0.0.1:0']\n[[network]]\nname = 'hub'\nclients = ['127.0.0.0/8']\n\

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use harness::{PATIENCE, PATIENT, PATIENT_FORWARD, Server, eventually, run};
 use hickory_proto::rr::RecordType::{A, AAAA};
 use postern_control::metrics::table;
-use postern_lab::{Lab, Scenario};
+use postern_lab::{LabScenario, LabServer};
 
 const CONFIG: &str = r#"
 [server]
@@ -55,7 +55,7 @@ const PUBLIC: &str = "www.contoso.test";
 struct World {
     server: Server,
     metrics: SocketAddr,
-    _public: Lab,
+    _public: LabServer,
 }
 
 /// Samples of a scrape by what stands before the value.
@@ -63,7 +63,7 @@ type Scrape = BTreeMap<String, f64>;
 
 impl World {
     fn start() -> Self {
-        let public = Lab::start(Scenario::azure(), (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let public = LabServer::start(LabScenario::azure(), (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let config =
             CONFIG.replace("UPSTREAM", &public.address().to_string()).replace("PATIENCE\n", &format!("{PATIENT_FORWARD}{PATIENT}"));
         let server = Server::with(&[("postern.toml", &config), ("health.zone", HEALTH)]);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use harness::{PATIENCE, PATIENT_FORWARD, Server, extended_error, query};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType::A;
-use postern_lab::{Lab, Scenario};
+use postern_lab::{LabScenario, LabServer};
 
 /// Distinct questions, and the clients that ask them: few a client, so that no client's receive buffer can overflow.
 const QUESTIONS: usize = 20_000;
@@ -29,7 +29,7 @@ struct Outage {
     server: Server,
     begin: Instant,
     _silent: UdpSocket,
-    _answers: Lab,
+    _answers: LabServer,
     _machine: MutexGuard<'static, ()>,
 }
 
@@ -38,7 +38,7 @@ impl Outage {
     fn new(in_flight: usize, pending: usize) -> Self {
         let machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
         let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let answers = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
+        let answers = LabServer::start(LabScenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
         let (dead, live) = (silent.local_addr().unwrap(), answers.address());
         let config = format!(
             "[server]\nlisten = ['127.0.0.1:0']\ndrain = '0'\n\n[limits]\npending = {pending}\nquery-deadline = '60s'\n\n\

@@ -13,7 +13,7 @@ use std::process::Command;
 
 use harness::{PATIENT, PATIENT_FORWARD, Server, postern, run, write_files};
 use hickory_proto::rr::RecordType::A;
-use postern_lab::{Lab, Scenario};
+use postern_lab::{LabScenario, LabServer};
 
 /// Documents outside the folders of [`FOLDERS`].
 const DOCUMENTS: [&str; 5] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"];
@@ -110,7 +110,7 @@ fn the_readmes_configuration_with_its_zone_file_is_read_without_a_word() {
 
 #[test]
 fn the_readmes_five_minutes_give_a_spliced_answer() {
-    let public = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
+    let public = LabServer::start(LabScenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
     let config = replace_value(&block("toml"), "listen", "['127.0.0.1:0']");
     let config = replace_value(&config, "upstreams", &format!("['{}']\n{PATIENT_FORWARD}", public.address()));
     let config = format!("{config}\n{PATIENT}");
@@ -234,12 +234,12 @@ fn every_sample_of_zone_data_is_read_without_a_warning() {
 struct Page {
     server: Server,
     document: &'static str,
-    _public: Lab,
+    _public: LabServer,
 }
 
 impl Page {
     fn serve(document: &'static str, more: &[(&str, &str)]) -> Self {
-        let public = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
+        let public = LabServer::start(LabScenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
         let config =
             replace_value(&block_of(document, "toml server"), "upstreams", &format!("['{}']\n{PATIENT_FORWARD}", public.address()));
         let config = config.replace("127.0.0.1:5300", "127.0.0.1:0").replace("127.0.0.1:8053", "127.0.0.1:0");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use harness::{PATIENCE, PATIENT, PATIENT_FORWARD, Server, Systemd, ask_udp, eventually, postern, query, run, write_files};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType::{self, A, AAAA, HTTPS};
-use postern_lab::{Fault, Lab, Scenario};
+use postern_lab::{LabFault, LabScenario, LabServer};
 
 const FHIR1: &str = "contosows-fhir1.fhir.azurehealthcareapis.com";
 const FHIR2: &str = "contosows-fhir2.fhir.azurehealthcareapis.com";
@@ -17,19 +17,19 @@ const ZONE_FILE: &str = "zones/privatelink.azurehealthcareapis.com.zone";
 const ZONE: &str = "contosows-fhir1.fhir 10 IN A 10.20.1.5\n";
 
 /// A lab of this test's own.
-fn public(faults: Vec<Fault>) -> Lab {
-    let lab = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
+fn public(faults: Vec<LabFault>) -> LabServer {
+    let lab = LabServer::start(LabScenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
     lab.set(faults);
     lab
 }
 
 /// A configuration that forwards to it.
-fn config(lab: &Lab, more: &str) -> String {
+fn config(lab: &LabServer, more: &str) -> String {
     forwarding(lab, &format!("{PATIENT_FORWARD}{PATIENT}{more}"))
 }
 
 /// The same, with the rest of its `[[forward]]` and all that follows.
-fn forwarding(lab: &Lab, more: &str) -> String {
+fn forwarding(lab: &LabServer, more: &str) -> String {
     format!(
         "[[network]]\nname = 'hub'\nclients = ['127.0.0.0/8']\n\n[[zone]]\npreset = 'azure-health-data-services'\nnetwork = ['hub']\n\
          directory = 'zones'\n\n[[forward]]\nzone = '.'\nupstreams = ['{}']\n{more}",
@@ -58,7 +58,7 @@ fn events(file: &Path, count: usize) -> Vec<serde_json::Value> {
 }
 
 /// The question, not only those by which the server finds out whether the lab leads back to it.
-fn was_asked(lab: &Lab) {
+fn was_asked(lab: &LabServer) {
     eventually("the upstream was asked", || (lab.counters().asked("www.contoso.test", A) > 0).then_some(()));
 }
 
@@ -186,7 +186,7 @@ fn an_edit_of_a_zone_is_served_and_a_broken_one_changes_nothing() {
 
 #[test]
 fn the_configuration_is_applied_as_far_as_it_can_be_and_a_bad_one_not_at_all() {
-    let (lab, other) = (public(vec![]), public(vec![Fault::everything().rcode(ResponseCode::Refused)]));
+    let (lab, other) = (public(vec![]), public(vec![LabFault::everything().rcode(ResponseCode::Refused)]));
     let good = listening(&config(&lab, ""));
     let server = Server::with(&[("postern.toml", &good), (ZONE_FILE, ZONE)]);
     assert_eq!(server.short("www.contoso.test", A), ["203.0.113.80"]);
@@ -231,7 +231,7 @@ fn hup_reads_everything_again_even_where_nothing_is_watched_in_time() {
 #[test]
 fn term_answers_what_is_under_way_and_int_does_too() {
     for signal in ["TERM", "INT"] {
-        let lab = public(vec![Fault::name("www.contoso.test").delay_ms(2000)]);
+        let lab = public(vec![LabFault::name("www.contoso.test").delay_ms(2000)]);
         let text = listening(&config(&lab, "")).replace("[server]", "[server]\ndrain = '60s'");
         let mut server = Server::with(&[("postern.toml", &text), (ZONE_FILE, ZONE)]);
         let address = server.address;
@@ -247,7 +247,7 @@ fn term_answers_what_is_under_way_and_int_does_too() {
 
 #[test]
 fn a_stop_waits_no_longer_than_drain_and_a_second_signal_ends_it_at_once() {
-    let lab = public(vec![Fault::everything().silent()]);
+    let lab = public(vec![LabFault::everything().silent()]);
     let text = listening(&forwarding(&lab, "timeout = '30s'\n[limits]\nquery-deadline = '60s'\n"));
     let ask = |server: &Server| {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -8,7 +8,7 @@ use std::time::Instant;
 use harness::{PATIENT, PATIENT_FORWARD, Server, ask_tcp, ask_udp, query};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType::{self, A, AAAA, CAA, CNAME, DS, HTTPS, MX, NS, SOA, SVCB, TXT};
-use postern_lab::{Lab, Scenario};
+use postern_lab::{LabScenario, LabServer};
 
 /// A question, who asks it, and what must come back: RCODE, flags, RDATA of ANSWER in order, `+` owner of the SOA.
 struct Case {
@@ -129,12 +129,12 @@ upstreams = ["CORP"]
 # patience
 "#;
 
-fn public() -> Scenario {
-    Scenario::azure().record("intra.contoso.test 60 CNAME host.corp.contoso.test").record("host.corp.contoso.test 60 A 203.0.113.66")
+fn public() -> LabScenario {
+    LabScenario::azure().record("intra.contoso.test 60 CNAME host.corp.contoso.test").record("host.corp.contoso.test 60 A 203.0.113.66")
 }
 
-fn corp() -> Scenario {
-    Scenario::empty()
+fn corp() -> LabScenario {
+    LabScenario::empty()
         .record("corp.contoso.test 60 SOA ns.corp.contoso.test. host.corp.contoso.test. 1 3600 600 86400 60")
         .record("host.corp.contoso.test 60 A 192.0.2.80")
 }
@@ -142,8 +142,8 @@ fn corp() -> Scenario {
 /// The server with its two upstreams; they end with it.
 struct World {
     server: Server,
-    public: Lab,
-    _corp: Lab,
+    public: LabServer,
+    _corp: LabServer,
 }
 
 /// What is forwarded is waited for: what a slow upstream does is another matter (S6).
@@ -153,7 +153,7 @@ fn world() -> World {
 
 fn world_of(config: &str) -> World {
     let any = "127.0.0.1:0".parse().unwrap();
-    let (public, corp) = (Lab::start(public(), any).unwrap(), Lab::start(corp(), any).unwrap());
+    let (public, corp) = (LabServer::start(public(), any).unwrap(), LabServer::start(corp(), any).unwrap());
     let config = config.replace("PUBLIC", &public.address().to_string()).replace("CORP", &corp.address().to_string());
     let sample = |name: &str| postern_lab::sample::FILES.iter().find(|(path, _)| path.ends_with(name)).expect("a sample zone").1;
     let server = Server::with(&[
@@ -279,7 +279,7 @@ fn s1_to_s7_over_tcp_cold_cached_and_in_any_order() {
 #[test]
 fn s1_holds_for_an_upstream_that_tells_only_the_first_alias() {
     let world = world();
-    world.public.set(vec![postern_lab::Fault::everything().first_hop()]);
+    world.public.set(vec![postern_lab::LabFault::everything().first_hop()]);
     for case in CASES.iter().filter(|case| case.rule.starts_with("S1") || case.rule.starts_with("S4")) {
         for round in ["cold", "cached"] {
             assert_eq!(ask(world.server.address, Over::Udp, case), case.want, "{} {round}", case.name);
@@ -334,7 +334,7 @@ fn s5_a_record_added_now_beats_a_public_answer_cached_a_moment_ago_and_a_removed
 fn s6_private_names_resolve_while_the_upstream_is_silent_heard_of_before_or_not() {
     let world = world_of(CONFIG);
     world.server.ask("contosows-workspace.azurehealthcareapis.com", A); // this alias is known, the others are not
-    world.public.set(vec![postern_lab::Fault::everything().silent()]);
+    world.public.set(vec![postern_lab::LabFault::everything().silent()]);
     for case in CASES.iter().filter(|case| case.rule == "S1" && case.name.contains("azurehealthcareapis")) {
         // Where both spellings of a name have a record, either alias is a way home: the address is what counts.
         let got = ask(world.server.address, Over::Udp, case);

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use harness::{PATIENT, PATIENT_FORWARD, Server, eventually};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType::{A, CNAME, SOA, TXT};
-use postern_lab::{Lab, Scenario};
+use postern_lab::{LabScenario, LabServer};
 
 /// `secret`, in Base64.
 const SECRET: &str = "c2VjcmV0IG9mIGEgdGVzdCwgMzIgb2N0ZXRzIGxvbmc=";
@@ -203,7 +203,7 @@ fn a_zone_of_a_file_is_refused_with_the_files_name_and_one_that_is_not_here_with
 /// S4: what record managers read back is the zone's own, whatever the public DNS says.
 #[test]
 fn signed_questions_never_fall_back_and_their_answers_are_signed() {
-    let public = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
+    let public = LabServer::start(LabScenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
     let zone = "privatelink.azurehealthcareapis.com";
     let missing = "contosows-fhir1.fhir.privatelink.azurehealthcareapis.com";
     let server = server(&format!(

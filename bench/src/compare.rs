@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::load::{self, Moment, Outcome, Plan, RunError};
-use crate::questions::Questions;
+use crate::load::{self, LoadOutcome, LoadPlan, RunError, RunSecond};
+use crate::questions::QuestionBank;
 
 /// Two servers that were loaded in turn.
 #[derive(Debug, Clone, Serialize)]
-pub struct Comparison {
+pub struct ServerComparison {
     /// Address of the first server.
     pub first: SocketAddr,
     /// Address of the second server.
@@ -19,12 +19,12 @@ pub struct Comparison {
     /// Number of rounds. Each round loads both servers.
     pub rounds: usize,
     /// Each quantity that was measured for both.
-    pub ratios: Vec<Ratio>,
+    pub ratios: Vec<QuantityRatio>,
 }
 
 /// One quantity of two servers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Ratio {
+pub struct QuantityRatio {
     /// Name of the quantity.
     pub quantity: String,
     /// Unit of the quantity.
@@ -44,13 +44,13 @@ pub struct Ratio {
 /// Loads two servers in turn with the same questions, and reports each run. The order changes each
 /// round.
 pub fn versus(
-    plans: [&Plan; 2],
-    questions: &Arc<Questions>,
+    plans: [&LoadPlan; 2],
+    questions: &Arc<QuestionBank>,
     rounds: usize,
-    mut each: impl FnMut(usize, usize, &Outcome),
-    mut progress: impl FnMut(&Moment),
-) -> Result<Comparison, RunError> {
-    let mut found: [Vec<Outcome>; 2] = [Vec::new(), Vec::new()];
+    mut each: impl FnMut(usize, usize, &LoadOutcome),
+    mut progress: impl FnMut(&RunSecond),
+) -> Result<ServerComparison, RunError> {
+    let mut found: [Vec<LoadOutcome>; 2] = [Vec::new(), Vec::new()];
     for round in 0..rounds.max(1) {
         // The second server of a round finds warmer caches, so the order alternates.
         let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
@@ -65,10 +65,10 @@ pub fn versus(
         let values = found.each_ref().map(|outcomes| outcomes.iter().filter_map(of).collect::<Vec<f64>>());
         ratios.extend(ratio(quantity, unit, &values[0], &values[1]));
     }
-    Ok(Comparison { first: plans[0].target, second: plans[1].target, rounds: rounds.max(1), ratios })
+    Ok(ServerComparison { first: plans[0].target, second: plans[1].target, rounds: rounds.max(1), ratios })
 }
 
-type Of = fn(&Outcome) -> Option<f64>;
+type Of = fn(&LoadOutcome) -> Option<f64>;
 
 const QUANTITIES: [(&str, &str, Of); 6] = [
     ("answers a second", "", |outcome| Some(outcome.rate())),
@@ -79,19 +79,19 @@ const QUANTITIES: [(&str, &str, Of); 6] = [
     ("server memory", "MiB", |outcome| outcome.server.as_ref().map(|server| server.resident as f64 / 1_048_576.0)),
 ];
 
-fn quantile(outcome: &Outcome, quantile: f64) -> Option<f64> {
+fn quantile(outcome: &LoadOutcome, quantile: f64) -> Option<f64> {
     (!outcome.latency.is_empty()).then(|| outcome.latency.value_at_quantile(quantile) as f64 / 1e3)
 }
 
 /// Returns the ratio of a quantity from its values in each round. Returns `None` if a round lacks
 /// the quantity or it is zero.
-pub fn ratio(quantity: &str, unit: &str, first: &[f64], second: &[f64]) -> Option<Ratio> {
+pub fn ratio(quantity: &str, unit: &str, first: &[f64], second: &[f64]) -> Option<QuantityRatio> {
     if first.is_empty() || first.len() != second.len() || second.iter().any(|value| *value <= 0.0) {
         return None;
     }
     let by_round: Vec<f64> = first.iter().zip(second).map(|(first, second)| first / second).collect();
     let (median_first, median_second) = (median(first), median(second));
-    Some(Ratio {
+    Some(QuantityRatio {
         quantity: quantity.to_string(),
         unit: unit.to_string(),
         first: median_first,

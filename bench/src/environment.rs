@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// The machine and the program.
 #[derive(Debug, Clone, Serialize)]
-pub struct Environment {
+pub struct MachineInfo {
     /// The command line, one item per word.
     pub command: Vec<String>,
     /// Start of the run in seconds since 1970.
@@ -35,7 +35,7 @@ pub struct Environment {
     pub servers: Vec<(u32, String)>,
 }
 
-impl Environment {
+impl MachineInfo {
     /// Reads the current environment.
     pub fn capture(pids: &[u32]) -> Self {
         let cpuinfo = read("/proc/cpuinfo");
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_machine_is_described() {
-        let environment = Environment::capture(&[std::process::id()]);
+        let environment = MachineInfo::capture(&[std::process::id()]);
         assert!(environment.cores >= 1 && !environment.allowed_cores.is_empty());
         assert!(!environment.kernel.trim().is_empty() && environment.memory > 0);
         assert_eq!(environment.servers.len(), 1);

@@ -30,7 +30,7 @@ impl Default for QueryForm {
 
 /// Reasons why a line or packet is not a question.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadQuestion {
+pub enum QuestionTextError {
     /// The name is invalid.
     #[error("`{0}` is not a domain name")]
     Name(String),
@@ -40,8 +40,8 @@ pub enum BadQuestion {
 }
 
 /// Parses a name in presentation format into wire form, with its letter case preserved.
-pub fn name_to_wire(text: &str) -> Result<Vec<u8>, BadQuestion> {
-    let bad = || BadQuestion::Name(text.to_string());
+pub fn name_to_wire(text: &str) -> Result<Vec<u8>, QuestionTextError> {
+    let bad = || QuestionTextError::Name(text.to_string());
     let mut name = Name::from_ascii(text).map_err(|_| bad())?;
     name.set_fqdn(true);
     let mut wire = Vec::with_capacity(64);
@@ -51,8 +51,8 @@ pub fn name_to_wire(text: &str) -> Result<Vec<u8>, BadQuestion> {
 }
 
 /// Parses a record type: a mnemonic, `TYPE65`, or a number.
-pub fn type_to_number(text: &str) -> Result<u16, BadQuestion> {
-    rtype::type_code(text).or_else(|| text.parse().ok()).ok_or_else(|| BadQuestion::Type(text.to_string()))
+pub fn type_to_number(text: &str) -> Result<u16, QuestionTextError> {
+    rtype::type_code(text).or_else(|| text.parse().ok()).ok_or_else(|| QuestionTextError::Type(text.to_string()))
 }
 
 /// Returns the mnemonic of the type.
@@ -103,9 +103,9 @@ pub fn question_length(message: &[u8]) -> Option<usize> {
 
 /// A response, parsed only as far as every response needs.
 #[derive(Debug, Clone, Copy)]
-pub struct Response<'a>(&'a [u8]);
+pub struct ParsedResponse<'a>(&'a [u8]);
 
-impl<'a> Response<'a> {
+impl<'a> ParsedResponse<'a> {
     /// Accepts a message as a response if it is long enough and QR is set. Returns `None`
     /// otherwise.
     pub fn read(message: &'a [u8]) -> Option<Self> {
@@ -179,11 +179,11 @@ mod tests {
     fn a_response_is_matched_by_its_question_letter_case_aside() {
         let mut wire = Vec::new();
         write_query(&mut wire, &name_to_wire("a.example").unwrap(), 1, QueryForm::default());
-        assert!(Response::read(&wire).is_none(), "a query is no response");
+        assert!(ParsedResponse::read(&wire).is_none(), "a query is no response");
         wire[2] |= 0x80;
         let question = wire[HEADER..HEADER + question_length(&wire).unwrap()].to_ascii_uppercase();
-        assert!(Response::read(&wire).unwrap().asks(&question));
-        assert!(!Response::read(&wire).unwrap().asks(b"\x01b\x07example\x00\x00\x01\x00\x01"));
-        assert!(Response::read(&wire[..11]).is_none());
+        assert!(ParsedResponse::read(&wire).unwrap().asks(&question));
+        assert!(!ParsedResponse::read(&wire).unwrap().asks(b"\x01b\x07example\x00\x00\x01\x00\x01"));
+        assert!(ParsedResponse::read(&wire[..11]).is_none());
     }
 }

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::load::Outcome;
+use crate::load::LoadOutcome;
 use crate::message::rcode_to_text;
 
 /// A quantity of a run that conditions can refer to.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Metric {
+pub enum RunMetric {
     /// A quantile of latency, in nanoseconds.
     Quantile(f64),
     /// The largest latency, in nanoseconds.
@@ -33,7 +33,7 @@ pub enum Metric {
 
 /// A comparison operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
+pub enum ComparisonOperator {
     /// `<`: less than.
     Less,
     /// `<=`: at most.
@@ -46,11 +46,11 @@ pub enum Comparison {
 
 /// One comparison, such as `p99<1ms`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Condition {
+pub struct RunCondition {
     /// Quantity on the left side.
-    pub metric: Metric,
+    pub metric: RunMetric,
     /// Operator of the comparison.
-    pub comparison: Comparison,
+    pub comparison: ComparisonOperator,
     /// Right side, in the unit of the metric.
     pub limit: f64,
     text: String,
@@ -58,7 +58,7 @@ pub struct Condition {
 
 /// Several conditions, separated by commas.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Conditions(pub Vec<Condition>);
+pub struct RunConditions(pub Vec<RunCondition>);
 
 /// Reason why a text is not a condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,21 +71,21 @@ pub struct BadCondition {
 const HELP: &str = "write conditions such as `p99<1ms,loss<0.01%`; quantities: p50 p90 p99 p99.9 p99.99 max mean (with ns us ms s), \
 loss noerror servfail nxdomain refused unpromised (with %), rate (with k M), cpu (a query, with ns us ms), memory (with KiB MiB GiB), lag (with ns us ms s)";
 
-impl Condition {
+impl RunCondition {
     /// Returns whether the run meets the condition. Returns `None` if the run did not measure the
     /// quantity (no process, no answers).
-    pub fn holds(&self, outcome: &Outcome) -> Option<bool> {
+    pub fn holds(&self, outcome: &LoadOutcome) -> Option<bool> {
         let found = self.metric.of(outcome)?;
         Some(match self.comparison {
-            Comparison::Less => found < self.limit,
-            Comparison::AtMost => found <= self.limit,
-            Comparison::More => found > self.limit,
-            Comparison::AtLeast => found >= self.limit,
+            ComparisonOperator::Less => found < self.limit,
+            ComparisonOperator::AtMost => found <= self.limit,
+            ComparisonOperator::More => found > self.limit,
+            ComparisonOperator::AtLeast => found >= self.limit,
         })
     }
 
     /// Formats the condition with the measured value, such as `p99<1ms (2.31 ms)`.
-    pub fn explain(&self, outcome: &Outcome) -> String {
+    pub fn explain(&self, outcome: &LoadOutcome) -> String {
         match self.metric.of(outcome) {
             Some(found) => format!("{} ({})", self.text, self.metric.show(found)),
             None => format!("{} (not measured)", self.text),
@@ -93,123 +93,123 @@ impl Condition {
     }
 }
 
-impl Conditions {
+impl RunConditions {
     /// Returns the conditions that do not hold or were not measured.
-    pub fn missed<'a>(&'a self, outcome: &Outcome) -> Vec<&'a Condition> {
+    pub fn missed<'a>(&'a self, outcome: &LoadOutcome) -> Vec<&'a RunCondition> {
         self.0.iter().filter(|condition| condition.holds(outcome) != Some(true)).collect()
     }
 
     /// Returns the conditions that hold.
-    pub fn held<'a>(&'a self, outcome: &Outcome) -> Vec<&'a Condition> {
+    pub fn held<'a>(&'a self, outcome: &LoadOutcome) -> Vec<&'a RunCondition> {
         self.0.iter().filter(|condition| condition.holds(outcome) == Some(true)).collect()
     }
 }
 
-impl Metric {
+impl RunMetric {
     /// Returns the value of the quantity in a run.
-    pub fn of(&self, outcome: &Outcome) -> Option<f64> {
+    pub fn of(&self, outcome: &LoadOutcome) -> Option<f64> {
         let answered = outcome.tally.answered;
         let some = |value: f64| (answered > 0).then_some(value);
         match self {
-            Metric::Quantile(quantile) => some(outcome.latency.value_at_quantile(*quantile) as f64),
-            Metric::Max => some(outcome.latency.max() as f64),
-            Metric::Mean => some(outcome.latency.mean()),
-            Metric::Loss => (outcome.asked() > 0).then(|| outcome.loss()),
-            Metric::Rate => Some(outcome.rate()),
-            Metric::Rcode(rcode) => {
+            RunMetric::Quantile(quantile) => some(outcome.latency.value_at_quantile(*quantile) as f64),
+            RunMetric::Max => some(outcome.latency.max() as f64),
+            RunMetric::Mean => some(outcome.latency.mean()),
+            RunMetric::Loss => (outcome.asked() > 0).then(|| outcome.loss()),
+            RunMetric::Rate => Some(outcome.rate()),
+            RunMetric::Rcode(rcode) => {
                 let found = outcome.tally.by_rcode().into_iter().find(|(found, _)| found == rcode);
                 some(found.map_or(0.0, |(_, latency)| latency.len() as f64) / answered as f64)
             }
-            Metric::Unpromised => some(outcome.tally.unpromised as f64 / answered as f64),
-            Metric::Cpu => outcome.server.as_ref().map(|server| server.cpu_per_query * 1000.0),
-            Metric::Memory => outcome.server.as_ref().map(|server| server.resident as f64),
-            Metric::Lag => Some(outcome.tally.lag.value_at_quantile(0.99) as f64),
+            RunMetric::Unpromised => some(outcome.tally.unpromised as f64 / answered as f64),
+            RunMetric::Cpu => outcome.server.as_ref().map(|server| server.cpu_per_query * 1000.0),
+            RunMetric::Memory => outcome.server.as_ref().map(|server| server.resident as f64),
+            RunMetric::Lag => Some(outcome.tally.lag.value_at_quantile(0.99) as f64),
         }
     }
 
     /// Formats a value of the quantity as in reports.
     pub fn show(&self, value: f64) -> String {
         match self {
-            Metric::Quantile(_) | Metric::Max | Metric::Mean | Metric::Cpu | Metric::Lag => show_nanoseconds(value),
-            Metric::Loss | Metric::Rcode(_) | Metric::Unpromised => format!("{} %", trim(value * 100.0, 4)),
-            Metric::Rate => format!("{value:.0} a second"),
-            Metric::Memory => format!("{:.1} MiB", value / 1_048_576.0),
+            RunMetric::Quantile(_) | RunMetric::Max | RunMetric::Mean | RunMetric::Cpu | RunMetric::Lag => show_nanoseconds(value),
+            RunMetric::Loss | RunMetric::Rcode(_) | RunMetric::Unpromised => format!("{} %", trim(value * 100.0, 4)),
+            RunMetric::Rate => format!("{value:.0} a second"),
+            RunMetric::Memory => format!("{:.1} MiB", value / 1_048_576.0),
         }
     }
 }
 
-impl fmt::Display for Metric {
+impl fmt::Display for RunMetric {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Metric::Quantile(quantile) => write!(out, "p{}", trim(quantile * 100.0, 6)),
-            Metric::Max => out.write_str("max"),
-            Metric::Mean => out.write_str("mean"),
-            Metric::Loss => out.write_str("loss"),
-            Metric::Rate => out.write_str("rate"),
-            Metric::Rcode(rcode) => out.write_str(&rcode_to_text(*rcode).to_ascii_lowercase()),
-            Metric::Unpromised => out.write_str("unpromised"),
-            Metric::Cpu => out.write_str("cpu"),
-            Metric::Memory => out.write_str("memory"),
-            Metric::Lag => out.write_str("lag"),
+            RunMetric::Quantile(quantile) => write!(out, "p{}", trim(quantile * 100.0, 6)),
+            RunMetric::Max => out.write_str("max"),
+            RunMetric::Mean => out.write_str("mean"),
+            RunMetric::Loss => out.write_str("loss"),
+            RunMetric::Rate => out.write_str("rate"),
+            RunMetric::Rcode(rcode) => out.write_str(&rcode_to_text(*rcode).to_ascii_lowercase()),
+            RunMetric::Unpromised => out.write_str("unpromised"),
+            RunMetric::Cpu => out.write_str("cpu"),
+            RunMetric::Memory => out.write_str("memory"),
+            RunMetric::Lag => out.write_str("lag"),
         }
     }
 }
 
-impl fmt::Display for Condition {
+impl fmt::Display for RunCondition {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.text)
     }
 }
 
-impl FromStr for Metric {
+impl FromStr for RunMetric {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.to_ascii_lowercase();
         if let Some(percent) = text.strip_prefix('p').and_then(|digits| digits.parse::<f64>().ok()) {
             return if (0.0..=100.0).contains(&percent) {
-                Ok(Metric::Quantile((percent * 1e6).round() / 1e8))
+                Ok(RunMetric::Quantile((percent * 1e6).round() / 1e8))
             } else {
                 Err("a quantile is from p0 to p100".into())
             };
         }
         Ok(match text.as_str() {
-            "max" => Metric::Max,
-            "mean" | "avg" => Metric::Mean,
-            "loss" => Metric::Loss,
-            "rate" | "qps" => Metric::Rate,
-            "unpromised" => Metric::Unpromised,
-            "cpu" => Metric::Cpu,
-            "memory" | "mem" => Metric::Memory,
-            "lag" => Metric::Lag,
+            "max" => RunMetric::Max,
+            "mean" | "avg" => RunMetric::Mean,
+            "loss" => RunMetric::Loss,
+            "rate" | "qps" => RunMetric::Rate,
+            "unpromised" => RunMetric::Unpromised,
+            "cpu" => RunMetric::Cpu,
+            "memory" | "mem" => RunMetric::Memory,
+            "lag" => RunMetric::Lag,
             _ => match (0..16).find(|rcode| rcode_to_text(*rcode).eq_ignore_ascii_case(&text)) {
-                Some(rcode) => Metric::Rcode(rcode),
+                Some(rcode) => RunMetric::Rcode(rcode),
                 None => return Err(format!("`{text}` is not a quantity")),
             },
         })
     }
 }
 
-impl FromStr for Condition {
+impl FromStr for RunCondition {
     type Err = BadCondition;
 
     fn from_str(text: &str) -> Result<Self, BadCondition> {
         let text = text.trim();
         let bad = |problem: String| BadCondition { text: text.to_string(), problem };
         let at = text.find(['<', '>']).ok_or_else(|| bad("there is no `<` or `>`".into()))?;
-        let metric: Metric = text[..at].trim().parse().map_err(bad)?;
+        let metric: RunMetric = text[..at].trim().parse().map_err(bad)?;
         let (comparison, rest) = match (&text[at..at + 1], text[at + 1..].strip_prefix('=')) {
-            ("<", Some(rest)) => (Comparison::AtMost, rest),
-            ("<", None) => (Comparison::Less, &text[at + 1..]),
-            (_, Some(rest)) => (Comparison::AtLeast, rest),
-            (_, None) => (Comparison::More, &text[at + 1..]),
+            ("<", Some(rest)) => (ComparisonOperator::AtMost, rest),
+            ("<", None) => (ComparisonOperator::Less, &text[at + 1..]),
+            (_, Some(rest)) => (ComparisonOperator::AtLeast, rest),
+            (_, None) => (ComparisonOperator::More, &text[at + 1..]),
         };
         let limit = read_limit(&metric, rest.trim()).map_err(bad)?;
         Ok(Self { metric, comparison, limit, text: text.to_string() })
     }
 }
 
-impl FromStr for Conditions {
+impl FromStr for RunConditions {
     type Err = BadCondition;
 
     fn from_str(text: &str) -> Result<Self, BadCondition> {
@@ -219,16 +219,16 @@ impl FromStr for Conditions {
 
 /// Parses the right side of a condition. The unit is required if there are several, because `p99<2`
 /// would be ambiguous.
-fn read_limit(metric: &Metric, text: &str) -> Result<f64, String> {
+fn read_limit(metric: &RunMetric, text: &str) -> Result<f64, String> {
     let digits = text.find(|letter: char| !(letter.is_ascii_digit() || letter == '.')).unwrap_or(text.len());
     let number: f64 = text[..digits].parse().map_err(|_| format!("`{text}` is not a number with a unit"))?;
     let units: &[(&str, f64)] = match metric {
-        Metric::Quantile(_) | Metric::Max | Metric::Mean | Metric::Cpu | Metric::Lag => {
+        RunMetric::Quantile(_) | RunMetric::Max | RunMetric::Mean | RunMetric::Cpu | RunMetric::Lag => {
             &[("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)]
         }
-        Metric::Loss | Metric::Rcode(_) | Metric::Unpromised => &[("%", 0.01)],
-        Metric::Rate => &[("", 1.0), ("k", 1e3), ("M", 1e6)],
-        Metric::Memory => &[("KiB", 1024.0), ("MiB", 1_048_576.0), ("GiB", 1_073_741_824.0)],
+        RunMetric::Loss | RunMetric::Rcode(_) | RunMetric::Unpromised => &[("%", 0.01)],
+        RunMetric::Rate => &[("", 1.0), ("k", 1e3), ("M", 1e6)],
+        RunMetric::Memory => &[("KiB", 1024.0), ("MiB", 1_048_576.0), ("GiB", 1_073_741_824.0)],
     };
     let unit = text[digits..].trim();
     let found = units.iter().find(|(name, _)| *name == unit);
@@ -268,20 +268,20 @@ mod tests {
     #[test]
     fn conditions_are_read_with_their_units() {
         for (text, metric, comparison, limit) in [
-            ("p99<1ms", Metric::Quantile(0.99), Comparison::Less, 1e6),
-            ("p99.9 <= 250us", Metric::Quantile(0.999), Comparison::AtMost, 250e3),
-            ("max>2s", Metric::Max, Comparison::More, 2e9),
-            ("loss<0.01%", Metric::Loss, Comparison::Less, 0.0001),
-            ("rate>=100k", Metric::Rate, Comparison::AtLeast, 100e3),
-            ("servfail>0%", Metric::Rcode(2), Comparison::More, 0.0),
-            ("memory<150MiB", Metric::Memory, Comparison::Less, 157_286_400.0),
-            ("cpu<4us", Metric::Cpu, Comparison::Less, 4000.0),
+            ("p99<1ms", RunMetric::Quantile(0.99), ComparisonOperator::Less, 1e6),
+            ("p99.9 <= 250us", RunMetric::Quantile(0.999), ComparisonOperator::AtMost, 250e3),
+            ("max>2s", RunMetric::Max, ComparisonOperator::More, 2e9),
+            ("loss<0.01%", RunMetric::Loss, ComparisonOperator::Less, 0.0001),
+            ("rate>=100k", RunMetric::Rate, ComparisonOperator::AtLeast, 100e3),
+            ("servfail>0%", RunMetric::Rcode(2), ComparisonOperator::More, 0.0),
+            ("memory<150MiB", RunMetric::Memory, ComparisonOperator::Less, 157_286_400.0),
+            ("cpu<4us", RunMetric::Cpu, ComparisonOperator::Less, 4000.0),
         ] {
-            let condition: Condition = text.parse().unwrap();
+            let condition: RunCondition = text.parse().unwrap();
             assert_eq!((condition.metric, condition.comparison), (metric, comparison), "{text}");
             assert!((condition.limit - limit).abs() < 1e-6 * limit.max(1.0), "{text}: {}", condition.limit);
         }
-        assert_eq!("p99<1ms, loss<1%".parse::<Conditions>().unwrap().0.len(), 2);
+        assert_eq!("p99<1ms, loss<1%".parse::<RunConditions>().unwrap().0.len(), 2);
     }
 
     #[test]
@@ -294,7 +294,7 @@ mod tests {
             ("speed>1", "`speed` is not a quantity"),
             ("rate>fast", "`fast` is not a number"),
         ] {
-            let error = text.parse::<Conditions>().unwrap_err().to_string();
+            let error = text.parse::<RunConditions>().unwrap_err().to_string();
             assert!(error.contains(problem), "{text}: {error}");
         }
     }

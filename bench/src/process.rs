@@ -11,7 +11,7 @@ const TICKS: u64 = 100;
 
 /// Resources that a process and its children have used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
+pub struct ResourceUsage {
     /// CPU time outside the kernel.
     pub user: Duration,
     /// CPU time in the kernel.
@@ -24,11 +24,11 @@ pub struct Usage {
 
 /// A process with the children that it had when this value was created.
 #[derive(Debug)]
-pub struct Processes {
+pub struct ProcessTree {
     pids: Vec<u32>,
 }
 
-impl Processes {
+impl ProcessTree {
     /// Finds the process and all processes that it has started so far.
     pub fn of(pid: u32) -> io::Result<Self> {
         read_stat(pid)?;
@@ -51,8 +51,8 @@ impl Processes {
     }
 
     /// Returns the resources used so far. Returns `None` once the main process is gone.
-    pub fn read(&mut self) -> Option<Usage> {
-        let mut sum = Usage::default();
+    pub fn read(&mut self) -> Option<ResourceUsage> {
+        let mut sum = ResourceUsage::default();
         let mut any = false;
         for &pid in &self.pids {
             if let Ok(stat) = read_stat(pid) {
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn our_own_use_grows_with_work() {
-        let mut own = Processes::of(std::process::id()).unwrap();
+        let mut own = ProcessTree::of(std::process::id()).unwrap();
         let before = own.read().unwrap();
         let start = Instant::now();
         let mut sum = 0u64;
@@ -157,6 +157,6 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_there_is_an_error() {
-        assert!(Processes::of(u32::MAX).is_err());
+        assert!(ProcessTree::of(u32::MAX).is_err());
     }
 }

@@ -17,13 +17,13 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// A running responder, which stops when dropped.
 #[derive(Debug)]
-pub struct Responder {
+pub struct EmptyResponder {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<io::Result<u64>>>,
 }
 
-impl Responder {
+impl EmptyResponder {
     /// Starts `threads` threads that run `serve` until the flag is set. Each has its own socket
     /// (`SO_REUSEPORT` if there are several). Port 0 selects a free port.
     ///
@@ -83,7 +83,7 @@ impl Responder {
     }
 }
 
-impl Drop for Responder {
+impl Drop for EmptyResponder {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         // The error of a dropped responder has no receiver.

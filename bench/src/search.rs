@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::load::{self, Load, Moment, Outcome, Plan, RunError};
-use crate::objective::Conditions;
-use crate::questions::Questions;
+use crate::load::{self, LoadModel, LoadOutcome, LoadPlan, RunError, RunSecond};
+use crate::objective::RunConditions;
+use crate::questions::QuestionBank;
 
 /// Maximum number of runs in one search, because each takes its full duration.
 const MOST_RUNS: usize = 40;
@@ -19,11 +19,11 @@ const CHANCES: usize = 3;
 
 /// Result of a search, or of several rates in turn.
 #[derive(Debug, Clone, Serialize)]
-pub struct Search {
+pub struct SearchResult {
     /// Text of the objective. Empty for a series of rates.
     pub objective: Vec<String>,
     /// Each rate that was tried, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<SearchStep>,
     /// The highest rate in queries per second that met the objective twice.
     pub highest: Option<f64>,
     /// True if the generator, not the server, ended the search.
@@ -34,7 +34,7 @@ pub struct Search {
 
 /// One rate that was tried.
 #[derive(Debug, Clone, Serialize)]
-pub struct Step {
+pub struct SearchStep {
     /// Queries per second according to the schedule.
     pub rate: f64,
     /// Answers per second.
@@ -60,17 +60,17 @@ pub struct Step {
 
 /// Runs the plan at each rate in turn.
 pub fn steps(
-    plan: &Plan,
-    questions: &Arc<Questions>,
+    plan: &LoadPlan,
+    questions: &Arc<QuestionBank>,
     rates: &[f64],
-    objective: Option<&Conditions>,
-    mut each: impl FnMut(&Outcome, &Step),
-    mut progress: impl FnMut(&Moment),
-) -> Result<Search, RunError> {
-    let mut search = Search::new(objective);
+    objective: Option<&RunConditions>,
+    mut each: impl FnMut(&LoadOutcome, &SearchStep),
+    mut progress: impl FnMut(&RunSecond),
+) -> Result<SearchResult, RunError> {
+    let mut search = SearchResult::new(objective);
     for &rate in rates {
         let outcome = load::run(&at(plan, rate), questions, &mut progress)?;
-        let step = Step::of(rate, &outcome, objective);
+        let step = SearchStep::of(rate, &outcome, objective);
         each(&outcome, &step);
         if step.met {
             search.highest = Some(search.highest.map_or(rate, |highest| highest.max(rate)));
@@ -87,20 +87,20 @@ pub fn steps(
 /// The resulting rate has met the objective in two separate runs, because near the limit a single
 /// success may be luck. A rate that failed while the generator fell behind is tried again.
 pub fn highest(
-    plan: &Plan,
-    questions: &Arc<Questions>,
+    plan: &LoadPlan,
+    questions: &Arc<QuestionBank>,
     start: f64,
     precision: f64,
-    objective: &Conditions,
-    mut each: impl FnMut(&Outcome, &Step),
-    mut progress: impl FnMut(&Moment),
-) -> Result<Search, RunError> {
-    let mut search = Search::new(Some(objective));
+    objective: &RunConditions,
+    mut each: impl FnMut(&LoadOutcome, &SearchStep),
+    mut progress: impl FnMut(&RunSecond),
+) -> Result<SearchResult, RunError> {
+    let mut search = SearchResult::new(Some(objective));
     let mut hunt = Hunt::new(start, precision, LEAST_QUERIES as f64 / plan.duration.as_secs_f64());
     let mut tried = 0;
     while let (Some(rate), true) = (hunt.next(), search.steps.len() < MOST_RUNS) {
         let outcome = load::run(&at(plan, rate), questions, &mut progress)?;
-        let step = Step::of(rate, &outcome, Some(objective));
+        let step = SearchStep::of(rate, &outcome, Some(objective));
         each(&outcome, &step);
         tried += 1;
         if step.met || !step.generator_limited || tried == CHANCES {
@@ -117,20 +117,20 @@ pub fn highest(
 
 /// Returns true if the generator fell behind at the lowest failed rate above the result. A better
 /// generator might have met the objective there.
-fn ended_by_the_generator(steps: &[Step], found: Option<f64>) -> bool {
+fn ended_by_the_generator(steps: &[SearchStep], found: Option<f64>) -> bool {
     let missed = steps.iter().filter(|step| !step.met && found.is_none_or(|found| step.rate > found));
     missed.min_by(|one, other| one.rate.total_cmp(&other.rate)).is_some_and(|step| step.generator_limited)
 }
 
-fn at(plan: &Plan, rate: f64) -> Plan {
+fn at(plan: &LoadPlan, rate: f64) -> LoadPlan {
     let arrivals = match plan.load {
-        Load::Open { arrivals, .. } => arrivals,
-        Load::Closed { .. } => load::Arrivals::Even,
+        LoadModel::Open { arrivals, .. } => arrivals,
+        LoadModel::Closed { .. } => load::ArrivalProcess::Even,
     };
-    Plan { load: Load::Open { rate, arrivals }, ..plan.clone() }
+    LoadPlan { load: LoadModel::Open { rate, arrivals }, ..plan.clone() }
 }
 
-impl Search {
+impl SearchResult {
     /// Returns the rates that met the objective in at least one run, in ascending order.
     pub fn met_once(&self) -> Vec<f64> {
         let mut rates: Vec<f64> = self.steps.iter().filter(|step| step.met).map(|step| step.rate).collect();
@@ -161,7 +161,7 @@ impl Search {
         Some(format!("{stopped}no rate met {objective} twice in a row; met once: {rates} queries a second"))
     }
 
-    fn new(objective: Option<&Conditions>) -> Self {
+    fn new(objective: Option<&RunConditions>) -> Self {
         let objective = objective.map(|conditions| conditions.0.iter().map(ToString::to_string).collect()).unwrap_or_default();
         Self { objective, steps: Vec::new(), highest: None, generator_was_the_limit: false, stopped_early: false }
     }
@@ -174,8 +174,8 @@ pub(crate) fn grouped(number: u64) -> String {
     digits.char_indices().map(|(place, digit)| format!("{}{digit}", comma(place))).collect()
 }
 
-impl Step {
-    fn of(rate: f64, outcome: &Outcome, objective: Option<&Conditions>) -> Self {
+impl SearchStep {
+    fn of(rate: f64, outcome: &LoadOutcome, objective: Option<&RunConditions>) -> Self {
         let missed: Vec<String> = objective
             .map(|objective| objective.missed(outcome).iter().map(|condition| condition.explain(outcome)).collect())
             .unwrap_or_default();
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_search_without_an_answer_says_which_rates_met_the_objective_once() {
-        let step = |rate: f64, met: bool| Step {
+        let step = |rate: f64, met: bool| SearchStep {
             rate,
             answered: rate,
             met,
@@ -296,7 +296,7 @@ mod tests {
             server_cpu: None,
             generator_limited: false,
         };
-        let mut search = Search {
+        let mut search = SearchResult {
             objective: vec!["p99<5ms".into()],
             steps: vec![step(10_000.0, true), step(20_000.0, true), step(20_000.0, false), step(10_000.0, true), step(40_000.0, false)],
             highest: None,
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn steps_that_all_meet_the_objective_are_not_limited_by_the_generator() {
-        let step = |generator_limited| Step {
+        let step = |generator_limited| SearchStep {
             rate: 1e3,
             answered: 1e3,
             met: true,
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_search_that_the_generator_ended_is_known_for_it() {
-        let step = |rate: f64, met: bool, generator_limited: bool| Step {
+        let step = |rate: f64, met: bool, generator_limited: bool| SearchStep {
             rate,
             answered: rate,
             met,

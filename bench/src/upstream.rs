@@ -8,11 +8,11 @@ use std::io;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use postern_sockets::Batch;
+use postern_sockets::DatagramBatch;
 
 use postern_config::rtype::{A, AAAA, CNAME, SOA};
 
-use crate::message::{self, BadQuestion, HEADER};
+use crate::message::{self, HEADER, QuestionTextError};
 
 /// Datagrams per batch.
 const BATCH: usize = 64;
@@ -23,7 +23,7 @@ const BUFFER: usize = 2048;
 /// Rules for the answers. Unless it is an alias, each name has one A record of 203.0.113.0/24 and
 /// one AAAA record, both derived from the name.
 #[derive(Debug, Clone)]
-pub struct Rules {
+pub struct UpstreamRules {
     aliases: Vec<Alias>,
     ttl: u32,
 }
@@ -34,7 +34,7 @@ struct Alias {
     to: Vec<u8>,
 }
 
-impl Rules {
+impl UpstreamRules {
     /// Creates rules with one TTL for all records and no alias.
     pub fn new(ttl: u32) -> Self {
         Self { aliases: Vec::new(), ttl }
@@ -42,7 +42,7 @@ impl Rules {
 
     /// Makes names below `from` aliases of the same labels below `to`. The first matching rule
     /// applies.
-    pub fn alias(&mut self, from: &str, to: &str) -> Result<(), BadQuestion> {
+    pub fn alias(&mut self, from: &str, to: &str) -> Result<(), QuestionTextError> {
         let wire = |name: &str| message::name_to_wire(name).map(|wire| wire.to_ascii_lowercase());
         self.aliases.push(Alias { from: wire(from)?, to: wire(to)? });
         Ok(())
@@ -108,7 +108,7 @@ impl Rules {
     /// Answers datagrams of the socket until `stop` is set. Returns the number of queries that it
     /// answered.
     pub fn serve(&self, socket: &UdpSocket, stop: &AtomicBool) -> io::Result<u64> {
-        let mut batch = Batch::new(BATCH, BUFFER);
+        let mut batch = DatagramBatch::new(BATCH, BUFFER);
         let mut answered = 0;
         while !stop.load(Ordering::Relaxed) {
             for index in 0..batch.receive(socket, true)? {
@@ -188,8 +188,8 @@ mod tests {
     use hickory_proto::op::Message;
     use hickory_proto::serialize::binary::BinDecodable;
 
-    fn rules() -> Rules {
-        let mut rules = Rules::new(300);
+    fn rules() -> UpstreamRules {
+        let mut rules = UpstreamRules::new(300);
         rules.alias("fhir.azurehealthcareapis.com", "fhir.privatelink.azurehealthcareapis.com").unwrap();
         rules
     }

@@ -7,34 +7,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use postern_bench::load::{self, Arrivals, Load, Plan, Transport};
+use postern_bench::load::{self, ArrivalProcess, LoadModel, LoadPlan, LoadTransport};
 use postern_bench::message::{QueryForm, name_to_wire};
-use postern_bench::questions::{Kind, Questions};
-use postern_bench::report::{Report, Run, to_html, to_text};
-use postern_bench::responder::Responder;
+use postern_bench::questions::{QuestionBank, QuestionKind};
+use postern_bench::report::{BenchReport, RunReport, to_html, to_text};
+use postern_bench::responder::EmptyResponder;
 
-fn questions() -> Arc<Questions> {
-    let mut questions = Questions::in_turn("test");
+fn questions() -> Arc<QuestionBank> {
+    let mut questions = QuestionBank::in_turn("test");
     for index in 0..100 {
-        questions.push(&name_to_wire(&format!("ws-{index}.contoso.example")).unwrap(), 1, QueryForm::default(), Kind::Given);
+        questions.push(&name_to_wire(&format!("ws-{index}.contoso.example")).unwrap(), 1, QueryForm::default(), QuestionKind::Given);
     }
     Arc::new(questions)
 }
 
 /// A run that ends with so many queries, however long they take.
-fn of(queries: u64, target: SocketAddr) -> Plan {
-    Plan { queries: Some(queries), duration: Duration::from_secs(300), ..short(target) }
+fn of(queries: u64, target: SocketAddr) -> LoadPlan {
+    LoadPlan { queries: Some(queries), duration: Duration::from_secs(300), ..short(target) }
 }
 
-fn short(target: SocketAddr) -> Plan {
-    Plan {
+fn short(target: SocketAddr) -> LoadPlan {
+    LoadPlan {
         duration: Duration::from_millis(600),
         warmup: Duration::from_millis(100),
         timeout: Duration::from_secs(60),
         ports: 4,
         threads: 2,
         pid: Some(std::process::id()),
-        ..Plan::new(target)
+        ..LoadPlan::new(target)
     }
 }
 
@@ -62,15 +62,15 @@ fn server(answer: impl Fn(u64, &mut [u8]) -> bool + Send + 'static) -> (SocketAd
 
 #[test]
 fn a_closed_loop_against_the_mirror_loses_nothing_and_is_reported() {
-    let mirror = Responder::mirror("127.0.0.1:0".parse().unwrap(), 1, &[]).unwrap();
-    let plan = Plan { load: Load::Closed { window: 20 }, ..of(10_000, mirror.address()) };
+    let mirror = EmptyResponder::mirror("127.0.0.1:0".parse().unwrap(), 1, &[]).unwrap();
+    let plan = LoadPlan { load: LoadModel::Closed { window: 20 }, ..of(10_000, mirror.address()) };
     let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
     assert_eq!((outcome.tally.sent, outcome.tally.answered, outcome.tally.timed_out), (10_000, 10_000, 0));
     assert_eq!((outcome.tally.mismatched, outcome.tally.malformed, outcome.tally.unknown), (0, 0, 0));
     assert_eq!(outcome.latency.len(), outcome.tally.answered);
     assert!(outcome.server.is_some());
-    let mut report = Report::new(&questions(), &[]);
-    report.runs.push(Run::new("mirror", &outcome));
+    let mut report = BenchReport::new(&questions(), &[]);
+    report.runs.push(RunReport::new("mirror", &outcome));
     assert!(to_text(&report).contains("closed loop, 20 under way"));
     assert!(to_html(&report).contains("<svg"));
     assert!(mirror.stop().unwrap() >= outcome.tally.answered);
@@ -78,12 +78,12 @@ fn a_closed_loop_against_the_mirror_loses_nothing_and_is_reported() {
 
 #[test]
 fn an_open_loop_sends_what_was_due_and_no_more() {
-    let mirror = Responder::mirror("127.0.0.1:0".parse().unwrap(), 1, &[]).unwrap();
-    for arrivals in [Arrivals::Even, Arrivals::Poisson] {
-        let plan = Plan { load: Load::Open { rate: 2000.0, arrivals }, ..short(mirror.address()) };
+    let mirror = EmptyResponder::mirror("127.0.0.1:0".parse().unwrap(), 1, &[]).unwrap();
+    for arrivals in [ArrivalProcess::Even, ArrivalProcess::Poisson] {
+        let plan = LoadPlan { load: LoadModel::Open { rate: 2000.0, arrivals }, ..short(mirror.address()) };
         let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
         let due = outcome.asked();
-        let expected = if arrivals == Arrivals::Even { 1195..=1205 } else { 900..=1500 };
+        let expected = if arrivals == ArrivalProcess::Even { 1195..=1205 } else { 900..=1500 };
         assert!(expected.contains(&due), "{arrivals:?}: {due}");
         assert_eq!(outcome.tally.sent, outcome.tally.answered + outcome.tally.timed_out);
     }
@@ -91,9 +91,9 @@ fn an_open_loop_sends_what_was_due_and_no_more() {
 
 #[test]
 fn a_count_of_queries_ends_the_run() {
-    let mirror = Responder::mirror("127.0.0.1:0".parse().unwrap(), 1, &[]).unwrap();
-    for load in [Load::Closed { window: 7 }, Load::Open { rate: 5000.0, arrivals: Arrivals::Even }] {
-        let plan = Plan { load, ..of(333, mirror.address()) };
+    let mirror = EmptyResponder::mirror("127.0.0.1:0".parse().unwrap(), 1, &[]).unwrap();
+    for load in [LoadModel::Closed { window: 7 }, LoadModel::Open { rate: 5000.0, arrivals: ArrivalProcess::Even }] {
+        let plan = LoadPlan { load, ..of(333, mirror.address()) };
         let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
         assert_eq!(outcome.tally.sent, 333, "{load:?}");
         assert!(outcome.elapsed < plan.duration);
@@ -110,7 +110,12 @@ fn a_stall_of_the_server_shows_in_the_latency_of_an_open_loop() {
         }
         true
     });
-    let plan = Plan { load: Load::Open { rate: 200.0, arrivals: Arrivals::Even }, warmup: Duration::ZERO, threads: 1, ..of(200, address) };
+    let plan = LoadPlan {
+        load: LoadModel::Open { rate: 200.0, arrivals: ArrivalProcess::Even },
+        warmup: Duration::ZERO,
+        threads: 1,
+        ..of(200, address)
+    };
     let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
     stop.store(true, Ordering::Relaxed);
     assert_eq!(outcome.loss(), 0.0);
@@ -128,8 +133,13 @@ fn timeouts_and_late_answers_are_told_apart() {
         }
         count % 10 != 5
     });
-    let plan = Plan { load: Load::Open { rate: 100.0, arrivals: Arrivals::Even }, warmup: Duration::ZERO, threads: 1, ..of(150, address) };
-    let plan = Plan { timeout: Duration::from_millis(400), ..plan };
+    let plan = LoadPlan {
+        load: LoadModel::Open { rate: 100.0, arrivals: ArrivalProcess::Even },
+        warmup: Duration::ZERO,
+        threads: 1,
+        ..of(150, address)
+    };
+    let plan = LoadPlan { timeout: Duration::from_millis(400), ..plan };
     let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
     stop.store(true, Ordering::Relaxed);
     let tally = &outcome.tally;
@@ -148,8 +158,8 @@ fn an_answer_to_another_question_is_not_taken() {
         }
         true
     });
-    let plan = Plan {
-        load: Load::Open { rate: 500.0, arrivals: Arrivals::Even },
+    let plan = LoadPlan {
+        load: LoadModel::Open { rate: 500.0, arrivals: ArrivalProcess::Even },
         timeout: Duration::from_secs(2),
         warmup: Duration::ZERO,
         ..of(200, address)
@@ -193,7 +203,7 @@ fn tcp_carries_many_queries_a_connection_and_survives_a_close() {
             });
         }
     });
-    let plan = Plan { transport: Transport::Tcp, load: Load::Closed { window: 40 }, ..of(4_000, address) };
+    let plan = LoadPlan { transport: LoadTransport::Tcp, load: LoadModel::Closed { window: 40 }, ..of(4_000, address) };
     let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
     assert!(outcome.tally.answered > 3_000, "{}", outcome.tally.answered);
     assert_eq!(outcome.tally.reconnects, 1);
@@ -203,19 +213,19 @@ fn tcp_carries_many_queries_a_connection_and_survives_a_close() {
 #[test]
 fn plans_out_of_bounds_are_refused() {
     let target = "127.0.0.1:9".parse().unwrap();
-    let plan = Plan::new(target);
+    let plan = LoadPlan::new(target);
     for bad in [
-        Plan { duration: Duration::ZERO, ..plan.clone() },
-        Plan { duration: Duration::from_secs(90_000), ..plan.clone() },
-        Plan { threads: 0, ..plan.clone() },
-        Plan { threads: 8, ports: 4, ..plan.clone() },
-        Plan { load: Load::Open { rate: 0.0, arrivals: Arrivals::Even }, ..plan.clone() },
-        Plan { load: Load::Closed { window: 0 }, ..plan.clone() },
-        Plan { pid: Some(u32::MAX), ..plan.clone() },
+        LoadPlan { duration: Duration::ZERO, ..plan.clone() },
+        LoadPlan { duration: Duration::from_secs(90_000), ..plan.clone() },
+        LoadPlan { threads: 0, ..plan.clone() },
+        LoadPlan { threads: 8, ports: 4, ..plan.clone() },
+        LoadPlan { load: LoadModel::Open { rate: 0.0, arrivals: ArrivalProcess::Even }, ..plan.clone() },
+        LoadPlan { load: LoadModel::Closed { window: 0 }, ..plan.clone() },
+        LoadPlan { pid: Some(u32::MAX), ..plan.clone() },
     ] {
         assert!(load::run(&bad, &questions(), |_| ()).is_err(), "{bad:?}");
     }
-    assert!(load::run(&plan, &Arc::new(Questions::in_turn("nothing")), |_| ()).is_err());
+    assert!(load::run(&plan, &Arc::new(QuestionBank::in_turn("nothing")), |_| ()).is_err());
 }
 
 #[test]
@@ -225,11 +235,11 @@ fn a_server_that_limits_the_rate_is_told_from_a_slow_one() {
         packet[2] |= if count % 4 == 0 { 0x02 } else { 0 };
         count % 2 == 0
     });
-    let plan = Plan { load: Load::Closed { window: 20 }, timeout: Duration::from_millis(500), ..of(200, address) };
+    let plan = LoadPlan { load: LoadModel::Closed { window: 20 }, timeout: Duration::from_millis(500), ..of(200, address) };
     let outcome = load::run(&plan, &questions(), |_| ()).unwrap();
     assert!(outcome.rate_limit().unwrap().contains("rate limit"), "{:?}", outcome.tally.truncated);
-    let mut report = Report::new(&questions(), &[]);
-    report.runs.push(Run::new("limited", &outcome));
+    let mut report = BenchReport::new(&questions(), &[]);
+    report.runs.push(RunReport::new("limited", &outcome));
     assert!(to_text(&report).contains("RRL") && to_html(&report).contains("RRL"));
     stop.store(true, Ordering::Relaxed);
 }

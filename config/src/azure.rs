@@ -6,7 +6,7 @@
 //! the row also lists pairs of names. A hole in braces matches one label.
 //!
 //! ```
-//! let table = postern_config::azure::Table::builtin();
+//! let table = postern_config::azure::PrivateLinkTable::builtin();
 //! assert_eq!(
 //!     table.private_names("contosows-fhir1.fhir.azurehealthcareapis.com"),
 //!     [
@@ -25,8 +25,8 @@ use std::sync::{Arc, LazyLock};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::diagnostic::{Diagnostic, Lines};
-use pattern::{Bound, Pattern};
+use crate::diagnostic::{FileDiagnostic, LineIndex};
+use pattern::{HoleContents, NamePatternWithHoles};
 
 mod pattern;
 
@@ -38,8 +38,8 @@ const MOST_APART: usize = 3;
 
 /// All known private-link zones, with the public names that lead to them.
 #[derive(Debug, Clone)]
-pub struct Table {
-    rows: Vec<Row>,
+pub struct PrivateLinkTable {
+    rows: Vec<PrivateLinkRow>,
     regions: BTreeMap<String, String>,
     /// Rules from public name to private-link name. For one public name, the most likely comes
     /// first.
@@ -48,13 +48,13 @@ pub struct Table {
     by_end: HashMap<String, Vec<usize>>,
     /// The same ends in wire form, with the number of labels that a public name has before them.
     public_ends: HashMap<Box<[u8]>, Heads, foldhash::fast::RandomState>,
-    zones: Vec<Pattern>,
+    zones: Vec<NamePatternWithHoles>,
 }
 
 /// One service, or one layout of its zones.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Row {
+pub struct PrivateLinkRow {
     /// `commercial`, `usgovernment`, `china`, or a name of the operator's choice.
     #[serde(default = "own_cloud")]
     pub cloud: String,
@@ -73,7 +73,7 @@ pub struct Row {
     pub forward: Vec<String>,
     /// Whether Azure creates these names today.
     #[serde(default)]
-    pub status: Status,
+    pub status: RowStatus,
     /// Pairs of public name and private-link name that cannot be derived from the zones.
     #[serde(default)]
     pub names: Vec<(String, String)>,
@@ -85,7 +85,7 @@ pub struct Row {
 /// Whether Azure creates the names of a row today. The order is the order of likelihood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub enum RowStatus {
     /// Azure creates these names today.
     #[default]
     Current,
@@ -99,9 +99,9 @@ pub enum Status {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rule {
-    public: Pattern,
-    private: Pattern,
-    status: Status,
+    public: NamePatternWithHoles,
+    private: NamePatternWithHoles,
+    status: RowStatus,
     /// Position of the rule in the order of the rows. A row lists the most common names first.
     order: usize,
 }
@@ -113,13 +113,13 @@ struct Heads {
     most: usize,
 }
 
-static BUILTIN: LazyLock<Arc<Table>> = LazyLock::new(|| {
+static BUILTIN: LazyLock<Arc<PrivateLinkTable>> = LazyLock::new(|| {
     let rows = serde_json::from_str(include_str!("../data/privatelink-zones.json")).expect("a test reads the rows that ship");
     let regions = serde_json::from_str(include_str!("../data/region-codes.json")).expect("a test reads the regions that ship");
-    Arc::new(Table::new(rows, regions).expect("a test reads the table that ships"))
+    Arc::new(PrivateLinkTable::new(rows, regions).expect("a test reads the table that ships"))
 });
 
-impl Table {
+impl PrivateLinkTable {
     /// Returns the table that ships in the binary.
     pub fn builtin() -> &'static Self {
         &BUILTIN
@@ -132,8 +132,8 @@ impl Table {
 
     /// Returns this table with the rows of a file, a JSON list in the shape of the built-in one. A
     /// row replaces all rows of the same cloud and service. A row without zones removes them.
-    pub fn extended(&self, text: &str, file: &Path) -> Result<Self, Vec<Diagnostic>> {
-        let lines = Lines::new(file, text);
+    pub fn extended(&self, text: &str, file: &Path) -> Result<Self, Vec<FileDiagnostic>> {
+        let lines = LineIndex::new(file, text);
         let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
             let offset = lines.offset(error.line(), error.column());
             vec![lines.error(
@@ -142,11 +142,11 @@ impl Table {
                 "the shape is that of the built-in table",
             )]
         })?;
-        let mut added: Vec<Row> = Vec::new();
+        let mut added: Vec<PrivateLinkRow> = Vec::new();
         let mut problems = Vec::new();
         for value in raw {
             let offset = value.get().as_ptr() as usize - text.as_ptr() as usize;
-            match serde_json::from_str::<Row>(value.get()) {
+            match serde_json::from_str::<PrivateLinkRow>(value.get()) {
                 Ok(row) => match row.rules() {
                     Ok(_) => added.push(row),
                     Err(message) => problems.push(lines.error(
@@ -156,7 +156,7 @@ impl Table {
                     )),
                 },
                 Err(error) => {
-                    let inside = Lines::new(file, value.get()).offset(error.line(), error.column());
+                    let inside = LineIndex::new(file, value.get()).offset(error.line(), error.column());
                     problems.push(lines.error(offset + inside, format!("bad row: {}", without_position(&error)), ""));
                 }
             }
@@ -164,8 +164,8 @@ impl Table {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let replaced = |old: &Row| added.iter().any(|new| new.cloud == old.cloud && new.service == old.service);
-        let mut rows: Vec<Row> = self.rows.iter().filter(|old| !replaced(old)).cloned().collect();
+        let replaced = |old: &PrivateLinkRow| added.iter().any(|new| new.cloud == old.cloud && new.service == old.service);
+        let mut rows: Vec<PrivateLinkRow> = self.rows.iter().filter(|old| !replaced(old)).cloned().collect();
         rows.extend(added.iter().filter(|row| !row.zones.is_empty()).cloned());
         Self::new(rows, self.regions.clone()).map_err(|message| vec![crate::diagnostic::whole_file(file, message, "")])
     }
@@ -251,10 +251,12 @@ impl Table {
     /// inside such a public zone.
     pub fn is_public_zone(&self, name: &str) -> bool {
         let name = plain(name);
-        self.rules.iter().any(|rule| Pattern { star: false, ..rule.public.clone() }.fits(&name).is_some_and(|_| rule.public.star))
+        self.rules
+            .iter()
+            .any(|rule| NamePatternWithHoles { star: false, ..rule.public.clone() }.fits(&name).is_some_and(|_| rule.public.star))
     }
 
-    /// Returns true if [`Table::private_names`] is not empty for `public`.
+    /// Returns true if [`PrivateLinkTable::private_names`] is not empty for `public`.
     pub fn knows_public(&self, public: &str) -> bool {
         !self.private_names(public).is_empty()
     }
@@ -309,7 +311,7 @@ impl Table {
     }
 
     /// Returns the rows, the built-in ones first.
-    pub fn rows(&self) -> &[Row] {
+    pub fn rows(&self) -> &[PrivateLinkRow] {
         &self.rows
     }
 
@@ -318,9 +320,9 @@ impl Table {
         &self.regions
     }
 
-    fn new(rows: Vec<Row>, regions: BTreeMap<String, String>) -> Result<Self, String> {
+    fn new(rows: Vec<PrivateLinkRow>, regions: BTreeMap<String, String>) -> Result<Self, String> {
         let mut rules: Vec<Rule> = Vec::new();
-        let mut zones: Vec<Pattern> = Vec::new();
+        let mut zones: Vec<NamePatternWithHoles> = Vec::new();
         for row in &rows {
             for rule in row.rules()? {
                 match rules.iter_mut().find(|known| known.public == rule.public && known.private == rule.private) {
@@ -329,7 +331,7 @@ impl Table {
                 }
             }
             for zone in &row.zones {
-                let zone = Pattern::parse(zone)?;
+                let zone = NamePatternWithHoles::parse(zone)?;
                 if !zones.contains(&zone) {
                     zones.push(zone);
                 }
@@ -357,7 +359,7 @@ impl Table {
 
     /// Returns the zone with the region that was probably meant. Returns `None` if the region is
     /// valid, or may be newer than the table.
-    fn mend_region(&self, pattern: &Pattern, mut bound: Bound) -> Option<String> {
+    fn mend_region(&self, pattern: &NamePatternWithHoles, mut bound: HoleContents) -> Option<String> {
         let mut mended = false;
         for (hole, value) in bound.holes_mut() {
             let meant = match hole {
@@ -386,7 +388,7 @@ impl Table {
     }
 }
 
-impl PartialEq for Table {
+impl PartialEq for PrivateLinkTable {
     fn eq(&self, other: &Self) -> bool {
         self.rows == other.rows && self.regions == other.regions
     }
@@ -401,15 +403,20 @@ fn is_private_link_label(label: &str) -> bool {
     PRIVATE_LINK_LABELS.iter().any(|known| label.eq_ignore_ascii_case(known))
 }
 
-impl Row {
+impl PrivateLinkRow {
     /// Returns pairs of public and private names: the listed ones, or each zone without its
     /// `privatelink` if a public zone of the row is close to it.
     fn rules(&self) -> Result<Vec<Rule>, String> {
-        let zones = self.zones.iter().map(|zone| Pattern::parse(zone)).collect::<Result<Vec<_>, _>>()?;
-        let forward = self.forward.iter().map(|zone| Pattern::parse(zone)).collect::<Result<Vec<_>, _>>()?;
+        let zones = self.zones.iter().map(|zone| NamePatternWithHoles::parse(zone)).collect::<Result<Vec<_>, _>>()?;
+        let forward = self.forward.iter().map(|zone| NamePatternWithHoles::parse(zone)).collect::<Result<Vec<_>, _>>()?;
         let mut rules = Vec::new();
         for (public, private) in &self.names {
-            let rule = Rule { public: Pattern::parse(public)?, private: Pattern::parse(private)?, status: self.status, order: 0 };
+            let rule = Rule {
+                public: NamePatternWithHoles::parse(public)?,
+                private: NamePatternWithHoles::parse(private)?,
+                status: self.status,
+                order: 0,
+            };
             if !rule.fills() {
                 return Err(format!("`{private}` has a `*` or a hole that `{public}` lacks"));
             }
@@ -424,7 +431,7 @@ impl Row {
             if zone.private_link_label() != Some(0) {
                 continue;
             }
-            let public = Pattern { star: true, labels: zone.labels[1..].to_vec() };
+            let public = NamePatternWithHoles { star: true, labels: zone.labels[1..].to_vec() };
             if forward.iter().any(|forward| forward.is_related_to(&public)) {
                 rules.push(Rule { public, private: zone.below(), status: self.status, order: 0 });
             }
@@ -435,15 +442,15 @@ impl Row {
 
 impl Rule {
     /// Returns the zone that contains the private name.
-    fn private_zone(&self) -> Pattern {
+    fn private_zone(&self) -> NamePatternWithHoles {
         let labels = &self.private.labels;
         let apex = if self.private.star { 0 } else { self.private.private_link_label().unwrap_or(1) };
-        Pattern { star: false, labels: labels.get(apex..).unwrap_or_default().to_vec() }
+        NamePatternWithHoles { star: false, labels: labels.get(apex..).unwrap_or_default().to_vec() }
     }
 
     /// Returns true if every hole of the private name is also a hole of the public name.
     fn fills(&self) -> bool {
-        let holes = |pattern: &Pattern| -> Vec<String> {
+        let holes = |pattern: &NamePatternWithHoles| -> Vec<String> {
             pattern
                 .labels
                 .iter()

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// One problem of a file, displayed as `file:line:column: error: message help: help`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Diagnostic {
+pub struct FileDiagnostic {
     /// Path of the file.
     pub file: PathBuf,
     /// Line, 1-based. 0 means the file as a whole.
@@ -15,7 +15,7 @@ pub struct Diagnostic {
     /// Column, 1-based, in characters. 0 means the file as a whole.
     pub column: u32,
     /// Severity, which decides whether the file is used.
-    pub severity: Severity,
+    pub severity: DiagnosticSeverity,
     /// The problem and the expected value.
     pub message: String,
     /// Advice on how to fix the problem. May be empty.
@@ -26,7 +26,7 @@ pub struct Diagnostic {
 /// Severity of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Severity {
+pub enum DiagnosticSeverity {
     /// The file is not used.
     Error,
     /// The file is used, but may not do what the operator expects.
@@ -35,7 +35,7 @@ pub enum Severity {
     Note,
 }
 
-impl fmt::Display for Severity {
+impl fmt::Display for DiagnosticSeverity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Error => "error",
@@ -45,7 +45,7 @@ impl fmt::Display for Severity {
     }
 }
 
-impl fmt::Display for Diagnostic {
+impl fmt::Display for FileDiagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.file.display())?;
         if self.line > 0 {
@@ -61,13 +61,13 @@ impl fmt::Display for Diagnostic {
 
 /// A text with the starts of its lines, which converts byte offsets to lines and columns.
 #[derive(Debug)]
-pub(crate) struct Lines<'a> {
+pub(crate) struct LineIndex<'a> {
     file: &'a Path,
     text: &'a str,
     starts: Vec<usize>,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> LineIndex<'a> {
     pub(crate) fn new(file: &'a Path, text: &'a str) -> Self {
         let starts =
             std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, octet)| *octet == b'\n').map(|(at, _)| at + 1)).collect();
@@ -88,15 +88,29 @@ impl<'a> Lines<'a> {
         self.starts.get(line.saturating_sub(1)).map_or(self.text.len(), |start| (start + column.saturating_sub(1)).min(self.text.len()))
     }
 
-    pub(crate) fn error(&self, offset: usize, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
+    pub(crate) fn error(&self, offset: usize, message: impl Into<String>, help: impl Into<String>) -> FileDiagnostic {
         let (line, column) = self.position(offset);
-        Diagnostic { file: self.file.into(), line, column, severity: Severity::Error, message: message.into(), help: help.into() }
+        FileDiagnostic {
+            file: self.file.into(),
+            line,
+            column,
+            severity: DiagnosticSeverity::Error,
+            message: message.into(),
+            help: help.into(),
+        }
     }
 }
 
 /// Creates a problem of the file as a whole.
-pub(crate) fn whole_file(file: &Path, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
-    Diagnostic { file: file.into(), line: 0, column: 0, severity: Severity::Error, message: message.into(), help: help.into() }
+pub(crate) fn whole_file(file: &Path, message: impl Into<String>, help: impl Into<String>) -> FileDiagnostic {
+    FileDiagnostic {
+        file: file.into(),
+        line: 0,
+        column: 0,
+        severity: DiagnosticSeverity::Error,
+        message: message.into(),
+        help: help.into(),
+    }
 }
 
 /// Returns the candidate closest to `word` if it is close enough to be a likely misspelling.
@@ -116,7 +130,7 @@ mod tests {
 
     #[test]
     fn offsets_become_lines_and_columns_in_characters() {
-        let lines = Lines::new(Path::new("a"), "ab\n\u{e9}x\n");
+        let lines = LineIndex::new(Path::new("a"), "ab\n\u{e9}x\n");
         for (offset, want) in [(0, (1, 1)), (2, (1, 3)), (3, (2, 1)), (5, (2, 2)), (7, (3, 1)), (99, (3, 1))] {
             assert_eq!(lines.position(offset), want, "{offset}");
         }

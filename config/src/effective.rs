@@ -3,23 +3,28 @@
 
 use toml::de::{DeTable, DeValue};
 
-use crate::azure::Table;
-use crate::key::{AnyKey, Form, Presence, Section};
+use crate::azure::PrivateLinkTable;
+use crate::key::{AnyKey, KeyPresence, KeySection, SectionForm};
 use crate::keys;
-use crate::model::Setting;
-use crate::problems::Problems;
+use crate::model::EffectiveSetting;
+use crate::problems::ConfigProblems;
 
 /// Keys whose values are never shown.
 const SECRET: &[(&str, &str)] = &[("key", "secret")];
 
 /// Returns all keys of a valid file, section by section. Sections that are lists have one entry per
 /// table of the file.
-pub(crate) fn settings(document: &DeTable<'_>, text: &str, azure: &Table, problems: &Problems<'_>) -> Vec<Setting> {
+pub(crate) fn settings(
+    document: &DeTable<'_>,
+    text: &str,
+    azure: &PrivateLinkTable,
+    problems: &ConfigProblems<'_>,
+) -> Vec<EffectiveSetting> {
     let mut settings = Vec::new();
     for section in keys::SECTIONS {
         let value = document.get(section.name).map(|value| value.get_ref());
         match (section.form, value) {
-            (Form::List, Some(DeValue::Array(tables))) => {
+            (SectionForm::List, Some(DeValue::Array(tables))) => {
                 for (index, item) in tables.iter().enumerate() {
                     let DeValue::Table(table) = item.get_ref() else { continue };
                     let name = ["name", "preset", "zone"].iter().find_map(|key| table.get(*key)?.get_ref().as_str());
@@ -27,8 +32,8 @@ pub(crate) fn settings(document: &DeTable<'_>, text: &str, azure: &Table, proble
                     add(section, Some(&name), Some(table), text, azure, problems, &mut settings);
                 }
             }
-            (Form::Table, Some(DeValue::Table(table))) => add(section, None, Some(table), text, azure, problems, &mut settings),
-            (Form::Table, None) => add(section, None, None, text, azure, problems, &mut settings),
+            (SectionForm::Table, Some(DeValue::Table(table))) => add(section, None, Some(table), text, azure, problems, &mut settings),
+            (SectionForm::Table, None) => add(section, None, None, text, azure, problems, &mut settings),
             _ => {}
         }
     }
@@ -36,13 +41,13 @@ pub(crate) fn settings(document: &DeTable<'_>, text: &str, azure: &Table, proble
 }
 
 fn add(
-    section: &'static Section,
+    section: &'static KeySection,
     name: Option<&str>,
     table: Option<&DeTable<'_>>,
     text: &str,
-    azure: &Table,
-    problems: &Problems<'_>,
-    settings: &mut Vec<Setting>,
+    azure: &PrivateLinkTable,
+    problems: &ConfigProblems<'_>,
+    settings: &mut Vec<EffectiveSetting>,
 ) {
     for key in section.keys {
         let written = table.and_then(|table| table.get(key.name()));
@@ -54,22 +59,22 @@ fn add(
             None => (default(*key).or_else(|| default_by_name(section, *key, table?, azure)).map(str::to_owned), None),
         };
         let absent = match key.presence() {
-            Presence::Absent(words) if value.is_none() => Some(words),
+            KeyPresence::Absent(words) if value.is_none() => Some(words),
             _ => None,
         };
-        settings.push(Setting { section: section.name, table: name.map(str::to_owned), key: key.name(), value, absent, line });
+        settings.push(EffectiveSetting { section: section.name, table: name.map(str::to_owned), key: key.name(), value, absent, line });
     }
 }
 
 fn default(key: &dyn AnyKey) -> Option<&'static str> {
     match key.presence() {
-        Presence::Default(default) => Some(default),
-        Presence::Absent(_) | Presence::Required => None,
+        KeyPresence::Default(default) => Some(default),
+        KeyPresence::Absent(_) | KeyPresence::Required => None,
     }
 }
 
 /// Returns the default of a key that depends on the name of its zone.
-fn default_by_name(section: &Section, key: &dyn AnyKey, table: &DeTable<'_>, azure: &Table) -> Option<&'static str> {
+fn default_by_name(section: &KeySection, key: &dyn AnyKey, table: &DeTable<'_>, azure: &PrivateLinkTable) -> Option<&'static str> {
     let zone = &keys::zone::SECTION;
     if section.name != zone.name {
         return None;
@@ -85,7 +90,7 @@ fn default_by_name(section: &Section, key: &dyn AnyKey, table: &DeTable<'_>, azu
 }
 
 /// Formats a TOML value on one line.
-fn shown(section: &Section, key: &dyn AnyKey, written: &str) -> String {
+fn shown(section: &KeySection, key: &dyn AnyKey, written: &str) -> String {
     match SECRET.contains(&(section.name, key.name())) {
         true => "(hidden)".into(),
         false => written.lines().map(str::trim).collect::<Vec<_>>().join(" "),

@@ -13,7 +13,7 @@ pub const LARGEST: u64 = 16 << 20;
 
 /// The configuration file or a file that it names, except sources of zones.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
+pub struct WatchedFile {
     /// Path of the file.
     pub path: PathBuf,
     /// [`fingerprint`] of the content that was read last. For files that are read later (key files,
@@ -22,7 +22,7 @@ pub struct File {
     pub fingerprint: Option<u64>,
 }
 
-impl File {
+impl WatchedFile {
     /// Creates an entry with the current content of a file.
     pub fn now(path: &Path) -> Self {
         Self::of(path, &read(path))
@@ -92,15 +92,15 @@ mod tests {
     fn only_files_are_read() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("api.key");
-        assert_eq!(File::now(&path), File { path: path.clone(), fingerprint: None });
+        assert_eq!(WatchedFile::now(&path), WatchedFile { path: path.clone(), fingerprint: None });
         fs::write(&path, "a").unwrap();
-        assert_eq!(File::now(&path).fingerprint, Some(fingerprint(b"a")));
+        assert_eq!(WatchedFile::now(&path).fingerprint, Some(fingerprint(b"a")));
         let file = fs::File::options().write(true).open(&path).unwrap();
         file.set_len(LARGEST + 1).unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("at most 16777216 are read"));
         for path in [Path::new("/dev/zero"), directory.path()] {
             assert_eq!(read(path).unwrap_err().to_string(), "not a file");
-            assert_eq!(File::now(path).fingerprint, None);
+            assert_eq!(WatchedFile::now(path).fingerprint, None);
         }
     }
 }

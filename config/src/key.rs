@@ -5,19 +5,19 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::problems::Problems;
+use crate::problems::ConfigProblems;
 
 pub(crate) use description::{json_value, sentence, table_schema, toml_to_json, words};
 
 mod description;
 
 /// The kind of a key's value.
-pub(crate) trait Kind: Sync {
+pub(crate) trait ValueKind: Sync {
     /// Type of the value after parsing.
     type Out;
 
     /// Reads and checks a value. Returns `None` after reporting a problem.
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Self::Out>;
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<Self::Out>;
 
     /// Describes the kind and its bounds in words: `a duration from 100ms to 1h`.
     fn shape(&self) -> String;
@@ -33,13 +33,13 @@ pub(crate) trait Kind: Sync {
 
 /// The key that a value belongs to, for messages.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Field<'k> {
+pub(crate) struct KeyUse<'k> {
     pub(crate) name: &'k str,
     pub(crate) example: &'k str,
 }
 
 /// A key that has a default.
-pub(crate) struct Default<K> {
+pub(crate) struct DefaultKey<K> {
     pub(crate) name: &'static str,
     pub(crate) kind: K,
     /// Default as TOML text.
@@ -48,7 +48,7 @@ pub(crate) struct Default<K> {
 }
 
 /// A key without a default, whose absence has its own meaning.
-pub(crate) struct Absent<K> {
+pub(crate) struct OptionalKey<K> {
     pub(crate) name: &'static str,
     pub(crate) kind: K,
     /// Meaning of the absence, in words.
@@ -59,7 +59,7 @@ pub(crate) struct Absent<K> {
 }
 
 /// A required key.
-pub(crate) struct Required<K> {
+pub(crate) struct RequiredKey<K> {
     pub(crate) name: &'static str,
     pub(crate) kind: K,
     /// Example value as TOML text.
@@ -71,7 +71,7 @@ pub(crate) struct Required<K> {
 pub(crate) trait AnyKey: Sync {
     fn name(&self) -> &'static str;
     fn doc(&self) -> String;
-    fn presence(&self) -> Presence;
+    fn presence(&self) -> KeyPresence;
     /// Value to show as TOML text: the default, or an example if there is none.
     fn example(&self) -> &'static str;
     fn shape(&self) -> String;
@@ -81,7 +81,7 @@ pub(crate) trait AnyKey: Sync {
 
 /// Meaning of a missing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Presence {
+pub(crate) enum KeyPresence {
     /// The default, as TOML text.
     Default(&'static str),
     /// A description in words.
@@ -90,23 +90,23 @@ pub(crate) enum Presence {
 }
 
 /// A table of the file.
-pub(crate) struct Section {
+pub(crate) struct KeySection {
     /// Name of the section, without brackets.
     pub(crate) name: &'static str,
-    pub(crate) form: Form,
+    pub(crate) form: SectionForm,
     pub(crate) doc: &'static str,
     pub(crate) keys: &'static [&'static dyn AnyKey],
     /// For a list: the tables that the sample shows, by their keys. `key = value` replaces the
     /// example of a key.
     pub(crate) shown: &'static [&'static [&'static str]],
     /// Rules about keys that depend on each other.
-    pub(crate) rules: &'static [Rule],
+    pub(crate) rules: &'static [KeyRule],
 }
 
 /// A rule about keys of one table that depend on each other. The parser and the JSON Schema follow
 /// the same rules. A switch counts as given only if it is `true`.
 #[derive(Debug)]
-pub(crate) enum Rule {
+pub(crate) enum KeyRule {
     /// The table has exactly one of these keys.
     OneOf {
         keys: &'static [&'static str],
@@ -121,7 +121,7 @@ pub(crate) enum Rule {
     Needs { key: &'static str, needed: &'static str },
 }
 
-impl Rule {
+impl KeyRule {
     /// Returns the keys that the rule is about.
     #[cfg(test)]
     pub(crate) fn keys(&self) -> Vec<&'static str> {
@@ -135,7 +135,7 @@ impl Rule {
 
 /// How a section is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum SectionForm {
     /// `[name]`, at most once in a file.
     Table,
     /// `[[name]]`, any number of times.
@@ -144,13 +144,13 @@ pub(crate) enum Form {
     Inline,
 }
 
-impl Section {
+impl KeySection {
     /// Formats the header: `[server]` or `[[zone]]`.
     pub(crate) fn header(&self) -> String {
         match self.form {
-            Form::Table => format!("[{}]", self.name),
-            Form::List => format!("[[{}]]", self.name),
-            Form::Inline => self.name.into(),
+            SectionForm::Table => format!("[{}]", self.name),
+            SectionForm::List => format!("[[{}]]", self.name),
+            SectionForm::Inline => self.name.into(),
         }
     }
 
@@ -166,14 +166,14 @@ pub(crate) fn paragraphs(doc: &str) -> String {
 
 macro_rules! any_key {
     ($type:ident, $presence:expr, $example:expr) => {
-        impl<K: Kind> AnyKey for $type<K> {
+        impl<K: ValueKind> AnyKey for $type<K> {
             fn name(&self) -> &'static str {
                 self.name
             }
             fn doc(&self) -> String {
                 paragraphs(self.doc)
             }
-            fn presence(&self) -> Presence {
+            fn presence(&self) -> KeyPresence {
                 $presence(self)
             }
             fn example(&self) -> &'static str {
@@ -192,9 +192,9 @@ macro_rules! any_key {
     };
 }
 
-any_key!(Default, |key: &Default<K>| Presence::Default(key.default), |key: &Default<K>| key.default);
-any_key!(Absent, |key: &Absent<K>| Presence::Absent(key.absent), |key: &Absent<K>| key.example);
-any_key!(Required, |_: &Required<K>| Presence::Required, |key: &Required<K>| key.example);
+any_key!(DefaultKey, |key: &DefaultKey<K>| KeyPresence::Default(key.default), |key: &DefaultKey<K>| key.default);
+any_key!(OptionalKey, |key: &OptionalKey<K>| KeyPresence::Absent(key.absent), |key: &OptionalKey<K>| key.example);
+any_key!(RequiredKey, |_: &RequiredKey<K>| KeyPresence::Required, |key: &RequiredKey<K>| key.example);
 
 /// Defines a section of [`crate::keys`]: a module with a static for each key, and `SECTION`, which
 /// lists them.
@@ -211,9 +211,9 @@ macro_rules! section {
                 $(#[doc = $doc])*
                 pub(crate) static $key: $state<$kind> = $state { name: $text, kind: $value, $($field: $words,)* doc: concat!($($doc, "\n"),*) };
             )*
-            pub(crate) static SECTION: Section = Section {
+            pub(crate) static SECTION: KeySection = KeySection {
                 name: $name,
-                form: Form::$form,
+                form: SectionForm::$form,
                 doc: concat!($($about, "\n"),*),
                 keys: &[$(&$key),*],
                 shown: $shown,

@@ -5,11 +5,12 @@
 //! new key needs one entry here, one field in [`crate::model`], and one line in `parse.rs` that
 //! converts it. Afterwards the sample must be regenerated (`postern schema --format toml`).
 
-use crate::key::{Absent, Default, Form, Required, Rule, Section, section};
+use crate::key::{DefaultKey, KeyRule, KeySection, OptionalKey, RequiredKey, SectionForm, section};
 use crate::kind::{
-    Action, Address, Algorithm, Base64, Domain, Format, Level, List, LogFormat, Millis, NamePattern, NetworkName, Number, OnMissing, OneOf,
-    OneOrMore, PathOrNot, PathText, Peer, Percent, Prefix, Preset, ProbeText, RecordType, Recursion, Repeat, Seconds, Select,
-    ServerAddress, Size, Switch, Text, UpstreamAddress, UpstreamList, ZoneName,
+    BoundedDuration, BoundedNumber, BoundedTtl, ByteSize, ClientPrefix, DomainName, KeyAction, LineOfText, ListOf, ListenAddress,
+    LogFilter, LogFormat, NamePatternText, NetworkName, OnMissing, OneOf, OneOrMore, PathOrNot, PathText, PeerText, PercentShare,
+    ProbeText, RecordType, RecursionChoice, RepeatChoice, SecretText, ServerAddress, SourceFormat, TrueOrFalse, TsigAlgorithm,
+    UpstreamAddress, UpstreamList, UpstreamOrder, ZoneNameText, ZonePreset,
 };
 
 pub(crate) use operation::{api, cache, fallback, limits, log, metrics};
@@ -17,7 +18,7 @@ pub(crate) use operation::{api, cache, fallback, limits, log, metrics};
 mod operation;
 
 /// The sections in the order of the sample and the reference.
-pub(crate) static SECTIONS: [&Section; 11] = [
+pub(crate) static SECTIONS: [&KeySection; 11] = [
     &server::SECTION,
     &network::SECTION,
     &zone::SECTION,
@@ -44,78 +45,78 @@ section! {
     server = "server", Table, shown: &[], rules: &[];
 
     /// Addresses to listen on, over UDP and TCP. The default port is 53. Port 0 means any free port.
-    LISTEN "listen": List<Address> = List { of: Address { port: 53 }, least: 1 }, Default { default: r#"["0.0.0.0:53", "[::]:53"]"# };
+    LISTEN "listen": ListOf<ListenAddress> = ListOf { of: ListenAddress { port: 53 }, least: 1 }, DefaultKey { default: r#"["0.0.0.0:53", "[::]:53"]"# };
 
     /// UDP worker threads for each address.
-    WORKERS "workers": Number<usize> = Number { least: 1, most: 256, zero: "" },
-        Absent { absent: "one for each processor core", example: "2" };
+    WORKERS "workers": BoundedNumber<usize> = BoundedNumber { least: 1, most: 256, zero: "" },
+        OptionalKey { absent: "one for each processor core", example: "2" };
 
     /// User that the server switches to after it has bound its sockets.
-    USER "user": Text = Text { most: 64, about: "a user name", good: Text::account },
-        Absent { absent: "the user that starts the server", example: r#""postern""# };
+    USER "user": LineOfText = LineOfText { most: 64, about: "a user name", good: LineOfText::account },
+        OptionalKey { absent: "the user that starts the server", example: r#""postern""# };
 
     /// Group that the server switches to.
-    GROUP "group": Text = Text { most: 64, about: "a group name", good: Text::account },
-        Absent { absent: "the user's own", example: r#""postern""# };
+    GROUP "group": LineOfText = LineOfText { most: 64, about: "a group name", good: LineOfText::account },
+        OptionalKey { absent: "the user's own", example: r#""postern""# };
 
     /// Clients that may query at all. The longest prefix of `allow` and `deny` wins.
-    ALLOW "allow": List<Prefix> = List { of: Prefix, least: 0 }, Default { default: "[]" };
+    ALLOW "allow": ListOf<ClientPrefix> = ListOf { of: ClientPrefix, least: 0 }, DefaultKey { default: "[]" };
 
     /// Clients that are refused.
-    DENY "deny": List<Prefix> = List { of: Prefix, least: 0 }, Default { default: "[]" };
+    DENY "deny": ListOf<ClientPrefix> = ListOf { of: ClientPrefix, least: 0 }, DefaultKey { default: "[]" };
 
     /// Name of this server for clients that ask for it (NSID, RFC 5001).
-    NSID "nsid": Text = Text { most: 128, about: "printable ASCII", good: Text::printable },
-        Absent { absent: "not answered", example: r#""hub-dns-1""# };
+    NSID "nsid": LineOfText = LineOfText { most: 128, about: "printable ASCII", good: LineOfText::printable },
+        OptionalKey { absent: "not answered", example: r#""hub-dns-1""# };
 
     /// Answer to `version.bind` and `version.server`, class CH.
-    VERSION "version": Text = Text { most: 255, about: "printable ASCII", good: Text::printable },
-        Absent { absent: "REFUSED", example: r#""postern""# };
+    VERSION "version": LineOfText = LineOfText { most: 255, about: "printable ASCII", good: LineOfText::printable },
+        OptionalKey { absent: "REFUSED", example: r#""postern""# };
 
     /// Answer to `id.server` and `hostname.bind`, class CH (RFC 4892).
-    IDENTITY "identity": Text = Text { most: 255, about: "printable ASCII", good: Text::printable },
-        Absent { absent: "REFUSED", example: r#""hub-dns-1""# };
+    IDENTITY "identity": LineOfText = LineOfText { most: 255, about: "printable ASCII", good: LineOfText::printable },
+        OptionalKey { absent: "REFUSED", example: r#""hub-dns-1""# };
 
     /// Name of this server in the SOA (MNAME) of zones that are written through an API. RFC 2136 clients send their updates to it. Clients
     /// must be able to resolve it. A file without an SOA gets one with it only if the key is set.
-    PRIMARY_NAME "primary-name": Domain = Domain,
-        Absent { absent: "the first of `name-servers`, otherwise the name of the host; a host name without a domain is completed with the name of the zone", example: r#""dns1.corp.contoso.com""# };
+    PRIMARY_NAME "primary-name": DomainName = DomainName,
+        OptionalKey { absent: "the first of `name-servers`, otherwise the name of the host; a host name without a domain is completed with the name of the zone", example: r#""dns1.corp.contoso.com""# };
 
     /// Names for the NS records of zones that are written through an API. Secondaries reject a zone without NS records. A file without NS
     /// records gets them only if the key is set.
-    NAME_SERVERS "name-servers": List<Domain> = List { of: Domain, least: 1 },
-        Absent { absent: "`primary-name`", example: r#"["dns1.corp.contoso.com", "dns2.corp.contoso.com"]"# };
+    NAME_SERVERS "name-servers": ListOf<DomainName> = ListOf { of: DomainName, least: 1 },
+        OptionalKey { absent: "`primary-name`", example: r#"["dns1.corp.contoso.com", "dns2.corp.contoso.com"]"# };
 
     /// How often sources are checked even if no file event arrived. Network file systems send no events.
-    POLL "poll": Millis = Millis { least: 100, most: HOUR, zero: "" }, Default { default: r#""10s""# };
+    POLL "poll": BoundedDuration = BoundedDuration { least: 100, most: HOUR, zero: "" }, DefaultKey { default: r#""10s""# };
 
     /// How long sources must be unchanged before they are read.
-    SETTLE "settle": Millis = Millis { least: 1, most: 5_000, zero: "at once" }, Default { default: r#""20ms""# };
+    SETTLE "settle": BoundedDuration = BoundedDuration { least: 1, most: 5_000, zero: "at once" }, DefaultKey { default: r#""20ms""# };
 
     /// Largest source of a zone: a file, and all files that it includes. A larger one is an error of its zone, which keeps its last good data.
     /// Reading a zone file takes about five times its size in memory.
-    MAX_SOURCE_SIZE "max-source-size": Size = Size { least: KIB, most: 4095 * MIB, zero: "" }, Default { default: r#""256MiB""# };
+    MAX_SOURCE_SIZE "max-source-size": ByteSize = ByteSize { least: KIB, most: 4095 * MIB, zero: "" }, DefaultKey { default: r#""256MiB""# };
 
     /// Refuse to start when the source of a zone is bad, instead of serving the rest.
-    STRICT "strict": Switch = Switch, Default { default: "false" };
+    STRICT "strict": TrueOrFalse = TrueOrFalse, DefaultKey { default: "false" };
 
     /// Largest UDP answer, bytes. 1232 passes every path without fragments (RFC 9715).
-    UDP_SIZE "udp-size": Number<u16> = Number { least: 512, most: 4096, zero: "" }, Default { default: "1232" };
+    UDP_SIZE "udp-size": BoundedNumber<u16> = BoundedNumber { least: 512, most: 4096, zero: "" }, DefaultKey { default: "1232" };
 
     /// How long a stopping server waits for pending answers.
-    DRAIN "drain": Millis = Millis { least: 1, most: 5 * MINUTE, zero: "not at all" }, Default { default: r#""5s""# };
+    DRAIN "drain": BoundedDuration = BoundedDuration { least: 1, most: 5 * MINUTE, zero: "not at all" }, DefaultKey { default: r#""5s""# };
 
     /// How long a stopping server keeps answering before it stops. `/ready` fails immediately, so that load balancers can remove the
     /// server.
-    LAME_DUCK "lame-duck": Millis = Millis { least: 1, most: 5 * MINUTE, zero: "not at all" }, Default { default: r#""0s""# };
+    LAME_DUCK "lame-duck": BoundedDuration = BoundedDuration { least: 1, most: 5 * MINUTE, zero: "not at all" }, DefaultKey { default: r#""0s""# };
 
     /// Directory for the data that the server stores: the journals of zones that an API or a transfer writes, the last good data of
     /// sources, and muted names.
     STATE "state": PathText = PathText,
-        Absent { absent: "the directory from systemd (`StateDirectory=`), otherwise `state` beside this file", example: r#""/var/lib/postern""# };
+        OptionalKey { absent: "the directory from systemd (`StateDirectory=`), otherwise `state` beside this file", example: r#""/var/lib/postern""# };
 
     /// JSON file with rows that extend or replace those of the built-in private-link table.
-    ZONE_TABLE "zone-table": PathText = PathText, Absent { absent: "only the built-in table", example: r#""zone-table.json""# };
+    ZONE_TABLE "zone-table": PathText = PathText, OptionalKey { absent: "only the built-in table", example: r#""zone-table.json""# };
 }
 
 section! {
@@ -125,15 +126,15 @@ section! {
     network = "network", List, shown: &[&["name", "clients", "recursion"]], rules: &[];
 
     /// Name of the network, by which zones and routes link to it.
-    NAME "name": NetworkName = NetworkName, Required { example: r#""hub""# };
+    NAME "name": NetworkName = NetworkName, RequiredKey { example: r#""hub""# };
 
     /// Client prefixes that belong to the network. Only `default` has none.
-    CLIENTS "clients": List<Prefix> = List { of: Prefix, least: 1 },
-        Absent { absent: "required, except for `default`", example: r#"["10.20.0.0/16", "2001:db8:20::/48"]"# };
+    CLIENTS "clients": ListOf<ClientPrefix> = ListOf { of: ClientPrefix, least: 1 },
+        OptionalKey { absent: "required, except for `default`", example: r#"["10.20.0.0/16", "2001:db8:20::/48"]"# };
 
     /// Whether the server forwards queries for its clients. `"private-clients"`: only for clients with a private, loopback, link-local, or
     /// unique local address.
-    RECURSION "recursion": Recursion = Recursion, Absent { absent: "`true`, and `\"private-clients\"` for `default`", example: "true" };
+    RECURSION "recursion": RecursionChoice = RecursionChoice, OptionalKey { absent: "`true`, and `\"private-clients\"` for `default`", example: "true" };
 }
 
 section! {
@@ -149,12 +150,12 @@ section! {
             &["name = \"ad.contoso.com\"", "network", "primaries", "transfer-key"],
         ],
         rules: &[
-            Rule::OneOf {
+            KeyRule::OneOf {
                 keys: &["preset", "name"],
                 rule: "a zone has either a `preset` or a `name`",
                 missing: ("`[[zone]]` lacks `name`", "write `name = \"…\"`, or `preset = \"azure-health-data-services\"` for its zones"),
             },
-            Rule::OneOf {
+            KeyRule::OneOf {
                 keys: &["directory", "file", "api", "primaries"],
                 rule: "a zone has one writer",
                 missing: (
@@ -162,12 +163,12 @@ section! {
                     "write `file = \"…\"`, `directory = \"…\"` for `<zone>.zone` in it, `api = true`, or `primaries = […]`",
                 ),
             },
-            Rule::NotBoth {
+            KeyRule::NotBoth {
                 keys: ["preset", "file"],
                 message: "a preset is several zones, which one file cannot hold",
                 help: "write `directory = \"…\"`",
             },
-            Rule::NotBoth {
+            KeyRule::NotBoth {
                 keys: ["preset", "primaries"],
                 message: "a preset is several zones, which are not transferred as one",
                 help: "write a `[[zone]]` with `name` for each",
@@ -175,75 +176,75 @@ section! {
         ];
 
     /// Several zones at once.
-    PRESET "preset": OneOf<Preset> = OneOf { words: &Preset::WORDS },
-        Absent { absent: "none; set `name` instead", example: r#""azure-health-data-services""# };
+    PRESET "preset": OneOf<ZonePreset> = OneOf { words: &ZonePreset::WORDS },
+        OptionalKey { absent: "none; set `name` instead", example: r#""azure-health-data-services""# };
 
     /// Name of the zone.
-    NAME "name": Domain = Domain, Absent { absent: "none; set `preset` instead", example: r#""privatelink.blob.core.windows.net""# };
+    NAME "name": DomainName = DomainName, OptionalKey { absent: "none; set `preset` instead", example: r#""privatelink.blob.core.windows.net""# };
 
     /// Networks that the zone is linked to. Give each network its own zone unless all networks reach the same private endpoint.
-    NETWORK "network": List<NetworkName> = List { of: NetworkName, least: 1 }, Absent { absent: "all networks", example: r#"["hub"]"# };
+    NETWORK "network": ListOf<NetworkName> = ListOf { of: NetworkName, least: 1 }, OptionalKey { absent: "all networks", example: r#"["hub"]"# };
 
     /// Directory with a zone file for each zone (`<zone>.zone`, `.db`, `.dns`, `.txt` or `db.<zone>`, in any letter case), `<zone>.hosts` and
     /// `<zone>.json`. The zones of a preset read every `*.json` and `*.hosts` in it. Of two zone files for one zone the first in this order
     /// is read. A file that no zone reads is a warning.
     DIRECTORY "directory": PathText = PathText,
-        Absent { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#""zones""# };
+        OptionalKey { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#""zones""# };
 
     /// File that holds the records: a zone file, a hosts file, or JSON as `az` prints it.
     FILE "file": PathText = PathText,
-        Absent { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#""exports/blob.json""# };
+        OptionalKey { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#""exports/blob.json""# };
 
     /// Format of `file`.
-    FORMAT "format": OneOf<Format> = OneOf { words: &Format::WORDS }, Default { default: r#""auto""# };
+    FORMAT "format": OneOf<SourceFormat> = OneOf { words: &SourceFormat::WORDS }, DefaultKey { default: r#""auto""# };
 
     /// The records come through the API or as RFC 2136 updates, and are stored in `server.state`.
-    API "api": Switch = Switch, Absent { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: "true" };
+    API "api": TrueOrFalse = TrueOrFalse, OptionalKey { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: "true" };
 
     /// Servers that the zone is transferred from (AXFR and IXFR, RFC 5936 and 1995), queried in this order. Their NOTIFY is accepted. The
     /// transferred zone is stored in `server.state`.
-    PRIMARIES "primaries": List<ServerAddress> = List { of: ServerAddress, least: 1 },
-        Absent { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#"["10.20.0.10"]"# };
+    PRIMARIES "primaries": ListOf<ServerAddress> = ListOf { of: ServerAddress, least: 1 },
+        OptionalKey { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#"["10.20.0.10"]"# };
 
     /// Clients and keys that may transfer the zone. A key must be declared as a `[[key]]`.
-    TRANSFER_TO "transfer-to": List<Peer> = List { of: Peer, least: 0 }, Default { default: "[]" };
+    TRANSFER_TO "transfer-to": ListOf<PeerText> = ListOf { of: PeerText, least: 0 }, DefaultKey { default: "[]" };
 
     /// Servers that receive a NOTIFY when the zone changes (RFC 1996).
-    NOTIFY "notify": List<ServerAddress> = List { of: ServerAddress, least: 0 }, Default { default: "[]" };
+    NOTIFY "notify": ListOf<ServerAddress> = ListOf { of: ServerAddress, least: 0 }, DefaultKey { default: "[]" };
 
     /// Name of the `[[key]]` that signs the queries to `primaries` and the messages to `notify`.
-    TRANSFER_KEY "transfer-key": Domain = Domain, Absent { absent: "not signed", example: r#""terraform.contoso.com""# };
+    TRANSFER_KEY "transfer-key": DomainName = DomainName, OptionalKey { absent: "not signed", example: r#""terraform.contoso.com""# };
 
     /// Name of the primary server in the SOA (MNAME), if the zone has no SOA of its own.
-    PRIMARY_NAME "primary-name": Domain = Domain, Absent { absent: "`primary-name` of `[server]`", example: r#""dns1.corp.contoso.com""# };
+    PRIMARY_NAME "primary-name": DomainName = DomainName, OptionalKey { absent: "`primary-name` of `[server]`", example: r#""dns1.corp.contoso.com""# };
 
     /// Names for the NS records, if the zone has none of its own.
-    NAME_SERVERS "name-servers": List<Domain> = List { of: Domain, least: 1 },
-        Absent { absent: "`name-servers` of `[server]`", example: r#"["dns1.corp.contoso.com", "dns2.corp.contoso.com"]"# };
+    NAME_SERVERS "name-servers": ListOf<DomainName> = ListOf { of: DomainName, least: 1 },
+        OptionalKey { absent: "`name-servers` of `[server]`", example: r#"["dns1.corp.contoso.com", "dns2.corp.contoso.com"]"# };
 
     /// How long a name that was deleted through the API is still answered. A client that deletes and adds a record in two calls then causes
     /// no public answer in between.
-    HOLD_DELETED "hold-deleted": Millis = Millis { least: 1, most: MINUTE, zero: "not at all" }, Default { default: r#""0s""# };
+    HOLD_DELETED "hold-deleted": BoundedDuration = BoundedDuration { least: 1, most: MINUTE, zero: "not at all" }, DefaultKey { default: r#""0s""# };
 
     /// Largest share of its names that a zone of 20 names or more may lose by one change of its files or one import. Files that lose more wait for `postern reload --accept ZONE`; such an import needs `--allow-loss`. `"100%"`: any share.
-    MAX_LOSS "max-loss": Percent = Percent { least: 1, most: 100 }, Default { default: r#""50%""# };
+    MAX_LOSS "max-loss": PercentShare = PercentShare { least: 1, most: 100 }, DefaultKey { default: r#""50%""# };
 
     /// Whether files and imports without records may empty the zone. Otherwise a file that loses its last record is bad until `postern reload --accept ZONE` accepts it; such an import needs `--allow-empty`.
-    ALLOW_EMPTY "allow-empty": Switch = Switch, Default { default: "false" };
+    ALLOW_EMPTY "allow-empty": TrueOrFalse = TrueOrFalse, DefaultKey { default: "false" };
 
     /// Answer for a name that the zone lacks. A query for a type that a name lacks always gets NODATA.
     ON_MISSING "on-missing": OneOf<OnMissing> = OneOf { words: &OnMissing::WORDS },
-        Absent { absent: "`\"public\"` for private-link zones, `\"nxdomain\"` for others", example: r#""public""# };
+        OptionalKey { absent: "`\"public\"` for private-link zones, `\"nxdomain\"` for others", example: r#""public""# };
 
     /// Whether names that the zone lacks are written to the fallback record: names that got a public answer, and names that `on-missing`
     /// refused.
-    FALLBACK "fallback": Switch = Switch, Absent { absent: "`true` for private-link zones, `false` for others", example: "true" };
+    FALLBACK "fallback": TrueOrFalse = TrueOrFalse, OptionalKey { absent: "`true` for private-link zones, `false` for others", example: "true" };
 
     /// Lowest TTL in answers.
-    MIN_TTL "min-ttl": Seconds = Seconds { least: 0, most: 86_400 }, Default { default: "0" };
+    MIN_TTL "min-ttl": BoundedTtl = BoundedTtl { least: 0, most: 86_400 }, DefaultKey { default: "0" };
 
     /// Highest TTL in answers (RFC 2181 section 8 allows up to 2147483647).
-    MAX_TTL "max-ttl": Seconds = Seconds { least: 0, most: 2_147_483_647 }, Default { default: "2147483647" };
+    MAX_TTL "max-ttl": BoundedTtl = BoundedTtl { least: 0, most: 2_147_483_647 }, DefaultKey { default: "2147483647" };
 }
 
 section! {
@@ -253,30 +254,30 @@ section! {
     forward = "forward", List, shown: &[&["zone", "network", "upstreams", "select", "timeout", "retransmit-min", "retransmit-max", "hedge"]], rules: &[];
 
     /// Suffix of the names. For private link forward the public zone (`blob.core.windows.net`), not the `privatelink` one.
-    ZONE "zone": Domain = Domain, Required { example: r#"".""# };
+    ZONE "zone": DomainName = DomainName, RequiredKey { example: r#"".""# };
 
     /// Networks whose clients use the route.
-    NETWORK "network": List<NetworkName> = List { of: NetworkName, least: 1 }, Absent { absent: "all networks", example: r#"["hub"]"# };
+    NETWORK "network": ListOf<NetworkName> = ListOf { of: NetworkName, least: 1 }, OptionalKey { absent: "all networks", example: r#"["hub"]"# };
 
     /// Servers that are queried: `"address"`, `"address:port"`, `"udp://address"`, `"tcp://address"` or a table with `address`
     /// and further keys; or `["system"]` alone for those of `/etc/resolv.conf`.
     UPSTREAMS "upstreams": UpstreamList = UpstreamList { section: &upstream::SECTION, address: &upstream::ADDRESS, in_flight: &upstream::IN_FLIGHT, rate: &upstream::RATE, probe: &upstream::PROBE },
-        Required { example: r#"["168.63.129.16"]"# };
+        RequiredKey { example: r#"["168.63.129.16"]"# };
 
     /// Order in which the upstreams are queried.
-    SELECT "select": OneOf<Select> = OneOf { words: &Select::WORDS }, Default { default: r#""order""# };
+    SELECT "select": OneOf<UpstreamOrder> = OneOf { words: &UpstreamOrder::WORDS }, DefaultKey { default: r#""order""# };
 
     /// How long the server waits for one upstream before it queries the next.
-    TIMEOUT "timeout": Millis = Millis { least: 50, most: 30_000, zero: "" }, Absent { absent: "1500ms; 4500ms for 168.63.129.16, for which Microsoft asks for more than 4 s", example: r#""4500ms""# };
+    TIMEOUT "timeout": BoundedDuration = BoundedDuration { least: 50, most: 30_000, zero: "" }, OptionalKey { absent: "1500ms; 4500ms for 168.63.129.16, for which Microsoft asks for more than 4 s", example: r#""4500ms""# };
 
     /// Shortest time after which a query is sent to the same upstream again. The time follows the measured round trips (RFC 6298), and doubles with each repetition.
-    RETRANSMIT_MIN "retransmit-min": Millis = Millis { least: 10, most: 30_000, zero: "" }, Default { default: r#""50ms""# };
+    RETRANSMIT_MIN "retransmit-min": BoundedDuration = BoundedDuration { least: 10, most: 30_000, zero: "" }, DefaultKey { default: r#""50ms""# };
 
     /// Longest time after which a query is sent to the same upstream again.
-    RETRANSMIT_MAX "retransmit-max": Millis = Millis { least: 10, most: 30_000, zero: "" }, Default { default: r#""1s""# };
+    RETRANSMIT_MAX "retransmit-max": BoundedDuration = BoundedDuration { least: 10, most: 30_000, zero: "" }, DefaultKey { default: r#""1s""# };
 
     /// Share of an upstream's responses. If a response takes longer than these took, the next upstream is queried as well, and the first answer counts. Set it only if all upstreams know the same names.
-    HEDGE "hedge": Percent = Percent { least: 50, most: 99 }, Absent { absent: "off: the next upstream is queried when one fails", example: r#""95%""# };
+    HEDGE "hedge": PercentShare = PercentShare { least: 50, most: 99 }, OptionalKey { absent: "off: the next upstream is queried when one fails", example: r#""95%""# };
 }
 
 section! {
@@ -284,18 +285,18 @@ section! {
     upstream = "upstreams", Inline, shown: &[], rules: &[];
 
     /// Address of the upstream, in the same form as in a list.
-    ADDRESS "address": UpstreamAddress = UpstreamAddress, Required { example: r#""168.63.129.16""# };
+    ADDRESS "address": UpstreamAddress = UpstreamAddress, RequiredKey { example: r#""168.63.129.16""# };
 
     /// Maximum number of outstanding queries.
-    IN_FLIGHT "in-flight": Number<u32> = Number { least: 1, most: 65_535, zero: "" },
-        Absent { absent: "1000; 200 for 168.63.129.16, which drops more", example: "200" };
+    IN_FLIGHT "in-flight": BoundedNumber<u32> = BoundedNumber { least: 1, most: 65_535, zero: "" },
+        OptionalKey { absent: "1000; 200 for 168.63.129.16, which drops more", example: "200" };
 
     /// Maximum number of queries per second.
-    RATE "rate": Number<u32> = Number { least: 1, most: 10_000_000, zero: "no bound" },
-        Absent { absent: "no bound; 1000 for 168.63.129.16, which drops more", example: "1000" };
+    RATE "rate": BoundedNumber<u32> = BoundedNumber { least: 1, most: 10_000_000, zero: "no bound" },
+        OptionalKey { absent: "no bound; 1000 for 168.63.129.16, which drops more", example: "1000" };
 
     /// Query that tells whether the upstream is up: a name and a type. Any response will do. It is sent when the upstream is silent for several names, and while it is down.
-    PROBE "probe": ProbeText = ProbeText, Default { default: r#"". NS""# };
+    PROBE "probe": ProbeText = ProbeText, DefaultKey { default: r#"". NS""# };
 }
 
 section! {
@@ -309,7 +310,7 @@ section! {
             &["name = \"dhcp\"", "unsigned", "clients", "allow = [\"update\"]"],
         ],
         rules: &[
-            Rule::OneOf {
+            KeyRule::OneOf {
                 keys: &["secret", "secret-file", "unsigned"],
                 rule: "a key has one of `secret`, `secret-file` and `unsigned`",
                 missing: (
@@ -317,49 +318,49 @@ section! {
                     "write `secret-file = \"…\"`, `secret = \"…\"`, or `unsigned = true` with `clients`",
                 ),
             },
-            Rule::Needs { key: "unsigned", needed: "clients" },
+            KeyRule::Needs { key: "unsigned", needed: "clients" },
         ];
 
     /// Name of the key, as clients send it. For an `unsigned` entry, the name is used only in logs.
-    NAME "name": Domain = Domain, Required { example: r#""terraform.contoso.com""# };
+    NAME "name": DomainName = DomainName, RequiredKey { example: r#""terraform.contoso.com""# };
 
     /// Hash algorithm. `"hmac-md5"` requires `allow-md5`.
-    ALGORITHM "algorithm": OneOf<Algorithm> = OneOf { words: &Algorithm::WORDS },
-        Absent { absent: "the one that `secret-file` names, else `\"hmac-sha256\"`", example: r#""hmac-sha256""# };
+    ALGORITHM "algorithm": OneOf<TsigAlgorithm> = OneOf { words: &TsigAlgorithm::WORDS },
+        OptionalKey { absent: "the one that `secret-file` names, else `\"hmac-sha256\"`", example: r#""hmac-sha256""# };
 
     /// Shared secret, in Base64. Prefer `secret-file`.
-    SECRET "secret": Base64 = Base64,
-        Absent { absent: "none; set `secret-file` instead", example: r#""bm90IGEgc2VjcmV0IHRvIGtlZXAsIGJ1dCBvbmUgdG8gc2hvdw==""# };
+    SECRET "secret": SecretText = SecretText,
+        OptionalKey { absent: "none; set `secret-file` instead", example: r#""bm90IGEgc2VjcmV0IHRvIGtlZXAsIGJ1dCBvbmUgdG8gc2hvdw==""# };
 
     /// File with the secret in Base64 alone, or with `key "name" { algorithm …; secret "…"; };` as `tsig-keygen` prints it.
-    SECRET_FILE "secret-file": PathText = PathText, Absent { absent: "none; set `secret` instead", example: r#""acme.key""# };
+    SECRET_FILE "secret-file": PathText = PathText, OptionalKey { absent: "none; set `secret` instead", example: r#""acme.key""# };
 
     /// No signature is required: any message from one of `clients` is accepted. Over UDP an address can be forged.
-    UNSIGNED "unsigned": Switch = Switch, Absent { absent: "messages must be signed", example: "true" };
+    UNSIGNED "unsigned": TrueOrFalse = TrueOrFalse, OptionalKey { absent: "messages must be signed", example: "true" };
 
     /// Also accept messages that are signed with HMAC-MD5 and this secret, for clients that support nothing stronger.
-    ALLOW_MD5 "allow-md5": Switch = Switch, Default { default: "false" };
+    ALLOW_MD5 "allow-md5": TrueOrFalse = TrueOrFalse, DefaultKey { default: "false" };
 
     /// Minimum length of a MAC in bits, for clients that truncate it. A MAC shorter than half of the hash is never accepted (RFC 8945
     /// section 5.2.2.1).
-    MAC_BITS "mac-bits": Number<u16> = Number { least: 80, most: 512, zero: "" }, Absent { absent: "all of them", example: "128" };
+    MAC_BITS "mac-bits": BoundedNumber<u16> = BoundedNumber { least: 80, most: 512, zero: "" }, OptionalKey { absent: "all of them", example: "128" };
 
     /// Operations that the key permits.
-    ALLOW "allow": List<OneOf<Action>> = List { of: OneOf { words: &Action::WORDS }, least: 1 },
-        Required { example: r#"["update", "transfer"]"# };
+    ALLOW "allow": ListOf<OneOf<KeyAction>> = ListOf { of: OneOf { words: &KeyAction::WORDS }, least: 1 },
+        RequiredKey { example: r#"["update", "transfer"]"# };
 
     /// Zones that the key applies to: `"name"`, or `"name@network"` if several zones share a name.
-    ZONES "zones": List<ZoneName> = List { of: ZoneName, least: 1 }, Absent { absent: "all zones", example: r#"["corp.contoso.com"]"# };
+    ZONES "zones": ListOf<ZoneNameText> = ListOf { of: ZoneNameText, least: 1 }, OptionalKey { absent: "all zones", example: r#"["corp.contoso.com"]"# };
 
     /// Names that the key may change. `*` as the first or last label matches any number of labels, and elsewhere exactly one label:
     /// `"_acme-challenge.*"`, `"*.lab.contoso.com"`.
-    NAMES "names": List<NamePattern> = List { of: NamePattern, least: 1 },
-        Absent { absent: "all names", example: r#"["_acme-challenge.*"]"# };
+    NAMES "names": ListOf<NamePatternText> = ListOf { of: NamePatternText, least: 1 },
+        OptionalKey { absent: "all names", example: r#"["_acme-challenge.*"]"# };
 
     /// Types that the key may change.
-    TYPES "types": List<RecordType> = List { of: RecordType, least: 1 }, Absent { absent: "all types", example: r#"["TXT"]"# };
+    TYPES "types": ListOf<RecordType> = ListOf { of: RecordType, least: 1 }, OptionalKey { absent: "all types", example: r#"["TXT"]"# };
 
     /// Clients that may use the key.
-    CLIENTS "clients": List<Prefix> = List { of: Prefix, least: 1 },
-        Absent { absent: "all clients; `unsigned` needs some", example: r#"["10.20.0.5"]"# };
+    CLIENTS "clients": ListOf<ClientPrefix> = ListOf { of: ClientPrefix, least: 1 },
+        OptionalKey { absent: "all clients; `unsigned` needs some", example: r#"["10.20.0.5"]"# };
 }

@@ -5,14 +5,14 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::diagnostic::did_you_mean;
-use crate::key::{Field, Kind};
-use crate::problems::Problems;
+use crate::key::{KeyUse, ValueKind};
+use crate::problems::ConfigProblems;
 
-pub(crate) use network::{Address, Domain, Level, NetworkName, PathOrNot, PathText, Peer, Prefix, ServerAddress};
-pub(crate) use quantity::{Millis, Number, Percent, Seconds, Size, write_millis};
-pub(crate) use tsig::{Action, Algorithm, Base64, NamePattern, RecordType, ZoneName, secret};
+pub(crate) use network::{ClientPrefix, DomainName, ListenAddress, LogFilter, NetworkName, PathOrNot, PathText, PeerText, ServerAddress};
+pub(crate) use quantity::{BoundedDuration, BoundedNumber, BoundedTtl, ByteSize, PercentShare, write_millis};
+pub(crate) use tsig::{KeyAction, NamePatternText, RecordType, SecretText, TsigAlgorithm, ZoneNameText, secret};
 pub(crate) use upstream::{ProbeText, UpstreamAddress, UpstreamItem, UpstreamList};
-pub(crate) use word::{Format, LogFormat, OnMissing, OneOf, Preset, Recursion, Repeat, Select, Word};
+pub(crate) use word::{ChoiceWord, LogFormat, OnMissing, OneOf, RecursionChoice, RepeatChoice, SourceFormat, UpstreamOrder, ZonePreset};
 
 mod network;
 mod quantity;
@@ -22,16 +22,16 @@ mod word;
 
 /// A value with its position in the file, as a byte offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct At<T> {
+pub(crate) struct ValueAt<T> {
     pub(crate) value: T,
     pub(crate) at: usize,
 }
 
 /// `true` or `false`.
-pub(crate) struct Switch;
+pub(crate) struct TrueOrFalse;
 
 /// Text without line breaks.
-pub(crate) struct Text {
+pub(crate) struct LineOfText {
     /// Maximum length in octets.
     pub(crate) most: usize,
     /// Description of the text, for messages.
@@ -41,7 +41,7 @@ pub(crate) struct Text {
 }
 
 /// A list of values of one kind.
-pub(crate) struct List<K> {
+pub(crate) struct ListOf<K> {
     pub(crate) of: K,
     /// Minimum number of items: 0 or 1.
     pub(crate) least: usize,
@@ -53,7 +53,7 @@ pub(crate) struct OneOrMore<K> {
 }
 
 /// Reports that a value has the wrong type.
-pub(crate) fn wrong_type(shape: &str, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) {
+pub(crate) fn wrong_type(shape: &str, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) {
     let found = match value.get_ref() {
         DeValue::Array(_) => "a list",
         DeValue::Integer(_) => "an integer",
@@ -71,7 +71,7 @@ pub(crate) fn wrong_type(shape: &str, value: &Spanned<DeValue<'_>>, field: Field
     problems.error(value.span().start, format!("`{}` must be {shape}, found {found}", field.name), help);
 }
 
-impl Field<'_> {
+impl KeyUse<'_> {
     /// Returns the text of the value as it is written in TOML.
     pub(crate) fn help(&self) -> String {
         format!("write, for example, `{} = {}`", self.name, self.example)
@@ -79,7 +79,12 @@ impl Field<'_> {
 }
 
 /// Returns the string, or reports a problem.
-pub(crate) fn string<'v>(shape: &str, value: &'v Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<&'v str> {
+pub(crate) fn string<'v>(
+    shape: &str,
+    value: &'v Spanned<DeValue<'_>>,
+    field: KeyUse<'_>,
+    problems: &mut ConfigProblems<'_>,
+) -> Option<&'v str> {
     let text = value.get_ref().as_str();
     if text.is_none() {
         wrong_type(shape, value, field, problems);
@@ -87,10 +92,10 @@ pub(crate) fn string<'v>(shape: &str, value: &'v Spanned<DeValue<'_>>, field: Fi
     text
 }
 
-impl Kind for Switch {
+impl ValueKind for TrueOrFalse {
     type Out = bool;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<bool> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<bool> {
         let on = value.get_ref().as_bool();
         if on.is_none() {
             wrong_type(&self.shape(), value, field, problems);
@@ -111,7 +116,7 @@ impl Kind for Switch {
     }
 }
 
-impl Text {
+impl LineOfText {
     /// Returns true for characters of a user or group name.
     pub(crate) fn account(c: char) -> bool {
         c.is_ascii_alphanumeric() || "._-".contains(c)
@@ -123,10 +128,10 @@ impl Text {
     }
 }
 
-impl Kind for Text {
+impl ValueKind for LineOfText {
     type Out = String;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<String> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<String> {
         let text = string(&self.shape(), value, field, problems)?;
         if let Some(bad) = text.chars().find(|c| !(self.good)(*c)) {
             problems.error(
@@ -156,10 +161,10 @@ impl Kind for Text {
     }
 }
 
-impl<K: Kind> Kind for List<K> {
-    type Out = Vec<At<K::Out>>;
+impl<K: ValueKind> ValueKind for ListOf<K> {
+    type Out = Vec<ValueAt<K::Out>>;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Self::Out> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<Self::Out> {
         let Some(items) = value.get_ref().as_array() else {
             wrong_type(&self.shape(), value, field, problems);
             return None;
@@ -167,7 +172,7 @@ impl<K: Kind> Kind for List<K> {
         if items.len() < self.least {
             problems.error(value.span().start, format!("`{}` must not be empty", field.name), field.help());
         }
-        let read = |item| Some(At { value: self.of.read(item, field, problems)?, at: item.span().start });
+        let read = |item| Some(ValueAt { value: self.of.read(item, field, problems)?, at: item.span().start });
         Some(items.iter().filter_map(read).collect())
     }
 
@@ -180,11 +185,12 @@ impl<K: Kind> Kind for List<K> {
     }
 }
 
-impl<K: Kind> Kind for OneOrMore<K> {
-    type Out = Vec<At<K::Out>>;
+impl<K: ValueKind> ValueKind for OneOrMore<K> {
+    type Out = Vec<ValueAt<K::Out>>;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Self::Out> {
-        let read = |item, problems: &mut Problems<'_>| Some(At { value: self.of.read(item, field, problems)?, at: item.span().start });
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<Self::Out> {
+        let read =
+            |item, problems: &mut ConfigProblems<'_>| Some(ValueAt { value: self.of.read(item, field, problems)?, at: item.span().start });
         match value.get_ref() {
             DeValue::Array(items) => Some(items.iter().filter_map(|item| read(item, problems)).collect()),
             _ => Some(read(value, problems).into_iter().collect()),

@@ -1,10 +1,10 @@
 //! Conversion of the operator's configuration file into settings for the server.
 //!
-//! The crate turns a TOML file into a checked [`Config`] with every default filled in. Otherwise it
+//! The crate turns a TOML file into a checked [`PosternConfig`] with every default filled in. Otherwise it
 //! returns all problems of the file, each with its line. It does not read zone files.
 //!
 //! ```text
-//! postern.toml ─ read ─ parse ─ lint ─▶ Config          keys ─▶ parser, JSON Schema, sample, reference
+//! postern.toml ─ read ─ parse ─ lint ─▶ PosternConfig   keys ─▶ parser, JSON Schema, sample, reference
 //!                                  └──▶ Diagnostics     azure ─▶ public names, private-link names, zones
 //! ```
 //!
@@ -45,10 +45,10 @@ mod schema;
 mod sections;
 mod syntax;
 
-pub use diagnostic::{Diagnostic, Severity, did_you_mean};
-pub use file::{File, LARGEST, fingerprint, open, read, read_whole};
-pub use load::{Loaded, Refused, load, parse};
-pub use model::{Config, Setting};
+pub use diagnostic::{DiagnosticSeverity, FileDiagnostic, did_you_mean};
+pub use file::{LARGEST, WatchedFile, fingerprint, open, read, read_whole};
+pub use load::{LoadedConfig, RejectedConfig, load, parse};
+pub use model::{EffectiveSetting, PosternConfig};
 pub use preset::preset_zones;
 pub use sample::{reference, sample};
 pub use schema::json_schema;

@@ -7,9 +7,9 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Config, Network, NetworkLinks, Recursion};
-use crate::places::Places;
-use crate::problems::Problems;
+use crate::model::{NetworkConfig, NetworkLinks, PosternConfig, RecursionPolicy};
+use crate::places::ConfigPlaces;
+use crate::problems::ConfigProblems;
 
 mod api;
 mod azure;
@@ -20,7 +20,7 @@ mod settings;
 mod transfers;
 
 /// Reports problems of the configuration as a whole.
-pub(crate) fn check(config: &Config, places: &Places, problems: &mut Problems<'_>) {
+pub(crate) fn check(config: &PosternConfig, places: &ConfigPlaces, problems: &mut ConfigProblems<'_>) {
     let by_name = (0..).zip(&config.networks).map(|(index, network)| (network.name.as_str(), index)).collect();
     let lint = Lint { config, places, by_name };
     networks::unknown_names(&lint, problems);
@@ -45,8 +45,8 @@ pub(crate) fn check(config: &Config, places: &Places, problems: &mut Problems<'_
 
 /// A configuration with the positions of its parts.
 struct Lint<'c> {
-    config: &'c Config,
-    places: &'c Places,
+    config: &'c PosternConfig,
+    places: &'c ConfigPlaces,
     /// Index of each network in the configuration by name. There may be ten thousand networks, and
     /// as many names in a list.
     by_name: HashMap<&'c str, usize>,
@@ -54,7 +54,7 @@ struct Lint<'c> {
 
 impl<'c> Lint<'c> {
     /// Returns the networks that are linked.
-    fn networks(&self, links: &'c NetworkLinks) -> Vec<&'c Network> {
+    fn networks(&self, links: &'c NetworkLinks) -> Vec<&'c NetworkConfig> {
         let NetworkLinks::These(names) = links else {
             return self.config.networks.iter().collect();
         };
@@ -65,19 +65,19 @@ impl<'c> Lint<'c> {
     }
 
     /// Returns the longest route of a network for `name`.
-    fn covers(&self, network: &Network, name: &str) -> bool {
+    fn covers(&self, network: &NetworkConfig, name: &str) -> bool {
         self.config.forwards.iter().any(|route| serves(&route.networks, network) && is_under(name, &route.zone))
     }
 }
 
 /// Returns true if `network` is linked.
-fn serves(links: &NetworkLinks, network: &Network) -> bool {
+fn serves(links: &NetworkLinks, network: &NetworkConfig) -> bool {
     links.include(&network.name)
 }
 
 /// Returns true if names may be forwarded for at least one client of the network.
-fn recurses(network: &Network) -> bool {
-    network.recursion != Recursion::No
+fn recurses(network: &NetworkConfig) -> bool {
+    network.recursion != RecursionPolicy::No
 }
 
 /// Returns true if `name` is `zone` or below it.

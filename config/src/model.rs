@@ -10,60 +10,60 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::azure::Table;
-use crate::file::File;
+use crate::azure::PrivateLinkTable;
+use crate::file::WatchedFile;
 
 mod key;
 mod networks;
 mod setting;
 mod source;
 
-pub use key::{Action, Algorithm, Key, NamePattern, Proof, Secret, ZoneName};
+pub use key::{KeyAction, KeyConfig, KeyProof, NamePattern, QualifiedZoneName, TsigAlgorithm, TsigSecret};
 pub use networks::NetworkLinks;
-pub use setting::Setting;
-pub use source::{FeedKind, FeedSource, FileSource, Format, TRANSFER, ZoneSource};
+pub use setting::EffectiveSetting;
+pub use source::{FeedKind, FeedSource, FileSource, SourceFormat, TRANSFER, ZoneSource};
 
 /// All settings of `postern serve`, from one file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Config {
+pub struct PosternConfig {
     /// The configuration file. `None` for the lab and in tests.
     pub path: Option<PathBuf>,
     /// Listeners, identity, user, watching.
-    pub server: Server,
+    pub server: ServerConfig,
     /// Networks in file order. `default` is always present, and last if the file does not name it.
-    pub networks: Vec<Network>,
+    pub networks: Vec<NetworkConfig>,
     /// Private zones in file order. Presets are already expanded to their zones.
-    pub zones: Vec<Zone>,
+    pub zones: Vec<ZoneConfig>,
     /// Forward rules in file order. Without any in the file, one for `.` with
-    /// [`Upstreams::System`].
-    pub forwards: Vec<Forward>,
+    /// [`UpstreamSet::System`].
+    pub forwards: Vec<ForwardConfig>,
     /// TSIG keys, and clients that need none, in file order.
-    pub keys: Vec<Key>,
+    pub keys: Vec<KeyConfig>,
     /// Cache of upstream answers.
-    pub cache: Cache,
+    pub cache: CacheConfig,
     /// Bounds on the resources that clients can consume.
-    pub limits: Limits,
+    pub limits: LimitsConfig,
     /// The operational log.
-    pub log: Log,
+    pub log: LogConfig,
     /// The fallback record.
-    pub fallback: Fallback,
+    pub fallback: FallbackConfig,
     /// The HTTP API.
-    pub api: Api,
+    pub api: ApiConfig,
     /// Metrics and probes.
-    pub metrics: Metrics,
+    pub metrics: MetricsConfig,
     /// The private-link table, including the rows of `server.zone-table`.
-    pub azure: Arc<Table>,
+    pub azure: Arc<PrivateLinkTable>,
     /// Every key with its value as text and the source of the value, for display.
-    pub settings: Vec<Setting>,
+    pub settings: Vec<EffectiveSetting>,
     /// Files other than zone sources, each once. If one of them changes, the whole configuration is
     /// read again.
-    pub files: Vec<File>,
+    pub files: Vec<WatchedFile>,
 }
 
-impl Config {
+impl PosternConfig {
     /// Stores the fingerprints of files that were read again. Later changes are detected against
     /// them.
-    pub fn note(&mut self, read: &[File]) {
+    pub fn note(&mut self, read: &[WatchedFile]) {
         for file in &mut self.files {
             if let Some(other) = read.iter().find(|other| other.path == file.path) {
                 file.fingerprint = other.fingerprint;
@@ -72,7 +72,7 @@ impl Config {
     }
 }
 
-impl Api {
+impl ApiConfig {
     /// Returns its files of keys and certificates.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         [&self.key_file, &self.certificate, &self.private_key, &self.client_ca].into_iter().flatten()
@@ -81,7 +81,7 @@ impl Api {
 
 /// Section `[server]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Server {
+pub struct ServerConfig {
     /// Addresses for UDP and TCP.
     pub listen: Vec<SocketAddr>,
     /// UDP worker threads for each address. The default is one per core.
@@ -124,23 +124,23 @@ pub struct Server {
 
 /// A virtual network or site, from `[[network]]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Network {
+pub struct NetworkConfig {
     /// Name of the network. `default` contains every client of no other network.
     pub name: String,
     /// Client prefixes of the network. The longest matching prefix over all networks decides.
     pub clients: Vec<IpNet>,
     /// Clients of the network that may use recursion (forwarding).
-    pub recursion: Recursion,
+    pub recursion: RecursionPolicy,
 }
 
-impl Network {
+impl NetworkConfig {
     /// Name of the network of all clients that belong to no other network.
     pub(crate) const DEFAULT: &str = "default";
 }
 
 /// Clients that may use recursion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recursion {
+pub enum RecursionPolicy {
     /// Every client of the network.
     Yes,
     /// No client.
@@ -152,7 +152,7 @@ pub enum Recursion {
 
 /// A private zone that is linked to networks, from `[[zone]]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Zone {
+pub struct ZoneConfig {
     /// Apex in lower case, without the final dot (`.` for the root).
     pub name: String,
     /// Set for a zone of a preset. The zones of a preset share the JSON and hosts files of their
@@ -181,7 +181,7 @@ pub struct Zone {
     /// How long a name that was deleted through the API is still answered.
     pub hold_deleted: Duration,
     /// Clients that may transfer the zone.
-    pub transfer_to: Vec<Peer>,
+    pub transfer_to: Vec<TransferPeer>,
     /// Servers that receive a NOTIFY when the zone changes.
     pub notify: Vec<SocketAddr>,
     /// Name of the key that signs messages to primaries and `notify`, in lower case without the
@@ -207,7 +207,7 @@ impl LossLimits {
     }
 
     /// Returns the limits of a zone of the configuration.
-    pub fn of(zone: &Zone) -> Self {
+    pub fn of(zone: &ZoneConfig) -> Self {
         Self { max_loss: zone.max_loss, allow_empty: zone.allow_empty }
     }
 }
@@ -223,7 +223,7 @@ pub struct ZoneNames {
 
 /// A permission to transfer a zone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Peer {
+pub enum TransferPeer {
     /// Clients with an address in this prefix.
     Prefix(IpNet),
     /// Clients that sign with the key of this name (lower case, no final dot).
@@ -244,15 +244,15 @@ pub enum OnMissing {
 
 /// A route, from `[[forward]]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Forward {
+pub struct ForwardConfig {
     /// Suffix in lower case, without the final dot. `.` matches all other names.
     pub zone: String,
     /// Networks that use the route.
     pub networks: NetworkLinks,
     /// Upstreams of the route.
-    pub upstreams: Upstreams,
+    pub upstreams: UpstreamSet,
     /// Order in which the upstreams are tried.
-    pub select: Select,
+    pub select: UpstreamOrder,
     /// How long an upstream may take before the next one is tried. `None`: by its address.
     pub timeout: Option<Duration>,
     /// Shortest time after which a query is sent again.
@@ -268,20 +268,20 @@ pub struct Forward {
 
 /// Upstreams of a route.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Upstreams {
+pub enum UpstreamSet {
     /// The name servers of `/etc/resolv.conf`, read at startup and on reload.
     System,
     /// A list of upstream servers.
-    List(Vec<Upstream>),
+    List(Vec<UpstreamConfig>),
 }
 
 /// One upstream server.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Upstream {
+pub struct UpstreamConfig {
     /// Address and port of the upstream.
     pub address: SocketAddr,
     /// Transport of queries to the upstream.
-    pub transport: Transport,
+    pub transport: UpstreamTransport,
     /// Maximum number of outstanding queries (168.63.129.16: 200).
     pub in_flight: u32,
     /// Maximum number of queries per second, limited by a token bucket. 0 means no limit
@@ -304,7 +304,7 @@ pub struct ProbeQuestion {
 
 /// Transport of queries to an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Transport {
+pub enum UpstreamTransport {
     /// UDP, and TCP after a truncated answer.
     Udp,
     /// TCP for every query.
@@ -313,7 +313,7 @@ pub enum Transport {
 
 /// Order in which the upstreams of a route are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Select {
+pub enum UpstreamOrder {
     /// In the order of the file. If one fails, the next is tried.
     Order,
     /// By measured response time, the fastest first.
@@ -322,7 +322,7 @@ pub enum Select {
 
 /// Section `[cache]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cache {
+pub struct CacheConfig {
     /// Memory for entries in bytes. 0 disables the cache.
     pub size: u64,
     /// Lower bound of cached TTLs, in seconds.
@@ -347,7 +347,7 @@ pub struct Cache {
 
 /// Section `[limits]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Limits {
+pub struct LimitsConfig {
     /// Maximum number of client queries that wait for upstreams. Further ones are answered with
     /// SERVFAIL.
     pub pending: usize,
@@ -369,7 +369,7 @@ pub struct Limits {
 
 /// Section `[log]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Log {
+pub struct LogConfig {
     /// `error` … `trace`, or a filter such as `info,postern_dns=debug`.
     pub level: String,
     /// Format of log lines.
@@ -387,7 +387,7 @@ pub enum LogFormat {
 
 /// The record of public answers for private-link names, from `[fallback]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fallback {
+pub struct FallbackConfig {
     /// File for the events. `None` means the log, at level WARN.
     pub file: Option<PathBuf>,
     /// Format of the events.
@@ -397,7 +397,7 @@ pub struct Fallback {
     /// Number of rotated files to keep.
     pub keep: u32,
     /// Which repetitions of the same network, name, type and reason are written.
-    pub repeat: Repeat,
+    pub repeat: RepeatPolicy,
     /// Maximum number of lines per second. 0 means no limit.
     pub rate: u32,
     /// Maximum number of lines per second for one client. 0 means no limit.
@@ -412,7 +412,7 @@ pub struct Fallback {
 
 /// The HTTP API, from `[api]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Api {
+pub struct ApiConfig {
     /// TCP addresses. Empty means none.
     pub listen: Vec<SocketAddr>,
     /// UNIX socket. `None` means that the operator disabled it.
@@ -442,14 +442,14 @@ pub struct Api {
 
 /// Metrics and probes, from `[metrics]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Metrics {
+pub struct MetricsConfig {
     /// TCP address. `None` means only the listener of the API.
     pub listen: Option<SocketAddr>,
 }
 
 /// Which repetitions of the same fallback are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
+pub enum RepeatPolicy {
     /// Every repetition.
     All,
     /// Only the first occurrence.
@@ -458,17 +458,17 @@ pub enum Repeat {
     Every(Duration),
 }
 
-impl Config {
+impl PosternConfig {
     /// The address of Azure's own resolver, as every virtual machine reaches it.
     pub const AZURE_DNS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(168, 63, 129, 16));
 }
 
-impl Upstream {
+impl UpstreamConfig {
     /// Creates an upstream with the default limits. A resolver that the operator runs easily
     /// handles 1000 outstanding queries. Azure's resolver gets 200 and 1000 per second, because it
     /// drops further queries of one virtual machine.
-    pub fn new(address: SocketAddr, transport: Transport) -> Self {
-        let is_azure = address.ip() == Config::AZURE_DNS;
+    pub fn new(address: SocketAddr, transport: UpstreamTransport) -> Self {
+        let is_azure = address.ip() == PosternConfig::AZURE_DNS;
         let (in_flight, rate) = if is_azure { (200, 1000) } else { (1000, 0) };
         // Microsoft asks for more than 4 s: with less, private names may be resolved by the next upstream.
         let timeout = Duration::from_millis(if is_azure { 4500 } else { 1500 });

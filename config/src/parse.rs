@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::file::File;
-use crate::key::{Section, json_value, toml_to_json};
+use crate::file::WatchedFile;
+use crate::key::{KeySection, json_value, toml_to_json};
 use crate::keys;
-use crate::kind::At;
-use crate::model::{Api, Cache, Config, Fallback, Limits, Log, Metrics};
-use crate::places::{ApiPlaces, Places};
-use crate::problems::Problems;
-use crate::reader::{self, Reader};
+use crate::kind::ValueAt;
+use crate::model::{ApiConfig, CacheConfig, FallbackConfig, LimitsConfig, LogConfig, MetricsConfig, PosternConfig};
+use crate::places::{ApiPlaces, ConfigPlaces};
+use crate::problems::ConfigProblems;
+use crate::reader::{self, TableReader};
 
 mod forwards;
 mod networks;
@@ -22,8 +22,8 @@ mod zones;
 
 /// Converts section by section. Unreadable values are reported, and then skipped or replaced by
 /// their default.
-pub(crate) fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Config, Places) {
-    let mut places = Places::default();
+pub(crate) fn lower(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>) -> (PosternConfig, ConfigPlaces) {
+    let mut places = ConfigPlaces::default();
     let (server, azure) = server::server(document, problems, &mut places);
     let networks = networks::networks(document, problems, &mut places);
     let zones = zones::zones(document, &server, &azure, problems, &mut places);
@@ -39,11 +39,11 @@ pub(crate) fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Con
     let fallback = fallback(document, problems, &mut places);
     let api = api(document, &server.state, problems, &mut places);
     for path in api.files() {
-        problems.has_file(File::now(path));
+        problems.has_file(WatchedFile::now(path));
     }
     let metrics = metrics(document, problems);
     (
-        Config {
+        PosternConfig {
             path: None,
             server,
             networks,
@@ -64,10 +64,10 @@ pub(crate) fn lower(document: &DeTable<'_>, problems: &mut Problems<'_>) -> (Con
     )
 }
 
-fn cache(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Cache {
+fn cache(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>, places: &mut ConfigPlaces) -> CacheConfig {
     use keys::cache as key;
     let mut read = open(&key::SECTION, document, problems);
-    let cache = Cache {
+    let cache = CacheConfig {
         size: read.value(&key::SIZE),
         min_ttl: read.value(&key::MIN_TTL),
         max_ttl: read.value(&key::MAX_TTL),
@@ -87,10 +87,10 @@ fn cache(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Place
     cache
 }
 
-fn limits(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Limits {
+fn limits(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>, places: &mut ConfigPlaces) -> LimitsConfig {
     use keys::limits as key;
     let mut read = open(&key::SECTION, document, problems);
-    let limits = Limits {
+    let limits = LimitsConfig {
         pending: read.value(&key::PENDING),
         tcp_connections: read.value(&key::TCP_CONNECTIONS),
         tcp_per_client: read.value(&key::TCP_PER_CLIENT),
@@ -104,16 +104,16 @@ fn limits(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Plac
     limits
 }
 
-fn log(document: &DeTable<'_>, problems: &mut Problems<'_>) -> Log {
+fn log(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>) -> LogConfig {
     use keys::log as key;
     let mut read = open(&key::SECTION, document, problems);
-    Log { level: read.value(&key::LEVEL), format: read.value(&key::FORMAT) }
+    LogConfig { level: read.value(&key::LEVEL), format: read.value(&key::FORMAT) }
 }
 
-fn fallback(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Fallback {
+fn fallback(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>, places: &mut ConfigPlaces) -> FallbackConfig {
     use keys::fallback as key;
     let mut read = open(&key::SECTION, document, problems);
-    let fallback = Fallback {
+    let fallback = FallbackConfig {
         file: read.option(&key::FILE),
         format: read.value(&key::FORMAT),
         rotate: read.value(&key::ROTATE),
@@ -129,7 +129,7 @@ fn fallback(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Pl
     fallback
 }
 
-fn api(document: &DeTable<'_>, state: &Path, problems: &mut Problems<'_>, places: &mut Places) -> Api {
+fn api(document: &DeTable<'_>, state: &Path, problems: &mut ConfigProblems<'_>, places: &mut ConfigPlaces) -> ApiConfig {
     use keys::api as key;
     let mut read = open(&key::SECTION, document, problems);
     let (listen, socket) = (read.option(&key::LISTEN).unwrap_or_default(), read.option(&key::SOCKET));
@@ -140,7 +140,7 @@ fn api(document: &DeTable<'_>, state: &Path, problems: &mut Problems<'_>, places
         private_key: read.place(&key::PRIVATE_KEY),
         client_ca: read.place(&key::CLIENT_CA),
     };
-    Api {
+    ApiConfig {
         listen: values(listen),
         socket_is_named: socket.is_some(),
         socket: socket.unwrap_or_else(|| Some(usual_socket(state))),
@@ -163,18 +163,18 @@ fn usual_socket(state: &Path) -> PathBuf {
     first.as_deref().unwrap_or(state).join("postern.sock")
 }
 
-fn metrics(document: &DeTable<'_>, problems: &mut Problems<'_>) -> Metrics {
+fn metrics(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>) -> MetricsConfig {
     use keys::metrics as key;
-    Metrics { listen: open(&key::SECTION, document, problems).option(&key::LISTEN) }
+    MetricsConfig { listen: open(&key::SECTION, document, problems).option(&key::LISTEN) }
 }
 
-fn open<'r, 'a>(section: &'static Section, document: &'r DeTable<'r>, problems: &'r mut Problems<'a>) -> Reader<'r, 'a> {
+fn open<'r, 'a>(section: &'static KeySection, document: &'r DeTable<'r>, problems: &'r mut ConfigProblems<'a>) -> TableReader<'r, 'a> {
     let table = reader::table(document, section, problems);
-    Reader::open(section, table.map(|(_, table)| table), table.map_or(0, |(at, _)| at), problems)
+    TableReader::open(section, table.map(|(_, table)| table), table.map_or(0, |(at, _)| at), problems)
 }
 
 /// Collects the keys of a section whose values differ from their defaults.
-fn changed(section: &'static Section, document: &DeTable<'_>, places: &mut Places) {
+fn changed(section: &'static KeySection, document: &DeTable<'_>, places: &mut ConfigPlaces) {
     let Some(table) = document.get(section.name).and_then(|value| value.get_ref().as_table()) else { return };
     for key in section.keys {
         if let Some(value) = table.get(key.name())
@@ -185,6 +185,6 @@ fn changed(section: &'static Section, document: &DeTable<'_>, places: &mut Place
     }
 }
 
-fn values<T>(items: Vec<At<T>>) -> Vec<T> {
+fn values<T>(items: Vec<ValueAt<T>>) -> Vec<T> {
     items.into_iter().map(|item| item.value).collect()
 }

@@ -4,14 +4,14 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::problems::Problems;
+use crate::problems::ConfigProblems;
 
 /// The mode bits of other users (S_IWOTH, S_IROTH).
 pub(crate) const WRITE: u32 = 0o002;
 pub(crate) const READ: u32 = 0o004;
 
 /// Warns if other users can change a file that the configuration names.
-pub(crate) fn changeable(path: &Path, at: usize, problems: &mut Problems<'_>) {
+pub(crate) fn changeable(path: &Path, at: usize, problems: &mut ConfigProblems<'_>) {
     if everybody_may(WRITE, path) {
         let (message, help) = changed(path);
         problems.warning(at, message, help);
@@ -19,7 +19,7 @@ pub(crate) fn changeable(path: &Path, at: usize, problems: &mut Problems<'_>) {
 }
 
 /// Warns if other users can read a file with a secret.
-pub(crate) fn readable(path: &Path, at: usize, problems: &mut Problems<'_>) {
+pub(crate) fn readable(path: &Path, at: usize, problems: &mut ConfigProblems<'_>) {
     if everybody_may(READ, path) {
         let shown = path.display();
         problems.warning(at, format!("everybody on this machine can read {shown}"), format!("chmod o= {shown}"));

@@ -12,14 +12,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Time limits for reading a pipe.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct PipeTimeouts {
     /// Limit until some process has opened the pipe for writing.
     pub(crate) writer: Duration,
     /// Limit until the last byte, while a process has the pipe open.
     pub(crate) end: Duration,
 }
 
-impl Patience {
+impl PipeTimeouts {
     /// A shell opens both ends at once. A command that fetches secrets may need some time before it
     /// writes.
     pub(crate) const USUAL: Self = Self { writer: Duration::from_secs(3), end: Duration::from_secs(60) };
@@ -30,7 +30,7 @@ const STEP: Duration = Duration::from_millis(100);
 
 /// Reads a pipe to its end, at most `most` bytes. Returns an error after a bounded time if the pipe
 /// has no writer, or a silent one.
-pub(crate) fn read(path: &Path, most: usize, patience: Patience) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, most: usize, patience: PipeTimeouts) -> io::Result<Vec<u8>> {
     // Without this flag, opening a FIFO without a writer blocks.
     let mut pipe = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     let start = Instant::now();
@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    const SHORT: Patience = Patience { writer: Duration::from_millis(300), end: Duration::from_secs(120) };
+    const SHORT: PipeTimeouts = PipeTimeouts { writer: Duration::from_millis(300), end: Duration::from_secs(120) };
 
     fn fifo() -> (tempfile::TempDir, std::path::PathBuf) {
         let directory = tempfile::tempdir().unwrap();
@@ -101,7 +101,7 @@ mod tests {
         let (_directory, path) = fifo();
         // This opens at once, because the file is its own reader.
         let both = File::options().read(true).write(true).open(&path).unwrap();
-        let error = read(&path, 100, Patience { end: Duration::from_millis(300), ..SHORT }).unwrap_err();
+        let error = read(&path, 100, PipeTimeouts { end: Duration::from_millis(300), ..SHORT }).unwrap_err();
         assert!(error.to_string().starts_with("the pipe did not end"), "{error}");
         drop(both);
     }
@@ -117,7 +117,7 @@ mod tests {
             std::thread::sleep(2 * SHORT.writer); // longer than the limit for a missing writer
             pipe.write_all(b"listen = []\n").unwrap();
         });
-        let patience = Patience { writer: Duration::from_secs(120), ..SHORT };
+        let patience = PipeTimeouts { writer: Duration::from_secs(120), ..SHORT };
         assert_eq!(read(&path, 100, patience).unwrap(), b"[server]\nlisten = []\n");
         writer.join().unwrap();
     }

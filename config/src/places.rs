@@ -3,7 +3,7 @@
 /// Positions of the parts of a configuration in its file, as byte offsets, in the order of the
 /// configuration.
 #[derive(Debug, Default)]
-pub(crate) struct Places {
+pub(crate) struct ConfigPlaces {
     pub(crate) listen: Vec<usize>,
     pub(crate) allow: Vec<usize>,
     pub(crate) deny: Vec<usize>,

@@ -1,17 +1,21 @@
 //! Presets: one word that stands for several zones.
 
-use crate::kind::{Preset, Word};
+use crate::kind::{ChoiceWord, ZonePreset};
 
 /// Returns the zones of a preset by its word. Returns `None` if there is no such preset.
 pub fn preset_zones(word: &str) -> Option<&'static [&'static str]> {
-    Preset::WORDS.iter().find(|known| known.text == word).map(|known| known.value.zones())
+    ZonePreset::WORDS.iter().find(|known| known.text == word).map(|known| known.value.zones())
 }
 
-impl Preset {
+impl ZonePreset {
     /// Each preset with its zones.
-    pub(crate) const WORDS: [Word<Self>; 2] = [
-        Word { text: "azure-health-data-services", value: Self::HealthDataServices, about: "Azure Health Data Services, public cloud" },
-        Word {
+    pub(crate) const WORDS: [ChoiceWord<Self>; 2] = [
+        ChoiceWord {
+            text: "azure-health-data-services",
+            value: Self::HealthDataServices,
+            about: "Azure Health Data Services, public cloud",
+        },
+        ChoiceWord {
             text: "azure-health-data-services-usgov",
             value: Self::HealthDataServicesUsGov,
             about: "Azure Health Data Services, US Government",

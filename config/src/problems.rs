@@ -2,43 +2,43 @@
 
 use std::path::Path;
 
-use crate::diagnostic::{Diagnostic, Lines, Severity};
-use crate::file::{self, File};
+use crate::diagnostic::{DiagnosticSeverity, FileDiagnostic, LineIndex};
+use crate::file::{self, WatchedFile};
 
 /// Problems found in a file so far.
-pub(crate) struct Problems<'a> {
-    lines: Lines<'a>,
+pub(crate) struct ConfigProblems<'a> {
+    lines: LineIndex<'a>,
     directory: &'a Path,
-    list: Vec<(usize, Diagnostic)>,
+    list: Vec<(usize, FileDiagnostic)>,
     /// The file and those that it names, in the order of reading.
-    files: Vec<File>,
+    files: Vec<WatchedFile>,
     /// Set if the file is not valid TOML. A key may then only appear to be missing.
     pub(crate) broken: bool,
 }
 
-impl<'a> Problems<'a> {
+impl<'a> ConfigProblems<'a> {
     pub(crate) fn new(file: &'a Path, text: &'a str) -> Self {
         let directory = file.parent().unwrap_or(Path::new(""));
-        Self { lines: Lines::new(file, text), directory, list: Vec::new(), files: Vec::new(), broken: false }
+        Self { lines: LineIndex::new(file, text), directory, list: Vec::new(), files: Vec::new(), broken: false }
     }
 
     /// Reads a file that the configuration names, and adds it to the watched files.
     pub(crate) fn read(&mut self, path: &Path) -> std::io::Result<String> {
         let bytes = file::read(path);
-        self.has_file(File::of(path, &bytes));
+        self.has_file(WatchedFile::of(path, &bytes));
         String::from_utf8(bytes?).map_err(|_| std::io::Error::other("not UTF-8 text"))
     }
 
     /// Adds a file to the watched files. For a file that is added twice, the first content counts,
     /// so that a change in between is detected.
-    pub(crate) fn has_file(&mut self, file: File) {
+    pub(crate) fn has_file(&mut self, file: WatchedFile) {
         if !self.files.iter().any(|other| other.path == file.path) {
             self.files.push(file);
         }
     }
 
     /// Returns the files that were read or that must be watched, in that order.
-    pub(crate) fn take_files(&mut self) -> Vec<File> {
+    pub(crate) fn take_files(&mut self) -> Vec<WatchedFile> {
         std::mem::take(&mut self.files)
     }
 
@@ -53,15 +53,15 @@ impl<'a> Problems<'a> {
 
     /// Reports a warning, unless there is an error at the same position, which must be fixed first.
     pub(crate) fn warning(&mut self, at: usize, message: impl Into<String>, help: impl Into<String>) {
-        if self.list.iter().any(|(other, problem)| *other == at && problem.severity == Severity::Error) {
+        if self.list.iter().any(|(other, problem)| *other == at && problem.severity == DiagnosticSeverity::Error) {
             return;
         }
         let problem = self.lines.error(at, message, help);
-        self.list.push((at, Diagnostic { severity: Severity::Warning, ..problem }));
+        self.list.push((at, FileDiagnostic { severity: DiagnosticSeverity::Warning, ..problem }));
     }
 
     /// Adds the problems of another file.
-    pub(crate) fn append(&mut self, at: usize, problems: Vec<Diagnostic>) {
+    pub(crate) fn append(&mut self, at: usize, problems: Vec<FileDiagnostic>) {
         self.list.extend(problems.into_iter().map(|problem| (at, problem)));
     }
 
@@ -71,11 +71,11 @@ impl<'a> Problems<'a> {
     }
 
     pub(crate) fn has_errors(&self) -> bool {
-        self.list.iter().any(|(_, problem)| problem.severity == Severity::Error)
+        self.list.iter().any(|(_, problem)| problem.severity == DiagnosticSeverity::Error)
     }
 
     /// Returns all problems in the order of the file.
-    pub(crate) fn into_list(mut self) -> Vec<Diagnostic> {
+    pub(crate) fn into_list(mut self) -> Vec<FileDiagnostic> {
         self.list.sort_by_key(|(at, _)| *at);
         self.list.into_iter().map(|(_, problem)| problem).collect()
     }

@@ -5,20 +5,25 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::key::{Absent, AnyKey, Default, Field, Kind, Required, Rule, Section};
-use crate::problems::Problems;
+use crate::key::{AnyKey, DefaultKey, KeyRule, KeySection, KeyUse, OptionalKey, RequiredKey, ValueKind};
+use crate::problems::ConfigProblems;
 
 /// Reads one table of the file.
-pub(crate) struct Reader<'r, 'a> {
-    section: &'static Section,
+pub(crate) struct TableReader<'r, 'a> {
+    section: &'static KeySection,
     table: Option<&'r DeTable<'r>>,
     at: usize,
-    problems: &'r mut Problems<'a>,
+    problems: &'r mut ConfigProblems<'a>,
 }
 
-impl<'r, 'a> Reader<'r, 'a> {
+impl<'r, 'a> TableReader<'r, 'a> {
     /// Starts reading a table, and reports keys that break the rules of its section.
-    pub(crate) fn open(section: &'static Section, table: Option<&'r DeTable<'r>>, at: usize, problems: &'r mut Problems<'a>) -> Self {
+    pub(crate) fn open(
+        section: &'static KeySection,
+        table: Option<&'r DeTable<'r>>,
+        at: usize,
+        problems: &'r mut ConfigProblems<'a>,
+    ) -> Self {
         let mut reader = Self { section, table, at, problems };
         if table.is_some() {
             section.rules.iter().for_each(|rule| reader.check(rule));
@@ -26,20 +31,20 @@ impl<'r, 'a> Reader<'r, 'a> {
         reader
     }
 
-    /// Returns the one key that the table has of the [`Rule::OneOf`] with this key. Returns `None`
+    /// Returns the one key that the table has of the [`KeyRule::OneOf`] with this key. Returns `None`
     /// if it has several of them or none, which is a problem already reported.
     pub(crate) fn chosen(&self, one: &dyn AnyKey) -> Option<&'static str> {
         let group = self.section.rules.iter().find_map(|rule| match rule {
-            Rule::OneOf { keys, .. } if keys.contains(&one.name()) => Some(*keys),
+            KeyRule::OneOf { keys, .. } if keys.contains(&one.name()) => Some(*keys),
             _ => None,
         })?;
         let mut given = group.iter().filter(|key| self.given(key).is_some());
         given.next().filter(|_| given.next().is_none()).copied()
     }
 
-    fn check(&mut self, rule: &'static Rule) {
+    fn check(&mut self, rule: &'static KeyRule) {
         match rule {
-            Rule::OneOf { keys, rule, missing: (message, help) } => {
+            KeyRule::OneOf { keys, rule, missing: (message, help) } => {
                 let mut given: Vec<_> = keys.iter().filter_map(|key| Some((self.given(key)?, format!("`{key}`")))).collect();
                 given.sort_unstable();
                 match given.as_slice() {
@@ -52,12 +57,12 @@ impl<'r, 'a> Reader<'r, 'a> {
                     }
                 }
             }
-            Rule::NotBoth { keys: [first, second], message, help } => {
+            KeyRule::NotBoth { keys: [first, second], message, help } => {
                 if let (Some(_), Some(at)) = (self.given(first), self.given(second)) {
                     self.problems.error(at, *message, *help);
                 }
             }
-            Rule::Needs { key, needed } => {
+            KeyRule::Needs { key, needed } => {
                 if let (Some(at), None) = (self.given(key), self.given(needed)) {
                     self.problems.error(at, format!("`{key}` needs `{needed}`"), format!("add `{needed}`, or take `{key}` out"));
                 }
@@ -74,27 +79,27 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 
     /// Returns the value of a key, or its default.
-    pub(crate) fn value<K: Kind>(&mut self, key: &Default<K>) -> K::Out {
-        let field = Field { name: key.name, example: key.default };
+    pub(crate) fn value<K: ValueKind>(&mut self, key: &DefaultKey<K>) -> K::Out {
+        let field = KeyUse { name: key.name, example: key.default };
         if let Some(value) = self.find(key)
             && let Some(read) = key.kind.read(value, field, self.problems)
         {
             return read;
         }
-        let mut none = Problems::new(Path::new(""), key.default);
+        let mut none = ConfigProblems::new(Path::new(""), key.default);
         let value = DeValue::parse(key.default).expect("a test reads every default");
         key.kind.read(&value, field, &mut none).expect("a test reads every default")
     }
 
     /// Returns the value of an optional key.
-    pub(crate) fn option<K: Kind>(&mut self, key: &Absent<K>) -> Option<K::Out> {
+    pub(crate) fn option<K: ValueKind>(&mut self, key: &OptionalKey<K>) -> Option<K::Out> {
         let value = self.find(key)?;
-        key.kind.read(value, Field { name: key.name, example: key.example }, self.problems)
+        key.kind.read(value, KeyUse { name: key.name, example: key.example }, self.problems)
     }
 
     /// Returns the value of a required key.
-    pub(crate) fn required<K: Kind>(&mut self, key: &Required<K>) -> Option<K::Out> {
-        let field = Field { name: key.name, example: key.example };
+    pub(crate) fn required<K: ValueKind>(&mut self, key: &RequiredKey<K>) -> Option<K::Out> {
+        let field = KeyUse { name: key.name, example: key.example };
         match self.find(key) {
             Some(value) => key.kind.read(value, field, self.problems),
             None => {
@@ -112,7 +117,7 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 
     /// Returns the problems, for use between two keys.
-    pub(crate) fn problems(&mut self) -> &mut Problems<'a> {
+    pub(crate) fn problems(&mut self) -> &mut ConfigProblems<'a> {
         self.problems
     }
 
@@ -125,8 +130,8 @@ impl<'r, 'a> Reader<'r, 'a> {
 /// Returns the one table of a section. Returns `None` if the file does not contain it.
 pub(crate) fn table<'t>(
     document: &'t DeTable<'t>,
-    section: &'static Section,
-    problems: &mut Problems<'_>,
+    section: &'static KeySection,
+    problems: &mut ConfigProblems<'_>,
 ) -> Option<(usize, &'t DeTable<'t>)> {
     let (name, value) = document.get_key_value(section.name)?;
     match value.get_ref() {
@@ -142,8 +147,8 @@ pub(crate) fn table<'t>(
 /// Returns the tables of a list section with their positions.
 pub(crate) fn tables<'t>(
     document: &'t DeTable<'t>,
-    section: &'static Section,
-    problems: &mut Problems<'_>,
+    section: &'static KeySection,
+    problems: &mut ConfigProblems<'_>,
 ) -> Vec<(usize, &'t DeTable<'t>)> {
     let Some((name, value)) = document.get_key_value(section.name) else { return Vec::new() };
     let help = format!("write `{}` above the keys of each", section.header());

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::key::{AnyKey, Form, Presence, sentence, words};
+use crate::key::{AnyKey, KeyPresence, SectionForm, sentence, words};
 use crate::keys;
 
 const WIDTH: usize = 110;
@@ -18,7 +18,7 @@ pub fn sample() -> String {
     for section in keys::SECTIONS {
         text.push('\n');
         text.push_str(&comment(&crate::key::paragraphs(section.doc)));
-        if section.form == Form::Table {
+        if section.form == SectionForm::Table {
             writeln!(text, "{}", section.header()).ok();
             for key in section.keys {
                 text.push('\n');
@@ -63,9 +63,9 @@ pub fn reference() -> String {
         writeln!(text, "\n## {title}\n\n{}\n\n| key | default | meaning |\n|---|---|---|", crate::key::paragraphs(section.doc)).ok();
         for key in section.keys {
             let default = match key.presence() {
-                Presence::Default(default) => format!("`{default}`"),
-                Presence::Absent(absent) => absent.to_string(),
-                Presence::Required => "required".into(),
+                KeyPresence::Default(default) => format!("`{default}`"),
+                KeyPresence::Absent(absent) => absent.to_string(),
+                KeyPresence::Required => "required".into(),
             };
             writeln!(text, "| `{}` | {} | {} {} |", key.name(), cell(&default), cell(&key.doc()), cell(&sentence(&key.shape()))).ok();
         }
@@ -75,7 +75,7 @@ pub fn reference() -> String {
 
 fn explained(key: &dyn AnyKey) -> String {
     match key.presence() {
-        Presence::Default(default) => format!("{}{} = {default}\n", comment(&words(key)), key.name()),
+        KeyPresence::Default(default) => format!("{}{} = {default}\n", comment(&words(key)), key.name()),
         _ => explained_unset(key),
     }
 }

@@ -3,13 +3,13 @@
 use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::diagnostic::did_you_mean;
-use crate::key::{Form, Section};
+use crate::key::{KeySection, SectionForm};
 use crate::keys;
-use crate::problems::Problems;
+use crate::problems::ConfigProblems;
 
 /// Reports top-level tables and keys that belong to no section, and keys that their section does
 /// not have.
-pub(crate) fn check(document: &DeTable<'_>, problems: &mut Problems<'_>) {
+pub(crate) fn check(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>) {
     for (name, value) in document {
         match keys::SECTIONS.iter().find(|section| section.name == name.get_ref().as_ref()) {
             Some(section) => check_tables(section, value.get_ref(), problems),
@@ -18,7 +18,7 @@ pub(crate) fn check(document: &DeTable<'_>, problems: &mut Problems<'_>) {
     }
 }
 
-fn unknown_section(name: &str, at: usize, value: &DeValue<'_>, problems: &mut Problems<'_>) {
+fn unknown_section(name: &str, at: usize, value: &DeValue<'_>, problems: &mut ConfigProblems<'_>) {
     let tables = |items: &DeArray<'_>| items.iter().any(|item| item.get_ref().is_table());
     let is_section = value.is_table() || value.as_array().is_some_and(tables);
     let kind = if is_section { "section" } else { "key" };
@@ -36,17 +36,17 @@ fn unknown_section(name: &str, at: usize, value: &DeValue<'_>, problems: &mut Pr
 }
 
 /// Checks every table of a section. A value of another type is reported when the section is read.
-fn check_tables(section: &Section, value: &DeValue<'_>, problems: &mut Problems<'_>) {
+fn check_tables(section: &KeySection, value: &DeValue<'_>, problems: &mut ConfigProblems<'_>) {
     match value {
         DeValue::Table(table) => check_keys(section, table, problems),
-        DeValue::Array(items) if section.form != Form::Table => {
+        DeValue::Array(items) if section.form != SectionForm::Table => {
             items.iter().filter_map(|item| item.get_ref().as_table()).for_each(|table| check_keys(section, table, problems));
         }
         _ => {}
     }
 }
 
-fn check_keys(section: &Section, table: &DeTable<'_>, problems: &mut Problems<'_>) {
+fn check_keys(section: &KeySection, table: &DeTable<'_>, problems: &mut ConfigProblems<'_>) {
     for (name, value) in table {
         let text = name.get_ref().as_ref();
         if section.key(text).is_none() {

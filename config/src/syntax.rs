@@ -9,16 +9,16 @@ use std::net::IpAddr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::key::Form;
+use crate::key::SectionForm;
 use crate::keys;
-use crate::problems::Problems;
+use crate::problems::ConfigProblems;
 
 /// Maximum number of errors reported for one file. A file with more of them is probably not TOML at
 /// all.
 const MOST: usize = 50;
 
 /// Reports syntax errors, and returns the text without the affected statements.
-pub(crate) fn readable(text: &str, problems: &mut Problems<'_>) -> String {
+pub(crate) fn readable(text: &str, problems: &mut ConfigProblems<'_>) -> String {
     let mut text = text.to_string();
     for _ in 0..MOST {
         let mistake = {
@@ -90,7 +90,7 @@ fn explain(message: &str, text: &str, at: usize, end: usize) -> (usize, String, 
     let after = text[at..].chars().take_while(|c| word_part(*c)).map(char::len_utf8).sum::<usize>();
     let word = &text[at - before..at + after];
     if message == "duplicate key" {
-        let list = keys::SECTIONS.iter().any(|section| section.name == word && section.form == Form::List);
+        let list = keys::SECTIONS.iter().any(|section| section.name == word && section.form == SectionForm::List);
         let help = if list { format!("write `[[{word}]]` above each") } else { "keep one of them".into() };
         return (at, format!("duplicate key `{word}`"), help);
     }

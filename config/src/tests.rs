@@ -5,9 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::key::{Form, Presence};
-use crate::model::{FileSource, Recursion, Transport, Upstreams, ZoneSource};
-use crate::{Config, File, fingerprint, keys, load, parse};
+use crate::key::{KeyPresence, SectionForm};
+use crate::model::{FileSource, RecursionPolicy, UpstreamSet, UpstreamTransport, ZoneSource};
+use crate::{PosternConfig, WatchedFile, fingerprint, keys, load, parse};
 
 /// The sample with its unset keys set.
 fn sample_with_all_set() -> String {
@@ -20,10 +20,10 @@ fn sample_with_all_set() -> String {
 
 #[test]
 fn every_default_is_one_that_its_key_takes() {
-    let empty = Config::default(); // reads every default
+    let empty = PosternConfig::default(); // reads every default
     assert_eq!(empty.networks.len(), 1);
-    assert_eq!((empty.networks[0].name.as_str(), empty.networks[0].recursion), ("default", Recursion::PrivateClients));
-    assert_eq!((empty.forwards[0].zone.as_str(), &empty.forwards[0].upstreams), (".", &Upstreams::System));
+    assert_eq!((empty.networks[0].name.as_str(), empty.networks[0].recursion), ("default", RecursionPolicy::PrivateClients));
+    assert_eq!((empty.forwards[0].zone.as_str(), &empty.forwards[0].upstreams), (".", &UpstreamSet::System));
     assert_eq!(empty.server.listen, ["0.0.0.0:53", "[::]:53"].map(|address| address.parse::<SocketAddr>().unwrap()));
     assert_eq!(empty.cache.stale_after, Duration::from_millis(1800));
 }
@@ -34,7 +34,7 @@ fn every_key_has_words_and_every_list_section_is_shown_whole() {
         for key in section.keys {
             assert!(key.doc().ends_with('.'), "{} {}", section.name, key.name());
             let shown = section.shown.iter().any(|keys| keys.contains(&key.name()));
-            assert_eq!(shown, section.form == Form::List, "{} {}", section.name, key.name());
+            assert_eq!(shown, section.form == SectionForm::List, "{} {}", section.name, key.name());
         }
     }
 }
@@ -66,8 +66,8 @@ fn the_sample_is_what_the_keys_say() {
 fn the_sample_says_the_defaults_and_is_clean() {
     let loaded = parse(&crate::sample(), Path::new("postern.toml")).unwrap();
     assert_eq!(loaded.warnings, []);
-    let same = |config: Config| Config { path: None, settings: Vec::new(), files: Vec::new(), ..config }; // where each value stands differs
-    assert_eq!(same(loaded.config), same(Config::default()));
+    let same = |config: PosternConfig| PosternConfig { path: None, settings: Vec::new(), files: Vec::new(), ..config }; // where each value stands differs
+    assert_eq!(same(loaded.config), same(PosternConfig::default()));
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn the_sample_with_its_unset_keys_set_is_clean() {
     assert_eq!(loaded.config.zones[5].source, ZoneSource::Api);
     assert_eq!(
         loaded.config.zones[4].source,
-        ZoneSource::Files(FileSource::File { path: directory.path().join("exports/blob.json"), format: crate::model::Format::Auto })
+        ZoneSource::Files(FileSource::File { path: directory.path().join("exports/blob.json"), format: crate::model::SourceFormat::Auto })
     );
     for section in keys::SECTIONS {
         for key in section.keys {
@@ -153,7 +153,7 @@ fn the_schema_and_the_parser_agree_on_keys_that_depend_on_each_other() {
         let mut names: Vec<&str> = section.rules.iter().flat_map(|rule| rule.keys()).collect();
         names.sort_unstable();
         names.dedup();
-        let required = section.keys.iter().filter(|key| key.presence() == Presence::Required);
+        let required = section.keys.iter().filter(|key| key.presence() == KeyPresence::Required);
         let required: String = required.map(|key| format!("{} = {}\n", key.name(), key.example())).collect();
         // Every key is absent or has its example. A switch may also be `false`.
         for choice in 0..3usize.pow(names.len() as u32) {
@@ -185,12 +185,12 @@ fn every_default_in_the_schema_is_the_key_s() {
     let schema = crate::json_schema();
     for section in keys::SECTIONS {
         let table = &schema["properties"][section.name];
-        let table = if section.form == Form::List { &table["items"] } else { table };
+        let table = if section.form == SectionForm::List { &table["items"] } else { table };
         for key in section.keys {
             let described = &table["properties"][key.name()];
             assert_eq!(
                 described.get("default").is_some(),
-                matches!(key.presence(), Presence::Default(_)),
+                matches!(key.presence(), KeyPresence::Default(_)),
                 "{} {}",
                 section.name,
                 key.name()
@@ -247,15 +247,15 @@ fn reads_what_the_design_writes() {
     );
     assert_eq!(config.networks.iter().map(|network| network.name.as_str()).collect::<Vec<_>>(), ["hub", "default"]);
     assert_eq!(config.networks[0].clients[1].to_string(), "192.0.2.7/32");
-    let Upstreams::List(upstreams) = &config.forwards[0].upstreams else { panic!("a list") };
+    let UpstreamSet::List(upstreams) = &config.forwards[0].upstreams else { panic!("a list") };
     let told: Vec<_> = upstreams.iter().map(|up| (up.address.to_string(), up.transport, up.in_flight, up.rate)).collect();
     assert_eq!(
         told,
         [
-            ("168.63.129.16:53".to_string(), Transport::Udp, 200, 1000),
-            ("10.0.0.4:53".to_string(), Transport::Tcp, 1000, 0),
-            ("[2001:db8::1]:5353".to_string(), Transport::Udp, 1000, 0),
-            ("10.0.0.5:53".to_string(), Transport::Udp, 7, 9),
+            ("168.63.129.16:53".to_string(), UpstreamTransport::Udp, 200, 1000),
+            ("10.0.0.4:53".to_string(), UpstreamTransport::Tcp, 1000, 0),
+            ("[2001:db8::1]:5353".to_string(), UpstreamTransport::Udp, 1000, 0),
+            ("10.0.0.5:53".to_string(), UpstreamTransport::Udp, 7, 9),
         ]
     );
 }
@@ -294,7 +294,7 @@ fn what_is_refused_says_which_files_may_mend_it() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     let write = |name: &str, bytes: &[u8]| std::fs::write(at(name), bytes).unwrap();
-    let file = |name: &str, bytes: Option<&[u8]>| File { path: at(name), fingerprint: bytes.map(fingerprint) };
+    let file = |name: &str, bytes: Option<&[u8]>| WatchedFile { path: at(name), fingerprint: bytes.map(fingerprint) };
     let refused = || load(&at("postern.toml")).unwrap_err().files;
     assert_eq!(refused(), [file("postern.toml", None)]);
     write("postern.toml", b"\xff");
@@ -402,7 +402,7 @@ fn files_that_everybody_can_change_and_secrets_that_everybody_can_read_are_warne
         fs::set_permissions(at("state"), Permissions::from_mode(state)).unwrap();
     };
     let said = || {
-        let shown = |problem: &crate::Diagnostic| problem.to_string().replace(&format!("{}/", directory.path().display()), "");
+        let shown = |problem: &crate::FileDiagnostic| problem.to_string().replace(&format!("{}/", directory.path().display()), "");
         let warnings = load(&at("postern.toml")).unwrap().warnings;
         warnings.iter().map(shown).filter(|text| text.contains("everybody")).collect::<Vec<_>>()
     };

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use postern_config::Config;
+use postern_config::PosternConfig;
 use postern_config::model::{self, FeedKind, NetworkLinks};
 use postern_zones::edit::ZoneRef;
 use tokio::sync::Notify;
@@ -42,7 +42,7 @@ pub trait ZoneFeed: Any + Send + Sync {
 }
 
 /// Makes the feed of a zone. Returns `None` if the zone has no feed of this kind.
-pub type NewFeed = fn(&model::Zone, &Config) -> Option<Arc<dyn ZoneFeed>>;
+pub type NewFeed = fn(&model::ZoneConfig, &PosternConfig) -> Option<Arc<dyn ZoneFeed>>;
 
 /// All feeds of the configuration with their tasks.
 pub struct Feeds {
@@ -64,7 +64,7 @@ impl Feeds {
 
     /// Keeps the tasks as the configuration says, until the future is dropped.
     pub async fn run(self: Arc<Self>, control: Arc<Control>) {
-        let mut config: Option<Arc<Config>> = None;
+        let mut config: Option<Arc<PosternConfig>> = None;
         let mut tick = tokio::time::interval(LOOK);
         loop {
             tick.tick().await;
@@ -99,8 +99,8 @@ impl Feeds {
     }
 
     /// Ends the tasks of feeds that are gone or changed, and starts those of new feeds.
-    fn reconcile(&self, config: &Config, control: &Arc<Control>) {
-        let feed_of = |zone: &model::Zone| self.kinds.iter().find_map(|kind| kind(zone, config));
+    fn reconcile(&self, config: &PosternConfig, control: &Arc<Control>) {
+        let feed_of = |zone: &model::ZoneConfig| self.kinds.iter().find_map(|kind| kind(zone, config));
         let wanted: Vec<Arc<dyn ZoneFeed>> = config.zones.iter().filter_map(feed_of).collect();
         let mut running = self.lock();
         running.retain(|running| {

@@ -26,8 +26,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use postern_config::model::Api;
-use postern_config::{Config, File};
+use postern_config::model::ApiConfig;
+use postern_config::{PosternConfig, WatchedFile};
 use postern_dns::fallback::Recorder;
 use postern_dns::listen::Streams;
 use postern_dns::server::Gauges;
@@ -66,7 +66,7 @@ pub trait Host: Send + Sync {
     fn reload(&self, accepted: &[String]) -> Result<(), String>;
 
     /// The configuration as it is applied.
-    fn config(&self) -> Arc<Config>;
+    fn config(&self) -> Arc<PosternConfig>;
 
     /// What came of reloads so far.
     fn reloads(&self) -> Reloads;
@@ -99,7 +99,7 @@ pub struct Reloads {
 }
 
 /// Starts to serve every interface on the sockets of the API. Also returns the content of the files of keys and certificates.
-pub fn start_http(api: &Api, bound: http::Bound, control: Arc<Control>) -> Result<(http::Http, Vec<File>), String> {
+pub fn start_http(api: &ApiConfig, bound: http::Bound, control: Arc<Control>) -> Result<(http::Http, Vec<WatchedFile>), String> {
     http::start(api, bound, control, interfaces())
 }
 

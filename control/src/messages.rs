@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use postern_config::Config;
-use postern_config::model::Action;
+use postern_config::PosternConfig;
+use postern_config::model::KeyAction;
 use postern_dns::counters::rcode_name;
 use postern_dns::ede::rcode;
 use postern_dns::listen::Streams;
@@ -67,7 +67,7 @@ struct Desk {
 
 impl Inbox {
     /// With the keys of a configuration.
-    pub fn new(config: &Config) -> (Arc<Self>, Waiting) {
+    pub fn new(config: &PosternConfig) -> (Arc<Self>, Waiting) {
         let (queue, waiting) = mpsc::channel(WAITING);
         let inbox = Self {
             queue,
@@ -82,11 +82,11 @@ impl Inbox {
     }
 
     /// Takes over the keys of another configuration.
-    pub fn configure(&self, config: &Config) {
+    pub fn configure(&self, config: &PosternConfig) {
         let keyring = Keyring::new(config);
-        self.has_keys.store(keyring.allows(Action::Update), Relaxed);
+        self.has_keys.store(keyring.allows(KeyAction::Update), Relaxed);
         self.can_sign.store(keyring.can_sign(), Relaxed);
-        let has_primaries = |zone: &postern_config::model::Zone| zone.source.feed().is_some_and(|feed| feed.primaries().is_some());
+        let has_primaries = |zone: &postern_config::model::ZoneConfig| zone.source.feed().is_some_and(|feed| feed.primaries().is_some());
         self.has_primaries.store(config.zones.iter().any(has_primaries), Relaxed);
         self.udp_size.store(config.server.udp_size.into(), Relaxed);
         self.keyring.store(Arc::new(keyring));

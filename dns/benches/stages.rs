@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use divan::{Bencher, black_box};
 use ipnet::IpNet;
-use postern_config::model::{OnMissing, Recursion};
+use postern_config::model::{OnMissing, RecursionPolicy};
 use postern_dns::cache::Key;
 use postern_dns::clock::Now;
 use postern_dns::counters::{AnswerClass, AnswerSource};
@@ -69,7 +69,7 @@ fn parse(bencher: Bencher, name: &str) {
 fn networks(count: u32) -> Snapshot {
     let prefix = |number: u32| -> IpNet { ipnet::Ipv4Net::new((0x0a00_0000 | number << 8).into(), 24).expect("a length").into() };
     let builder = (0..count)
-        .fold(SnapshotBuilder::new(), |builder, number| builder.network(&format!("n{number}"), &[prefix(number)], Recursion::Yes));
+        .fold(SnapshotBuilder::new(), |builder, number| builder.network(&format!("n{number}"), &[prefix(number)], RecursionPolicy::Yes));
     builder.build()
 }
 

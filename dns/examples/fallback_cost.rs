@@ -34,8 +34,10 @@ fn main() {
         let question = question(name, RecordType::A);
         let mut answer = Answer::new();
         assert!(walk_into(&mut answer, &question, &view, &Heard::default(), Patience::Fresh).is_none());
-        let settings =
-            postern_config::model::Fallback { file: Some("/dev/null".into()), ..world::fallback(if with_writer { 1 << 20 } else { 16 }) };
+        let settings = postern_config::model::FallbackConfig {
+            file: Some("/dev/null".into()),
+            ..world::fallback(if with_writer { 1 << 20 } else { 16 })
+        };
         let recorder = Recorder::new(&settings);
         let writer = with_writer.then(|| Writer::start(recorder.clone(), &settings, || {}).unwrap());
         let noting = best(100_000, || {

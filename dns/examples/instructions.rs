@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use postern_config::model::{OnMissing, Repeat};
+use postern_config::model::{OnMissing, RepeatPolicy};
 use postern_dns::clock::Clock;
 use postern_dns::counters::WorkerCounters;
 use postern_dns::fallback::{Recorder, Writer};
@@ -109,7 +109,8 @@ fn main() {
     world.ask(HUB, name, (*rtype).into());
     let state = Arc::new(ArcSwap::from_pointee(world.state()));
     let clock = Clock::start();
-    let settings = postern_config::model::Fallback { repeat: Repeat::First, file: Some("/dev/null".into()), ..world::fallback(16) };
+    let settings =
+        postern_config::model::FallbackConfig { repeat: RepeatPolicy::First, file: Some("/dev/null".into()), ..world::fallback(16) };
     let recorder = Recorder::new(&settings);
     let _writer = Writer::start(recorder.clone(), &settings, || {}).expect("a thread");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

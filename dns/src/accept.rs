@@ -83,7 +83,7 @@ pub fn remember(cache: &Cache, ask: &Ask, heard: &Heard) {
 }
 
 /// Remembers that no upstream could say (RFC 9520); `stale` data there is then given at once for a while (RFC 8767).
-pub fn remember_failure(cache: &Cache, ask: &Ask, settings: &postern_config::model::Cache, now: Now, upstream: &Arc<str>) {
+pub fn remember_failure(cache: &Cache, ask: &Ask, settings: &postern_config::model::CacheConfig, now: Now, upstream: &Arc<str>) {
     let key = Key::new(ask.route, options(ask), ask.rtype, &ask.name);
     for rtype in [ask.rtype, rtype::CNAME] {
         if let Some(entry) = cache.get(&key.of_type(rtype))

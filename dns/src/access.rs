@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use postern_config::model::Server;
+use postern_config::model::ServerConfig;
 use postern_zones::network::Clients;
 use postern_zones::network::NetworkId;
 
@@ -35,8 +35,8 @@ impl Access {
     }
 }
 
-impl From<&Server> for Access {
-    fn from(server: &Server) -> Self {
+impl From<&ServerConfig> for Access {
+    fn from(server: &ServerConfig) -> Self {
         Self::new(&server.allow, &server.deny)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_config::model::{Select, Upstream};
+use postern_config::model::{UpstreamConfig, UpstreamOrder};
 use postern_zones::name::{NameBuf, WireName};
 use postern_zones::network::NetworkId;
 
@@ -34,9 +34,9 @@ pub struct Plan {
     /// Its suffix, the shortest if it has several: names for loop probes are made under it.
     pub suffix: WireName,
     /// Who is asked, as written; addresses of this server are left out.
-    pub upstreams: Vec<Upstream>,
+    pub upstreams: Vec<UpstreamConfig>,
     /// In which order.
-    pub select: Select,
+    pub select: UpstreamOrder,
     /// Shortest time after which a question is sent again.
     pub retransmit_min: Duration,
     /// Longest time after which a question is sent again.

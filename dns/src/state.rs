@@ -20,7 +20,7 @@ pub struct State {
     /// Which upstreams a name is asked at.
     pub routes: Arc<Routes>,
     /// The private-link zone table.
-    pub table: Arc<postern_config::azure::Table>,
+    pub table: Arc<postern_config::azure::PrivateLinkTable>,
     /// Upstream data; the same one over all states.
     pub cache: Arc<Cache>,
     /// Who may query, and who may have recursion.
@@ -43,7 +43,7 @@ pub struct Settings {
     /// Highest TTL of public records at a private-link name, seconds.
     pub max_public_ttl: u32,
     /// Bounds and manners of the cache.
-    pub cache: postern_config::model::Cache,
+    pub cache: postern_config::model::CacheConfig,
     /// How long a client's question may take.
     pub deadline: Duration,
     /// Responses over UDP to one client network in a second; 0: no limit.

@@ -10,7 +10,7 @@ use RecordType::{A, AAAA, TXT};
 use arc_swap::ArcSwap;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
-use postern_config::model::{OnMissing, Repeat};
+use postern_config::model::{OnMissing, RepeatPolicy};
 use postern_dns::access::Access;
 use postern_dns::clock::Clock;
 use postern_dns::counters::{CounterTotals, WorkerCounters, WorkerEvent};
@@ -55,7 +55,7 @@ struct Server {
 impl Server {
     /// A server that gives each client network one response a second.
     fn with_one_response_a_second() -> Self {
-        let mut server = Self::new(Repeat::First);
+        let mut server = Self::new(RepeatPolicy::First);
         let mut state = server.world.state();
         state.settings.responses_per_second = 1;
         server.service.state.store(Arc::new(state));
@@ -63,7 +63,7 @@ impl Server {
         server
     }
 
-    fn new(repeat: Repeat) -> Self {
+    fn new(repeat: RepeatPolicy) -> Self {
         let mut world = World::new();
         world.private_zone(OnMissing::Public);
         world.host("privatelink.corp.test", &["hub"], OnMissing::Nxdomain, &[("a.there", "A", "10.20.1.6"), ("*.wild", "A", "10.20.1.7")]);
@@ -71,7 +71,7 @@ impl Server {
         for (_, name, rtype, ..) in CASES {
             world.ask("127.0.0.1", name, rtype);
         }
-        let settings = postern_config::model::Fallback { repeat, file: Some("/dev/null".into()), ..world::fallback(1000) };
+        let settings = postern_config::model::FallbackConfig { repeat, file: Some("/dev/null".into()), ..world::fallback(1000) };
         let recorder = Recorder::new(&settings);
         let writer = Writer::start(recorder.clone(), &settings, || {}).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -134,7 +134,7 @@ impl Server {
 
 #[test]
 fn a_turn_allocates_nothing_the_first_time_and_again() {
-    for repeat in [Repeat::All, Repeat::First] {
+    for repeat in [RepeatPolicy::All, RepeatPolicy::First] {
         let server = Server::new(repeat);
         let mut turns = Turns::new(&server.socket, &server.service, &server.counters);
         // Which private name a public one stands for is looked up in the zone table once for each after a change, and that allocates.
@@ -157,7 +157,7 @@ fn a_turn_allocates_nothing_the_first_time_and_again() {
 
 #[test]
 fn what_the_cache_forgets_is_not_given_again() {
-    let server = Server::new(Repeat::First);
+    let server = Server::new(RepeatPolicy::First);
     let mut turns = Turns::new(&server.socket, &server.service, &server.counters);
     let (_, answer) = server.ask(&mut turns, 1, "www.contoso.test", A);
     assert_eq!(answer.answers.len(), 1);
@@ -255,7 +255,7 @@ fn beyond_the_limit_of_responses_sig0_is_a_question_like_any_other_and_what_is_m
 /// RFC 7873 section 5.2.
 #[test]
 fn each_client_gets_its_own_cookie_whoever_asked_the_same_before() {
-    let server = Server::new(Repeat::First);
+    let server = Server::new(RepeatPolicy::First);
     let mut turns = Turns::new(&server.socket, &server.service, &server.counters);
     let other = UdpSocket::bind("127.0.0.2:0").unwrap();
     other.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -275,7 +275,7 @@ fn each_client_gets_its_own_cookie_whoever_asked_the_same_before() {
 
 #[test]
 fn what_is_declined_or_refused_allocates_nothing() {
-    let server = Server::new(Repeat::All);
+    let server = Server::new(RepeatPolicy::All);
     let mut state = server.world.state();
     state.access = Access::new(&[], &["127.0.0.0/8".parse().unwrap()]);
     for (what, message, answered) in [

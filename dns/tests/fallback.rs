@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hickory_proto::rr::RecordType::{self, A, AAAA, ANY, CNAME, HTTPS, SOA};
-use postern_config::model::{Fallback, Format, OnMissing, Repeat};
+use postern_config::model::{FallbackConfig, OnMissing, RepeatPolicy, SourceFormat};
 use postern_dns::fallback::{Muted, Recorder, Writer};
 use postern_dns::reason::{FallbackAction, FallbackReason};
 use postern_zones::name::WireName;
@@ -21,8 +21,8 @@ const OTHER: &str = "ws-other.fhir.azurehealthcareapis.com";
 const OTHER_PRIVATE: &str = "ws-other.fhir.privatelink.azurehealthcareapis.com";
 const PL: &str = "privatelink.azurehealthcareapis.com";
 
-fn settings(file: &Path) -> Fallback {
-    Fallback { file: Some(file.into()), ..world::fallback(64) }
+fn settings(file: &Path) -> FallbackConfig {
+    FallbackConfig { file: Some(file.into()), ..world::fallback(64) }
 }
 
 /// The events that a few questions cause.
@@ -60,7 +60,7 @@ fn an_answer_that_went_public_is_told_whole() {
     world.private_zone(OnMissing::Public);
     let (hosted, networks) = world.zones.pop().unwrap();
     let hosted =
-        Hosted::new(WireName::parse(PL).unwrap(), OnMissing::Public, hosted.state.clone(), ZoneOrigin::file_of(file, Format::Zone));
+        Hosted::new(WireName::parse(PL).unwrap(), OnMissing::Public, hosted.state.clone(), ZoneOrigin::file_of(file, SourceFormat::Zone));
     world.zones.push((Arc::new(hosted), networks));
     let mut events = events(&mut world, |world| drop(world.ask(HUB, OTHER, A)));
     let mut event = events.remove(0);
@@ -348,7 +348,7 @@ fn what_the_queue_has_no_room_for_is_counted() {
 fn a_fallback_that_goes_on_is_counted_meanwhile_and_its_lines_come_when_they_are_due() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("fallback.json");
-    let settings = Fallback { repeat: Repeat::Every(Duration::from_secs(4)), ..settings(&file) };
+    let settings = FallbackConfig { repeat: RepeatPolicy::Every(Duration::from_secs(4)), ..settings(&file) };
     let mut world = hub(OnMissing::Public);
     world.recorder = Recorder::new(&settings);
     let writer = Writer::start(world.recorder.clone(), &settings, || {}).unwrap();
@@ -394,7 +394,7 @@ fn a_file_that_was_renamed_is_opened_anew_and_other_settings_are_taken() {
     assert_eq!((lines(&file), lines(&aside)), (1, 1));
 
     let second = directory.path().join("second.json");
-    writer.reconfigure(&Fallback { repeat: Repeat::First, ..settings(&second) }).unwrap();
+    writer.reconfigure(&FallbackConfig { repeat: RepeatPolicy::First, ..settings(&second) }).unwrap();
     assert!(writer.reconfigure(&settings(&directory.path().join("missing/f"))).is_err());
     until(&mut || {
         world.ask(HUB, OTHER, A);

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use postern_config::Config;
+use postern_config::PosternConfig;
 use postern_dns::counters::WorkerEvent;
 use postern_dns::fallback::Recorder;
 use postern_dns::listen::handler::{Handler, MessageKind, Request};
@@ -40,7 +40,7 @@ impl Handler for Echo {
 
 fn server(handler: Option<Arc<Echo>>) -> (Server, SocketAddr) {
     let text = "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n";
-    let config: Config = postern_config::parse(text, std::path::Path::new("postern.toml")).unwrap().config;
+    let config: PosternConfig = postern_config::parse(text, std::path::Path::new("postern.toml")).unwrap().config;
     let bound = Server::bind(&config.server.listen, 1).unwrap();
     let handler = handler.map(|echo| echo as Arc<dyn Handler>);
     let snapshot = Arc::new(SnapshotBuilder::new().build());

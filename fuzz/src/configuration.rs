@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use postern_config::Severity;
+use postern_config::DiagnosticSeverity;
 
 /// Reads the octets as a configuration. A configuration that is accepted has warnings alone.
 pub fn run(octets: &[u8]) -> bool {
@@ -10,11 +10,14 @@ pub fn run(octets: &[u8]) -> bool {
     // Files that it names are looked for in a directory that does not exist.
     match postern_config::parse(text, Path::new("/nonexistent/fuzz.toml")) {
         Ok(loaded) => {
-            assert!(loaded.warnings.iter().all(|problem| problem.severity != Severity::Error));
+            assert!(loaded.warnings.iter().all(|problem| problem.severity != DiagnosticSeverity::Error));
             true
         }
         Err(problems) => {
-            assert!(problems.iter().any(|problem| problem.severity == Severity::Error), "a configuration is rejected without a reason");
+            assert!(
+                problems.iter().any(|problem| problem.severity == DiagnosticSeverity::Error),
+                "a configuration is rejected without a reason"
+            );
             for problem in problems {
                 assert!(!problem.to_string().is_empty());
             }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use postern_config::azure::Table;
-use postern_config::model::Format;
+use postern_config::azure::PrivateLinkTable;
+use postern_config::model::SourceFormat;
 use postern_zones::name::NameBuf;
 use postern_zones::record::{RecordRef, RecordSink};
 use postern_zones::text::rdata::write_rdata;
@@ -28,7 +28,7 @@ impl RecordSink for RecordCheck {
 /// Reads the octets as a hosts file, as JSON, and as the format that they look like.
 pub fn run(octets: &[u8]) -> bool {
     let file = Arc::new(PathBuf::from("fuzz"));
-    let table = Table::builtin();
+    let table = PrivateLinkTable::builtin();
     for reader in [read_hosts, read_azure] {
         let (mut records, mut problems) = (RecordCheck::default(), Vec::new());
         let outcome = reader(octets, &file, table, &mut records, &mut problems);
@@ -37,7 +37,7 @@ pub fn run(octets: &[u8]) -> bool {
     }
     let origin = NameBuf::parse("contoso.test").expect("a name");
     let (mut records, mut problems) = (RecordCheck::default(), Vec::new());
-    read(Format::Auto, octets, &file, &origin, None, table, &mut records, &mut problems);
+    read(SourceFormat::Auto, octets, &file, &origin, None, table, &mut records, &mut problems);
     check_problems(octets, &problems);
     records.0 > 0
 }

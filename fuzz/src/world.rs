@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use postern_config::Config;
-use postern_config::model::{OnMissing, Recursion};
+use postern_config::PosternConfig;
+use postern_config::model::{OnMissing, RecursionPolicy};
 use postern_dns::access::Access;
 use postern_dns::cache::Cache;
 use postern_dns::route::{Route, RouteId, Routes};
@@ -58,8 +58,8 @@ fn private_apex() -> WireName {
 }
 
 /// The configuration, read once.
-pub fn configuration() -> &'static Config {
-    static READ: OnceLock<Config> = OnceLock::new();
+pub fn configuration() -> &'static PosternConfig {
+    static READ: OnceLock<PosternConfig> = OnceLock::new();
     READ.get_or_init(|| postern_config::parse(CONFIGURATION, Path::new("fuzz.toml")).expect("a correct configuration").config)
 }
 
@@ -69,14 +69,14 @@ pub fn state() -> &'static Arc<State> {
     STATE.get_or_init(|| Arc::new(make_state(configuration())))
 }
 
-fn make_state(config: &Config) -> State {
+fn make_state(config: &PosternConfig) -> State {
     let mut builder = ZoneBuilder::new(private_apex());
     for (owner, rtype, data) in RECORDS {
         builder.add(owner, 60, rtype, data).expect("a correct record");
     }
     let zone = builder.finish(1).expect("a correct zone").zone;
     let snapshot = SnapshotBuilder::new()
-        .network("hub", &["10.20.0.0/16".parse().expect("a prefix")], Recursion::Yes)
+        .network("hub", &["10.20.0.0/16".parse().expect("a prefix")], RecursionPolicy::Yes)
         .zone(zone, &[], OnMissing::Nxdomain)
         .build();
     let mut routes = Routes::new(snapshot.networks().count());

@@ -13,7 +13,7 @@ use hickory_server::net::runtime::{Time, TokioTime};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::{MessageResponse, MessageResponseBuilder};
 
-use crate::scenario::{Outcome, Scenario};
+use crate::scenario::{HonestAnswer, LabScenario};
 
 /// Largest UDP message in octets, as the OPT of answers advertises it (RFC 9715).
 pub(crate) const UDP_SIZE: u16 = 1232;
@@ -22,16 +22,16 @@ pub(crate) const UDP_SIZE: u16 = 1232;
 /// everything in the scenario cached. It also works behind hickory-server's own listeners, without
 /// faults.
 #[derive(Debug, Clone)]
-pub struct Public {
+pub struct PublicDns {
     /// Records that the answers come from.
-    pub scenario: Arc<Scenario>,
+    pub scenario: Arc<LabScenario>,
     /// Differences from the plain answer.
-    pub twist: Twist,
+    pub twist: AnswerTwist,
 }
 
 /// Differences from the plain answer that still result in a well-formed message.
 #[derive(Debug, Clone, Default)]
-pub struct Twist {
+pub struct AnswerTwist {
     /// RCODE to return instead of the answer.
     pub rcode: Option<ResponseCode>,
     /// Return only the first CNAME of the chain.
@@ -42,7 +42,7 @@ pub struct Twist {
     pub inject: Vec<Record>,
 }
 
-impl Public {
+impl PublicDns {
     /// Returns the answer to a request as bytes, not truncated. Returns `None` if it could not be
     /// encoded.
     pub(crate) fn answer(&self, request: &Request) -> Option<Vec<u8>> {
@@ -54,8 +54,8 @@ impl Public {
         (!bytes.is_empty()).then_some(bytes)
     }
 
-    fn outcome(&self, request: &Request, edns: Option<&Edns>) -> Outcome {
-        let bare = |rcode| Outcome { rcode, answers: Vec::new(), soa: None };
+    fn outcome(&self, request: &Request, edns: Option<&Edns>) -> HonestAnswer {
+        let bare = |rcode| HonestAnswer { rcode, answers: Vec::new(), soa: None };
         if request.metadata.op_code != OpCode::Query {
             return bare(ResponseCode::NotImp);
         }
@@ -68,7 +68,9 @@ impl Public {
             return bare(ResponseCode::Refused);
         }
         match self.twist.rcode {
-            Some(ResponseCode::NXDomain) => Outcome { soa: Some(self.scenario.soa(info.query.name())), ..bare(ResponseCode::NXDomain) },
+            Some(ResponseCode::NXDomain) => {
+                HonestAnswer { soa: Some(self.scenario.soa(info.query.name())), ..bare(ResponseCode::NXDomain) }
+            }
             Some(rcode) => bare(rcode),
             None => {
                 let mut outcome = self.scenario.resolve(question, kind, self.twist.first_hop);
@@ -80,7 +82,7 @@ impl Public {
 }
 
 #[async_trait::async_trait]
-impl RequestHandler for Public {
+impl RequestHandler for PublicDns {
     async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut reply: R) -> ResponseInfo {
         let asked = request.edns.as_ref().filter(|_| !self.twist.no_edns);
         let outcome = self.outcome(request, asked);

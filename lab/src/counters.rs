@@ -8,7 +8,7 @@ use std::time::Duration;
 use hickory_proto::rr::{Name, RecordType};
 use hickory_server::server::Request;
 
-use crate::fault::Transport;
+use crate::fault::QuestionTransport;
 use crate::record_text::absolute;
 
 /// Names and types that are counted individually. The bound keeps a flood of random names from
@@ -17,9 +17,9 @@ const MOST_NAMES: usize = 100_000;
 /// Arrivals that are kept in full.
 const MOST_ARRIVALS: usize = 4_096;
 
-/// Counters of a lab since its start or the last [`Lab::clear`](crate::Lab::clear).
+/// Counters of a lab since its start or the last [`Lab::clear`](crate::LabServer::clear).
 #[derive(Debug, Clone, Default)]
-pub struct Counters {
+pub struct LabCounters {
     /// Questions in datagrams.
     pub udp: u64,
     /// Questions over connections.
@@ -54,12 +54,12 @@ pub struct Counters {
     pub max_outstanding: usize,
     /// Questions for names beyond the first 100,000, which are not counted individually.
     pub other: u64,
-    asked: HashMap<(Name, RecordType), Asked>,
+    asked: HashMap<(Name, RecordType), QuestionCount>,
 }
 
 /// Number of questions for a name and type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct QuestionCount {
     /// Questions for it in datagrams.
     pub udp: u64,
     /// Questions for it over connections.
@@ -68,13 +68,13 @@ pub struct Asked {
 
 /// One question as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arrival {
+pub struct QuestionArrival {
     /// Time since the start of the lab.
     pub at: Duration,
     /// Address and port of the client.
     pub source: SocketAddr,
     /// Transport of the question.
-    pub transport: Transport,
+    pub transport: QuestionTransport,
     /// ID of the message.
     pub id: u16,
     /// Question name with its original letter case and final dot.
@@ -93,7 +93,7 @@ pub struct Arrival {
     pub dnssec_ok: bool,
 }
 
-impl Counters {
+impl LabCounters {
     /// Returns the total number of questions.
     pub fn questions(&self) -> u64 {
         self.udp + self.tcp
@@ -101,7 +101,7 @@ impl Counters {
 
     /// Returns the number of questions for a name and type, over both transports.
     pub fn asked(&self, name: &str, kind: RecordType) -> u64 {
-        let Asked { udp, tcp } = self.of(name, kind);
+        let QuestionCount { udp, tcp } = self.of(name, kind);
         udp + tcp
     }
 
@@ -112,13 +112,13 @@ impl Counters {
     }
 
     /// Returns the number of questions for a name and type by transport.
-    pub fn of(&self, name: &str, kind: RecordType) -> Asked {
+    pub fn of(&self, name: &str, kind: RecordType) -> QuestionCount {
         absolute(name).ok().and_then(|name| self.asked.get(&(name, kind)).copied()).unwrap_or_default()
     }
 }
 
 /// Formats the sums, then the most frequent names in order. `postern lab` prints this at its end.
-impl fmt::Display for Counters {
+impl fmt::Display for LabCounters {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             out,
@@ -146,7 +146,7 @@ impl fmt::Display for Counters {
         )?;
         let mut rows: Vec<_> = self.asked.iter().collect();
         rows.sort_by(|(a, x), (b, y)| (y.udp + y.tcp).cmp(&(x.udp + x.tcp)).then_with(|| a.0.cmp(&b.0)).then(a.1.cmp(&b.1)));
-        for ((name, kind), Asked { udp, tcp }) in rows.iter().take(40) {
+        for ((name, kind), QuestionCount { udp, tcp }) in rows.iter().take(40) {
             writeln!(out, "{udp:>8} udp {tcp:>6} tcp  {name} {kind}")?;
         }
         if rows.len() > 40 {
@@ -158,16 +158,16 @@ impl fmt::Display for Counters {
 
 /// The counters together with the state that is needed to update them.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub counters: Counters,
+pub(crate) struct CounterState {
+    pub counters: LabCounters,
     ports: Seen,
     ids: Seen,
-    arrivals: VecDeque<Arrival>,
+    arrivals: VecDeque<QuestionArrival>,
 }
 
-impl Tally {
+impl CounterState {
     /// Counts a question. Returns how often the same name and type was asked before.
-    pub fn arrive(&mut self, request: &Request, source: SocketAddr, transport: Transport, at: Duration) -> u64 {
+    pub fn arrive(&mut self, request: &Request, source: SocketAddr, transport: QuestionTransport, at: Duration) -> u64 {
         let Ok(info) = request.request_info() else {
             self.counters.malformed += 1;
             return 0;
@@ -176,11 +176,11 @@ impl Tally {
         let (metadata, edns) = (info.metadata, request.edns.as_ref());
         let original = info.query.original();
         match transport {
-            Transport::Udp => {
+            QuestionTransport::Udp => {
                 counters.udp += 1;
                 counters.source_ports += usize::from(self.ports.insert(source.port()));
             }
-            Transport::Tcp => counters.tcp += 1,
+            QuestionTransport::Tcp => counters.tcp += 1,
         }
         counters.ids += usize::from(self.ids.insert(metadata.id));
         let dnssec_ok = edns.is_some_and(|edns| edns.flags().dnssec_ok);
@@ -193,7 +193,7 @@ impl Tally {
         if self.arrivals.len() == MOST_ARRIVALS {
             self.arrivals.pop_front();
         }
-        self.arrivals.push_back(Arrival {
+        self.arrivals.push_back(QuestionArrival {
             at,
             source,
             transport,
@@ -219,8 +219,8 @@ impl Tally {
         };
         let before = asked.udp + asked.tcp;
         match transport {
-            Transport::Udp => asked.udp += 1,
-            Transport::Tcp => asked.tcp += 1,
+            QuestionTransport::Udp => asked.udp += 1,
+            QuestionTransport::Tcp => asked.tcp += 1,
         }
         before
     }
@@ -232,7 +232,7 @@ impl Tally {
     }
 
     /// Returns the last arrivals, oldest first.
-    pub fn arrivals(&self) -> Vec<Arrival> {
+    pub fn arrivals(&self) -> Vec<QuestionArrival> {
         self.arrivals.iter().cloned().collect()
     }
 }

@@ -13,25 +13,25 @@ use crate::record_text::{absolute, read_record};
 /// One fault: the questions it applies to, when, and its effects. All faults that match a question
 /// apply, in the order of the list. If two set the same effect, the later one wins.
 #[derive(Debug, Clone, Default)]
-pub struct Fault {
+pub struct LabFault {
     /// Names that the fault applies to.
-    pub scope: Scope,
+    pub scope: FaultScope,
     /// Question type that the fault is limited to. `None` means every type.
     pub kind: Option<RecordType>,
     /// Transport that the fault is limited to. `None` means both.
-    pub transport: Option<Transport>,
+    pub transport: Option<QuestionTransport>,
     /// Probability that the fault affects a matching question. `None` means always.
     pub chance: Option<f64>,
     /// Number of times that the fault affects one question (name and type). `None` means no limit.
     pub times: Option<u64>,
-    /// Times since the start, or since the last [`Lab::set`](crate::Lab::set), in which the fault
+    /// Times since the start, or since the last [`Lab::set`](crate::LabServer::set), in which the fault
     /// applies. Empty means always.
-    pub during: Vec<Window>,
+    pub during: Vec<FaultWindow>,
     /// Period after which `during` repeats. `None` means never.
     pub every: Option<Duration>,
 
     /// Delay of the answer.
-    pub delay: Option<Delay>,
+    pub delay: Option<AnswerDelay>,
     /// Probability that no answer is sent.
     pub loss: f64,
     /// Probability that the answer is sent twice.
@@ -43,11 +43,11 @@ pub struct Fault {
     /// Return only the first CNAME of the chain, as servers without recursion do.
     pub first_hop: bool,
     /// Treatment of questions with an OPT record.
-    pub edns: Option<Edns>,
+    pub edns: Option<EdnsFault>,
     /// Records to append to the answer section that an upstream has no authority to send.
     pub inject: Vec<Record>,
     /// Corruption of the answer. `None` means none.
-    pub forge: Vec<Forgery>,
+    pub forge: Vec<AnswerForgery>,
     /// Send the honest answer directly after the forged one, as when an off-path attacker guesses
     /// first.
     pub honest_too: bool,
@@ -57,7 +57,7 @@ pub struct Fault {
 
 /// Names that a fault applies to.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub enum Scope {
+pub enum FaultScope {
     /// Every name.
     #[default]
     Everything,
@@ -69,16 +69,16 @@ pub enum Scope {
 
 /// Transport of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Transport {
+pub enum QuestionTransport {
     /// A UDP datagram.
     Udp,
     /// A TCP connection.
     Tcp,
 }
 
-/// Delay of an answer. The result is at most [`Delay::MAX`].
+/// Delay of an answer. The result is at most [`AnswerDelay::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Delay {
+pub enum AnswerDelay {
     /// A constant delay.
     Fixed(Duration),
     /// A delay distributed uniformly between two values.
@@ -92,7 +92,7 @@ pub enum Delay {
 
 /// A span of time since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct FaultWindow {
     /// First moment inside the span.
     pub from: Duration,
     /// First moment after the span.
@@ -101,7 +101,7 @@ pub struct Window {
 
 /// Treatment of questions with an OPT record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Edns {
+pub enum EdnsFault {
     /// Answer FORMERR without OPT, as a server from before EDNS does.
     Formerr,
     /// Answer BADVERS.
@@ -114,7 +114,7 @@ pub enum Edns {
 
 /// A corruption of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Forgery {
+pub enum AnswerForgery {
     /// Change the message ID.
     Id,
     /// Change the question name.
@@ -145,7 +145,7 @@ pub enum TcpFault {
 
 /// Effects on one question: all matching faults of a scenario with their random choices made.
 #[derive(Debug, Clone, Default)]
-pub struct Fate {
+pub struct QuestionFate {
     /// Delay of the answer.
     pub delay: Duration,
     /// Send no answer.
@@ -159,11 +159,11 @@ pub struct Fate {
     /// Return only the first CNAME of the chain.
     pub first_hop: bool,
     /// Treatment of a question with an OPT record.
-    pub edns: Option<Edns>,
+    pub edns: Option<EdnsFault>,
     /// Records to append to the honest ones.
     pub inject: Vec<Record>,
     /// Corruptions of the answer, in order.
-    pub forge: Vec<Forgery>,
+    pub forge: Vec<AnswerForgery>,
     /// Send the honest answer after the corrupted one.
     pub honest_too: bool,
     /// Treatment of the connection.
@@ -174,11 +174,11 @@ pub struct Fate {
 
 /// Properties of a question that its fate depends on.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Question<'a> {
+pub(crate) struct FaultQuestion<'a> {
     /// Name in lower case.
     pub name: &'a Name,
     pub kind: RecordType,
-    pub transport: Transport,
+    pub transport: QuestionTransport,
     /// Set if the question has an OPT record.
     pub edns: bool,
     /// How often the name and type were asked before.
@@ -190,8 +190,8 @@ pub(crate) struct Question<'a> {
 /// Makes the random choices for one question. They depend only on the seed, the question and how
 /// often it was asked before. A run is therefore repeatable even if other questions arrive in
 /// another order.
-pub(crate) fn decide(faults: &[Fault], seed: u64, question: &Question<'_>) -> Fate {
-    let mut fate = Fate::default();
+pub(crate) fn decide(faults: &[LabFault], seed: u64, question: &FaultQuestion<'_>) -> QuestionFate {
+    let mut fate = QuestionFate::default();
     if faults.is_empty() {
         return fate;
     }
@@ -206,138 +206,138 @@ pub(crate) fn decide(faults: &[Fault], seed: u64, question: &Question<'_>) -> Fa
 }
 
 /// Constructors of a fault, and the effects that can be added to it.
-impl Fault {
+impl LabFault {
     /// Creates a fault for every name.
-    pub fn everything() -> Fault {
-        Fault::default()
+    pub fn everything() -> LabFault {
+        LabFault::default()
     }
 
     /// Creates a fault for this name alone. Panics if the name is invalid, because that is a
     /// mistake in the test.
-    pub fn name(name: &str) -> Fault {
-        Fault { scope: Scope::Name(absolute(name).expect("a domain name")), ..Fault::default() }
+    pub fn name(name: &str) -> LabFault {
+        LabFault { scope: FaultScope::Name(absolute(name).expect("a domain name")), ..LabFault::default() }
     }
 
-    /// Creates a fault for this name and all names below it. Panics as [`Fault::name`] does.
-    pub fn suffix(name: &str) -> Fault {
-        Fault { scope: Scope::Suffix(absolute(name).expect("a domain name")), ..Fault::default() }
+    /// Creates a fault for this name and all names below it. Panics as [`LabFault::name`] does.
+    pub fn suffix(name: &str) -> LabFault {
+        LabFault { scope: FaultScope::Suffix(absolute(name).expect("a domain name")), ..LabFault::default() }
     }
 
     /// Limits the fault to questions of this type.
-    pub fn of_type(self, kind: RecordType) -> Fault {
-        Fault { kind: Some(kind), ..self }
+    pub fn of_type(self, kind: RecordType) -> LabFault {
+        LabFault { kind: Some(kind), ..self }
     }
 
     /// Limits the fault to this transport.
-    pub fn over(self, transport: Transport) -> Fault {
-        Fault { transport: Some(transport), ..self }
+    pub fn over(self, transport: QuestionTransport) -> LabFault {
+        LabFault { transport: Some(transport), ..self }
     }
 
     /// Sets the probability that the fault affects a question.
-    pub fn chance(self, chance: f64) -> Fault {
-        Fault { chance: Some(chance), ..self }
+    pub fn chance(self, chance: f64) -> LabFault {
+        LabFault { chance: Some(chance), ..self }
     }
 
     /// Limits the fault to the first `times` occurrences of each question.
-    pub fn times(self, times: u64) -> Fault {
-        Fault { times: Some(times), ..self }
+    pub fn times(self, times: u64) -> LabFault {
+        LabFault { times: Some(times), ..self }
     }
 
     /// Limits the fault to the time between these two moments after the faults were set.
-    pub fn during(mut self, window: Range<Duration>) -> Fault {
-        self.during.push(Window { from: window.start, until: window.end });
+    pub fn during(mut self, window: Range<Duration>) -> LabFault {
+        self.during.push(FaultWindow { from: window.start, until: window.end });
         self
     }
 
     /// Repeats `during` with this period.
-    pub fn every(self, period: Duration) -> Fault {
-        Fault { every: Some(period), ..self }
+    pub fn every(self, period: Duration) -> LabFault {
+        LabFault { every: Some(period), ..self }
     }
 
     /// Drops the answer.
-    pub fn silent(self) -> Fault {
-        Fault { loss: 1.0, ..self }
+    pub fn silent(self) -> LabFault {
+        LabFault { loss: 1.0, ..self }
     }
 
     /// Drops the answer with this probability.
-    pub fn loss(self, loss: f64) -> Fault {
-        Fault { loss, ..self }
+    pub fn loss(self, loss: f64) -> LabFault {
+        LabFault { loss, ..self }
     }
 
     /// Delays the answer.
-    pub fn delay(self, delay: Delay) -> Fault {
-        Fault { delay: Some(delay), ..self }
+    pub fn delay(self, delay: AnswerDelay) -> LabFault {
+        LabFault { delay: Some(delay), ..self }
     }
 
     /// Delays the answer by this many milliseconds.
-    pub fn delay_ms(self, milliseconds: u64) -> Fault {
-        self.delay(Delay::Fixed(Duration::from_millis(milliseconds)))
+    pub fn delay_ms(self, milliseconds: u64) -> LabFault {
+        self.delay(AnswerDelay::Fixed(Duration::from_millis(milliseconds)))
     }
 
     /// Sends the answer twice with this probability.
-    pub fn duplicate(self, duplicate: f64) -> Fault {
-        Fault { duplicate, ..self }
+    pub fn duplicate(self, duplicate: f64) -> LabFault {
+        LabFault { duplicate, ..self }
     }
 
     /// Sends an empty answer with TC over UDP. The answer over TCP is complete.
-    pub fn truncate(self) -> Fault {
-        Fault { truncate: true, ..self }
+    pub fn truncate(self) -> LabFault {
+        LabFault { truncate: true, ..self }
     }
 
     /// Returns this RCODE instead of the answer.
-    pub fn rcode(self, rcode: ResponseCode) -> Fault {
-        Fault { rcode: Some(rcode), ..self }
+    pub fn rcode(self, rcode: ResponseCode) -> LabFault {
+        LabFault { rcode: Some(rcode), ..self }
     }
 
     /// Returns only the first CNAME of the chain.
-    pub fn first_hop(self) -> Fault {
-        Fault { first_hop: true, ..self }
+    pub fn first_hop(self) -> LabFault {
+        LabFault { first_hop: true, ..self }
     }
 
     /// Sets the treatment of questions with an OPT record.
-    pub fn edns(self, edns: Edns) -> Fault {
-        Fault { edns: Some(edns), ..self }
+    pub fn edns(self, edns: EdnsFault) -> LabFault {
+        LabFault { edns: Some(edns), ..self }
     }
 
     /// Appends records to the honest ones, each written as in a scenario (`owner TTL TYPE data`).
-    /// Panics as [`Fault::name`] does.
-    pub fn inject(mut self, records: &[&str]) -> Fault {
+    /// Panics as [`LabFault::name`] does.
+    pub fn inject(mut self, records: &[&str]) -> LabFault {
         self.inject.extend(records.iter().map(|record| read_record(record).expect("a record")));
         self
     }
 
     /// Corrupts the answer in this way.
-    pub fn forge(mut self, forgery: Forgery) -> Fault {
+    pub fn forge(mut self, forgery: AnswerForgery) -> LabFault {
         self.forge.push(forgery);
         self
     }
 
     /// Sends the honest answer after the corrupted one.
-    pub fn honest_too(self) -> Fault {
-        Fault { honest_too: true, ..self }
+    pub fn honest_too(self) -> LabFault {
+        LabFault { honest_too: true, ..self }
     }
 
     /// Sets the treatment of the TCP connection that carries the question.
-    pub fn tcp(self, fault: TcpFault) -> Fault {
-        Fault { tcp: Some(fault), ..self }
+    pub fn tcp(self, fault: TcpFault) -> LabFault {
+        LabFault { tcp: Some(fault), ..self }
     }
 
     /// Returns the effects of this fault alone on a question that was asked `nth` times before, at
-    /// the start of a run. It shows the random choices without a lab. Panics as [`Fault::name`]
+    /// the start of a run. It shows the random choices without a lab. Panics as [`LabFault::name`]
     /// does.
-    pub fn throw(&self, seed: u64, name: &str, kind: RecordType, nth: u64) -> Fate {
+    pub fn throw(&self, seed: u64, name: &str, kind: RecordType, nth: u64) -> QuestionFate {
         let name = absolute(name).expect("a domain name");
-        let question = Question { name: &name, kind, transport: Transport::Udp, edns: true, nth, elapsed: Duration::ZERO };
+        let question = FaultQuestion { name: &name, kind, transport: QuestionTransport::Udp, edns: true, nth, elapsed: Duration::ZERO };
         decide(std::slice::from_ref(self), seed, &question)
     }
 
-    fn matches(&self, question: &Question<'_>) -> bool {
+    fn matches(&self, question: &FaultQuestion<'_>) -> bool {
         let name = match &self.scope {
-            Scope::Everything => true,
+            FaultScope::Everything => true,
             // Different names mostly differ in their first label, but hickory compares from the
             // last. The first labels are therefore compared first.
-            Scope::Name(name) => name.iter().next() == question.name.iter().next() && name == question.name,
-            Scope::Suffix(suffix) => suffix.zone_of(question.name),
+            FaultScope::Name(name) => name.iter().next() == question.name.iter().next() && name == question.name,
+            FaultScope::Suffix(suffix) => suffix.zone_of(question.name),
         };
         name && self.kind.is_none_or(|kind| kind == question.kind)
             && self.transport.is_none_or(|transport| transport == question.transport)
@@ -353,7 +353,7 @@ impl Fault {
         self.during.is_empty() || self.during.iter().any(|window| (window.from..window.until).contains(&at))
     }
 
-    fn strike(&self, question: &Question<'_>, fate: &mut Fate, dice: &mut Xoshiro256PlusPlus) {
+    fn strike(&self, question: &FaultQuestion<'_>, fate: &mut QuestionFate, dice: &mut Xoshiro256PlusPlus) {
         if let Some(delay) = self.delay {
             fate.delay = delay.throw(dice);
         }
@@ -372,28 +372,28 @@ impl Fault {
     }
 }
 
-impl Delay {
+impl AnswerDelay {
     /// Upper bound of every delay, so that a heavy tail does not hold a question for hours.
     pub const MAX: Duration = Duration::from_secs(60);
 
     fn throw(self, dice: &mut Xoshiro256PlusPlus) -> Duration {
         let seconds = match self {
-            Delay::Fixed(delay) => delay.as_secs_f64(),
-            Delay::Uniform(low, high) => low.as_secs_f64() + (high.saturating_sub(low)).as_secs_f64() * dice.random::<f64>(),
-            Delay::Normal(mean, deviation) => {
+            AnswerDelay::Fixed(delay) => delay.as_secs_f64(),
+            AnswerDelay::Uniform(low, high) => low.as_secs_f64() + (high.saturating_sub(low)).as_secs_f64() * dice.random::<f64>(),
+            AnswerDelay::Normal(mean, deviation) => {
                 // The Box–Muller transform. 1 - u is never zero, so the logarithm is finite.
                 let (u, v) = (1.0 - dice.random::<f64>(), dice.random::<f64>());
                 mean.as_secs_f64() + deviation.as_secs_f64() * (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
             }
-            Delay::Pareto(scale, shape) => scale.as_secs_f64() / (1.0 - dice.random::<f64>()).powf(1.0 / shape.max(0.1)),
+            AnswerDelay::Pareto(scale, shape) => scale.as_secs_f64() / (1.0 - dice.random::<f64>()).powf(1.0 / shape.max(0.1)),
         };
-        Duration::from_secs_f64(seconds.clamp(0.0, Delay::MAX.as_secs_f64()))
+        Duration::from_secs_f64(seconds.clamp(0.0, AnswerDelay::MAX.as_secs_f64()))
     }
 }
 
 /// FNV-1a hash of the question. It is stable over versions and platforms, which the standard
 /// library's hasher does not guarantee.
-fn mix(seed: u64, question: &Question<'_>) -> u64 {
+fn mix(seed: u64, question: &FaultQuestion<'_>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed;
     let mut eat = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     for label in question.name.iter() {

@@ -3,7 +3,7 @@
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-use crate::fault::Forgery;
+use crate::fault::AnswerForgery;
 
 const HEADER: usize = 12;
 
@@ -49,32 +49,32 @@ pub(crate) fn formerr(message: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Corrupts an answer. The same entropy gives the same bytes.
-pub(crate) fn spoil(answer: &mut Vec<u8>, forgeries: &[Forgery], entropy: u64) {
+pub(crate) fn spoil(answer: &mut Vec<u8>, forgeries: &[AnswerForgery], entropy: u64) {
     let mut dice = Xoshiro256PlusPlus::seed_from_u64(entropy);
     for forgery in forgeries {
         match forgery {
-            Forgery::Id => {
+            AnswerForgery::Id => {
                 let other = dice.random_range(1..=u16::MAX);
                 if let [first, second, ..] = answer.as_mut_slice() {
                     *first ^= (other >> 8) as u8;
                     *second ^= other as u8;
                 }
             }
-            Forgery::Question => change_question(answer),
-            Forgery::Case => {
+            AnswerForgery::Question => change_question(answer),
+            AnswerForgery::Case => {
                 let end = question_end(answer).unwrap_or(HEADER).min(answer.len());
                 if end > HEADER {
                     // The length octets are below 64, so they cannot be mistaken for letters.
                     answer[HEADER..end - 4].make_ascii_uppercase();
                 }
             }
-            Forgery::Garbage => {
+            AnswerForgery::Garbage => {
                 let length = dice.random_range(HEADER..=answer.len().max(64));
                 answer.resize(length, 0);
                 dice.fill(&mut answer[2..]);
             }
-            Forgery::Cut => answer.truncate(HEADER.max(answer.len() * 2 / 3)),
-            Forgery::Source => {} // the transport implements it
+            AnswerForgery::Cut => answer.truncate(HEADER.max(answer.len() * 2 / 3)),
+            AnswerForgery::Source => {} // the transport implements it
         }
     }
 }
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn spoiling_repeats_with_its_entropy_and_never_leaves_the_answer_as_it_was() {
-        for forgery in [Forgery::Id, Forgery::Question, Forgery::Case, Forgery::Garbage, Forgery::Cut] {
+        for forgery in [AnswerForgery::Id, AnswerForgery::Question, AnswerForgery::Case, AnswerForgery::Garbage, AnswerForgery::Cut] {
             let (mut first, mut again) = (ANSWER.to_vec(), ANSWER.to_vec());
             spoil(&mut first, &[forgery], 7);
             spoil(&mut again, &[forgery], 7);
@@ -117,7 +117,7 @@ mod tests {
     fn broken_messages_do_not_panic() {
         for length in 0..ANSWER.len() {
             let _ = (question_end(&ANSWER[..length]), formerr(&ANSWER[..length]), truncated(&ANSWER[..length], true));
-            for forgery in [Forgery::Id, Forgery::Question, Forgery::Case, Forgery::Garbage, Forgery::Cut] {
+            for forgery in [AnswerForgery::Id, AnswerForgery::Question, AnswerForgery::Case, AnswerForgery::Garbage, AnswerForgery::Cut] {
                 spoil(&mut ANSWER[..length].to_vec(), &[forgery], length as u64);
             }
         }

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use postern_config::model::Config;
+use postern_config::model::PosternConfig;
 
 /// The files of the sample: path relative to the directory, and content.
 pub const FILES: &[(&str, &str)] = &[
@@ -27,18 +27,18 @@ const HEALTH_ZONE: &str = "zones/privatelink.azurehealthcareapis.com.zone";
 
 /// A sample that was written to disk.
 #[derive(Debug, Clone)]
-pub struct Sample {
+pub struct LabSample {
     /// Directory of the files.
     pub directory: PathBuf,
     /// Configuration of the sample, read back from its `postern.toml`. `postern serve -c` on that
     /// file serves the same.
-    pub config: Config,
+    pub config: PosternConfig,
 }
 
 /// Writes the sample files into a directory, overwriting existing ones, and reads the
 /// configuration. It listens on `listen` and forwards everything to `public`, the address of a
-/// [`Lab`](crate::Lab).
-pub fn sample(directory: &Path, listen: SocketAddr, public: SocketAddr) -> io::Result<Sample> {
+/// [`Lab`](crate::LabServer).
+pub fn sample(directory: &Path, listen: SocketAddr, public: SocketAddr) -> io::Result<LabSample> {
     for (path, content) in FILES {
         let path = directory.join(path);
         if let Some(parent) = path.parent() {
@@ -50,12 +50,12 @@ pub fn sample(directory: &Path, listen: SocketAddr, public: SocketAddr) -> io::R
         let problems: Vec<String> = refused.problems.iter().map(ToString::to_string).collect();
         io::Error::other(problems.join("\n"))
     })?;
-    Ok(Sample { directory: directory.to_owned(), config: loaded.config })
+    Ok(LabSample { directory: directory.to_owned(), config: loaded.config })
 }
 
 /// One step of the tour: a command and its expected result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct TourStep {
     /// Description of the expected result.
     pub expect: String,
     /// Command line for `sh`.
@@ -76,8 +76,8 @@ const PUBLIC_FHIR: [&str; 4] =
 
 /// Returns the tour with its headings, for a server on `listen` with sample files in `directory`.
 /// The steps build on one another.
-pub fn steps(listen: SocketAddr, directory: &Path) -> Vec<(&'static str, Vec<Step>)> {
-    let ask = |question: &str, prints: &[&str], expect: &str| Step {
+pub fn steps(listen: SocketAddr, directory: &Path) -> Vec<(&'static str, Vec<TourStep>)> {
+    let ask = |question: &str, prints: &[&str], expect: &str| TourStep {
         expect: expect.to_owned(),
         command: format!("dig @{} -p {} +short {question}", listen.ip(), listen.port()),
         prints: prints.iter().map(|line| (*line).to_owned()).collect(),
@@ -92,9 +92,9 @@ pub fn steps(listen: SocketAddr, directory: &Path) -> Vec<(&'static str, Vec<Ste
 
 /// Creates the step of a question from its arguments for `dig`, the lines printed, and the
 /// expected result in words.
-type AskStep<'a> = &'a dyn Fn(&str, &[&str], &str) -> Step;
+type AskStep<'a> = &'a dyn Fn(&str, &[&str], &str) -> TourStep;
 
-fn private_steps(ask: AskStep<'_>) -> Vec<Step> {
+fn private_steps(ask: AskStep<'_>) -> Vec<TourStep> {
     vec![
         ask(
             "contosows-workspace.azurehealthcareapis.com",
@@ -123,8 +123,9 @@ fn private_steps(ask: AskStep<'_>) -> Vec<Step> {
     ]
 }
 
-fn public_steps(ask: AskStep<'_>) -> Vec<Step> {
-    let falls_back = |reason, step: Step| Step { fallback: Some(reason), expect: format!("{} · fallback: {reason}", step.expect), ..step };
+fn public_steps(ask: AskStep<'_>) -> Vec<TourStep> {
+    let falls_back =
+        |reason, step: TourStep| TourStep { fallback: Some(reason), expect: format!("{} · fallback: {reason}", step.expect), ..step };
     let public_fhir = |first: &'static str| [&[first][..], &PUBLIC_FHIR[..]].concat();
     vec![
         falls_back("no-record", ask(FHIR3, &public_fhir(FHIR3_ALIAS), "public, a record is missing")),
@@ -170,8 +171,8 @@ fn public_steps(ask: AskStep<'_>) -> Vec<Step> {
     ]
 }
 
-fn reload_steps(ask: AskStep<'_>, zone: &str) -> Vec<Step> {
-    let edit = |command: String, expect: &str| Step { expect: expect.to_owned(), command, prints: Vec::new(), fallback: None };
+fn reload_steps(ask: AskStep<'_>, zone: &str) -> Vec<TourStep> {
+    let edit = |command: String, expect: &str| TourStep { expect: expect.to_owned(), command, prints: Vec::new(), fallback: None };
     vec![
         edit(format!("echo 'contosows-fhir3.fhir 10 IN A 10.20.1.11' >> {zone}"), "add the missing record"),
         ask(FHIR3, &[FHIR3_ALIAS, "10.20.1.11"], "10.20.1.11 now"),

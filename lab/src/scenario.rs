@@ -9,9 +9,9 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::CNAME;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
-use crate::fault::Fault;
+use crate::fault::LabFault;
 use crate::record_text::read_record;
-pub use read::{Problem, ReadError};
+pub use read::{ScenarioError, ScenarioProblem};
 
 /// CNAMEs followed in one answer. The number is above the sixteen that Postern follows, so that
 /// tests can reach Postern's own limit.
@@ -19,18 +19,18 @@ const MOST_HOPS: usize = 32;
 
 /// Records, faults and a seed: everything that a lab answers from.
 #[derive(Debug, Clone, Default)]
-pub struct Scenario {
+pub struct LabScenario {
     /// Seed of all random choices. The same seed and the same questions give the same outcome.
     pub seed: u64,
     /// Faults in the order in which they apply.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<LabFault>,
     /// Owners, including wildcards and every empty non-terminal above them.
     nodes: HashMap<Name, Node>,
 }
 
 /// Honest answer of a scenario to a question.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct HonestAnswer {
     pub rcode: ResponseCode,
     pub answers: Vec<Record>,
     /// SOA for negative answers.
@@ -55,50 +55,50 @@ enum Data {
     Expand(Name),
 }
 
-impl Scenario {
+impl LabScenario {
     /// TOML text of the built-in scenario: public Azure DNS as seen from outside, and some faulty
     /// names.
     pub const AZURE: &str = include_str!("../scenarios/azure.toml");
 
     /// Returns the built-in scenario.
-    pub fn azure() -> Scenario {
+    pub fn azure() -> LabScenario {
         // The text is part of the crate and covered by a test, so it parses.
-        Scenario::parse(Scenario::AZURE, "azure.toml").expect("the built-in scenario is well-formed")
+        LabScenario::parse(LabScenario::AZURE, "azure.toml").expect("the built-in scenario is well-formed")
     }
 
     /// Returns a scenario without names: NXDOMAIN for everything until records are added.
-    pub fn empty() -> Scenario {
-        Scenario::default()
+    pub fn empty() -> LabScenario {
+        LabScenario::default()
     }
 
     /// Parses a scenario from TOML. `file` is used only in messages.
-    pub fn parse(text: &str, file: &str) -> Result<Scenario, ReadError> {
+    pub fn parse(text: &str, file: &str) -> Result<LabScenario, ScenarioError> {
         read::scenario(text, file)
     }
 
     /// Reads a scenario from a file.
-    pub fn load(path: &Path) -> Result<Scenario, ReadError> {
+    pub fn load(path: &Path) -> Result<LabScenario, ScenarioError> {
         let file = path.display().to_string();
         match std::fs::read_to_string(path) {
             Ok(text) => read::scenario(&text, &file),
-            Err(error) => Err(ReadError { problems: vec![Problem::of_file(&file, error.to_string())] }),
+            Err(error) => Err(ScenarioError { problems: vec![ScenarioProblem::of_file(&file, error.to_string())] }),
         }
     }
 
     /// Returns the scenario with another seed.
-    pub fn seed(self, seed: u64) -> Scenario {
-        Scenario { seed, ..self }
+    pub fn seed(self, seed: u64) -> LabScenario {
+        LabScenario { seed, ..self }
     }
 
     /// Returns the scenario with an additional fault.
-    pub fn fault(mut self, fault: Fault) -> Scenario {
+    pub fn fault(mut self, fault: LabFault) -> LabScenario {
         self.faults.push(fault);
         self
     }
 
     /// Returns the scenario with an additional record, written `owner [TTL] TYPE data`. Panics if
     /// the record is invalid, because it is part of a test.
-    pub fn record(mut self, line: &str) -> Scenario {
+    pub fn record(mut self, line: &str) -> LabScenario {
         read::add_record(&mut self, line).expect("a record");
         self
     }
@@ -114,8 +114,8 @@ impl Scenario {
 
     /// Resolves a question completely: exact names, wildcards (RFC 4592), and CNAMEs through all
     /// zones.
-    pub(crate) fn resolve(&self, question: &Name, kind: RecordType, first_hop: bool) -> Outcome {
-        let mut outcome = Outcome { rcode: ResponseCode::NoError, answers: Vec::new(), soa: None };
+    pub(crate) fn resolve(&self, question: &Name, kind: RecordType, first_hop: bool) -> HonestAnswer {
+        let mut outcome = HonestAnswer { rcode: ResponseCode::NoError, answers: Vec::new(), soa: None };
         let mut owner = question.clone();
         loop {
             let Some((node, star)) = self.find(&owner) else {

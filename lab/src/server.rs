@@ -16,11 +16,11 @@ use hickory_server::net::xfer::Protocol;
 use hickory_server::server::Request;
 use tokio::sync::watch;
 
-use crate::answer::{Public, Twist, UDP_SIZE};
-use crate::counters::{Arrival, Counters, Tally};
-use crate::fault::{self, Edns, Fate, Fault, Transport};
+use crate::answer::{AnswerTwist, PublicDns, UDP_SIZE};
+use crate::counters::{CounterState, LabCounters, QuestionArrival};
+use crate::fault::{self, EdnsFault, LabFault, QuestionFate, QuestionTransport};
 use crate::forge;
-use crate::scenario::Scenario;
+use crate::scenario::LabScenario;
 
 /// Delayed answers in total, each of a few hundred bytes. Questions beyond that are dropped and
 /// counted.
@@ -32,17 +32,17 @@ const PORT_TRIES: usize = 64;
 
 /// A running lab, which stops when dropped.
 #[derive(Debug)]
-pub struct Lab {
+pub struct LabServer {
     address: SocketAddr,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Lab {
+impl LabServer {
     /// Binds UDP and TCP and answers from the scenario. With port 0, both transports get the same
     /// free port.
-    pub fn start(scenario: Scenario, listen: SocketAddr) -> io::Result<Lab> {
+    pub fn start(scenario: LabScenario, listen: SocketAddr) -> io::Result<LabServer> {
         let (udp, tcp) = bind(listen)?;
         let address = udp.local_addr()?;
         let elsewhere = UdpSocket::bind(SocketAddr::new(address.ip(), 0))?;
@@ -62,7 +62,7 @@ impl Lab {
             });
             // Dropping the runtime closes every connection.
         })?;
-        Ok(Lab { address, shared, stop, thread: Some(thread) })
+        Ok(LabServer { address, shared, stop, thread: Some(thread) })
     }
 
     /// Returns the address of the lab, the same for UDP and TCP.
@@ -71,12 +71,12 @@ impl Lab {
     }
 
     /// Returns the counters up to now.
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> LabCounters {
         self.shared.tally().counters.clone()
     }
 
     /// Returns the last few thousand questions in full, oldest first.
-    pub fn arrivals(&self) -> Vec<Arrival> {
+    pub fn arrivals(&self) -> Vec<QuestionArrival> {
         self.shared.tally().arrivals()
     }
 
@@ -84,12 +84,12 @@ impl Lab {
     pub fn clear(&self) {
         let mut tally = self.shared.tally();
         let outstanding = tally.counters.outstanding;
-        *tally = Tally::default();
+        *tally = CounterState::default();
         tally.hold(outstanding);
     }
 
     /// Replaces the faults immediately, and restarts their schedules.
-    pub fn set(&self, faults: Vec<Fault>) {
+    pub fn set(&self, faults: Vec<LabFault>) {
         let mut play = self.shared.play();
         let mut scenario = (*play.scenario).clone();
         scenario.faults = faults;
@@ -97,12 +97,12 @@ impl Lab {
     }
 
     /// Replaces the whole scenario immediately, and restarts all schedules.
-    pub fn replace(&self, scenario: Scenario) {
+    pub fn replace(&self, scenario: LabScenario) {
         *self.shared.play() = Play { scenario: Arc::new(scenario), since: Instant::now() };
     }
 
     /// Closes the sockets and returns the counters.
-    pub fn stop(mut self) -> Counters {
+    pub fn stop(mut self) -> LabCounters {
         self.end();
         self.counters()
     }
@@ -115,7 +115,7 @@ impl Lab {
     }
 }
 
-impl Drop for Lab {
+impl Drop for LabServer {
     fn drop(&mut self) {
         self.end();
     }
@@ -125,7 +125,7 @@ impl Drop for Lab {
 #[derive(Debug)]
 struct Shared {
     play: Mutex<Play>,
-    tally: Mutex<Tally>,
+    tally: Mutex<CounterState>,
     /// Number of delayed answers.
     held: AtomicUsize,
     started: Instant,
@@ -134,7 +134,7 @@ struct Shared {
 /// The active scenario and the moment at which it was set.
 #[derive(Debug, Clone)]
 struct Play {
-    scenario: Arc<Scenario>,
+    scenario: Arc<LabScenario>,
     since: Instant,
 }
 
@@ -142,11 +142,11 @@ struct Play {
 struct Verdict {
     /// Messages to send, in order. Empty if the lab does not answer.
     messages: Vec<Vec<u8>>,
-    fate: Fate,
+    fate: QuestionFate,
 }
 
 impl Shared {
-    fn new(scenario: Scenario) -> Shared {
+    fn new(scenario: LabScenario) -> Shared {
         let play = Play { scenario: Arc::new(scenario), since: Instant::now() };
         Shared { play: Mutex::new(play), tally: Mutex::default(), held: AtomicUsize::new(0), started: Instant::now() }
     }
@@ -157,7 +157,7 @@ impl Shared {
         self.play.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tally(&self) -> MutexGuard<'_, Tally> {
+    fn tally(&self) -> MutexGuard<'_, CounterState> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -176,15 +176,15 @@ impl Shared {
 
     /// Handles a message: counts it, decides its fate, builds the honest answer and corrupts it.
     /// Returns `None` if the message gets no answer.
-    fn judge(&self, message: &[u8], source: SocketAddr, transport: Transport) -> Option<Verdict> {
+    fn judge(&self, message: &[u8], source: SocketAddr, transport: QuestionTransport) -> Option<Verdict> {
         if message.len() < 12 || message[2] & 0x80 != 0 {
             self.tally().counters.malformed += 1;
             return None;
         }
-        let protocol = if transport == Transport::Udp { Protocol::Udp } else { Protocol::Tcp };
+        let protocol = if transport == QuestionTransport::Udp { Protocol::Udp } else { Protocol::Tcp };
         let Ok(request) = Request::from_bytes(message.to_vec(), source, protocol) else {
             self.tally().counters.malformed += 1;
-            return forge::formerr(message).map(|answer| Verdict { messages: vec![answer], fate: Fate::default() });
+            return forge::formerr(message).map(|answer| Verdict { messages: vec![answer], fate: QuestionFate::default() });
         };
         let nth = self.tally().arrive(&request, source, transport, self.started.elapsed());
         let Play { scenario, since } = self.play().clone();
@@ -192,7 +192,7 @@ impl Shared {
             Ok(info) => fault::decide(
                 &scenario.faults,
                 scenario.seed,
-                &fault::Question {
+                &fault::FaultQuestion {
                     name: info.query.name(),
                     kind: info.query.query_type(),
                     transport,
@@ -201,9 +201,9 @@ impl Shared {
                     elapsed: since.elapsed(),
                 },
             ),
-            Err(_) => Fate::default(),
+            Err(_) => QuestionFate::default(),
         };
-        if fate.silent || fate.edns == Some(Edns::Drop) {
+        if fate.silent || fate.edns == Some(EdnsFault::Drop) {
             self.tally().counters.lost += 1;
             return Some(Verdict { messages: Vec::new(), fate });
         }
@@ -225,22 +225,22 @@ impl Shared {
 }
 
 /// Returns the well-formed answer, truncated if it does not fit a datagram.
-fn honest(scenario: Arc<Scenario>, request: &Request, fate: &Fate, transport: Transport) -> Option<Vec<u8>> {
-    let formerr = fate.edns == Some(Edns::Formerr);
-    let twist = Twist {
+fn honest(scenario: Arc<LabScenario>, request: &Request, fate: &QuestionFate, transport: QuestionTransport) -> Option<Vec<u8>> {
+    let formerr = fate.edns == Some(EdnsFault::Formerr);
+    let twist = AnswerTwist {
         rcode: if formerr { Some(ResponseCode::FormErr) } else { fate.rcode },
         first_hop: fate.first_hop,
-        no_edns: formerr || fate.edns == Some(Edns::Ignore),
+        no_edns: formerr || fate.edns == Some(EdnsFault::Ignore),
         inject: fate.inject.clone(),
     };
     let twist = match fate.edns {
-        Some(Edns::Badvers) => Twist { rcode: Some(ResponseCode::BADVERS), ..twist },
+        Some(EdnsFault::Badvers) => AnswerTwist { rcode: Some(ResponseCode::BADVERS), ..twist },
         _ => twist,
     };
     let with_opt = request.edns.is_some() && !twist.no_edns;
-    let answer = Public { scenario, twist }.answer(request)?;
+    let answer = PublicDns { scenario, twist }.answer(request)?;
     let room = request.edns.as_ref().map_or(512, |edns| edns.max_payload().clamp(512, UDP_SIZE));
-    let cut = transport == Transport::Udp && (fate.truncate || answer.len() > usize::from(room));
+    let cut = transport == QuestionTransport::Udp && (fate.truncate || answer.len() > usize::from(room));
     Some(if cut { forge::truncated(&answer, with_opt) } else { answer })
 }
 
@@ -277,8 +277,8 @@ mod tests {
         let question =
             b"\x12\x34\x01\x20\0\x01\0\0\0\0\0\x01\x03www\x07contoso\x04test\0\0\x01\0\x01\0\0\x29\x04\xd0\0\0\x80\0\0\x04\0\x0a\0\0";
         let source = SocketAddr::from(([127, 0, 0, 1], 5353));
-        let everything = Fault::everything().forge(fault::Forgery::Garbage).honest_too().truncate().duplicate(0.5);
-        let shared = Shared::new(Scenario::azure().fault(everything));
+        let everything = LabFault::everything().forge(fault::AnswerForgery::Garbage).honest_too().truncate().duplicate(0.5);
+        let shared = Shared::new(LabScenario::azure().fault(everything));
         let mut dice = Xoshiro256PlusPlus::seed_from_u64(11);
         let mut answered = 0;
         for _ in 0..20_000 {
@@ -290,7 +290,7 @@ mod tests {
                     message[at] = dice.random();
                 }
             }
-            for transport in [Transport::Udp, Transport::Tcp] {
+            for transport in [QuestionTransport::Udp, QuestionTransport::Tcp] {
                 answered += usize::from(shared.judge(&message, source, transport).is_some());
             }
         }
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn what_is_held_back_has_a_bound() {
-        let shared = Shared::new(Scenario::empty());
+        let shared = Shared::new(LabScenario::empty());
         assert!(shared.hold_one(2) && shared.hold_one(2) && !shared.hold_one(2));
         let counters = shared.tally().counters.clone();
         assert_eq!((counters.max_outstanding, counters.overflow), (2, 1));

@@ -5,10 +5,10 @@ mod client;
 use client::{answers, ask, ask_tcp};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType::{self, A, AAAA, CNAME, HTTPS, MX, TXT};
-use postern_lab::{Lab, Scenario};
+use postern_lab::{LabScenario, LabServer};
 
-fn start() -> Lab {
-    Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap()
+fn start() -> LabServer {
+    LabServer::start(LabScenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap()
 }
 
 #[test]

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use client::{answers, ask};
 use hickory_proto::rr::RecordType::A;
-use postern_config::azure::Table;
-use postern_config::model::Format;
+use postern_config::azure::PrivateLinkTable;
+use postern_config::model::SourceFormat;
 use postern_lab::sample::{FILES, steps};
-use postern_lab::{Lab, Scenario};
+use postern_lab::{LabScenario, LabServer};
 use postern_zones::name::NameBuf;
 use postern_zones::record::{RecordRef, RecordSink};
 
@@ -38,12 +38,12 @@ fn private_records() -> Addresses {
         let origin = NameBuf::parse(stem).unwrap();
         let mut problems = Vec::new();
         let read = postern_zones::text::read(
-            Format::Auto,
+            SourceFormat::Auto,
             text.as_bytes(),
             &Arc::new(path.into()),
             &origin,
             None,
-            Table::builtin(),
+            PrivateLinkTable::builtin(),
             &mut found,
             &mut problems,
         );
@@ -63,7 +63,7 @@ fn every_source_is_read_without_a_problem_and_private_addresses_alone_are_in_it(
 #[test]
 fn what_the_tour_promises_follows_from_the_zones_and_the_public_chains() {
     // A manual splice: the public chain up to the first name with a private record.
-    let lab = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
+    let lab = LabServer::start(LabScenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
     let mut records = private_records().0;
     let listen: SocketAddr = "127.0.0.1:5300".parse().unwrap();
     let mut asked = 0;

@@ -6,10 +6,12 @@ use client::{answers, ask};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType::{A, AAAA, CNAME, TXT};
 use hickory_server::server::Server;
-use postern_lab::{Delay, Edns, Forgery, Lab, Public, Scenario, Scope, TcpFault, Transport, Twist};
+use postern_lab::{
+    AnswerDelay, AnswerForgery, AnswerTwist, EdnsFault, FaultScope, LabScenario, LabServer, PublicDns, QuestionTransport, TcpFault,
+};
 
-fn start(text: &str) -> Lab {
-    Lab::start(Scenario::parse(text, "test.toml").unwrap(), "127.0.0.1:0".parse().unwrap()).unwrap()
+fn start(text: &str) -> LabServer {
+    LabServer::start(LabScenario::parse(text, "test.toml").unwrap(), "127.0.0.1:0".parse().unwrap()).unwrap()
 }
 
 #[test]
@@ -34,7 +36,7 @@ delay = { normal = [1] }
 forge = ["id", "idea"]
 inject = ["x"]
 "#;
-    let error = Scenario::parse(text, "bad.toml").unwrap_err();
+    let error = LabScenario::parse(text, "bad.toml").unwrap_err();
     let found: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
     let expected = [
         "bad.toml:4:3: error: `192.0.2` is not the data of A: ",
@@ -70,16 +72,16 @@ fn unknown_keys_wrong_types_and_broken_toml_are_refused_with_their_place() {
         ("# ü\nrecords = [ \"ü.test A 192.0.2.1\", 5 ]\n", "bad.toml:2:35: error: invalid type: integer `5`, expected a string"),
         ("[[fault]\n", "bad.toml:1:9: error: "),
     ] {
-        let error = Scenario::parse(text, "bad.toml").unwrap_err().to_string();
+        let error = LabScenario::parse(text, "bad.toml").unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}\n{expected}");
     }
-    let error = Scenario::load("no/such/file.toml".as_ref()).unwrap_err().to_string();
+    let error = LabScenario::load("no/such/file.toml".as_ref()).unwrap_err().to_string();
     assert!(error.starts_with("no/such/file.toml: error: "), "{error}");
 }
 
 #[test]
 fn every_key_is_read() {
-    let scenario = Scenario::parse(
+    let scenario = LabScenario::parse(
         r#"
         seed = 18446744073709551615
         records = ["a.test 5 A 192.0.2.1"]
@@ -119,21 +121,28 @@ fn every_key_is_read() {
     assert_eq!(scenario.seed, u64::MAX);
     let [first, second, third, fourth] = scenario.faults.as_slice() else { panic!("four faults") };
     let name = |text: &str| hickory_proto::rr::Name::from_ascii(text).unwrap();
-    assert_eq!((&first.scope, first.kind, first.transport), (&Scope::Name(name("a.test.")), Some(AAAA), Some(Transport::Tcp)));
+    assert_eq!((&first.scope, first.kind, first.transport), (&FaultScope::Name(name("a.test.")), Some(AAAA), Some(QuestionTransport::Tcp)));
     assert_eq!((first.chance, first.times, first.loss, first.duplicate), (Some(0.5), Some(3), 0.25, 1.0));
     let ms = std::time::Duration::from_millis;
     let windows: Vec<_> = first.during.iter().map(|window| (window.from, window.until)).collect();
     assert_eq!(windows, [(ms(500), ms(1500)), (ms(120_000), std::time::Duration::MAX)]);
-    assert_eq!((first.every, first.delay), (Some(ms(3_600_000)), Some(Delay::Fixed(ms(20)))));
+    assert_eq!((first.every, first.delay), (Some(ms(3_600_000)), Some(AnswerDelay::Fixed(ms(20)))));
     assert!(first.truncate && first.first_hop && first.honest_too);
-    assert_eq!((first.rcode, first.edns, first.tcp), (Some(ResponseCode::NXDomain), Some(Edns::Formerr), Some(TcpFault::Half)));
+    assert_eq!((first.rcode, first.edns, first.tcp), (Some(ResponseCode::NXDomain), Some(EdnsFault::Formerr), Some(TcpFault::Half)));
     assert_eq!(first.inject.len(), 1);
-    let all = [Forgery::Id, Forgery::Question, Forgery::Case, Forgery::Garbage, Forgery::Cut, Forgery::Source];
+    let all = [
+        AnswerForgery::Id,
+        AnswerForgery::Question,
+        AnswerForgery::Case,
+        AnswerForgery::Garbage,
+        AnswerForgery::Cut,
+        AnswerForgery::Source,
+    ];
     assert_eq!(first.forge, all);
-    assert_eq!((&second.scope, second.loss), (&Scope::Suffix(name("test.")), 1.0));
-    assert_eq!(second.delay, Some(Delay::Pareto(std::time::Duration::from_micros(10_500), 1.5)));
-    assert_eq!((&third.scope, third.delay), (&Scope::Everything, Some(Delay::Uniform(ms(1), ms(2)))));
-    assert_eq!(fourth.delay, Some(Delay::Normal(ms(3), ms(1))));
+    assert_eq!((&second.scope, second.loss), (&FaultScope::Suffix(name("test.")), 1.0));
+    assert_eq!(second.delay, Some(AnswerDelay::Pareto(std::time::Duration::from_micros(10_500), 1.5)));
+    assert_eq!((&third.scope, third.delay), (&FaultScope::Everything, Some(AnswerDelay::Uniform(ms(1), ms(2)))));
+    assert_eq!(fourth.delay, Some(AnswerDelay::Normal(ms(3), ms(1))));
 }
 
 #[test]
@@ -172,10 +181,10 @@ fn wildcards_follow_rfc_4592() {
 
 #[test]
 fn the_built_in_scenario_has_documentation_addresses_alone_and_no_alias_into_the_void() {
-    let lab = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
+    let lab = LabServer::start(LabScenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
     lab.set(Vec::new());
     let mut names = 0;
-    for line in Scenario::AZURE.lines().filter_map(|line| line.trim().strip_prefix('"')) {
+    for line in LabScenario::AZURE.lines().filter_map(|line| line.trim().strip_prefix('"')) {
         let words: Vec<&str> = line.trim_end_matches([',', '"']).split_whitespace().collect();
         let [owner, _ttl, kind, data, ..] = words.as_slice() else { continue };
         match *kind {
@@ -200,7 +209,7 @@ fn the_handler_works_behind_hickorys_own_listener() {
     let (mut server, address) = runtime.block_on(async {
         let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
-        let mut server = Server::new(Public { scenario: Scenario::azure().into(), twist: Twist::default() });
+        let mut server = Server::new(PublicDns { scenario: LabScenario::azure().into(), twist: AnswerTwist::default() });
         server.register_socket(socket);
         (server, address)
     });

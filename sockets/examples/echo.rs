@@ -11,7 +11,7 @@ use std::net::UdpSocket;
 use std::thread;
 use std::time::Duration;
 
-use postern_sockets::{Batch, ClientBatch, Poller, UdpOptions, bind_udp};
+use postern_sockets::{ClientBatch, DatagramBatch, SocketPoller, UdpOptions, bind_udp};
 
 /// Number of datagrams that the client sends.
 const COUNT: usize = 32;
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Replies until every datagram of the client was answered. Returns their number and the number of
 /// batches.
 fn serve(socket: &UdpSocket) -> io::Result<(usize, usize)> {
-    let mut batch = Batch::new(64, SIZE);
+    let mut batch = DatagramBatch::new(64, SIZE);
     let (mut answered, mut calls) = (0, 0);
     while answered < COUNT {
         // One system call receives whatever is waiting, up to the size of the batch.
@@ -70,7 +70,7 @@ fn ask(socket: &UdpSocket) -> Result<Vec<String>, Box<dyn Error>> {
     while sent < COUNT {
         sent += batch.send(socket, sent, COUNT)?;
     }
-    let mut poller = Poller::new(1)?;
+    let mut poller = SocketPoller::new(1)?;
     poller.add(socket, 0, false)?;
     let mut received = Vec::new();
     while received.len() < COUNT {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 /// Storage for an address of either family.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(crate) union Address {
+pub(crate) union SocketAddress {
     family: libc::sa_family_t,
     v4: libc::sockaddr_in,
     v6: libc::sockaddr_in6,
@@ -15,7 +15,7 @@ pub(crate) union Address {
 /// from.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-pub(crate) struct Control {
+pub(crate) struct ControlMessage {
     header: libc::cmsghdr,
     info: Info,
 }
@@ -28,9 +28,9 @@ union Info {
 }
 
 // The layout of `CMSG_DATA`: the data follows a header that is already aligned.
-const _: () = assert!(std::mem::offset_of!(Control, info) == size_of::<libc::cmsghdr>() && size_of::<Control>() == 40);
+const _: () = assert!(std::mem::offset_of!(ControlMessage, info) == size_of::<libc::cmsghdr>() && size_of::<ControlMessage>() == 40);
 
-impl Address {
+impl SocketAddress {
     /// Length of the address in octets.
     pub(crate) const SIZE: libc::socklen_t = size_of::<Self>() as libc::socklen_t;
 
@@ -88,7 +88,7 @@ impl Address {
     }
 }
 
-impl Control {
+impl ControlMessage {
     /// Length of the message in octets.
     pub(crate) const SIZE: usize = size_of::<Self>();
 
@@ -165,16 +165,16 @@ mod tests {
     fn addresses_survive_the_way_to_the_kernel_and_back() {
         for text in ["192.0.2.7:53", "[2001:db8::7]:65535", "[fe80::1%3]:1", "0.0.0.0:0"] {
             let address: SocketAddr = text.parse().unwrap();
-            assert_eq!(Address::write(address).0.read(), address);
+            assert_eq!(SocketAddress::write(address).0.read(), address);
         }
-        assert_eq!(Address::empty().read().port(), 0);
+        assert_eq!(SocketAddress::empty().read().port(), 0);
     }
 
     #[test]
     fn a_reply_leaves_through_any_interface_unless_the_address_is_link_local() {
         for (address, interface) in [("192.0.2.1", 0), ("2001:db8::1", 0), ("fe80::1", 9)] {
             let address: IpAddr = address.parse().unwrap();
-            let (mut control, _) = Control::write(address);
+            let (mut control, _) = ControlMessage::write(address);
             match address {
                 IpAddr::V4(_) => control.info.v4.ipi_ifindex = 9,
                 IpAddr::V6(_) => control.info.v6.ipi6_ifindex = 9,
@@ -190,8 +190,8 @@ mod tests {
             };
             assert_eq!(left, interface, "{address}");
         }
-        let (multicast, _) = Control::write("ff02::1".parse().unwrap());
+        let (multicast, _) = ControlMessage::write("ff02::1".parse().unwrap());
         assert_eq!(multicast.local(), None);
-        assert_eq!(Control::empty().local(), None);
+        assert_eq!(ControlMessage::empty().local(), None);
     }
 }

@@ -6,13 +6,13 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 
-use crate::address::{Address, Control};
+use crate::address::{ControlMessage, SocketAddress};
 
 /// Buffers for a batch of queries and their replies. Each thread has its own. Nothing is allocated
 /// after construction.
 ///
 /// ```no_run
-/// # let (mut batch, socket) = (postern_sockets::Batch::new(64, 2048), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+/// # let (mut batch, socket) = (postern_sockets::DatagramBatch::new(64, 2048), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
 /// let received = batch.receive(&socket, true)?;
 /// for index in 0..received {
 ///     let datagram = batch.datagram(index);
@@ -22,7 +22,7 @@ use crate::address::{Address, Control};
 /// let sent = batch.send(&socket);
 /// # std::io::Result::Ok(())
 /// ```
-pub struct Batch {
+pub struct DatagramBatch {
     octets: Owned<u8>,
     slots: Owned<Slot>,
     /// One header for each slot, prepared for receiving. Fields that the kernel changes are reset
@@ -38,15 +38,15 @@ pub struct Batch {
 
 /// Everything that belongs to one datagram except its octets.
 struct Slot {
-    peer: Address,
-    control: Control,
+    peer: SocketAddress,
+    control: ControlMessage,
     receive: libc::iovec,
     reply: libc::iovec,
 }
 
 /// One received datagram.
 #[derive(Debug)]
-pub struct Datagram<'b> {
+pub struct ReceivedDatagram<'b> {
     /// Address of the sender.
     pub peer: SocketAddr,
     /// The address it was sent to. Set only on a socket that is bound to a wildcard address.
@@ -61,7 +61,7 @@ pub struct Datagram<'b> {
 
 /// Outcome of sending a batch of replies.
 #[derive(Debug, Default)]
-pub struct Sent {
+pub struct BatchSent {
     /// Replies that the kernel accepted.
     pub sent: usize,
     /// Replies that the kernel rejected permanently.
@@ -75,7 +75,7 @@ pub struct Sent {
 const WAITS: u32 = 3;
 const WAIT_MS: libc::c_int = 20;
 
-impl Batch {
+impl DatagramBatch {
     /// Creates a batch of `slots` datagrams, each with a buffer of `size` octets.
     pub fn new(slots: usize, size: usize) -> Self {
         let slots = slots.clamp(1, 1024); // UIO_MAXIOV: the kernel accepts no more per call
@@ -83,7 +83,7 @@ impl Batch {
         // in the same few sets of the first-level cache.
         let stride = (size.div_ceil(64) | 1) * 64;
         let empty = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
-        let slot = || Slot { peer: Address::empty(), control: Control::empty(), receive: empty, reply: empty };
+        let slot = || Slot { peer: SocketAddress::empty(), control: ControlMessage::empty(), receive: empty, reply: empty };
         // SAFETY: mmsghdr is plain old data of integers and pointers, for which all zeros is a
         // valid value.
         let header = || -> libc::mmsghdr { unsafe { std::mem::zeroed() } };
@@ -108,11 +108,11 @@ impl Batch {
                 (*slot).reply = libc::iovec { iov_base: buffer.cast(), iov_len: 0 };
                 let header = &mut (*this.headers.at(index)).msg_hdr;
                 header.msg_name = (&raw mut (*slot).peer).cast();
-                header.msg_namelen = Address::SIZE;
+                header.msg_namelen = SocketAddress::SIZE;
                 header.msg_iov = &raw mut (*slot).receive;
                 header.msg_iovlen = 1;
                 header.msg_control = (&raw mut (*slot).control).cast();
-                header.msg_controllen = Control::SIZE as _;
+                header.msg_controllen = ControlMessage::SIZE as _;
             }
         }
         this
@@ -133,8 +133,8 @@ impl Batch {
             // at.
             unsafe {
                 let header = &mut (*self.headers.at(index)).msg_hdr;
-                header.msg_namelen = Address::SIZE;
-                header.msg_controllen = Control::SIZE as _;
+                header.msg_namelen = SocketAddress::SIZE;
+                header.msg_controllen = ControlMessage::SIZE as _;
             }
         }
         (self.received, self.marked) = (0, 0);
@@ -157,7 +157,7 @@ impl Batch {
 
     /// Returns datagram `index` of the last batch.
     #[inline]
-    pub fn datagram(&mut self, index: usize) -> Datagram<'_> {
+    pub fn datagram(&mut self, index: usize) -> ReceivedDatagram<'_> {
         assert!(index < self.received, "no such datagram in the batch");
         // SAFETY: `at` returns valid pointers into memory of `self`. The buffer is the `size`
         // initialized octets of slot `index` alone. It is borrowed for as long as `self`, so
@@ -165,7 +165,7 @@ impl Batch {
         unsafe {
             let header = &*self.headers.at(index);
             let slot = &*self.slots.at(index);
-            Datagram {
+            ReceivedDatagram {
                 peer: slot.peer.read(),
                 local: if header.msg_hdr.msg_controllen == 0 { None } else { slot.control.local() },
                 length: (header.msg_len as usize).min(self.size),
@@ -187,7 +187,7 @@ impl Batch {
     }
 
     /// Marks the first `length` octets of buffer `index` as the reply to its datagram. The next
-    /// [`Batch::send`] sends it.
+    /// [`DatagramBatch::send`] sends it.
     #[inline]
     pub fn reply(&mut self, index: usize, length: usize) {
         assert!(index < self.received && length <= self.size && self.marked < self.capacity(), "no such reply in the batch");
@@ -210,8 +210,8 @@ impl Batch {
 
     /// Sends the marked replies, and waits briefly when the kernel has no room. A rejected reply is
     /// counted, and the others are still sent.
-    pub fn send(&mut self, socket: &UdpSocket) -> Sent {
-        let mut result = Sent::default();
+    pub fn send(&mut self, socket: &UdpSocket) -> BatchSent {
+        let mut result = BatchSent::default();
         let mut waits = 0;
         let mut next = 0;
         while next < self.marked {
@@ -246,10 +246,10 @@ impl Batch {
 }
 
 /// Sends one datagram to `peer`. On a socket that is bound to a wildcard address, `local` is the
-/// source address. Waits as [`Batch::send`] does.
+/// source address. Waits as [`DatagramBatch::send`] does.
 pub fn send_to_from(socket: &UdpSocket, octets: &[u8], peer: SocketAddr, local: Option<IpAddr>) -> io::Result<()> {
-    let (mut peer, peer_size) = Address::write(peer);
-    let control = local.map(Control::write);
+    let (mut peer, peer_size) = SocketAddress::write(peer);
+    let control = local.map(ControlMessage::write);
     let mut vector = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
     // SAFETY: msghdr is plain old data of integers and pointers, for which all zeros is a valid
     // value.
@@ -302,7 +302,7 @@ struct Owned<T> {
     length: usize,
 }
 
-// SAFETY: this type owns its memory as a `Box<[T]>` does, and only returns pointers. `Batch` uses
+// SAFETY: this type owns its memory as a `Box<[T]>` does, and only returns pointers. `DatagramBatch` uses
 // them under `&mut self` alone. The values (integers and pointers into the same batch) are valid in
 // every thread.
 unsafe impl<T> Send for Owned<T> {}
@@ -350,11 +350,11 @@ mod tests {
     type Seen = (SocketAddr, Option<IpAddr>, usize, bool);
 
     /// Replies to every datagram with its octets in reverse. Drops those that start with 0.
-    fn reverse(batch: &mut Batch, socket: &UdpSocket) -> (usize, Vec<Seen>) {
+    fn reverse(batch: &mut DatagramBatch, socket: &UdpSocket) -> (usize, Vec<Seen>) {
         let received = batch.receive(socket, true).unwrap();
         let mut seen = Vec::new();
         for index in 0..received {
-            let Datagram { peer, local, length, truncated, buffer } = batch.datagram(index);
+            let ReceivedDatagram { peer, local, length, truncated, buffer } = batch.datagram(index);
             seen.push((peer, local, length, truncated));
             buffer[..length].reverse();
             if buffer[length - 1] != 0 {
@@ -379,7 +379,7 @@ mod tests {
             let address = SocketAddr::new(asked.parse().unwrap(), server.local_addr().unwrap().port());
             let client = client(if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" });
             client.connect(address).unwrap(); // accepts replies from that address alone
-            let mut batch = Batch::new(8, 512);
+            let mut batch = DatagramBatch::new(8, 512);
             for round in 1..20u8 {
                 client.send(&[round, 7, 8]).unwrap();
                 let (sent, seen) = reverse(&mut batch, &server);
@@ -405,7 +405,7 @@ mod tests {
     fn a_batch_answers_some_and_drops_others_and_none_gets_anothers_reply() {
         let server = bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::default()).unwrap();
         let clients: Vec<UdpSocket> = (0..20).map(|_| client("127.0.0.1:0")).collect();
-        let mut batch = Batch::new(8, 512);
+        let mut batch = DatagramBatch::new(8, 512);
         for round in 1..50u8 {
             for (index, client) in clients.iter().enumerate() {
                 let first = if index % 3 == 0 { 0 } else { round };
@@ -428,7 +428,7 @@ mod tests {
     fn a_datagram_longer_than_the_buffer_says_so() {
         let server = bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::default()).unwrap();
         let client = client("127.0.0.1:0");
-        let mut batch = Batch::new(4, 100);
+        let mut batch = DatagramBatch::new(4, 100);
         for (length, want) in [(100, (100, false)), (101, (100, true)), (1, (1, false))] {
             client.send_to(&vec![5; length], server.local_addr().unwrap()).unwrap();
             let (_, seen) = reverse(&mut batch, &server);
@@ -439,7 +439,7 @@ mod tests {
     #[test]
     fn an_empty_datagram_is_one_of_no_octets() {
         let server = bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::default()).unwrap();
-        let mut batch = Batch::new(4, 100);
+        let mut batch = DatagramBatch::new(4, 100);
         client("127.0.0.1:0").send_to(&[], server.local_addr().unwrap()).unwrap();
         assert_eq!(batch.receive(&server, true).unwrap(), 1);
         assert_eq!(batch.datagram(0).length, 0);
@@ -449,7 +449,7 @@ mod tests {
     fn waiting_ends_at_the_read_timeout_and_not_waiting_at_once() {
         let options = UdpOptions { read_timeout: Some(Duration::from_millis(10)), ..UdpOptions::default() };
         let server = bind_udp("127.0.0.1:0".parse().unwrap(), &options).unwrap();
-        let mut batch = Batch::new(4, 100);
+        let mut batch = DatagramBatch::new(4, 100);
         assert_eq!(batch.receive(&server, true).unwrap(), 0);
         assert_eq!(batch.receive(&server, false).unwrap(), 0);
     }
@@ -458,7 +458,7 @@ mod tests {
     fn a_reply_that_cannot_be_sent_is_counted_and_the_rest_goes_out() {
         let server = bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::default()).unwrap();
         let client = client("127.0.0.1:0");
-        let mut batch = Batch::new(4, 70_000);
+        let mut batch = DatagramBatch::new(4, 70_000);
         for octet in 1..=3u8 {
             client.send_to(&[octet], server.local_addr().unwrap()).unwrap();
         }
@@ -482,7 +482,7 @@ mod tests {
 
     #[test]
     fn a_batch_can_go_to_another_thread() {
-        let mut batch = Batch::new(2, 100);
+        let mut batch = DatagramBatch::new(2, 100);
         std::thread::spawn(move || {
             let server = bind_udp("127.0.0.1:0".parse().unwrap(), &UdpOptions::default()).unwrap();
             assert_eq!(batch.receive(&server, false).unwrap(), 0);

@@ -23,11 +23,11 @@ mod outbox;
 mod poller;
 
 pub use affinity::{allowed_cpus, pin_thread, wake_on_time};
-pub use batch::{Batch, Datagram, Sent, send_to_from};
+pub use batch::{BatchSent, DatagramBatch, ReceivedDatagram, send_to_from};
 pub use bind::{UdpOptions, bind_tcp, bind_udp, is_present, overflowed};
 pub use client::ClientBatch;
 pub use datagram::receive;
 pub use echo::mirror;
 pub use memory::{LARGE_PAGE, prefetch, release_memory, want_large_pages};
-pub use outbox::Outbox;
-pub use poller::{Poller, Ready};
+pub use outbox::DatagramOutbox;
+pub use poller::{SocketPoller, SocketReady};

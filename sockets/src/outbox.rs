@@ -5,11 +5,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 
-use crate::address::{Address, Control};
-use crate::batch::Sent;
+use crate::address::{ControlMessage, SocketAddress};
+use crate::batch::BatchSent;
 
 /// Datagrams that one call sends from one socket.
-pub struct Outbox {
+pub struct DatagramOutbox {
     octets: Vec<u8>,
     letters: Vec<Letter>,
     vectors: Vec<libc::iovec>,
@@ -20,16 +20,16 @@ pub struct Outbox {
 struct Letter {
     start: usize,
     end: usize,
-    peer: Address,
+    peer: SocketAddress,
     peer_size: libc::socklen_t,
-    control: Option<(Control, usize)>,
+    control: Option<(ControlMessage, usize)>,
 }
 
 // SAFETY: each `send` writes the pointers in vectors and headers again, under `&mut self`. They are
 // not used outside of it.
-unsafe impl Send for Outbox {}
+unsafe impl Send for DatagramOutbox {}
 
-impl Outbox {
+impl DatagramOutbox {
     /// Creates an empty outbox that holds `count` datagrams before it allocates.
     pub fn new(count: usize) -> Self {
         Self {
@@ -55,15 +55,15 @@ impl Outbox {
     pub fn push(&mut self, octets: &[u8], peer: SocketAddr, local: Option<IpAddr>) {
         let start = self.octets.len();
         self.octets.extend_from_slice(octets);
-        let (peer, peer_size) = Address::write(peer);
-        self.letters.push(Letter { start, end: self.octets.len(), peer, peer_size, control: local.map(Control::write) });
+        let (peer, peer_size) = SocketAddress::write(peer);
+        self.letters.push(Letter { start, end: self.octets.len(), peer, peer_size, control: local.map(ControlMessage::write) });
     }
 
     /// Sends all datagrams without blocking, and empties the outbox. Datagrams that the kernel
     /// rejects or has no room for are lost.
-    pub fn send(&mut self, socket: &UdpSocket) -> Sent {
+    pub fn send(&mut self, socket: &UdpSocket) -> BatchSent {
         self.point();
-        let mut result = Sent::default();
+        let mut result = BatchSent::default();
         let mut next = 0;
         while next < self.headers.len() {
             let rest = &mut self.headers[next..];
@@ -117,7 +117,7 @@ impl Outbox {
             header.msg_hdr.msg_iov = unsafe { vectors.add(index) };
             header.msg_hdr.msg_iovlen = 1;
             if let Some((control, size)) = &mut letter.control {
-                header.msg_hdr.msg_control = (control as *mut Control).cast();
+                header.msg_hdr.msg_control = (control as *mut ControlMessage).cast();
                 header.msg_hdr.msg_controllen = *size as _;
             }
             self.headers.push(header);
@@ -136,7 +136,7 @@ mod tests {
         let socket = bind_udp("0.0.0.0:0".parse().unwrap(), &UdpOptions { reuse_port: false, ..Default::default() }).unwrap();
         let port = socket.local_addr().unwrap().port();
         let clients: Vec<UdpSocket> = (0..3).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
-        let mut outbox = Outbox::new(1);
+        let mut outbox = DatagramOutbox::new(1);
         for round in 0..2u8 {
             for (index, client) in (0u8..).zip(&clients) {
                 client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -159,7 +159,7 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let mut outbox = Outbox::new(4);
+        let mut outbox = DatagramOutbox::new(4);
         outbox.push(b"one", client.local_addr().unwrap(), None);
         outbox.push(b"bad", "192.0.2.1:0".parse().unwrap(), None); // port 0: EINVAL
         outbox.push(b"two", client.local_addr().unwrap(), None);

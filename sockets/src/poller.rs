@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Sockets that one thread waits for. The poller is level-triggered: unread data is reported again.
-pub struct Poller {
+pub struct SocketPoller {
     epoll: OwnedFd,
     events: Box<[libc::epoll_event]>,
 }
 
 /// A ready socket and its readiness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ready {
+pub struct SocketReady {
     /// The token that the socket was added with.
     pub token: u64,
     /// Set if data can be read, or if the peer has closed.
@@ -26,7 +26,7 @@ pub struct Ready {
 /// Set once the kernel has reported that it lacks epoll_pwait2 (before 5.11).
 static NO_NANOSECONDS: AtomicBool = AtomicBool::new(false);
 
-impl Poller {
+impl SocketPoller {
     /// Creates a poller that reports at most `most` sockets per wait.
     pub fn new(most: usize) -> io::Result<Self> {
         // SAFETY: no memory is passed, and the result is checked.
@@ -59,7 +59,7 @@ impl Poller {
     }
 
     /// Waits until a socket is ready or the timeout ends. `None` waits forever. Returns the number
-    /// of ready sockets for [`Poller::ready`].
+    /// of ready sockets for [`SocketPoller::ready`].
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         let count = self.events.len() as libc::c_int;
         let epoll = self.epoll.as_raw_fd();
@@ -94,10 +94,10 @@ impl Poller {
     }
 
     /// Returns ready socket `index` of the last wait.
-    pub fn ready(&self, index: usize) -> Ready {
+    pub fn ready(&self, index: usize) -> SocketReady {
         let event = self.events[index];
         let gone = (libc::EPOLLERR | libc::EPOLLHUP | libc::EPOLLRDHUP) as u32;
-        Ready {
+        SocketReady {
             token: event.u64,
             read: event.events & (libc::EPOLLIN as u32 | gone) != 0,
             write: event.events & libc::EPOLLOUT as u32 != 0,
@@ -114,22 +114,22 @@ mod tests {
     #[test]
     fn the_poller_names_the_socket_that_has_something_to_read() {
         let sockets: Vec<UdpSocket> = (0..3).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
-        let mut poller = Poller::new(8).unwrap();
+        let mut poller = SocketPoller::new(8).unwrap();
         for (token, socket) in sockets.iter().enumerate() {
             poller.add(socket, token as u64, false).unwrap();
         }
         assert_eq!(poller.wait(Some(Duration::ZERO)).unwrap(), 0);
         sockets[0].send_to(b"x", sockets[2].local_addr().unwrap()).unwrap();
         assert_eq!(poller.wait(Some(Duration::from_secs(10))).unwrap(), 1);
-        assert_eq!(poller.ready(0), Ready { token: 2, read: true, write: false });
+        assert_eq!(poller.ready(0), SocketReady { token: 2, read: true, write: false });
         poller.change(&sockets[2], 7, true).unwrap();
         assert_eq!(poller.wait(Some(Duration::from_secs(10))).unwrap(), 1);
-        assert_eq!(poller.ready(0), Ready { token: 7, read: true, write: true });
+        assert_eq!(poller.ready(0), SocketReady { token: 7, read: true, write: true });
     }
 
     #[test]
     fn a_wait_is_not_shorter_than_it_was_asked_for_by_more_than_its_rounding() {
-        let mut poller = Poller::new(1).unwrap();
+        let mut poller = SocketPoller::new(1).unwrap();
         let start = Instant::now();
         assert_eq!(poller.wait(Some(Duration::from_millis(20))).unwrap(), 0);
         assert!(start.elapsed() >= Duration::from_millis(18));

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
-use postern_bench::answers::{self, Field, Group, Inquiry, Oracle, Tolerance, Verdict};
+use postern_bench::answers::{self, AnswerField, AnswerOracle, AnswerTolerance, ComparisonPlan, ComparisonResult, DifferenceGroup};
 
 use super::questions::{QuestionArgs, read_questions};
-use super::screen::Screen;
+use super::screen::ProgressLine;
 use super::words::{duration, target};
 use super::{Over, refuse_strangers};
 
@@ -46,7 +46,7 @@ pub struct AnswersArgs {
     timeout: Duration,
     /// Fields that may differ, such as ra,additional
     #[arg(long, value_delimiter = ',')]
-    ignore: Vec<Field>,
+    ignore: Vec<AnswerField>,
     /// Seconds that TTLs may differ: two caches were filled at two moments
     #[arg(long, default_value_t = 0)]
     ttl_slack: u32,
@@ -70,16 +70,16 @@ pub fn run(args: &AnswersArgs) -> Result<bool, String> {
     if questions.is_empty() {
         return Err("there are no questions to ask".into());
     }
-    let inquiry = Inquiry {
+    let inquiry = ComparisonPlan {
         target: args.target,
         transport: args.over.into(),
         count: args.count.unwrap_or(questions.len() as u64),
         threads: usize::from(args.threads),
         timeout: args.timeout.max(Duration::from_millis(1)),
         seed: args.questions.seed,
-        tolerance: Tolerance { ignored: args.ignore.iter().copied().collect(), ttl: args.ttl_slack },
+        tolerance: AnswerTolerance { ignored: args.ignore.iter().copied().collect(), ttl: args.ttl_slack },
     };
-    let screen = Screen::new(args.quiet);
+    let screen = ProgressLine::new(args.quiet);
     let progress = |done: u64| screen.show(&format!("{done} of {} asked", inquiry.count));
     let named = |path: &PathBuf, error: String| format!("{}: {error}", path.display());
     if let Some(path) = &args.save {
@@ -93,10 +93,10 @@ pub fn run(args: &AnswersArgs) -> Result<bool, String> {
         return Ok(true);
     }
     let oracle = match (&args.against, &args.expect) {
-        (Some(address), _) => Oracle::Server(*address),
+        (Some(address), _) => AnswerOracle::Server(*address),
         (None, Some(path)) => {
             let file = File::open(path).map_err(|error| named(path, error.to_string()))?;
-            Oracle::Written(answers::read_down(BufReader::new(file)).map_err(|error| format!("{}:{error}", path.display()))?)
+            AnswerOracle::Written(answers::read_down(BufReader::new(file)).map_err(|error| format!("{}:{error}", path.display()))?)
         }
         (None, None) => return Err("compare with what? give --against or --expect".into()),
     };
@@ -115,13 +115,13 @@ pub fn run(args: &AnswersArgs) -> Result<bool, String> {
     Ok(verdict.groups.is_empty())
 }
 
-fn text(verdict: &Verdict) -> String {
+fn text(verdict: &ComparisonResult) -> String {
     let mut out = format!("{} questions, {} answers equal", verdict.asked, verdict.equal);
     if verdict.unknown > 0 {
         out += &format!(", {} questions that the file does not know", verdict.unknown);
     }
     out.push('\n');
-    for Group { field, ours, theirs, count, examples } in &verdict.groups {
+    for DifferenceGroup { field, ours, theirs, count, examples } in &verdict.groups {
         out += &format!("\n{count} × {field}: {ours} against {theirs}\n");
         for example in examples {
             out += &format!("    {}\n        {}\n        {}\n", example.question, example.ours, example.theirs);

@@ -14,14 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use postern_bench::load::{self, Arrivals, Load, Moment, Outcome, Plan, Transport};
-use postern_bench::objective::Conditions;
-use postern_bench::report::{Report, Run, progress_line, to_html, to_text};
+use postern_bench::load::{self, ArrivalProcess, LoadModel, LoadOutcome, LoadPlan, LoadTransport, RunSecond};
+use postern_bench::objective::RunConditions;
+use postern_bench::report::{BenchReport, RunReport, progress_line, to_html, to_text};
 use postern_bench::{compare, search};
 
 use questions::{QuestionArgs, read_questions};
-use screen::Screen;
-use words::{Steps, duration, rate, share, steps, target};
+use screen::ProgressLine;
+use words::{RateSteps, duration, rate, share, steps, target};
 
 /// Load a DNS server and measure what it does.
 ///
@@ -54,11 +54,11 @@ enum Over {
     Tcp,
 }
 
-impl From<Over> for Transport {
+impl From<Over> for LoadTransport {
     fn from(over: Over) -> Self {
         match over {
-            Over::Udp => Transport::Udp,
-            Over::Tcp => Transport::Tcp,
+            Over::Udp => LoadTransport::Udp,
+            Over::Tcp => LoadTransport::Tcp,
         }
     }
 }
@@ -82,10 +82,10 @@ struct LoadArgs {
     window: Option<usize>,
     /// Open loop at several rates in turn: 10k,20k,50k or 10k..100k/10k
     #[arg(long, value_parser = steps, help_heading = "Load", conflicts_with = "objective")]
-    steps: Option<Steps>,
+    steps: Option<RateSteps>,
     /// Search the highest rate that meets an objective, such as 'p99<1ms,loss<0.01%'
     #[arg(long, help_heading = "Load")]
-    objective: Option<Conditions>,
+    objective: Option<RunConditions>,
     /// First rate of the search
     #[arg(long, value_parser = rate, default_value = "10k", requires = "objective", conflicts_with_all = ["rate", "window", "steps"], help_heading = "Load")]
     start: f64,
@@ -139,7 +139,7 @@ struct LoadArgs {
 
     /// Fail (exit code 1) when any of these is true, such as 'p99>2ms,servfail>0%'
     #[arg(long, help_heading = "Output")]
-    fail: Option<Conditions>,
+    fail: Option<RunConditions>,
     /// Write the report as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     json: Option<PathBuf>,
@@ -174,27 +174,27 @@ fn run_load(args: &LoadArgs) -> Result<bool, String> {
     let plan = plan(args)?;
     let questions = Arc::new(read_questions(&args.questions)?);
     let pids: Vec<u32> = args.pid.into_iter().chain(args.versus_pid).collect();
-    let mut report = Report::new(&questions, &pids);
-    let screen = Screen::new(args.quiet);
-    let progress = |plan: &Plan| {
+    let mut report = BenchReport::new(&questions, &pids);
+    let screen = ProgressLine::new(args.quiet);
+    let progress = |plan: &LoadPlan| {
         let plan = plan.clone();
-        move |moment: &Moment| screen.show(&progress_line(&plan, moment))
+        move |moment: &RunSecond| screen.show(&progress_line(&plan, moment))
     };
     let mut runs = Vec::new();
     let mut outcomes = Vec::new();
-    let mut keep = |label: String, outcome: &Outcome| {
-        runs.push(Run::new(label, outcome));
+    let mut keep = |label: String, outcome: &LoadOutcome| {
+        runs.push(RunReport::new(label, outcome));
         outcomes.push(outcome.clone());
     };
     let rate_label = |rate: f64| format!("{rate:.0} a second");
     let told = |error: load::RunError| error.to_string();
     let mut met = true;
     if let Some(other) = args.versus {
-        let second = Plan { target: other, pid: args.versus_pid, ..plan.clone() };
-        let each = |round: usize, which: usize, outcome: &Outcome| keep(format!("round {}, server {}", round + 1, which + 1), outcome);
+        let second = LoadPlan { target: other, pid: args.versus_pid, ..plan.clone() };
+        let each = |round: usize, which: usize, outcome: &LoadOutcome| keep(format!("round {}, server {}", round + 1, which + 1), outcome);
         report.comparison = Some(compare::versus([&plan, &second], &questions, args.rounds, each, progress(&plan)).map_err(told)?);
     } else if let Some(objective) = &args.objective {
-        let each = |outcome: &Outcome, step: &search::Step| {
+        let each = |outcome: &LoadOutcome, step: &search::SearchStep| {
             screen.line(&format!(
                 "{:>10.0} a second: {}",
                 step.rate,
@@ -206,7 +206,7 @@ fn run_load(args: &LoadArgs) -> Result<bool, String> {
         met = found.highest.is_some();
         report.search = Some(found);
     } else if let Some(rates) = &args.steps {
-        let each = |outcome: &Outcome, step: &search::Step| keep(rate_label(step.rate), outcome);
+        let each = |outcome: &LoadOutcome, step: &search::SearchStep| keep(rate_label(step.rate), outcome);
         report.search = Some(search::steps(&plan, &questions, &rates.0, None, each, progress(&plan)).map_err(told)?);
     } else {
         keep("run".to_string(), &load::run(&plan, &questions, progress(&plan)).map_err(told)?);
@@ -226,7 +226,7 @@ fn run_load(args: &LoadArgs) -> Result<bool, String> {
     Ok(report.failures.is_empty() && met)
 }
 
-fn write_reports(args: &LoadArgs, report: &Report) -> Result<(), String> {
+fn write_reports(args: &LoadArgs, report: &BenchReport) -> Result<(), String> {
     if !args.quiet {
         print!("{}", to_text(report));
     }
@@ -250,20 +250,20 @@ fn refuse_strangers(mut targets: impl Iterator<Item = SocketAddr>, allowed: bool
     }
 }
 
-fn plan(args: &LoadArgs) -> Result<Plan, String> {
+fn plan(args: &LoadArgs) -> Result<LoadPlan, String> {
     let target = args.target.ok_or("which server? give its address")?;
     refuse_strangers([Some(target), args.versus].into_iter().flatten(), args.allow_remote)?;
     if args.poisson && args.rate.is_none() && args.steps.is_none() && args.objective.is_none() {
         return Err("--poisson spreads queries of an open loop\nhelp: add --rate, --steps or --objective".to_string());
     }
-    let arrivals = if args.poisson { Arrivals::Poisson } else { Arrivals::Even };
+    let arrivals = if args.poisson { ArrivalProcess::Poisson } else { ArrivalProcess::Even };
     let load = match args.rate {
-        Some(rate) => Load::Open { rate, arrivals },
+        Some(rate) => LoadModel::Open { rate, arrivals },
         // Searches and steps set their own rate and keep the arrivals.
-        None if args.objective.is_some() || args.steps.is_some() => Load::Open { rate: args.start, arrivals },
-        None => Load::Closed { window: args.window.unwrap_or(100) },
+        None if args.objective.is_some() || args.steps.is_some() => LoadModel::Open { rate: args.start, arrivals },
+        None => LoadModel::Closed { window: args.window.unwrap_or(100) },
     };
-    Ok(Plan {
+    Ok(LoadPlan {
         target,
         transport: args.over.into(),
         load,
@@ -337,7 +337,7 @@ mod tests {
     fn a_single_name_is_asked_for_each_of_the_types() {
         let asked = |line: &str| {
             let questions = read_questions(&read(line).unwrap().load.questions).unwrap();
-            let mut picker = postern_bench::questions::Picker::new(0, 0, 1);
+            let mut picker = postern_bench::questions::QuestionPicker::new(0, 0, 1);
             (0..questions.len()).map(|_| questions.describe(picker.pick(&questions))).collect::<Vec<_>>()
         };
         assert_eq!(asked("bench 127.0.0.1 --ask a.example"), ["a.example. A"]);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use postern_bench::message::{self, QueryForm};
-use postern_bench::questions::{Kind, Questions, generate, pcap, queryfile};
+use postern_bench::questions::{QuestionBank, QuestionKind, generate, pcap, queryfile};
 
 use super::words::share;
 
@@ -79,7 +79,7 @@ pub struct QuestionArgs {
 }
 
 /// Builds every question before the run.
-pub fn read_questions(args: &QuestionArgs) -> Result<Questions, String> {
+pub fn read_questions(args: &QuestionArgs) -> Result<QuestionBank, String> {
     let form = QueryForm { recursion: !args.no_recursion, edns: !args.no_edns, dnssec: args.dnssec };
     if let Some(path) = &args.query_file {
         return queryfile::read(path, form).map_err(|error| error.to_string());
@@ -90,13 +90,13 @@ pub fn read_questions(args: &QuestionArgs) -> Result<Questions, String> {
     let types: Vec<u16> =
         args.types.iter().map(|text| message::type_to_number(text).map_err(|error| error.to_string())).collect::<Result<_, _>>()?;
     if !args.ask.is_empty() {
-        let mut questions = Questions::in_turn("--ask");
+        let mut questions = QuestionBank::in_turn("--ask");
         for ask in &args.ask {
             let (name, own_type) = ask.split_once('/').map_or((ask.as_str(), None), |(name, rtype)| (name, Some(rtype)));
             let name = message::name_to_wire(name).map_err(|error| error.to_string())?;
             let own_type = own_type.map(message::type_to_number).transpose().map_err(|error| error.to_string())?;
             for rtype in own_type.as_ref().map_or(types.as_slice(), std::slice::from_ref) {
-                questions.push(&name, *rtype, form, Kind::Given);
+                questions.push(&name, *rtype, form, QuestionKind::Given);
             }
         }
         return Ok(questions);
@@ -108,7 +108,7 @@ pub fn read_questions(args: &QuestionArgs) -> Result<Questions, String> {
     };
     let names = names.map_err(|error| error.to_string())?;
     let public = args.public_names.as_ref().map(|path| generate::read_names(path)).transpose().map_err(|error| error.to_string())?;
-    let mix = generate::Mix {
+    let mix = generate::QuestionMix {
         types,
         zipf: args.zipf,
         hit_ratio: args.hit_ratio,

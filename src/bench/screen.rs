@@ -4,11 +4,11 @@ use std::io::{IsTerminal, Write, stderr};
 
 /// A line that is overwritten during a run.
 #[derive(Clone, Copy)]
-pub struct Screen {
+pub struct ProgressLine {
     shown: bool,
 }
 
-impl Screen {
+impl ProgressLine {
     /// Creates the line. It is not shown if `quiet` is set or standard error is not a terminal.
     pub fn new(quiet: bool) -> Self {
         Self { shown: !quiet && stderr().is_terminal() }

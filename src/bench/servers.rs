@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
-use postern_bench::responder::Responder;
-use postern_bench::upstream::Rules;
+use postern_bench::responder::EmptyResponder;
+use postern_bench::upstream::UpstreamRules;
 
 use super::words::duration;
 
@@ -44,22 +44,22 @@ pub struct UpstreamArgs {
 
 /// Sends queries back until the process is stopped.
 pub fn run_mirror(args: &ResponderArgs) -> Result<(), String> {
-    run("mirror", args, Responder::mirror(args.listen, args.threads, &args.cpus))
+    run("mirror", args, EmptyResponder::mirror(args.listen, args.threads, &args.cpus))
 }
 
 /// Answers queries until the process is stopped.
 pub fn run_upstream(args: &UpstreamArgs) -> Result<(), String> {
-    let mut rules = Rules::new(args.ttl);
+    let mut rules = UpstreamRules::new(args.ttl);
     for alias in &args.alias {
         let (from, to) = alias.split_once('=').ok_or_else(|| format!("`{alias}`: write an alias as FROM=TO"))?;
         rules.alias(from, to).map_err(|error| error.to_string())?;
     }
     let responder = &args.responder;
     let serve = move |socket: &_, stop: &_| rules.serve(socket, stop);
-    run("upstream", responder, Responder::start(responder.listen, responder.threads, &responder.cpus, serve))
+    run("upstream", responder, EmptyResponder::start(responder.listen, responder.threads, &responder.cpus, serve))
 }
 
-fn run(what: &str, args: &ResponderArgs, started: io::Result<Responder>) -> Result<(), String> {
+fn run(what: &str, args: &ResponderArgs, started: io::Result<EmptyResponder>) -> Result<(), String> {
     let responder = started.map_err(|error| format!("{}: {error}", args.listen))?;
     println!("{what} on {}, process {}", responder.address(), std::process::id());
     let Some(duration) = args.duration else { return responder.wait().map_err(|error| error.to_string()) };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Rates to try in order.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Steps(pub Vec<f64>);
+pub struct RateSteps(pub Vec<f64>);
 
 /// Parses a server: an address or a host name, with or without a port.
 pub fn target(text: &str) -> Result<SocketAddr, String> {
@@ -59,7 +59,7 @@ pub fn share(text: &str) -> Result<f64, String> {
 
 /// Parses rates: `10k,20k` or `10k..100k/10k`. At most a hundred are allowed, because each needs a
 /// run.
-pub fn steps(text: &str) -> Result<Steps, String> {
+pub fn steps(text: &str) -> Result<RateSteps, String> {
     let rates = match text.split_once("..") {
         Some((from, rest)) => {
             let (to, step) = rest.split_once('/').ok_or("write steps such as 10k..100k/10k")?;
@@ -68,7 +68,7 @@ pub fn steps(text: &str) -> Result<Steps, String> {
         }
         None => text.split(',').map(rate).collect::<Result<Vec<f64>, _>>()?,
     };
-    if rates.is_empty() || rates.len() > 100 { Err("write 1 to 100 rates".to_string()) } else { Ok(Steps(rates)) }
+    if rates.is_empty() || rates.len() > 100 { Err("write 1 to 100 rates".to_string()) } else { Ok(RateSteps(rates)) }
 }
 
 #[cfg(test)]

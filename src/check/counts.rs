@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use postern_config::model::{Config, FileSource, NetworkLinks, ZoneSource};
-use postern_config::{Diagnostic, Severity};
+use postern_config::model::{FileSource, NetworkLinks, PosternConfig, ZoneSource};
+use postern_config::{DiagnosticSeverity, FileDiagnostic};
 use postern_zones::store::{Store, ZoneStatus, file_names};
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ pub struct ZoneCount {
 
 impl ZoneCount {
     /// Counts the records of each zone of a configuration after its sources are loaded.
-    pub fn all(config: &Config, store: &Store) -> Vec<Self> {
+    pub fn all(config: &PosternConfig, store: &Store) -> Vec<Self> {
         let root = config.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         store.zones().zip(&config.zones).map(|(status, _)| Self::of(&status, root)).collect()
     }
@@ -114,7 +114,7 @@ fn given(status: &ZoneStatus<'_>) -> usize {
 
 /// Returns warnings for zones without records. A preset gets a warning only if all of its zones are
 /// empty, because few operators use every service.
-pub fn empty_zones(config: &Config, store: &Store) -> Vec<Diagnostic> {
+pub fn empty_zones(config: &PosternConfig, store: &Store) -> Vec<FileDiagnostic> {
     let statuses: Vec<ZoneStatus<'_>> = store.zones().collect();
     let is_empty = |status: &ZoneStatus<'_>| status.zone.is_some() && given(status) == 0;
     let mut warnings = Vec::new();
@@ -137,7 +137,7 @@ pub fn empty_zones(config: &Config, store: &Store) -> Vec<Diagnostic> {
             FileSource::File { path, .. } => (format!("zone `{}` gets no records from {}", zone.name, path.display()), String::new()),
         };
         let file = config.path.clone().unwrap_or_default();
-        warnings.push(Diagnostic { file, line: zone.line, column: 1, severity: Severity::Warning, message, help });
+        warnings.push(FileDiagnostic { file, line: zone.line, column: 1, severity: DiagnosticSeverity::Warning, message, help });
     }
     warnings
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use postern_config::Config;
+use postern_config::PosternConfig;
 use postern_config::model::NetworkLinks;
 use postern_zones::store::AcceptedZone;
 
@@ -32,7 +32,7 @@ impl AcceptedLoss {
     }
 
     /// Returns an error if a zone to accept does not exist in `new`.
-    pub fn check_zones(&self, new: &Config) -> Result<(), String> {
+    pub fn check_zones(&self, new: &PosternConfig) -> Result<(), String> {
         match self.zones.iter().find(|accepted| !new.zones.iter().any(|zone| accepted.is(zone))) {
             Some(unknown) => Err(format!("the configuration has no zone {unknown} whose loss could be accepted")),
             None => Ok(()),
@@ -42,9 +42,9 @@ impl AcceptedLoss {
     /// Returns an error if `new` would drop more than half of the zones, networks or routes of
     /// `old`, or is empty, unless that is accepted. A zone or route counts once for each network
     /// that it is linked to.
-    pub fn check(&self, old: &Config, new: &Config) -> Result<(), String> {
+    pub fn check(&self, old: &PosternConfig, new: &PosternConfig) -> Result<(), String> {
         let is_empty = new.settings.iter().all(|setting| setting.line.is_none());
-        let networks = |config: &Config| config.networks.iter().map(|network| network.name.clone()).collect::<Vec<_>>();
+        let networks = |config: &PosternConfig| config.networks.iter().map(|network| network.name.clone()).collect::<Vec<_>>();
         let (zones, routes) = (Links::of_zones(new), Links::of_routes(new));
         let all = networks(new);
         let (old_zones, old_routes) = (Links::of_zones(old), Links::of_routes(old));
@@ -69,12 +69,12 @@ impl AcceptedLoss {
 struct Links(BTreeSet<(String, Option<String>)>);
 
 impl Links {
-    fn of_zones(config: &Config) -> Self {
+    fn of_zones(config: &PosternConfig) -> Self {
         Self::new(config.zones.iter().map(|zone| (&zone.name, &zone.networks)))
     }
 
     /// Collects the routes, without the default route that a configuration without routes gets.
-    fn of_routes(config: &Config) -> Self {
+    fn of_routes(config: &PosternConfig) -> Self {
         Self::new(config.forwards.iter().filter(|route| route.line != 0).map(|route| (&route.zone, &route.networks)))
     }
 
@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    fn config(zones: &[&str]) -> Config {
+    fn config(zones: &[&str]) -> PosternConfig {
         let text: String = zones.iter().map(|name| format!("[[zone]]\nname = '{name}'\nfile = 'a.zone'\n")).collect();
         postern_config::parse(&text, Path::new("postern.toml")).expect("zones with files").config
     }

@@ -1,7 +1,7 @@
 //! The open-file limit, and the number of descriptors that the configuration needs.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use postern_config::Config;
+use postern_config::PosternConfig;
 use postern_zones::store::upkeep;
 
 /// Descriptors for event loops, transfers and other uses that are not counted individually.
@@ -14,7 +14,7 @@ const LEAST: usize = 4;
 /// Raises the open-file limit to the need of the configuration and `journals`. If the hard limit is
 /// lower, it lowers the bounds on connections and returns a warning. Clients may then be rejected,
 /// but the server never runs out of descriptors.
-pub fn fit(config: &mut Config, journals: usize) -> Option<String> {
+pub fn fit(config: &mut PosternConfig, journals: usize) -> Option<String> {
     let fixed = fixed_need(config, journals);
     let listeners = postern_control::descriptors();
     let wanted = fixed + listeners + config.limits.tcp_connections + config.api.connections;
@@ -32,18 +32,18 @@ pub fn fit(config: &mut Config, journals: usize) -> Option<String> {
 
 /// Returns the number of journals in the state directory of a configuration. The server keeps each
 /// of them open.
-pub fn journals(config: &Config) -> usize {
+pub fn journals(config: &PosternConfig) -> usize {
     upkeep::count_journals(&config.server.state)
 }
 
 /// Returns the number of descriptors needed in addition to connections of listeners.
-fn fixed_need(config: &Config, journals: usize) -> usize {
+fn fixed_need(config: &PosternConfig, journals: usize) -> usize {
     let addresses = config.api.listen.len() + usize::from(config.metrics.listen.is_some());
     postern_dns::server::descriptors(config) + addresses + OF_ZONE * (config.zones.len() + journals) + RESERVE
 }
 
 /// Divides the remaining descriptors among the connections in proportion to their bounds.
-fn lower(config: &mut Config, fixed: usize, listeners: usize, limit: usize) {
+fn lower(config: &mut PosternConfig, fixed: usize, listeners: usize, limit: usize) {
     let left = limit.saturating_sub(fixed);
     let wanted = listeners + config.limits.tcp_connections + config.api.connections;
     for bound in [&mut config.limits.tcp_connections, &mut config.api.connections] {
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn a_low_limit_lowers_the_bounds_on_connections_in_proportion_and_leaves_the_rest_alone() {
         for (limit, tcp, api) in [(256, 88, 44), (1024, 587, 293), (0, 4, 4)] {
-            let mut config = Config::default();
+            let mut config = PosternConfig::default();
             (config.limits.tcp_connections, config.api.connections) = (1000, 500);
             lower(&mut config, 120, 40, limit);
             assert_eq!((config.limits.tcp_connections, config.api.connections), (tcp, api), "{limit}");
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_limit_that_suffices_changes_nothing() {
-        let mut config = Config::default();
+        let mut config = PosternConfig::default();
         (config.limits.tcp_connections, config.api.connections) = (10, 5);
         let before = config.clone();
         assert_eq!(fit(&mut config, 0), None);
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn every_journal_needs_descriptors() {
-        let config = Config::default();
+        let config = PosternConfig::default();
         assert_eq!(fixed_need(&config, 300) - fixed_need(&config, 0), 600);
     }
 }

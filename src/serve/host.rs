@@ -2,29 +2,29 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
-use postern_config::Config;
+use postern_config::PosternConfig;
 use postern_control::Reloads;
 use postern_zones::watch::Watch;
 
 use super::accept::AcceptedLoss;
-use super::live::{self, Live};
+use super::live::{self, RunningServer};
 use super::reload_status::ReloadStatus;
 
 /// The program as the interfaces see it. It holds no reference that would delay a stop.
-pub struct Host {
-    live: Weak<Mutex<Live>>,
+pub struct ServerHost {
+    live: Weak<Mutex<RunningServer>>,
     watch: Weak<Watch>,
     standing: Arc<ReloadStatus>,
 }
 
-impl Host {
+impl ServerHost {
     /// Creates the host of a running server.
-    pub fn new(live: &Arc<Mutex<Live>>, watch: &Arc<Watch>, standing: Arc<ReloadStatus>) -> Self {
+    pub fn new(live: &Arc<Mutex<RunningServer>>, watch: &Arc<Watch>, standing: Arc<ReloadStatus>) -> Self {
         Self { live: Arc::downgrade(live), watch: Arc::downgrade(watch), standing }
     }
 }
 
-impl postern_control::Host for Host {
+impl postern_control::Host for ServerHost {
     fn reload(&self, accepted: &[String]) -> Result<(), String> {
         let accepted = AcceptedLoss::parse(accepted);
         let ended = || "the server is stopping".to_string();
@@ -32,7 +32,7 @@ impl postern_control::Host for Host {
         watch.with_store(move |store| live::lock(&live).reload(store, &accepted)).ok_or_else(ended)?
     }
 
-    fn config(&self) -> Arc<Config> {
+    fn config(&self) -> Arc<PosternConfig> {
         self.standing.config()
     }
 

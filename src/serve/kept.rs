@@ -12,7 +12,7 @@
 
 use std::path::Path;
 
-use postern_config::{Config, File, fingerprint};
+use postern_config::{PosternConfig, WatchedFile, fingerprint};
 use postern_zones::state_directory::StateDirectory;
 
 use super::accept::AcceptedLoss;
@@ -28,7 +28,7 @@ const LAST_LINE: &str = "# Last accepted content of ";
 
 /// Stores the text of an applied configuration. If the file changed since it was read, the
 /// following reload stores it.
-pub fn keep(config: &Config, state: &StateDirectory) {
+pub fn keep(config: &PosternConfig, state: &StateDirectory) {
     let Some(path) = &config.path else { return };
     let read = config.files.iter().find(|file| file.path == *path).and_then(|file| file.fingerprint);
     let Ok(bytes) = postern_config::read(path) else { return };
@@ -46,7 +46,7 @@ pub fn keep(config: &Config, state: &StateDirectory) {
 
 /// Returns the last accepted configuration and the loss, if `config` would drop most of its zones,
 /// networks or routes.
-pub fn restore(config: &Config, state: &StateDirectory) -> Option<(Config, String)> {
+pub fn restore(config: &PosternConfig, state: &StateDirectory) -> Option<(PosternConfig, String)> {
     let path = config.path.as_deref()?;
     let bytes = state.read(NAME, LARGEST).unwrap_or_else(|error| {
         tracing::warn!(target: "postern", "cannot read the last accepted configuration; a loss would not be detected: {error}");
@@ -74,8 +74,8 @@ fn last_line(path: &Path) -> String {
 
 /// Returns the files that the configuration file names now, and those that only the stored
 /// configuration names.
-fn all_files(now: &[File], kept: &[File]) -> Vec<File> {
-    let is_new = |file: &&File| now.iter().all(|other| other.path != file.path);
+fn all_files(now: &[WatchedFile], kept: &[WatchedFile]) -> Vec<WatchedFile> {
+    let is_new = |file: &&WatchedFile| now.iter().all(|other| other.path != file.path);
     now.iter().chain(kept.iter().filter(is_new)).cloned().collect()
 }
 
@@ -89,7 +89,7 @@ mod tests {
                         [[zone]]\nname = 'c.test'\nfile = 'z'\n[[zone]]\nname = 'd.test'\nfile = 'z'\n";
     const ONE: &str = "[server]\nlisten = ['127.0.0.1:1']\n[[zone]]\nname = 'a.test'\nfile = 'z'\n";
 
-    fn load(path: &Path, text: &str) -> Config {
+    fn load(path: &Path, text: &str) -> PosternConfig {
         fs::write(path, text).unwrap();
         postern_config::load(path).unwrap().config
     }

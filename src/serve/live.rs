@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use postern_config::{Config, Refused};
+use postern_config::{PosternConfig, RejectedConfig};
 use postern_control::Control;
 use postern_control::http::{self, Http};
 use postern_control::messages::Inbox;
@@ -20,7 +20,7 @@ use super::descriptors;
 use super::kept;
 use super::reload_status::ReloadStatus;
 use super::restart::keep_what_needs_a_restart;
-use crate::logging::Logging;
+use crate::logging::ProcessLog;
 use crate::systemd;
 
 /// Number of additional zones that the open-file limit allows, so that not every new zone changes
@@ -28,12 +28,12 @@ use crate::systemd;
 const SPARE_ZONES: usize = 16;
 
 /// Everything that a reload affects.
-pub struct Live {
+pub struct RunningServer {
     /// The applied configuration. Settings that need a restart have their values from startup.
-    config: Config,
+    config: PosternConfig,
     server: Server,
     writer: fallback::Writer,
-    logging: Logging,
+    logging: ProcessLog,
     /// The API. `None` until it serves.
     api: Option<Http>,
     /// Holds the keys of the configuration.
@@ -66,17 +66,17 @@ impl From<String> for ReloadFailure {
 }
 
 /// Locks the server. After a panic under the lock, the server can still serve.
-pub fn lock(live: &Mutex<Live>) -> MutexGuard<'_, Live> {
+pub fn lock(live: &Mutex<RunningServer>) -> MutexGuard<'_, RunningServer> {
     live.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Live {
+impl RunningServer {
     /// Creates the state of a server that has just started.
     pub fn new(
-        config: Config,
+        config: PosternConfig,
         server: Server,
         writer: fallback::Writer,
-        logging: Logging,
+        logging: ProcessLog,
         inbox: Arc<Inbox>,
         state: Arc<StateDirectory>,
     ) -> Self {
@@ -196,7 +196,7 @@ impl Live {
                     // A pipe cannot be read twice.
                     return Err(format!("{}: not a file, so it cannot be read again", path.display()).into());
                 }
-                let loaded = postern_config::load(path).map_err(|Refused { problems, files }| {
+                let loaded = postern_config::load(path).map_err(|RejectedConfig { problems, files }| {
                     store.attend(&files);
                     problems.iter().for_each(|problem| tracing::error!(target: "postern", "{problem}"));
                     let more = if problems.len() == 1 { String::new() } else { format!(" and {} more", problems.len() - 1) };

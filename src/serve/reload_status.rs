@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use postern_config::Config;
+use postern_config::PosternConfig;
 use postern_control::Reloads;
 
 use crate::logging::LineQueue;
@@ -13,7 +13,7 @@ use crate::logging::LineQueue;
 /// The applied configuration and the results of reloads, for the interfaces.
 #[derive(Debug)]
 pub struct ReloadStatus {
-    config: ArcSwap<Config>,
+    config: ArcSwap<PosternConfig>,
     reloads: Mutex<Reloads>,
     is_stopping: AtomicBool,
     lines: LineQueue,
@@ -21,7 +21,7 @@ pub struct ReloadStatus {
 
 impl ReloadStatus {
     /// Creates the status at startup.
-    pub fn new(config: &Config, lines: LineQueue) -> Arc<Self> {
+    pub fn new(config: &PosternConfig, lines: LineQueue) -> Arc<Self> {
         let now = SystemTime::now();
         let reloads = Reloads { started: now, applied: 0, refused: 0, refusal: None, last_applied: now, took: Duration::ZERO };
         let config = ArcSwap::from_pointee(config.clone());
@@ -29,7 +29,7 @@ impl ReloadStatus {
     }
 
     /// Stores a newly applied configuration.
-    pub fn configured(&self, config: &Config) {
+    pub fn configured(&self, config: &PosternConfig) {
         self.config.store(Arc::new(config.clone()));
     }
 
@@ -54,7 +54,7 @@ impl ReloadStatus {
     }
 
     /// Returns the applied configuration.
-    pub fn config(&self) -> Arc<Config> {
+    pub fn config(&self) -> Arc<PosternConfig> {
         self.config.load_full()
     }
 

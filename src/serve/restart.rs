@@ -1,10 +1,10 @@
 //! Keys that need a restart.
 
-use postern_config::Config;
+use postern_config::PosternConfig;
 
 /// Returns `new` with the values of `old` for every key that needs a restart, and the names of the
 /// keys that differ.
-pub fn keep_what_needs_a_restart(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
+pub fn keep_what_needs_a_restart(old: &PosternConfig, mut new: PosternConfig) -> (PosternConfig, Vec<&'static str>) {
     fn keep<T: PartialEq + Clone>(key: &'static str, new: &mut T, old: &T) -> Option<&'static str> {
         (new != old).then(|| {
             new.clone_from(old);
@@ -25,7 +25,7 @@ pub fn keep_what_needs_a_restart(old: &Config, mut new: Config) -> (Config, Vec<
     ];
     let kept: Vec<&'static str> = kept.into_iter().flatten().collect();
     for key in &kept {
-        let is_meant = |one: &&mut postern_config::Setting| key.split_once('.') == Some((one.section, one.key));
+        let is_meant = |one: &&mut postern_config::EffectiveSetting| key.split_once('.') == Some((one.section, one.key));
         let was = old.settings.iter().find(|one| key.split_once('.') == Some((one.section, one.key)));
         new.settings.iter_mut().find(is_meant).zip(was).into_iter().for_each(|(new, was)| new.clone_from(was));
     }

@@ -4,15 +4,15 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use postern_config::Config;
+use postern_config::PosternConfig;
 use postern_dns::server::{Bound, Server};
-use postern_lab::{Lab, Scenario};
+use postern_lab::{LabScenario, LabServer};
 
 /// The lab: files and the simulated public DNS. Dropping it removes both, unless the operator named
 /// the directory.
-pub struct Sample {
-    sample: postern_lab::Sample,
-    public: Lab,
+pub struct ServedSample {
+    sample: postern_lab::LabSample,
+    public: LabServer,
     temporary: Option<PathBuf>,
 }
 
@@ -20,10 +20,10 @@ pub struct Sample {
 const FIRST_PORT: u16 = 5354;
 const PORTS: u16 = 50;
 
-impl Sample {
+impl ServedSample {
     /// Starts the simulated DNS, binds the server's sockets, and writes matching files.
     pub fn start(listen: Option<SocketAddr>, directory: Option<&Path>) -> Result<(Self, Bound), String> {
-        let public = Lab::start(Scenario::azure(), (Ipv4Addr::LOCALHOST, 0).into())
+        let public = LabServer::start(LabScenario::azure(), (Ipv4Addr::LOCALHOST, 0).into())
             .map_err(|error| format!("error: cannot start the simulated public DNS on loopback: {error}"))?;
         let bound = bind(listen)?;
         let listen = bound.addresses()[0]; // bound to one address
@@ -40,7 +40,7 @@ impl Sample {
     }
 
     /// Returns the configuration for `serve`.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &PosternConfig {
         &self.sample.config
     }
 
@@ -55,7 +55,7 @@ impl Sample {
     }
 }
 
-impl Drop for Sample {
+impl Drop for ServedSample {
     fn drop(&mut self) {
         if let Some(directory) = &self.temporary {
             // In the system's temporary directory, which the system cleans.

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 /// Action that a signal requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
+pub enum ServerSignal {
     /// SIGHUP: reload.
     Reload,
     /// SIGUSR1: reopen the fallback record.
@@ -17,7 +17,7 @@ pub enum Signal {
 }
 
 /// Catches the signals from now on.
-pub fn catch() -> Result<Receiver<Signal>, String> {
+pub fn catch() -> Result<Receiver<ServerSignal>, String> {
     let failed = |error: std::io::Error| format!("error: cannot catch signals: {error}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let streams = {
@@ -35,16 +35,16 @@ pub fn catch() -> Result<Receiver<Signal>, String> {
     Ok(receiver)
 }
 
-async fn forward([mut hangup, mut user, mut terminate, mut interrupt]: [Stream; 4], to: Sender<Signal>) {
+async fn forward([mut hangup, mut user, mut terminate, mut interrupt]: [Stream; 4], to: Sender<ServerSignal>) {
     let mut stopping = false;
     loop {
         let (signal, number) = tokio::select! {
-            _ = hangup.recv() => (Signal::Reload, 1),
-            _ = user.recv() => (Signal::Reopen, 10),
-            _ = terminate.recv() => (Signal::Stop, 15),
-            _ = interrupt.recv() => (Signal::Stop, 2),
+            _ = hangup.recv() => (ServerSignal::Reload, 1),
+            _ = user.recv() => (ServerSignal::Reopen, 10),
+            _ = terminate.recv() => (ServerSignal::Stop, 15),
+            _ = interrupt.recv() => (ServerSignal::Stop, 2),
         };
-        if signal == Signal::Stop && std::mem::replace(&mut stopping, true) {
+        if signal == ServerSignal::Stop && std::mem::replace(&mut stopping, true) {
             process::exit(128 + number); // the exit status that a shell reports
         }
         let _ = to.send(signal); // the receiver is gone once the server has stopped

@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use harness::{PATIENCE, PATIENT_FORWARD, Server};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType::A;
-use postern_lab::{Lab, Scenario};
+use postern_lab::{LabScenario, LabServer};
 
 /// A message, what it is, and what comes back: RCODE, ` question` where the question is given back, ` opt` where OPT is; or `silence`.
 struct Case {
@@ -64,11 +64,11 @@ fn sentinel(id: u16) -> Vec<u8> {
 struct World {
     server: Server,
     /// Where the rest is forwarded to.
-    _public: Lab,
+    _public: LabServer,
 }
 
 fn world() -> World {
-    let public = Lab::start(Scenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
+    let public = LabServer::start(LabScenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
     let config = format!(
         "[server]\nlisten = ['127.0.0.1:0']\nworkers = 2\nnsid = 'hub-dns-1'\n\n[[zone]]\nname = 'privatelink.azurehealthcareapis.com'\n\
          file = 'x.zone'\n\n[[forward]]\nzone = '.'\nupstreams = ['{}']\n{PATIENT_FORWARD}\n[limits]\nquery-deadline = '30s'\n\n\

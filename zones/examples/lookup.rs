@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use postern_config::model::{OnMissing, Recursion};
+use postern_config::model::{OnMissing, RecursionPolicy};
 use postern_zones::lookup::Lookup;
 use postern_zones::name::{NameBuf, WireName};
 use postern_zones::snapshot::{Snapshot, SnapshotBuilder};
@@ -30,8 +30,8 @@ broken           IN A      10.20.1.555
 fn main() -> Result<(), Box<dyn Error>> {
     let zone = read_zone()?;
     let snapshot = SnapshotBuilder::new()
-        .network("hub", &["10.20.0.0/16".parse()?], Recursion::Yes)
-        .network("spoke", &["10.30.0.0/16".parse()?], Recursion::Yes)
+        .network("hub", &["10.20.0.0/16".parse()?], RecursionPolicy::Yes)
+        .network("spoke", &["10.30.0.0/16".parse()?], RecursionPolicy::Yes)
         .zone(zone, &["hub"], OnMissing::Nxdomain)
         .build();
     let (hub, spoke) = ("10.20.0.7".parse()?, "10.30.0.7".parse()?);

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use postern_config::azure::Table;
-use postern_config::model::Format;
+use postern_config::azure::PrivateLinkTable;
+use postern_config::model::SourceFormat;
 use postern_zones::diff::Difference;
 use postern_zones::lookup::Lookup;
 use postern_zones::name::NameBuf;
@@ -66,12 +66,12 @@ fn main() {
 fn read(text: &str, builder: &mut ZoneBuilder) {
     let (origin, mut problems) = (NameBuf::parse("contoso.test").expect("a name"), Vec::new());
     postern_zones::text::read(
-        Format::Zone,
+        SourceFormat::Zone,
         text.as_bytes(),
         &Arc::new(PathBuf::from("zone")),
         &origin,
         None,
-        Table::builtin(),
+        PrivateLinkTable::builtin(),
         builder,
         &mut problems,
     );

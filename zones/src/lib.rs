@@ -15,7 +15,7 @@
 //! keeps what it wrote in the [`state_directory`], [`histogram`] counts how long things take.
 //!
 //! ```
-//! use postern_config::model::{OnMissing, Recursion};
+//! use postern_config::model::{OnMissing, RecursionPolicy};
 //! use postern_zones::lookup::Lookup;
 //! use postern_zones::name::{NameBuf, WireName};
 //! use postern_zones::snapshot::SnapshotBuilder;
@@ -25,7 +25,7 @@
 //! zone.add("ws", 10, "A", "10.20.1.4")?;
 //! let zone = zone.finish(1).map_err(|problems| problems[0].to_string())?.zone;
 //! let snapshot = SnapshotBuilder::new()
-//!     .network("hub", &["10.20.0.0/16".parse()?], Recursion::Yes)
+//!     .network("hub", &["10.20.0.0/16".parse()?], RecursionPolicy::Yes)
 //!     .zone(zone, &["hub"], OnMissing::Public)
 //!     .build();
 //!

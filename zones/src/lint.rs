@@ -52,7 +52,7 @@ pub fn apart(name: &NameBuf, addresses: &[IpAddr], clients: Option<&Clients>) ->
 }
 
 /// The networks of a configuration, for [`apart`]: only those that have prefixes tell anything.
-pub fn networks(config: &postern_config::model::Config) -> Option<Clients> {
+pub fn networks(config: &postern_config::model::PosternConfig) -> Option<Clients> {
     let named =
         config.networks.iter().zip(1..).flat_map(|(network, id)| network.clients.iter().map(move |prefix| (*prefix, NetworkId(id))));
     let prefixes: Vec<_> = named.collect();

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use postern_config::model::{self, FeedKind, FileSource, Format, ZoneSource};
+use postern_config::model::{self, FeedKind, FileSource, SourceFormat, ZoneSource};
 
 use crate::name::{NameBuf, WireName};
 use crate::text::rdata::type_name;
@@ -26,7 +26,7 @@ pub struct FileShare {
     /// Path of the file.
     pub path: Arc<PathBuf>,
     /// Format of its content.
-    pub format: Format,
+    pub format: SourceFormat,
     /// Records that the zone has from it, repeated ones included.
     pub records: u64,
 }
@@ -35,8 +35,8 @@ pub struct FileShare {
 enum ZoneWriter {
     /// A test, without a source.
     Memory,
-    /// The file that new records belong in, whether it exists or not. The format is never [`Format::Auto`].
-    File(Arc<Path>, Format),
+    /// The file that new records belong in, whether it exists or not. The format is never [`SourceFormat::Auto`].
+    File(Arc<Path>, SourceFormat),
     Api,
     Feed(&'static FeedKind),
 }
@@ -44,7 +44,7 @@ enum ZoneWriter {
 impl ZoneOrigin {
     /// Returns the origin of a zone of the configuration. New records belong in the file of `files` that most of its records come from,
     /// otherwise in the file that the source names.
-    pub fn new(zone: &model::Zone, files: &[FileShare]) -> Self {
+    pub fn new(zone: &model::ZoneConfig, files: &[FileShare]) -> Self {
         match &zone.source {
             ZoneSource::Files(source) => {
                 let name = match source {
@@ -56,7 +56,7 @@ impl ZoneOrigin {
                 let (path, format) = match (largest, source) {
                     (Some(file), _) => (file.path.as_path().into(), file.format),
                     (None, FileSource::File { path, format }) => (path.as_path().into(), *format),
-                    (None, FileSource::Directory { path }) => (path.join(zone_file(&zone.name)).into(), Format::Zone),
+                    (None, FileSource::Directory { path }) => (path.join(zone_file(&zone.name)).into(), SourceFormat::Zone),
                 };
                 Self { name: name.into(), ..Self::file_of(path, format) }
             }
@@ -79,9 +79,9 @@ impl ZoneOrigin {
     }
 
     /// Returns the origin of a zone with its records in one file.
-    pub fn file_of(path: Arc<Path>, format: Format) -> Self {
+    pub fn file_of(path: Arc<Path>, format: SourceFormat) -> Self {
         let name = format!("file {}", path.display()).into();
-        let format = if format == Format::Auto { Format::Zone } else { format };
+        let format = if format == SourceFormat::Auto { SourceFormat::Zone } else { format };
         Self { writer: ZoneWriter::File(path, format), name }
     }
 
@@ -94,9 +94,9 @@ impl ZoneOrigin {
     pub fn label(&self) -> &'static str {
         match &self.writer {
             ZoneWriter::Memory => "memory",
-            ZoneWriter::File(_, Format::Hosts) => "hosts",
-            ZoneWriter::File(_, Format::Azure) => "azure",
-            ZoneWriter::File(_, Format::Zone | Format::Auto) => "zone-file",
+            ZoneWriter::File(_, SourceFormat::Hosts) => "hosts",
+            ZoneWriter::File(_, SourceFormat::Azure) => "azure",
+            ZoneWriter::File(_, SourceFormat::Zone | SourceFormat::Auto) => "zone-file",
             ZoneWriter::Api => "api",
             ZoneWriter::Feed(kind) => kind.label,
         }
@@ -135,7 +135,7 @@ impl ZoneOrigin {
 
     /// Returns true if the zone is an export of Azure, which no one edits by hand.
     pub fn is_export(&self) -> bool {
-        matches!(self.writer, ZoneWriter::File(_, Format::Azure))
+        matches!(self.writer, ZoneWriter::File(_, SourceFormat::Azure))
     }
 
     /// Returns true if edits of this writer are accepted: those of the zone's own feed, and those of any interface (`None`) unless
@@ -152,9 +152,9 @@ impl ZoneOrigin {
     /// an export is not edited, and a hosts file has no PTR records.
     pub fn record_line(&self, apex: &WireName, owner: &NameBuf, rtype: u16) -> Option<String> {
         match &self.writer {
-            ZoneWriter::File(_, Format::Azure) => None,
-            ZoneWriter::File(_, Format::Hosts) if rtype == rtype::PTR => None,
-            ZoneWriter::File(_, Format::Hosts) => Some(format!("<private address> {}", owner.without_dot())),
+            ZoneWriter::File(_, SourceFormat::Azure) => None,
+            ZoneWriter::File(_, SourceFormat::Hosts) if rtype == rtype::PTR => None,
+            ZoneWriter::File(_, SourceFormat::Hosts) => Some(format!("<private address> {}", owner.without_dot())),
             ZoneWriter::Memory | ZoneWriter::File(..) | ZoneWriter::Api | ZoneWriter::Feed(_) => Some(zone_file_line(apex, owner, rtype)),
         }
     }
@@ -182,11 +182,11 @@ mod tests {
         let apex = WireName::parse("privatelink.contoso.test").unwrap();
         let file = |format| ZoneOrigin::file_of(Path::new("f").into(), format);
         for (origin, asked, rtype, line) in [
-            (file(Format::Zone), "ws.fhir.privatelink.contoso.test", rtype::A, Some("ws.fhir 10 IN A <private address>")),
-            (file(Format::Zone), "privatelink.contoso.test", rtype::A, Some("@ 10 IN A <private address>")),
-            (file(Format::Hosts), "ws.privatelink.contoso.test", rtype::A, Some("<private address> ws.privatelink.contoso.test")),
-            (file(Format::Hosts), "ws.privatelink.contoso.test", rtype::PTR, None),
-            (file(Format::Azure), "ws.privatelink.contoso.test", rtype::A, None),
+            (file(SourceFormat::Zone), "ws.fhir.privatelink.contoso.test", rtype::A, Some("ws.fhir 10 IN A <private address>")),
+            (file(SourceFormat::Zone), "privatelink.contoso.test", rtype::A, Some("@ 10 IN A <private address>")),
+            (file(SourceFormat::Hosts), "ws.privatelink.contoso.test", rtype::A, Some("<private address> ws.privatelink.contoso.test")),
+            (file(SourceFormat::Hosts), "ws.privatelink.contoso.test", rtype::PTR, None),
+            (file(SourceFormat::Azure), "ws.privatelink.contoso.test", rtype::A, None),
             (ZoneOrigin::feed_of(&model::TRANSFER), "ws.privatelink.contoso.test", rtype::PTR, Some("ws 10 IN PTR <host name>.")),
         ] {
             assert_eq!(origin.record_line(&apex, &NameBuf::parse(asked).unwrap(), rtype).as_deref(), line);
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn only_its_own_feed_and_interfaces_edit_a_zone() {
-        let file = ZoneOrigin::file_of(Path::new("f").into(), Format::Auto);
+        let file = ZoneOrigin::file_of(Path::new("f").into(), SourceFormat::Auto);
         for (origin, by_interface, by_feed) in
             [(file, false, false), (ZoneOrigin::api(), true, true), (ZoneOrigin::feed_of(&model::TRANSFER), false, true)]
         {

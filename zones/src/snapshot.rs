@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use postern_config::model::{NetworkLinks, OnMissing, Recursion};
+use postern_config::model::{NetworkLinks, OnMissing, RecursionPolicy};
 
 use crate::name::{NameBuf, WireName};
 use crate::network::{Clients, NetworkId};
@@ -37,7 +37,7 @@ pub struct Network {
     /// Its name.
     pub name: Arc<str>,
     /// Who in it may have recursion.
-    pub recursion: Recursion,
+    pub recursion: RecursionPolicy,
     zones: Arc<Index>,
 }
 
@@ -54,7 +54,7 @@ pub struct Link {
 #[derive(Debug, Default)]
 pub struct SnapshotBuilder {
     generation: u64,
-    networks: Vec<(Arc<str>, Recursion)>,
+    networks: Vec<(Arc<str>, RecursionPolicy)>,
     by_name: HashMap<Arc<str>, NetworkId>,
     prefixes: Vec<(IpNet, NetworkId)>,
     hosted: Vec<Link>,
@@ -168,9 +168,9 @@ impl Network {
     /// Whether a client of this network may have recursion.
     pub fn may_recurse(&self, client: IpAddr) -> bool {
         match self.recursion {
-            Recursion::Yes => true,
-            Recursion::No => false,
-            Recursion::PrivateClients => is_private(client),
+            RecursionPolicy::Yes => true,
+            RecursionPolicy::No => false,
+            RecursionPolicy::PrivateClients => is_private(client),
         }
     }
 }
@@ -188,7 +188,7 @@ impl SnapshotBuilder {
     }
 
     /// Adds a network; its id is the number of networks added before.
-    pub fn network(mut self, name: &str, clients: &[IpNet], recursion: Recursion) -> Self {
+    pub fn network(mut self, name: &str, clients: &[IpNet], recursion: RecursionPolicy) -> Self {
         let id = NetworkId(self.networks.len() as u32);
         let name: Arc<str> = name.into();
         self.by_name.entry(name.clone()).or_insert(id);
@@ -223,7 +223,7 @@ impl SnapshotBuilder {
     /// The snapshot. A network `default` is added unless there is one.
     pub fn build(mut self) -> Snapshot {
         let default = self.networks.iter().position(|(name, _)| **name == *"default").unwrap_or_else(|| {
-            self.networks.push(("default".into(), Recursion::PrivateClients));
+            self.networks.push(("default".into(), RecursionPolicy::PrivateClients));
             self.networks.len() - 1
         });
         let mut linked: Vec<Vec<u32>> = vec![Vec::new(); self.networks.len()];
@@ -302,8 +302,8 @@ mod tests {
 
     fn two_sites() -> Snapshot {
         SnapshotBuilder::new()
-            .network("hub", &["10.20.0.0/16".parse().unwrap()], Recursion::Yes)
-            .network("spoke", &["10.30.0.0/16".parse().unwrap()], Recursion::No)
+            .network("hub", &["10.20.0.0/16".parse().unwrap()], RecursionPolicy::Yes)
+            .network("spoke", &["10.30.0.0/16".parse().unwrap()], RecursionPolicy::No)
             .zone(zone("privatelink.contoso.test", &[("ws", "10.20.0.5")]), &["hub"], OnMissing::Public)
             .zone(zone("privatelink.contoso.test", &[("ws", "10.30.0.5"), ("only", "10.30.0.6")]), &["spoke"], OnMissing::Public)
             .zone(zone("dicom.privatelink.contoso.test", &[("ws", "10.9.0.1")]), &[], OnMissing::Nxdomain)
@@ -394,7 +394,7 @@ mod tests {
         let mut builder = SnapshotBuilder::new();
         for number in 0..10_000u32 {
             let prefix = ipnet::Ipv4Net::new((0x0a00_0000 + (number << 8)).into(), 24).unwrap();
-            builder = builder.network(&format!("n{number}"), &[prefix.into()], Recursion::Yes);
+            builder = builder.network(&format!("n{number}"), &[prefix.into()], RecursionPolicy::Yes);
         }
         let snapshot = builder
             .zone(zone("contoso.test", &[]), &["n7"], OnMissing::Public)
@@ -427,7 +427,7 @@ mod tests {
 
     #[test]
     fn a_zone_for_the_default_network_is_served_there_although_the_configuration_has_no_such_network() {
-        let hub = || SnapshotBuilder::new().network("hub", &["10.20.0.0/16".parse().unwrap()], Recursion::Yes);
+        let hub = || SnapshotBuilder::new().network("hub", &["10.20.0.0/16".parse().unwrap()], RecursionPolicy::Yes);
         for networks in [&["default"][..], &["default", "hub"], &["gone", "default"]] {
             let snapshot = hub().zone(zone("contoso.test", &[]), networks, OnMissing::Public).build();
             let network = snapshot.network(snapshot.network_of("192.0.2.1".parse().unwrap()));

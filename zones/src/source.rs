@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use postern_config::fingerprint;
-use postern_config::model::Format;
+use postern_config::model::SourceFormat;
 
 use crate::stamp::Stamp;
 
@@ -43,7 +43,7 @@ pub struct Input {
     /// Where it is.
     pub path: Arc<PathBuf>,
     /// What is in it, as far as the configuration or its place says.
-    pub format: Format,
+    pub format: SourceFormat,
     /// Index of the zone whose own file it is; none: its names may lie in any zone of the source.
     pub own: Option<usize>,
     /// Indices of the zones that share it. None if all zones of the source do.
@@ -55,7 +55,7 @@ pub struct Input {
     /// It was good once.
     pub was_good: bool,
     /// What its last good content turned out to be.
-    pub holds: Format,
+    pub holds: SourceFormat,
     /// What is wrong with its content.
     pub error: Option<String>,
     /// True if nothing is wrong but how much is lost: the operator can accept the content as it is.
@@ -113,7 +113,7 @@ struct Known {
 
 impl Input {
     /// A file that was not looked at yet.
-    pub fn new(path: PathBuf, format: Format, own: Option<usize>) -> Self {
+    pub fn new(path: PathBuf, format: SourceFormat, own: Option<usize>) -> Self {
         Self {
             path: Arc::new(path),
             format,
@@ -136,7 +136,7 @@ impl Input {
     }
 
     /// A file whose content was read elsewhere. What is in it by now counts as read only where it is still that.
-    pub fn held(file: &postern_config::File) -> Self {
+    pub fn held(file: &postern_config::WatchedFile) -> Self {
         let mut files = vec![(file.path.clone(), None, file.fingerprint)];
         if Stamp::of(&file.path).is_ok_and(|stamp| stamp.size <= postern_config::LARGEST)
             && let Ok(Some((bytes, stamp))) = read_still(&file.path, postern_config::LARGEST)
@@ -147,7 +147,7 @@ impl Input {
         let racy = is_racy(&files);
         // What is too large to be read there is no other content here.
         let (most, was_good) = (postern_config::LARGEST, file.fingerprint.is_some());
-        Self { most, was_good, known: Some(Known { files, racy }), ..Self::new(file.path.clone(), Format::Auto, None) }
+        Self { most, was_good, known: Some(Known { files, racy }), ..Self::new(file.path.clone(), SourceFormat::Auto, None) }
     }
 
     /// [`fingerprint`] of the content that was read last.

@@ -2,7 +2,7 @@
 //!
 //! A DICOM service of Azure has a private-link name in two zones, because the documents of Azure disagree about it.
 
-use postern_config::azure::Table;
+use postern_config::azure::PrivateLinkTable;
 
 use crate::lookup::{Lookup, RrSet};
 use crate::name::{NameBuf, is_private_link};
@@ -17,7 +17,7 @@ pub fn is_searched(zone: &Zone) -> bool {
 }
 
 /// Returns names of `zone` whose other spelling has different addresses in one of `others`: pairs of names, the first few.
-pub fn spelled_twice(zone: &Zone, others: &[&Zone], table: &Table) -> Vec<(NameBuf, NameBuf)> {
+pub fn spelled_twice(zone: &Zone, others: &[&Zone], table: &PrivateLinkTable) -> Vec<(NameBuf, NameBuf)> {
     let mut found = Vec::new();
     if !is_searched(zone) {
         return found;
@@ -66,7 +66,7 @@ mod tests {
         };
         let portal = zone("privatelink.dicom.azurehealthcareapis.com", "contosows-dicom1", "10.20.1.6");
         let spelled = |address| zone("privatelink.azurehealthcareapis.com", "contosows-dicom1.dicom", address);
-        let found = |address| spelled_twice(&spelled(address), &[&portal], Table::builtin());
+        let found = |address| spelled_twice(&spelled(address), &[&portal], PrivateLinkTable::builtin());
         assert_eq!(found("10.20.1.6"), []);
         let pair = (
             name("contosows-dicom1.dicom.privatelink.azurehealthcareapis.com"),

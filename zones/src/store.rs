@@ -41,8 +41,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postern_config::File;
-use postern_config::model::{self, Config, FileSource};
+use postern_config::WatchedFile;
+use postern_config::model::{self, FileSource, PosternConfig};
 
 pub use crate::source::{Look, OpenWriters};
 pub use crate::source_state::{Shown, SourceState};
@@ -77,9 +77,9 @@ const MOST_UNREAD: usize = 20;
 pub struct Store {
     slots: Vec<ZoneSlot>,
     groups: Vec<SourceGroup>,
-    networks: Vec<model::Network>,
+    networks: Vec<model::NetworkConfig>,
     /// Files that the configuration names and that are no sources: keys, certificates, tables.
-    beside: Vec<File>,
+    beside: Vec<WatchedFile>,
     context: Context,
     current: Arc<Snapshot>,
     /// Earlier snapshots that other threads may still hold.
@@ -94,7 +94,7 @@ pub struct Store {
 
 impl Store {
     /// Reads every source once. The report has the bad ones. Their zones have no data, and all other zones serve.
-    pub fn open(config: &Config, state: Arc<StateDirectory>) -> (Self, Arc<Snapshot>, Report) {
+    pub fn open(config: &PosternConfig, state: Arc<StateDirectory>) -> (Self, Arc<Snapshot>, Report) {
         let context = Context {
             table: config.azure.clone(),
             poll: config.server.poll,
@@ -147,15 +147,15 @@ impl Store {
     }
 
     /// Takes another configuration. Zones that are in both keep their data, and their sources are read again.
-    pub fn reconfigure(&mut self, config: &Config) -> (Arc<Snapshot>, Report) {
+    pub fn reconfigure(&mut self, config: &PosternConfig) -> (Arc<Snapshot>, Report) {
         self.reconfigure_accepting(config, &[])
     }
 
     /// As [`Store::reconfigure`]. The zones in `accepted` take the present content of their files, whatever is lost.
-    pub fn reconfigure_accepting(&mut self, config: &Config, accepted: &[AcceptedZone]) -> (Arc<Snapshot>, Report) {
+    pub fn reconfigure_accepting(&mut self, config: &PosternConfig, accepted: &[AcceptedZone]) -> (Arc<Snapshot>, Report) {
         let mut report = Report::default();
         let mut old: Vec<ZoneSlot> = std::mem::take(&mut self.slots);
-        let before: Vec<Arc<model::Zone>> = old.iter().map(|slot| slot.config.clone()).collect();
+        let before: Vec<Arc<model::ZoneConfig>> = old.iter().map(|slot| slot.config.clone()).collect();
         let waiting: Vec<ZoneSlot> = old.extract_if(.., |slot| slot.awaits.is_some()).collect();
         let (continued, old) = continued(&config.zones, old);
         self.slots = config.zones.iter().zip(continued).filter_map(|(zone, before)| ZoneSlot::new(zone, before)).collect();
@@ -205,7 +205,7 @@ impl Store {
     }
 
     /// Forgets the last good data of zones and sources that the configuration dropped.
-    fn forget_dropped(&self, before: &[Arc<model::Zone>]) {
+    fn forget_dropped(&self, before: &[Arc<model::ZoneConfig>]) {
         let Some(keeper) = &self.context.keeper else { return };
         let keys: HashSet<String> = self.slots.iter().map(|slot| kept::zone_key(&slot.config)).collect();
         let sources: HashSet<&FileSource> = self.slots.iter().filter_map(|slot| slot.config.source.files()).collect();
@@ -247,17 +247,17 @@ impl Store {
     }
 
     /// Files that the configuration names beside the sources.
-    pub fn beside(&self) -> &[File] {
+    pub fn beside(&self) -> &[WatchedFile] {
         &self.beside
     }
 
     /// Watches the files of a configuration that was read, whether it is applied or rejected.
-    pub fn attend(&mut self, files: &[File]) {
+    pub fn attend(&mut self, files: &[WatchedFile]) {
         self.beside = files.to_vec();
     }
 
     /// Notes the new content of such a file.
-    pub fn saw(&mut self, file: File) {
+    pub fn saw(&mut self, file: WatchedFile) {
         self.beside.iter_mut().filter(|old| old.path == file.path).for_each(|old| old.clone_from(&file));
     }
 
@@ -401,7 +401,7 @@ impl Store {
 }
 
 /// The earlier slot that each zone continues, and the slots that no zone continues.
-fn continued(zones: &[model::Zone], slots: Vec<ZoneSlot>) -> (Vec<Option<ZoneSlot>>, Vec<ZoneSlot>) {
+fn continued(zones: &[model::ZoneConfig], slots: Vec<ZoneSlot>) -> (Vec<Option<ZoneSlot>>, Vec<ZoneSlot>) {
     let identities: Vec<_> = zones.iter().map(succession::identity).collect();
     let earlier: Vec<_> = slots.iter().map(ZoneSlot::identity).collect();
     let predecessors = find_predecessors(&identities, &earlier);

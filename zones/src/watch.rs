@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use postern_config::File;
+use postern_config::WatchedFile;
 
 use crate::edit::{Editor, Refusal, Waiting};
 use crate::snapshot::Snapshot;
@@ -272,7 +272,7 @@ impl Looker {
                 }
                 Seen::Changed(content) => {
                     input.judged(&content, &[]);
-                    let file = File { path: input.path.to_path_buf(), fingerprint: input.fingerprint() };
+                    let file = WatchedFile { path: input.path.to_path_buf(), fingerprint: input.fingerprint() };
                     changed.push(file.path.clone());
                     self.store.saw(file); // who reads it now may find yet another
                 }
@@ -294,7 +294,7 @@ impl Looker {
 
     /// Looks from now on at the files beside the sources that the configuration read last names, for other content than was read.
     fn follow(&mut self) {
-        let is_of = |input: &Input, file: &File| *input.path == file.path && input.fingerprint() == file.fingerprint;
+        let is_of = |input: &Input, file: &WatchedFile| *input.path == file.path && input.fingerprint() == file.fingerprint;
         let files = self.store.beside();
         if self.beside.len() == files.len() && self.beside.iter().zip(files).all(|(input, file)| is_of(input, file)) {
             return;

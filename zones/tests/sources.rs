@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hickory_proto::rr::{Name, RData};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 use hickory_proto::serialize::txt::Parser;
-use postern_config::azure::Table;
+use postern_config::azure::PrivateLinkTable;
 use postern_zones::name::NameBuf;
 use postern_zones::record::{Problem, RecordRef, RecordSink, Severity};
 use postern_zones::text::rdata::{type_name, write_rdata};
@@ -35,10 +35,10 @@ static READERS: [Reader; 3] = [
         read_zone_file(text, file, &NameBuf::parse("contoso.test").unwrap(), None, sink, problems);
     },
     |text, file, sink, problems| {
-        read_hosts(text, file, Table::builtin(), sink, problems);
+        read_hosts(text, file, PrivateLinkTable::builtin(), sink, problems);
     },
     |text, file, sink, problems| {
-        read_azure(text, file, Table::builtin(), sink, problems);
+        read_azure(text, file, PrivateLinkTable::builtin(), sink, problems);
     },
 ];
 

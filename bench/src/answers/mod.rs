@@ -1,8 +1,8 @@
 //! Comparison of a server's answers, field by field, with those of another server or of a file.
 //!
 //! ```text
-//! Questions ─▶ ask ─▶ Answer ─┐
-//! Questions ─▶ ask ─▶ Answer ─┴─ fields::differences ─▶ Verdict: groups of differences of one shape
+//! QuestionBank ─▶ ask ─▶ ServerAnswer ─┐
+//! QuestionBank ─▶ ask ─▶ ServerAnswer ─┴─ fields::differences ─▶ ComparisonResult: groups of differences of one shape
 //! ```
 //! A field is a property that a client can observe: RCODE, each flag, each section as a set of
 //! records, and its TTLs. Differences of the same shape ("authority: SOA against NS") are counted
@@ -18,25 +18,25 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::environment::Environment;
-use crate::load::Transport;
-use crate::questions::{Picker, Questions, describe_query};
-pub use fields::{Answer, Difference, Expected, Field, Tolerance, differences};
+use crate::environment::MachineInfo;
+use crate::load::LoadTransport;
+use crate::questions::{QuestionBank, QuestionPicker, describe_query};
+pub use fields::{AnswerField, AnswerTolerance, ExpectedAnswer, FieldDifference, ServerAnswer, differences};
 
 /// How often a query is sent before it counts as unanswered.
 const TRIES: u32 = 3;
-/// Version of the JSON of a [`Verdict`].
+/// Version of the JSON of a [`ComparisonResult`].
 pub const VERSION: u32 = 1;
 /// Examples to keep of each shape of difference.
 const EXAMPLES: usize = 3;
 
 /// Server, transport and bounds of a comparison.
 #[derive(Debug, Clone)]
-pub struct Inquiry {
+pub struct ComparisonPlan {
     /// The server whose answers are checked.
     pub target: SocketAddr,
     /// Transport of the queries.
-    pub transport: Transport,
+    pub transport: LoadTransport,
     /// Number of questions.
     pub count: u64,
     /// Number of threads. Each has one pending query per server.
@@ -46,21 +46,21 @@ pub struct Inquiry {
     /// Seed that selects the questions.
     pub seed: u64,
     /// Differences to ignore.
-    pub tolerance: Tolerance,
+    pub tolerance: AnswerTolerance,
 }
 
 /// Source of the expected answers.
 #[derive(Debug)]
-pub enum Oracle {
+pub enum AnswerOracle {
     /// Another server, queried at the same moment.
     Server(SocketAddr),
     /// Recorded answers by question.
-    Written(BTreeMap<String, Expected>),
+    Written(BTreeMap<String, ExpectedAnswer>),
 }
 
 /// Result of a comparison.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Verdict {
+pub struct ComparisonResult {
     /// Number of questions that were sent.
     pub asked: u64,
     /// Number of answers without any difference.
@@ -68,28 +68,28 @@ pub struct Verdict {
     /// Number of questions without a recorded answer.
     pub unknown: u64,
     /// Differences by shape, the most frequent first.
-    pub groups: Vec<Group>,
+    pub groups: Vec<DifferenceGroup>,
 }
 
-impl Verdict {
+impl ComparisonResult {
     /// Returns the result as JSON, with its version and the environment of the run.
     pub fn to_json(&self) -> serde_json::Result<String> {
         #[derive(Serialize)]
         struct Document<'v> {
             version: u32,
-            environment: Environment,
+            environment: MachineInfo,
             #[serde(flatten)]
-            verdict: &'v Verdict,
+            verdict: &'v ComparisonResult,
         }
-        serde_json::to_string_pretty(&Document { version: VERSION, environment: Environment::capture(&[]), verdict: self })
+        serde_json::to_string_pretty(&Document { version: VERSION, environment: MachineInfo::capture(&[]), verdict: self })
     }
 }
 
 /// Differences of one shape.
 #[derive(Debug, Clone, Serialize)]
-pub struct Group {
+pub struct DifferenceGroup {
     /// The field that differs.
-    pub field: Field,
+    pub field: AnswerField,
     /// Shape at the server under test.
     pub ours: String,
     /// Shape of the expected answer.
@@ -97,12 +97,12 @@ pub struct Group {
     /// Number of differences of this shape.
     pub count: u64,
     /// A few examples.
-    pub examples: Vec<Example>,
+    pub examples: Vec<DifferenceExample>,
 }
 
 /// One example of a difference.
 #[derive(Debug, Clone, Serialize)]
-pub struct Example {
+pub struct DifferenceExample {
     /// Name and type of the question.
     pub question: String,
     /// Value at the server under test.
@@ -113,15 +113,18 @@ pub struct Example {
 
 /// Sends every question to the server and to the oracle. A few times a second, `progress` receives
 /// the number of questions done.
-pub fn compare(inquiry: &Inquiry, questions: &Questions, oracle: &Oracle, progress: impl FnMut(u64)) -> io::Result<Verdict> {
-    let mut verdict = Verdict::default();
-    let mut groups: BTreeMap<(Field, String, String), Group> = BTreeMap::new();
+pub fn compare(
+    inquiry: &ComparisonPlan,
+    questions: &QuestionBank,
+    oracle: &AnswerOracle,
+    progress: impl FnMut(u64),
+) -> io::Result<ComparisonResult> {
     let parts = in_parallel(inquiry, progress, |index, done| {
         let mut part = Vec::new();
         let mut asker = Asker::new(inquiry, inquiry.target);
         let mut other = match oracle {
-            Oracle::Server(address) => Some(Asker::new(inquiry, *address)),
-            Oracle::Written(_) => None,
+            AnswerOracle::Server(address) => Some(Asker::new(inquiry, *address)),
+            AnswerOracle::Written(_) => None,
         };
         each_question(inquiry, questions, index, |query| {
             let text = describe_query(query);
@@ -129,13 +132,13 @@ pub fn compare(inquiry: &Inquiry, questions: &Questions, oracle: &Oracle, progre
                 (Some(other), _) => {
                     // Both queries are sent at once, so that cached records have the same age.
                     asker.begin(query)?;
-                    Some(Expected::all_of(other.ask(query)?))
+                    Some(ExpectedAnswer::all_of(other.ask(query)?))
                 }
-                (None, Oracle::Written(written)) => {
+                (None, AnswerOracle::Written(written)) => {
                     asker.begin(query)?;
                     written.get(&text).cloned()
                 }
-                (None, Oracle::Server(_)) => None,
+                (None, AnswerOracle::Server(_)) => None,
             };
             let ours = asker.end(query)?;
             part.push(match expected {
@@ -147,16 +150,23 @@ pub fn compare(inquiry: &Inquiry, questions: &Questions, oracle: &Oracle, progre
         })?;
         Ok(part)
     })?;
-    for (found, question) in parts.into_iter().flatten() {
+    Ok(result_of(parts.into_iter().flatten()))
+}
+
+/// Sums up the differences of each question. `None` means that no answer was expected.
+fn result_of(compared: impl Iterator<Item = (Option<Vec<FieldDifference>>, String)>) -> ComparisonResult {
+    let mut verdict = ComparisonResult::default();
+    let mut groups: BTreeMap<(AnswerField, String, String), DifferenceGroup> = BTreeMap::new();
+    for (found, question) in compared {
         verdict.asked += 1;
         let Some(found) = found else {
             verdict.unknown += 1;
             continue;
         };
         verdict.equal += u64::from(found.is_empty());
-        for Difference { field, shape, values } in found {
+        for FieldDifference { field, shape, values } in found {
             let (ours, theirs) = shape;
-            let group = groups.entry((field, ours.clone(), theirs.clone())).or_insert_with(|| Group {
+            let group = groups.entry((field, ours.clone(), theirs.clone())).or_insert_with(|| DifferenceGroup {
                 field,
                 ours,
                 theirs,
@@ -165,25 +175,25 @@ pub fn compare(inquiry: &Inquiry, questions: &Questions, oracle: &Oracle, progre
             });
             group.count += 1;
             if group.examples.len() < EXAMPLES {
-                group.examples.push(Example { question: question.clone(), ours: values.0, theirs: values.1 });
+                group.examples.push(DifferenceExample { question: question.clone(), ours: values.0, theirs: values.1 });
             }
         }
     }
     verdict.groups = groups.into_values().collect();
     verdict.groups.sort_by_key(|group| std::cmp::Reverse(group.count));
-    Ok(verdict)
+    verdict
 }
 
 /// Sends every question to the server and writes each answer as a line of JSON, in the order of the
 /// questions.
-pub fn write_down(inquiry: &Inquiry, questions: &Questions, out: &mut impl Write, progress: impl FnMut(u64)) -> io::Result<u64> {
+pub fn write_down(inquiry: &ComparisonPlan, questions: &QuestionBank, out: &mut impl Write, progress: impl FnMut(u64)) -> io::Result<u64> {
     let parts = in_parallel(inquiry, progress, |index, done| {
         let mut lines = BTreeMap::new();
         let mut asker = Asker::new(inquiry, inquiry.target);
         each_question(inquiry, questions, index, |query| {
             let answer = asker.ask(query)?;
             let text = describe_query(query);
-            let mut expected = Expected::all_of(answer);
+            let mut expected = ExpectedAnswer::all_of(answer);
             expected.question = Some(text.clone());
             lines.insert(text, serde_json::to_string(&expected).map_err(io::Error::other)?);
             done.fetch_add(1, Ordering::Relaxed);
@@ -199,7 +209,7 @@ pub fn write_down(inquiry: &Inquiry, questions: &Questions, out: &mut impl Write
 }
 
 /// Reads recorded answers, one line of JSON each. Fields that a line omits may have any value.
-pub fn read_down(reader: impl BufRead) -> Result<BTreeMap<String, Expected>, String> {
+pub fn read_down(reader: impl BufRead) -> Result<BTreeMap<String, ExpectedAnswer>, String> {
     let mut written = BTreeMap::new();
     for (index, line) in reader.lines().enumerate() {
         let bad = |problem: String| format!("{}: error: {problem}", index + 1);
@@ -207,7 +217,7 @@ pub fn read_down(reader: impl BufRead) -> Result<BTreeMap<String, Expected>, Str
         if line.trim().is_empty() {
             continue;
         }
-        let expected: Expected = serde_json::from_str(&line).map_err(|error| bad(error.to_string()))?;
+        let expected: ExpectedAnswer = serde_json::from_str(&line).map_err(|error| bad(error.to_string()))?;
         let question = expected.question.clone().ok_or_else(|| bad("there is no `question`, such as \"www.contoso.example. A\"".into()))?;
         written.insert(question, expected);
     }
@@ -216,7 +226,7 @@ pub fn read_down(reader: impl BufRead) -> Result<BTreeMap<String, Expected>, Str
 
 /// Runs `work` on each thread and reports to `progress` meanwhile.
 fn in_parallel<T: Send>(
-    inquiry: &Inquiry,
+    inquiry: &ComparisonPlan,
     mut progress: impl FnMut(u64),
     work: impl Fn(usize, &AtomicU64) -> io::Result<T> + Sync,
 ) -> io::Result<Vec<T>> {
@@ -233,10 +243,15 @@ fn in_parallel<T: Send>(
 }
 
 /// Draws the share of one thread and passes on each query with ID zero.
-fn each_question(inquiry: &Inquiry, questions: &Questions, index: usize, mut ask: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+fn each_question(
+    inquiry: &ComparisonPlan,
+    questions: &QuestionBank,
+    index: usize,
+    mut ask: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
     let threads = inquiry.threads.max(1);
     let share = inquiry.count / threads as u64 + u64::from((index as u64) < inquiry.count % threads as u64);
-    let mut picker = Picker::new(inquiry.seed, index, threads);
+    let mut picker = QuestionPicker::new(inquiry.seed, index, threads);
     let mut query = vec![0; questions.largest()];
     for _ in 0..share {
         let length = questions.write(picker.pick(questions), 0, &mut query);
@@ -248,7 +263,7 @@ fn each_question(inquiry: &Inquiry, questions: &Questions, index: usize, mut ask
 /// A connection to one server with one pending query at a time.
 struct Asker {
     target: SocketAddr,
-    transport: Transport,
+    transport: LoadTransport,
     timeout: Duration,
     id: u16,
     line: Option<Line>,
@@ -261,11 +276,11 @@ enum Line {
 }
 
 impl Asker {
-    fn new(inquiry: &Inquiry, target: SocketAddr) -> Self {
+    fn new(inquiry: &ComparisonPlan, target: SocketAddr) -> Self {
         Self { target, transport: inquiry.transport, timeout: inquiry.timeout, id: 0, line: None, reply: vec![0; 65_535] }
     }
 
-    fn ask(&mut self, query: &[u8]) -> io::Result<Answer> {
+    fn ask(&mut self, query: &[u8]) -> io::Result<ServerAnswer> {
         self.begin(query)?;
         self.end(query)
     }
@@ -295,10 +310,10 @@ impl Asker {
 
     /// Waits for the answer and retries after each timeout. The absence of an answer is also a
     /// result.
-    fn end(&mut self, query: &[u8]) -> io::Result<Answer> {
+    fn end(&mut self, query: &[u8]) -> io::Result<ServerAnswer> {
         for attempt in 1..=TRIES {
             if let Ok(length) = self.receive() {
-                return Ok(Answer::read(&self.reply[..length]));
+                return Ok(ServerAnswer::read(&self.reply[..length]));
             }
             if attempt < TRIES {
                 // A late answer must not be mistaken for the answer to the next question, so the
@@ -308,18 +323,18 @@ impl Asker {
             }
         }
         self.line = None;
-        Ok(Answer::none())
+        Ok(ServerAnswer::none())
     }
 
     fn open(&self) -> io::Result<Line> {
         match self.transport {
-            Transport::Udp => {
+            LoadTransport::Udp => {
                 let any: SocketAddr = if self.target.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
                 let socket = UdpSocket::bind(any)?;
                 socket.connect(self.target)?;
                 Ok(Line::Udp(socket))
             }
-            Transport::Tcp => {
+            LoadTransport::Tcp => {
                 let stream = TcpStream::connect_timeout(&self.target, self.timeout)?;
                 stream.set_nodelay(true)?;
                 stream.set_read_timeout(Some(self.timeout))?;

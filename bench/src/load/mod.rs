@@ -1,9 +1,9 @@
 //! Load generation: workers that send and receive, and their results.
 //!
 //! ```text
-//! Schedule ─ due ─┐
-//!                 ├─ Worker ─ Flight ─ Carrier (Udp, Tcp) ─▶ server
-//! window ── room ─┘     └─ Tally, Second ─▶ run ─▶ Outcome
+//! SendSchedule ─ due ─┐
+//!                     ├─ LoadWorker ─ PendingQueries ─ QueryCarrier (UDP, TCP) ─▶ server
+//! window ────── room ─┘     └─ LoadTally, TallySecond ─▶ run ─▶ LoadOutcome
 //! ```
 //! In an open loop, queries are sent on schedule, whatever the server returns. Latency is measured
 //! from the scheduled time, so a stall of the server becomes visible. In a closed loop, a query is
@@ -27,11 +27,11 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::process::{self, Processes, Usage};
-use crate::questions::Questions;
-pub use flight::{Arrival, Flight, Sent};
-pub use schedule::{Arrivals, Schedule};
-pub use tally::{Second, Tally, add, fine};
+use crate::process::{self, ProcessTree, ResourceUsage};
+use crate::questions::QuestionBank;
+pub use flight::{PendingQueries, ResponseMatch, SentQuery};
+pub use schedule::{ArrivalProcess, SendSchedule};
+pub use tally::{LoadTally, TallySecond, add, fine};
 
 /// Upper bound of the duration of a run.
 pub const LONGEST_RUN: Duration = Duration::from_secs(24 * 3600);
@@ -43,7 +43,7 @@ const HEAD_START: Duration = Duration::from_millis(20);
 /// Transport of queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Transport {
+pub enum LoadTransport {
     /// Connected UDP sockets.
     Udp,
     /// TCP connections with many pending queries each (RFC 7766, section 6.2.1.1).
@@ -53,13 +53,13 @@ pub enum Transport {
 /// Trigger for sending a query.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "loop")]
-pub enum Load {
+pub enum LoadModel {
     /// Open loop: queries are sent on schedule.
     Open {
         /// Queries per second.
         rate: f64,
         /// Distribution of the queries over time.
-        arrivals: Arrivals,
+        arrivals: ArrivalProcess,
     },
     /// Closed loop: a query is sent when an earlier one is done.
     Closed {
@@ -70,13 +70,13 @@ pub enum Load {
 
 /// Parameters of a run.
 #[derive(Debug, Clone, Serialize)]
-pub struct Plan {
+pub struct LoadPlan {
     /// Address of the server.
     pub target: SocketAddr,
     /// Transport of queries.
-    pub transport: Transport,
+    pub transport: LoadTransport,
     /// Trigger for sending queries.
-    pub load: Load,
+    pub load: LoadModel,
     /// Duration of the measurement, in seconds in reports.
     #[serde(serialize_with = "seconds")]
     pub duration: Duration,
@@ -102,13 +102,13 @@ pub struct Plan {
     pub pid: Option<u32>,
 }
 
-impl Plan {
+impl LoadPlan {
     /// Creates a plan with default values, which loads `target` for ten seconds.
     pub fn new(target: SocketAddr) -> Self {
         Self {
             target,
-            transport: Transport::Udp,
-            load: Load::Closed { window: 100 },
+            transport: LoadTransport::Udp,
+            load: LoadModel::Closed { window: 100 },
             duration: Duration::from_secs(10),
             warmup: Duration::from_secs(1),
             timeout: Duration::from_secs(2),
@@ -154,7 +154,7 @@ pub enum RunError {
 
 /// Resources that the generator itself used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Effort {
+pub struct GeneratorEffort {
     /// CPU time divided by elapsed time, of the busiest thread.
     pub busiest: f64,
     /// CPU time divided by elapsed time, of all threads.
@@ -185,9 +185,9 @@ pub struct ServerUse {
 
 /// One second of the run, over all workers.
 #[derive(Debug, Clone)]
-pub struct Moment {
+pub struct RunSecond {
     /// Counts of the workers.
-    pub second: Second,
+    pub second: TallySecond,
     /// CPU time of the server divided by elapsed time.
     pub server_cpu: Option<f64>,
     /// Resident memory of the server at the end of the second, in octets.
@@ -196,24 +196,24 @@ pub struct Moment {
 
 /// Result of a run.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct LoadOutcome {
     /// Parameters of the run.
-    pub plan: Plan,
+    pub plan: LoadPlan,
     /// Duration of the measurement, without warm-up and stragglers.
     pub elapsed: Duration,
     /// Counts of the measurement.
-    pub tally: Tally,
+    pub tally: LoadTally,
     /// Latency of all answers, measured from the schedule.
     pub latency: Histogram<u64>,
     /// Seconds from the beginning of the warm-up.
-    pub series: Vec<Moment>,
+    pub series: Vec<RunSecond>,
     /// Resources that the generator used.
-    pub effort: Effort,
+    pub effort: GeneratorEffort,
     /// Resources that the server used, if its process was named.
     pub server: Option<ServerUse>,
 }
 
-impl Outcome {
+impl LoadOutcome {
     /// Returns the answers per second.
     pub fn rate(&self) -> f64 {
         self.tally.answered as f64 / self.elapsed.as_secs_f64().max(1e-9)
@@ -236,7 +236,7 @@ impl Outcome {
         // Rate limits by source (RRL) drop some answers and return others empty with TC, so that
         // real clients retry over TCP.
         let truncated = self.tally.truncated as f64 / self.tally.answered.max(1) as f64;
-        (self.plan.transport == Transport::Udp && truncated > 0.05 && self.loss() > 0.05).then(|| {
+        (self.plan.transport == LoadTransport::Udp && truncated > 0.05 && self.loss() > 0.05).then(|| {
             format!(
                 "{:.0} % of the queries were lost and {:.0} % of the answers truncated: this looks like a rate limit of the server (RRL), not like its speed",
                 self.loss() * 100.0,
@@ -260,7 +260,7 @@ impl Outcome {
             let help = if self.plan.cpus.is_empty() { "; --cpus gives it a core" } else { "" };
             limits.push(format!("a thread of the generator waited for a core {waited} of the time: something else runs there{help}"));
         }
-        if let Load::Open { .. } = self.plan.load {
+        if let LoadModel::Open { .. } = self.plan.load {
             let lag = Duration::from_nanos(self.tally.lag.value_at_quantile(0.99));
             if lag > Duration::from_millis(1) {
                 limits.push(format!("1 % of the queries left more than {lag:.1?} behind their schedule"));
@@ -274,10 +274,10 @@ impl Outcome {
 }
 
 /// Runs the plan and calls `progress` each second.
-pub fn run(plan: &Plan, questions: &Arc<Questions>, mut progress: impl FnMut(&Moment)) -> Result<Outcome, RunError> {
+pub fn run(plan: &LoadPlan, questions: &Arc<QuestionBank>, mut progress: impl FnMut(&RunSecond)) -> Result<LoadOutcome, RunError> {
     check(plan, questions)?;
     let mut processes = match plan.pid {
-        Some(pid) => Some(Processes::of(pid).map_err(|error| RunError::Process(pid, error))?),
+        Some(pid) => Some(ProcessTree::of(pid).map_err(|error| RunError::Process(pid, error))?),
         None => None,
     };
     let (sender, receiver) = mpsc::channel();
@@ -287,7 +287,7 @@ pub fn run(plan: &Plan, questions: &Arc<Questions>, mut progress: impl FnMut(&Mo
     let mut collector = Collector { open: Vec::new(), series: Vec::new(), workers: plan.threads };
     let begin = epoch + plan.warmup;
     let mut first = None;
-    let mut last = (Instant::now(), processes.as_mut().and_then(Processes::read));
+    let mut last = (Instant::now(), processes.as_mut().and_then(ProcessTree::read));
     let mut tick = epoch + Duration::from_secs(1);
     loop {
         let next = if first.is_none() { begin.min(tick) } else { tick };
@@ -296,7 +296,7 @@ pub fn run(plan: &Plan, questions: &Arc<Questions>, mut progress: impl FnMut(&Mo
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 let now = Instant::now();
-                let usage = processes.as_mut().and_then(Processes::read);
+                let usage = processes.as_mut().and_then(ProcessTree::read);
                 if first.is_none() && now >= begin {
                     first = Some(usage);
                 }
@@ -308,7 +308,7 @@ pub fn run(plan: &Plan, questions: &Arc<Questions>, mut progress: impl FnMut(&Mo
             }
         }
     }
-    let end = processes.as_mut().and_then(Processes::read);
+    let end = processes.as_mut().and_then(ProcessTree::read);
     let (tally, effort, sending_end) = join_workers(workers, begin)?;
     collector.finish(&mut progress);
     let server = match (first.flatten(), end) {
@@ -317,15 +317,15 @@ pub fn run(plan: &Plan, questions: &Arc<Questions>, mut progress: impl FnMut(&Mo
     };
     let latency = tally.latency();
     let elapsed = sending_end.saturating_duration_since(begin).min(plan.duration).max(Duration::from_micros(1));
-    Ok(Outcome { plan: plan.clone(), elapsed, tally, latency, series: collector.series, effort, server })
+    Ok(LoadOutcome { plan: plan.clone(), elapsed, tally, latency, series: collector.series, effort, server })
 }
 
 /// Starts the threads that send. Each reports its seconds through `sender`.
 fn start_workers(
-    plan: &Plan,
-    questions: &Arc<Questions>,
+    plan: &LoadPlan,
+    questions: &Arc<QuestionBank>,
     epoch: Instant,
-    sender: mpsc::Sender<Second>,
+    sender: mpsc::Sender<TallySecond>,
 ) -> Result<Vec<JoinHandle<io::Result<Done>>>, RunError> {
     let spawn = |index| {
         let (plan, questions, sender) = (plan.clone(), Arc::clone(questions), sender.clone());
@@ -336,9 +336,9 @@ fn start_workers(
 }
 
 /// Waits for the threads. Returns the sum of their counts, their effort, and the end of sending.
-fn join_workers(workers: Vec<JoinHandle<io::Result<Done>>>, begin: Instant) -> Result<(Tally, Effort, Instant), RunError> {
-    let mut tally = Tally::default();
-    let mut effort = Effort::default();
+fn join_workers(workers: Vec<JoinHandle<io::Result<Done>>>, begin: Instant) -> Result<(LoadTally, GeneratorEffort, Instant), RunError> {
+    let mut tally = LoadTally::default();
+    let mut effort = GeneratorEffort::default();
     let mut sending_end = begin;
     for worker in workers {
         let done = worker.join().map_err(|_| RunError::Worker)?.map_err(|error| RunError::System { what: "making load".into(), error })?;
@@ -351,7 +351,7 @@ fn join_workers(workers: Vec<JoinHandle<io::Result<Done>>>, begin: Instant) -> R
     Ok((tally, effort, sending_end))
 }
 
-fn check(plan: &Plan, questions: &Questions) -> Result<(), RunError> {
+fn check(plan: &LoadPlan, questions: &QuestionBank) -> Result<(), RunError> {
     let refuse = |what: &str| Err(RunError::Plan(what.to_string()));
     if questions.is_empty() {
         return Err(RunError::NoQuestions);
@@ -369,8 +369,8 @@ fn check(plan: &Plan, questions: &Questions) -> Result<(), RunError> {
         return refuse("a batch is from 1 to 1024 queries");
     }
     match plan.load {
-        Load::Open { rate, .. } if !(0.1..=1e8).contains(&rate) => refuse("the rate is from 0.1 to 100,000,000 queries a second"),
-        Load::Closed { window } if window == 0 || window > plan.ports * 16_384 => {
+        LoadModel::Open { rate, .. } if !(0.1..=1e8).contains(&rate) => refuse("the rate is from 0.1 to 100,000,000 queries a second"),
+        LoadModel::Closed { window } if window == 0 || window > plan.ports * 16_384 => {
             refuse("the window is from 1 to 16,384 queries a source port")
         }
         _ => Ok(()),
@@ -378,13 +378,13 @@ fn check(plan: &Plan, questions: &Questions) -> Result<(), RunError> {
 }
 
 struct Done {
-    tally: Tally,
+    tally: LoadTally,
     busy: f64,
     waited: f64,
     end: Instant,
 }
 
-fn work(plan: &Plan, questions: &Questions, index: usize, epoch: Instant, seconds: mpsc::Sender<Second>) -> io::Result<Done> {
+fn work(plan: &LoadPlan, questions: &QuestionBank, index: usize, epoch: Instant, seconds: mpsc::Sender<TallySecond>) -> io::Result<Done> {
     if !plan.cpus.is_empty() {
         postern_sockets::pin_thread(&plan.cpus)?;
     }
@@ -392,13 +392,13 @@ fn work(plan: &Plan, questions: &Questions, index: usize, epoch: Instant, second
     let ports = plan.ports / plan.threads + usize::from(index < plan.ports % plan.threads);
     let start = (Instant::now(), process::thread_times());
     let (tally, end) = match plan.transport {
-        Transport::Udp => {
-            let carrier = udp::Udp::open(plan.target, ports, plan.batch, questions.largest())?;
-            worker::Worker::new(carrier, plan, questions, index, epoch, seconds)?.run()?
+        LoadTransport::Udp => {
+            let carrier = udp::UdpCarrier::open(plan.target, ports, plan.batch, questions.largest())?;
+            worker::LoadWorker::new(carrier, plan, questions, index, epoch, seconds)?.run()?
         }
-        Transport::Tcp => {
-            let carrier = tcp::Tcp::open(plan.target, ports, plan.timeout)?;
-            worker::Worker::new(carrier, plan, questions, index, epoch, seconds)?.run()?
+        LoadTransport::Tcp => {
+            let carrier = tcp::TcpCarrier::open(plan.target, ports, plan.timeout)?;
+            worker::LoadWorker::new(carrier, plan, questions, index, epoch, seconds)?.run()?
         }
     };
     let after = process::thread_times();
@@ -409,7 +409,7 @@ fn work(plan: &Plan, questions: &Questions, index: usize, epoch: Instant, second
     Ok(Done { tally, busy: share(after.running, start.1.running), waited: share(after.waiting, start.1.waiting), end })
 }
 
-fn server_use(before: Usage, after: Usage, tally: &Tally, processes: Option<&Processes>) -> ServerUse {
+fn server_use(before: ResourceUsage, after: ResourceUsage, tally: &LoadTally, processes: Option<&ProcessTree>) -> ServerUse {
     let user = after.user.saturating_sub(before.user).as_secs_f64();
     let system = after.system.saturating_sub(before.system).as_secs_f64();
     ServerUse {
@@ -417,21 +417,21 @@ fn server_use(before: Usage, after: Usage, tally: &Tally, processes: Option<&Pro
         system,
         cpu_per_query: (user + system) * 1e6 / tally.answered.max(1) as f64,
         resident: after.resident,
-        peak: processes.map_or(0, Processes::peak),
-        proportional: processes.map_or(0, Processes::proportional),
+        peak: processes.map_or(0, ProcessTree::peak),
+        proportional: processes.map_or(0, ProcessTree::proportional),
         threads: after.threads,
     }
 }
 
 /// Merges the seconds of all workers.
 struct Collector {
-    open: Vec<(Moment, usize)>,
-    series: Vec<Moment>,
+    open: Vec<(RunSecond, usize)>,
+    series: Vec<RunSecond>,
     workers: usize,
 }
 
 impl Collector {
-    fn take(&mut self, second: Second, progress: &mut impl FnMut(&Moment)) {
+    fn take(&mut self, second: TallySecond, progress: &mut impl FnMut(&RunSecond)) {
         let index = second.index;
         let entry = self.entry(index);
         entry.0.second.add(&second);
@@ -441,7 +441,7 @@ impl Collector {
         }
     }
 
-    fn note_server(&mut self, index: u32, before: (Instant, Option<Usage>), after: (Instant, Option<Usage>)) {
+    fn note_server(&mut self, index: u32, before: (Instant, Option<ResourceUsage>), after: (Instant, Option<ResourceUsage>)) {
         let (Some(old), Some(new)) = (before.1, after.1) else { return };
         let elapsed = after.0.saturating_duration_since(before.0).as_secs_f64().max(1e-9);
         let cpu = (new.user + new.system).saturating_sub(old.user + old.system).as_secs_f64() / elapsed;
@@ -454,29 +454,29 @@ impl Collector {
         moment.server_memory = Some(new.resident);
     }
 
-    fn entry(&mut self, index: u32) -> &mut (Moment, usize) {
+    fn entry(&mut self, index: u32) -> &mut (RunSecond, usize) {
         let place = match self.open.iter().position(|(moment, _)| moment.second.index == index) {
             Some(place) => place,
             None => {
-                self.open.push((Moment { second: Second::new(index), server_cpu: None, server_memory: None }, 0));
+                self.open.push((RunSecond { second: TallySecond::new(index), server_cpu: None, server_memory: None }, 0));
                 self.open.len() - 1
             }
         };
         &mut self.open[place]
     }
 
-    fn close(&mut self, which: impl Fn(&Moment) -> bool, progress: &mut impl FnMut(&Moment)) {
+    fn close(&mut self, which: impl Fn(&RunSecond) -> bool, progress: &mut impl FnMut(&RunSecond)) {
         self.open.sort_by_key(|(moment, _)| moment.second.index);
         let (closed, open) = std::mem::take(&mut self.open).into_iter().partition(|(moment, _)| which(moment));
         self.open = open;
-        let closed: Vec<(Moment, usize)> = closed;
+        let closed: Vec<(RunSecond, usize)> = closed;
         for (moment, _) in closed {
             progress(&moment);
             self.series.push(moment);
         }
     }
 
-    fn finish(&mut self, progress: &mut impl FnMut(&Moment)) {
+    fn finish(&mut self, progress: &mut impl FnMut(&RunSecond)) {
         self.close(|_| true, progress);
         self.series.sort_by_key(|moment| moment.second.index);
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// Distribution of the queries of an open loop over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Arrivals {
+pub enum ArrivalProcess {
     /// Constant gaps between queries.
     Even,
     /// Random gaps with an exponential distribution, as from many independent clients.
@@ -15,17 +15,17 @@ pub enum Arrivals {
 /// The scheduled times of one worker's queries. They do not depend on any answer, which makes the
 /// loop open.
 #[derive(Debug, Clone)]
-pub struct Schedule {
+pub struct SendSchedule {
     start: f64,
     interval: f64,
-    arrivals: Arrivals,
+    arrivals: ArrivalProcess,
     count: u64,
     due: u64,
 }
 
-impl Schedule {
+impl SendSchedule {
     /// Creates a schedule of `rate` queries per second in total, divided evenly among `workers`.
-    pub fn new(rate: f64, arrivals: Arrivals, worker: usize, workers: usize) -> Self {
+    pub fn new(rate: f64, arrivals: ArrivalProcess, worker: usize, workers: usize) -> Self {
         let workers = workers.max(1) as f64;
         let start = worker as f64 * 1e9 / rate;
         Self { start, interval: workers * 1e9 / rate, arrivals, count: 0, due: start as u64 }
@@ -39,13 +39,13 @@ impl Schedule {
     /// Advances to the following query. `random` determines the gap if gaps are random.
     pub fn advance(&mut self, random: u64) {
         match self.arrivals {
-            Arrivals::Even => {
+            ArrivalProcess::Even => {
                 // The time is computed from the count instead of the last time, so that rounding
                 // errors do not add up.
                 self.count += 1;
                 self.due = (self.start + self.count as f64 * self.interval) as u64;
             }
-            Arrivals::Poisson => {
+            ArrivalProcess::Poisson => {
                 // 53 bits make a number in (0, 1].
                 let uniform = ((random >> 11) + 1) as f64 / (1u64 << 53) as f64;
                 self.start += -uniform.ln() * self.interval;
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn even_arrivals_interleave_among_workers_and_never_drift() {
         let due = |worker: usize| {
-            let mut schedule = Schedule::new(3_000_000.0, Arrivals::Even, worker, 3);
+            let mut schedule = SendSchedule::new(3_000_000.0, ArrivalProcess::Even, worker, 3);
             (0..3_000_000u64).fold(0, |_, _| {
                 let due = schedule.due();
                 schedule.advance(0);
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn poisson_arrivals_keep_the_rate_and_the_spread_of_an_exponential() {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
-        let mut schedule = Schedule::new(10_000.0, Arrivals::Poisson, 0, 1);
+        let mut schedule = SendSchedule::new(10_000.0, ArrivalProcess::Poisson, 0, 1);
         let mut last = 0;
         let (mut sum, mut squares) = (0.0, 0.0);
         for _ in 0..200_000 {

@@ -2,8 +2,8 @@
 
 use hdrhistogram::Histogram;
 
-use super::flight::Sent;
-use crate::questions::Kind;
+use super::flight::SentQuery;
+use crate::questions::QuestionKind;
 
 /// Largest latency that the histograms distinguish, in nanoseconds.
 const LONGEST: u64 = 120_000_000_000;
@@ -23,7 +23,7 @@ pub fn coarse() -> Histogram<u32> {
 
 /// Counts of one worker, or the sum over all workers.
 #[derive(Debug, Clone)]
-pub struct Tally {
+pub struct LoadTally {
     /// Queries that were sent.
     pub sent: u64,
     /// Responses in time.
@@ -62,7 +62,7 @@ pub struct Tally {
     pub late_latency: Histogram<u64>,
 }
 
-impl Default for Tally {
+impl Default for LoadTally {
     fn default() -> Self {
         Self {
             sent: 0,
@@ -79,7 +79,7 @@ impl Default for Tally {
             unpromised: 0,
             socket_errors: 0,
             reconnects: 0,
-            cells: vec![None; Kind::ALL.len() * RCODES],
+            cells: vec![None; QuestionKind::ALL.len() * RCODES],
             service: fine(),
             lag: fine(),
             late_latency: fine(),
@@ -87,9 +87,9 @@ impl Default for Tally {
     }
 }
 
-impl Tally {
+impl LoadTally {
     /// Counts a response in time.
-    pub fn answer(&mut self, sent: Sent, now: u64, kind: Kind, rcode: u8) {
+    pub fn answer(&mut self, sent: SentQuery, now: u64, kind: QuestionKind, rcode: u8) {
         self.answered += 1;
         let cell = &mut self.cells[kind as usize * RCODES + usize::from(rcode) % RCODES];
         cell.get_or_insert_with(|| Box::new(fine())).saturating_record(now.saturating_sub(sent.scheduled));
@@ -97,7 +97,7 @@ impl Tally {
     }
 
     /// Adds the counts of another worker.
-    pub fn add(&mut self, other: &Tally) {
+    pub fn add(&mut self, other: &LoadTally) {
         self.sent += other.sent;
         self.answered += other.answered;
         self.timed_out += other.timed_out;
@@ -133,15 +133,19 @@ impl Tally {
     }
 
     /// Returns the latency by kind of question, for those that were answered.
-    pub fn by_kind(&self) -> Vec<(Kind, Histogram<u64>)> {
-        Kind::ALL.into_iter().map(|kind| (kind, self.joined(|found, _| found == kind))).filter(|(_, latency)| !latency.is_empty()).collect()
+    pub fn by_kind(&self) -> Vec<(QuestionKind, Histogram<u64>)> {
+        QuestionKind::ALL
+            .into_iter()
+            .map(|kind| (kind, self.joined(|found, _| found == kind)))
+            .filter(|(_, latency)| !latency.is_empty())
+            .collect()
     }
 
-    fn joined(&self, wanted: impl Fn(Kind, u8) -> bool) -> Histogram<u64> {
+    fn joined(&self, wanted: impl Fn(QuestionKind, u8) -> bool) -> Histogram<u64> {
         let mut sum = fine();
         for (index, cell) in self.cells.iter().enumerate() {
             if let Some(cell) = cell
-                && wanted(Kind::ALL[index / RCODES], (index % RCODES) as u8)
+                && wanted(QuestionKind::ALL[index / RCODES], (index % RCODES) as u8)
             {
                 add(&mut sum, cell);
             }
@@ -158,7 +162,7 @@ pub fn add(sum: &mut Histogram<u64>, more: &Histogram<u64>) {
 
 /// One second of one worker, or of all workers.
 #[derive(Debug, Clone)]
-pub struct Second {
+pub struct TallySecond {
     /// Index of the second, counted from 0 at the start of the warm-up.
     pub index: u32,
     /// Queries sent in this second.
@@ -177,14 +181,14 @@ pub struct Second {
     pub worst_lag: u64,
 }
 
-impl Second {
+impl TallySecond {
     /// Creates an empty second.
     pub fn new(index: u32) -> Self {
         Self { index, sent: 0, answered: 0, timed_out: 0, late: 0, rcodes: [0; RCODES], latency: coarse(), worst_lag: 0 }
     }
 
     /// Adds the counts of another worker for the same second.
-    pub fn add(&mut self, other: &Second) {
+    pub fn add(&mut self, other: &TallySecond) {
         self.sent += other.sent;
         self.answered += other.answered;
         self.timed_out += other.timed_out;
@@ -200,22 +204,22 @@ impl Second {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::questions::Question;
+    use crate::questions::DrawnQuestion;
 
     #[test]
     fn answers_are_found_again_by_rcode_and_by_kind() {
-        let sent = |scheduled| Sent { question: Question { item: 0, serial: 0 }, scheduled, sent: scheduled + 10 };
-        let mut one = Tally::default();
-        one.answer(sent(0), 1_000_000, Kind::Hit, 0);
-        one.answer(sent(0), 2_000_000, Kind::NxDomain, 3);
-        let mut two = Tally::default();
-        two.answer(sent(0), 4_000_000, Kind::Hit, 2);
+        let sent = |scheduled| SentQuery { question: DrawnQuestion { item: 0, serial: 0 }, scheduled, sent: scheduled + 10 };
+        let mut one = LoadTally::default();
+        one.answer(sent(0), 1_000_000, QuestionKind::Hit, 0);
+        one.answer(sent(0), 2_000_000, QuestionKind::NxDomain, 3);
+        let mut two = LoadTally::default();
+        two.answer(sent(0), 4_000_000, QuestionKind::Hit, 2);
         one.add(&two);
         assert_eq!(one.answered, 3);
         assert_eq!(one.latency().len(), 3);
         let rcodes: Vec<(u8, u64)> = one.by_rcode().iter().map(|(rcode, latency)| (*rcode, latency.len())).collect();
         assert_eq!(rcodes, [(0, 1), (2, 1), (3, 1)]);
-        let kinds: Vec<(Kind, u64)> = one.by_kind().iter().map(|(kind, latency)| (*kind, latency.len())).collect();
-        assert_eq!(kinds, [(Kind::Hit, 2), (Kind::NxDomain, 1)]);
+        let kinds: Vec<(QuestionKind, u64)> = one.by_kind().iter().map(|(kind, latency)| (*kind, latency.len())).collect();
+        assert_eq!(kinds, [(QuestionKind::Hit, 2), (QuestionKind::NxDomain, 1)]);
     }
 }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use super::worker::Carrier;
+use super::worker::QueryCarrier;
 use crate::message::MAX_QUERY;
 
 /// Read buffer in octets: enough for many small frames, or for one frame of the largest size.
@@ -20,13 +20,13 @@ struct Connection {
 }
 
 /// Connections of one thread.
-pub(super) struct Tcp {
+pub(super) struct TcpCarrier {
     target: SocketAddr,
     timeout: Duration,
     connections: Vec<Connection>,
 }
 
-impl Tcp {
+impl TcpCarrier {
     /// Opens `ports` connections to `target`.
     pub(super) fn open(target: SocketAddr, ports: usize, timeout: Duration) -> io::Result<Self> {
         let connections = (0..ports)
@@ -46,7 +46,7 @@ fn connect(target: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-impl Carrier for Tcp {
+impl QueryCarrier for TcpCarrier {
     const BREAKS: bool = true;
 
     fn lines(&self) -> usize {

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use postern_sockets::ClientBatch;
 
-use super::worker::Carrier;
+use super::worker::QueryCarrier;
 
 /// Octets to keep of a received datagram. Only header and question are parsed.
 const KEPT: usize = 1536;
@@ -14,13 +14,13 @@ const KEPT: usize = 1536;
 const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// Connected UDP sockets that share the batches of one thread.
-pub(super) struct Udp {
+pub(super) struct UdpCarrier {
     sockets: Vec<UdpSocket>,
     outgoing: ClientBatch,
     incoming: ClientBatch,
 }
 
-impl Udp {
+impl UdpCarrier {
     /// Opens `ports` sockets connected to `target`.
     pub(super) fn open(target: SocketAddr, ports: usize, batch: usize, largest: usize) -> io::Result<Self> {
         let sockets = (0..ports).map(|_| connect(target)).collect::<io::Result<_>>()?;
@@ -38,7 +38,7 @@ fn connect(target: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-impl Carrier for Udp {
+impl QueryCarrier for UdpCarrier {
     const BREAKS: bool = false;
 
     fn lines(&self) -> usize {

@@ -6,14 +6,14 @@ use std::os::fd::BorrowedFd;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use postern_sockets::Poller;
+use postern_sockets::SocketPoller;
 
-use super::flight::{Arrival, Flight, Sent};
-use super::schedule::Schedule;
-use super::tally::{Second, Tally};
-use super::{Load, Plan};
-use crate::message::Response;
-use crate::questions::{Picker, Question, Questions};
+use super::flight::{PendingQueries, ResponseMatch, SentQuery};
+use super::schedule::SendSchedule;
+use super::tally::{LoadTally, TallySecond};
+use super::{LoadModel, LoadPlan};
+use crate::message::ParsedResponse;
+use crate::questions::{DrawnQuestion, QuestionBank, QuestionPicker};
 
 /// How long an open loop may continue to send queries that were due before its end, in nanoseconds.
 const GRACE: u64 = 100_000_000;
@@ -23,7 +23,7 @@ const RETRY: u64 = 1_000_000;
 const REOPEN_EVERY: u64 = 10_000_000;
 
 /// The source ports of one thread with their transport.
-pub(super) trait Carrier {
+pub(super) trait QueryCarrier {
     /// Returns the number of source ports.
     fn lines(&self) -> usize;
     /// Returns the descriptor to wait for.
@@ -43,17 +43,17 @@ pub(super) trait Carrier {
     fn reopen(&mut self, line: usize) -> io::Result<()>;
 }
 
-pub(super) struct Worker<'a, C> {
+pub(super) struct LoadWorker<'a, C> {
     carrier: C,
-    poller: Poller,
-    plan: &'a Plan,
-    questions: &'a Questions,
-    picker: Picker,
-    flights: Vec<Flight>,
+    poller: SocketPoller,
+    plan: &'a LoadPlan,
+    questions: &'a QuestionBank,
+    picker: QuestionPicker,
+    flights: Vec<PendingQueries>,
     windows: Vec<usize>,
-    schedule: Option<Schedule>,
-    held: VecDeque<(u64, Question)>,
-    batch: Vec<(u16, u64, Question)>,
+    schedule: Option<SendSchedule>,
+    held: VecDeque<(u64, DrawnQuestion)>,
+    batch: Vec<(u16, u64, DrawnQuestion)>,
     epoch: Instant,
     /// Nanoseconds since the epoch at which the measurement starts and sending ends.
     begin: u64,
@@ -63,36 +63,36 @@ pub(super) struct Worker<'a, C> {
     blocked: bool,
     broken: Vec<Option<u64>>,
     writing: Vec<bool>,
-    tally: Tally,
-    second: Second,
-    seconds: Sender<Second>,
+    tally: LoadTally,
+    second: TallySecond,
+    seconds: Sender<TallySecond>,
 }
 
-impl<'a, C: Carrier> Worker<'a, C> {
+impl<'a, C: QueryCarrier> LoadWorker<'a, C> {
     /// Creates worker `index` of the plan. `epoch` is common to all workers.
     pub(super) fn new(
         carrier: C,
-        plan: &'a Plan,
-        questions: &'a Questions,
+        plan: &'a LoadPlan,
+        questions: &'a QuestionBank,
         index: usize,
         epoch: Instant,
-        seconds: Sender<Second>,
+        seconds: Sender<TallySecond>,
     ) -> io::Result<Self> {
         let lines = carrier.lines();
-        let poller = Poller::new(lines)?;
+        let poller = SocketPoller::new(lines)?;
         for line in 0..lines {
             poller.add(&carrier.descriptor(line), line as u64, false)?;
         }
-        let mut picker = Picker::new(plan.seed, index, plan.threads);
+        let mut picker = QuestionPicker::new(plan.seed, index, plan.threads);
         let (schedule, windows) = match plan.load {
-            Load::Open { rate, arrivals } => (Some(Schedule::new(rate, arrivals, index, plan.threads)), vec![0; lines]),
-            Load::Closed { window } => (None, split(split(window, plan.threads)[index], lines)),
+            LoadModel::Open { rate, arrivals } => (Some(SendSchedule::new(rate, arrivals, index, plan.threads)), vec![0; lines]),
+            LoadModel::Closed { window } => (None, split(split(window, plan.threads)[index], lines)),
         };
         let most = match plan.load {
-            Load::Open { rate, .. } => (rate / plan.threads as f64 / lines as f64 * plan.timeout.as_secs_f64() * 1.2) as usize + 64,
-            Load::Closed { .. } => windows.iter().copied().max().unwrap_or(1) * 2,
+            LoadModel::Open { rate, .. } => (rate / plan.threads as f64 / lines as f64 * plan.timeout.as_secs_f64() * 1.2) as usize + 64,
+            LoadModel::Closed { .. } => windows.iter().copied().max().unwrap_or(1) * 2,
         };
-        let flights = (0..lines).map(|_| Flight::new(most, picker.random() as u16)).collect();
+        let flights = (0..lines).map(|_| PendingQueries::new(most, picker.random() as u16)).collect();
         let begin = plan.warmup.as_nanos() as u64;
         let quota = plan.queries.map_or(u64::MAX, |queries| split(queries as usize, plan.threads)[index] as u64);
         Ok(Self {
@@ -114,14 +114,14 @@ impl<'a, C: Carrier> Worker<'a, C> {
             blocked: false,
             broken: vec![None; lines],
             writing: vec![false; lines],
-            tally: Tally::default(),
-            second: Second::new(0),
+            tally: LoadTally::default(),
+            second: TallySecond::new(0),
             seconds,
         })
     }
 
     /// Runs until every query is answered or timed out. Also returns when the last one was sent.
-    pub(super) fn run(mut self) -> io::Result<(Tally, Instant)> {
+    pub(super) fn run(mut self) -> io::Result<(LoadTally, Instant)> {
         let timeout = self.plan.timeout.as_nanos() as u64;
         let every = (timeout / 20).clamp(1_000_000, 50_000_000);
         let mut sweep = every;
@@ -170,7 +170,7 @@ impl<'a, C: Carrier> Worker<'a, C> {
             }
         }
         self.count_unsent();
-        let last = std::mem::replace(&mut self.second, Second::new(0));
+        let last = std::mem::replace(&mut self.second, TallySecond::new(0));
         let _ = self.seconds.send(last);
         if self.quota > 0 {
             sending_end = self.epoch + Duration::from_nanos(self.end);
@@ -235,7 +235,7 @@ impl<'a, C: Carrier> Worker<'a, C> {
                     }
                     None => break,
                 };
-                if !self.launch(line, Sent { question, scheduled, sent: now }) {
+                if !self.launch(line, SentQuery { question, scheduled, sent: now }) {
                     self.held.push_front((scheduled, question));
                     break;
                 }
@@ -270,7 +270,7 @@ impl<'a, C: Carrier> Worker<'a, C> {
                     break;
                 }
                 let question = self.picker.pick(self.questions);
-                self.launch(line, Sent { question, scheduled: now, sent: now });
+                self.launch(line, SentQuery { question, scheduled: now, sent: now });
             }
             if self.batch.is_empty() {
                 return Ok(());
@@ -284,7 +284,7 @@ impl<'a, C: Carrier> Worker<'a, C> {
     }
 
     /// Writes a query as the next one of the batch.
-    fn launch(&mut self, line: usize, sent: Sent) -> bool {
+    fn launch(&mut self, line: usize, sent: SentQuery) -> bool {
         let Some(id) = self.flights[line].launch(sent) else { return false };
         let questions = self.questions;
         self.carrier.fill(line, self.batch.len(), |place| questions.write(sent.question, id, place));
@@ -347,7 +347,7 @@ impl<'a, C: Carrier> Worker<'a, C> {
         let result = carrier.receive(line, |message| {
             // The clock is read once per batch, because all of it arrived with one system call.
             let now = *now.get_or_insert_with(|| epoch.elapsed().as_nanos() as u64);
-            let Some(response) = Response::read(message) else {
+            let Some(response) = ParsedResponse::read(message) else {
                 tally.malformed += 1;
                 return;
             };
@@ -357,7 +357,7 @@ impl<'a, C: Carrier> Worker<'a, C> {
                 return;
             }
             match flight.arrive(id) {
-                Arrival::Answer(sent) => {
+                ResponseMatch::Answer(sent) => {
                     let (kind, rcode) = (questions.kind(sent.question), response.rcode());
                     second.answered += 1;
                     second.rcodes[usize::from(rcode)] += 1;
@@ -368,15 +368,15 @@ impl<'a, C: Carrier> Worker<'a, C> {
                         tally.unpromised += u64::from(kind.as_promised(rcode, response.answers()) == Some(false));
                     }
                 }
-                Arrival::Late(sent) => {
+                ResponseMatch::Late(sent) => {
                     second.late += 1;
                     if sent.scheduled >= *begin {
                         tally.late += 1;
                         tally.late_latency.saturating_record(now.saturating_sub(sent.scheduled));
                     }
                 }
-                Arrival::Duplicate => tally.duplicates += 1,
-                Arrival::Unknown => tally.unknown += 1,
+                ResponseMatch::Duplicate => tally.duplicates += 1,
+                ResponseMatch::Unknown => tally.unknown += 1,
             }
         });
         match result {
@@ -430,7 +430,7 @@ impl<'a, C: Carrier> Worker<'a, C> {
     fn turn_second(&mut self, now: u64) {
         let index = (now / 1_000_000_000) as u32;
         if index != self.second.index {
-            let done = std::mem::replace(&mut self.second, Second::new(index));
+            let done = std::mem::replace(&mut self.second, TallySecond::new(index));
             // The receiver is gone only when the run is aborted, and the seconds are then
             // irrelevant.
             let _ = self.seconds.send(done);

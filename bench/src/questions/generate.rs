@@ -7,17 +7,17 @@ use std::path::Path;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
-use super::{Group, Kind, Order, Questions, Weights};
+use super::{Group, Order, QuestionBank, QuestionKind, WeightTable};
 use postern_config::rtype;
 
-use crate::message::{self, BadQuestion, QueryForm};
+use crate::message::{self, QueryForm, QuestionTextError};
 
 /// Candidate types for NODATA questions. The first one that a name lacks is used.
 const NODATA_TYPES: [u16; 5] = [rtype::TXT, rtype::AAAA, rtype::MX, rtype::A, rtype::SRV];
 
 /// Existing names with their types.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names {
+pub struct ExistingNames {
     /// Owner in wire form with its types. Empty types mean that only the name is known.
     pub owners: BTreeMap<Vec<u8>, BTreeSet<u16>>,
     /// Apex of the zone file that the names come from. `None` for a list of names.
@@ -26,7 +26,7 @@ pub struct Names {
 
 /// Composition of a mix. Shares are from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Mix {
+pub struct QuestionMix {
     /// Types for questions about names without known types.
     pub types: Vec<u16>,
     /// Exponent of the Zipf distribution of names. 0 gives all names the same frequency.
@@ -44,7 +44,7 @@ pub struct Mix {
     pub public: f64,
 }
 
-impl Default for Mix {
+impl Default for QuestionMix {
     fn default() -> Self {
         Self { types: vec![1], zipf: 0.0, hit_ratio: 1.0, nxdomain: 0.0, nodata: 0.0, random_subdomain: 0.0, public: 0.0 }
     }
@@ -69,7 +69,7 @@ pub enum BadMix {
         /// Line number, starting at 1.
         line: usize,
         /// Description of the problem.
-        problem: BadQuestion,
+        problem: QuestionTextError,
     },
     /// There are no names.
     #[error("{0}: no names to ask in it")]
@@ -83,9 +83,9 @@ pub enum BadMix {
 }
 
 /// Reads names from a list: one name per line, optionally followed by its type (`name A`).
-pub fn read_names(path: &Path) -> Result<Names, BadMix> {
+pub fn read_names(path: &Path) -> Result<ExistingNames, BadMix> {
     let (text, name) = read_text(path)?;
-    let mut names = Names::default();
+    let mut names = ExistingNames::default();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with([';', '#']) {
@@ -104,7 +104,7 @@ pub fn read_names(path: &Path) -> Result<Names, BadMix> {
 
 /// Reads owners and types from a zone file. Relative names end in `origin` until the first
 /// `$ORIGIN`.
-pub fn read_zone(path: &Path, origin: Option<&str>) -> Result<Names, BadMix> {
+pub fn read_zone(path: &Path, origin: Option<&str>) -> Result<ExistingNames, BadMix> {
     let (text, name) = read_text(path)?;
     let names = parse_zone(&text, origin).map_err(|(line, problem)| BadMix::Line { path: name.clone(), line, problem })?;
     if names.owners.is_empty() { Err(BadMix::Empty(name)) } else { Ok(names) }
@@ -120,8 +120,8 @@ fn read_text(path: &Path) -> Result<(String, String), BadMix> {
 
 /// Parses only owners and types. Wildcards, delegations below the apex and DNSSEC records are
 /// skipped.
-fn parse_zone(text: &str, origin: Option<&str>) -> Result<Names, (usize, BadQuestion)> {
-    let mut names = Names::default();
+fn parse_zone(text: &str, origin: Option<&str>) -> Result<ExistingNames, (usize, QuestionTextError)> {
+    let mut names = ExistingNames::default();
     let mut origin = origin.unwrap_or(".").trim_end_matches('.').to_string();
     let mut owner: Option<Vec<u8>> = None;
     let mut cuts = BTreeSet::new();
@@ -215,7 +215,14 @@ fn ancestors(name: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Builds the questions of a mix. `public` contains the names of the public share.
-pub fn mix(names: &Names, public: Option<&Names>, mix: &Mix, form: QueryForm, seed: u64, source: &str) -> Result<Questions, BadMix> {
+pub fn mix(
+    names: &ExistingNames,
+    public: Option<&ExistingNames>,
+    mix: &QuestionMix,
+    form: QueryForm,
+    seed: u64,
+    source: &str,
+) -> Result<QuestionBank, BadMix> {
     let shares = [mix.hit_ratio, mix.nxdomain, mix.nodata, mix.random_subdomain, mix.public];
     let existing = 1.0 - (mix.nxdomain + mix.nodata + mix.random_subdomain + mix.public);
     if shares.iter().any(|share| !(0.0..=1.0).contains(share)) || existing < -1e-9 {
@@ -225,41 +232,41 @@ pub fn mix(names: &Names, public: Option<&Names>, mix: &Mix, form: QueryForm, se
     let owners = shuffled(names, seed);
     let public = public.map(|names| shuffled(names, seed)).unwrap_or_default();
     let first_type = mix.types.first().copied().unwrap_or(1);
-    let mut groups = MixGroups { mix, questions: Questions::in_turn(source), groups: Vec::new(), shares: Vec::new() };
-    groups.add(existing * mix.hit_ratio, Kind::Hit, |questions| push_existing(questions, &owners, mix, form, Kind::Hit))?;
-    groups.add(existing * (1.0 - mix.hit_ratio), Kind::Miss, |questions| {
+    let mut groups = MixGroups { mix, questions: QuestionBank::in_turn(source), groups: Vec::new(), shares: Vec::new() };
+    groups.add(existing * mix.hit_ratio, QuestionKind::Hit, |questions| push_existing(questions, &owners, mix, form, QuestionKind::Hit))?;
+    groups.add(existing * (1.0 - mix.hit_ratio), QuestionKind::Miss, |questions| {
         for (owner, _) in &owners {
-            questions.push_fresh(owner, first_type, form, Kind::Miss);
+            questions.push_fresh(owner, first_type, form, QuestionKind::Miss);
         }
     })?;
-    groups.add(mix.nodata, Kind::NoData, |questions| push_nodata(questions, &owners, mix, form))?;
-    groups.add(mix.nxdomain, Kind::NxDomain, |questions| push_nonexistent(questions, names, &owners, first_type, form))?;
-    groups.add(mix.random_subdomain, Kind::RandomSubdomain, |questions| {
+    groups.add(mix.nodata, QuestionKind::NoData, |questions| push_nodata(questions, &owners, mix, form))?;
+    groups.add(mix.nxdomain, QuestionKind::NxDomain, |questions| push_nonexistent(questions, names, &owners, first_type, form))?;
+    groups.add(mix.random_subdomain, QuestionKind::RandomSubdomain, |questions| {
         let parents: BTreeSet<&[u8]> = match &names.apex {
             Some(apex) => [apex.as_slice()].into(),
             None => owners.iter().map(|(owner, _)| parent(owner)).collect(),
         };
         for name in parents {
-            questions.push_fresh(name, first_type, form, Kind::RandomSubdomain);
+            questions.push_fresh(name, first_type, form, QuestionKind::RandomSubdomain);
         }
     })?;
-    groups.add(mix.public, Kind::Public, |questions| push_existing(questions, &public, mix, form, Kind::Public))?;
+    groups.add(mix.public, QuestionKind::Public, |questions| push_existing(questions, &public, mix, form, QuestionKind::Public))?;
     let MixGroups { mut questions, groups, shares, .. } = groups;
-    questions.order = Order::Mixed { shares: Weights::new(&shares), groups };
+    questions.order = Order::Mixed { shares: WeightTable::new(&shares), groups };
     Ok(questions)
 }
 
 /// The groups of a mix while they are built, each with its share of the queries.
 struct MixGroups<'m> {
-    mix: &'m Mix,
-    questions: Questions,
+    mix: &'m QuestionMix,
+    questions: QuestionBank,
     groups: Vec<Group>,
     shares: Vec<f64>,
 }
 
 impl MixGroups<'_> {
     /// Adds the questions that `fill` pushes. A share of zero adds nothing.
-    fn add(&mut self, share: f64, kind: Kind, fill: impl FnOnce(&mut Questions)) -> Result<(), BadMix> {
+    fn add(&mut self, share: f64, kind: QuestionKind, fill: impl FnOnce(&mut QuestionBank)) -> Result<(), BadMix> {
         if share <= 0.0 {
             return Ok(());
         }
@@ -270,8 +277,8 @@ impl MixGroups<'_> {
             return Err(BadMix::Impossible(kind.text()));
         }
         // Random subdomains are all equally popular.
-        let is_ranked = kind != Kind::RandomSubdomain && self.mix.zipf > 0.0;
-        let weights = is_ranked.then(|| Weights::zipf(count as usize, self.mix.zipf));
+        let is_ranked = kind != QuestionKind::RandomSubdomain && self.mix.zipf > 0.0;
+        let weights = is_ranked.then(|| WeightTable::zipf(count as usize, self.mix.zipf));
         self.groups.push(Group { first, count, weights });
         self.shares.push(share);
         Ok(())
@@ -279,29 +286,35 @@ impl MixGroups<'_> {
 }
 
 /// Pushes one question for each owner without a CNAME, of a type that the owner lacks.
-fn push_nodata(questions: &mut Questions, owners: &[(Vec<u8>, BTreeSet<u16>)], mix: &Mix, form: QueryForm) {
+fn push_nodata(questions: &mut QuestionBank, owners: &[(Vec<u8>, BTreeSet<u16>)], mix: &QuestionMix, form: QueryForm) {
     for (owner, types) in owners.iter().filter(|(_, types)| !types.contains(&rtype::CNAME)) {
         let lacks = |rtype: &u16| if types.is_empty() { !mix.types.contains(rtype) } else { !types.contains(rtype) };
         if let Some(rtype) = NODATA_TYPES.into_iter().find(lacks) {
-            questions.push(owner, rtype, form, Kind::NoData);
+            questions.push(owner, rtype, form, QuestionKind::NoData);
         }
     }
 }
 
 /// Pushes one question for each owner, for a name beside it that does not exist.
-fn push_nonexistent(questions: &mut Questions, names: &Names, owners: &[(Vec<u8>, BTreeSet<u16>)], rtype: u16, form: QueryForm) {
+fn push_nonexistent(questions: &mut QuestionBank, names: &ExistingNames, owners: &[(Vec<u8>, BTreeSet<u16>)], rtype: u16, form: QueryForm) {
     for (index, (owner, _)) in owners.iter().enumerate() {
         let parent = if names.apex.as_ref() == Some(owner) { owner } else { parent(owner) };
         let mut name = format!("\0nx-{index}").into_bytes();
         name[0] = name.len() as u8 - 1;
         name.extend_from_slice(parent);
         if name.len() <= 255 && !names.owners.contains_key(&name) {
-            questions.push(&name, rtype, form, Kind::NxDomain);
+            questions.push(&name, rtype, form, QuestionKind::NxDomain);
         }
     }
 }
 
-fn push_existing(questions: &mut Questions, owners: &[(Vec<u8>, BTreeSet<u16>)], mix: &Mix, form: QueryForm, kind: Kind) {
+fn push_existing(
+    questions: &mut QuestionBank,
+    owners: &[(Vec<u8>, BTreeSet<u16>)],
+    mix: &QuestionMix,
+    form: QueryForm,
+    kind: QuestionKind,
+) {
     for (owner, types) in owners {
         let asked: Vec<u16> = if types.is_empty() { mix.types.clone() } else { types.iter().copied().collect() };
         for rtype in asked {
@@ -312,7 +325,7 @@ fn push_existing(questions: &mut Questions, owners: &[(Vec<u8>, BTreeSet<u16>)],
 
 /// Derives the popularity rank of a name from the seed, so that popular names are not adjacent in
 /// the zone.
-fn shuffled(names: &Names, seed: u64) -> Vec<(Vec<u8>, BTreeSet<u16>)> {
+fn shuffled(names: &ExistingNames, seed: u64) -> Vec<(Vec<u8>, BTreeSet<u16>)> {
     let mut owners: Vec<_> = names.owners.iter().map(|(owner, types)| (owner.clone(), types.clone())).collect();
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     for index in (1..owners.len()).rev() {
@@ -328,7 +341,7 @@ fn parent(name: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Picker;
+    use super::super::QuestionPicker;
     use super::*;
     use std::collections::HashMap;
 
@@ -381,29 +394,30 @@ absolute.privatelink.contoso.example. A 10.0.0.8
     #[test]
     fn a_mix_keeps_its_shares_and_its_promises() {
         let names = parse_zone(ZONE, None).unwrap();
-        let public = Names { owners: [(wire("www.public.example"), BTreeSet::new())].into(), apex: None };
-        let shares = Mix { hit_ratio: 0.75, nxdomain: 0.1, nodata: 0.1, random_subdomain: 0.1, public: 0.3, ..Mix::default() };
+        let public = ExistingNames { owners: [(wire("www.public.example"), BTreeSet::new())].into(), apex: None };
+        let shares =
+            QuestionMix { hit_ratio: 0.75, nxdomain: 0.1, nodata: 0.1, random_subdomain: 0.1, public: 0.3, ..QuestionMix::default() };
         let questions = mix(&names, Some(&public), &shares, QueryForm::default(), 1, "test").unwrap();
-        let mut picker = Picker::new(1, 0, 1);
-        let mut counts: HashMap<Kind, usize> = HashMap::new();
+        let mut picker = QuestionPicker::new(1, 0, 1);
+        let mut counts: HashMap<QuestionKind, usize> = HashMap::new();
         for _ in 0..100_000 {
             let question = picker.pick(&questions);
             *counts.entry(questions.kind(question)).or_default() += 1;
         }
         for (kind, share) in [
-            (Kind::Hit, 0.3),
-            (Kind::Miss, 0.1),
-            (Kind::NoData, 0.1),
-            (Kind::NxDomain, 0.1),
-            (Kind::RandomSubdomain, 0.1),
-            (Kind::Public, 0.3),
+            (QuestionKind::Hit, 0.3),
+            (QuestionKind::Miss, 0.1),
+            (QuestionKind::NoData, 0.1),
+            (QuestionKind::NxDomain, 0.1),
+            (QuestionKind::RandomSubdomain, 0.1),
+            (QuestionKind::Public, 0.3),
         ] {
             let found = counts[&kind] as f64 / 1e5;
             assert!((found - share).abs() < 0.01, "{kind:?}: {found} instead of {share}");
         }
         let nodata: Vec<String> = (0..questions.len() as u32)
-            .map(|item| super::super::Question { item, serial: 0 })
-            .filter(|question| questions.kind(*question) == Kind::NoData)
+            .map(|item| super::super::DrawnQuestion { item, serial: 0 })
+            .filter(|question| questions.kind(*question) == QuestionKind::NoData)
             .map(|question| questions.describe(question))
             .collect();
         assert!(nodata.contains(&"text.privatelink.contoso.example. AAAA".to_string()), "{nodata:?}");
@@ -414,10 +428,10 @@ absolute.privatelink.contoso.example. A 10.0.0.8
     #[test]
     fn the_same_seed_asks_the_same() {
         let names = parse_zone(ZONE, None).unwrap();
-        let shares = Mix { random_subdomain: 0.5, zipf: 1.0, ..Mix::default() };
+        let shares = QuestionMix { random_subdomain: 0.5, zipf: 1.0, ..QuestionMix::default() };
         let asked = |seed| {
             let questions = mix(&names, None, &shares, QueryForm::default(), seed, "test").unwrap();
-            let mut picker = Picker::new(seed, 0, 1);
+            let mut picker = QuestionPicker::new(seed, 0, 1);
             (0..50).map(|_| questions.describe(picker.pick(&questions))).collect::<Vec<_>>()
         };
         assert_eq!(asked(9), asked(9));
@@ -427,9 +441,9 @@ absolute.privatelink.contoso.example. A 10.0.0.8
     #[test]
     fn shares_beyond_everything_and_kinds_without_names_are_refused() {
         let names = parse_zone(ZONE, None).unwrap();
-        let too_much = Mix { nxdomain: 0.6, nodata: 0.6, ..Mix::default() };
+        let too_much = QuestionMix { nxdomain: 0.6, nodata: 0.6, ..QuestionMix::default() };
         assert!(matches!(mix(&names, None, &too_much, QueryForm::default(), 1, "test"), Err(BadMix::Shares(_))));
-        let no_public = Mix { public: 0.5, ..Mix::default() };
+        let no_public = QuestionMix { public: 0.5, ..QuestionMix::default() };
         assert!(matches!(mix(&names, None, &no_public, QueryForm::default(), 1, "test"), Err(BadMix::Impossible("public"))));
     }
 }

@@ -1,6 +1,6 @@
 //! The questions of a run. Every query is built in advance, so that sending one is a copy.
 //!
-//! [`Questions`] holds the queries in wire form, in groups. A [`Picker`] draws from it, one for
+//! [`QuestionBank`] holds the queries in wire form, in groups. A [`QuestionPicker`] draws from it, one for
 //! each worker. [`queryfile`] and [`pcap`] replay recorded queries in order, and [`generate`]
 //! creates a mix from names.
 
@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng};
 use serde::Serialize;
 
 use crate::message::{self, HEADER, QueryForm};
-pub use weights::Weights;
+pub use weights::WeightTable;
 
 /// Length in octets of the label in front of a fresh question: a letter and 15 hexadecimal digits.
 pub const FRESH_LABEL: usize = 16;
@@ -23,7 +23,7 @@ pub const FRESH_LABEL: usize = 16;
 /// Kind of a question, which determines the expected response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum QuestionKind {
     /// From a query file or a capture, without an expected answer.
     Given,
     /// An existing name and type.
@@ -40,20 +40,28 @@ pub enum Kind {
     Public,
 }
 
-impl Kind {
+impl QuestionKind {
     /// All kinds in the order of reports.
-    pub const ALL: [Kind; 7] = [Kind::Given, Kind::Hit, Kind::Miss, Kind::NoData, Kind::NxDomain, Kind::RandomSubdomain, Kind::Public];
+    pub const ALL: [QuestionKind; 7] = [
+        QuestionKind::Given,
+        QuestionKind::Hit,
+        QuestionKind::Miss,
+        QuestionKind::NoData,
+        QuestionKind::NxDomain,
+        QuestionKind::RandomSubdomain,
+        QuestionKind::Public,
+    ];
 
     /// Returns the name of the kind in reports.
     pub fn text(self) -> &'static str {
         match self {
-            Kind::Given => "given",
-            Kind::Hit => "hit",
-            Kind::Miss => "miss",
-            Kind::NoData => "nodata",
-            Kind::NxDomain => "nxdomain",
-            Kind::RandomSubdomain => "random-subdomain",
-            Kind::Public => "public",
+            QuestionKind::Given => "given",
+            QuestionKind::Hit => "hit",
+            QuestionKind::Miss => "miss",
+            QuestionKind::NoData => "nodata",
+            QuestionKind::NxDomain => "nxdomain",
+            QuestionKind::RandomSubdomain => "random-subdomain",
+            QuestionKind::Public => "public",
         }
     }
 
@@ -61,10 +69,10 @@ impl Kind {
     /// Returns `None` if the kind has none.
     pub fn as_promised(self, rcode: u8, answers: u16) -> Option<bool> {
         match self {
-            Kind::Given | Kind::Public => None,
-            Kind::Hit | Kind::Miss => Some(rcode == 0 && answers > 0),
-            Kind::NoData => Some(rcode == 0 && answers == 0),
-            Kind::NxDomain | Kind::RandomSubdomain => Some(rcode == 3),
+            QuestionKind::Given | QuestionKind::Public => None,
+            QuestionKind::Hit | QuestionKind::Miss => Some(rcode == 0 && answers > 0),
+            QuestionKind::NoData => Some(rcode == 0 && answers == 0),
+            QuestionKind::NxDomain | QuestionKind::RandomSubdomain => Some(rcode == 3),
         }
     }
 }
@@ -75,7 +83,7 @@ struct Item {
     start: u32,
     length: u16,
     question: u16,
-    kind: Kind,
+    kind: QuestionKind,
     fresh: bool,
 }
 
@@ -85,7 +93,7 @@ struct Group {
     first: u32,
     count: u32,
     /// Weights of the questions. `None` gives all of them the same weight.
-    weights: Option<Weights>,
+    weights: Option<WeightTable>,
 }
 
 #[derive(Debug)]
@@ -93,12 +101,12 @@ enum Order {
     /// In order, from first to last, repeatedly.
     InTurn,
     /// A group by its share, then a question of that group.
-    Mixed { shares: Weights, groups: Vec<Group> },
+    Mixed { shares: WeightTable, groups: Vec<Group> },
 }
 
 /// All questions that a run may send.
 #[derive(Debug)]
-pub struct Questions {
+pub struct QuestionBank {
     wire: Vec<u8>,
     items: Vec<Item>,
     order: Order,
@@ -110,14 +118,14 @@ pub struct Questions {
 
 /// A drawn question: its index in the bank and, if it is fresh, the number in its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Question {
+pub struct DrawnQuestion {
     /// Index in the bank.
     pub item: u32,
     /// Number in the fresh label. 0 if the question is sent unchanged.
     pub serial: u64,
 }
 
-impl Questions {
+impl QuestionBank {
     /// Creates an empty bank whose questions are sent in turn.
     pub fn in_turn(source: impl Into<String>) -> Self {
         Self { wire: Vec::new(), items: Vec::new(), order: Order::InTurn, source: source.into(), notes: Vec::new() }
@@ -134,7 +142,7 @@ impl Questions {
     }
 
     /// Adds a question for a name in wire form.
-    pub fn push(&mut self, name: &[u8], rtype: u16, form: QueryForm, kind: Kind) {
+    pub fn push(&mut self, name: &[u8], rtype: u16, form: QueryForm, kind: QuestionKind) {
         let start = self.wire.len();
         message::write_query(&mut self.wire, name, rtype, form);
         self.note_item(start, kind, false);
@@ -142,7 +150,7 @@ impl Questions {
 
     /// Adds a question whose first label changes with each query. Has no effect if the name has no
     /// room for that label.
-    fn push_fresh(&mut self, below: &[u8], rtype: u16, form: QueryForm, kind: Kind) -> bool {
+    fn push_fresh(&mut self, below: &[u8], rtype: u16, form: QueryForm, kind: QuestionKind) -> bool {
         if below.len() + FRESH_LABEL + 1 > 255 {
             return false;
         }
@@ -164,11 +172,11 @@ impl Questions {
         }
         let start = self.wire.len();
         self.wire.extend_from_slice(message);
-        self.note_item(start, Kind::Given, false);
+        self.note_item(start, QuestionKind::Given, false);
         true
     }
 
-    fn note_item(&mut self, start: usize, kind: Kind, fresh: bool) {
+    fn note_item(&mut self, start: usize, kind: QuestionKind, fresh: bool) {
         let query = &self.wire[start..];
         let question = message::question_length(query).unwrap_or(0) as u16;
         self.items.push(Item { start: start as u32, length: query.len() as u16, question, kind, fresh });
@@ -180,13 +188,13 @@ impl Questions {
     }
 
     /// Returns the kind of this question.
-    pub fn kind(&self, question: Question) -> Kind {
+    pub fn kind(&self, question: DrawnQuestion) -> QuestionKind {
         self.items[question.item as usize].kind
     }
 
     /// Writes the query into `out` with the given ID, and returns its length. `out` must hold at
-    /// least [`Questions::largest`] octets.
-    pub fn write(&self, question: Question, id: u16, out: &mut [u8]) -> usize {
+    /// least [`QuestionBank::largest`] octets.
+    pub fn write(&self, question: DrawnQuestion, id: u16, out: &mut [u8]) -> usize {
         let item = self.items[question.item as usize];
         let length = usize::from(item.length);
         let out = &mut out[..length];
@@ -199,7 +207,7 @@ impl Questions {
     }
 
     /// Returns true if the response carries this question.
-    pub fn matches(&self, question: Question, response: message::Response<'_>) -> bool {
+    pub fn matches(&self, question: DrawnQuestion, response: message::ParsedResponse<'_>) -> bool {
         let item = self.items[question.item as usize];
         let asked = &self.wire[item.start as usize + HEADER..][..usize::from(item.question)];
         if !item.fresh {
@@ -212,17 +220,17 @@ impl Questions {
     }
 
     /// Returns name and type of a question as text, for reports.
-    pub fn describe(&self, question: Question) -> String {
+    pub fn describe(&self, question: DrawnQuestion) -> String {
         let mut query = vec![0u8; self.largest()];
         let length = self.write(question, 0, &mut query);
         describe_query(&query[..length])
     }
 
-    /// Returns the number of questions of each kind in the order of [`Kind::ALL`], without empty
+    /// Returns the number of questions of each kind in the order of [`QuestionKind::ALL`], without empty
     /// kinds.
-    pub fn census(&self) -> Vec<(Kind, usize)> {
+    pub fn census(&self) -> Vec<(QuestionKind, usize)> {
         let count = |kind| self.items.iter().filter(|item| item.kind == kind).count();
-        Kind::ALL.into_iter().map(|kind| (kind, count(kind))).filter(|(_, count)| *count > 0).collect()
+        QuestionKind::ALL.into_iter().map(|kind| (kind, count(kind))).filter(|(_, count)| *count > 0).collect()
     }
 }
 
@@ -246,13 +254,13 @@ fn write_fresh_label(serial: u64, label: &mut [u8]) {
 
 /// Draws questions. Each worker has its own picker, and the same seed gives the same sequence.
 #[derive(Debug)]
-pub struct Picker {
+pub struct QuestionPicker {
     random: Xoshiro256PlusPlus,
     next: u32,
     step: u32,
 }
 
-impl Picker {
+impl QuestionPicker {
     /// Creates the picker of worker `worker` of `workers`. Ordered questions are divided among the
     /// workers.
     pub fn new(seed: u64, worker: usize, workers: usize) -> Self {
@@ -263,7 +271,7 @@ impl Picker {
     }
 
     /// Returns the next question. The bank must not be empty.
-    pub fn pick(&mut self, questions: &Questions) -> Question {
+    pub fn pick(&mut self, questions: &QuestionBank) -> DrawnQuestion {
         let item = match &questions.order {
             Order::InTurn => {
                 let item = self.next % questions.items.len() as u32;
@@ -281,7 +289,7 @@ impl Picker {
             }
         };
         let serial = if questions.items[item as usize].fresh { self.random.next_u64() >> 4 } else { 0 };
-        Question { item, serial }
+        DrawnQuestion { item, serial }
     }
 
     /// Returns a random number of the same stream, for arrival times.
@@ -293,16 +301,16 @@ impl Picker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Response, name_to_wire};
+    use crate::message::{ParsedResponse, name_to_wire};
 
     #[test]
     fn questions_in_turn_are_dealt_out_among_the_workers() {
-        let mut questions = Questions::in_turn("test");
+        let mut questions = QuestionBank::in_turn("test");
         for name in ["a.example", "b.example", "c.example", "d.example", "e.example"] {
-            questions.push(&name_to_wire(name).unwrap(), 1, QueryForm::default(), Kind::Given);
+            questions.push(&name_to_wire(name).unwrap(), 1, QueryForm::default(), QuestionKind::Given);
         }
-        let mut first = Picker::new(7, 0, 2);
-        let mut second = Picker::new(7, 1, 2);
+        let mut first = QuestionPicker::new(7, 0, 2);
+        let mut second = QuestionPicker::new(7, 1, 2);
         let firsts: Vec<u32> = (0..6).map(|_| first.pick(&questions).item).collect();
         let seconds: Vec<u32> = (0..6).map(|_| second.pick(&questions).item).collect();
         assert_eq!(firsts, [0, 2, 4, 1, 3, 0]);
@@ -311,9 +319,9 @@ mod tests {
 
     #[test]
     fn a_fresh_question_differs_each_time_and_is_recognised() {
-        let mut questions = Questions::in_turn("test");
-        assert!(questions.push_fresh(&name_to_wire("contoso.example").unwrap(), 1, QueryForm::default(), Kind::Miss));
-        let mut picker = Picker::new(1, 0, 1);
+        let mut questions = QuestionBank::in_turn("test");
+        assert!(questions.push_fresh(&name_to_wire("contoso.example").unwrap(), 1, QueryForm::default(), QuestionKind::Miss));
+        let mut picker = QuestionPicker::new(1, 0, 1);
         let (one, two) = (picker.pick(&questions), picker.pick(&questions));
         assert_ne!(one.serial, two.serial);
         let mut query = vec![0; questions.largest()];
@@ -321,18 +329,18 @@ mod tests {
         assert_eq!(&query[..2], [0xbe, 0xef]);
         assert!(describe_query(&query[..length]).ends_with(".contoso.example. A"));
         query[2] |= 0x80;
-        let response = Response::read(&query[..length]).unwrap();
+        let response = ParsedResponse::read(&query[..length]).unwrap();
         assert!(questions.matches(one, response));
         assert!(!questions.matches(two, response));
     }
 
     #[test]
     fn a_kind_promises_its_answer() {
-        assert_eq!(Kind::Hit.as_promised(0, 1), Some(true));
-        assert_eq!(Kind::Hit.as_promised(0, 0), Some(false));
-        assert_eq!(Kind::NoData.as_promised(0, 0), Some(true));
-        assert_eq!(Kind::NxDomain.as_promised(3, 0), Some(true));
-        assert_eq!(Kind::NxDomain.as_promised(2, 0), Some(false));
-        assert_eq!(Kind::Given.as_promised(2, 0), None);
+        assert_eq!(QuestionKind::Hit.as_promised(0, 1), Some(true));
+        assert_eq!(QuestionKind::Hit.as_promised(0, 0), Some(false));
+        assert_eq!(QuestionKind::NoData.as_promised(0, 0), Some(true));
+        assert_eq!(QuestionKind::NxDomain.as_promised(3, 0), Some(true));
+        assert_eq!(QuestionKind::NxDomain.as_promised(2, 0), Some(false));
+        assert_eq!(QuestionKind::Given.as_promised(2, 0), None);
     }
 }

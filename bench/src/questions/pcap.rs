@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::Questions;
+use super::QuestionBank;
 use super::queryfile::MOST_QUESTIONS;
 
 /// Largest packet size that counts as valid, in octets.
@@ -43,7 +43,7 @@ pub enum BadCapture {
 }
 
 /// Reads the queries of a capture unchanged and in order. Queries are UDP datagrams to `port`.
-pub fn read(path: &Path, port: u16) -> Result<Questions, BadCapture> {
+pub fn read(path: &Path, port: u16) -> Result<QuestionBank, BadCapture> {
     let name = path.display().to_string();
     let failed = |error| BadCapture::Read { path: name.clone(), error };
     if std::fs::metadata(path).map_err(failed)?.len() > LARGEST_FILE {
@@ -53,8 +53,8 @@ pub fn read(path: &Path, port: u16) -> Result<Questions, BadCapture> {
 }
 
 /// Parses a capture. `path` is used only in messages.
-pub fn parse(octets: &[u8], path: &str, port: u16) -> Result<Questions, BadCapture> {
-    let mut questions = Questions::in_turn(format!("capture {path}"));
+pub fn parse(octets: &[u8], path: &str, port: u16) -> Result<QuestionBank, BadCapture> {
+    let mut questions = QuestionBank::in_turn(format!("capture {path}"));
     let mut packets = 0u64;
     let mut skipped = 0u64;
     let mut each = |link: u32, packet: &[u8]| {
@@ -208,7 +208,7 @@ fn datagram(link: u32, packet: &[u8]) -> Option<(u16, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Picker;
+    use super::super::QuestionPicker;
     use super::*;
     use crate::message::{QueryForm, name_to_wire, write_query};
 
@@ -258,7 +258,7 @@ mod tests {
 
     fn asked(file: &[u8]) -> Vec<String> {
         let questions = parse(file, "c.pcap", 53).unwrap();
-        let mut picker = Picker::new(0, 0, 1);
+        let mut picker = QuestionPicker::new(0, 0, 1);
         (0..questions.len()).map(|_| questions.describe(picker.pick(&questions))).collect()
     }
 

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use super::{Kind, Questions};
+use super::{QuestionBank, QuestionKind};
 use crate::message::{self, QueryForm};
 
 /// Maximum number of questions from a file, because all of them are held in memory.
@@ -36,9 +36,9 @@ const MOST_SHOWN: usize = 3;
 /// Reads a query file: `name type` per line. `;` and `#` start a comment. The path `-` is standard
 /// input.
 ///
-/// As with dnsperf, lines that are not questions are skipped. [`Questions::notes`] counts such
+/// As with dnsperf, lines that are not questions are skipped. [`QuestionBank::notes`] counts such
 /// lines and shows the first of them.
-pub fn read(path: &Path, form: QueryForm) -> Result<Questions, BadQueryFile> {
+pub fn read(path: &Path, form: QueryForm) -> Result<QuestionBank, BadQueryFile> {
     let is_standard_input = path == Path::new("-");
     let name = if is_standard_input { "standard input".to_string() } else { path.display().to_string() };
     let mut bytes = Vec::new();
@@ -52,8 +52,8 @@ pub fn read(path: &Path, form: QueryForm) -> Result<Questions, BadQueryFile> {
 }
 
 /// Parses the text of a query file. `path` is used only in messages.
-pub fn parse(text: &str, path: &str, form: QueryForm) -> Result<Questions, BadQueryFile> {
-    let mut questions = Questions::in_turn(format!("query file {path}"));
+pub fn parse(text: &str, path: &str, form: QueryForm) -> Result<QuestionBank, BadQueryFile> {
+    let mut questions = QuestionBank::in_turn(format!("query file {path}"));
     let (mut skipped, mut shown) = (0_u64, Vec::new());
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -65,7 +65,7 @@ pub fn parse(text: &str, path: &str, form: QueryForm) -> Result<Questions, BadQu
             break;
         }
         match question(line) {
-            Ok((name, rtype)) => questions.push(&name, rtype, form, Kind::Given),
+            Ok((name, rtype)) => questions.push(&name, rtype, form, QuestionKind::Given),
             Err(problem) => {
                 skipped += 1;
                 if shown.len() < MOST_SHOWN {
@@ -95,14 +95,14 @@ fn question(line: &str) -> Result<(Vec<u8>, u16), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Picker;
+    use super::super::QuestionPicker;
     use super::*;
 
     #[test]
     fn a_dnsperf_file_is_read_in_order() {
         let text = "; a comment\nws-fhir.contoso.example A\n\n# another\nb.contoso.example. AAAA\nc.example TYPE65\n";
         let questions = parse(text, "q.txt", QueryForm::default()).unwrap();
-        let mut picker = Picker::new(0, 0, 1);
+        let mut picker = QuestionPicker::new(0, 0, 1);
         let asked: Vec<String> = (0..4).map(|_| questions.describe(picker.pick(&questions))).collect();
         assert_eq!(asked, ["ws-fhir.contoso.example. A", "b.contoso.example. AAAA", "c.example. HTTPS", "ws-fhir.contoso.example. A"]);
     }

@@ -2,13 +2,13 @@
 
 /// A table that draws index `i` in proportion to its weight.
 #[derive(Debug, Clone)]
-pub struct Weights {
+pub struct WeightTable {
     /// Threshold and alias of each column. A number below the threshold draws the column itself,
     /// any other its alias.
     columns: Vec<(u32, u32)>,
 }
 
-impl Weights {
+impl WeightTable {
     /// Builds the table. Weights must be finite, not negative, and not all zero.
     pub fn new(weights: &[f64]) -> Self {
         let count = weights.len();
@@ -48,7 +48,7 @@ mod tests {
     use rand::rngs::Xoshiro256PlusPlus;
     use rand::{Rng, SeedableRng};
 
-    fn counts(weights: &Weights, size: usize, draws: usize) -> Vec<usize> {
+    fn counts(weights: &WeightTable, size: usize, draws: usize) -> Vec<usize> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(42);
         let mut counts = vec![0; size];
         for _ in 0..draws {
@@ -61,7 +61,7 @@ mod tests {
     fn draws_follow_the_weights() {
         for weights in [vec![1.0], vec![0.8, 0.1, 0.1], vec![0.0, 1.0, 3.0], vec![5.0, 5.0, 5.0, 5.0]] {
             let total: f64 = weights.iter().sum();
-            let counts = counts(&Weights::new(&weights), weights.len(), 200_000);
+            let counts = counts(&WeightTable::new(&weights), weights.len(), 200_000);
             for (count, weight) in counts.iter().zip(&weights) {
                 let expected = weight / total;
                 assert!((*count as f64 / 200_000.0 - expected).abs() < 0.01, "{weights:?}: {counts:?}");
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_zipf_exponent_of_one_halves_from_the_first_rank_to_the_second() {
-        let counts = counts(&Weights::zipf(1000, 1.0), 1000, 1_000_000);
+        let counts = counts(&WeightTable::zipf(1000, 1.0), 1000, 1_000_000);
         let ratio = |rank: usize| counts[0] as f64 / counts[rank - 1] as f64;
         assert!((ratio(2) - 2.0).abs() < 0.1, "{}", ratio(2));
         assert!((ratio(10) - 10.0).abs() < 1.0, "{}", ratio(10));
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_zipf_exponent_of_zero_draws_each_alike() {
-        let counts = counts(&Weights::zipf(10, 0.0), 10, 100_000);
+        let counts = counts(&WeightTable::zipf(10, 0.0), 10, 100_000);
         assert!(counts.iter().all(|count| (9_000..11_000).contains(count)), "{counts:?}");
     }
 }

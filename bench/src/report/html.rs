@@ -2,22 +2,22 @@
 
 use std::fmt::Write as _;
 
-use super::plot::{Line, Plot, Scale};
-use super::{Latency, Report, Run};
-use crate::load::{Load, Transport};
+use super::plot::{AxisScale, LinePlot, PlotLine};
+use super::{BenchReport, LatencyReport, RunReport};
+use crate::load::{LoadModel, LoadTransport};
 use crate::objective::show_nanoseconds;
 
 const STYLE: &str = include_str!("style.css");
 
 /// Returns the report as a self-contained page.
-pub fn to_html(report: &Report) -> String {
+pub fn to_html(report: &BenchReport) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = write_page(&mut out, report);
     out
 }
 
-fn write_page(out: &mut String, report: &Report) -> std::fmt::Result {
+fn write_page(out: &mut String, report: &BenchReport) -> std::fmt::Result {
     let environment = &report.environment;
     let title = report.runs.first().map_or("postern bench".to_string(), |run| format!("postern bench: {}", run.plan.target));
     write!(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{}</title>", escape(&title))?;
@@ -41,7 +41,7 @@ fn write_page(out: &mut String, report: &Report) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_summary(out: &mut String, report: &Report) -> std::fmt::Result {
+fn write_summary(out: &mut String, report: &BenchReport) -> std::fmt::Result {
     let kinds: Vec<String> = report.questions.kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     write!(out, "<p>Questions: {} ({}).</p>", escape(&report.questions.source), escape(&kinds.join(", ")))?;
     for note in &report.questions.notes {
@@ -75,7 +75,7 @@ fn write_summary(out: &mut String, report: &Report) -> std::fmt::Result {
 
 /// Writes the warnings. A search has many runs, so more than two lines are folded under a line with
 /// their number.
-fn write_limits(out: &mut String, report: &Report) -> std::fmt::Result {
+fn write_limits(out: &mut String, report: &BenchReport) -> std::fmt::Result {
     const WHAT: &str = "the generator was a bottleneck, this is not the server's limit";
     let limits: Vec<(String, String)> =
         report.runs.iter().flat_map(|run| run.generator_limits.iter().map(move |limit| (escape(&run.label), escape(limit)))).collect();
@@ -89,7 +89,7 @@ fn write_limits(out: &mut String, report: &Report) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_search(out: &mut String, report: &Report) -> std::fmt::Result {
+fn write_search(out: &mut String, report: &BenchReport) -> std::fmt::Result {
     let Some(search) = &report.search else { return Ok(()) };
     out.push_str("<h2>Rates</h2>");
     if let Some(verdict) = search.verdict() {
@@ -103,15 +103,15 @@ fn write_search(out: &mut String, report: &Report) -> std::fmt::Result {
     let mut steps: Vec<_> = search.steps.iter().rev().collect();
     steps.sort_by(|one, other| one.rate.total_cmp(&other.rate));
     steps.dedup_by(|one, other| one.rate == other.rate);
-    let line = |name, colour, of: fn(&crate::search::Step) -> f64| Line {
+    let line = |name, colour, of: fn(&crate::search::SearchStep) -> f64| PlotLine {
         name,
         colour,
         points: steps.iter().map(|step| (step.rate, of(step))).collect(),
     };
-    let plot = Plot {
+    let plot = LinePlot {
         title: "Latency by rate",
-        x: (Scale::Linear, "queries a second"),
-        y: (Scale::Logarithmic, "latency"),
+        x: (AxisScale::Linear, "queries a second"),
+        y: (AxisScale::Logarithmic, "latency"),
         x_label: count,
         y_label: micros,
         lines: vec![line("p50", 0, |step| step.p50), line("p99", 1, |step| step.p99), line("p99.9", 2, |step| step.p99_9)],
@@ -138,7 +138,7 @@ fn write_search(out: &mut String, report: &Report) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_comparison(out: &mut String, report: &Report) -> std::fmt::Result {
+fn write_comparison(out: &mut String, report: &BenchReport) -> std::fmt::Result {
     let Some(comparison) = &report.comparison else { return Ok(()) };
     write!(out, "<h2>{} against {}</h2><p>Medians of {} rounds.</p>", comparison.first, comparison.second, comparison.rounds)?;
     out.push_str("<table><thead><tr><th>quantity<th>first<th>second<th>ratio<th>lowest of a round<th>highest of a round</thead><tbody>");
@@ -153,7 +153,7 @@ fn write_comparison(out: &mut String, report: &Report) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
+fn write_run(out: &mut String, run: &RunReport) -> std::fmt::Result {
     write!(
         out,
         "<section><h2>{}</h2><p>{} to {}, {} source ports, {:.1} s measured.</p>",
@@ -163,13 +163,13 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
         run.plan.ports,
         run.elapsed
     )?;
-    if let Load::Closed { .. } = run.plan.load {
+    if let LoadModel::Closed { .. } = run.plan.load {
         out.push_str("<p>A closed loop: a server that stalls is asked less, so latency looks better than clients would see it.</p>");
     }
     out.push_str(
         &quantile_plot(
             "Latency by quantile",
-            vec![quantile_line(if matches!(run.plan.load, Load::Open { .. }) { "from the schedule" } else { "from sending" }, 0, run)],
+            vec![quantile_line(if matches!(run.plan.load, LoadModel::Open { .. }) { "from the schedule" } else { "from sending" }, 0, run)],
         )
         .to_svg(),
     );
@@ -180,13 +180,13 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_latencies(out: &mut String, run: &Run) -> std::fmt::Result {
+fn write_latencies(out: &mut String, run: &RunReport) -> std::fmt::Result {
     out.push_str("<table><thead><tr><th>part<th>share<th>p50<th>p90<th>p99<th>p99.9<th>p99.99<th>max</thead><tbody>");
-    let mut row = |name: &str, share: f64, latency: &Latency| {
+    let mut row = |name: &str, share: f64, latency: &LatencyReport| {
         let cells = [latency.p50, latency.p90, latency.p99, latency.p99_9, latency.p99_99, latency.max].map(micros);
         write!(out, "<tr><th>{}<td>{:.3} %<td>{}", escape(name), share * 100.0, cells.join("<td>"))
     };
-    if let Load::Open { .. } = run.plan.load {
+    if let LoadModel::Open { .. } = run.plan.load {
         row("all, from the schedule", 1.0, &run.latency)?;
     }
     row("all, from sending", 1.0, &run.service)?;
@@ -198,7 +198,7 @@ fn write_latencies(out: &mut String, run: &Run) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_counts(out: &mut String, run: &Run) -> std::fmt::Result {
+fn write_counts(out: &mut String, run: &RunReport) -> std::fmt::Result {
     let c = &run.counts;
     let counts = [
         ("sent", c.sent),
@@ -230,13 +230,13 @@ fn write_counts(out: &mut String, run: &Run) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_series(out: &mut String, run: &Run) {
-    let line = |name, colour, of: &dyn Fn(&super::SecondReport) -> f64| Line {
+fn write_series(out: &mut String, run: &RunReport) {
+    let line = |name, colour, of: &dyn Fn(&super::SecondReport) -> f64| PlotLine {
         name,
         colour,
         points: whole_seconds(run).map(|second| (f64::from(second.second), of(second))).collect(),
     };
-    let seconds = (Scale::Counted, "second");
+    let seconds = (AxisScale::Counted, "second");
     let warm_up = Some(run.plan.warmup.as_secs_f64()).filter(|warm_up| *warm_up > 0.0);
     let mut rates = vec![line("sent", 0, &|second| second.sent as f64), line("answered", 1, &|second| second.answered as f64)];
     let names: Vec<&str> = run.by_rcode.iter().map(|part| part.name.as_str()).collect();
@@ -249,29 +249,37 @@ fn write_series(out: &mut String, run: &Run) {
         rates.push(line("timed out", 7, &|second| second.timed_out as f64));
     }
     let plots = [
-        Plot { title: "Each second", x: seconds, y: (Scale::Linear, "a second"), x_label: count, y_label: count, lines: rates, warm_up },
-        Plot {
+        LinePlot {
+            title: "Each second",
+            x: seconds,
+            y: (AxisScale::Linear, "a second"),
+            x_label: count,
+            y_label: count,
+            lines: rates,
+            warm_up,
+        },
+        LinePlot {
             title: "Latency over time",
             x: seconds,
-            y: (Scale::Logarithmic, "latency"),
+            y: (AxisScale::Logarithmic, "latency"),
             x_label: count,
             y_label: micros,
             lines: vec![line("p50", 0, &|second| second.p50), line("p99", 1, &|second| second.p99), line("max", 2, &|second| second.max)],
             warm_up,
         },
-        Plot {
+        LinePlot {
             title: "Server CPU, cores",
             x: seconds,
-            y: (Scale::Linear, "cores"),
+            y: (AxisScale::Linear, "cores"),
             x_label: count,
             y_label: |value| format!("{value:.2}"),
             lines: server_line(run, |second| second.server_cpu),
             warm_up,
         },
-        Plot {
+        LinePlot {
             title: "Server memory, MiB",
             x: seconds,
-            y: (Scale::Linear, "MiB"),
+            y: (AxisScale::Linear, "MiB"),
             x_label: count,
             y_label: |value| format!("{value:.1}"),
             lines: server_line(run, |second| second.server_memory.map(mebibytes)),
@@ -285,25 +293,29 @@ fn write_series(out: &mut String, run: &Run) {
 
 /// Returns the seconds that lie entirely within the time of sending. Stragglers after it would look
 /// like a breakdown.
-fn whole_seconds(run: &Run) -> impl Iterator<Item = &super::SecondReport> {
+fn whole_seconds(run: &RunReport) -> impl Iterator<Item = &super::SecondReport> {
     let end = run.plan.warmup.as_secs_f64() + run.elapsed;
     run.series.iter().filter(move |second| f64::from(second.second) + 1.0 <= end + 0.01)
 }
 
-fn server_line(run: &Run, of: impl Fn(&super::SecondReport) -> Option<f64>) -> Vec<Line<'static>> {
+fn server_line(run: &RunReport, of: impl Fn(&super::SecondReport) -> Option<f64>) -> Vec<PlotLine<'static>> {
     let points = whole_seconds(run).filter_map(|second| Some((f64::from(second.second), of(second)?))).collect();
-    vec![Line { name: "server", colour: 0, points }]
+    vec![PlotLine { name: "server", colour: 0, points }]
 }
 
-fn quantile_line<'a>(name: &'a str, colour: usize, run: &Run) -> Line<'a> {
-    Line { name, colour, points: run.quantiles.iter().map(|(quantile, latency)| (1.0 / (1.0 - quantile).max(1e-9), *latency)).collect() }
+fn quantile_line<'a>(name: &'a str, colour: usize, run: &RunReport) -> PlotLine<'a> {
+    PlotLine {
+        name,
+        colour,
+        points: run.quantiles.iter().map(|(quantile, latency)| (1.0 / (1.0 - quantile).max(1e-9), *latency)).collect(),
+    }
 }
 
-fn quantile_plot<'a>(title: &'a str, lines: Vec<Line<'a>>) -> Plot<'a> {
-    Plot {
+fn quantile_plot<'a>(title: &'a str, lines: Vec<PlotLine<'a>>) -> LinePlot<'a> {
+    LinePlot {
         title,
-        x: (Scale::Logarithmic, "part of the answers below"),
-        y: (Scale::Logarithmic, "latency"),
+        x: (AxisScale::Logarithmic, "part of the answers below"),
+        y: (AxisScale::Logarithmic, "latency"),
         // The axis counts answers: one in ten is slower than p90, one in a hundred than p99.
         x_label: |one_in| {
             let text = format!("{:.7}", 100.0 * (1.0 - 1.0 / one_in));
@@ -315,7 +327,7 @@ fn quantile_plot<'a>(title: &'a str, lines: Vec<Line<'a>>) -> Plot<'a> {
     }
 }
 
-fn write_environment(out: &mut String, report: &Report) -> std::fmt::Result {
+fn write_environment(out: &mut String, report: &BenchReport) -> std::fmt::Result {
     let e = &report.environment;
     out.push_str("<h2>Environment</h2><dl>");
     let mut rows = vec![
@@ -339,7 +351,7 @@ fn write_environment(out: &mut String, report: &Report) -> std::fmt::Result {
     rows.extend(e.sysctl.iter().cloned());
     rows.extend(e.servers.iter().map(|(pid, command)| (format!("server {pid}"), command.clone())));
     if let Some(run) = report.runs.first() {
-        let transport = if run.plan.transport == Transport::Udp { "UDP" } else { "TCP" };
+        let transport = if run.plan.transport == LoadTransport::Udp { "UDP" } else { "TCP" };
         rows.push((
             "plan".to_string(),
             format!(
@@ -362,11 +374,11 @@ fn moment(seconds: u64) -> String {
     moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_else(|| format!("{seconds} s after 1970-01-01 UTC"))
 }
 
-fn load(run: &Run) -> String {
-    let transport = if run.plan.transport == Transport::Udp { "UDP" } else { "TCP" };
+fn load(run: &RunReport) -> String {
+    let transport = if run.plan.transport == LoadTransport::Udp { "UDP" } else { "TCP" };
     match run.plan.load {
-        Load::Open { rate, .. } => format!("{transport}, open loop, {rate:.0} queries a second"),
-        Load::Closed { window } => format!("{transport}, closed loop, {window} under way"),
+        LoadModel::Open { rate, .. } => format!("{transport}, open loop, {rate:.0} queries a second"),
+        LoadModel::Closed { window } => format!("{transport}, closed loop, {window} under way"),
     }
 }
 

@@ -7,12 +7,12 @@ mod text;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::compare::Comparison;
-use crate::environment::Environment;
-use crate::load::{Effort, Moment, Outcome, Plan, ServerUse, Tally};
+use crate::compare::ServerComparison;
+use crate::environment::MachineInfo;
+use crate::load::{GeneratorEffort, LoadOutcome, LoadPlan, LoadTally, RunSecond, ServerUse};
 use crate::message::rcode_to_text;
-use crate::questions::Questions;
-use crate::search::Search;
+use crate::questions::QuestionBank;
+use crate::search::SearchResult;
 pub use html::to_html;
 pub use text::{progress_line, to_text};
 
@@ -23,26 +23,26 @@ pub const VERSION: u32 = 1;
 /// All results of one command. Times are in microseconds unless the name of a field states
 /// otherwise.
 #[derive(Debug, Clone, Serialize)]
-pub struct Report {
+pub struct BenchReport {
     /// Format version, see [`VERSION`].
     pub version: u32,
     /// Environment of the run.
-    pub environment: Environment,
+    pub environment: MachineInfo,
     /// Questions of the run.
-    pub questions: Asked,
+    pub questions: RunQuestions,
     /// All runs in order.
-    pub runs: Vec<Run>,
+    pub runs: Vec<RunReport>,
     /// The search for the highest rate. `None` if there was none.
-    pub search: Option<Search>,
+    pub search: Option<SearchResult>,
     /// The comparison of two servers. `None` if there was none.
-    pub comparison: Option<Comparison>,
+    pub comparison: Option<ServerComparison>,
     /// Failure conditions that hold, each with the measured value.
     pub failures: Vec<String>,
 }
 
 /// Questions of a run.
 #[derive(Debug, Clone, Serialize)]
-pub struct Asked {
+pub struct RunQuestions {
     /// Source of the questions.
     pub source: String,
     /// Number of different questions. A fresh question counts once.
@@ -55,11 +55,11 @@ pub struct Asked {
 
 /// One run with its results.
 #[derive(Debug, Clone, Serialize)]
-pub struct Run {
+pub struct RunReport {
     /// Title of the run in the report.
     pub label: String,
     /// Parameters of the run.
-    pub plan: Plan,
+    pub plan: LoadPlan,
     /// Duration of the measurement in seconds.
     pub elapsed: f64,
     /// Answers per second.
@@ -67,25 +67,25 @@ pub struct Run {
     /// Share of the queries without an answer in time, from 0 to 1.
     pub loss: f64,
     /// Counts of queries and responses.
-    pub counts: Counts,
+    pub counts: RunCounts,
     /// Latency from the schedule (open loop) or from sending (closed loop).
-    pub latency: Latency,
+    pub latency: LatencyReport,
     /// Latency from sending.
-    pub service: Latency,
+    pub service: LatencyReport,
     /// Delay of sending behind the schedule.
-    pub lag: Latency,
+    pub lag: LatencyReport,
     /// Latency of answers after the timeout, from the schedule. Not included in `latency`.
-    pub late: Latency,
+    pub late: LatencyReport,
     /// Latency by RCODE.
-    pub by_rcode: Vec<Part>,
+    pub by_rcode: Vec<LatencyPart>,
     /// Latency by kind of question.
-    pub by_kind: Vec<Part>,
+    pub by_kind: Vec<LatencyPart>,
     /// Pairs of quantile and latency, for plots.
     pub quantiles: Vec<(f64, f64)>,
     /// Seconds from the beginning of the warm-up.
     pub series: Vec<SecondReport>,
     /// Resources that the generator used.
-    pub generator: Effort,
+    pub generator: GeneratorEffort,
     /// Warnings that the generator, not the server, may have been the limit.
     pub generator_limits: Vec<String>,
     /// Warnings that the server may limit its response rate.
@@ -96,7 +96,7 @@ pub struct Run {
 
 /// Counts of a run.
 #[derive(Debug, Clone, Serialize)]
-pub struct Counts {
+pub struct RunCounts {
     /// Queries that were sent.
     pub sent: u64,
     /// Answers in time.
@@ -129,7 +129,7 @@ pub struct Counts {
 
 /// A distribution of times in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Latency {
+pub struct LatencyReport {
     /// Number of values.
     pub count: u64,
     /// Smallest of all values.
@@ -160,13 +160,13 @@ pub struct Latency {
 
 /// Latency of a part of the answers.
 #[derive(Debug, Clone, Serialize)]
-pub struct Part {
+pub struct LatencyPart {
     /// Name of the part: an RCODE or a kind of question.
     pub name: String,
     /// Share of all answers, from 0 to 1.
     pub share: f64,
     /// Latency of these answers.
-    pub latency: Latency,
+    pub latency: LatencyReport,
 }
 
 /// One second of a run.
@@ -203,15 +203,15 @@ pub struct SecondReport {
     pub server_memory: Option<u64>,
 }
 
-impl Report {
+impl BenchReport {
     /// Creates a report without runs.
-    pub fn new(questions: &Questions, pids: &[u32]) -> Self {
+    pub fn new(questions: &QuestionBank, pids: &[u32]) -> Self {
         let kinds = questions.census().into_iter().map(|(kind, count)| (kind.text().to_string(), count)).collect();
         let notes = questions.notes.clone();
         Self {
             version: VERSION,
-            environment: Environment::capture(pids),
-            questions: Asked { source: questions.source.clone(), count: questions.len(), kinds, notes },
+            environment: MachineInfo::capture(pids),
+            questions: RunQuestions { source: questions.source.clone(), count: questions.len(), kinds, notes },
             runs: Vec::new(),
             search: None,
             comparison: None,
@@ -225,14 +225,14 @@ impl Report {
     }
 }
 
-impl Run {
+impl RunReport {
     /// Converts the outcome of a run for the report.
-    pub fn new(label: impl Into<String>, outcome: &Outcome) -> Self {
+    pub fn new(label: impl Into<String>, outcome: &LoadOutcome) -> Self {
         let tally = &outcome.tally;
-        let part = |name: String, latency: &Histogram<u64>| Part {
+        let part = |name: String, latency: &Histogram<u64>| LatencyPart {
             name,
             share: latency.len() as f64 / tally.answered.max(1) as f64,
-            latency: Latency::of(latency),
+            latency: LatencyReport::of(latency),
         };
         Self {
             label: label.into(),
@@ -240,11 +240,11 @@ impl Run {
             elapsed: outcome.elapsed.as_secs_f64(),
             rate: outcome.rate(),
             loss: outcome.loss(),
-            counts: Counts::of(tally),
-            latency: Latency::of(&outcome.latency),
-            service: Latency::of(&tally.service),
-            lag: Latency::of(&tally.lag),
-            late: Latency::of(&tally.late_latency),
+            counts: RunCounts::of(tally),
+            latency: LatencyReport::of(&outcome.latency),
+            service: LatencyReport::of(&tally.service),
+            lag: LatencyReport::of(&tally.lag),
+            late: LatencyReport::of(&tally.late_latency),
             by_rcode: tally.by_rcode().iter().map(|(rcode, latency)| part(rcode_to_text(*rcode), latency)).collect(),
             by_kind: tally.by_kind().iter().map(|(kind, latency)| part(kind.text().to_string(), latency)).collect(),
             quantiles: quantiles(&outcome.latency),
@@ -257,8 +257,8 @@ impl Run {
     }
 }
 
-impl Counts {
-    fn of(tally: &Tally) -> Self {
+impl RunCounts {
+    fn of(tally: &LoadTally) -> Self {
         Self {
             sent: tally.sent,
             answered: tally.answered,
@@ -278,7 +278,7 @@ impl Counts {
     }
 }
 
-impl Latency {
+impl LatencyReport {
     /// Converts a histogram of nanoseconds to a distribution.
     pub fn of(histogram: &Histogram<u64>) -> Self {
         if histogram.is_empty() {
@@ -303,7 +303,7 @@ impl Latency {
 }
 
 impl SecondReport {
-    fn of(moment: &Moment, outcome: &Outcome) -> Self {
+    fn of(moment: &RunSecond, outcome: &LoadOutcome) -> Self {
         let second = &moment.second;
         let at = |quantile: f64| if second.latency.is_empty() { 0.0 } else { second.latency.value_at_quantile(quantile) as f64 / 1e3 };
         let rcodes = second.rcodes.iter().enumerate().filter(|(_, count)| **count > 0);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// One line of a plot.
-pub(super) struct Line<'a> {
+pub(super) struct PlotLine<'a> {
     pub name: &'a str,
     /// Color class of the page, `c0` to `c7`.
     pub colour: usize,
@@ -12,7 +12,7 @@ pub(super) struct Line<'a> {
 
 /// Scale of an axis.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scale {
+pub(super) enum AxisScale {
     Linear,
     /// Linear with ticks at integers only, for counted seconds.
     Counted,
@@ -20,14 +20,14 @@ pub(super) enum Scale {
 }
 
 /// A plot of several lines with common axes.
-pub(super) struct Plot<'a> {
+pub(super) struct LinePlot<'a> {
     pub title: &'a str,
-    pub x: (Scale, &'a str),
-    pub y: (Scale, &'a str),
+    pub x: (AxisScale, &'a str),
+    pub y: (AxisScale, &'a str),
     /// Formats a value of the axis.
     pub x_label: fn(f64) -> String,
     pub y_label: fn(f64) -> String,
-    pub lines: Vec<Line<'a>>,
+    pub lines: Vec<PlotLine<'a>>,
     /// End of the warm-up on the x axis. The area before it is shaded, because no number of the
     /// tables includes it.
     pub warm_up: Option<f64>,
@@ -40,7 +40,7 @@ const RIGHT: f64 = 12.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 40.0;
 
-impl Plot<'_> {
+impl LinePlot<'_> {
     /// Returns the plot as a figure with its legend. Empty if there is nothing to draw.
     pub(super) fn to_svg(&self) -> String {
         let points = || self.lines.iter().flat_map(|line| line.points.iter().copied());
@@ -134,7 +134,7 @@ impl Plot<'_> {
 }
 
 struct Axis {
-    scale: Scale,
+    scale: AxisScale,
     low: f64,
     high: f64,
 }
@@ -150,19 +150,19 @@ impl Axis {
         HEIGHT - BOTTOM - self.place(value) * (HEIGHT - TOP - BOTTOM)
     }
 
-    fn over(scale: Scale, values: impl Iterator<Item = f64>, from_zero: bool) -> Option<Self> {
-        let values: Vec<f64> = values.filter(|value| value.is_finite() && (scale != Scale::Logarithmic || *value > 0.0)).collect();
+    fn over(scale: AxisScale, values: impl Iterator<Item = f64>, from_zero: bool) -> Option<Self> {
+        let values: Vec<f64> = values.filter(|value| value.is_finite() && (scale != AxisScale::Logarithmic || *value > 0.0)).collect();
         if values.is_empty() {
             return None;
         }
         let low = values.iter().copied().fold(f64::INFINITY, f64::min);
         let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         Some(match scale {
-            Scale::Linear | Scale::Counted => {
+            AxisScale::Linear | AxisScale::Counted => {
                 let low = if from_zero { low.min(0.0) } else { low };
                 Self { scale, low, high: if high > low { high } else { low + 1.0 } }
             }
-            Scale::Logarithmic => {
+            AxisScale::Logarithmic => {
                 let low = if from_zero { 10f64.powf(low.log10().floor()) } else { low };
                 let high = if from_zero { 10f64.powf(high.log10().ceil()) } else { high };
                 Self { scale, low, high: if high > low { high } else { low * 10.0 } }
@@ -173,23 +173,23 @@ impl Axis {
     /// Returns the position of a value on the axis, from 0 to 1.
     fn place(&self, value: f64) -> f64 {
         let part = match self.scale {
-            Scale::Linear | Scale::Counted => (value - self.low) / (self.high - self.low),
-            Scale::Logarithmic => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
+            AxisScale::Linear | AxisScale::Counted => (value - self.low) / (self.high - self.low),
+            AxisScale::Logarithmic => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
         };
         part.clamp(0.0, 1.0)
     }
 
     fn ticks(&self) -> Vec<f64> {
         match self.scale {
-            Scale::Logarithmic => {
+            AxisScale::Logarithmic => {
                 let (from, to) = (self.low.log10().ceil() as i32, self.high.log10().floor() as i32);
                 (from..=to).map(|power| 10f64.powi(power)).collect()
             }
-            Scale::Linear | Scale::Counted => {
+            AxisScale::Linear | AxisScale::Counted => {
                 let rough = (self.high - self.low) / 6.0;
                 let power = 10f64.powf(rough.log10().floor());
                 let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|step| *step >= rough).unwrap_or(rough);
-                let step = if self.scale == Scale::Counted { step.max(1.0) } else { step };
+                let step = if self.scale == AxisScale::Counted { step.max(1.0) } else { step };
                 let first = (self.low / step).ceil() as i64;
                 (first..).map(|count| count as f64 * step).take_while(|tick| *tick <= self.high + step * 1e-9).take(20).collect()
             }
@@ -203,23 +203,23 @@ mod tests {
 
     #[test]
     fn ticks_are_round_numbers_inside_the_axis() {
-        let linear = Axis { scale: Scale::Linear, low: 0.0, high: 130_000.0 };
+        let linear = Axis { scale: AxisScale::Linear, low: 0.0, high: 130_000.0 };
         assert_eq!(linear.ticks(), [0.0, 50_000.0, 100_000.0]);
-        assert_eq!(Axis { scale: Scale::Counted, low: 0.0, high: 2.0 }.ticks(), [0.0, 1.0, 2.0]);
-        let logarithmic = Axis::over(Scale::Logarithmic, [35.0, 2_500.0].into_iter(), true).unwrap();
+        assert_eq!(Axis { scale: AxisScale::Counted, low: 0.0, high: 2.0 }.ticks(), [0.0, 1.0, 2.0]);
+        let logarithmic = Axis::over(AxisScale::Logarithmic, [35.0, 2_500.0].into_iter(), true).unwrap();
         assert_eq!(logarithmic.ticks(), [10.0, 100.0, 1_000.0, 10_000.0]);
         assert!((logarithmic.place(100.0) - 1.0 / 3.0).abs() < 1e-9);
     }
 
     #[test]
     fn the_warm_up_is_shaded_up_to_its_end() {
-        let plot = |warm_up: Option<f64>| Plot {
+        let plot = |warm_up: Option<f64>| LinePlot {
             title: "t",
-            x: (Scale::Counted, "second"),
-            y: (Scale::Linear, "y"),
+            x: (AxisScale::Counted, "second"),
+            y: (AxisScale::Linear, "y"),
             x_label: |value| format!("{value}"),
             y_label: |value| format!("{value}"),
-            lines: vec![Line { name: "l", colour: 0, points: vec![(0.0, 1.0), (5.0, 2.0), (10.0, 3.0)] }],
+            lines: vec![PlotLine { name: "l", colour: 0, points: vec![(0.0, 1.0), (5.0, 2.0), (10.0, 3.0)] }],
             warm_up,
         };
         assert!(plot(Some(2.0)).to_svg().contains("class=\"warm-up\" x=\"76\" y=\"12\" width=\"126.4\""));
@@ -228,13 +228,13 @@ mod tests {
 
     #[test]
     fn a_plot_of_nothing_is_nothing_and_of_one_value_does_not_divide_by_zero() {
-        let plot = |points: Vec<(f64, f64)>| Plot {
+        let plot = |points: Vec<(f64, f64)>| LinePlot {
             title: "t",
-            x: (Scale::Linear, "x"),
-            y: (Scale::Logarithmic, "y"),
+            x: (AxisScale::Linear, "x"),
+            y: (AxisScale::Logarithmic, "y"),
             x_label: |value| format!("{value}"),
             y_label: |value| format!("{value}"),
-            lines: vec![Line { name: "l", colour: 0, points }],
+            lines: vec![PlotLine { name: "l", colour: 0, points }],
             warm_up: None,
         };
         assert_eq!(plot(Vec::new()).to_svg(), "");

@@ -3,37 +3,37 @@ use std::time::Duration;
 
 use super::*;
 use crate::compare::ratio;
-use crate::load::{Load, Second, Sent, fine};
+use crate::load::{LoadModel, SentQuery, TallySecond, fine};
 use crate::message::{QueryForm, name_to_wire};
-use crate::questions::{Kind, Question};
-use crate::search::Step;
+use crate::questions::{DrawnQuestion, QuestionKind};
+use crate::search::SearchStep;
 
 /// Returns an outcome with a range of latencies, for tests of its readers.
-pub(crate) fn outcome() -> Outcome {
+pub(crate) fn outcome() -> LoadOutcome {
     let target: SocketAddr = "127.0.0.1:5353".parse().unwrap();
-    let mut tally = Tally::default();
+    let mut tally = LoadTally::default();
     (tally.sent, tally.timed_out, tally.late) = (1000, 2, 1);
-    let sent = Sent { question: Question { item: 0, serial: 0 }, scheduled: 0, sent: 0 };
+    let sent = SentQuery { question: DrawnQuestion { item: 0, serial: 0 }, scheduled: 0, sent: 0 };
     for step in 1..=998 {
-        let (kind, rcode) = if step % 10 == 0 { (Kind::NxDomain, 3) } else { (Kind::Hit, 0) };
+        let (kind, rcode) = if step % 10 == 0 { (QuestionKind::NxDomain, 3) } else { (QuestionKind::Hit, 0) };
         tally.answer(sent, step * 1000, kind, rcode);
     }
-    let mut second = Second::new(0);
+    let mut second = TallySecond::new(0);
     second.sent = 1000;
     second.answered = 998;
     second.latency.saturating_record(50_000);
     let mut latency = fine();
     latency.add(tally.latency()).unwrap();
-    Outcome {
-        plan: Plan::new(target),
+    LoadOutcome {
+        plan: LoadPlan::new(target),
         elapsed: Duration::from_secs(1),
         tally,
         latency,
         series: vec![
-            Moment { second: second.clone(), server_cpu: Some(0.5), server_memory: Some(1 << 20) },
-            Moment { second: Second { index: 1, ..second }, server_cpu: Some(0.6), server_memory: Some(2 << 20) },
+            RunSecond { second: second.clone(), server_cpu: Some(0.5), server_memory: Some(1 << 20) },
+            RunSecond { second: TallySecond { index: 1, ..second }, server_cpu: Some(0.6), server_memory: Some(2 << 20) },
         ],
-        effort: Effort { busiest: 0.99, cpu: 0.99, waiting_for_cpu: 0.0 },
+        effort: GeneratorEffort { busiest: 0.99, cpu: 0.99, waiting_for_cpu: 0.0 },
         server: Some(ServerUse {
             user: 0.1,
             system: 0.9,
@@ -46,12 +46,12 @@ pub(crate) fn outcome() -> Outcome {
     }
 }
 
-fn report() -> Report {
-    let mut questions = Questions::in_turn("query file <q&a>.txt");
-    questions.push(&name_to_wire("a.example").unwrap(), 1, QueryForm::default(), Kind::Given);
-    let mut report = Report::new(&questions, &[std::process::id()]);
-    report.runs = vec![Run::new("first", &outcome()), Run::new("second", &outcome())];
-    let step = Step {
+fn report() -> BenchReport {
+    let mut questions = QuestionBank::in_turn("query file <q&a>.txt");
+    questions.push(&name_to_wire("a.example").unwrap(), 1, QueryForm::default(), QuestionKind::Given);
+    let mut report = BenchReport::new(&questions, &[std::process::id()]);
+    report.runs = vec![RunReport::new("first", &outcome()), RunReport::new("second", &outcome())];
+    let step = SearchStep {
         rate: 1000.0,
         answered: 998.0,
         met: false,
@@ -63,14 +63,14 @@ fn report() -> Report {
         server_cpu: None,
         generator_limited: true,
     };
-    report.search = Some(Search {
+    report.search = Some(SearchResult {
         objective: vec!["p99<1us".into()],
         steps: vec![step],
         highest: None,
         generator_was_the_limit: true,
         stopped_early: false,
     });
-    report.comparison = Some(Comparison {
+    report.comparison = Some(ServerComparison {
         first: "127.0.0.1:1".parse().unwrap(),
         second: "127.0.0.1:2".parse().unwrap(),
         rounds: 3,
@@ -121,7 +121,7 @@ fn the_text_says_that_the_generator_was_the_bottleneck() {
 fn the_text_of_a_search_tells_the_run_that_it_found() {
     let mut report = report();
     for (run, rate) in report.runs.iter_mut().zip([1_000_000.0, 2_000_000.0]) {
-        run.plan.load = Load::Open { rate, arrivals: crate::load::Arrivals::Even };
+        run.plan.load = LoadModel::Open { rate, arrivals: crate::load::ArrivalProcess::Even };
     }
     report.search.as_mut().unwrap().highest = Some(1_000_000.0);
     let text = to_text(&report);
@@ -131,9 +131,9 @@ fn the_text_of_a_search_tells_the_run_that_it_found() {
 
 #[test]
 fn conditions_are_judged_on_what_was_found() {
-    use crate::objective::Conditions;
+    use crate::objective::RunConditions;
     let outcome = outcome();
-    let held = |text: &str| text.parse::<Conditions>().unwrap().held(&outcome).len();
+    let held = |text: &str| text.parse::<RunConditions>().unwrap().held(&outcome).len();
     for (text, expected) in [
         ("p50<600us", 1),
         ("p50<400us", 0),

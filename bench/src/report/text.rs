@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use super::{Latency, Report, Run};
-use crate::load::{Load, Moment, Plan, Transport};
+use super::{BenchReport, LatencyReport, RunReport};
+use crate::load::{LoadModel, LoadPlan, LoadTransport, RunSecond};
 use crate::objective::show_nanoseconds;
 use crate::search::grouped;
 
 /// Returns the report as plain text.
-pub fn to_text(report: &Report) -> String {
+pub fn to_text(report: &BenchReport) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = write_report(&mut out, report);
@@ -17,7 +17,7 @@ pub fn to_text(report: &Report) -> String {
 }
 
 /// Formats the progress of a run: a bar, the time, and the last second.
-pub fn progress_line(plan: &Plan, moment: &Moment) -> String {
+pub fn progress_line(plan: &LoadPlan, moment: &RunSecond) -> String {
     const WIDTH: usize = 20;
     let total = (plan.warmup + plan.duration).as_secs_f64();
     let done = f64::from(moment.second.index) + 1.0;
@@ -36,7 +36,7 @@ pub fn progress_line(plan: &Plan, moment: &Moment) -> String {
     )
 }
 
-fn write_report(out: &mut String, report: &Report) -> std::fmt::Result {
+fn write_report(out: &mut String, report: &BenchReport) -> std::fmt::Result {
     let kinds: Vec<String> = report.questions.kinds.iter().map(|(kind, count)| format!("{} {kind}", grouped(*count as u64))).collect();
     let (count, source) = (grouped(report.questions.count as u64), &report.questions.source);
     writeln!(out, "questions  {count} different ones from {source} ({})", kinds.join(", "))?;
@@ -98,25 +98,25 @@ fn write_report(out: &mut String, report: &Report) -> std::fmt::Result {
 /// Returns the runs to show in full. For a search this is the last run at the rate found. Its many
 /// other runs have one line each, which shows why the search continued. Otherwise all runs are
 /// returned.
-fn shown_whole(report: &Report) -> Range<usize> {
+fn shown_whole(report: &BenchReport) -> Range<usize> {
     let all = 0..report.runs.len();
     let Some(search) = report.search.as_ref().filter(|search| !search.objective.is_empty()) else { return all };
-    let is_found = |run: &Run| matches!(run.plan.load, Load::Open { rate, .. } if Some(rate) == search.highest);
+    let is_found = |run: &RunReport| matches!(run.plan.load, LoadModel::Open { rate, .. } if Some(rate) == search.highest);
     match report.runs.iter().rposition(is_found) {
         Some(found) => found..found + 1,
         None => all.end.saturating_sub(1)..all.end,
     }
 }
 
-fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
+fn write_run(out: &mut String, run: &RunReport) -> std::fmt::Result {
     let plan = &run.plan;
     let transport = match plan.transport {
-        Transport::Udp => "UDP",
-        Transport::Tcp => "TCP",
+        LoadTransport::Udp => "UDP",
+        LoadTransport::Tcp => "TCP",
     };
     let load = match plan.load {
-        Load::Open { rate, .. } => format!("open loop, {} queries a second", grouped(rate.round() as u64)),
-        Load::Closed { window } => format!("closed loop, {window} under way"),
+        LoadModel::Open { rate, .. } => format!("open loop, {} queries a second", grouped(rate.round() as u64)),
+        LoadModel::Closed { window } => format!("closed loop, {window} under way"),
     };
     writeln!(out, "{}: {} over {transport}, {load}, {} source ports, {:.1} s", run.label, plan.target, plan.ports, run.elapsed)?;
     write_counts(out, run)?;
@@ -125,7 +125,7 @@ fn write_run(out: &mut String, run: &Run) -> std::fmt::Result {
 }
 
 /// Writes the counts of queries, losses and unexpected answers.
-fn write_counts(out: &mut String, run: &Run) -> std::fmt::Result {
+fn write_counts(out: &mut String, run: &RunReport) -> std::fmt::Result {
     let counts = &run.counts;
     writeln!(
         out,
@@ -162,15 +162,15 @@ fn write_counts(out: &mut String, run: &Run) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_latencies(out: &mut String, run: &Run) -> std::fmt::Result {
+fn write_latencies(out: &mut String, run: &RunReport) -> std::fmt::Result {
     writeln!(out, "             share        p50        p90        p99      p99.9     p99.99        max")?;
-    let mut line = |name: &str, share: f64, latency: &Latency| {
+    let mut line = |name: &str, share: f64, latency: &LatencyReport| {
         let cells = [latency.p50, latency.p90, latency.p99, latency.p99_9, latency.p99_99, latency.max].map(micros);
         let cells: String = cells.iter().fold(String::new(), |row, cell| row + &format!(" {cell:>10}"));
         writeln!(out, "{name:<10} {:>6.2}%{cells}", share * 100.0)
     };
     line("latency", 1.0, &run.latency)?;
-    if let Load::Open { .. } = run.plan.load {
+    if let LoadModel::Open { .. } = run.plan.load {
         line("from send", 1.0, &run.service)?;
     }
     for part in &run.by_rcode {
@@ -185,14 +185,14 @@ fn write_latencies(out: &mut String, run: &Run) -> std::fmt::Result {
         line("late", run.late.count as f64 / run.counts.sent.max(1) as f64, &run.late)?;
     }
     let note = match run.plan.load {
-        Load::Closed { .. } => "a closed loop: a server that stalls is asked less, so latency looks better than clients would see it",
-        Load::Open { .. } => "an open loop: latency counts from when a query was due; `from send` from when it left",
+        LoadModel::Closed { .. } => "a closed loop: a server that stalls is asked less, so latency looks better than clients would see it",
+        LoadModel::Open { .. } => "an open loop: latency counts from when a query was due; `from send` from when it left",
     };
     writeln!(out, "           ({note})")
 }
 
 /// Writes the resources that the server and the generator used.
-fn write_usage(out: &mut String, run: &Run) -> std::fmt::Result {
+fn write_usage(out: &mut String, run: &RunReport) -> std::fmt::Result {
     if let Some(server) = &run.server {
         writeln!(
             out,

@@ -3,7 +3,7 @@
 /// A name pattern of the table. `*` in front matches one or more labels, `{word}` matches one
 /// label, and `{word}-text` its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern {
+pub(super) struct NamePatternWithHoles {
     pub(super) star: bool,
     pub(super) labels: Vec<Label>,
 }
@@ -16,12 +16,12 @@ pub(super) enum Label {
 
 /// The labels that the holes of a pattern match in one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Bound {
+pub(super) struct HoleContents {
     star: Vec<String>,
     holes: Vec<(String, String)>,
 }
 
-impl Pattern {
+impl NamePatternWithHoles {
     /// Parses a pattern. The error describes the problem.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let lower = text.strip_suffix('.').unwrap_or(text);
@@ -37,13 +37,13 @@ impl Pattern {
     }
 
     /// Returns the contents of the holes if `name` (lower case, no final dot) matches.
-    pub(super) fn fits(&self, name: &str) -> Option<Bound> {
+    pub(super) fn fits(&self, name: &str) -> Option<HoleContents> {
         let given: Vec<&str> = name.split('.').collect();
         let head = given.len().checked_sub(self.labels.len())?;
         if (head > 0) != self.star {
             return None;
         }
-        let mut bound = Bound { star: given[..head].iter().map(|label| label.to_string()).collect(), ..Bound::default() };
+        let mut bound = HoleContents { star: given[..head].iter().map(|label| label.to_string()).collect(), ..HoleContents::default() };
         for (pattern, label) in self.labels.iter().zip(&given[head..]) {
             match pattern {
                 Label::Text(text) if text == label => {}
@@ -61,7 +61,7 @@ impl Pattern {
     }
 
     /// Returns the name with its holes filled. Returns `None` if `bound` lacks one of them.
-    pub(super) fn fill(&self, bound: &Bound) -> Option<String> {
+    pub(super) fn fill(&self, bound: &HoleContents) -> Option<String> {
         let mut name = if self.star { bound.star.clone() } else { Vec::new() };
         if self.star && name.is_empty() {
             return None;
@@ -76,7 +76,7 @@ impl Pattern {
     }
 
     /// Returns the end of the name after the last hole that `bound` does not fill.
-    pub(super) fn known_end(&self, bound: &Bound) -> String {
+    pub(super) fn known_end(&self, bound: &HoleContents) -> String {
         let mut end: Vec<String> = Vec::new();
         for label in self.labels.iter().rev() {
             match label {
@@ -96,7 +96,7 @@ impl Pattern {
     pub(super) fn tail(&self) -> (String, usize, usize) {
         let front = self.labels.iter().rposition(|label| matches!(label, Label::Hole { .. })).map_or(0, |at| at + 1);
         let least = front + usize::from(self.star);
-        (self.known_end(&Bound::default()), least, if self.star { usize::MAX } else { least })
+        (self.known_end(&HoleContents::default()), least, if self.star { usize::MAX } else { least })
     }
 
     /// Returns the index of the label `privatelink` or `privatelink-global`.
@@ -126,7 +126,7 @@ impl Pattern {
     }
 }
 
-impl Bound {
+impl HoleContents {
     /// Returns the content of the hole `name`.
     pub(super) fn hole(&self, name: &str) -> Option<&str> {
         self.holes.iter().find(|(hole, _)| hole == name).map(|(_, value)| value.as_str())
@@ -152,7 +152,7 @@ impl Label {
     }
 }
 
-impl std::fmt::Display for Pattern {
+impl std::fmt::Display for NamePatternWithHoles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.star {
             f.write_str("*.")?;

@@ -6,7 +6,7 @@ fn wire_suffixes(name: &str) -> Vec<Box<[u8]>> {
 
 #[test]
 fn public_names_lead_to_private_link_names() {
-    let table = Table::builtin();
+    let table = PrivateLinkTable::builtin();
     for (public, private) in [
         (
             "contosows-fhir1.fhir.azurehealthcareapis.com",
@@ -89,7 +89,7 @@ fn finds_the_zone_of_a_private_link_name() {
         ("x.PrivateLink.example.com", Some("PrivateLink.example.com")),
         ("www.contoso.com", None),
     ] {
-        assert_eq!(Table::builtin().private_zone_of(name), zone, "{name}");
+        assert_eq!(PrivateLinkTable::builtin().private_zone_of(name), zone, "{name}");
     }
 }
 
@@ -104,7 +104,7 @@ fn says_what_to_forward_for_a_zone() {
         ("contosostore.privatelink.blob.core.windows.net", vec!["contosostore.blob.core.windows.net", "blob.storage.azure.net"]),
         ("privatelink.contoso.com", vec![]),
     ] {
-        assert_eq!(Table::builtin().public_forwarders(zone), forward, "{zone}");
+        assert_eq!(PrivateLinkTable::builtin().public_forwarders(zone), forward, "{zone}");
     }
 }
 
@@ -128,13 +128,13 @@ fn suggests_the_zone_that_was_meant() {
         ("privatelink.contoso.com", None),
         ("corp.contoso.com", None),
     ] {
-        assert_eq!(Table::builtin().nearest(written).as_deref(), meant, "{written}");
+        assert_eq!(PrivateLinkTable::builtin().nearest(written).as_deref(), meant, "{written}");
     }
 }
 
 #[test]
 fn every_zone_that_ships_is_known_and_has_public_names() {
-    let table = Table::builtin();
+    let table = PrivateLinkTable::builtin();
     assert!(table.rows().len() > 150 && table.regions().len() > 75);
     for row in table.rows() {
         for zone in &row.zones {
@@ -156,11 +156,11 @@ fn a_file_adds_and_replaces_rows() {
         {"cloud": "commercial", "service": "Azure Key Vault", "zones": ["privatelink.kv.azure.net"], "names": [["*.vault.azure.net", "*.privatelink.kv.azure.net"]]},
         {"cloud": "commercial", "service": "SignalR", "zones": []}
     ]"#;
-    let table = Table::builtin().extended(text, Path::new("table.json")).unwrap();
+    let table = PrivateLinkTable::builtin().extended(text, Path::new("table.json")).unwrap();
     assert_eq!(table.private_names("a.widgets.contoso.com"), ["a.privatelink.widgets.contoso.com"]);
     assert_eq!(table.private_names("a.vault.azure.net"), ["a.privatelink.kv.azure.net"]);
     assert!(!table.knows_zone("privatelink.service.signalr.net"));
-    assert!(table.knows_zone("privatelink.blob.core.windows.net") && table != *Table::builtin());
+    assert!(table.knows_zone("privatelink.blob.core.windows.net") && table != *PrivateLinkTable::builtin());
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_bad_table_file_is_refused_with_all_its_lines() {
             ],
         ),
     ] {
-        let problems = Table::builtin().extended(text, Path::new("table.json")).unwrap_err();
+        let problems = PrivateLinkTable::builtin().extended(text, Path::new("table.json")).unwrap_err();
         assert_eq!(problems.len(), want.len(), "{problems:?}");
         for (problem, want) in problems.iter().zip(want) {
             assert!(problem.to_string().starts_with(want), "{problem}");

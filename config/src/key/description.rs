@@ -5,15 +5,15 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 use toml::de::DeValue;
 
-use super::{AnyKey, Presence, Rule, Section, paragraphs};
+use super::{AnyKey, KeyPresence, KeyRule, KeySection, paragraphs};
 
 /// Returns the schema of one table.
-pub(crate) fn table_schema(section: &Section) -> Value {
+pub(crate) fn table_schema(section: &KeySection) -> Value {
     let mut properties = Map::new();
     for known in section.keys {
         properties.insert(known.name().into(), key_schema(*known));
     }
-    let required: Vec<_> = section.keys.iter().filter(|key| key.presence() == Presence::Required).map(|key| key.name()).collect();
+    let required: Vec<_> = section.keys.iter().filter(|key| key.presence() == KeyPresence::Required).map(|key| key.name()).collect();
     let mut schema = json!({
         "type": "object",
         "description": paragraphs(section.doc),
@@ -30,22 +30,22 @@ pub(crate) fn table_schema(section: &Section) -> Value {
 }
 
 /// Returns the schema of a rule about several keys.
-fn rule_schema(section: &Section, rule: &Rule) -> Value {
+fn rule_schema(section: &KeySection, rule: &KeyRule) -> Value {
     let given = |name: &str| match section.key(name).is_some_and(|key| key.is_switch()) {
         true => json!({"required": [name], "properties": {name: {"const": true}}}),
         false => json!({"required": [name]}),
     };
     match rule {
-        Rule::OneOf { keys, .. } => json!({"oneOf": keys.iter().map(|key| given(key)).collect::<Vec<_>>()}),
-        Rule::NotBoth { keys, .. } => json!({"not": {"allOf": keys.map(given)}}),
-        Rule::Needs { key, needed } => json!({"if": given(key), "then": given(needed)}),
+        KeyRule::OneOf { keys, .. } => json!({"oneOf": keys.iter().map(|key| given(key)).collect::<Vec<_>>()}),
+        KeyRule::NotBoth { keys, .. } => json!({"not": {"allOf": keys.map(given)}}),
+        KeyRule::Needs { key, needed } => json!({"if": given(key), "then": given(needed)}),
     }
 }
 
 fn key_schema(key: &dyn AnyKey) -> Value {
     let mut schema = key.schema();
     schema["description"] = words(key).into();
-    if let Presence::Default(default) = key.presence() {
+    if let KeyPresence::Default(default) = key.presence() {
         schema["default"] = toml_to_json(default);
     }
     schema
@@ -55,9 +55,9 @@ fn key_schema(key: &dyn AnyKey) -> Value {
 pub(crate) fn words(key: &dyn AnyKey) -> String {
     let mut words = format!("{}\n{}", key.doc(), sentence(&key.shape()));
     match key.presence() {
-        Presence::Default(_) => {}
-        Presence::Absent(absent) => write!(words, " Absent: {absent}.").unwrap_or_default(),
-        Presence::Required => words.push_str(" Required."),
+        KeyPresence::Default(_) => {}
+        KeyPresence::Absent(absent) => write!(words, " Absent: {absent}.").unwrap_or_default(),
+        KeyPresence::Required => words.push_str(" Required."),
     }
     words
 }

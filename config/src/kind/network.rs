@@ -9,12 +9,12 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::{string, which_word, wrong_type};
-use crate::key::{Field, Kind};
+use crate::key::{KeyUse, ValueKind};
 use crate::model;
-use crate::problems::Problems;
+use crate::problems::ConfigProblems;
 
 /// An address to listen on, with or without a port.
-pub(crate) struct Address {
+pub(crate) struct ListenAddress {
     /// Port if the value has none.
     pub(crate) port: u16,
 }
@@ -23,13 +23,13 @@ pub(crate) struct Address {
 pub(crate) struct ServerAddress;
 
 /// Client prefix: `10.20.0.0/16`, or a single address.
-pub(crate) struct Prefix;
+pub(crate) struct ClientPrefix;
 
 /// Clients that may transfer a zone: a prefix, or `key:NAME`.
-pub(crate) struct Peer;
+pub(crate) struct PeerText;
 
 /// Name of a zone or route in lower case, without the final dot.
-pub(crate) struct Domain;
+pub(crate) struct DomainName;
 
 /// Name of a network.
 pub(crate) struct NetworkName;
@@ -41,16 +41,16 @@ pub(crate) struct PathText;
 pub(crate) struct PathOrNot;
 
 /// A log filter.
-pub(crate) struct Level;
+pub(crate) struct LogFilter;
 
 pub(super) const DNS_PORT: u16 = 53;
 
 /// Parses text with `parse`, and reports the error.
 pub(super) fn read_text<T>(
-    kind: &impl Kind,
+    kind: &impl ValueKind,
     value: &Spanned<DeValue<'_>>,
-    field: Field<'_>,
-    problems: &mut Problems<'_>,
+    field: KeyUse<'_>,
+    problems: &mut ConfigProblems<'_>,
     parse: impl FnOnce(&str) -> Result<T, (String, String)>,
 ) -> Option<T> {
     let text = string(&kind.shape(), value, field, problems)?;
@@ -64,10 +64,10 @@ pub(super) fn read_text<T>(
     }
 }
 
-impl Kind for Address {
+impl ValueKind for ListenAddress {
     type Out = SocketAddr;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<SocketAddr> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<SocketAddr> {
         read_text(self, value, field, problems, |text| {
             socket_address(text, self.port).ok_or_else(|| (format!("`{text}` is not an address to listen on"), String::new()))
         })
@@ -82,10 +82,10 @@ impl Kind for Address {
     }
 }
 
-impl Kind for ServerAddress {
+impl ValueKind for ServerAddress {
     type Out = SocketAddr;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<SocketAddr> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<SocketAddr> {
         read_text(self, value, field, problems, |text| {
             let address = socket_address(text, DNS_PORT).filter(|address| !address.ip().is_unspecified() && address.port() != 0);
             address.ok_or_else(|| (format!("`{text}` is not the address of a server"), String::new()))
@@ -101,19 +101,19 @@ impl Kind for ServerAddress {
     }
 }
 
-impl Kind for Peer {
-    type Out = model::Peer;
+impl ValueKind for PeerText {
+    type Out = model::TransferPeer;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<model::Peer> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<model::TransferPeer> {
         match value.get_ref().as_str().and_then(|text| text.strip_prefix("key:")) {
             Some(name) => match domain(name) {
-                Ok(name) => Some(model::Peer::Key(name)),
+                Ok(name) => Some(model::TransferPeer::Key(name)),
                 Err((message, help)) => {
                     problems.error(value.span().start, message, help);
                     None
                 }
             },
-            None => Prefix.read(value, field, problems).map(model::Peer::Prefix),
+            None => ClientPrefix.read(value, field, problems).map(model::TransferPeer::Prefix),
         }
     }
 
@@ -126,10 +126,10 @@ impl Kind for Peer {
     }
 }
 
-impl Kind for Prefix {
+impl ValueKind for ClientPrefix {
     type Out = IpNet;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<IpNet> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<IpNet> {
         read_text(self, value, field, problems, |text| {
             let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
             let net = net.map_err(|_| (format!("`{text}` is not a client prefix"), "write, for example, `10.20.0.0/16`".into()))?;
@@ -156,10 +156,10 @@ impl Kind for Prefix {
     }
 }
 
-impl Kind for Domain {
+impl ValueKind for DomainName {
     type Out = String;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<String> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<String> {
         read_text(self, value, field, problems, domain)
     }
 
@@ -172,10 +172,10 @@ impl Kind for Domain {
     }
 }
 
-impl Kind for NetworkName {
+impl ValueKind for NetworkName {
     type Out = String;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<String> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<String> {
         read_text(self, value, field, problems, |text| {
             let good = |text: &str| text.bytes().all(|octet| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.'));
             if !text.is_empty() && text.len() <= 63 && good(text) {
@@ -196,10 +196,10 @@ impl Kind for NetworkName {
     }
 }
 
-impl Kind for PathText {
+impl ValueKind for PathText {
     type Out = PathBuf;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<PathBuf> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<PathBuf> {
         let directory = problems.directory().to_path_buf();
         read_text(self, value, field, problems, |text| match text {
             "" => Err((format!("`{}` is empty", field.name), String::new())),
@@ -221,10 +221,10 @@ impl Kind for PathText {
     }
 }
 
-impl Kind for PathOrNot {
+impl ValueKind for PathOrNot {
     type Out = Option<PathBuf>;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Option<PathBuf>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<Option<PathBuf>> {
         match value.get_ref() {
             DeValue::Boolean(false) => Some(None),
             DeValue::String(_) => PathText.read(value, field, problems).map(Some),
@@ -244,10 +244,10 @@ impl Kind for PathOrNot {
     }
 }
 
-impl Kind for Level {
+impl ValueKind for LogFilter {
     type Out = String;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<String> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<String> {
         const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
         read_text(self, value, field, problems, |text| {
             for part in text.split(',').map(str::trim) {

@@ -8,11 +8,11 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::{string, wrong_type};
-use crate::key::{Field, Kind};
-use crate::problems::Problems;
+use crate::key::{KeyUse, ValueKind};
+use crate::problems::ConfigProblems;
 
 /// An integer.
-pub(crate) struct Number<T> {
+pub(crate) struct BoundedNumber<T> {
     pub(crate) least: T,
     pub(crate) most: T,
     /// Special meaning of 0. If empty, 0 must be within the bounds.
@@ -20,7 +20,7 @@ pub(crate) struct Number<T> {
 }
 
 /// A duration with its unit, stored in milliseconds.
-pub(crate) struct Millis {
+pub(crate) struct BoundedDuration {
     pub(crate) least: u64,
     pub(crate) most: u64,
     /// Special meaning of 0. Empty if it has none.
@@ -28,13 +28,13 @@ pub(crate) struct Millis {
 }
 
 /// A TTL: a number of seconds, or a duration with its unit.
-pub(crate) struct Seconds {
+pub(crate) struct BoundedTtl {
     pub(crate) least: u32,
     pub(crate) most: u32,
 }
 
 /// A size of memory or disk, in bytes.
-pub(crate) struct Size {
+pub(crate) struct ByteSize {
     pub(crate) least: u64,
     pub(crate) most: u64,
     /// Special meaning of 0. Empty if it has none.
@@ -42,7 +42,7 @@ pub(crate) struct Size {
 }
 
 /// A share: an integer followed by `%`.
-pub(crate) struct Percent {
+pub(crate) struct PercentShare {
     pub(crate) least: u8,
     pub(crate) most: u8,
 }
@@ -56,10 +56,10 @@ pub(crate) fn write_millis(millis: u64) -> String {
     write_in(millis, &TIMES)
 }
 
-impl<T: Copy + Display + PartialOrd + TryFrom<i128> + Into<Value> + Sync> Kind for Number<T> {
+impl<T: Copy + Display + PartialOrd + TryFrom<i128> + Into<Value> + Sync> ValueKind for BoundedNumber<T> {
     type Out = T;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<T> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<T> {
         let Some(written) = integer(value) else {
             wrong_type(&self.shape(), value, field, problems);
             return None;
@@ -82,10 +82,10 @@ impl<T: Copy + Display + PartialOrd + TryFrom<i128> + Into<Value> + Sync> Kind f
     }
 }
 
-impl Kind for Millis {
+impl ValueKind for BoundedDuration {
     type Out = Duration;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Duration> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<Duration> {
         let millis = read_unit(&self.shape(), "s", &TIMES, value, field, problems)?;
         if !inside(millis, self.least, self.most, self.zero) {
             out_of_bounds(&self.shape(), &value_text(value), value, field, problems);
@@ -103,10 +103,10 @@ impl Kind for Millis {
     }
 }
 
-impl Kind for Seconds {
+impl ValueKind for BoundedTtl {
     type Out = u32;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<u32> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<u32> {
         let seconds = match integer(value) {
             Some(written) => written.and_then(|written| u64::try_from(written).ok()),
             None => {
@@ -131,10 +131,10 @@ impl Kind for Seconds {
     }
 }
 
-impl Kind for Size {
+impl ValueKind for ByteSize {
     type Out = u64;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<u64> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<u64> {
         let size = read_unit(&self.shape(), "B", &SIZES, value, field, problems)?;
         if !inside(size, self.least, self.most, self.zero) {
             out_of_bounds(&self.shape(), &value_text(value), value, field, problems);
@@ -152,10 +152,10 @@ impl Kind for Size {
     }
 }
 
-impl Kind for Percent {
+impl ValueKind for PercentShare {
     type Out = u8;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<u8> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<u8> {
         let percent = read_unit(&self.shape(), "%", &[("%", 1)], value, field, problems)?;
         let percent = u8::try_from(percent).ok().filter(|percent| (self.least..=self.most).contains(percent));
         if percent.is_none() {
@@ -193,8 +193,8 @@ fn read_unit(
     usual: &str,
     units: &[(&str, u64)],
     value: &Spanned<DeValue<'_>>,
-    field: Field<'_>,
-    problems: &mut Problems<'_>,
+    field: KeyUse<'_>,
+    problems: &mut ConfigProblems<'_>,
 ) -> Option<u64> {
     if let Some(written) = integer(value) {
         if written == Some(0) {
@@ -240,7 +240,7 @@ fn unit_meant(written: &str, name: &str) -> bool {
         )
 }
 
-fn out_of_bounds(shape: &str, found: &str, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) {
+fn out_of_bounds(shape: &str, found: &str, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) {
     problems.error(value.span().start, format!("`{}` must be {shape}, found {found}", field.name), field.help());
 }
 

@@ -7,27 +7,27 @@ use toml::de::DeValue;
 
 use super::network::{domain, read_text};
 use super::word::word;
-use super::{NetworkName, Word};
-use crate::key::{Field, Kind};
+use super::{ChoiceWord, NetworkName};
+use crate::key::{KeyUse, ValueKind};
 use crate::model;
-pub(crate) use crate::model::{Action, Algorithm};
-use crate::problems::Problems;
+pub(crate) use crate::model::{KeyAction, TsigAlgorithm};
+use crate::problems::ConfigProblems;
 use crate::rtype;
 
 /// A secret in Base64.
-pub(crate) struct Base64;
+pub(crate) struct SecretText;
 
 /// `name` or `name@network`.
-pub(crate) struct ZoneName;
+pub(crate) struct ZoneNameText;
 
 /// A name whose labels may be `*`.
-pub(crate) struct NamePattern;
+pub(crate) struct NamePatternText;
 
 /// Mnemonic of a type, or `TYPE` followed by a number (RFC 3597, section 5).
 pub(crate) struct RecordType;
 
-impl Algorithm {
-    pub(crate) const WORDS: [Word<Self>; 6] = [
+impl TsigAlgorithm {
+    pub(crate) const WORDS: [ChoiceWord<Self>; 6] = [
         word("hmac-sha256", Self::Sha256, "required by RFC 8945"),
         word("hmac-sha384", Self::Sha384, "longer"),
         word("hmac-sha512", Self::Sha512, "longer still"),
@@ -49,8 +49,8 @@ impl Algorithm {
     }
 }
 
-impl Action {
-    pub(crate) const WORDS: [Word<Self>; 4] = [
+impl KeyAction {
+    pub(crate) const WORDS: [ChoiceWord<Self>; 4] = [
         word("update", Self::Update, "changes of records (RFC 2136)"),
         word("transfer", Self::Transfer, "AXFR and IXFR"),
         word("notify", Self::Notify, "NOTIFY messages (RFC 1996)"),
@@ -59,23 +59,23 @@ impl Action {
 }
 
 /// Decodes a secret. The error is the message and the help.
-pub(crate) fn secret(text: &str) -> Result<model::Secret, (String, String)> {
+pub(crate) fn secret(text: &str) -> Result<model::TsigSecret, (String, String)> {
     const MOST: usize = 1024;
     let text: String = text.split_ascii_whitespace().collect();
     let help = || "`tsig-keygen` makes one".to_string();
     match BASE64.decode(text.as_bytes()) {
         Ok(octets) if octets.is_empty() => Err(("the secret is empty".into(), help())),
         Ok(octets) if octets.len() > MOST => Err((format!("the secret has {} octets; {MOST} are more than enough", octets.len()), help())),
-        Ok(octets) => Ok(model::Secret::new(octets)),
+        Ok(octets) => Ok(model::TsigSecret::new(octets)),
         // The message must not reveal the secret.
         Err(_) => Err(("the secret is not Base64".into(), help())),
     }
 }
 
-impl Kind for Base64 {
-    type Out = model::Secret;
+impl ValueKind for SecretText {
+    type Out = model::TsigSecret;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<model::Secret> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<model::TsigSecret> {
         read_text(self, value, field, problems, secret)
     }
 
@@ -88,13 +88,13 @@ impl Kind for Base64 {
     }
 }
 
-impl Kind for ZoneName {
-    type Out = model::ZoneName;
+impl ValueKind for ZoneNameText {
+    type Out = model::QualifiedZoneName;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<model::ZoneName> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<model::QualifiedZoneName> {
         read_text(self, value, field, problems, |text| {
             let (name, network) = text.split_once('@').map_or((text, None), |(name, network)| (name, Some(network.to_string())));
-            Ok(model::ZoneName { name: domain(name)?, network })
+            Ok(model::QualifiedZoneName { name: domain(name)?, network })
         })
     }
 
@@ -124,10 +124,10 @@ impl model::NamePattern {
     }
 }
 
-impl Kind for NamePattern {
+impl ValueKind for NamePatternText {
     type Out = model::NamePattern;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<model::NamePattern> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<model::NamePattern> {
         read_text(self, value, field, problems, name_pattern)
     }
 
@@ -140,10 +140,10 @@ impl Kind for NamePattern {
     }
 }
 
-impl Kind for RecordType {
+impl ValueKind for RecordType {
     type Out = u16;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<u16> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<u16> {
         read_text(self, value, field, problems, |text| {
             let code = rtype::type_code(text).ok_or_else(|| {
                 let help = crate::diagnostic::did_you_mean(&text.to_ascii_uppercase(), rtype::mnemonics());

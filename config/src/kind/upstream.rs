@@ -7,21 +7,21 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::network::{DNS_PORT, domain, read_text, socket_address};
-use super::{At, Number, which_word, wrong_type};
-use crate::key::{Absent, Default, Field, Kind, Required, Section, table_schema};
-use crate::model::{ProbeQuestion, Transport, Upstream};
-use crate::problems::Problems;
-use crate::reader::Reader;
+use super::{BoundedNumber, ValueAt, which_word, wrong_type};
+use crate::key::{DefaultKey, KeySection, KeyUse, OptionalKey, RequiredKey, ValueKind, table_schema};
+use crate::model::{ProbeQuestion, UpstreamConfig, UpstreamTransport};
+use crate::problems::ConfigProblems;
+use crate::reader::TableReader;
 use crate::rtype;
 
 /// Upstreams in any of their forms.
 pub(crate) struct UpstreamList {
     /// Section of an upstream that is written as a table, and its keys.
-    pub(crate) section: &'static Section,
-    pub(crate) address: &'static Required<UpstreamAddress>,
-    pub(crate) in_flight: &'static Absent<Number<u32>>,
-    pub(crate) rate: &'static Absent<Number<u32>>,
-    pub(crate) probe: &'static Default<ProbeText>,
+    pub(crate) section: &'static KeySection,
+    pub(crate) address: &'static RequiredKey<UpstreamAddress>,
+    pub(crate) in_flight: &'static OptionalKey<BoundedNumber<u32>>,
+    pub(crate) rate: &'static OptionalKey<BoundedNumber<u32>>,
+    pub(crate) probe: &'static DefaultKey<ProbeText>,
 }
 
 /// One upstream, written `[scheme://]address[:port]`.
@@ -36,24 +36,24 @@ pub(crate) enum UpstreamItem {
     /// `"system"`: the name servers of the operating system.
     System,
     /// An upstream server.
-    Server(Upstream),
+    Server(UpstreamConfig),
 }
 
-impl Kind for UpstreamList {
-    type Out = Vec<At<UpstreamItem>>;
+impl ValueKind for UpstreamList {
+    type Out = Vec<ValueAt<UpstreamItem>>;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Self::Out> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<Self::Out> {
         let Some(items) = value.get_ref().as_array() else {
             wrong_type(&self.shape(), value, field, problems);
             return None;
         };
-        let list: Vec<At<UpstreamItem>> = items
+        let list: Vec<ValueAt<UpstreamItem>> = items
             .iter()
             .filter_map(|item| {
                 let upstream = match item.get_ref() {
                     DeValue::String(text) if text == "system" => UpstreamItem::System,
                     DeValue::Table(table) => {
-                        let mut reader = Reader::open(self.section, Some(table), item.span().start, problems);
+                        let mut reader = TableReader::open(self.section, Some(table), item.span().start, problems);
                         let at = reader.required(self.address);
                         let in_flight = reader.option(self.in_flight);
                         let rate = reader.option(self.rate);
@@ -66,7 +66,7 @@ impl Kind for UpstreamList {
                     }
                     _ => UpstreamItem::Server(UpstreamAddress.read(item, field, problems)?),
                 };
-                Some(At { value: upstream, at: item.span().start })
+                Some(ValueAt { value: upstream, at: item.span().start })
             })
             .collect();
         if items.is_empty() {
@@ -94,10 +94,10 @@ impl Kind for UpstreamList {
     }
 }
 
-impl Kind for ProbeText {
+impl ValueKind for ProbeText {
     type Out = ProbeQuestion;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<ProbeQuestion> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<ProbeQuestion> {
         read_text(self, value, field, problems, |text| {
             let Some((name, rtype)) = text.trim().split_once(char::is_whitespace) else {
                 return Err((format!("`{text}` is not a name and a type"), String::new()));
@@ -119,10 +119,10 @@ impl Kind for ProbeText {
     }
 }
 
-impl Kind for UpstreamAddress {
-    type Out = Upstream;
+impl ValueKind for UpstreamAddress {
+    type Out = UpstreamConfig;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<Upstream> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<UpstreamConfig> {
         read_text(self, value, field, problems, upstream)
     }
 
@@ -137,11 +137,11 @@ impl Kind for UpstreamAddress {
 
 /// Parses an upstream from one word, with the known limits of its address. The error is the message
 /// and the help.
-fn upstream(text: &str) -> Result<Upstream, (String, String)> {
+fn upstream(text: &str) -> Result<UpstreamConfig, (String, String)> {
     let (transport, place) = match text.split_once("://") {
-        None => (Transport::Udp, text),
-        Some(("udp", place)) => (Transport::Udp, place),
-        Some(("tcp", place)) => (Transport::Tcp, place),
+        None => (UpstreamTransport::Udp, text),
+        Some(("udp", place)) => (UpstreamTransport::Udp, place),
+        Some(("tcp", place)) => (UpstreamTransport::Tcp, place),
         Some((scheme @ ("tls" | "https" | "quic"), place)) => {
             let name = match scheme {
                 "tls" => "TLS",
@@ -179,5 +179,5 @@ fn upstream(text: &str) -> Result<Upstream, (String, String)> {
     if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::from([255, 255, 255, 255]) {
         return Err((format!("`{text}` is not the address of one server"), String::new()));
     }
-    Ok(Upstream::new(address, transport))
+    Ok(UpstreamConfig::new(address, transport))
 }

@@ -7,18 +7,18 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::{string, which_word, wrong_type};
-use crate::key::{Field, Kind};
+use crate::key::{KeyUse, ValueKind};
 use crate::model;
-pub(crate) use crate::model::{Format, LogFormat, OnMissing, Select};
-use crate::problems::Problems;
+pub(crate) use crate::model::{LogFormat, OnMissing, SourceFormat, UpstreamOrder};
+use crate::problems::ConfigProblems;
 
 /// One word of a fixed set.
 pub(crate) struct OneOf<T: 'static> {
-    pub(crate) words: &'static [Word<T>],
+    pub(crate) words: &'static [ChoiceWord<T>],
 }
 
 /// A word and its value.
-pub(crate) struct Word<T> {
+pub(crate) struct ChoiceWord<T> {
     pub(crate) text: &'static str,
     pub(crate) value: T,
     pub(crate) about: &'static str,
@@ -26,23 +26,23 @@ pub(crate) struct Word<T> {
 
 /// A word that stands for several zones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Preset {
+pub(crate) enum ZonePreset {
     HealthDataServices,
     HealthDataServicesUsGov,
 }
 
 /// `true`, `false` or `"private-clients"`.
-pub(crate) struct Recursion;
+pub(crate) struct RecursionChoice;
 
 /// `"all"`, `"first"` or `"every 5m"`.
-pub(crate) struct Repeat;
+pub(crate) struct RepeatChoice;
 
-pub(super) const fn word<T>(text: &'static str, value: T, about: &'static str) -> Word<T> {
-    Word { text, value, about }
+pub(super) const fn word<T>(text: &'static str, value: T, about: &'static str) -> ChoiceWord<T> {
+    ChoiceWord { text, value, about }
 }
 
-impl Format {
-    pub(crate) const WORDS: [Word<Self>; 4] = [
+impl SourceFormat {
+    pub(crate) const WORDS: [ChoiceWord<Self>; 4] = [
         word("auto", Self::Auto, "detected from its name and its first bytes"),
         word("zone", Self::Zone, "a zone file (RFC 1035), `az network private-dns zone export` included"),
         word("hosts", Self::Hosts, "lines of `address name…`, such as the hosts file of the Azure portal"),
@@ -51,7 +51,7 @@ impl Format {
 }
 
 impl OnMissing {
-    pub(crate) const WORDS: [Word<Self>; 3] = [
+    pub(crate) const WORDS: [ChoiceWord<Self>; 3] = [
         word("public", Self::Public, "the name is resolved in public DNS (Azure: `NxDomainRedirect`)"),
         word("nxdomain", Self::Nxdomain, "NXDOMAIN (Azure: `Default`)"),
         word("servfail", Self::Servfail, "SERVFAIL"),
@@ -74,21 +74,22 @@ impl OnMissing {
     }
 }
 
-impl Select {
-    pub(crate) const WORDS: [Word<Self>; 2] = [
+impl UpstreamOrder {
+    pub(crate) const WORDS: [ChoiceWord<Self>; 2] = [
         word("order", Self::Order, "the order of the list, with the next one if one fails"),
         word("latency", Self::Latency, "the fastest one first"),
     ];
 }
 
 impl LogFormat {
-    pub(crate) const WORDS: [Word<Self>; 2] = [word("text", Self::Text, "for people"), word("json", Self::Json, "one JSON object a line")];
+    pub(crate) const WORDS: [ChoiceWord<Self>; 2] =
+        [word("text", Self::Text, "for people"), word("json", Self::Json, "one JSON object a line")];
 }
 
-impl<T: Copy + Sync> Kind for OneOf<T> {
+impl<T: Copy + Sync> ValueKind for OneOf<T> {
     type Out = T;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<T> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<T> {
         let text = string(&self.words_in_short(), value, field, problems)?;
         let known = self.words.iter().find(|word| word.text == text);
         if known.is_none() {
@@ -118,14 +119,14 @@ impl<T> OneOf<T> {
     }
 }
 
-impl Kind for Recursion {
-    type Out = model::Recursion;
+impl ValueKind for RecursionChoice {
+    type Out = model::RecursionPolicy;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<model::Recursion> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<model::RecursionPolicy> {
         match value.get_ref() {
-            DeValue::Boolean(true) => Some(model::Recursion::Yes),
-            DeValue::Boolean(false) => Some(model::Recursion::No),
-            DeValue::String(text) if text == "private-clients" => Some(model::Recursion::PrivateClients),
+            DeValue::Boolean(true) => Some(model::RecursionPolicy::Yes),
+            DeValue::Boolean(false) => Some(model::RecursionPolicy::No),
+            DeValue::String(text) if text == "private-clients" => Some(model::RecursionPolicy::PrivateClients),
             DeValue::String(text) => {
                 let help = match text.as_ref() {
                     "true" | "yes" | "on" => "write `true`, without quotes".into(),
@@ -151,15 +152,15 @@ impl Kind for Recursion {
     }
 }
 
-impl Kind for Repeat {
-    type Out = model::Repeat;
+impl ValueKind for RepeatChoice {
+    type Out = model::RepeatPolicy;
 
-    fn read(&self, value: &Spanned<DeValue<'_>>, field: Field<'_>, problems: &mut Problems<'_>) -> Option<model::Repeat> {
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<model::RepeatPolicy> {
         let text = string(&self.shape(), value, field, problems)?;
         let repeat = match text {
-            "all" => Some(model::Repeat::All),
-            "first" => Some(model::Repeat::First),
-            _ => text.strip_prefix("every ").and_then(time).map(model::Repeat::Every),
+            "all" => Some(model::RepeatPolicy::All),
+            "first" => Some(model::RepeatPolicy::First),
+            _ => text.strip_prefix("every ").and_then(time).map(model::RepeatPolicy::Every),
         };
         if repeat.is_none() {
             let help = if text.starts_with("every") {

@@ -1,10 +1,10 @@
 //! Access to the API.
 
 use super::Lint;
-use crate::problems::Problems;
+use crate::problems::ConfigProblems;
 
 /// Checks that public addresses of the API have keys, and should have TLS.
-pub(super) fn keys_and_certificates(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn keys_and_certificates(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     let (api, places) = (&lint.config.api, &lint.places.api);
     for (index, (address, &at)) in api.listen.iter().zip(&places.listen).enumerate() {
         if address.port() != 0 && api.listen[..index].contains(address) {

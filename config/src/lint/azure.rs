@@ -2,12 +2,12 @@
 
 use super::{Lint, is_under, listed, recurses, serves};
 use crate::azure::is_private_link;
-use crate::model::{Network, OnMissing};
-use crate::problems::Problems;
+use crate::model::{NetworkConfig, OnMissing};
+use crate::problems::ConfigProblems;
 
 /// Reports misspelled private-link zones, and public zones that would hide the names of other
 /// owners.
-pub(super) fn zone_names(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn zone_names(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     let table = &lint.config.azure;
     for (zone, place) in lint.config.zones.iter().zip(&lint.places.zones) {
         if place.preset {
@@ -34,7 +34,7 @@ pub(super) fn zone_names(lint: &Lint<'_>, problems: &mut Problems<'_>) {
 }
 
 /// Reports hosted zones that no public name leads to, because no route forwards the public names.
-pub(super) fn public_names_without_route(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn public_names_without_route(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     if lint.places.routes_missing {
         return;
     }
@@ -45,7 +45,7 @@ pub(super) fn public_names_without_route(lint: &Lint<'_>, problems: &mut Problem
         }
         let forwarders = lint.config.azure.public_forwarders(&zone.name);
         let networks: Vec<_> = lint.networks(&zone.networks).into_iter().filter(|network| recurses(network)).collect();
-        let without = |covered: &dyn Fn(&Network) -> bool| -> Vec<&Network> {
+        let without = |covered: &dyn Fn(&NetworkConfig) -> bool| -> Vec<&NetworkConfig> {
             networks.iter().copied().filter(|network| !covered(network)).collect()
         };
         let lacking = without(&|network| forwarders.is_empty() || forwarders.iter().any(|public| lint.covers(network, public)));
@@ -78,7 +78,7 @@ pub(super) fn public_names_without_route(lint: &Lint<'_>, problems: &mut Problem
 }
 
 /// Reports routes for private-link names, because clients query the public names.
-pub(super) fn private_link_routes(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn private_link_routes(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     for (route, place) in lint.config.forwards.iter().zip(&lint.places.forwards) {
         if !is_private_link(&route.zone) || lint.config.zones.iter().any(|zone| zone.name == route.zone) {
             continue; // for a hosted zone, this route serves its missing names
@@ -103,7 +103,7 @@ pub(super) fn private_link_routes(lint: &Lint<'_>, problems: &mut Problems<'_>) 
 }
 
 /// Formats `network `hub`` or `networks `hub` and `spoke``.
-fn named(networks: &[&Network]) -> String {
+fn named(networks: &[&NetworkConfig]) -> String {
     let word = if networks.len() == 1 { "network" } else { "networks" };
     format!("{word} {}", listed(networks.iter().map(|network| network.name.as_str())))
 }

@@ -7,11 +7,11 @@ use ipnet::IpNet;
 use super::{Lint, listed, serves};
 use crate::azure::is_private_link;
 use crate::diagnostic::did_you_mean;
-use crate::model::{Network, Recursion};
-use crate::problems::Problems;
+use crate::model::{NetworkConfig, RecursionPolicy};
+use crate::problems::ConfigProblems;
 
 /// Reports names that no `[[network]]` has, and duplicate names in one list.
-pub(super) fn unknown_names(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn unknown_names(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     let zones = lint.config.zones.iter().zip(&lint.places.zones).map(|(zone, place)| (&zone.networks, &place.networks));
     let routes = lint.config.forwards.iter().zip(&lint.places.forwards).map(|(route, place)| (&route.networks, &place.networks));
     let mut told = Vec::new();
@@ -39,7 +39,7 @@ pub(super) fn unknown_names(lint: &Lint<'_>, problems: &mut Problems<'_>) {
 }
 
 /// Reports prefixes that two networks share, or that another prefix of the same network contains.
-pub(super) fn prefixes(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn prefixes(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     let mut seen: HashMap<IpNet, Vec<(&str, usize)>> = HashMap::new();
     let all = lint.config.networks.iter().flat_map(|network| network.clients.iter().map(|prefix| (prefix.trunc(), network.name.as_str())));
     let owners: HashMap<IpNet, &str> = all.collect();
@@ -68,7 +68,7 @@ fn around<'c>(owners: &HashMap<IpNet, &'c str>, prefix: IpNet) -> Option<(IpNet,
 }
 
 /// Reports contradictory access lists, and recursion for every client.
-pub(super) fn access(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn access(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     let server = &lint.config.server;
     for (prefix, &at) in server.deny.iter().zip(&lint.places.deny) {
         if server.allow.contains(prefix) {
@@ -85,8 +85,8 @@ pub(super) fn access(lint: &Lint<'_>, problems: &mut Problems<'_>) {
         return;
     }
     for (network, place) in lint.config.networks.iter().zip(&lint.places.networks) {
-        let everybody = network.name == Network::DEFAULT || network.clients.iter().any(|prefix| prefix.prefix_len() == 0);
-        if network.recursion == Recursion::Yes && everybody {
+        let everybody = network.name == NetworkConfig::DEFAULT || network.clients.iter().any(|prefix| prefix.prefix_len() == 0);
+        if network.recursion == RecursionPolicy::Yes && everybody {
             let message = format!(
                 "network `{}` holds everybody and has recursion: this is an open resolver, which strangers use to attack others",
                 network.name
@@ -97,7 +97,7 @@ pub(super) fn access(lint: &Lint<'_>, problems: &mut Problems<'_>) {
 }
 
 /// Reports a zone name that one network gets from two places.
-pub(super) fn zones_linked_twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn zones_linked_twice(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     let mut named: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, zone) in lint.config.zones.iter().enumerate() {
         named.entry(&zone.name).or_default().push(index);
@@ -135,7 +135,7 @@ pub(super) fn zones_linked_twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {
 
 /// Warns about a private-link zone that several networks share. That is right for one endpoint that
 /// all of them reach, and wrong for one endpoint in each.
-pub(super) fn zones_linked_to_several(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn zones_linked_to_several(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     let mut told = Vec::new();
     for (zone, place) in lint.config.zones.iter().zip(&lint.places.zones) {
         if !is_private_link(&zone.name) || told.contains(&place.name) {
@@ -144,7 +144,7 @@ pub(super) fn zones_linked_to_several(lint: &Lint<'_>, problems: &mut Problems<'
         // Without `network`, `default` does not count. A single network must not become several
         // because of it.
         let linked = lint.networks(&zone.networks).into_iter().map(|network| network.name.as_str());
-        let linked: Vec<&str> = linked.filter(|name| !zone.networks.are_all() || *name != Network::DEFAULT).collect();
+        let linked: Vec<&str> = linked.filter(|name| !zone.networks.are_all() || *name != NetworkConfig::DEFAULT).collect();
         if linked.len() < 2 {
             continue;
         }

@@ -1,17 +1,17 @@
 //! Files of the configuration that other users of the machine can change or read.
 
 use super::Lint;
-use crate::diagnostic::{Diagnostic, Severity, whole_file};
+use crate::diagnostic::{DiagnosticSeverity, FileDiagnostic, whole_file};
 use crate::permissions::{READ, WRITE, changeable, changed, everybody_may, readable};
-use crate::problems::Problems;
+use crate::problems::ConfigProblems;
 
 /// Checks the configuration, the files that it names, and the state directory.
-pub(super) fn open_to_everybody(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn open_to_everybody(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     let (config, places) = (lint.config, lint.places);
     if let Some(path) = config.path.as_deref() {
         if everybody_may(WRITE, path) {
             let (message, help) = changed(path);
-            problems.append(0, vec![Diagnostic { severity: Severity::Warning, ..whole_file(path, message, help) }]);
+            problems.append(0, vec![FileDiagnostic { severity: DiagnosticSeverity::Warning, ..whole_file(path, message, help) }]);
         }
         if let Some(at) = places.secret.filter(|_| everybody_may(READ, path)) {
             let help = format!("move it into a `secret-file`, or run chmod o= {}", path.display());
@@ -38,7 +38,8 @@ pub(super) fn open_to_everybody(lint: &Lint<'_>, problems: &mut Problems<'_>) {
         let (message, help) = changed(&server.state);
         match places.state {
             Some(at) => problems.warning(at, message, help),
-            None => problems.append(0, vec![Diagnostic { severity: Severity::Warning, ..whole_file(&server.state, message, help) }]),
+            None => problems
+                .append(0, vec![FileDiagnostic { severity: DiagnosticSeverity::Warning, ..whole_file(&server.state, message, help) }]),
         }
     }
 }

@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::{Lint, listed, recurses, serves};
-use crate::model::{Config, OnMissing, Select, Upstream, Upstreams};
-use crate::problems::Problems;
+use crate::model::{OnMissing, PosternConfig, UpstreamConfig, UpstreamOrder, UpstreamSet};
+use crate::problems::ConfigProblems;
 
 /// Reports two routes for one suffix in one network.
-pub(super) fn twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn twice(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     for (index, (route, place)) in lint.config.forwards.iter().zip(&lint.places.forwards).enumerate() {
         let earlier = lint.config.forwards[..index].iter().filter(|other| other.zone == route.zone);
         for other in earlier {
@@ -24,7 +24,7 @@ pub(super) fn twice(lint: &Lint<'_>, problems: &mut Problems<'_>) {
 }
 
 /// Reports upstreams that are this server.
-pub(super) fn to_ourselves(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn to_ourselves(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     for (upstream, at) in upstreams(lint) {
         if let Some(ours) = lint.config.server.listen.iter().find(|ours| reaches(upstream.address, **ours)) {
             let message =
@@ -35,7 +35,7 @@ pub(super) fn to_ourselves(lint: &Lint<'_>, problems: &mut Problems<'_>) {
 }
 
 /// Reports keys and routes without effect.
-pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     for (route, place) in lint.config.forwards.iter().zip(&lint.places.forwards) {
         let serving = lint.networks(&route.networks);
         if !serving.is_empty() && !serving.iter().any(|network| recurses(network)) {
@@ -50,14 +50,14 @@ pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
                 format!("the route for `{}` is never asked: the zone is hosted, and its `on-missing` is not `public`", route.zone);
             problems.warning(place.zone, message, "take the route out, or write `on-missing = \"public\"`");
         }
-        let Upstreams::List(list) = &route.upstreams else { continue };
+        let UpstreamSet::List(list) = &route.upstreams else { continue };
         for (index, upstream) in list.iter().enumerate() {
-            let same = |other: &Upstream| (other.address, other.transport) == (upstream.address, upstream.transport);
+            let same = |other: &UpstreamConfig| (other.address, other.transport) == (upstream.address, upstream.transport);
             if list[..index].iter().any(same) {
                 problems.warning(place.upstreams[index], format!("the upstream {} stands here twice", upstream.address), "take one out");
             }
         }
-        if let (1, Select::Latency, Some(at)) = (list.len(), route.select, place.select) {
+        if let (1, UpstreamOrder::Latency, Some(at)) = (list.len(), route.select, place.select) {
             problems.warning(at, "`select = \"latency\"` has no effect with one upstream", "take it out, or add an upstream");
         }
         if list.len() > 1 && list[0].timeout >= lint.config.limits.query_deadline {
@@ -74,9 +74,9 @@ pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
 }
 
 /// Reports limits above those of 168.63.129.16 for one machine.
-pub(super) fn limits_of_azure(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn limits_of_azure(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     for (upstream, at) in upstreams(lint) {
-        if upstream.address.ip() == Config::AZURE_DNS && (upstream.in_flight > 200 || upstream.rate > 1000 || upstream.rate == 0) {
+        if upstream.address.ip() == PosternConfig::AZURE_DNS && (upstream.in_flight > 200 || upstream.rate > 1000 || upstream.rate == 0) {
             let message = "168.63.129.16 takes 1000 queries a second and 200 at a time from one virtual machine, and drops the rest";
             problems.warning(at, message, "leave `in-flight` and `rate` out: they are 200 and 1000 for this address");
         }
@@ -84,11 +84,11 @@ pub(super) fn limits_of_azure(lint: &Lint<'_>, problems: &mut Problems<'_>) {
 }
 
 /// Reports timeouts in which 168.63.129.16 cannot resolve a slow name.
-pub(super) fn patience_with_azure(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn patience_with_azure(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     const LEAST: Duration = Duration::from_secs(4);
     for (route, place) in lint.config.forwards.iter().zip(&lint.places.forwards) {
-        let Upstreams::List(list) = &route.upstreams else { continue };
-        let azure = list.iter().find(|upstream| upstream.address.ip() == Config::AZURE_DNS);
+        let UpstreamSet::List(list) = &route.upstreams else { continue };
+        let azure = list.iter().find(|upstream| upstream.address.ip() == PosternConfig::AZURE_DNS);
         if azure.is_some_and(|azure| azure.timeout <= LEAST) {
             let message = "168.63.129.16 may take longer: Microsoft asks for a timeout of more than 4 s";
             problems.warning(place.timeout, message, "leave `timeout` out: it is 4500ms for this address");
@@ -96,11 +96,11 @@ pub(super) fn patience_with_azure(lint: &Lint<'_>, problems: &mut Problems<'_>) 
     }
 }
 
-fn upstreams<'c>(lint: &Lint<'c>) -> impl Iterator<Item = (&'c Upstream, usize)> {
+fn upstreams<'c>(lint: &Lint<'c>) -> impl Iterator<Item = (&'c UpstreamConfig, usize)> {
     let routes = lint.config.forwards.iter().zip(&lint.places.forwards);
     let lists = routes.filter_map(|(route, place)| match &route.upstreams {
-        Upstreams::List(list) => Some(list.iter().zip(place.upstreams.iter().copied())),
-        Upstreams::System => None,
+        UpstreamSet::List(list) => Some(list.iter().zip(place.upstreams.iter().copied())),
+        UpstreamSet::System => None,
     });
     lists.flatten()
 }

@@ -1,10 +1,10 @@
 //! Settings that have no effect because of another setting.
 
 use super::Lint;
-use crate::problems::Problems;
+use crate::problems::ConfigProblems;
 
 /// Warns about keys that have no effect.
-pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     let config = lint.config;
     if let (Some(at), None) = (lint.places.group, &config.server.user) {
         problems.warning(at, "`group` has no effect without `user`", "say which user to become");

@@ -2,18 +2,18 @@
 
 use super::{Lint, listed};
 use crate::diagnostic::did_you_mean;
-use crate::model::{Action, Key, Peer, Proof, Zone, ZoneSource};
+use crate::model::{KeyAction, KeyConfig, KeyProof, TransferPeer, ZoneConfig, ZoneSource};
 use crate::places::ZonePlaces;
-use crate::problems::Problems;
+use crate::problems::ConfigProblems;
 
 /// Checks the keys that a zone names. Each must be a `[[key]]` that can sign.
-pub(super) fn keys(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn keys(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     for (zone, places) in first_of_each(lint) {
         if let (Some(name), Some(at)) = (&zone.transfer_key, places.transfer_key) {
             must_sign(lint, name, at, problems);
         }
         for (peer, &at) in zone.transfer_to.iter().zip(&places.transfer_to) {
-            if let Peer::Key(name) = peer {
+            if let TransferPeer::Key(name) = peer {
                 must_sign(lint, name, at, problems);
             }
         }
@@ -21,10 +21,10 @@ pub(super) fn keys(lint: &Lint<'_>, problems: &mut Problems<'_>) {
 }
 
 /// Warns about settings that have no effect because of another setting.
-pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
+pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     for (zone, places) in first_of_each(lint) {
-        let may_transfer = |key: &Key| {
-            key.allow.contains(&Action::Transfer) && (key.zones.is_empty() || key.zones.iter().any(|known| known.name == zone.name))
+        let may_transfer = |key: &KeyConfig| {
+            key.allow.contains(&KeyAction::Transfer) && (key.zones.is_empty() || key.zones.iter().any(|known| known.name == zone.name))
         };
         let is_told = !zone.notify.is_empty();
         if let Some(at) = places.notify.filter(|_| is_told && zone.transfer_to.is_empty())
@@ -50,8 +50,8 @@ pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut Problems<'_>) {
     }
 }
 
-fn must_sign(lint: &Lint<'_>, name: &str, at: usize, problems: &mut Problems<'_>) {
-    let can_sign = |key: &&Key| matches!(key.proof, Proof::Tsig { .. });
+fn must_sign(lint: &Lint<'_>, name: &str, at: usize, problems: &mut ConfigProblems<'_>) {
+    let can_sign = |key: &&KeyConfig| matches!(key.proof, KeyProof::Tsig { .. });
     match lint.config.keys.iter().find(|key| key.name == name) {
         Some(key) if can_sign(&key) => {}
         Some(_) => {
@@ -73,7 +73,7 @@ fn must_sign(lint: &Lint<'_>, name: &str, at: usize, problems: &mut Problems<'_>
 
 /// Returns the zones with their positions. A preset counts as one zone, so that a problem is
 /// reported once.
-fn first_of_each<'l>(lint: &'l Lint<'_>) -> impl Iterator<Item = (&'l Zone, &'l ZonePlaces)> {
+fn first_of_each<'l>(lint: &'l Lint<'_>) -> impl Iterator<Item = (&'l ZoneConfig, &'l ZonePlaces)> {
     let mut last = None;
     let all = lint.config.zones.iter().zip(&lint.places.zones);
     all.filter(move |(_, places)| last.replace(places.name) != Some(places.name))

@@ -6,15 +6,15 @@ use ipnet::IpNet;
 
 /// A TSIG key, or clients that need none, with the permissions that it grants.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Key {
+pub struct KeyConfig {
     /// Name of the key in lower case, without the final dot.
     pub name: String,
     /// Proof that a client must provide.
-    pub proof: Proof,
+    pub proof: KeyProof,
     /// Operations that the key permits.
-    pub allow: Vec<Action>,
+    pub allow: Vec<KeyAction>,
     /// Zones that the key applies to. Empty means all.
-    pub zones: Vec<ZoneName>,
+    pub zones: Vec<QualifiedZoneName>,
     /// Owners that the key may change. Empty means all.
     pub names: Vec<NamePattern>,
     /// Record types that the key may change. Empty means all.
@@ -27,17 +27,17 @@ pub struct Key {
 
 /// Proof that a client must provide to use a key.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Proof {
+pub enum KeyProof {
     /// A TSIG signature (RFC 8945).
     Tsig {
         /// Hash of the signature.
-        algorithm: Algorithm,
+        algorithm: TsigAlgorithm,
         /// Set if HMAC-MD5 is also accepted.
         allow_md5: bool,
         /// Minimum number of bits of a MAC. `None` means the full length.
         mac_bits: Option<u16>,
         /// Shared secret of both sides.
-        secret: Secret,
+        secret: TsigSecret,
     },
     /// The client address alone.
     Address,
@@ -45,7 +45,7 @@ pub enum Proof {
 
 /// A hash of TSIG (RFC 8945, section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Algorithm {
+pub enum TsigAlgorithm {
     /// MD5, with the algorithm name `HMAC-MD5.SIG-ALG.REG.INT`.
     Md5,
     /// SHA-1, with the algorithm name `hmac-sha1`.
@@ -62,7 +62,7 @@ pub enum Algorithm {
 
 /// An operation that a key can permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
+pub enum KeyAction {
     /// Dynamic updates (RFC 2136).
     Update,
     /// Zone transfers by AXFR and IXFR.
@@ -75,7 +75,7 @@ pub enum Action {
 
 /// A zone, with a network if several zones share its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ZoneName {
+pub struct QualifiedZoneName {
     /// Apex in lower case, without the final dot.
     pub name: String,
     /// A network that the zone is linked to.
@@ -92,7 +92,7 @@ pub struct NamePattern {
 
 /// Octets that must not be displayed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Box<[u8]>);
+pub struct TsigSecret(Box<[u8]>);
 
 impl NamePattern {
     /// Creates a pattern from a lower-case name without its final dot, in which labels may be `*`.
@@ -117,14 +117,14 @@ impl NamePattern {
     }
 }
 
-impl fmt::Display for ZoneName {
+impl fmt::Display for QualifiedZoneName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
         self.network.as_ref().map_or(Ok(()), |network| write!(f, "@{network}"))
     }
 }
 
-impl Secret {
+impl TsigSecret {
     /// Creates a secret from its octets.
     pub fn new(octets: impl Into<Box<[u8]>>) -> Self {
         Self(octets.into())
@@ -136,7 +136,7 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for TsigSecret {
     /// Writes the length only, so that a secret never appears in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret({} octets)", self.0.len())
@@ -167,6 +167,6 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_shown() {
-        assert_eq!(format!("{:?}", Secret::new(*b"hidden")), "Secret(6 octets)");
+        assert_eq!(format!("{:?}", TsigSecret::new(*b"hidden")), "Secret(6 octets)");
     }
 }

@@ -2,7 +2,7 @@
 
 /// A key with its effective value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
+pub struct EffectiveSetting {
     /// Name of the section, without brackets.
     pub section: &'static str,
     /// Name of the table in a section that is a list, or its 1-based number if it has no name.

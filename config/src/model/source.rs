@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub enum ZoneSource {
     /// Files, which are watched.
     Files(FileSource),
-    /// The API and RFC 2136 updates, stored in a journal in [`Server::state`](super::Server::state).
+    /// The API and RFC 2136 updates, stored in a journal in [`Server::state`](super::ServerConfig::state).
     Api,
     /// Another system. Its data is stored in a journal as for the API.
     Feed(FeedSource),
@@ -26,7 +26,7 @@ pub enum FileSource {
         /// Path, relative to the directory of the configuration file.
         path: PathBuf,
         /// Format of the content.
-        format: Format,
+        format: SourceFormat,
     },
     /// A watched directory with `<name>.zone` (or another name of a zone file), `<name>.hosts` and
     /// `<name>.json`. The zones of a preset share all `*.json` and `*.hosts`. Without files, the
@@ -39,7 +39,7 @@ pub enum FileSource {
 
 /// Format of a source file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Format {
+pub enum SourceFormat {
     /// Detected from the file name and the first bytes.
     Auto,
     /// A zone file (RFC 1035).

@@ -5,18 +5,18 @@ use toml::de::DeTable;
 use super::values;
 use crate::keys::forward as key;
 use crate::kind::UpstreamItem;
-use crate::model::{Forward, NetworkLinks, Select, Upstream, Upstreams};
-use crate::places::{ForwardPlaces, Places};
-use crate::problems::Problems;
-use crate::reader::{self, Reader};
+use crate::model::{ForwardConfig, NetworkLinks, UpstreamConfig, UpstreamOrder, UpstreamSet};
+use crate::places::{ConfigPlaces, ForwardPlaces};
+use crate::problems::ConfigProblems;
+use crate::reader::{self, TableReader};
 
 /// Reads the routes in file order. Without any, the resolvers of the system get every question.
-pub(super) fn forwards(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Forward> {
+pub(super) fn forwards(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>, places: &mut ConfigPlaces) -> Vec<ForwardConfig> {
     let mut forwards = Vec::new();
     let tables = reader::tables(document, &key::SECTION, problems);
     let none = tables.is_empty();
     for (at, table) in tables {
-        let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
+        let mut read = TableReader::open(&key::SECTION, Some(table), at, problems);
         let zone = read.required(&key::ZONE);
         let networks = read.option(&key::NETWORK).unwrap_or_default();
         let upstreams = read.required(&key::UPSTREAMS);
@@ -38,11 +38,11 @@ pub(super) fn forwards(document: &DeTable<'_>, problems: &mut Problems<'_>, plac
         });
         let servers = upstreams.into_iter().map(|item| match item.value {
             UpstreamItem::System => None,
-            UpstreamItem::Server(server) => Some(Upstream { timeout: timeout.unwrap_or(server.timeout), ..server }),
+            UpstreamItem::Server(server) => Some(UpstreamConfig { timeout: timeout.unwrap_or(server.timeout), ..server }),
         });
-        let upstreams = servers.collect::<Option<Vec<_>>>().map_or(Upstreams::System, Upstreams::List);
+        let upstreams = servers.collect::<Option<Vec<_>>>().map_or(UpstreamSet::System, UpstreamSet::List);
         let line = read.problems().line(at);
-        forwards.push(Forward {
+        forwards.push(ForwardConfig {
             zone,
             networks: NetworkLinks::of_list(values(networks)),
             upstreams,
@@ -55,14 +55,14 @@ pub(super) fn forwards(document: &DeTable<'_>, problems: &mut Problems<'_>, plac
         });
     }
     if none && !problems.broken {
-        forwards.push(Forward {
+        forwards.push(ForwardConfig {
             zone: ".".into(),
             networks: NetworkLinks::All,
-            upstreams: Upstreams::System,
-            select: Select::Order,
+            upstreams: UpstreamSet::System,
+            select: UpstreamOrder::Order,
             timeout: None,
-            retransmit_min: Reader::open(&key::SECTION, None, 0, problems).value(&key::RETRANSMIT_MIN),
-            retransmit_max: Reader::open(&key::SECTION, None, 0, problems).value(&key::RETRANSMIT_MAX),
+            retransmit_min: TableReader::open(&key::SECTION, None, 0, problems).value(&key::RETRANSMIT_MIN),
+            retransmit_max: TableReader::open(&key::SECTION, None, 0, problems).value(&key::RETRANSMIT_MAX),
             hedge: None,
             line: 0,
         });

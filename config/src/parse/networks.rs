@@ -7,17 +7,17 @@ use toml::de::DeTable;
 use super::values;
 use crate::key::AnyKey;
 use crate::keys::network as key;
-use crate::model::{Network, Recursion};
-use crate::places::{NetworkPlaces, Places};
-use crate::problems::Problems;
-use crate::reader::{self, Reader};
+use crate::model::{NetworkConfig, RecursionPolicy};
+use crate::places::{ConfigPlaces, NetworkPlaces};
+use crate::problems::ConfigProblems;
+use crate::reader::{self, TableReader};
 
 /// Reads the networks in file order. `default` is last unless the file names it.
-pub(super) fn networks(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Network> {
-    let mut networks: Vec<Network> = Vec::new();
+pub(super) fn networks(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>, places: &mut ConfigPlaces) -> Vec<NetworkConfig> {
+    let mut networks: Vec<NetworkConfig> = Vec::new();
     let mut by_name: HashMap<String, usize> = HashMap::new();
     for (at, table) in reader::tables(document, &key::SECTION, problems) {
-        let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
+        let mut read = TableReader::open(&key::SECTION, Some(table), at, problems);
         let name = read.required(&key::NAME);
         let clients = read.option(&key::CLIENTS);
         let recursion = read.option(&key::RECURSION);
@@ -33,7 +33,7 @@ pub(super) fn networks(document: &DeTable<'_>, problems: &mut Problems<'_>, plac
                 "write all its prefixes in one `[[network]]`",
             );
         }
-        match (name == Network::DEFAULT, clients_at) {
+        match (name == NetworkConfig::DEFAULT, clients_at) {
             (true, Some(at)) => {
                 problems.error(
                     at,
@@ -50,16 +50,20 @@ pub(super) fn networks(document: &DeTable<'_>, problems: &mut Problems<'_>, plac
         let clients = clients.unwrap_or_default();
         by_name.entry(name.clone()).or_insert(networks.len());
         places.networks.push(NetworkPlaces { table: at, clients: clients.iter().map(|item| item.at).collect() });
-        networks.push(Network { recursion: recursion.unwrap_or(usual_recursion(&name)), name, clients: values(clients) });
+        networks.push(NetworkConfig { recursion: recursion.unwrap_or(usual_recursion(&name)), name, clients: values(clients) });
     }
-    if !networks.iter().any(|network| network.name == Network::DEFAULT) {
-        networks.push(Network { name: Network::DEFAULT.into(), clients: Vec::new(), recursion: usual_recursion(Network::DEFAULT) });
+    if !networks.iter().any(|network| network.name == NetworkConfig::DEFAULT) {
+        networks.push(NetworkConfig {
+            name: NetworkConfig::DEFAULT.into(),
+            clients: Vec::new(),
+            recursion: usual_recursion(NetworkConfig::DEFAULT),
+        });
     }
     networks
 }
 
 /// A public client address gets no recursion by default, so that the server never becomes an open
 /// resolver by accident.
-fn usual_recursion(network: &str) -> Recursion {
-    if network == Network::DEFAULT { Recursion::PrivateClients } else { Recursion::Yes }
+fn usual_recursion(network: &str) -> RecursionPolicy {
+    if network == NetworkConfig::DEFAULT { RecursionPolicy::PrivateClients } else { RecursionPolicy::Yes }
 }

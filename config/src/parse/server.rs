@@ -6,14 +6,18 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::{open, values};
-use crate::azure::Table;
+use crate::azure::PrivateLinkTable;
 use crate::keys::server as key;
-use crate::model::{Server, ZoneNames};
-use crate::places::Places;
-use crate::problems::Problems;
+use crate::model::{ServerConfig, ZoneNames};
+use crate::places::ConfigPlaces;
+use crate::problems::ConfigProblems;
 
 /// Reads the section, and the private-link table with the rows of `zone-table`.
-pub(super) fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places: &mut Places) -> (Server, Arc<Table>) {
+pub(super) fn server(
+    document: &DeTable<'_>,
+    problems: &mut ConfigProblems<'_>,
+    places: &mut ConfigPlaces,
+) -> (ServerConfig, Arc<PrivateLinkTable>) {
     let directory = problems.directory().to_path_buf();
     let mut read = open(&key::SECTION, document, problems);
     let (listen, allow, deny) = (read.value(&key::LISTEN), read.value(&key::ALLOW), read.value(&key::DENY));
@@ -26,7 +30,7 @@ pub(super) fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places
     let mut azure = None;
     if let (Some(path), Some(at)) = (&zone_table, read.place(&key::ZONE_TABLE)) {
         match read.problems().read(path) {
-            Ok(text) => match Table::builtin().extended(&text, path) {
+            Ok(text) => match PrivateLinkTable::builtin().extended(&text, path) {
                 Ok(table) => azure = Some(Arc::new(table)),
                 Err(wrong) => read.problems().append(at, wrong),
             },
@@ -37,7 +41,7 @@ pub(super) fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places
             ),
         }
     }
-    let server = Server {
+    let server = ServerConfig {
         listen: values(listen),
         workers: read.option(&key::WORKERS).unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         user: read.option(&key::USER),
@@ -61,7 +65,7 @@ pub(super) fn server(document: &DeTable<'_>, problems: &mut Problems<'_>, places
         state: read.option(&key::STATE).unwrap_or_else(|| usual_state(&directory)),
         zone_table,
     };
-    (server, azure.unwrap_or_else(Table::shared))
+    (server, azure.unwrap_or_else(PrivateLinkTable::shared))
 }
 
 /// Returns the directory that systemd created for the unit, or a directory next to the file. It is

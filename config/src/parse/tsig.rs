@@ -9,23 +9,23 @@ use crate::diagnostic::did_you_mean;
 use crate::key::AnyKey;
 use crate::keys::key;
 use crate::kind;
-use crate::model::{Algorithm, Key, Network, Proof, Secret};
+use crate::model::{KeyConfig, KeyProof, NetworkConfig, TsigAlgorithm, TsigSecret};
 use crate::permissions;
-use crate::problems::Problems;
-use crate::reader::{self, Reader};
+use crate::problems::ConfigProblems;
+use crate::reader::{self, TableReader};
 
 /// Reads the keys in file order.
-pub(super) fn keys(document: &DeTable<'_>, networks: &[Network], problems: &mut Problems<'_>) -> Vec<Key> {
-    let mut keys: Vec<Key> = Vec::new();
+pub(super) fn keys(document: &DeTable<'_>, networks: &[NetworkConfig], problems: &mut ConfigProblems<'_>) -> Vec<KeyConfig> {
+    let mut keys: Vec<KeyConfig> = Vec::new();
     for (at, table) in reader::tables(document, &key::SECTION, problems) {
-        let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
+        let mut read = TableReader::open(&key::SECTION, Some(table), at, problems);
         keys.extend(key_table(&mut read, at, networks, &keys));
     }
     keys
 }
 
 /// Reads one `[[key]]`. Returns `None` if it is not complete.
-fn key_table(read: &mut Reader<'_, '_>, at: usize, networks: &[Network], earlier: &[Key]) -> Option<Key> {
+fn key_table(read: &mut TableReader<'_, '_>, at: usize, networks: &[NetworkConfig], earlier: &[KeyConfig]) -> Option<KeyConfig> {
     let name = read.required(&key::NAME);
     let (allow, zones) = (read.required(&key::ALLOW), read.option(&key::ZONES).unwrap_or_default());
     let (names, types) = (read.option(&key::NAMES).unwrap_or_default(), read.option(&key::TYPES).unwrap_or_default());
@@ -46,7 +46,7 @@ fn key_table(read: &mut Reader<'_, '_>, at: usize, networks: &[Network], earlier
     }
     let proof = proof(read, at, name.as_deref());
     let line = read.problems().line(at);
-    Some(Key {
+    Some(KeyConfig {
         name: name?,
         proof: proof?,
         allow: values(allow?),
@@ -60,13 +60,13 @@ fn key_table(read: &mut Reader<'_, '_>, at: usize, networks: &[Network], earlier
 
 /// Returns how a client proves that it may use the key. `name` is the name of the key, if it has a
 /// valid one: a file of secrets may hold several keys.
-fn proof(read: &mut Reader<'_, '_>, at: usize, name: Option<&str>) -> Option<Proof> {
+fn proof(read: &mut TableReader<'_, '_>, at: usize, name: Option<&str>) -> Option<KeyProof> {
     let (secret, file) = (read.option(&key::SECRET), read.option(&key::SECRET_FILE));
     let (algorithm, mac_bits) = (read.option(&key::ALGORITHM), read.option(&key::MAC_BITS));
     let (allow_md5, _) = (read.value(&key::ALLOW_MD5), read.option(&key::UNSIGNED));
     let (name, chosen) = (name?, read.chosen(&key::SECRET)?);
     if chosen == key::UNSIGNED.name() {
-        return Some(Proof::Address);
+        return Some(KeyProof::Address);
     }
     let file_at = read.place(&key::SECRET_FILE);
     let algorithm_at = read.place(&key::ALGORITHM).or(file_at).unwrap_or(at);
@@ -80,16 +80,16 @@ fn proof(read: &mut Reader<'_, '_>, at: usize, name: Option<&str>) -> Option<Pro
         let message = format!("`algorithm` is {}, and its file says {}", algorithm.word(), named.word());
         read.problems().error(algorithm_at, message, "take `algorithm` out");
     }
-    let algorithm = algorithm.or(named).unwrap_or(Algorithm::Sha256);
-    if algorithm == Algorithm::Md5 && !allow_md5 {
+    let algorithm = algorithm.or(named).unwrap_or(TsigAlgorithm::Sha256);
+    if algorithm == TsigAlgorithm::Md5 && !allow_md5 {
         let help = "make a new key with hmac-sha256, or write `allow-md5 = true`";
         read.problems().error(algorithm_at, "HMAC-MD5 is not secure enough to be taken unasked", help);
     }
-    Some(Proof::Tsig { algorithm, allow_md5, mac_bits, secret })
+    Some(KeyProof::Tsig { algorithm, allow_md5, mac_bits, secret })
 }
 
 /// Returns the secret in a file, and its hash if the file names one.
-fn from_file(path: &Path, name: &str, at: usize, problems: &mut Problems<'_>) -> Option<(Option<Algorithm>, Secret)> {
+fn from_file(path: &Path, name: &str, at: usize, problems: &mut ConfigProblems<'_>) -> Option<(Option<TsigAlgorithm>, TsigSecret)> {
     const LARGEST: usize = 64 << 10;
     let shown = path.display();
     permissions::readable(path, at, problems);
@@ -104,7 +104,7 @@ fn from_file(path: &Path, name: &str, at: usize, problems: &mut Problems<'_>) ->
 
 /// Parses either Base64 alone or `key "name" { algorithm …; secret "…"; };`, of which there may be
 /// several.
-fn read_key(text: &str, name: &str) -> Result<(Option<Algorithm>, Secret), String> {
+fn read_key(text: &str, name: &str) -> Result<(Option<TsigAlgorithm>, TsigSecret), String> {
     let lines = text.lines().map(|line| line.split("//").next().filter(|_| !line.trim_start().starts_with('#')).unwrap_or(""));
     let plain: String = lines.flat_map(|line| [line, "\n"]).collect();
     let words = words(&plain);
@@ -123,7 +123,7 @@ fn read_key(text: &str, name: &str) -> Result<(Option<Algorithm>, Secret), Strin
         }
         let value = |wanted: &str| body.windows(3).find(|words| words[0] == wanted && words[2] == ";").map(|words| words[1]);
         let algorithm = value("algorithm").ok_or("it names no `algorithm`")?;
-        let algorithm = Algorithm::of_word(algorithm).ok_or_else(|| format!("`{algorithm}` is no algorithm"))?;
+        let algorithm = TsigAlgorithm::of_word(algorithm).ok_or_else(|| format!("`{algorithm}` is no algorithm"))?;
         let secret = kind::secret(value("secret").ok_or("it has no `secret`")?).map_err(|(why, _)| why)?;
         return Ok((Some(algorithm), secret));
     }
@@ -158,9 +158,9 @@ mod tests {
         for (text, want) in [
             ("c2VjcmV0\n", Ok(None)),
             ("c2Vj\ncmV0", Ok(None)),
-            (tsig_keygen, Ok(Some(Algorithm::Sha256))),
-            (&several, Ok(Some(Algorithm::Sha256))),
-            (&upper, Ok(Some(Algorithm::Md5))),
+            (tsig_keygen, Ok(Some(TsigAlgorithm::Sha256))),
+            (&several, Ok(Some(TsigAlgorithm::Sha256))),
+            (&upper, Ok(Some(TsigAlgorithm::Md5))),
             ("", Err("the secret is empty")),
             ("no secret!", Err("the secret is not Base64")),
             ("key b { algorithm hmac-sha256; secret c2VjcmV0; };", Err("it has no key `acme`, but b")),

@@ -3,19 +3,25 @@
 use toml::de::DeTable;
 
 use super::values;
-use crate::azure::Table;
+use crate::azure::PrivateLinkTable;
 use crate::key::AnyKey;
 use crate::keys::zone as key;
-use crate::model::{FeedSource, FileSource, NetworkLinks, OnMissing, Server, Zone, ZoneNames, ZoneSource};
-use crate::places::{Places, ZonePlaces};
-use crate::problems::Problems;
-use crate::reader::{self, Reader};
+use crate::model::{FeedSource, FileSource, NetworkLinks, OnMissing, ServerConfig, ZoneConfig, ZoneNames, ZoneSource};
+use crate::places::{ConfigPlaces, ZonePlaces};
+use crate::problems::ConfigProblems;
+use crate::reader::{self, TableReader};
 
 /// Reads the zones in file order. A preset becomes one zone for each of its names.
-pub(super) fn zones(document: &DeTable<'_>, server: &Server, azure: &Table, problems: &mut Problems<'_>, places: &mut Places) -> Vec<Zone> {
+pub(super) fn zones(
+    document: &DeTable<'_>,
+    server: &ServerConfig,
+    azure: &PrivateLinkTable,
+    problems: &mut ConfigProblems<'_>,
+    places: &mut ConfigPlaces,
+) -> Vec<ZoneConfig> {
     let mut zones = Vec::new();
     for (at, table) in reader::tables(document, &key::SECTION, problems) {
-        let mut read = Reader::open(&key::SECTION, Some(table), at, problems);
+        let mut read = TableReader::open(&key::SECTION, Some(table), at, problems);
         let (read, place) = zone_table(&mut read, at, server, azure);
         places.zones.extend(std::iter::repeat_n(place, read.len()));
         zones.extend(read);
@@ -25,7 +31,7 @@ pub(super) fn zones(document: &DeTable<'_>, server: &Server, azure: &Table, prob
 
 /// Reads one `[[zone]]`: its zones, which differ only in name and policy, and the positions of its
 /// keys. Every key is read even if the zone cannot be served, so that all problems are reported.
-fn zone_table(read: &mut Reader<'_, '_>, at: usize, server: &Server, azure: &Table) -> (Vec<Zone>, ZonePlaces) {
+fn zone_table(read: &mut TableReader<'_, '_>, at: usize, server: &ServerConfig, azure: &PrivateLinkTable) -> (Vec<ZoneConfig>, ZonePlaces) {
     let (names, source, zone_names) = (names(read), source(read), zone_names(read, server));
     let networks = read.option(&key::NETWORK).unwrap_or_default();
     let (on_missing, fallback) = (read.option(&key::ON_MISSING), read.option(&key::FALLBACK));
@@ -48,7 +54,7 @@ fn zone_table(read: &mut Reader<'_, '_>, at: usize, server: &Server, azure: &Tab
     let line = read.problems().line(at);
     let zones = names.into_iter().filter_map(|name| {
         let is_private_link = azure.is_private_link_zone(&name);
-        Some(Zone {
+        Some(ZoneConfig {
             name,
             preset: place.preset,
             networks: networks.clone(),
@@ -71,7 +77,7 @@ fn zone_table(read: &mut Reader<'_, '_>, at: usize, server: &Server, azure: &Tab
 }
 
 /// Returns the names of the zones. It is empty if the table does not say them.
-fn names(read: &mut Reader<'_, '_>) -> Vec<String> {
+fn names(read: &mut TableReader<'_, '_>) -> Vec<String> {
     let (preset, name) = (read.option(&key::PRESET), read.option(&key::NAME));
     let presets = preset.into_iter().flat_map(|preset| preset.zones()).map(|zone| zone.to_string());
     match read.chosen(&key::NAME) {
@@ -81,7 +87,7 @@ fn names(read: &mut Reader<'_, '_>) -> Vec<String> {
 }
 
 /// Returns the one writer of the zone. A problem was reported if there is none.
-fn source(read: &mut Reader<'_, '_>) -> Option<ZoneSource> {
+fn source(read: &mut TableReader<'_, '_>) -> Option<ZoneSource> {
     let (directory, file, format) = (read.option(&key::DIRECTORY), read.option(&key::FILE), read.value(&key::FORMAT));
     let (_, feed) = (read.option(&key::API), feed(read));
     let chosen = read.chosen(&key::DIRECTORY)?;
@@ -98,13 +104,13 @@ fn source(read: &mut Reader<'_, '_>) -> Option<ZoneSource> {
 }
 
 /// Returns the feed that the table names. One line for each kind of feed.
-fn feed(read: &mut Reader<'_, '_>) -> Option<FeedSource> {
+fn feed(read: &mut TableReader<'_, '_>) -> Option<FeedSource> {
     read.option(&key::PRIMARIES).map(|list| FeedSource::Transfer { primaries: values(list) })
 }
 
 /// Returns the names of servers for records that the zone lacks. Those of `[server]` stand in for
 /// names that the zone does not have.
-fn zone_names(read: &mut Reader<'_, '_>, server: &Server) -> ZoneNames {
+fn zone_names(read: &mut TableReader<'_, '_>, server: &ServerConfig) -> ZoneNames {
     let own =
         ZoneNames { primary: read.option(&key::PRIMARY_NAME), servers: read.option(&key::NAME_SERVERS).map(values).unwrap_or_default() };
     match own {
@@ -114,7 +120,7 @@ fn zone_names(read: &mut Reader<'_, '_>, server: &Server) -> ZoneNames {
     }
 }
 
-fn ttl_bounds(read: &mut Reader<'_, '_>, at: usize) -> (u32, u32) {
+fn ttl_bounds(read: &mut TableReader<'_, '_>, at: usize) -> (u32, u32) {
     let (min_ttl, max_ttl) = (read.value(&key::MIN_TTL), read.value(&key::MAX_TTL));
     if min_ttl > max_ttl {
         let at = read.place(&key::MIN_TTL).or(read.place(&key::MAX_TTL)).unwrap_or(at);

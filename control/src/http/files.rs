@@ -3,14 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use postern_config::File;
-use postern_config::model::Api;
+use postern_config::WatchedFile;
+use postern_config::model::ApiConfig;
 
 /// Files of keys and certificates, each read once: what is used is what a change is told by.
 pub(super) struct CredentialFiles(Vec<(PathBuf, io::Result<Vec<u8>>)>);
 
 impl CredentialFiles {
-    pub(super) fn read(api: &Api) -> Self {
+    pub(super) fn read(api: &ApiConfig) -> Self {
         let mut files: Vec<(PathBuf, io::Result<Vec<u8>>)> = Vec::new();
         for path in api.files() {
             if files.iter().all(|(other, _)| other != path) {
@@ -26,7 +26,7 @@ impl CredentialFiles {
         content
     }
 
-    pub(super) fn as_read(&self) -> Vec<File> {
-        self.0.iter().map(|(path, content)| File::of(path, content)).collect()
+    pub(super) fn as_read(&self) -> Vec<WatchedFile> {
+        self.0.iter().map(|(path, content)| WatchedFile::of(path, content)).collect()
     }
 }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use postern_config::File;
-use postern_config::model::Api;
+use postern_config::WatchedFile;
+use postern_config::model::ApiConfig;
 use postern_dns::listen::places::{BusyRule, ClientKey, ConnectionPlace, ConnectionPlaces, PlaceBounds, client_of};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -87,7 +87,7 @@ const LOOK: Duration = Duration::from_millis(2);
 const THREADS: usize = 2;
 
 /// Binds what `[api]` names. `owner`: the user and group that the socket is to belong to.
-pub fn bind(api: &Api, owner: Option<(u32, u32)>) -> Result<Bound, BindError> {
+pub fn bind(api: &ApiConfig, owner: Option<(u32, u32)>) -> Result<Bound, BindError> {
     let mut bound = Bound::default();
     for address in &api.listen {
         let failed = |error| BindError { place: address.to_string(), error };
@@ -129,18 +129,18 @@ fn bind_socket(path: &Path, owner: Option<(u32, u32)>) -> io::Result<UnixListene
 }
 
 /// Says what is wrong with the files of keys and certificates; and what was in them.
-pub fn check(api: &Api) -> (Vec<File>, Result<(), String>) {
+pub fn check(api: &ApiConfig) -> (Vec<WatchedFile>, Result<(), String>) {
     let files = CredentialFiles::read(api);
     (files.as_read(), CurrentSettings::of(api, &files).map(drop))
 }
 
 /// Starts to serve these interfaces. Also returns the content of the files of keys and certificates.
 pub(crate) fn start(
-    api: &Api,
+    api: &ApiConfig,
     bound: Bound,
     control: Arc<Control>,
     interfaces: impl IntoIterator<Item = Interface>,
-) -> Result<(Http, Vec<File>), String> {
+) -> Result<(Http, Vec<WatchedFile>), String> {
     let files = CredentialFiles::read(api);
     let now = CurrentSettings::of(api, &files)?;
     let settings = Arc::new(HttpSettings::new(now));
@@ -180,7 +180,7 @@ pub(crate) fn start(
 }
 
 /// Bounds on connections over TCP.
-fn tcp_bounds(api: &Api) -> PlaceBounds {
+fn tcp_bounds(api: &ApiConfig) -> PlaceBounds {
     PlaceBounds { all: api.connections, per_client: api.per_client, idle: None }
 }
 
@@ -197,7 +197,7 @@ impl Http {
 
     /// Reads keys, certificates and bounds again. If one of the files cannot be read, nothing changes. Returns the content of the files in
     /// either case.
-    pub fn reconfigure(&self, api: &Api) -> (Vec<File>, Result<(), String>) {
+    pub fn reconfigure(&self, api: &ApiConfig) -> (Vec<WatchedFile>, Result<(), String>) {
         let files = CredentialFiles::read(api);
         let taken = CurrentSettings::of(api, &files).map(|now| {
             self.settings.replace(now);
@@ -207,7 +207,7 @@ impl Http {
     }
 
     /// Sets the bounds on connections over TCP. Connections beyond them give way when the next connection comes.
-    pub fn bound(&self, api: &Api) {
+    pub fn bound(&self, api: &ApiConfig) {
         self.places.0.bound(tcp_bounds(api));
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use postern_config::model::Api;
+use postern_config::model::ApiConfig;
 use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -53,7 +53,7 @@ impl HttpSettings {
 }
 
 impl CurrentSettings {
-    pub(super) fn of(api: &Api, files: &CredentialFiles) -> Result<Self, String> {
+    pub(super) fn of(api: &ApiConfig, files: &CredentialFiles) -> Result<Self, String> {
         let keys = match &api.key_file {
             Some(path) => Some(Keys::of(path, files.content(path)).map_err(|wrong| wrong.to_string())?),
             None => None,

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
-use postern_config::model::Api;
+use postern_config::model::ApiConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use super::files::CredentialFiles;
 
 /// What `certificate`, `private-key` and `client-ca` say; none: no TLS.
-pub(super) fn read(api: &Api, files: &CredentialFiles) -> Result<Option<Arc<ServerConfig>>, String> {
+pub(super) fn read(api: &ApiConfig, files: &CredentialFiles) -> Result<Option<Arc<ServerConfig>>, String> {
     let (Some(certificate), Some(private_key)) = (&api.certificate, &api.private_key) else { return Ok(None) };
     let chain = certificates(certificate, files)?;
     let no_key = |error: &dyn Display| format!("{}: no private key: {error}", private_key.display());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use postern_config::azure::Table;
+use postern_config::azure::PrivateLinkTable;
 use postern_config::model::{NetworkLinks, OnMissing, ZoneNames};
 use postern_zones::authority::ZoneAuthority;
 use postern_zones::edit::{NewZone, ZoneSettings};
@@ -28,7 +28,7 @@ use super::settings::{Kind, Settings};
 const DEFAULT_TTL: u32 = 3600;
 
 /// The zone that a request asks for. `names`: the servers of a zone for which the request has none.
-pub fn read(body: &Value, names: &ZoneNames, table: &Table, now: OffsetDateTime) -> Result<NewZone, Fault> {
+pub fn read(body: &Value, names: &ZoneNames, table: &PrivateLinkTable, now: OffsetDateTime) -> Result<NewZone, Fault> {
     let body = Object::of(body);
     let (name, network) =
         body.text("name").map(|name| name.split_once('@').map_or((name, None), |(name, network)| (name, Some(network))))?;

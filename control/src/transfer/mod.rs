@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use postern_config::Config;
+use postern_config::PosternConfig;
 use postern_config::model;
 use postern_zones::edit::ZoneRef;
 use postern_zones::network::NetworkId;
@@ -50,7 +50,7 @@ impl Transfers {
 
     /// Tells secondaries until it is dropped.
     pub async fn run(self: Arc<Self>, control: Arc<Control>) {
-        let mut config: Option<Arc<Config>> = None;
+        let mut config: Option<Arc<PosternConfig>> = None;
         let mut generation = None;
         let mut serials: HashMap<Linked, u32> = HashMap::new();
         let mut telling: HashMap<(Linked, SocketAddr), Telling> = HashMap::new();
@@ -107,7 +107,7 @@ impl Transfers {
 #[derive(Debug, Default)]
 pub struct Policy {
     /// Who may have it transferred.
-    pub transfer_to: Vec<model::Peer>,
+    pub transfer_to: Vec<model::TransferPeer>,
     /// Who is told when it changes.
     pub notify: Vec<SocketAddr>,
     /// Name of the key that signs what we send.
@@ -129,7 +129,7 @@ impl Policy {
             words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()
         };
         let prefix = |text: String| text.parse().or_else(|_| text.parse::<IpAddr>().map(Into::into)).ok();
-        policy.transfer_to.extend(words("ALLOW-AXFR-FROM").into_iter().filter_map(prefix).map(model::Peer::Prefix));
+        policy.transfer_to.extend(words("ALLOW-AXFR-FROM").into_iter().filter_map(prefix).map(model::TransferPeer::Prefix));
         let address = |text: String| text.parse().or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53))).ok();
         policy.notify.extend(words("ALSO-NOTIFY").into_iter().filter_map(address));
         policy

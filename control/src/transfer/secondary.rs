@@ -8,8 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use postern_config::Config;
-use postern_config::model::{self, Action, FeedKind, TRANSFER};
+use postern_config::PosternConfig;
+use postern_config::model::{self, FeedKind, KeyAction, TRANSFER};
 use postern_dns::wire::rtype as wire;
 use postern_zones::edit::{Author, FETCHED, Refusal, Task, Via, ZoneRef};
 use postern_zones::name::WireName;
@@ -317,7 +317,7 @@ pub(super) fn unix_seconds() -> u64 {
 
 impl SecondaryZone {
     /// Returns the feed of a zone that has primaries. Returns `None` for other zones.
-    pub fn feed(zone: &model::Zone, config: &Config) -> Option<Arc<dyn ZoneFeed>> {
+    pub fn feed(zone: &model::ZoneConfig, config: &PosternConfig) -> Option<Arc<dyn ZoneFeed>> {
         let primaries = zone.source.feed()?.primaries()?.to_vec();
         let named = ZoneRef { name: zone.name.clone(), network: zone.networks.names().first().cloned() };
         let key = zone.transfer_key.as_ref().and_then(|name| Keyring::new(config).key(name));
@@ -350,6 +350,6 @@ impl ZoneFeed for SecondaryZone {
         let networks: Vec<&str> = self.zone.network.iter().map(String::as_str).collect();
         self.apex.as_wire() == apex
             && (self.primaries.iter().any(|primary| primary.ip() == client.to_canonical())
-                || keys.iter().any(|key| key.allows(Action::Notify) && key.covers(&self.zone.name, &networks)))
+                || keys.iter().any(|key| key.allows(KeyAction::Notify) && key.covers(&self.zone.name, &networks)))
     }
 }

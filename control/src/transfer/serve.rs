@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use postern_config::model::{Action, Peer};
+use postern_config::model::{KeyAction, TransferPeer};
 use postern_dns::listen::handler::Request;
 use postern_dns::wire::message::Message;
 use postern_dns::wire::rtype as wire;
@@ -82,10 +82,10 @@ fn find(request: &Request, keys: &[Arc<Key>], control: &Control) -> Result<Found
     let hosted = hosted.ok_or(refuse(NOTAUTH, "not a zone of this server for this client"))?;
     let policy = Policy::of(hosted);
     let is_peer = policy.transfer_to.iter().any(|peer| match peer {
-        Peer::Prefix(prefix) => prefix.contains(&client),
-        Peer::Key(name) => keys.iter().any(|key| key.policy.name == *name),
+        TransferPeer::Prefix(prefix) => prefix.contains(&client),
+        TransferPeer::Key(name) => keys.iter().any(|key| key.policy.name == *name),
     });
-    if !is_peer && !keys.iter().any(|key| key.allows(Action::Transfer) && key.covers(&hosted.name, &[&network.name])) {
+    if !is_peer && !keys.iter().any(|key| key.allows(KeyAction::Transfer) && key.covers(&hosted.name, &[&network.name])) {
         return Err(refuse(REFUSED, "this client may not have the zone: see `transfer-to`"));
     }
     // What is committed: a name that is held a moment longer is none.

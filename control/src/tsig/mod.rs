@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use postern_config::Config;
-use postern_config::model::{self, Action, Algorithm, Proof};
+use postern_config::PosternConfig;
+use postern_config::model::{self, KeyAction, KeyProof, TsigAlgorithm};
 use postern_zones::name::{NameBuf, WireName};
 
 mod hash;
@@ -46,7 +46,7 @@ pub struct Key {
     /// Lower case.
     pub name: WireName,
     /// As it was configured.
-    pub policy: model::Key,
+    pub policy: model::KeyConfig,
 }
 
 /// A request whose signature is right.
@@ -76,7 +76,7 @@ pub struct Rejected {
 #[derive(Debug, Clone)]
 pub struct Signer {
     key: Arc<Key>,
-    algorithm: Algorithm,
+    algorithm: TsigAlgorithm,
     /// MAC of the request, then of the last message.
     last: Vec<u8>,
     is_first: bool,
@@ -106,21 +106,21 @@ pub enum BadAnswer {
 
 impl Keyring {
     /// The keys of a configuration.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &PosternConfig) -> Self {
         let mut keyring = Self::default();
         for policy in &config.keys {
             let Ok(name) = WireName::parse(&policy.name) else { continue }; // the configuration was checked
             let key = Arc::new(Key { name: name.clone(), policy: policy.clone() });
             match policy.proof {
-                Proof::Tsig { .. } => drop(keyring.signed.insert(name, key)),
-                Proof::Address => keyring.unsigned.push(key),
+                KeyProof::Tsig { .. } => drop(keyring.signed.insert(name, key)),
+                KeyProof::Address => keyring.unsigned.push(key),
             }
         }
         keyring
     }
 
     /// True where some key may do this.
-    pub fn allows(&self, action: Action) -> bool {
+    pub fn allows(&self, action: KeyAction) -> bool {
         self.signed.values().chain(&self.unsigned).any(|key| key.policy.allow.contains(&action))
     }
 
@@ -191,7 +191,7 @@ impl Key {
     }
 
     /// True where it may do this.
-    pub fn allows(&self, action: Action) -> bool {
+    pub fn allows(&self, action: KeyAction) -> bool {
         self.policy.allow.contains(&action)
     }
 
@@ -214,9 +214,9 @@ impl Key {
     }
 
     /// The secret, where the key may be used with this hash.
-    fn secret_for(&self, wanted: Algorithm) -> Option<&[u8]> {
+    fn secret_for(&self, wanted: TsigAlgorithm) -> Option<&[u8]> {
         match &self.policy.proof {
-            Proof::Tsig { algorithm, allow_md5, secret, .. } if *algorithm == wanted || (*allow_md5 && wanted == Algorithm::Md5) => {
+            KeyProof::Tsig { algorithm, allow_md5, secret, .. } if *algorithm == wanted || (*allow_md5 && wanted == TsigAlgorithm::Md5) => {
                 Some(secret.as_octets())
             }
             _ => None,
@@ -226,17 +226,17 @@ impl Key {
     /// Octets of a MAC that are asked for, of as many as the hash has.
     fn least_octets(&self, whole: usize) -> usize {
         match &self.policy.proof {
-            Proof::Tsig { mac_bits: Some(bits), .. } => usize::from(bits.div_ceil(8)).min(whole),
+            KeyProof::Tsig { mac_bits: Some(bits), .. } => usize::from(bits.div_ceil(8)).min(whole),
             _ => whole,
         }
     }
 
     /// What its operator can do where a client signs with another hash.
-    fn hint(&self, record: &Record, algorithm: Option<Algorithm>) -> Option<String> {
-        let Proof::Tsig { algorithm: own, .. } = &self.policy.proof else { return None };
+    fn hint(&self, record: &Record, algorithm: Option<TsigAlgorithm>) -> Option<String> {
+        let KeyProof::Tsig { algorithm: own, .. } = &self.policy.proof else { return None };
         let (name, own) = (&self.policy.name, own.word());
         Some(match algorithm {
-            Some(Algorithm::Md5) => {
+            Some(TsigAlgorithm::Md5) => {
                 format!(
                     "a client signs with hmac-md5 by key {name}, which is {own}: tell it {own}, or write `allow-md5 = true` for the key"
                 )
@@ -268,8 +268,8 @@ impl Signer {
     /// Signs a request of ours; checks or takes part in what comes of it.
     pub fn begin(key: Arc<Key>, request: &mut Vec<u8>, now: u64) -> Self {
         let algorithm = match &key.policy.proof {
-            Proof::Tsig { algorithm, .. } => *algorithm,
-            Proof::Address => Algorithm::Sha256, // never: such keys are not found by name
+            KeyProof::Tsig { algorithm, .. } => *algorithm,
+            KeyProof::Address => TsigAlgorithm::Sha256, // never: such keys are not found by name
         };
         let mut signer = Self { key, algorithm, last: Vec::new(), is_first: true, between: Vec::new() };
         signer.sign(request, now);

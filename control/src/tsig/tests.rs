@@ -123,11 +123,11 @@ fn letter_case_of_key_and_hash_does_not_matter() {
 fn md5_is_taken_where_the_key_says_so_and_else_told_of() {
     let md5 = |name: &str| {
         let mut signer = signed(name).1;
-        (signer.algorithm, signer.last, signer.is_first) = (Algorithm::Md5, Vec::new(), true);
+        (signer.algorithm, signer.last, signer.is_first) = (TsigAlgorithm::Md5, Vec::new(), true);
         let mut message = question();
         let record = Record {
             key: signer.key.name.to_buf(),
-            algorithm: NameBuf::read(hash::wire_name(Algorithm::Md5)).unwrap(),
+            algorithm: NameBuf::read(hash::wire_name(TsigAlgorithm::Md5)).unwrap(),
             time: NOW,
             fudge: FUDGE,
             mac: Vec::new(),
@@ -136,7 +136,7 @@ fn md5_is_taken_where_the_key_says_so_and_else_told_of() {
             other: Vec::new(),
             start: 0,
         };
-        let mac = hash::sign(Algorithm::Md5, b"secret", &[&message, &record.variables()]);
+        let mac = hash::sign(TsigAlgorithm::Md5, b"secret", &[&message, &record.variables()]);
         Record { mac, ..record }.put_on(&mut message);
         message
     };
@@ -260,7 +260,7 @@ fn unsigned_messages_between_signed_ones_are_believed_with_the_next() {
     let record = find(&first).unwrap().unwrap();
     let tail = Record { time: NOW, ..record.clone() };
     let length = (ours.last.len() as u16).to_be_bytes();
-    let mac = hash::sign(Algorithm::Sha256, b"secret", &[&length, &ours.last, &middle.concat(), &last, &tail.timers()]);
+    let mac = hash::sign(TsigAlgorithm::Sha256, b"secret", &[&length, &ours.last, &middle.concat(), &last, &tail.timers()]);
     Record { mac, ..tail }.put_on(&mut last);
     let run = |messages: &[&[u8]]| {
         let mut theirs = theirs.clone();
@@ -315,8 +315,8 @@ fn a_key_is_good_for_what_it_says() {
     ] {
         assert_eq!(key.may_change(&NameBuf::parse(name).unwrap(), rtype), want, "{name} {rtype}");
     }
-    assert!(key.allows(Action::Update) && !key.allows(Action::Query));
-    assert!(keyring.allows(Action::Notify) && keyring.can_sign() && keyring.key("dhcp").is_none());
+    assert!(key.allows(KeyAction::Update) && !key.allows(KeyAction::Query));
+    assert!(keyring.allows(KeyAction::Notify) && keyring.can_sign() && keyring.key("dhcp").is_none());
     let unsigned = |client: &str| keyring.unsigned(client.parse().unwrap()).count();
     assert_eq!((unsigned("10.20.0.5"), unsigned("10.20.0.6"), unsigned("::ffff:10.20.0.5")), (1, 0, 1));
 }

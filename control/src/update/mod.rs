@@ -10,7 +10,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use postern_config::model::Action;
+use postern_config::model::KeyAction;
 use postern_dns::ede::rcode;
 use postern_dns::state::State;
 use postern_dns::wire::message::Message;
@@ -104,7 +104,7 @@ fn choose(state: &State, name: &str, keys: &[Arc<Key>], client: IpAddr) -> Resul
     }
     let may = |link: &Link| -> Vec<Arc<Key>> {
         let networks = networks(snapshot, link);
-        keys.iter().filter(|key| key.allows(Action::Update) && key.covers(name, &networks)).cloned().collect()
+        keys.iter().filter(|key| key.allows(KeyAction::Update) && key.covers(name, &networks)).cloned().collect()
     };
     let allowed: Vec<(&Link, Vec<Arc<Key>>)> = hosted.iter().map(|link| (*link, may(link))).filter(|(_, keys)| !keys.is_empty()).collect();
     let own = snapshot.network_of(client);

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use postern_config::Config;
+use postern_config::PosternConfig;
 use postern_zones::zone::{Zone, ZoneBuilder};
 
 use super::record::{ANY, IN, NONE};
@@ -29,7 +29,7 @@ fn zone() -> Zone {
 
 fn keys(policy: &str) -> Vec<Arc<Key>> {
     let text = format!("[[key]]\nname = 'k'\nunsigned = true\nclients = ['10.0.0.0/8']\nallow = ['update']\n{policy}\n");
-    let config: Config = postern_config::parse(&text, Path::new("t.toml")).unwrap().config;
+    let config: PosternConfig = postern_config::parse(&text, Path::new("t.toml")).unwrap().config;
     Keyring::new(&config).unsigned("10.0.0.1".parse().unwrap()).cloned().collect()
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use postern_config::model::{Format, LossLimits};
+use postern_config::model::{LossLimits, SourceFormat};
 use postern_zones::edit::Refusal;
 use postern_zones::lookup::RrSet;
 use postern_zones::name::{NameBuf, WireName};
@@ -117,11 +117,11 @@ pub(super) async fn import(
         return Err(Problem::new(StatusCode::BAD_REQUEST, empty_body(is_json)));
     }
     let format = match how.format {
-        FileFormat::Auto if is_json => Format::Azure,
-        FileFormat::Auto => Format::Auto,
-        FileFormat::Zone => Format::Zone,
-        FileFormat::Hosts => Format::Hosts,
-        FileFormat::Azure => Format::Azure,
+        FileFormat::Auto if is_json => SourceFormat::Azure,
+        FileFormat::Auto => SourceFormat::Auto,
+        FileFormat::Zone => SourceFormat::Zone,
+        FileFormat::Hosts => SourceFormat::Hosts,
+        FileFormat::Azure => SourceFormat::Azure,
     };
     let hosted = link.hosted.clone();
     let reading = tokio::task::spawn_blocking(move || File::read(&bytes, format, &state, &link)).await;
@@ -193,11 +193,11 @@ struct File {
 
 impl File {
     /// Reads a file for a zone. Records that belong to another zone are skipped with a warning.
-    fn read(bytes: &[u8], format: Format, state: &postern_dns::state::State, link: &Link) -> Result<Self, Problem> {
+    fn read(bytes: &[u8], format: SourceFormat, state: &postern_dns::state::State, link: &Link) -> Result<Self, Problem> {
         let name = Arc::new(PathBuf::from("body"));
-        let format = if format == Format::Auto { text::detect(&name, bytes) } else { format };
+        let format = if format == SourceFormat::Auto { text::detect(&name, bytes) } else { format };
         let apex = link.hosted.apex.to_buf();
-        let mut sink = Sink::new(&apex, &state.snapshot, link, name.clone(), format == Format::Zone);
+        let mut sink = Sink::new(&apex, &state.snapshot, link, name.clone(), format == SourceFormat::Zone);
         let mut problems: Vec<Wrong> = Vec::new();
         text::read(format, bytes, &name, &apex, None, &state.table, &mut sink, &mut problems);
         let Sink { mut file, outside, of_others, .. } = sink;

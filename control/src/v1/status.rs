@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use postern_config::model::Transport;
+use postern_config::model::UpstreamTransport;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -142,8 +142,8 @@ fn all_upstreams(control: &Control) -> Vec<Upstream> {
         name: of.name.to_string(),
         address: of.address.to_string(),
         transport: match of.transport {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
+            UpstreamTransport::Udp => "udp",
+            UpstreamTransport::Tcp => "tcp",
         },
         condition: of.condition.to_string(),
         round_trip: of.round_trip.map(|micros| f64::from(micros) / 1e6),
@@ -189,7 +189,7 @@ struct Setting {
 pub(super) async fn configuration(caller: Caller, State(control): State<Arc<Control>>) -> Result<Json<Configuration>, Problem> {
     caller.must_see_all()?;
     let config = control.host.config();
-    let setting = |one: &postern_config::Setting| Setting {
+    let setting = |one: &postern_config::EffectiveSetting| Setting {
         section: one.section.into(),
         table: one.table.clone(),
         key: one.key.into(),

@@ -311,7 +311,7 @@ fn quoted(value: &str) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use postern_config::model::{Format, OnMissing, TRANSFER};
+    use postern_config::model::{OnMissing, SourceFormat, TRANSFER};
     use postern_zones::origin::ZoneOrigin;
 
     use super::*;
@@ -429,12 +429,12 @@ pub(super) mod tests {
                 Missing { reason, rtype: asked, name: &buf, private: name, zone: apex, hosted, network: "hub", elsewhere: None }.mend()
             };
             let host = |writer| Hosted::new(WireName::parse(apex).unwrap(), OnMissing::Public, ZoneState::Unavailable("".into()), writer);
-            for writer in [ZoneOrigin::api(), ZoneOrigin::file_of(file("z"), Format::Zone)] {
+            for writer in [ZoneOrigin::api(), ZoneOrigin::file_of(file("z"), SourceFormat::Zone)] {
                 let record = missing(FallbackReason::NoRecord, Some(host(writer))).record;
                 assert_eq!(record.as_deref(), want, "{name} {asked}");
             }
             assert_eq!(missing(FallbackReason::NoZone, None).record.as_deref(), want, "{name} {asked}, no zone");
-            let hosts = missing(FallbackReason::NoRecord, Some(host(ZoneOrigin::file_of(file("h"), Format::Hosts)))).record;
+            let hosts = missing(FallbackReason::NoRecord, Some(host(ZoneOrigin::file_of(file("h"), SourceFormat::Hosts)))).record;
             assert!(hosts.is_none_or(|line| line.starts_with("<private address> ws")), "{name} {asked}");
         }
     }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
 use crossbeam_queue::ArrayQueue;
-use postern_config::model::{Fallback, Repeat};
+use postern_config::model::{FallbackConfig, RepeatPolicy};
 use postern_zones::state_directory::StateDirectory;
 use tokio::sync::broadcast;
 
@@ -87,7 +87,7 @@ const SPARE: usize = 256;
 
 impl Recorder {
     /// Returns a recorder with the bounds of the configuration. Nothing is written before a [`Writer`] is started on it.
-    pub fn new(settings: &Fallback) -> Arc<Self> {
+    pub fn new(settings: &FallbackConfig) -> Arc<Self> {
         let spare = ArrayQueue::new(SPARE);
         while spare.push(Box::new(Slip::with_room())).is_ok() {}
         Arc::new(Self {
@@ -95,7 +95,7 @@ impl Recorder {
             spare,
             memo: BypassMemo::new(),
             again: Again::new(),
-            folds: (settings.repeat != Repeat::All).into(),
+            folds: (settings.repeat != RepeatPolicy::All).into(),
             dropped: AtomicU64::new(0),
             writer: OnceLock::new(),
             vital: OnceLock::new(),

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use postern_config::model::{Fallback, LogFormat};
+use postern_config::model::{FallbackConfig, LogFormat};
 
 use super::{Event, Overflow};
 
@@ -28,7 +28,7 @@ pub(super) struct Rotating {
 
 impl Output {
     /// Opens what the configuration names.
-    pub fn open(settings: &Fallback) -> io::Result<Self> {
+    pub fn open(settings: &FallbackConfig) -> io::Result<Self> {
         match &settings.file {
             None => Ok(Self::Log),
             Some(path) => Ok(Self::File(Rotating::open(path, settings)?)),
@@ -64,7 +64,7 @@ impl Output {
 }
 
 impl Rotating {
-    fn open(path: &Path, settings: &Fallback) -> io::Result<Self> {
+    fn open(path: &Path, settings: &FallbackConfig) -> io::Result<Self> {
         let file = append(path)?;
         let size = file.metadata()?.len();
         let (rotate, keep) = (settings.rotate, settings.keep);
@@ -118,18 +118,18 @@ fn append(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use postern_config::model::Repeat;
+    use postern_config::model::RepeatPolicy;
 
     use super::*;
     use crate::fallback::event::tests::event;
 
-    fn settings(file: &Path, rotate: u64, keep: u32) -> Fallback {
-        Fallback {
+    fn settings(file: &Path, rotate: u64, keep: u32) -> FallbackConfig {
+        FallbackConfig {
             file: Some(file.into()),
             format: LogFormat::Json,
             rotate,
             keep,
-            repeat: Repeat::All,
+            repeat: RepeatPolicy::All,
             rate: 0,
             client_rate: 0,
             ledger: 10,

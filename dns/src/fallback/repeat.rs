@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use postern_config::model::Repeat;
+use postern_config::model::RepeatPolicy;
 
 use super::Event;
 use super::ledger::join;
@@ -11,7 +11,7 @@ use super::recent::Recent;
 /// Remembers what was written, by network, name, type and reason as one text: what is forgotten is written again.
 #[derive(Debug)]
 pub(super) struct Folding {
-    repeat: Repeat,
+    repeat: RepeatPolicy,
     seen: Recent<Seen>,
     key: String,
 }
@@ -34,13 +34,13 @@ struct Seen {
 }
 
 impl Folding {
-    pub fn new(repeat: Repeat, bound: usize) -> Self {
+    pub fn new(repeat: RepeatPolicy, bound: usize) -> Self {
         Self { repeat, seen: Recent::new(bound), key: String::new() }
     }
 
     /// What becomes of an event. `has_place` is called if a line is due; if it returns false, the line is due again the next time.
     pub fn fold(&mut self, event: &Event, now: Instant, has_place: impl FnOnce() -> bool) -> Folded {
-        if self.repeat == Repeat::All {
+        if self.repeat == RepeatPolicy::All {
             return if has_place() { Folded::Line(0) } else { Folded::Over };
         }
         self.key(event);
@@ -51,7 +51,7 @@ impl Folding {
             self.seen.insert(&self.key, Seen { written: now, folded: 0 });
             return Folded::Line(0);
         };
-        let due = matches!(self.repeat, Repeat::Every(period) if now.duration_since(seen.written) >= period);
+        let due = matches!(self.repeat, RepeatPolicy::Every(period) if now.duration_since(seen.written) >= period);
         if !due {
             seen.folded += 1;
             return Folded::Repeated;
@@ -85,7 +85,7 @@ mod tests {
     use crate::reason::FallbackReason;
 
     /// What each of (seconds, name) becomes.
-    fn folded(repeat: Repeat, bound: usize, events: &[(u64, &str)]) -> Vec<Option<u64>> {
+    fn folded(repeat: RepeatPolicy, bound: usize, events: &[(u64, &str)]) -> Vec<Option<u64>> {
         let mut folding = Folding::new(repeat, bound);
         let start = Instant::now();
         let line = |folded| if let Folded::Line(count) = folded { Some(count) } else { None };
@@ -96,9 +96,9 @@ mod tests {
     fn all_first_and_every() {
         let events = [(0, "a"), (1, "a"), (2, "b"), (299, "a"), (300, "a"), (301, "a"), (900, "a")];
         for (repeat, want) in [
-            (Repeat::All, [Some(0); 7]),
-            (Repeat::First, [Some(0), None, Some(0), None, None, None, None]),
-            (Repeat::Every(Duration::from_secs(300)), [Some(0), None, Some(0), None, Some(2), None, Some(1)]),
+            (RepeatPolicy::All, [Some(0); 7]),
+            (RepeatPolicy::First, [Some(0), None, Some(0), None, None, None, None]),
+            (RepeatPolicy::Every(Duration::from_secs(300)), [Some(0), None, Some(0), None, Some(2), None, Some(1)]),
         ] {
             assert_eq!(folded(repeat, 10, &events), want, "{repeat:?}");
         }
@@ -106,12 +106,12 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_is_written_again() {
-        assert_eq!(folded(Repeat::First, 1, &[(0, "a"), (0, "b"), (0, "a")]), [Some(0), Some(0), Some(0)]);
+        assert_eq!(folded(RepeatPolicy::First, 1, &[(0, "a"), (0, "b"), (0, "a")]), [Some(0), Some(0), Some(0)]);
     }
 
     #[test]
     fn network_type_and_reason_are_apart() {
-        let mut folding = Folding::new(Repeat::First, 10);
+        let mut folding = Folding::new(RepeatPolicy::First, 10);
         let base = event("hub", "a");
         let others = [
             base.clone(),
@@ -126,10 +126,10 @@ mod tests {
     #[test]
     fn a_line_without_a_place_is_due_again_the_next_time() {
         let (a, now) = (event("hub", "a"), Instant::now());
-        let mut folding = Folding::new(Repeat::First, 10);
+        let mut folding = Folding::new(RepeatPolicy::First, 10);
         let said = [false, false, true, true].map(|has_place| folding.fold(&a, now, || has_place));
         assert_eq!(said, [Folded::Over, Folded::Over, Folded::Line(0), Folded::Repeated]);
-        let mut folding = Folding::new(Repeat::Every(Duration::from_secs(5)), 10);
+        let mut folding = Folding::new(RepeatPolicy::Every(Duration::from_secs(5)), 10);
         let said = [(0, true), (1, true), (5, false), (6, true)]
             .map(|(at, has_place)| folding.fold(&a, now + Duration::from_secs(at), || has_place));
         assert_eq!(said, [Folded::Line(0), Folded::Repeated, Folded::Over, Folded::Line(1)]);

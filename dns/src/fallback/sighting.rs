@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use postern_config::azure::Table;
+use postern_config::azure::PrivateLinkTable;
 use postern_zones::network::NetworkId;
 use postern_zones::snapshot::{Hosted, Snapshot};
 
@@ -50,7 +50,7 @@ pub(super) struct Seen {
     /// TTL of the answer's end, seconds; 0 if it has none.
     pub ttl: u32,
     pub snapshot: Arc<Snapshot>,
-    pub table: Arc<Table>,
+    pub table: Arc<PrivateLinkTable>,
 }
 
 /// A fallback with all that the record says of it.

@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use postern_config::model::{Fallback, Repeat};
+use postern_config::model::{FallbackConfig, RepeatPolicy};
 
 use super::output::Output;
 use super::rate::LineRates;
@@ -26,7 +26,7 @@ pub struct Writer {
 #[derive(Debug)]
 enum Command {
     Reopen,
-    Use(Box<Fallback>, Output),
+    Use(Box<FallbackConfig>, Output),
 }
 
 /// How long the writer may sleep while nothing comes: a look now and then, should a wake be lost.
@@ -45,7 +45,7 @@ impl Writer {
     /// Opens the destination and starts the thread. One writer a recorder.
     ///
     /// `burst_is_over` is called when nothing more is to be written for the moment: until then whoever takes the log may hold its lines back.
-    pub fn start(recorder: Arc<Recorder>, settings: &Fallback, burst_is_over: impl Fn() + Send + 'static) -> io::Result<Self> {
+    pub fn start(recorder: Arc<Recorder>, settings: &FallbackConfig, burst_is_over: impl Fn() + Send + 'static) -> io::Result<Self> {
         let output = Output::open(settings)?;
         let (commands, inbox) = mpsc::channel();
         let stopping = Arc::new(AtomicBool::new(false));
@@ -79,7 +79,7 @@ impl Writer {
     }
 
     /// Goes on with other settings. The length of the queue stays: it needs a restart.
-    pub fn reconfigure(&self, settings: &Fallback) -> io::Result<()> {
+    pub fn reconfigure(&self, settings: &FallbackConfig) -> io::Result<()> {
         let output = Output::open(settings)?;
         self.tell(Command::Use(Box::new(settings.clone()), output));
         Ok(())
@@ -147,7 +147,7 @@ enum Repetition {
 struct Work<F> {
     recorder: Arc<Recorder>,
     folding: Folding,
-    settings: Fallback,
+    settings: FallbackConfig,
     output: Output,
     inbox: mpsc::Receiver<Command>,
     stopping: Arc<AtomicBool>,
@@ -220,7 +220,7 @@ impl<F: Fn()> Work<F> {
 
     /// Shows an event to those who watch, and writes it unless it is muted, folded, or beyond the rates. Returns what becomes of repetitions.
     fn give_out(&mut self, event: &mut Event) -> Repetition {
-        let folds = self.settings.repeat != Repeat::All;
+        let folds = self.settings.repeat != RepeatPolicy::All;
         if self.recorder.is_muted(&event.network, &event.name) {
             return Repetition::Muted;
         }
@@ -260,8 +260,8 @@ impl<F: Fn()> Work<F> {
         let now = SystemTime::now();
         let all = all || self.recorder.live.receiver_count() > 0;
         let same_for = match self.settings.repeat {
-            Repeat::Every(period) => SAME_FOR.min(period),
-            Repeat::All | Repeat::First => SAME_FOR,
+            RepeatPolicy::Every(period) => SAME_FOR.min(period),
+            RepeatPolicy::All | RepeatPolicy::First => SAME_FOR,
         };
         let Self { recorder, folding, rates, .. } = self;
         self.counted.retain(|Counter { tag, event, opened, stands_for }| {
@@ -294,7 +294,7 @@ impl<F: Fn()> Work<F> {
                 }
             },
             Command::Use(settings, output) => {
-                self.recorder.folds.store(settings.repeat != Repeat::All, Ordering::Relaxed);
+                self.recorder.folds.store(settings.repeat != RepeatPolicy::All, Ordering::Relaxed);
                 self.take_counts(true);
                 self.turn_window(Instant::now(), true);
                 self.output = output;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use postern_sockets::Outbox;
+use postern_sockets::DatagramOutbox;
 
 use super::Service;
 use crate::clock::Now;
@@ -102,7 +102,7 @@ impl Request {
         match self.reply.take() {
             Some(ReplyTo::Tcp(connection)) => connection.answer(message),
             Some(ReplyTo::Udp { socket, local }) => {
-                let mut outbox = Outbox::new(1);
+                let mut outbox = DatagramOutbox::new(1);
                 outbox.push(message, self.client, local);
                 outbox.send(&socket); // lost: as any datagram may be
             }

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use postern_config::model::Limits;
+use postern_config::model::LimitsConfig;
 
 use super::places::{BusyRule, ConnectionPlace, ConnectionPlaces, PlaceBounds, client_of};
 use crate::return_path::ReplySender;
@@ -58,12 +58,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LOGGED: Duration = Duration::from_secs(10);
 
 /// The bounds on connections that `[limits]` sets.
-pub fn bounds(limits: &Limits) -> PlaceBounds {
+pub fn bounds(limits: &LimitsConfig) -> PlaceBounds {
     PlaceBounds { all: limits.tcp_connections, per_client: limits.tcp_per_client, idle: Some(limits.tcp_idle) }
 }
 
 /// Places for the connections of all listeners.
-pub fn places(limits: &Limits) -> Arc<ConnectionPlaces<IpAddr>> {
+pub fn places(limits: &LimitsConfig) -> Arc<ConnectionPlaces<IpAddr>> {
     ConnectionPlaces::new(bounds(limits), BusyRule::GivesWay)
 }
 
@@ -71,7 +71,7 @@ pub fn places(limits: &Limits) -> Arc<ConnectionPlaces<IpAddr>> {
 /// new connection.
 pub async fn serve(
     listener: TcpListener,
-    limits: watch::Receiver<Limits>,
+    limits: watch::Receiver<LimitsConfig>,
     places: Arc<ConnectionPlaces<IpAddr>>,
     answerer: Arc<impl Answerer>,
     mut stop: watch::Receiver<bool>,
@@ -116,7 +116,7 @@ pub async fn serve(
 pub async fn converse<S>(
     stream: S,
     client: SocketAddr,
-    limits: &Limits,
+    limits: &LimitsConfig,
     answerer: &impl Answerer,
     place: &ConnectionPlace<IpAddr>,
     mut stop: watch::Receiver<bool>,
@@ -281,8 +281,8 @@ mod tests {
         }
     }
 
-    fn limits() -> Limits {
-        Limits {
+    fn limits() -> LimitsConfig {
+        LimitsConfig {
             pending: 100,
             tcp_connections: 3,
             tcp_per_client: 2,
@@ -294,7 +294,7 @@ mod tests {
         }
     }
 
-    fn place(limits: &Limits) -> ConnectionPlace<IpAddr> {
+    fn place(limits: &LimitsConfig) -> ConnectionPlace<IpAddr> {
         places(limits).take([10, 20, 0, 7].into(), std::time::Instant::now()).unwrap()
     }
 
@@ -313,15 +313,15 @@ mod tests {
     }
 
     /// For those that wait for the end of a client's patience.
-    fn soon_idle(tcp_idle: u64) -> Limits {
-        Limits { tcp_idle: Duration::from_millis(tcp_idle), ..limits() }
+    fn soon_idle(tcp_idle: u64) -> LimitsConfig {
+        LimitsConfig { tcp_idle: Duration::from_millis(tcp_idle), ..limits() }
     }
 
     fn session() -> Session {
         session_with(limits())
     }
 
-    fn session_with(limits: Limits) -> Session {
+    fn session_with(limits: LimitsConfig) -> Session {
         let (client, server) = tokio::io::duplex(1 << 20);
         let echo = Arc::new(Echo::default());
         let (stop, stopped) = watch::channel(false);

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use postern_sockets::{Batch, Datagram};
+use postern_sockets::{DatagramBatch, ReceivedDatagram};
 
 use super::packet_cache::PacketCache;
 use super::tcp::Answered;
@@ -70,7 +70,7 @@ pub struct Turns<'w> {
     socket: &'w Arc<UdpSocket>,
     service: &'w Service,
     counters: &'w WorkerCounters,
-    batch: Batch,
+    batch: DatagramBatch,
     /// Octets of its buffers, and what the state asks for.
     size: usize,
     wanted: usize,
@@ -87,7 +87,7 @@ impl<'w> Turns<'w> {
         let states = arc_swap::Cache::new(&*service.state);
         let known = (std::ptr::null(), 0);
         let size = buffer_size(&service.state.load());
-        let batch = Batch::new(BATCH, size);
+        let batch = DatagramBatch::new(BATCH, size);
         Self { socket, service, counters, batch, size, wanted: size, recent: PacketCache::new(BATCH), states, known, turn: 0 }
     }
 
@@ -96,7 +96,7 @@ impl<'w> Turns<'w> {
         let Self { socket, service, counters, batch, size, wanted, recent, states, known, turn } = self;
         if wanted != size {
             // A reload changed `udp-size`. Answers since then may have been cut to the old size.
-            (*batch, *size) = (Batch::new(BATCH, *wanted), *wanted);
+            (*batch, *size) = (DatagramBatch::new(BATCH, *wanted), *wanted);
             recent.void();
         }
         let received = match batch.receive(socket, true) {
@@ -128,7 +128,7 @@ impl<'w> Turns<'w> {
             }
             let mut desk = Desk::new();
             for index in 0..received {
-                let Datagram { peer, local, length, truncated, buffer } = batch.datagram(index);
+                let ReceivedDatagram { peer, local, length, truncated, buffer } = batch.datagram(index);
                 if truncated {
                     // Its beginning may look like a whole one that was answered a moment ago.
                     if let Answered::Now(length) = service.attend_cut(state, buffer, peer, counters) {

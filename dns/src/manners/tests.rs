@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsOption;
-use postern_config::model::Recursion;
+use postern_config::model::RecursionPolicy;
 use postern_zones::snapshot::SnapshotBuilder;
 
 use super::*;
@@ -22,10 +22,10 @@ const WITH_NSID: &[u8] = b"\0\0\x29\x04\xd0\0\0\0\0\0\x04\0\x03\0\0";
 /// A server that hosts nothing and forwards nothing.
 fn state() -> State {
     let snapshot = SnapshotBuilder::new()
-        .network("hub", &["10.20.0.0/16".parse().unwrap()], Recursion::Yes)
-        .network("closed", &["10.40.0.0/16".parse().unwrap()], Recursion::No)
+        .network("hub", &["10.20.0.0/16".parse().unwrap()], RecursionPolicy::Yes)
+        .network("closed", &["10.40.0.0/16".parse().unwrap()], RecursionPolicy::No)
         .build();
-    let cache = postern_config::model::Cache {
+    let cache = postern_config::model::CacheConfig {
         size: 0,
         min_ttl: 0,
         max_ttl: 86_400,
@@ -40,7 +40,7 @@ fn state() -> State {
     State {
         routes: Arc::new(Routes::new(snapshot.networks().count())),
         snapshot: Arc::new(snapshot),
-        table: postern_config::azure::Table::shared(),
+        table: postern_config::azure::PrivateLinkTable::shared(),
         cache: Arc::new(Cache::new(0)),
         access: Default::default(),
         settings: Settings {

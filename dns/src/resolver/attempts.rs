@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use postern_config::model::Transport;
+use postern_config::model::UpstreamTransport;
 
 use super::core::{Core, Due, NONE, Outside, view};
 use super::exchange::AskTurn;
@@ -25,7 +25,7 @@ const REPEATS: u8 = 3;
 pub(super) struct Attempt {
     serial: u32,
     pub(super) server: UpstreamId,
-    pub(super) over: Transport,
+    pub(super) over: UpstreamTransport,
     pub(super) purpose: Purpose,
     sent: Now,
     pub(super) edns: bool,
@@ -54,7 +54,7 @@ pub(super) enum Purpose {
 /// A message to be sent.
 pub(super) struct Send<'a> {
     pub(super) server: UpstreamId,
-    pub(super) over: Transport,
+    pub(super) over: UpstreamTransport,
     pub(super) message: &'a [u8],
     pub(super) edns: bool,
     pub(super) waits: Duration,
@@ -240,11 +240,11 @@ impl Core {
                 self.listen_on(now, exchange, member);
                 self.end_exchange(exchange, out);
             }
-            Verdict::Truncated if over == Transport::Udp => {
+            Verdict::Truncated if over == UpstreamTransport::Udp => {
                 self.exchanges.servers[server.0 as usize].meter.truncated.fetch_add(1, Relaxed);
                 self.answered_usefully(now, place, out);
                 self.end_attempt(place, out);
-                self.ask_again(now, state, (exchange, member), (Transport::Tcp, edns, false), out);
+                self.ask_again(now, state, (exchange, member), (UpstreamTransport::Tcp, edns, false), out);
             }
             Verdict::WithoutEdns if edns => {
                 self.end_attempt(place, out);
@@ -269,7 +269,7 @@ impl Core {
         now: Now,
         state: &State,
         (exchange, member): (u32, u8),
-        (over, edns, plain_again): (Transport, bool, bool),
+        (over, edns, plain_again): (UpstreamTransport, bool, bool),
         out: &mut impl Outside,
     ) {
         self.leave_queue(exchange);
@@ -294,9 +294,9 @@ impl Core {
         let is_awaited = self.exchanges.list[exchange as usize].active == Some(place);
         // Once the exchange asks elsewhere, an event that a stranger can cause must not disturb it.
         match (over, fault) {
-            (Transport::Udp, Some(Fault::Unreachable)) if !is_awaited => return self.unreachable(place),
-            (Transport::Udp, Some(Fault::Guessed)) if !is_awaited => return self.end_attempt(place, out),
-            (Transport::Udp, Some(Fault::Unreachable)) if self.exchanges.list[exchange as usize].icmp_errors < REPEATS => {
+            (UpstreamTransport::Udp, Some(Fault::Unreachable)) if !is_awaited => return self.unreachable(place),
+            (UpstreamTransport::Udp, Some(Fault::Guessed)) if !is_awaited => return self.end_attempt(place, out),
+            (UpstreamTransport::Udp, Some(Fault::Unreachable)) if self.exchanges.list[exchange as usize].icmp_errors < REPEATS => {
                 self.unreachable(place);
                 let going = &mut self.exchanges.list[exchange as usize];
                 (going.icmp_errors, going.active) = (going.icmp_errors + 1, None);
@@ -307,7 +307,7 @@ impl Core {
             (_, Some(Fault::Guessed)) => {
                 self.report_guesses(now, place);
                 self.end_attempt(place, out);
-                return self.ask_again(now, state, (exchange, member), (Transport::Tcp, edns, false), out);
+                return self.ask_again(now, state, (exchange, member), (UpstreamTransport::Tcp, edns, false), out);
             }
             _ => {}
         }

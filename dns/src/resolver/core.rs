@@ -16,7 +16,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use postern_config::model::{Transport, Upstream};
+use postern_config::model::{UpstreamConfig, UpstreamTransport};
 use postern_zones::name::NameBuf;
 use slab::Slab;
 
@@ -39,13 +39,13 @@ pub const MAX_EXCHANGES: u8 = 12;
 /// What the core has done outside.
 pub trait Outside {
     /// Prepares to ask an upstream.
-    fn open(&mut self, id: UpstreamId, upstream: &Upstream, meter: &Arc<Meter>);
+    fn open(&mut self, id: UpstreamId, upstream: &UpstreamConfig, meter: &Arc<Meter>);
     /// Closes the sockets of an upstream that will not be asked any more.
     fn close(&mut self, id: UpstreamId);
     /// Sends a question. The implementation chooses its ID.
-    fn send(&mut self, to: UpstreamId, over: Transport, attempt: AttemptId, message: &[u8]) -> Result<(), Fault>;
+    fn send(&mut self, to: UpstreamId, over: UpstreamTransport, attempt: AttemptId, message: &[u8]) -> Result<(), Fault>;
     /// Ignores the answer to an attempt from now on.
-    fn forget(&mut self, to: UpstreamId, over: Transport, attempt: AttemptId);
+    fn forget(&mut self, to: UpstreamId, over: UpstreamTransport, attempt: AttemptId);
     /// Returns the upstream whose socket on this side has this address. A question from there has gone in a circle (S7).
     fn upstream_at(&self, address: SocketAddr) -> Option<UpstreamId>;
     /// Sends an answer to a client, and counts it.

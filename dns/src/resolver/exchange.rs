@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use postern_config::model::Transport;
+use postern_config::model::UpstreamTransport;
 use slab::Slab;
 
 use super::attempts::{Attempt, Purpose, Send};
@@ -54,9 +54,9 @@ pub(super) enum AskTurn {
     /// It is this member's turn.
     First,
     /// It is asked over this transport, and with EDNS or without.
-    Otherwise(Transport, bool),
+    Otherwise(UpstreamTransport, bool),
     /// The same message once more, in the same time.
-    Repeated(Transport, bool),
+    Repeated(UpstreamTransport, bool),
 }
 
 /// Everything about upstreams: exchanges, attempts, servers, routes.
@@ -67,7 +67,7 @@ pub(super) struct Exchanges {
     pub(super) attempts: Slab<Attempt>,
     pub(super) serial: u32,
     pub(super) servers: Slab<Server>,
-    pub(super) by_address: HashMap<(SocketAddr, Transport), UpstreamId>,
+    pub(super) by_address: HashMap<(SocketAddr, UpstreamTransport), UpstreamId>,
     pub(super) routes: HashMap<RouteId, RouteState, foldhash::fast::RandomState>, // the keys are our own numbers
     pub(super) known: Option<Arc<Routes>>,
     /// Number of upstreams that were added or removed.
@@ -304,9 +304,9 @@ impl Core {
     }
 
     /// Returns how long a message is waited for before it is repeated, or before the upstream is given up.
-    fn wait(&self, now: Now, server: UpstreamId, plan: &Plan, (over, patience): (Transport, Now), doublings: u8) -> Duration {
+    fn wait(&self, now: Now, server: UpstreamId, plan: &Plan, (over, patience): (UpstreamTransport, Now), doublings: u8) -> Duration {
         let rest = Duration::from_millis(patience.since(now));
-        if over == Transport::Tcp {
+        if over == UpstreamTransport::Tcp {
             return rest;
         }
         let first = self.exchanges.servers[server.0 as usize].health.retransmission_timeout();
@@ -323,7 +323,7 @@ impl Core {
             self.silent(now, place, exchange, out);
         }
         let going = &self.exchanges.list[exchange as usize];
-        let is_repeated = over == Transport::Udp
+        let is_repeated = over == UpstreamTransport::Udp
             && going.sends < SENDS
             && self.exchanges.servers[server.0 as usize].health.admits(now) == Admission::Now
             && self.ask_member(now, exchange, member, AskTurn::Repeated(over, edns), out).is_ok();

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use postern_config::model::Select;
+use postern_config::model::UpstreamOrder;
 use postern_zones::name::NameBuf;
 
 use super::attempts::{Purpose, Send};
@@ -211,7 +211,7 @@ impl Core {
                     server.health.probed(now);
                     copies.push(member.server);
                 }
-                Condition::Up if route.plan.select == Select::Latency && server.health.measured().plus(MEASURE) <= now => {
+                Condition::Up if route.plan.select == UpstreamOrder::Latency && server.health.measured().plus(MEASURE) <= now => {
                     copies.push(member.server);
                 }
                 _ => {}

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_config::model::{Config, Forward, Select, Transport, Upstream, Upstreams};
+use postern_config::model::{ForwardConfig, PosternConfig, UpstreamConfig, UpstreamOrder, UpstreamSet, UpstreamTransport};
 use postern_zones::name::WireName;
 use postern_zones::snapshot::Snapshot;
 
@@ -28,7 +28,7 @@ pub struct Registry {
 /// What makes two routes one.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
-    upstreams: Vec<(SocketAddr, Transport, Duration)>,
+    upstreams: Vec<(SocketAddr, UpstreamTransport, Duration)>,
     by_latency: bool,
     retransmit: (Duration, Duration),
     hedge: Option<u8>,
@@ -84,11 +84,11 @@ impl Registry {
     }
 
     /// Routes of all networks of a snapshot that was made from the same configuration. `listening`: addresses this server answers at.
-    pub fn routes(&mut self, config: &Config, snapshot: &Snapshot, listening: &[SocketAddr]) -> (Routes, Vec<Warning>) {
+    pub fn routes(&mut self, config: &PosternConfig, snapshot: &Snapshot, listening: &[SocketAddr]) -> (Routes, Vec<Warning>) {
         let mut warnings = Vec::new();
         let mut routes = Routes::new(snapshot.networks().count());
         // The shortest suffix of a plan comes first: its names are what loop probes are made of.
-        let mut forwards: Vec<&Forward> = config.forwards.iter().collect();
+        let mut forwards: Vec<&ForwardConfig> = config.forwards.iter().collect();
         forwards.sort_by_key(|forward| forward.zone.len());
         for forward in forwards {
             let Ok(suffix) = WireName::parse(&forward.zone) else { continue }; // checked with the configuration
@@ -122,11 +122,11 @@ impl Registry {
     }
 
     /// Who a forward rule asks; none where it asks the system's resolvers and there are none.
-    fn upstreams(&self, forward: &Forward, listening: &[SocketAddr], warnings: &mut Vec<Warning>) -> Option<Vec<Upstream>> {
+    fn upstreams(&self, forward: &ForwardConfig, listening: &[SocketAddr], warnings: &mut Vec<Warning>) -> Option<Vec<UpstreamConfig>> {
         let (zone, file) = (|| forward.zone.clone(), || self.resolv_conf.clone());
         match &forward.upstreams {
-            Upstreams::List(upstreams) => Some(upstreams.clone()),
-            Upstreams::System => match system_resolvers(&self.resolv_conf) {
+            UpstreamSet::List(upstreams) => Some(upstreams.clone()),
+            UpstreamSet::System => match system_resolvers(&self.resolv_conf) {
                 Ok(found) => {
                     // The machine may well use this server itself: no mistake, and no reason to warn.
                     let others: Vec<SocketAddr> = found.into_iter().filter(|address| !is_own(*address, listening)).collect();
@@ -135,8 +135,8 @@ impl Registry {
                         return None;
                     }
                     let upstreams = others.into_iter().map(|address| {
-                        let upstream = Upstream::new(address, Transport::Udp);
-                        Upstream { timeout: forward.timeout.unwrap_or(upstream.timeout), ..upstream }
+                        let upstream = UpstreamConfig::new(address, UpstreamTransport::Udp);
+                        UpstreamConfig { timeout: forward.timeout.unwrap_or(upstream.timeout), ..upstream }
                     });
                     Some(upstreams.collect())
                 }
@@ -151,7 +151,7 @@ impl Registry {
     fn number(&mut self, plan: &Plan) -> Option<RouteId> {
         let upstreams = plan.upstreams.iter().map(|upstream| (upstream.address, upstream.transport, upstream.timeout)).collect();
         let retransmit = (plan.retransmit_min, plan.retransmit_max);
-        let key = Key { upstreams, by_latency: plan.select == Select::Latency, retransmit, hedge: plan.hedge };
+        let key = Key { upstreams, by_latency: plan.select == UpstreamOrder::Latency, retransmit, hedge: plan.hedge };
         // Never one number for two routes: the cache goes by it.
         let next = u16::try_from(self.known.len()).ok();
         match self.known.get(&key) {
@@ -197,24 +197,26 @@ pub fn is_own(address: SocketAddr, listening: &[SocketAddr]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postern_config::model::{NetworkLinks, Recursion};
+    use postern_config::model::{NetworkLinks, RecursionPolicy};
     use postern_zones::name::NameBuf;
     use postern_zones::network::NetworkId;
     use postern_zones::snapshot::SnapshotBuilder;
     use std::io::Write;
 
-    fn forward(zone: &str, networks: &[&str], upstreams: &[&str]) -> Forward {
+    fn forward(zone: &str, networks: &[&str], upstreams: &[&str]) -> ForwardConfig {
         let upstreams = match upstreams {
-            ["system"] => Upstreams::System,
-            list => Upstreams::List(list.iter().map(|address| Upstream::new(address.parse().unwrap(), Transport::Udp)).collect()),
+            ["system"] => UpstreamSet::System,
+            list => UpstreamSet::List(
+                list.iter().map(|address| UpstreamConfig::new(address.parse().unwrap(), UpstreamTransport::Udp)).collect(),
+            ),
         };
         let networks = NetworkLinks::of_list(networks.iter().map(|name| (*name).to_owned()).collect());
-        let mut forward = Config::default().forwards.remove(0);
+        let mut forward = PosternConfig::default().forwards.remove(0);
         (forward.zone, forward.networks, forward.upstreams) = (zone.into(), networks, upstreams);
         forward
     }
 
-    fn config(forwards: Vec<Forward>) -> Config {
+    fn config(forwards: Vec<ForwardConfig>) -> PosternConfig {
         let mut config = postern_config::parse("", Path::new("test.toml")).expect("defaults").config;
         config.forwards = forwards;
         config
@@ -223,8 +225,8 @@ mod tests {
     fn snapshot() -> Snapshot {
         let prefix = |text: &str| [text.parse().unwrap()];
         SnapshotBuilder::new()
-            .network("hub", &prefix("10.20.0.0/16"), Recursion::Yes)
-            .network("spoke", &prefix("10.30.0.0/16"), Recursion::Yes)
+            .network("hub", &prefix("10.20.0.0/16"), RecursionPolicy::Yes)
+            .network("spoke", &prefix("10.30.0.0/16"), RecursionPolicy::Yes)
             .build()
     }
 
@@ -253,13 +255,13 @@ mod tests {
 
         rules.remove(0);
         rules.insert(1, forward(".", &[], &["192.0.2.1:53"]));
-        let Upstreams::List(list) = &mut rules[0].upstreams else { panic!() };
+        let UpstreamSet::List(list) = &mut rules[0].upstreams else { panic!() };
         list[0].in_flight = 7;
         let (again, _) = registry.routes(&config(rules.clone()), &snapshot, &[]);
         assert_eq!(found(&again, 0, "a.test"), first[0]);
         assert_eq!(found(&again, 0, "x.corp.test"), first[1], "limits change nothing of what upstreams say");
 
-        rules[0].select = Select::Latency;
+        rules[0].select = UpstreamOrder::Latency;
         let (changed, _) = registry.routes(&config(rules), &snapshot, &[]);
         assert!(![first[0], first[1]].contains(&found(&changed, 0, "x.corp.test")), "a number is never used twice");
     }

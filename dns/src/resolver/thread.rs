@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use crossbeam_queue::ArrayQueue;
 use mio::{Events, Poll, Token, Waker};
-use postern_config::model::{Transport, Upstream};
-use postern_sockets::{ClientBatch, Outbox};
+use postern_config::model::{UpstreamConfig, UpstreamTransport};
+use postern_sockets::{ClientBatch, DatagramOutbox};
 use tokio::runtime::Handle;
 
 use super::core::{Core, Counts, Outside};
@@ -357,7 +357,7 @@ struct Post {
     tcp: Tcp<Inbox>,
     now: Now,
     /// Answers by the socket they leave from. Listeners' sockets are few and live as long as the server.
-    outboxes: HashMap<usize, (Arc<UdpSocket>, Outbox), foldhash::fast::RandomState>,
+    outboxes: HashMap<usize, (Arc<UdpSocket>, DatagramOutbox), foldhash::fast::RandomState>,
     dirty: Vec<usize>,
     recorder: Option<Arc<Recorder>>,
     counters: PerListener<Arc<WorkerCounters>>,
@@ -366,7 +366,7 @@ struct Post {
 }
 
 impl Outside for Post {
-    fn open(&mut self, id: UpstreamId, upstream: &Upstream, meter: &Arc<Meter>) {
+    fn open(&mut self, id: UpstreamId, upstream: &UpstreamConfig, meter: &Arc<Meter>) {
         self.udp.open(id, upstream.address, meter);
         self.tcp.open(id, upstream.address, meter);
     }
@@ -376,15 +376,15 @@ impl Outside for Post {
         self.tcp.close(id);
     }
 
-    fn send(&mut self, to: UpstreamId, over: Transport, attempt: AttemptId, message: &[u8]) -> Result<(), Fault> {
+    fn send(&mut self, to: UpstreamId, over: UpstreamTransport, attempt: AttemptId, message: &[u8]) -> Result<(), Fault> {
         match over {
-            Transport::Udp => self.udp.send(self.now, to, attempt, message),
-            Transport::Tcp => self.tcp.send(to, attempt, message),
+            UpstreamTransport::Udp => self.udp.send(self.now, to, attempt, message),
+            UpstreamTransport::Tcp => self.tcp.send(to, attempt, message),
         }
     }
 
-    fn forget(&mut self, _: UpstreamId, over: Transport, attempt: AttemptId) {
-        if over == Transport::Udp {
+    fn forget(&mut self, _: UpstreamId, over: UpstreamTransport, attempt: AttemptId) {
+        if over == UpstreamTransport::Udp {
             self.udp.forget(attempt);
         }
     }
@@ -400,7 +400,7 @@ impl Outside for Post {
         match &job.reply {
             ReplyTo::Udp { socket, local } => {
                 let key = Arc::as_ptr(socket) as usize;
-                let (_, outbox) = self.outboxes.entry(key).or_insert_with(|| (socket.clone(), Outbox::new(64)));
+                let (_, outbox) = self.outboxes.entry(key).or_insert_with(|| (socket.clone(), DatagramOutbox::new(64)));
                 if outbox.is_empty() {
                     self.dirty.push(key);
                 }

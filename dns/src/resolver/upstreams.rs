@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use postern_config::model::{Select, Upstream};
+use postern_config::model::{UpstreamConfig, UpstreamOrder};
 use slab::Slab;
 
 use super::core::{Core, Outside};
@@ -52,7 +52,7 @@ pub(super) struct Member {
 /// An upstream, whichever routes ask it.
 #[derive(Debug)]
 pub(super) struct Server {
-    pub(super) upstream: Upstream,
+    pub(super) upstream: UpstreamConfig,
     pub(super) meter: Arc<Meter>,
     pub(super) health: Health,
     /// Exchanges that wait for room, by place and hash.
@@ -121,8 +121,8 @@ impl RouteState {
                 let (a, b) = (health(a), health(b));
                 let time = |health: &Health| health.round_trip().unwrap_or(0.0);
                 (a.condition() as u8).cmp(&(b.condition() as u8)).then_with(|| match self.plan.select {
-                    Select::Order => std::cmp::Ordering::Equal,
-                    Select::Latency => time(a).total_cmp(&time(b)),
+                    UpstreamOrder::Order => std::cmp::Ordering::Equal,
+                    UpstreamOrder::Latency => time(a).total_cmp(&time(b)),
                 })
             });
         }
@@ -211,7 +211,7 @@ impl Core {
     fn apply_limits(&mut self, now: Now, state: &State) {
         for (_, server) in &mut self.exchanges.servers {
             let plans = state.routes.plans().iter().flat_map(|(_, plan)| &plan.upstreams);
-            let same = |other: &&Upstream| other.address == server.upstream.address && other.transport == server.upstream.transport;
+            let same = |other: &&UpstreamConfig| other.address == server.upstream.address && other.transport == server.upstream.transport;
             let (mut in_flight, mut rate) = (u32::MAX, 0);
             for upstream in plans.filter(same) {
                 in_flight = in_flight.min(upstream.in_flight);
@@ -226,7 +226,7 @@ impl Core {
         }
     }
 
-    fn open(&mut self, now: Now, upstream: &Upstream, out: &mut impl Outside) -> UpstreamId {
+    fn open(&mut self, now: Now, upstream: &UpstreamConfig, out: &mut impl Outside) -> UpstreamId {
         let key = (upstream.address, upstream.transport);
         if let Some(id) = self.exchanges.by_address.get(&key) {
             self.exchanges.servers[id.0 as usize].routes += 1;

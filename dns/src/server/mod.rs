@@ -14,8 +14,8 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use postern_config::Config;
-use postern_config::model::{Limits, Upstreams};
+use postern_config::PosternConfig;
+use postern_config::model::{LimitsConfig, UpstreamSet};
 use postern_zones::snapshot::Snapshot;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -54,7 +54,7 @@ pub struct Server {
     workers: Vec<Worker>,
     streams: Arc<Streams>,
     connections: Arc<ConnectionPlaces<IpAddr>>,
-    limits: watch::Sender<Limits>,
+    limits: watch::Sender<LimitsConfig>,
     gauges: Gauges,
     stop_workers: Arc<AtomicBool>,
     stop_streams: watch::Sender<bool>,
@@ -64,15 +64,15 @@ pub struct Server {
 const STREAM_THREADS: usize = 2;
 
 /// File descriptors that a server of this configuration needs beside those of its TCP connections: listeners and upstreams.
-pub fn descriptors(config: &Config) -> usize {
+pub fn descriptors(config: &PosternConfig) -> usize {
     const OF_SYSTEM: usize = 3; // `/etc/resolv.conf` has no more
     let listeners = config.server.listen.len() * (config.server.workers + 1);
     let mut upstreams = HashSet::new();
     let mut system = 0;
     for forward in &config.forwards {
         match &forward.upstreams {
-            Upstreams::System => system = OF_SYSTEM,
-            Upstreams::List(list) => upstreams.extend(list.iter().map(|upstream| (upstream.address, upstream.transport))),
+            UpstreamSet::System => system = OF_SYSTEM,
+            UpstreamSet::List(list) => upstreams.extend(list.iter().map(|upstream| (upstream.address, upstream.transport))),
         }
     }
     let upstreams = upstreams.len() + system;
@@ -89,7 +89,7 @@ impl Server {
     ///
     /// `handler` takes what is not the path's; without one there is no UPDATE, no NOTIFY, no transfer and no TSIG.
     pub fn start(
-        config: &Config,
+        config: &PosternConfig,
         bound: Bound,
         snapshot: Arc<Snapshot>,
         recorder: Arc<Recorder>,
@@ -165,7 +165,7 @@ impl Server {
     }
 
     /// Serves another configuration, and the snapshot made with it, from the next batch on. Addresses and workers stay as they are.
-    pub fn reconfigure(&mut self, config: &Config, snapshot: Arc<Snapshot>) {
+    pub fn reconfigure(&mut self, config: &PosternConfig, snapshot: Arc<Snapshot>) {
         self.assembly.reconfigure(config, snapshot);
         self.bound_connections(&config.limits);
         self.limits.send_replace(config.limits.clone());
@@ -174,7 +174,7 @@ impl Server {
     }
 
     /// Sets the bounds on TCP connections. Connections beyond them give way when the next connection comes.
-    pub fn bound_connections(&self, limits: &Limits) {
+    pub fn bound_connections(&self, limits: &LimitsConfig) {
         self.connections.bound(tcp::bounds(limits));
     }
 
@@ -222,7 +222,7 @@ impl Server {
 #[derive(Debug)]
 struct Assembly {
     state: Arc<ArcSwap<State>>,
-    config: Config,
+    config: PosternConfig,
     registry: Registry,
     own: Vec<SocketAddr>,
     /// Takes states that were replaced.
@@ -230,7 +230,7 @@ struct Assembly {
 }
 
 impl Assembly {
-    fn new(config: &Config, snapshot: Arc<Snapshot>, own: Vec<SocketAddr>) -> io::Result<Self> {
+    fn new(config: &PosternConfig, snapshot: Arc<Snapshot>, own: Vec<SocketAddr>) -> io::Result<Self> {
         let mut registry = Registry::default();
         let routes = routes(&mut registry, config, &snapshot, &own);
         let cache = Arc::new(Cache::new(config.cache.size));
@@ -250,7 +250,7 @@ impl Assembly {
     }
 
     /// Another configuration, and the snapshot made with it: swapped together.
-    fn reconfigure(&mut self, config: &Config, snapshot: Arc<Snapshot>) {
+    fn reconfigure(&mut self, config: &PosternConfig, snapshot: Arc<Snapshot>) {
         let old = self.state.load_full();
         let routes = routes(&mut self.registry, config, &snapshot, &self.own);
         let cache = match self.config.cache.size == config.cache.size {
@@ -294,7 +294,7 @@ fn reaper() -> io::Result<mpsc::Sender<Arc<State>>> {
     Ok(retire)
 }
 
-fn routes(registry: &mut Registry, config: &Config, snapshot: &Snapshot, own: &[SocketAddr]) -> Arc<Routes> {
+fn routes(registry: &mut Registry, config: &PosternConfig, snapshot: &Snapshot, own: &[SocketAddr]) -> Arc<Routes> {
     let (routes, warnings) = registry.routes(config, snapshot, own);
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -302,7 +302,7 @@ fn routes(registry: &mut Registry, config: &Config, snapshot: &Snapshot, own: &[
     Arc::new(routes)
 }
 
-fn state(config: &Config, snapshot: Arc<Snapshot>, routes: Arc<Routes>, cache: Arc<Cache>) -> State {
+fn state(config: &PosternConfig, snapshot: Arc<Snapshot>, routes: Arc<Routes>, cache: Arc<Cache>) -> State {
     let server = &config.server;
     State {
         snapshot,

@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use postern_config::model::Upstream;
+use postern_config::model::UpstreamConfig;
 
 use super::Condition;
 use super::latency::LatencyHistogram;
@@ -99,7 +99,7 @@ pub enum HealthChange {
 
 impl Health {
     /// Nothing known yet.
-    pub fn new(now: Now, upstream: &Upstream) -> Self {
+    pub fn new(now: Now, upstream: &UpstreamConfig) -> Self {
         Self {
             condition: Condition::Up,
             in_flight: 0,
@@ -345,10 +345,10 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postern_config::model::Transport;
+    use postern_config::model::UpstreamTransport;
 
     fn health(in_flight: u32, rate: u32) -> Health {
-        let mut upstream = Upstream::new("192.0.2.1:53".parse().unwrap(), Transport::Udp);
+        let mut upstream = UpstreamConfig::new("192.0.2.1:53".parse().unwrap(), UpstreamTransport::Udp);
         (upstream.in_flight, upstream.rate) = (in_flight, rate);
         Health::new(Now(1000), &upstream)
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use postern_config::model::{Transport, Upstream};
+use postern_config::model::{UpstreamConfig, UpstreamTransport};
 use postern_zones::histogram::{Distribution, Histogram};
 
 use crate::counters::{RCODES, rcode_class};
@@ -73,7 +73,7 @@ pub struct UpstreamStatus {
     /// Address that it listens on.
     pub address: SocketAddr,
     /// Transport of questions to it.
-    pub transport: Transport,
+    pub transport: UpstreamTransport,
     /// Whether it answers.
     pub condition: Condition,
     /// Smoothed round-trip time, microseconds. `None` until it was measured.
@@ -110,7 +110,7 @@ pub struct UpstreamStatus {
 pub struct Meter {
     pub name: Arc<str>,
     pub address: SocketAddr,
-    pub transport: Transport,
+    pub transport: UpstreamTransport,
     pub condition: AtomicU8,
     pub round_trip: AtomicU32,
     pub in_flight: AtomicU32,
@@ -129,7 +129,7 @@ pub struct Meter {
 
 impl Meter {
     /// All zero.
-    pub fn new(upstream: &Upstream) -> Self {
+    pub fn new(upstream: &UpstreamConfig) -> Self {
         Self {
             name: name(upstream).into(),
             address: upstream.address,
@@ -183,10 +183,10 @@ impl Meter {
 }
 
 /// Returns the name of an upstream in logs.
-pub fn name(upstream: &Upstream) -> String {
+pub fn name(upstream: &UpstreamConfig) -> String {
     let scheme = match upstream.transport {
-        Transport::Udp => "",
-        Transport::Tcp => "tcp://",
+        UpstreamTransport::Udp => "",
+        UpstreamTransport::Tcp => "tcp://",
     };
     match upstream.address.port() {
         53 => format!("{scheme}{}", upstream.address.ip()),

@@ -70,7 +70,7 @@ fn the_rate_of_an_upstream_holds_and_what_waits_is_sent_when_it_allows() {
 
 #[test]
 fn a_dead_upstream_delays_no_other_route_and_leaves_room_for_them() {
-    let rules: &[Rule] = &[("dead.test", &[ONE], Select::Order), ("live.test", &[TWO], Select::Order)];
+    let rules: &[Rule] = &[("dead.test", &[ONE], UpstreamOrder::Order), ("live.test", &[TWO], UpstreamOrder::Order)];
     let mut script = Script::with(rules, 100, |_| {});
     for name in 0..500 {
         script.ask(HUB, &format!("{name}.dead.test"));
@@ -209,7 +209,7 @@ proptest! {
                 Move::Pass(milliseconds) => script.pass(u64::from(milliseconds)),
                 Move::Host(full) => script.host(if full { &[("ws1.fhir", "10.20.1.5"), ("ws2.fhir", "10.20.1.6")] } else { &[] }),
                 Move::Route(0) => script.route(SIMPLE),
-                Move::Route(1) => script.route(&[(".", &[TWO, THREE], Select::Latency), ("contoso.test", &[ONE], Select::Order)]),
+                Move::Route(1) => script.route(&[(".", &[TWO, THREE], UpstreamOrder::Latency), ("contoso.test", &[ONE], UpstreamOrder::Order)]),
                 Move::Route(_) => script.route(TWO_UPSTREAMS),
             }
             settle(&mut script, &asked, &mut answered);

@@ -44,8 +44,9 @@ fn s7_a_chain_that_never_ends_because_nothing_of_it_can_be_kept_is_bounded() {
     while script.out.replies.is_empty() && asked < 50 {
         asked += 1;
         script.answer_probes();
-        let rules: &[Rule] = if asked % 2 == 1 { &[(".", &[TWO], Select::Order)] } else { SIMPLE };
-        let rules: Vec<Rule> = if asked % 4 < 2 { rules.to_vec() } else { vec![(".", &[THREE, TWO, ONE][asked % 3..], Select::Order)] };
+        let rules: &[Rule] = if asked % 2 == 1 { &[(".", &[TWO], UpstreamOrder::Order)] } else { SIMPLE };
+        let rules: Vec<Rule> =
+            if asked % 4 < 2 { rules.to_vec() } else { vec![(".", &[THREE, TWO, ONE][asked % 3..], UpstreamOrder::Order)] };
         script.route(&rules);
         script.answer_probes();
         script.say_next(ResponseCode::NoError, &["www.contoso.test. 0 CNAME www.contoso.test."]);
@@ -56,7 +57,7 @@ fn s7_a_chain_that_never_ends_because_nothing_of_it_can_be_kept_is_bounded() {
 
 #[test]
 fn s7_a_forward_to_ourselves_is_found_by_its_probe_and_that_route_refused() {
-    let rules: &[Rule] = &[(".", &[ONE], Select::Order), ("corp.test", &[TWO], Select::Order)];
+    let rules: &[Rule] = &[(".", &[ONE], UpstreamOrder::Order), ("corp.test", &[TWO], UpstreamOrder::Order)];
     let mut script = Script::new(rules);
     script.host(&[("ws-fhir.fhir", "10.20.1.5")]);
     script.ask(HUB, "www.contoso.test");
@@ -79,7 +80,7 @@ fn s7_a_forward_to_ourselves_is_found_by_its_probe_and_that_route_refused() {
 #[test]
 fn s7_an_upstream_that_no_longer_leads_back_is_asked_again() {
     let mut script = Script::new(SIMPLE);
-    script.route(&[(".", &[ONE], Select::Order)]);
+    script.route(&[(".", &[ONE], UpstreamOrder::Order)]);
     let back = probe(&script, "probe.");
     comes_back(&mut script, &back);
     script.out.sent.clear();

@@ -1,7 +1,7 @@
 //! Lost messages and late answers: repetition by measured round trips, the next upstream, and what comes afterwards.
 
 use crate::*;
-use postern_config::model::Upstream;
+use postern_config::model::UpstreamConfig;
 use std::time::Duration;
 
 /// The milliseconds at which messages leave for a name that nobody answers, with their upstreams.
@@ -156,7 +156,7 @@ fn late_answers_are_waited_for_in_bounded_number_and_not_for_ever() {
 
 #[test]
 fn azures_resolver_is_waited_for_longer_than_four_seconds() {
-    let azure = Upstream::new("168.63.129.16:53".parse().unwrap(), postern_config::model::Transport::Udp);
+    let azure = UpstreamConfig::new("168.63.129.16:53".parse().unwrap(), postern_config::model::UpstreamTransport::Udp);
     assert!(azure.timeout > Duration::from_secs(4));
     let mut script = Script::with(TWO_UPSTREAMS, 100, |upstream| upstream.timeout = azure.timeout);
     script.ask(HUB, "www.contoso.test");

@@ -8,7 +8,7 @@ mod script;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
-use postern_config::model::Select;
+use postern_config::model::UpstreamOrder;
 use postern_dns::upstream::{Condition, Fault};
 use script::*;
 use std::net::SocketAddr;
@@ -23,8 +23,8 @@ const SPLICED: &str = "NoError; ws-fhir.fhir.azurehealthcareapis.com. 30 CNAME w
                        ws-fhir.fhir.privatelink.azurehealthcareapis.com. 10 A 10.20.1.5";
 const WWW: &[&str] = &["www.contoso.test. 100 A 198.51.100.1"];
 const WWW_REPLY: &str = "NoError; www.contoso.test. 100 A 198.51.100.1";
-const TWO_UPSTREAMS: &[Rule] = &[(".", &[ONE, TWO], Select::Order)];
-const BY_LATENCY: &[Rule] = &[(".", &[ONE, TWO], Select::Latency)];
+const TWO_UPSTREAMS: &[Rule] = &[(".", &[ONE, TWO], UpstreamOrder::Order)];
+const BY_LATENCY: &[Rule] = &[(".", &[ONE, TWO], UpstreamOrder::Latency)];
 
 #[test]
 fn identical_questions_are_asked_once_and_each_client_is_answered() {
@@ -295,7 +295,7 @@ fn a_truncated_answer_is_asked_for_again_over_tcp_at_the_same_upstream() {
 
 #[test]
 fn a_lost_connection_sends_the_question_to_the_next_upstream() {
-    let mut script = Script::new(&[(".", &["tcp://192.0.2.1:53", TWO], Select::Order)]);
+    let mut script = Script::new(&[(".", &["tcp://192.0.2.1:53", TWO], UpstreamOrder::Order)]);
     script.ask(HUB, "www.contoso.test");
     let sent = script.take_sent().remove(0);
     assert_eq!(sent.to_string(), "tcp 192.0.2.1 www.contoso.test. A");
@@ -361,7 +361,7 @@ fn a_formerr_with_and_without_edns_is_a_failure() {
 
 #[test]
 fn s1_the_chain_goes_on_in_the_private_zone_or_in_the_other_route() {
-    let mut script = Script::new(&[(".", &[ONE], Select::Order), ("corp.test", &[TWO], Select::Order)]);
+    let mut script = Script::new(&[(".", &[ONE], UpstreamOrder::Order), ("corp.test", &[TWO], UpstreamOrder::Order)]);
     script.host(&[("ws-fhir.fhir", "10.20.1.5")]);
     script.ask(HUB, FHIR);
     script.say_next(ResponseCode::NoError, PUBLIC);
@@ -459,7 +459,7 @@ fn an_upstream_with_nothing_but_useless_answers_is_asked_last_until_a_copy_is_an
 fn a_route_that_goes_is_drained_and_its_upstream_closed() {
     let mut script = Script::new(TWO_UPSTREAMS);
     script.ask(HUB, "www.contoso.test");
-    script.route(&[(".", &[TWO], Select::Order)]);
+    script.route(&[(".", &[TWO], UpstreamOrder::Order)]);
     assert_eq!(script.out.upstreams.len(), 2, "one question is still out");
     script.answer_probes();
     script.say_next(ResponseCode::NoError, WWW);

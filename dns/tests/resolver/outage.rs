@@ -111,7 +111,7 @@ fn stale_data_is_not_given_past_its_window() {
 
 #[test]
 fn stale_data_of_one_hop_may_lead_to_a_name_that_another_route_knows() {
-    let mut script = Script::new(&[(".", &[ONE], Select::Order), ("corp.test", &[TWO], Select::Order)]);
+    let mut script = Script::new(&[(".", &[ONE], UpstreamOrder::Order), ("corp.test", &[TWO], UpstreamOrder::Order)]);
     script.ask(HUB, "alias.contoso.test");
     script.say_next(ResponseCode::NoError, &["alias.contoso.test. 40 CNAME www.corp.test."]);
     script.say_next(ResponseCode::NoError, &["www.corp.test. 40 A 192.0.2.44"]);

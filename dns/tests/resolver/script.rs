@@ -8,7 +8,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use postern_config::model::{OnMissing, Recursion, Select, Transport, Upstream};
+use postern_config::model::{OnMissing, RecursionPolicy, UpstreamConfig, UpstreamOrder, UpstreamTransport};
 use postern_dns::cache::Cache;
 use postern_dns::clock::Now;
 use postern_dns::counters::AnswerClass;
@@ -46,7 +46,7 @@ pub struct Script {
 /// Everything the core had done.
 #[derive(Default)]
 pub struct Recorded {
-    pub upstreams: HashMap<UpstreamId, Upstream>,
+    pub upstreams: HashMap<UpstreamId, UpstreamConfig>,
     pub sent: Vec<Sent>,
     /// Fixed questions that tell whether an upstream is there.
     pub probes: Vec<Sent>,
@@ -63,13 +63,13 @@ pub struct Recorded {
 #[derive(Clone)]
 pub struct Sent {
     pub address: SocketAddr,
-    pub over: Transport,
+    pub over: UpstreamTransport,
     pub attempt: AttemptId,
     pub message: Message,
 }
 
 impl Outside for Recorded {
-    fn open(&mut self, id: UpstreamId, upstream: &Upstream, _: &Arc<Meter>) {
+    fn open(&mut self, id: UpstreamId, upstream: &UpstreamConfig, _: &Arc<Meter>) {
         assert!(self.upstreams.insert(id, upstream.clone()).is_none(), "opened twice");
     }
 
@@ -77,7 +77,7 @@ impl Outside for Recorded {
         assert!(self.upstreams.remove(&id).is_some(), "closed but not open");
     }
 
-    fn send(&mut self, to: UpstreamId, over: Transport, attempt: AttemptId, message: &[u8]) -> Result<(), Fault> {
+    fn send(&mut self, to: UpstreamId, over: UpstreamTransport, attempt: AttemptId, message: &[u8]) -> Result<(), Fault> {
         if self.stuck {
             return Err(Fault::Exhausted);
         }
@@ -93,7 +93,7 @@ impl Outside for Recorded {
         Ok(())
     }
 
-    fn forget(&mut self, _: UpstreamId, _: Transport, attempt: AttemptId) {
+    fn forget(&mut self, _: UpstreamId, _: UpstreamTransport, attempt: AttemptId) {
         assert!(self.forgotten.insert(attempt), "forgotten twice");
     }
 
@@ -111,35 +111,35 @@ impl Outside for Recorded {
 }
 
 /// A route of a script: suffix, upstreams, order.
-pub type Rule<'a> = (&'a str, &'a [&'a str], Select);
+pub type Rule<'a> = (&'a str, &'a [&'a str], UpstreamOrder);
 
 /// All names at one upstream.
-pub const SIMPLE: &[Rule] = &[(".", &[ONE], Select::Order)];
+pub const SIMPLE: &[Rule] = &[(".", &[ONE], UpstreamOrder::Order)];
 
 impl Script {
     pub fn new(rules: &[Rule]) -> Self {
         Self::with(rules, 10_000, |_| {})
     }
 
-    pub fn with(rules: &[Rule], most_pending: usize, change: impl Fn(&mut Upstream)) -> Self {
+    pub fn with(rules: &[Rule], most_pending: usize, change: impl Fn(&mut UpstreamConfig)) -> Self {
         Self::planned(rules, most_pending, change, |_| {})
     }
 
     /// Repeats questions as the defaults of the configuration say.
-    pub fn repeating(rules: &[Rule], change: impl Fn(&mut Upstream)) -> Self {
+    pub fn repeating(rules: &[Rule], change: impl Fn(&mut UpstreamConfig)) -> Self {
         Self::planned(rules, 10_000, change, |plan| {
             (plan.retransmit_min, plan.retransmit_max) = (Duration::from_millis(50), Duration::from_secs(1));
         })
     }
 
-    pub fn planned(rules: &[Rule], most_pending: usize, change: impl Fn(&mut Upstream), change_plan: impl Fn(&mut Plan)) -> Self {
+    pub fn planned(rules: &[Rule], most_pending: usize, change: impl Fn(&mut UpstreamConfig), change_plan: impl Fn(&mut Plan)) -> Self {
         let snapshot = Arc::new(builder().build());
         let routes = Arc::new(routes(&snapshot, rules, change, change_plan));
         let now = Now(1_000_000);
         let state = State {
             snapshot,
             routes,
-            table: Arc::new(postern_config::azure::Table::builtin().clone()),
+            table: Arc::new(postern_config::azure::PrivateLinkTable::builtin().clone()),
             cache: Arc::new(Cache::new(1 << 20)),
             access: Default::default(),
             settings: Settings {
@@ -148,7 +148,7 @@ impl Script {
                 version: None,
                 identity: None,
                 max_public_ttl: 60,
-                cache: postern_config::model::Cache {
+                cache: postern_config::model::CacheConfig {
                     size: 1 << 20,
                     min_ttl: 0,
                     max_ttl: 86_400,
@@ -283,7 +283,7 @@ impl Sent {
 impl std::fmt::Display for Sent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let query = &self.message.queries[0];
-        let over = if self.over == Transport::Tcp { "tcp " } else { "" };
+        let over = if self.over == UpstreamTransport::Tcp { "tcp " } else { "" };
         let plain = if self.message.edns.is_none() { "plain " } else { "" };
         write!(f, "{over}{plain}{} {} {}", self.address.ip(), query.name(), query.query_type())
     }
@@ -354,25 +354,25 @@ fn render(message: &Message) -> String {
 }
 
 fn builder() -> SnapshotBuilder {
-    SnapshotBuilder::new().network("hub", &["10.20.0.0/16".parse().unwrap()], Recursion::Yes).network(
+    SnapshotBuilder::new().network("hub", &["10.20.0.0/16".parse().unwrap()], RecursionPolicy::Yes).network(
         "spoke",
         &["10.30.0.0/16".parse().unwrap()],
-        Recursion::Yes,
+        RecursionPolicy::Yes,
     )
 }
 
-fn routes(snapshot: &Snapshot, rules: &[Rule], change: impl Fn(&mut Upstream), change_plan: impl Fn(&mut Plan)) -> Routes {
+fn routes(snapshot: &Snapshot, rules: &[Rule], change: impl Fn(&mut UpstreamConfig), change_plan: impl Fn(&mut Plan)) -> Routes {
     let mut routes = Routes::new(snapshot.networks().count());
     for (suffix, addresses, select) in rules {
         let suffix = WireName::parse(suffix).unwrap();
         let upstreams = addresses.iter().map(|address| {
-            let transport = if address.starts_with("tcp://") { Transport::Tcp } else { Transport::Udp };
+            let transport = if address.starts_with("tcp://") { UpstreamTransport::Tcp } else { UpstreamTransport::Udp };
             let address = address.trim_start_matches("tcp://").parse().unwrap();
-            let mut upstream = Upstream::new(address, transport);
+            let mut upstream = UpstreamConfig::new(address, transport);
             change(&mut upstream);
             upstream
         });
-        let upstreams: Vec<Upstream> = upstreams.collect();
+        let upstreams: Vec<UpstreamConfig> = upstreams.collect();
         // As the registry does: a number for each list of upstreams.
         let id = RouteId(upstreams.iter().fold(0, |id, upstream| id * 10 + u16::from(last_octet(upstream.address))));
         for (network, _) in snapshot.networks() {

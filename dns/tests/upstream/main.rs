@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
-use postern_config::model::{Recursion, Select, Transport, Upstream};
+use postern_config::model::{RecursionPolicy, UpstreamConfig, UpstreamOrder, UpstreamTransport};
 use postern_dns::cache::Cache;
 use postern_dns::clock::Clock;
 use postern_dns::resolver::{Job, Resolver};
@@ -20,7 +20,7 @@ use postern_dns::state::{Settings, State};
 use postern_dns::upstream::tcp::CONNECTIONS;
 use postern_dns::upstream::{Condition, UpstreamStatus};
 use postern_dns::wire::question::{Edns as QuestionEdns, Question};
-use postern_lab::{Fault, Forgery, Lab, Scenario, TcpFault};
+use postern_lab::{AnswerForgery, LabFault, LabScenario, LabServer, TcpFault};
 use postern_zones::name::{NameBuf, WireName};
 use postern_zones::snapshot::SnapshotBuilder;
 use tokio::sync::mpsc;
@@ -46,7 +46,7 @@ struct Client {
 
 impl Server {
     /// All names at these upstreams, in this order, each waited for `timeout`.
-    fn start(upstreams: &[(SocketAddr, Transport)], timeout: Duration) -> Self {
+    fn start(upstreams: &[(SocketAddr, UpstreamTransport)], timeout: Duration) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let clock = Clock::start();
         let state = Arc::new(ArcSwap::from_pointee(state(upstreams, timeout)));
@@ -98,17 +98,20 @@ fn poll<T>(mut what: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn state(upstreams: &[(SocketAddr, Transport)], timeout: Duration) -> State {
-    let snapshot = Arc::new(SnapshotBuilder::new().network("all", &["0.0.0.0/0".parse().unwrap()], Recursion::Yes).build());
+fn state(upstreams: &[(SocketAddr, UpstreamTransport)], timeout: Duration) -> State {
+    let snapshot = Arc::new(SnapshotBuilder::new().network("all", &["0.0.0.0/0".parse().unwrap()], RecursionPolicy::Yes).build());
     let mut routes = Routes::new(snapshot.networks().count());
     let suffix = WireName::parse(".").unwrap();
     for (network, _) in snapshot.networks() {
         routes.add(network, &suffix, Route { id: RouteId(0), to_self: false });
     }
-    let upstream =
-        |(address, transport): &(SocketAddr, Transport)| Upstream { in_flight: 20_000, timeout, ..Upstream::new(*address, *transport) };
+    let upstream = |(address, transport): &(SocketAddr, UpstreamTransport)| UpstreamConfig {
+        in_flight: 20_000,
+        timeout,
+        ..UpstreamConfig::new(*address, *transport)
+    };
     let upstreams = upstreams.iter().map(upstream).collect();
-    let plan = Plan { suffix, upstreams, select: Select::Order, retransmit_min: timeout, retransmit_max: timeout, hedge: None };
+    let plan = Plan { suffix, upstreams, select: UpstreamOrder::Order, retransmit_min: timeout, retransmit_max: timeout, hedge: None };
     routes.plan(RouteId(0), Arc::new(plan));
     let settings = Settings {
         udp_size: 1232,
@@ -120,7 +123,7 @@ fn state(upstreams: &[(SocketAddr, Transport)], timeout: Duration) -> State {
         deadline: 2 * LONG,
         responses_per_second: 0,
     };
-    let table = Arc::new(postern_config::azure::Table::builtin().clone());
+    let table = Arc::new(postern_config::azure::PrivateLinkTable::builtin().clone());
     State { snapshot, routes: Arc::new(routes), table, cache: Arc::new(Cache::new(1 << 20)), access: Default::default(), settings }
 }
 
@@ -152,20 +155,20 @@ fn job_of(query: &Message, client: SocketAddr, reply: ReplyTo, clock: Clock) -> 
     Job::new(&packet, question, client, reply, 1232, clock.now()).unwrap()
 }
 
-fn lab(faults: Vec<Fault>) -> Lab {
-    let mut scenario = Scenario::empty().record("contoso.test. 60 SOA ns.contoso.test. host.contoso.test. 1 2 3 4 5");
+fn lab(faults: Vec<LabFault>) -> LabServer {
+    let mut scenario = LabScenario::empty().record("contoso.test. 60 SOA ns.contoso.test. host.contoso.test. 1 2 3 4 5");
     scenario = scenario.record("www.contoso.test. 60 A 198.51.100.1").record("*.load.contoso.test. 60 A 198.51.100.2");
-    let lab = Lab::start(scenario, "127.0.0.1:0".parse().unwrap()).unwrap();
+    let lab = LabServer::start(scenario, "127.0.0.1:0".parse().unwrap()).unwrap();
     lab.set(faults);
     lab
 }
 
-fn udp(lab: &Lab) -> (SocketAddr, Transport) {
-    (lab.address(), Transport::Udp)
+fn udp(lab: &LabServer) -> (SocketAddr, UpstreamTransport) {
+    (lab.address(), UpstreamTransport::Udp)
 }
 
-fn tcp(lab: &Lab) -> (SocketAddr, Transport) {
-    (lab.address(), Transport::Tcp)
+fn tcp(lab: &LabServer) -> (SocketAddr, UpstreamTransport) {
+    (lab.address(), UpstreamTransport::Tcp)
 }
 
 fn is_right(message: &Message) -> bool {
@@ -193,25 +196,25 @@ fn a_client_over_udp_is_answered_from_the_socket_that_it_asked() {
 
 #[test]
 fn the_next_upstream_is_asked_whatever_the_first_one_sends() {
-    let tcp_faults = |fault| vec![Fault::everything().tcp(fault)];
-    let cases: Vec<(&str, Transport, Vec<Fault>)> = vec![
-        ("nothing", Transport::Udp, vec![Fault::everything().silent()]),
-        ("SERVFAIL", Transport::Udp, vec![Fault::everything().rcode(ResponseCode::ServFail)]),
-        ("REFUSED", Transport::Udp, vec![Fault::everything().rcode(ResponseCode::Refused)]),
-        ("another ID", Transport::Udp, vec![Fault::everything().forge(Forgery::Id)]),
-        ("another question", Transport::Udp, vec![Fault::everything().forge(Forgery::Question)]),
-        ("garbage", Transport::Udp, vec![Fault::everything().forge(Forgery::Garbage)]),
-        ("half a message", Transport::Udp, vec![Fault::everything().forge(Forgery::Cut)]),
-        ("from another port", Transport::Udp, vec![Fault::everything().forge(Forgery::Source)]),
-        ("truncated, then a reset", Transport::Udp, vec![Fault::everything().truncate().tcp(TcpFault::Reset)]),
-        ("a reset", Transport::Tcp, tcp_faults(TcpFault::Reset)),
-        ("a closed connection", Transport::Tcp, tcp_faults(TcpFault::Close)),
-        ("half an answer", Transport::Tcp, tcp_faults(TcpFault::Half)),
-        ("garbage over TCP", Transport::Tcp, vec![Fault::everything().forge(Forgery::Garbage)]),
-        ("another ID over TCP", Transport::Tcp, vec![Fault::everything().forge(Forgery::Id)]),
-        ("nothing over TCP", Transport::Tcp, vec![Fault::everything().silent()]),
+    let tcp_faults = |fault| vec![LabFault::everything().tcp(fault)];
+    let cases: Vec<(&str, UpstreamTransport, Vec<LabFault>)> = vec![
+        ("nothing", UpstreamTransport::Udp, vec![LabFault::everything().silent()]),
+        ("SERVFAIL", UpstreamTransport::Udp, vec![LabFault::everything().rcode(ResponseCode::ServFail)]),
+        ("REFUSED", UpstreamTransport::Udp, vec![LabFault::everything().rcode(ResponseCode::Refused)]),
+        ("another ID", UpstreamTransport::Udp, vec![LabFault::everything().forge(AnswerForgery::Id)]),
+        ("another question", UpstreamTransport::Udp, vec![LabFault::everything().forge(AnswerForgery::Question)]),
+        ("garbage", UpstreamTransport::Udp, vec![LabFault::everything().forge(AnswerForgery::Garbage)]),
+        ("half a message", UpstreamTransport::Udp, vec![LabFault::everything().forge(AnswerForgery::Cut)]),
+        ("from another port", UpstreamTransport::Udp, vec![LabFault::everything().forge(AnswerForgery::Source)]),
+        ("truncated, then a reset", UpstreamTransport::Udp, vec![LabFault::everything().truncate().tcp(TcpFault::Reset)]),
+        ("a reset", UpstreamTransport::Tcp, tcp_faults(TcpFault::Reset)),
+        ("a closed connection", UpstreamTransport::Tcp, tcp_faults(TcpFault::Close)),
+        ("half an answer", UpstreamTransport::Tcp, tcp_faults(TcpFault::Half)),
+        ("garbage over TCP", UpstreamTransport::Tcp, vec![LabFault::everything().forge(AnswerForgery::Garbage)]),
+        ("another ID over TCP", UpstreamTransport::Tcp, vec![LabFault::everything().forge(AnswerForgery::Id)]),
+        ("nothing over TCP", UpstreamTransport::Tcp, vec![LabFault::everything().silent()]),
     ];
-    let tries = |what: &str, transport: Transport, faults: Vec<Fault>| {
+    let tries = |what: &str, transport: UpstreamTransport, faults: Vec<LabFault>| {
         let (bad, good) = (lab(faults), lab(vec![]));
         let server = Server::start(&[(bad.address(), transport), udp(&good)], Duration::from_secs(3));
         assert!(is_right(&server.ask(WWW)), "{what}");
@@ -228,13 +231,13 @@ fn the_next_upstream_is_asked_whatever_the_first_one_sends() {
 
 #[test]
 fn a_forged_answer_that_comes_first_is_ignored_and_counted() {
-    for forgery in [Forgery::Id, Forgery::Question, Forgery::Source, Forgery::Garbage] {
-        let lab = lab(vec![Fault::everything().forge(forgery).honest_too()]);
+    for forgery in [AnswerForgery::Id, AnswerForgery::Question, AnswerForgery::Source, AnswerForgery::Garbage] {
+        let lab = lab(vec![LabFault::everything().forge(forgery).honest_too()]);
         let server = Server::start(&[udp(&lab)], LONG);
         assert!(is_right(&server.ask(WWW)), "{forgery:?}");
         assert_eq!(lab.counters().asked(WWW, RecordType::A), 1, "no second question: {forgery:?}");
         // A socket that is connected does not see what comes from elsewhere.
-        let stray = if forgery == Forgery::Source { 0 } else { 1 };
+        let stray = if forgery == AnswerForgery::Source { 0 } else { 1 };
         assert!(server.status(lab.address()).stray >= stray, "{forgery:?}");
     }
 }
@@ -276,7 +279,7 @@ fn a_datagram_that_is_no_response_does_not_end_the_wait_for_the_answer() {
         }
         socket.send_to(&right, from).unwrap();
     });
-    let server = Server::start(&[(upstream, Transport::Udp)], LONG);
+    let server = Server::start(&[(upstream, UpstreamTransport::Udp)], LONG);
     assert!(is_right(&server.ask(WWW)));
     assert!(server.status(upstream).stray >= 3);
 }
@@ -303,7 +306,7 @@ fn wrong_ids_for_a_question_move_it_to_tcp_where_nobody_can_guess() {
             guessed.store(true, Ordering::Release);
         }
     });
-    let server = Server::start(&[(upstream, Transport::Udp)], LONG);
+    let server = Server::start(&[(upstream, UpstreamTransport::Udp)], LONG);
     let over_tcp = std::thread::spawn(move || {
         use std::io::{Read, Write};
         let (mut connection, _) = listener.accept().unwrap();
@@ -322,7 +325,7 @@ fn wrong_ids_for_a_question_move_it_to_tcp_where_nobody_can_guess() {
 
 #[test]
 fn a_server_that_does_not_keep_the_letter_case_and_one_that_answers_twice_are_understood() {
-    for fault in [Fault::everything().forge(Forgery::Case), Fault::everything().duplicate(1.0)] {
+    for fault in [LabFault::everything().forge(AnswerForgery::Case), LabFault::everything().duplicate(1.0)] {
         let lab = lab(vec![fault]);
         let server = Server::start(&[udp(&lab)], LONG);
         assert!(is_right(&server.ask(WWW)));
@@ -331,7 +334,7 @@ fn a_server_that_does_not_keep_the_letter_case_and_one_that_answers_twice_are_un
 
 #[test]
 fn truncation_leads_to_tcp_at_the_same_upstream() {
-    let lab = lab(vec![Fault::everything().truncate()]);
+    let lab = lab(vec![LabFault::everything().truncate()]);
     let server = Server::start(&[udp(&lab)], LONG);
     assert!(is_right(&server.ask(WWW)));
     let asked = lab.counters().of(WWW, RecordType::A);
@@ -341,8 +344,8 @@ fn truncation_leads_to_tcp_at_the_same_upstream() {
 
 #[test]
 fn an_upstream_without_edns_is_asked_without() {
-    for edns in [postern_lab::Edns::Formerr, postern_lab::Edns::Badvers, postern_lab::Edns::Ignore] {
-        let lab = lab(vec![Fault::everything().edns(edns)]);
+    for edns in [postern_lab::EdnsFault::Formerr, postern_lab::EdnsFault::Badvers, postern_lab::EdnsFault::Ignore] {
+        let lab = lab(vec![LabFault::everything().edns(edns)]);
         let server = Server::start(&[udp(&lab)], LONG);
         assert!(is_right(&server.ask(WWW)), "{edns:?}");
     }
@@ -365,7 +368,7 @@ fn many_questions_over_tcp_share_a_few_connections_and_survive_their_end() {
     let connections = lab.counters().tcp_connections;
     assert!((1..=CONNECTIONS as u64).contains(&connections), "{connections}");
     // The upstream closes once instead of answering: the question is asked again on another connection.
-    lab.set(vec![Fault::everything().tcp(TcpFault::Close).times(1)]);
+    lab.set(vec![LabFault::everything().tcp(TcpFault::Close).times(1)]);
     assert!(is_right(&server.ask("again.load.contoso.test")));
     assert_eq!(server.status(lab.address()).lost, 0);
 }
@@ -392,7 +395,7 @@ fn an_upstream_whose_port_is_closed_costs_no_time() {
     // Of an address at which nobody else opens the port meanwhile.
     let closed = UdpSocket::bind("127.0.53.9:0").unwrap().local_addr().unwrap();
     let good = lab(vec![]);
-    for transport in [Transport::Udp, Transport::Tcp] {
+    for transport in [UpstreamTransport::Udp, UpstreamTransport::Tcp] {
         let server = Server::start(&[(closed, transport), udp(&good)], LONG);
         let start = Instant::now();
         for name in 0..5 {
@@ -405,7 +408,7 @@ fn an_upstream_whose_port_is_closed_costs_no_time() {
 
 #[test]
 fn an_outage_ends_when_the_upstream_answers_again() {
-    let lab = lab(vec![Fault::everything().silent()]);
+    let lab = lab(vec![LabFault::everything().silent()]);
     let server = Server::start(&[udp(&lab)], Duration::from_millis(100));
     for name in 0..3 {
         assert_eq!(server.ask(&format!("d{name}.load.contoso.test")).metadata.response_code, ResponseCode::ServFail);
@@ -419,7 +422,7 @@ fn an_outage_ends_when_the_upstream_answers_again() {
 
 #[test]
 fn twenty_thousand_questions_to_a_silent_upstream_hold_up_nobody_and_end() {
-    let (silent, good) = (lab(vec![Fault::everything().silent()]), lab(vec![]));
+    let (silent, good) = (lab(vec![LabFault::everything().silent()]), lab(vec![]));
     let server = Server::start(&[udp(&silent)], Duration::from_millis(1500));
     let other = Server::start(&[udp(&good)], LONG);
     let mut client = Client::new(20_000);
@@ -452,7 +455,7 @@ fn resident() -> u64 {
 fn s7_a_forward_to_our_own_listener_is_found_and_refused() {
     let listener = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
     listener.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    let server = Arc::new(Server::start(&[(listener.local_addr().unwrap(), Transport::Udp)], LONG));
+    let server = Arc::new(Server::start(&[(listener.local_addr().unwrap(), UpstreamTransport::Udp)], LONG));
     let stop = Arc::new(AtomicBool::new(false));
     let worker = std::thread::spawn({
         let (server, listener, stop) = (server.clone(), listener.clone(), stop.clone());
@@ -483,7 +486,7 @@ fn s7_a_forward_to_our_own_listener_is_found_and_refused() {
 
 #[test]
 fn what_waits_is_answered_when_the_server_stops() {
-    let lab = lab(vec![Fault::everything().silent()]);
+    let lab = lab(vec![LabFault::everything().silent()]);
     let server = Server::start(&[udp(&lab)], LONG);
     let mut client = Client::new(100);
     for id in 0..100 {

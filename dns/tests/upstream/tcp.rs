@@ -47,7 +47,7 @@ fn answer(connection: &mut TcpStream) -> Option<()> {
 
 /// Asks so many names at once. All of them must be answered.
 fn all_are_answered(upstream: SocketAddr) {
-    let server = Server::start(&[(upstream, Transport::Tcp)], LONG);
+    let server = Server::start(&[(upstream, UpstreamTransport::Tcp)], LONG);
     let mut client = Client::new(usize::from(AT_ONCE));
     (0..AT_ONCE).for_each(|id| server.submit(&client, id, &format!("n{id}.load.contoso.test")));
     for _ in 0..AT_ONCE {
@@ -129,7 +129,7 @@ fn a_question_that_makes_the_upstream_close_fails_alone_after_a_few_connections(
             write(&mut connection, &question);
         }
     });
-    let server = Server::start(&[(address, Transport::Tcp)], LONG);
+    let server = Server::start(&[(address, UpstreamTransport::Tcp)], LONG);
     let mut client = Client::new(usize::from(AT_ONCE));
     for id in 0..AT_ONCE {
         let label = if id == 7 { "poison".into() } else { format!("n{id}") };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use postern_config::model::{Fallback, LogFormat, NetworkLinks, OnMissing, Recursion, Repeat};
+use postern_config::model::{FallbackConfig, LogFormat, NetworkLinks, OnMissing, RecursionPolicy, RepeatPolicy};
 use postern_dns::accept::{self, Verdict};
 use postern_dns::cache::Cache;
 use postern_dns::clock::Now;
@@ -34,7 +34,7 @@ pub struct World {
     pub zones: Vec<(Arc<Hosted>, Vec<&'static str>)>,
     pub routes: Vec<(&'static str, u16, bool)>,
     pub cache: Arc<Cache>,
-    pub table: Arc<postern_config::azure::Table>,
+    pub table: Arc<postern_config::azure::PrivateLinkTable>,
     pub public: HashMap<String, Vec<(RecordType, u32, String)>>,
     /// Messages that the upstream sends as they are, by `name type`.
     pub scripted: HashMap<String, Vec<u8>>,
@@ -56,7 +56,7 @@ impl World {
             zones: Vec::new(),
             routes: vec![(".", 0, false)],
             cache: Arc::new(Cache::new(1 << 20)),
-            table: Arc::new(postern_config::azure::Table::builtin().clone()),
+            table: Arc::new(postern_config::azure::PrivateLinkTable::builtin().clone()),
             public: HashMap::new(),
             scripted: HashMap::new(),
             up: true,
@@ -127,9 +127,9 @@ impl World {
 
     pub fn state(&self) -> State {
         let mut builder = SnapshotBuilder::new()
-            .network("hub", &["10.20.0.0/16".parse().unwrap()], Recursion::Yes)
-            .network("spoke", &["10.30.0.0/16".parse().unwrap()], Recursion::Yes)
-            .network("closed", &["10.40.0.0/16".parse().unwrap()], Recursion::No);
+            .network("hub", &["10.20.0.0/16".parse().unwrap()], RecursionPolicy::Yes)
+            .network("spoke", &["10.30.0.0/16".parse().unwrap()], RecursionPolicy::Yes)
+            .network("closed", &["10.40.0.0/16".parse().unwrap()], RecursionPolicy::No);
         for (hosted, networks) in &self.zones {
             let networks = NetworkLinks::of_list(networks.iter().map(|name| (*name).to_owned()).collect());
             builder = builder.hosted(hosted.clone(), &networks);
@@ -153,7 +153,7 @@ impl World {
                 version: None,
                 identity: None,
                 max_public_ttl: 60,
-                cache: postern_config::model::Cache {
+                cache: postern_config::model::CacheConfig {
                     size: 1 << 20,
                     min_ttl: 0,
                     max_ttl: 86_400,
@@ -272,13 +272,13 @@ impl World {
 }
 
 /// The fallback record, written to the log, with room for `queue` events.
-pub fn fallback(queue: usize) -> Fallback {
-    Fallback {
+pub fn fallback(queue: usize) -> FallbackConfig {
+    FallbackConfig {
         file: None,
         format: LogFormat::Json,
         rotate: 0,
         keep: 0,
-        repeat: Repeat::All,
+        repeat: RepeatPolicy::All,
         rate: 0,
         client_rate: 0,
         ledger: 1000,

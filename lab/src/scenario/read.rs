@@ -10,20 +10,20 @@ use hickory_proto::rr::RecordType;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
-use super::{Data, Scenario};
-use crate::fault::{Delay, Edns, Fault, Forgery, Scope, TcpFault, Transport, Window};
+use super::{Data, LabScenario};
+use crate::fault::{AnswerDelay, AnswerForgery, EdnsFault, FaultScope, FaultWindow, LabFault, QuestionTransport, TcpFault};
 use crate::record_text::{absolute, fields, rdata, read_record, record_type};
 
 /// Everything that is wrong with a scenario.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct ReadError {
+pub struct ScenarioError {
     /// In the order of the file.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ScenarioProblem>,
 }
 
 /// One thing that is wrong with a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct ScenarioProblem {
     /// File as it was given.
     pub file: String,
     /// Line, from 1; 0: the file as a whole.
@@ -34,13 +34,13 @@ pub struct Problem {
     pub message: String,
 }
 
-impl Problem {
-    pub(super) fn of_file(file: &str, message: String) -> Problem {
-        Problem { file: file.to_owned(), line: 0, column: 0, message }
+impl ScenarioProblem {
+    pub(super) fn of_file(file: &str, message: String) -> ScenarioProblem {
+        ScenarioProblem { file: file.to_owned(), line: 0, column: 0, message }
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ScenarioProblem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             0 => write!(out, "{}: error: {}", self.file, self.message),
@@ -49,7 +49,7 @@ impl fmt::Display for Problem {
     }
 }
 
-impl fmt::Display for ReadError {
+impl fmt::Display for ScenarioError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (nth, problem) in self.problems.iter().enumerate() {
             write!(out, "{}{problem}", if nth == 0 { "" } else { "\n" })?;
@@ -111,17 +111,17 @@ struct RawFault {
     tcp: Option<Spanned<String>>,
 }
 
-pub(super) fn scenario(text: &str, file: &str) -> Result<Scenario, ReadError> {
+pub(super) fn scenario(text: &str, file: &str) -> Result<LabScenario, ScenarioError> {
     let at = |span: Range<usize>, message: String| {
         let (line, column) = position(text, span.start);
-        Problem { file: file.to_owned(), line, column, message }
+        ScenarioProblem { file: file.to_owned(), line, column, message }
     };
     let raw: RawScenario = toml::from_str(text).map_err(|error| {
         let message = error.message().replace("unknown field", "unknown key").lines().collect::<Vec<_>>().join(", ");
-        ReadError { problems: vec![at(error.span().unwrap_or(0..0), message)] }
+        ScenarioError { problems: vec![at(error.span().unwrap_or(0..0), message)] }
     })?;
 
-    let mut scenario = Scenario { seed: raw.seed.unwrap_or(0), ..Scenario::default() };
+    let mut scenario = LabScenario { seed: raw.seed.unwrap_or(0), ..LabScenario::default() };
     let mut wrong: Vec<(Range<usize>, String)> = Vec::new();
     for line in raw.records.iter().chain(raw.group.values().flat_map(|group| &group.records)) {
         if let Err(message) = add_record(&mut scenario, line.get_ref()) {
@@ -136,11 +136,11 @@ pub(super) fn scenario(text: &str, file: &str) -> Result<Scenario, ReadError> {
         return Ok(scenario);
     }
     wrong.sort_by_key(|(span, _)| span.start);
-    Err(ReadError { problems: wrong.into_iter().map(|(span, message)| at(span, message)).collect() })
+    Err(ScenarioError { problems: wrong.into_iter().map(|(span, message)| at(span, message)).collect() })
 }
 
 /// Adds `owner [TTL] [IN] TYPE data`. At a wildcard owner a CNAME may say `{}.suffix`: what the star stood for, below the suffix.
-pub(super) fn add_record(scenario: &mut Scenario, line: &str) -> Result<(), String> {
+pub(super) fn add_record(scenario: &mut LabScenario, line: &str) -> Result<(), String> {
     let (owner, ttl, kind, data) = fields(line)?;
     let data = match data.strip_prefix("{}.").filter(|_| kind == RecordType::CNAME) {
         Some(_) if !owner.is_wildcard() => return Err(format!("`{{}}` stands for what a `*` matched, and `{owner}` has none")),
@@ -160,25 +160,26 @@ pub(super) fn add_record(scenario: &mut Scenario, line: &str) -> Result<(), Stri
 }
 
 impl RawFault {
-    fn check(self, wrong: &mut Vec<(Range<usize>, String)>) -> Fault {
-        let mut fault = Fault {
+    fn check(self, wrong: &mut Vec<(Range<usize>, String)>) -> LabFault {
+        let mut fault = LabFault {
             times: self.times,
             truncate: self.truncate,
             first_hop: self.first_hop,
             honest_too: self.honest_too,
-            ..Fault::default()
+            ..LabFault::default()
         };
         if let (Some(_), Some(suffix)) = (&self.name, &self.suffix) {
             wrong.push((suffix.span(), "a fault has a `name` or a `suffix`, not both".to_owned()));
         }
         if let Some(suffix) = take(self.suffix, wrong, |text| absolute(text)) {
-            fault.scope = Scope::Suffix(suffix);
+            fault.scope = FaultScope::Suffix(suffix);
         }
         if let Some(name) = take(self.name, wrong, |text| absolute(text)) {
-            fault.scope = Scope::Name(name);
+            fault.scope = FaultScope::Name(name);
         }
         fault.kind = take(self.kind, wrong, |text| record_type(text));
-        fault.transport = take(self.transport, wrong, |text| one_of(text, &[("udp", Transport::Udp), ("tcp", Transport::Tcp)]));
+        fault.transport =
+            take(self.transport, wrong, |text| one_of(text, &[("udp", QuestionTransport::Udp), ("tcp", QuestionTransport::Tcp)]));
         fault.chance = take(self.chance, wrong, |share| probability(*share));
         fault.loss = take(self.loss, wrong, |share| probability(*share)).unwrap_or(0.0);
         if self.silent {
@@ -205,16 +206,17 @@ const RCODES: &[(&str, ResponseCode)] = &[
     ("NOTIMP", ResponseCode::NotImp),
     ("NOERROR", ResponseCode::NoError),
 ];
-const EDNS: &[(&str, Edns)] = &[("formerr", Edns::Formerr), ("badvers", Edns::Badvers), ("ignore", Edns::Ignore), ("drop", Edns::Drop)];
+const EDNS: &[(&str, EdnsFault)] =
+    &[("formerr", EdnsFault::Formerr), ("badvers", EdnsFault::Badvers), ("ignore", EdnsFault::Ignore), ("drop", EdnsFault::Drop)];
 const TCP: &[(&str, TcpFault)] =
     &[("reset", TcpFault::Reset), ("close", TcpFault::Close), ("half", TcpFault::Half), ("slow", TcpFault::Slow)];
-const FORGERIES: &[(&str, Forgery)] = &[
-    ("id", Forgery::Id),
-    ("question", Forgery::Question),
-    ("case", Forgery::Case),
-    ("garbage", Forgery::Garbage),
-    ("cut", Forgery::Cut),
-    ("source", Forgery::Source),
+const FORGERIES: &[(&str, AnswerForgery)] = &[
+    ("id", AnswerForgery::Id),
+    ("question", AnswerForgery::Question),
+    ("case", AnswerForgery::Case),
+    ("garbage", AnswerForgery::Garbage),
+    ("cut", AnswerForgery::Cut),
+    ("source", AnswerForgery::Source),
 ];
 
 /// The value of a key, if it is there and right; what is wrong with it is noted with its place.
@@ -248,14 +250,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * unit).map_err(|error| format!("`{text}`: {error}"))
 }
 
-fn window(text: &str) -> Result<Window, String> {
+fn window(text: &str) -> Result<FaultWindow, String> {
     let (from, until) = text.split_once("..").ok_or_else(|| format!("`{text}` is not a span of time such as `5s..8s`"))?;
     let from = duration(from.trim())?;
     let until = if until.trim().is_empty() { Duration::MAX } else { duration(until.trim())? };
-    if from < until { Ok(Window { from, until }) } else { Err(format!("`{text}` ends before it begins")) }
+    if from < until { Ok(FaultWindow { from, until }) } else { Err(format!("`{text}` ends before it begins")) }
 }
 
-fn delay(value: &Value) -> Result<Delay, String> {
+fn delay(value: &Value) -> Result<AnswerDelay, String> {
     const FORMS: &str =
         "milliseconds, or a table with one of `uniform = [low, high]`, `normal = [mean, deviation]`, `pareto = [scale, shape]`";
     let bad = || format!("a delay is {FORMS}");
@@ -265,16 +267,16 @@ fn delay(value: &Value) -> Result<Delay, String> {
         _ => Err(bad()),
     };
     let time = |milliseconds: f64| Duration::try_from_secs_f64(milliseconds / 1000.0).map_err(|error| error.to_string());
-    let Value::Table(table) = value else { return Ok(Delay::Fixed(time(number(value)?)?)) };
+    let Value::Table(table) = value else { return Ok(AnswerDelay::Fixed(time(number(value)?)?)) };
     let mut pairs = table.iter();
     let (Some((form, Value::Array(pair))), None) = (pairs.next(), pairs.next()) else { return Err(bad()) };
     let [first, second] = pair.as_slice() else { return Err(bad()) };
     let (first, second) = (number(first)?, number(second)?);
     match form.as_str() {
-        "uniform" if first <= second => Ok(Delay::Uniform(time(first)?, time(second)?)),
+        "uniform" if first <= second => Ok(AnswerDelay::Uniform(time(first)?, time(second)?)),
         "uniform" => Err("the low end of `uniform` is above the high end".to_owned()),
-        "normal" => Ok(Delay::Normal(time(first)?, time(second)?)),
-        "pareto" if second > 0.0 => Ok(Delay::Pareto(time(first)?, second)),
+        "normal" => Ok(AnswerDelay::Normal(time(first)?, time(second)?)),
+        "pareto" if second > 0.0 => Ok(AnswerDelay::Pareto(time(first)?, second)),
         _ => Err(bad()),
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// Things held back until their time has come. Equal times keep the order in which they came.
 #[derive(Debug)]
-pub(super) struct Hold<T> {
+pub(super) struct HeldAnswers<T> {
     heap: BinaryHeap<Reverse<Held<T>>>,
     serial: u64,
 }
@@ -19,9 +19,9 @@ struct Held<T> {
     thing: T,
 }
 
-impl<T> Hold<T> {
-    pub fn new() -> Hold<T> {
-        Hold { heap: BinaryHeap::new(), serial: 0 }
+impl<T> HeldAnswers<T> {
+    pub fn new() -> HeldAnswers<T> {
+        HeldAnswers { heap: BinaryHeap::new(), serial: 0 }
     }
 
     pub fn push(&mut self, due: Instant, thing: T) {

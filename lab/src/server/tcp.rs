@@ -11,9 +11,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
-use super::hold::Hold;
+use super::hold::HeldAnswers;
 use super::{MOST_HELD, Shared};
-use crate::fault::{TcpFault, Transport};
+use crate::fault::{QuestionTransport, TcpFault};
 
 /// Connections at once.
 const MOST_CONNECTIONS: usize = 4_096;
@@ -47,7 +47,7 @@ pub(super) async fn listen(listener: TcpListener, shared: Arc<Shared>, mut stopp
         shared.tally().counters.tcp_connections += 1;
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
-            let mut connection = Connection { stream, from, shared, hold: Hold::new() };
+            let mut connection = Connection { stream, from, shared, hold: HeldAnswers::new() };
             let _ = connection.serve().await; // the client went away: its own affair
             connection.release();
             drop(seat);
@@ -59,7 +59,7 @@ struct Connection {
     stream: TcpStream,
     from: SocketAddr,
     shared: Arc<Shared>,
-    hold: Hold<Step>,
+    hold: HeldAnswers<Step>,
 }
 
 impl Connection {
@@ -92,7 +92,7 @@ impl Connection {
 
     /// Holds the answers of a question back, be it for no time at all; false: too many.
     fn take(&mut self, question: &[u8]) -> bool {
-        let Some(verdict) = self.shared.judge(question, self.from, Transport::Tcp) else { return true };
+        let Some(verdict) = self.shared.judge(question, self.from, QuestionTransport::Tcp) else { return true };
         let due = Instant::now() + verdict.fate.delay;
         let held = !verdict.fate.delay.is_zero();
         for message in verdict.messages {

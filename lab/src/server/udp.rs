@@ -8,9 +8,9 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::hold::Hold;
+use super::hold::HeldAnswers;
 use super::{MOST_HELD, Shared};
-use crate::fault::{Forgery, Transport};
+use crate::fault::{AnswerForgery, QuestionTransport};
 
 /// Datagrams read before any is answered: emptying the socket first keeps bursts from being lost in its small buffer.
 const BURST: usize = 1_024;
@@ -26,7 +26,7 @@ struct Datagram {
 pub(super) async fn serve(socket: &UdpSocket, elsewhere: &UdpSocket, shared: &Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     let mut buffer = vec![0; 65_535];
     let mut burst: Vec<(Vec<u8>, SocketAddr)> = Vec::new();
-    let mut hold: Hold<Datagram> = Hold::new();
+    let mut hold: HeldAnswers<Datagram> = HeldAnswers::new();
     loop {
         tokio::select! {
             _ = stopped.changed() => return,
@@ -52,10 +52,10 @@ pub(super) async fn serve(socket: &UdpSocket, elsewhere: &UdpSocket, shared: &Ar
     }
 }
 
-fn take(question: &[u8], from: SocketAddr, socket: &UdpSocket, elsewhere: &UdpSocket, shared: &Shared, hold: &mut Hold<Datagram>) {
-    let Some(verdict) = shared.judge(question, from, Transport::Udp) else { return };
+fn take(question: &[u8], from: SocketAddr, socket: &UdpSocket, elsewhere: &UdpSocket, shared: &Shared, hold: &mut HeldAnswers<Datagram>) {
+    let Some(verdict) = shared.judge(question, from, QuestionTransport::Udp) else { return };
     let forged = usize::from(!verdict.fate.forge.is_empty());
-    let wrong_port = verdict.fate.forge.contains(&Forgery::Source);
+    let wrong_port = verdict.fate.forge.contains(&AnswerForgery::Source);
     for (nth, bytes) in verdict.messages.into_iter().enumerate() {
         // With `honest-too` the first message alone is the forged one.
         let elsewhere_bound = wrong_port && (nth < forged || !verdict.fate.honest_too);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RecordType};
-use postern_lab::Lab;
+use postern_lab::LabServer;
 
 /// Long enough for any machine; a test that waits so long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -42,19 +42,19 @@ pub fn receive(socket: &UdpSocket, patience: Duration) -> Option<(Vec<u8>, Socke
 }
 
 /// Asks over UDP and gives the bytes of the first answer.
-pub fn ask_raw(lab: &Lab, name: &str, kind: RecordType, patience: Duration) -> Option<Vec<u8>> {
+pub fn ask_raw(lab: &LabServer, name: &str, kind: RecordType, patience: Duration) -> Option<Vec<u8>> {
     let socket = socket();
     socket.send_to(&question(name, kind, 0x4242, true), lab.address()).unwrap();
     receive(&socket, patience).map(|(bytes, _)| bytes)
 }
 
 /// Asks over UDP.
-pub fn ask(lab: &Lab, name: &str, kind: RecordType) -> Message {
+pub fn ask(lab: &LabServer, name: &str, kind: RecordType) -> Message {
     Message::from_vec(&ask_raw(lab, name, kind, PATIENCE).expect("an answer")).expect("a message")
 }
 
 /// Asks over TCP; an error is what the connection met.
-pub fn ask_tcp(lab: &Lab, name: &str, kind: RecordType) -> std::io::Result<Message> {
+pub fn ask_tcp(lab: &LabServer, name: &str, kind: RecordType) -> std::io::Result<Message> {
     let mut stream = TcpStream::connect(lab.address())?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let question = question(name, kind, 0x4242, true);

@@ -32,7 +32,7 @@ pub struct Hosted {
     /// What an API sees of it, where an API writes it.
     pub kept: Option<Kept>,
     /// The `[[zone]]` that declares it. `None` if an API or a test created the zone.
-    pub declared: Option<Arc<model::Zone>>,
+    pub declared: Option<Arc<model::ZoneConfig>>,
     /// How its source is doing: of this moment, not of the snapshot's.
     pub source: Arc<Shown>,
 }

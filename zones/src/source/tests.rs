@@ -22,7 +22,7 @@ fn changed(seen: Seen) -> Content {
 fn a_file_is_read_when_it_stands_still() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
-    let mut input = Input::new(path.clone(), Format::Zone, None);
+    let mut input = Input::new(path.clone(), SourceFormat::Zone, None);
     let start = told();
     assert!(matches!(input.look(start, Look::Settled, SETTLE), Seen::Gone));
     fs::write(&path, "one").unwrap();
@@ -40,7 +40,7 @@ fn a_file_is_read_when_it_stands_still() {
 fn a_file_has_stood_still_since_it_was_seen_and_not_since_the_look_began() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
-    let mut input = Input::new(path.clone(), Format::Zone, None);
+    let mut input = Input::new(path.clone(), SourceFormat::Zone, None);
     let began = Instant::now();
     std::thread::sleep(SETTLE * 2); // others are read
     fs::write(&path, "half of it").unwrap();
@@ -54,7 +54,7 @@ fn a_file_that_is_put_back_was_never_gone() {
     let directory = tempfile::tempdir().unwrap();
     let (path, backup) = (directory.path().join("a.zone"), directory.path().join("a.zone~"));
     fs::write(&path, "one").unwrap();
-    let mut input = Input::new(path.clone(), Format::Zone, None);
+    let mut input = Input::new(path.clone(), SourceFormat::Zone, None);
     let start = told();
     let content = changed(input.look(start, Look::Now, SETTLE));
     input.judged(&content, &[]);
@@ -75,7 +75,7 @@ fn a_file_that_is_put_back_was_never_gone() {
 fn a_file_settles_once_it_has_stood_still() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
-    let mut input = Input::new(path.clone(), Format::Zone, None);
+    let mut input = Input::new(path.clone(), SourceFormat::Zone, None);
     let start = told();
     assert_eq!(input.settles_in(start, SETTLE), None, "there is none");
     fs::write(&path, "one").unwrap();
@@ -96,7 +96,7 @@ fn a_file_settles_once_it_has_stood_still() {
 fn less_than_before_and_half_a_line_are_told() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("postern.toml");
-    let mut input = Input::new(path.clone(), Format::Auto, None);
+    let mut input = Input::new(path.clone(), SourceFormat::Auto, None);
     for (text, has_shrunk, ends_a_line) in [
         ("", false, true),
         ("a = 1\n", false, true),
@@ -124,7 +124,7 @@ fn less_than_before_and_half_a_line_are_told() {
     }
     fs::write(&path, "\n").unwrap();
     // Written over by the time it is looked at: how much of it there was is not known.
-    let input = &mut Input::held(&postern_config::File { path, fingerprint: Some(fingerprint(b"a = 1\nb = 2\n")) });
+    let input = &mut Input::held(&postern_config::WatchedFile { path, fingerprint: Some(fingerprint(b"a = 1\nb = 2\n")) });
     let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
     assert!(input.has_shrunk(&content));
 }
@@ -134,7 +134,7 @@ fn what_was_read_elsewhere_and_is_still_there_is_not_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("postern.toml");
     fs::write(&path, "a = 1\n").unwrap();
-    let held = |text: &[u8]| Input::held(&postern_config::File { path: path.clone(), fingerprint: Some(fingerprint(text)) });
+    let held = |text: &[u8]| Input::held(&postern_config::WatchedFile { path: path.clone(), fingerprint: Some(fingerprint(text)) });
     assert_eq!(held(b"a = 1\n").settles_in(Instant::now(), SETTLE), None);
     assert!(matches!(held(b"a = 1\n").look(Instant::now(), Look::Settled, SETTLE), Seen::Same));
     assert!(held(b"a = 2\n").settles_in(Instant::now(), SETTLE).is_some());
@@ -145,7 +145,7 @@ fn a_touched_file_is_the_same() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
     fs::write(&path, "same").unwrap();
-    let mut input = Input::new(path.clone(), Format::Zone, None);
+    let mut input = Input::new(path.clone(), SourceFormat::Zone, None);
     let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
     input.judged(&content, &[]);
     fs::write(&path, "same").unwrap();
@@ -156,7 +156,7 @@ fn a_touched_file_is_the_same() {
 fn a_change_within_the_grain_of_the_clock_is_seen() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
-    let mut input = Input::new(path.clone(), Format::Zone, None);
+    let mut input = Input::new(path.clone(), SourceFormat::Zone, None);
     for number in 0..50 {
         fs::write(&path, format!("{number:04}")).unwrap();
         let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
@@ -171,7 +171,7 @@ fn an_included_file_is_part_of_it() {
     let (path, inner) = (directory.path().join("a.zone"), directory.path().join("inner"));
     fs::write(&path, "same").unwrap();
     fs::write(&inner, "one").unwrap();
-    let mut input = Input::new(path, Format::Zone, None);
+    let mut input = Input::new(path, SourceFormat::Zone, None);
     let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
     let stamp = Stamp::of(&inner).ok();
     input.judged(&content, &[crate::text::Included { path: inner.clone(), stamp, fingerprint: Some(fingerprint(b"one")) }]);
@@ -186,9 +186,9 @@ fn an_included_file_is_part_of_it() {
 fn judge(input: &mut Input, meanwhile: impl FnOnce()) -> usize {
     let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
     let (origin, mut log, mut problems) = (NameBuf::parse("contoso.test").unwrap(), RecordLog::default(), Vec::new());
-    let table = postern_config::azure::Table::shared();
+    let table = postern_config::azure::PrivateLinkTable::shared();
     let includes = input.path.parent().map(|root| crate::text::IncludeScope { root, most: 1000 });
-    let read = crate::text::read(Format::Zone, &content.bytes, &input.path, &origin, includes, &table, &mut log, &mut problems);
+    let read = crate::text::read(SourceFormat::Zone, &content.bytes, &input.path, &origin, includes, &table, &mut log, &mut problems);
     meanwhile();
     input.judged(&content, &read.included);
     problems.len()
@@ -212,7 +212,7 @@ fn a_link_to_an_included_file_that_turns_while_it_is_read_is_seen() {
         write_long_ago(&at(name), text);
     }
     turn("one");
-    let mut input = Input::new(at("a.zone"), Format::Zone, None);
+    let mut input = Input::new(at("a.zone"), SourceFormat::Zone, None);
     assert_eq!(judge(&mut input, || turn("two")), 0);
     assert_eq!(judge(&mut input, || fs::remove_file(at("two")).unwrap()), 0);
     // One that is not there when it is read, and is when that is noted.
@@ -230,7 +230,7 @@ fn an_included_file_that_is_refused_is_mended_where_it_stands() {
         write_long_ago(&at(name), text);
     }
     std::os::unix::fs::symlink("../outside", at("zones/inner")).unwrap();
-    let mut input = Input::new(at("zones/a.zone"), Format::Zone, None);
+    let mut input = Input::new(at("zones/a.zone"), SourceFormat::Zone, None);
     assert_eq!(judge(&mut input, || ()), 1);
     assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Same), "it is told once");
     assert!(input.paths().any(|path| path == at("zones/inner")), "it is watched");
@@ -245,7 +245,7 @@ fn a_fifo_in_place_of_an_included_file_is_not_waited_for() {
     let at = |name: &str| directory.path().join(name);
     write_long_ago(&at("a.zone"), "$INCLUDE inner\n");
     write_long_ago(&at("inner"), "www A 10.0.0.1\n");
-    let mut input = Input::new(at("a.zone"), Format::Zone, None);
+    let mut input = Input::new(at("a.zone"), SourceFormat::Zone, None);
     assert_eq!(judge(&mut input, || ()), 0);
     fs::remove_file(at("inner")).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(at("inner")).status().unwrap().success());
@@ -257,7 +257,7 @@ fn a_fifo_in_place_of_an_included_file_is_not_waited_for() {
 #[test]
 fn what_is_no_file_cannot_be_read() {
     let directory = tempfile::tempdir().unwrap();
-    let mut input = Input::new(directory.path().into(), Format::Zone, None);
+    let mut input = Input::new(directory.path().into(), SourceFormat::Zone, None);
     assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Unreadable(why) if why == "not a file"));
 }
 
@@ -266,7 +266,7 @@ fn a_file_that_is_too_large_is_not_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
     File::create(&path).unwrap().set_len(40 << 30).unwrap(); // sparse: it takes no room
-    let mut input = Input::new(path.clone(), Format::Zone, None);
+    let mut input = Input::new(path.clone(), SourceFormat::Zone, None);
     input.most = 1 << 20;
     assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::TooLarge(size) if size == 40 << 30));
     fs::write(&path, "www A 10.0.0.1\n").unwrap();
@@ -279,7 +279,7 @@ fn what_a_zone_file_includes_counts_towards_its_size() {
     let at = |name: &str| directory.path().join(name);
     write_long_ago(&at("a.zone"), "$INCLUDE inner\n$INCLUDE inner\n");
     write_long_ago(&at("inner"), &"; a comment\n".repeat(35)); // 420 bytes: twice they fit into 1000
-    let mut input = Input::new(at("a.zone"), Format::Zone, None);
+    let mut input = Input::new(at("a.zone"), SourceFormat::Zone, None);
     assert_eq!(judge(&mut input, || ()), 0);
     write_long_ago(&at("inner"), &"; a comment\n".repeat(60)); // 720 bytes: twice they do not
     assert_eq!(judge(&mut input, || ()), 1);
@@ -292,7 +292,7 @@ fn a_file_that_grows_all_the_time_is_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
     let mut file = File::create(&path).unwrap();
-    let mut input = Input::new(path, Format::Zone, None);
+    let mut input = Input::new(path, SourceFormat::Zone, None);
     let start = told();
     for step in 0..20 {
         writeln!(file, "line").unwrap();
@@ -357,10 +357,10 @@ fn a_file_that_was_read_and_cannot_be_any_more_is_told_once_for_each_reason() {
         let seen = input.look(time, Look::Settled, SETTLE);
         input.lost(&seen)
     };
-    let mut never = Input::held(&postern_config::File::now(&path));
+    let mut never = Input::held(&postern_config::WatchedFile::now(&path));
     assert_eq!((look(&mut never), look(&mut never)), (None, None), "nothing was read from it");
     fs::write(&path, "one\n").unwrap();
-    let mut input = Input::held(&postern_config::File::now(&path));
+    let mut input = Input::held(&postern_config::WatchedFile::now(&path));
     assert_eq!(look(&mut input), None);
     for round in 0..2 {
         fs::remove_file(&path).unwrap();

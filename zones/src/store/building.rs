@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use postern_config::model::{FileSource, Format};
+use postern_config::model::{FileSource, SourceFormat};
 
 use super::context::Context;
 use super::judged::{JudgedInput, MadeZone};
@@ -69,7 +69,7 @@ impl SourceGroup {
             let log =
                 judged.iter().find(|judged| judged.input == index && is_new).and_then(|judged| judged.log.as_ref()).or(input.log.as_ref());
             let Some(log) = log else { continue };
-            if let Some(own) = input.own.filter(|_| format == Format::Zone) {
+            if let Some(own) = input.own.filter(|_| format == SourceFormat::Zone) {
                 if let Some((_, target)) = builders.iter_mut().find(|(slot, _)| *slot == own) {
                     target.set_foreign(Foreign::Warn);
                     log.replay(target);
@@ -179,7 +179,8 @@ impl SourceGroup {
 impl ZoneSlot {
     pub(super) fn builder(&self, context: &Context) -> ZoneBuilder {
         let builder = ZoneBuilder::new(self.apex.clone()).ttl_bounds(self.config.min_ttl, self.config.max_ttl);
-        let is_export = matches!(self.config.source.files(), Some(FileSource::File { format: Format::Azure | Format::Hosts, .. }));
+        let is_export =
+            matches!(self.config.source.files(), Some(FileSource::File { format: SourceFormat::Azure | SourceFormat::Hosts, .. }));
         let builder = builder.authority(ZoneAuthority::configured(&self.config.zone_names, &self.apex.to_buf()));
         builder.networks(context.clients.clone()).foreign(if is_export { Foreign::Skip } else { Foreign::Warn })
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_config::azure::Table;
+use postern_config::azure::PrivateLinkTable;
 use postern_config::model::ZoneNames;
 
 use super::kept::Keeper;
@@ -15,7 +15,7 @@ use crate::state_directory::StateDirectory;
 /// Settings and tables that the reading of every source shares.
 #[derive(Debug)]
 pub struct Context {
-    pub(super) table: Arc<Table>,
+    pub(super) table: Arc<PrivateLinkTable>,
     pub(super) poll: Duration,
     pub(super) settle: Duration,
     pub(super) clients: Option<Arc<Clients>>,

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use postern_config::model::Format;
+use postern_config::model::SourceFormat;
 
 /// What a file is read as. A zone reads one file of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,7 +35,7 @@ pub struct NamedFile {
     /// What it is read as.
     pub kind: FileKind,
     /// Its content, as far as its name shows it.
-    pub format: Format,
+    pub format: SourceFormat,
     /// Of several files of one kind for one zone the lowest is read.
     rank: usize,
 }
@@ -49,13 +49,13 @@ pub struct Listing {
 }
 
 /// Endings of zone files, best first. `db.NAME` comes after them.
-const ENDINGS: [(&str, FileKind, Format); 6] = [
-    (".zone", FileKind::Zone, Format::Zone),
-    (".db", FileKind::Zone, Format::Zone),
-    (".dns", FileKind::Zone, Format::Zone),
-    (".txt", FileKind::Zone, Format::Auto),
-    (".hosts", FileKind::Hosts, Format::Hosts),
-    (".json", FileKind::Azure, Format::Azure),
+const ENDINGS: [(&str, FileKind, SourceFormat); 6] = [
+    (".zone", FileKind::Zone, SourceFormat::Zone),
+    (".db", FileKind::Zone, SourceFormat::Zone),
+    (".dns", FileKind::Zone, SourceFormat::Zone),
+    (".txt", FileKind::Zone, SourceFormat::Auto),
+    (".hosts", FileKind::Hosts, SourceFormat::Hosts),
+    (".json", FileKind::Azure, SourceFormat::Azure),
 ];
 const BEFORE: &str = "db.";
 
@@ -102,7 +102,7 @@ impl NamedFile {
             return Some(Self { zone: zone(stem), kind: *kind, format: *format, rank });
         }
         let stem = lower.strip_prefix(BEFORE).filter(|stem| !stem.is_empty())?;
-        Some(Self { zone: zone(stem), kind: FileKind::Zone, format: Format::Zone, rank: ENDINGS.len() })
+        Some(Self { zone: zone(stem), kind: FileKind::Zone, format: SourceFormat::Zone, rank: ENDINGS.len() })
     }
 }
 
@@ -162,7 +162,7 @@ pub fn hint(path: &Path, zones: &[&str], others: &[&str], has_preset: bool, list
         Some(FileKind::Azure) => "json",
         _ => match start(path) {
             Some(start) if matches!(start.trim_ascii_start().first(), Some(b'{' | b'[')) => "json",
-            Some(start) if crate::text::detect(Path::new("x"), &start) == Format::Hosts => "hosts",
+            Some(start) if crate::text::detect(Path::new("x"), &start) == SourceFormat::Hosts => "hosts",
             _ => "zone",
         },
     };
@@ -231,17 +231,17 @@ mod tests {
     fn a_name_gives_the_zone_and_the_kind_whatever_its_case() {
         let file = |name: &str| NamedFile::of(name).map(|file| (file.zone, file.kind, file.format));
         for (name, zone, kind, format) in [
-            ("a.test.zone", "a.test", FileKind::Zone, Format::Zone),
-            ("A.Test.ZONE", "a.test", FileKind::Zone, Format::Zone),
-            ("a.test.txt", "a.test", FileKind::Zone, Format::Auto),
-            ("a.test.dns", "a.test", FileKind::Zone, Format::Zone),
-            ("a.test.db", "a.test", FileKind::Zone, Format::Zone),
-            ("db.a.test", "a.test", FileKind::Zone, Format::Zone),
-            ("DB.A.TEST", "a.test", FileKind::Zone, Format::Zone),
-            ("a.test.Hosts", "a.test", FileKind::Hosts, Format::Hosts),
-            ("a.test.json", "a.test", FileKind::Azure, Format::Azure),
-            ("root.zone", ".", FileKind::Zone, Format::Zone),
-            ("db.root", ".", FileKind::Zone, Format::Zone),
+            ("a.test.zone", "a.test", FileKind::Zone, SourceFormat::Zone),
+            ("A.Test.ZONE", "a.test", FileKind::Zone, SourceFormat::Zone),
+            ("a.test.txt", "a.test", FileKind::Zone, SourceFormat::Auto),
+            ("a.test.dns", "a.test", FileKind::Zone, SourceFormat::Zone),
+            ("a.test.db", "a.test", FileKind::Zone, SourceFormat::Zone),
+            ("db.a.test", "a.test", FileKind::Zone, SourceFormat::Zone),
+            ("DB.A.TEST", "a.test", FileKind::Zone, SourceFormat::Zone),
+            ("a.test.Hosts", "a.test", FileKind::Hosts, SourceFormat::Hosts),
+            ("a.test.json", "a.test", FileKind::Azure, SourceFormat::Azure),
+            ("root.zone", ".", FileKind::Zone, SourceFormat::Zone),
+            ("db.root", ".", FileKind::Zone, SourceFormat::Zone),
         ] {
             assert_eq!(file(name), Some((zone.into(), kind, format)), "{name}");
         }

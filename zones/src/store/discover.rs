@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use postern_config::model::{FileSource, Format};
+use postern_config::model::{FileSource, SourceFormat};
 
 use super::directory::{self, FileKind, Listing, NamedFile, is_passed_over};
 use super::source_group::{SourceGroup, own_kind};
@@ -36,7 +36,7 @@ impl SourceGroup {
                 let Some(name) = listing.of_zone(&config.name, *kind) else { continue };
                 read.insert(name.to_owned());
                 let path = path.join(name);
-                let format = NamedFile::of(name).map_or(Format::Auto, |named| named.format);
+                let format = NamedFile::of(name).map_or(SourceFormat::Auto, |named| named.format);
                 match own.get(&(*slot, *kind)).map(|at| &mut self.inputs[*at]) {
                     Some(input) if *input.path == path => {}
                     Some(input) => {
@@ -57,7 +57,7 @@ impl SourceGroup {
                 read.insert(name.clone());
                 let path = path.join(name);
                 if !known.contains(&path) {
-                    let format = NamedFile::of(name).map_or(Format::Auto, |named| named.format);
+                    let format = NamedFile::of(name).map_or(SourceFormat::Auto, |named| named.format);
                     let mut input = Input::new(path, format, None);
                     input.sharing = Some(self.sharing.clone());
                     new.push(input);

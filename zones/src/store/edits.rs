@@ -458,7 +458,7 @@ impl Store {
             return Err(invalid(format!("write the zone's name as `{plain}`")));
         }
         self.check_links(settings, None)?;
-        let zone = model::Zone { zone_names: self.context.zone_names.clone(), ..made_zone(settings) };
+        let zone = model::ZoneConfig { zone_names: self.context.zone_names.clone(), ..made_zone(settings) };
         ZoneSlot::new(&zone, None).ok_or_else(|| invalid(format!("`{}` is not a name", settings.name)))
     }
 
@@ -536,8 +536,8 @@ fn records_fallbacks(settings: &ZoneSettings) -> bool {
 }
 
 /// A zone that an API made, as the configuration would say it.
-pub(super) fn made_zone(settings: &ZoneSettings) -> model::Zone {
-    model::Zone {
+pub(super) fn made_zone(settings: &ZoneSettings) -> model::ZoneConfig {
+    model::ZoneConfig {
         name: settings.name.clone(),
         preset: false,
         networks: settings.networks.clone(),

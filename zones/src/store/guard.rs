@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_config::model::{self, Format};
+use postern_config::model::{self, SourceFormat};
 
 use super::context::Context;
 use super::judged::{JudgedInput, MadeZone};
@@ -102,7 +102,7 @@ impl AcceptedZone {
     }
 
     /// Returns true if this zone is meant.
-    pub fn is(&self, zone: &model::Zone) -> bool {
+    pub fn is(&self, zone: &model::ZoneConfig) -> bool {
         let is_linked = |network: &String| zone.networks.include(network);
         zone.name == self.name && self.network.as_ref().is_none_or(is_linked)
     }
@@ -204,14 +204,14 @@ fn of_file(found: &JudgedInput, input: &Input, lost: usize) -> Option<Reason> {
     let emptied = input.counts.iter().find(|(path, _)| is_there(path) && found.counts.of(path) == 0);
     match emptied {
         Some((file, before)) => Some(Reason::Emptied { file: file.clone(), before }),
-        None if lost > 0 && found.format != Format::Azure && !found.content.ends_a_line() && !input.is_published() => {
+        None if lost > 0 && found.format != SourceFormat::Azure && !found.content.ends_a_line() && !input.is_published() => {
             Some(Reason::Unfinished { lost })
         }
         None => None,
     }
 }
 
-fn of_zone_data(config: &model::Zone, old: &Zone, new: &Zone, lost: usize, before: usize) -> Option<Reason> {
+fn of_zone_data(config: &model::ZoneConfig, old: &Zone, new: &Zone, lost: usize, before: usize) -> Option<Reason> {
     if is_bare(new, config) {
         return (!is_bare(old, config) && !config.allow_empty).then_some(Reason::AllNames { before });
     }
@@ -220,18 +220,18 @@ fn of_zone_data(config: &model::Zone, old: &Zone, new: &Zone, lost: usize, befor
 }
 
 /// Names that have records: the apex does not count for its SOA, nor for the NS records that the configuration gives it.
-fn names(zone: &Zone, config: &model::Zone) -> usize {
+fn names(zone: &Zone, config: &model::ZoneConfig) -> usize {
     let apex_has_more = zone.at(&zone.apex().to_buf()).count() > made_sets(zone, config);
     zone.counts().names - usize::from(!apex_has_more)
 }
 
 /// Returns true if a zone has no RRset that its source must have given it.
-fn is_bare(zone: &Zone, config: &model::Zone) -> bool {
+fn is_bare(zone: &Zone, config: &model::ZoneConfig) -> bool {
     zone.counts().sets == made_sets(zone, config)
 }
 
 /// RRsets that a zone has without a source: the SOA, and the NS records that the configuration gives it.
-fn made_sets(zone: &Zone, config: &model::Zone) -> usize {
+fn made_sets(zone: &Zone, config: &model::ZoneConfig) -> usize {
     let apex = zone.apex().to_buf();
     let Some(authority) = ZoneAuthority::configured(&config.zone_names, &apex) else { return 1 };
     let is_server = |rdata: &[u8]| authority.servers.iter().any(|server| server.as_wire() == rdata);

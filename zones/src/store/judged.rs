@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use postern_config::model::Format;
+use postern_config::model::SourceFormat;
 
 use super::kept::KeptFile;
 use crate::diff::Difference;
@@ -20,7 +20,7 @@ pub struct JudgedInput {
     /// Bytes of the file and the time that they stood still.
     pub content: Content,
     /// Format of the bytes.
-    pub format: Format,
+    pub format: SourceFormat,
     /// Files that it includes.
     pub included: Vec<text::Included>,
     /// Records, by file.

@@ -142,7 +142,7 @@ struct Header {
 }
 
 /// A zone's name and networks, as a key.
-pub fn zone_key(zone: &model::Zone) -> String {
+pub fn zone_key(zone: &model::ZoneConfig) -> String {
     if zone.networks.are_all() { zone.name.clone() } else { format!("{}@{}", zone.name, zone.networks) }
 }
 
@@ -176,7 +176,7 @@ impl Keeper {
     }
 
     /// What is known of a zone.
-    pub fn zone(&self, zone: &model::Zone) -> Option<KeptZone> {
+    pub fn zone(&self, zone: &model::ZoneConfig) -> Option<KeptZone> {
         self.shared.lock().index.zones.get(&zone_key(zone)).copied()
     }
 
@@ -250,7 +250,7 @@ impl Keeper {
     }
 
     /// Keeps the data that a zone serves of another source, until its own source is good.
-    pub fn save_inherited(&self, config: &model::Zone, zone: &Arc<Zone>, changed: Option<SystemTime>) {
+    pub fn save_inherited(&self, config: &model::ZoneConfig, zone: &Arc<Zone>, changed: Option<SystemTime>) {
         if let Some(file) = KeptFile::inherited(config)
             && self.inherited(config).is_none()
         {
@@ -260,27 +260,27 @@ impl Keeper {
     }
 
     /// The entry of such data.
-    pub fn inherited(&self, config: &model::Zone) -> Option<KeptFile> {
+    pub fn inherited(&self, config: &model::ZoneConfig) -> Option<KeptFile> {
         self.shared.lock().index.files.get(&KeptFile::inherited(config)?.id()).cloned()
     }
 
     /// Forgets such data.
-    pub fn forget_inherited(&self, config: &model::Zone) {
+    pub fn forget_inherited(&self, config: &model::ZoneConfig) {
         self.forget_all(self.inherited(config).iter().map(KeptFile::id));
     }
 
     /// Keeps the serial and the checksum of a zone.
-    pub fn save_zone(&self, config: &model::Zone, zone: &Arc<Zone>, changed: Option<SystemTime>) {
+    pub fn save_zone(&self, config: &model::ZoneConfig, zone: &Arc<Zone>, changed: Option<SystemTime>) {
         let kept = KeptZone { serial: zone.serial(), saved: seconds(SystemTime::now()), changed: changed.map(seconds), sum: None };
         self.save_kept_zone(config, zone, kept);
     }
 
     /// Keeps the new serial of a zone that serves the data of an earlier run.
-    pub fn save_serial(&self, config: &model::Zone, zone: &Arc<Zone>, before: &KeptZone) {
+    pub fn save_serial(&self, config: &model::ZoneConfig, zone: &Arc<Zone>, before: &KeptZone) {
         self.save_kept_zone(config, zone, KeptZone { serial: zone.serial(), sum: None, ..*before });
     }
 
-    fn save_kept_zone(&self, config: &model::Zone, zone: &Arc<Zone>, mut kept: KeptZone) {
+    fn save_kept_zone(&self, config: &model::ZoneConfig, zone: &Arc<Zone>, mut kept: KeptZone) {
         if self.thread.is_none() {
             return;
         }
@@ -304,7 +304,7 @@ impl Keeper {
     }
 
     /// Forgets a zone, and the files that it alone had.
-    pub fn forget_zone(&self, zone: &model::Zone) {
+    pub fn forget_zone(&self, zone: &model::ZoneConfig) {
         let key = zone_key(zone);
         let of_zone: Vec<String> = {
             let mut queue = self.shared.lock();
@@ -527,7 +527,7 @@ fn log_of(zone: &Zone) -> RecordLog {
 
 impl KeptFile {
     /// The entry for data that a zone serves of another source. It has no path. Returns `None` if the zone is not read from files.
-    fn inherited(zone: &model::Zone) -> Option<Self> {
+    fn inherited(zone: &model::ZoneConfig) -> Option<Self> {
         let (included, counts) = (Vec::new(), Vec::new());
         Some(Self {
             source: source_key(zone.source.files()?),

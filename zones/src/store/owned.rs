@@ -205,7 +205,7 @@ impl Owned {
     }
 
     /// The zone that a journal describes.
-    pub fn open(found: Found, config: &model::Zone, apex: &WireName, state: &StateDirectory) -> Result<Self, String> {
+    pub fn open(found: Found, config: &model::ZoneConfig, apex: &WireName, state: &StateDirectory) -> Result<Self, String> {
         let Found { path, settings, journal, replay } = found;
         let history = Arc::new(History::default());
         let serial = replay.changes.last().map_or(replay.image.serial, |change| change.to);
@@ -237,7 +237,7 @@ impl Owned {
     /// Journals the removal of records below a DNAME as a change with its own serial, so that secondaries follow. Earlier versions accepted
     /// records below a DNAME at a wildcard. They would keep the zone from loading, and no answer has them. A copy keeps the serial of its
     /// primary. If the change cannot be written, the records are left out all the same, and the next start tries again.
-    fn remove_hidden(&mut self, mut hidden: Vec<Record>, config: &model::Zone, state: &StateDirectory) {
+    fn remove_hidden(&mut self, mut hidden: Vec<Record>, config: &model::ZoneConfig, state: &StateDirectory) {
         let Some(first) = hidden.first().map(|record| record.owner.to_buf()) else { return };
         let (count, path) = (hidden.len(), self.path.display().to_string());
         tracing::warn!(zone = config.name, "{path}: {count} records below a DNAME are removed, which no answer had; the first is {first}");
@@ -263,7 +263,7 @@ impl Owned {
     /// Brings the TTLs into the bounds that count for the zone, where others counted when they were written. That is a change like any
     /// other, with a serial of its own: what is journalled, what is served and what secondaries have stay the same thing. A copy keeps
     /// the serial of its primary; who takes it from here gets it whole. Gives what is different.
-    pub fn keep_ttl_bounds(&mut self, config: &model::Zone, state: &StateDirectory) -> Option<Difference> {
+    pub fn keep_ttl_bounds(&mut self, config: &model::ZoneConfig, state: &StateDirectory) -> Option<Difference> {
         let (min, max) = ttl_bounds(config);
         if self.latest.ttl_bounds() == (min, max) {
             return None;
@@ -341,13 +341,13 @@ impl Owned {
     }
 
     /// Returns true if the journal has the settings that the configuration gives the zone. Zones that an API created have their own.
-    pub fn has_settings_of(&self, zone: &model::Zone) -> bool {
+    pub fn has_settings_of(&self, zone: &model::ZoneConfig) -> bool {
         let is_of_api = zone.line == 0 && !self.settings.declared;
         is_of_api || *self.settings == ZoneSettings { extra: self.settings.extra.clone(), ..declared_settings(zone) }
     }
 
     /// Takes the settings of the configuration, and writes them to the journal if the state directory can be written.
-    pub fn keep_settings_of(&mut self, zone: &model::Zone, state: &StateDirectory) -> Result<(), JournalError> {
+    pub fn keep_settings_of(&mut self, zone: &model::ZoneConfig, state: &StateDirectory) -> Result<(), JournalError> {
         self.settings = Arc::new(ZoneSettings { extra: self.settings.extra.clone(), ..declared_settings(zone) });
         if state.read_only().is_some() {
             return Ok(());
@@ -422,12 +422,12 @@ impl Replayed {
 }
 
 /// Lowest and highest TTL that the configuration sets for a zone.
-pub fn ttl_bounds(config: &model::Zone) -> (u32, u32) {
+pub fn ttl_bounds(config: &model::ZoneConfig) -> (u32, u32) {
     (config.min_ttl, config.max_ttl.max(config.min_ttl))
 }
 
 /// Settings of a zone that the configuration declares.
-pub fn declared_settings(zone: &model::Zone) -> ZoneSettings {
+pub fn declared_settings(zone: &model::ZoneConfig) -> ZoneSettings {
     ZoneSettings {
         name: zone.name.clone(),
         networks: zone.networks.clone(),

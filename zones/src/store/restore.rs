@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use postern_config::model::Format;
+use postern_config::model::SourceFormat;
 
 use super::context::Context;
 use super::directory::NamedFile;
@@ -38,7 +38,7 @@ impl SourceGroup {
             }
             if is_directory && !self.inputs.iter().any(|input| *input.path == path && input.own == own) {
                 let named = path.file_name().and_then(|name| NamedFile::of(&name.to_string_lossy()));
-                let format = named.map_or(Format::Auto, |named| named.format);
+                let format = named.map_or(SourceFormat::Auto, |named| named.format);
                 let mut input = Input::new(path.clone(), format, own);
                 input.sharing.clone_from(&sharing);
                 input.was_good = true;

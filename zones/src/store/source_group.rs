@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postern_config::model::{FileSource, Format};
+use postern_config::model::{FileSource, SourceFormat};
 
 use super::context::Context;
 use super::directory::{FileKind, Listing, NamedFile};
@@ -251,7 +251,7 @@ impl SourceGroup {
     /// so long that it is believed to be.
     fn unfinished(&self, found: &JudgedInput, slots: &[ZoneSlot], context: &Context) -> Option<Duration> {
         let input = &self.inputs[found.input];
-        if !found.is_good() || found.format == Format::Azure || found.content.ends_a_line() || context.is_inspection {
+        if !found.is_good() || found.format == SourceFormat::Azure || found.content.ends_a_line() || context.is_inspection {
             return None;
         }
         let mut of_file = self.zones.iter().filter(|slot| input.is_of(**slot));
@@ -357,7 +357,7 @@ impl SourceGroup {
     /// Reads the records of new bytes into a log, or straight into builders.
     fn judge(&self, index: usize, content: Content, with_logs: bool, slots: &[ZoneSlot], context: &Context) -> JudgedInput {
         let input = &self.inputs[index];
-        let format = if input.format == Format::Auto { text::detect(&input.path, &content.bytes) } else { input.format };
+        let format = if input.format == SourceFormat::Auto { text::detect(&input.path, &content.bytes) } else { input.format };
         let mut judged = JudgedInput {
             input: index,
             content,
@@ -374,7 +374,7 @@ impl SourceGroup {
             judged.problems.push(problem);
             return judged;
         }
-        let is_zone_file = format == Format::Zone;
+        let is_zone_file = format == SourceFormat::Zone;
         let slots_of: Vec<usize> = self.zones.iter().copied().filter(|slot| input.is_of(*slot)).collect();
         // A hosts file or an export may name much that no zone has.
         let apexes: Vec<&WireName> = if is_zone_file { Vec::new() } else { slots_of.iter().map(|slot| &slots[*slot].apex).collect() };

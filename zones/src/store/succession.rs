@@ -75,7 +75,7 @@ pub fn find_predecessors(zones: &[ZoneIdentity<'_>], earlier: &[ZoneIdentity<'_>
 }
 
 /// Identity of a zone of the configuration.
-pub fn identity(zone: &model::Zone) -> ZoneIdentity<'_> {
+pub fn identity(zone: &model::ZoneConfig) -> ZoneIdentity<'_> {
     ZoneIdentity { name: &zone.name, networks: &zone.networks, source: zone.source.files().map(source_key), may_have_moved: true }
 }
 

@@ -92,7 +92,7 @@ impl Site {
     }
 }
 
-fn parse(config: &str, directory: &Path) -> Config {
+fn parse(config: &str, directory: &Path) -> PosternConfig {
     let loaded = postern_config::parse(config, &directory.join("postern.toml"));
     loaded.unwrap_or_else(|problems| panic!("{}", problems.iter().map(|problem| problem.to_string()).collect::<String>())).config
 }

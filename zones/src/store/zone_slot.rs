@@ -21,7 +21,7 @@ use crate::zone::{Zone, ZoneBuilder};
 /// A zone of the configuration.
 #[derive(Debug)]
 pub struct ZoneSlot {
-    pub(super) config: Arc<model::Zone>,
+    pub(super) config: Arc<model::ZoneConfig>,
     pub(super) name: Arc<str>,
     pub(super) apex: WireName,
     pub(super) networks: NetworkLinks,
@@ -60,7 +60,7 @@ pub struct ZoneSlot {
 
 impl ZoneSlot {
     /// A zone of the configuration, with the data of the earlier zone that it continues.
-    pub(super) fn new(config: &model::Zone, before: Option<ZoneSlot>) -> Option<Self> {
+    pub(super) fn new(config: &model::ZoneConfig, before: Option<ZoneSlot>) -> Option<Self> {
         let apex = NameBuf::parse(&config.name).ok()?.to_wire_name(); // the configuration checked it
         let key = zone_key(config);
         let is_of_other = |slot: &ZoneSlot| slot.is_inherited || slot.config.source != config.source || zone_key(&slot.config) != key;

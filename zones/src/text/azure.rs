@@ -19,7 +19,7 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use postern_config::azure::Table;
+use postern_config::azure::PrivateLinkTable;
 
 use super::hosts::{address, unmapped, write_address};
 use super::json::{self, Kind, Lines, Member, Value};
@@ -34,7 +34,13 @@ const BETTER: &str = "`az network nic show` of the endpoint's interface has name
 
 /// Reads JSON of Azure in any of its shapes. Owners are absolute; a public name of the table is given as it is written and as its private-link
 /// names.
-pub fn read_azure(text: &[u8], file: &Arc<PathBuf>, table: &Table, sink: &mut dyn RecordSink, problems: &mut Vec<Problem>) -> Read {
+pub fn read_azure(
+    text: &[u8],
+    file: &Arc<PathBuf>,
+    table: &PrivateLinkTable,
+    sink: &mut dyn RecordSink,
+    problems: &mut Vec<Problem>,
+) -> Read {
     let text = &*decode(text);
     let mut report = Report::new(problems);
     sink.file(file);
@@ -60,7 +66,7 @@ struct Walk<'w> {
     text: &'w [u8],
     file: &'w Arc<PathBuf>,
     lines: &'w Lines,
-    table: &'w Table,
+    table: &'w PrivateLinkTable,
     sink: &'w mut dyn RecordSink,
     report: Report<'w>,
     read: Read,

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use postern_config::azure::Table;
+use postern_config::azure::PrivateLinkTable;
 
 use super::names::read_absolute;
 use super::report::{Bad, Report, Spot, shown};
@@ -18,7 +18,13 @@ use crate::name::is_private_link;
 use crate::record::{Position, Problem, RecordRef, RecordSink};
 
 /// Reads a hosts file. Owners are absolute; a public name of the table is given as it is written and as its private-link names.
-pub fn read_hosts(text: &[u8], file: &Arc<PathBuf>, table: &Table, sink: &mut dyn RecordSink, problems: &mut Vec<Problem>) -> Read {
+pub fn read_hosts(
+    text: &[u8],
+    file: &Arc<PathBuf>,
+    table: &PrivateLinkTable,
+    sink: &mut dyn RecordSink,
+    problems: &mut Vec<Problem>,
+) -> Read {
     let text = &*decode(text);
     let mut report = Report::new(problems);
     let mut read = Read::default();
@@ -92,7 +98,14 @@ struct Entry<'t> {
 }
 
 impl<'t> Entry<'t> {
-    fn read(&self, table: &Table, sink: &mut dyn RecordSink, report: &mut Report<'_>, skipped: &mut SkippedRows<'_>, read: &mut Read) {
+    fn read(
+        &self,
+        table: &PrivateLinkTable,
+        sink: &mut dyn RecordSink,
+        report: &mut Report<'_>,
+        skipped: &mut SkippedRows<'_>,
+        read: &mut Read,
+    ) {
         let comment = memchr::memchr(b'#', &self.text[self.start()..self.end]).map_or(self.end, |length| self.start() + length);
         let mut words = self.words(comment);
         let Some((at, word)) = words.next() else { return };

@@ -32,8 +32,8 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use postern_config::azure::Table;
-use postern_config::model::Format;
+use postern_config::azure::PrivateLinkTable;
+use postern_config::model::SourceFormat;
 
 use crate::name::{NameBuf, is_private_link};
 use crate::record::{Position, Problem, RecordSink};
@@ -94,55 +94,55 @@ pub struct Link {
     pub at: Position,
 }
 
-/// Reads a whole source in `format` (looked for when [`Format::Auto`]).
+/// Reads a whole source in `format` (looked for when [`SourceFormat::Auto`]).
 ///
 /// `origin` and `includes` matter to zone files alone, `table` to the others.
 #[allow(clippy::too_many_arguments)] // what a source is, and where its parts go
 pub fn read(
-    format: Format,
+    format: SourceFormat,
     text: &[u8],
     file: &Arc<PathBuf>,
     origin: &NameBuf,
     includes: Option<IncludeScope<'_>>,
-    table: &Table,
+    table: &PrivateLinkTable,
     sink: &mut dyn RecordSink,
     problems: &mut Vec<Problem>,
 ) -> Read {
-    match if format == Format::Auto { detect(file, text) } else { format } {
-        Format::Hosts => read_hosts(text, file, table, sink, problems),
-        Format::Azure => read_azure(text, file, table, sink, problems),
-        Format::Zone | Format::Auto => read_zone_file(text, file, origin, includes, sink, problems),
+    match if format == SourceFormat::Auto { detect(file, text) } else { format } {
+        SourceFormat::Hosts => read_hosts(text, file, table, sink, problems),
+        SourceFormat::Azure => read_azure(text, file, table, sink, problems),
+        SourceFormat::Zone | SourceFormat::Auto => read_zone_file(text, file, origin, includes, sink, problems),
     }
 }
 
-/// What a file holds, from its name and its first bytes; never [`Format::Auto`].
-pub fn detect(path: &Path, text: &[u8]) -> Format {
+/// What a file holds, from its name and its first bytes; never [`SourceFormat::Auto`].
+pub fn detect(path: &Path, text: &[u8]) -> SourceFormat {
     let text = decode(text);
     let text = text.strip_prefix(BOM).unwrap_or(&text);
     let start = text.trim_ascii_start();
     // Neither a zone file nor a hosts file can begin with these, whatever the file is called.
     if matches!(start.first(), Some(b'{' | b'[')) {
-        return Format::Azure;
+        return SourceFormat::Azure;
     }
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
     match extension.as_str() {
-        "zone" | "db" => return Format::Zone,
-        "hosts" => return Format::Hosts,
-        "json" => return Format::Azure,
+        "zone" | "db" => return SourceFormat::Zone,
+        "hosts" => return SourceFormat::Hosts,
+        "json" => return SourceFormat::Azure,
         _ => {}
     }
     for line in start.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
         match line.first() {
             None | Some(b';') => {}
             // `#` is a comment in hosts files alone.
-            Some(b'#') => return Format::Hosts,
+            Some(b'#') => return SourceFormat::Hosts,
             Some(_) => {
                 let word = line.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
-                return if hosts::address(word).is_some() { Format::Hosts } else { Format::Zone };
+                return if hosts::address(word).is_some() { SourceFormat::Hosts } else { SourceFormat::Zone };
             }
         }
     }
-    Format::Zone
+    SourceFormat::Zone
 }
 
 /// A written name and, where it is not a private-link name itself, the private-link names that it may stand for, most likely first.
@@ -150,7 +150,7 @@ pub fn detect(path: &Path, text: &[u8]) -> Format {
 /// The written name stays among them for zones that override a public name. More than one private-link name is not a doubt that must be
 /// settled here: Azure's documents disagree about DICOM (`x.privatelink.dicom.…` or `x.dicom.privatelink.…`), both spellings are answered, and
 /// a sink keeps those that lie in its zone.
-fn spellings(name: &NameBuf, table: &Table) -> Vec<NameBuf> {
+fn spellings(name: &NameBuf, table: &PrivateLinkTable) -> Vec<NameBuf> {
     let mut names = vec![name.clone()];
     if !is_private_link(name) {
         names.extend(table.private_names(&name.to_string()).iter().filter_map(|private| NameBuf::parse(private).ok()));

@@ -50,8 +50,8 @@ pub fn zone_in(text: impl AsRef<[u8]>, file: &Path, root: Option<&Path>) -> (Kep
 
 #[test]
 fn the_format_is_told_from_content_and_name() {
-    use postern_config::model::Format::{Azure, Hosts, Zone};
-    let cases: [(&str, &[u8], postern_config::model::Format); 16] = [
+    use postern_config::model::SourceFormat::{Azure, Hosts, Zone};
+    let cases: [(&str, &[u8], postern_config::model::SourceFormat); 16] = [
         ("x.json", b"", Azure),
         ("x.zone", b"", Zone),
         ("x", b"", Zone),

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use postern_config::model::Config;
+use postern_config::model::PosternConfig;
 
 use super::*;
 use crate::edit::{May, Via};
@@ -20,7 +20,7 @@ use crate::text::rdata::{read_rdata, type_code};
 
 const ZONE: &str = "privatelink.contoso.test";
 
-fn config(state: &Path, text: &str) -> Config {
+fn config(state: &Path, text: &str) -> PosternConfig {
     let path = state.join("postern.toml");
     let mut config = postern_config::parse(text, &path).unwrap().config;
     config.server.state = state.join("state");

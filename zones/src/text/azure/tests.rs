@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use postern_config::azure::Table;
+use postern_config::azure::PrivateLinkTable;
 
 use super::super::tests::Kept;
 use super::super::{Link, Read};
@@ -12,7 +12,7 @@ fn azure(text: impl AsRef<[u8]>) -> (Vec<String>, Vec<String>, Read) {
     let mut kept = Kept::default();
     let mut problems = Vec::new();
     let file = Arc::new(Path::new("x.json").to_owned());
-    let read = read_azure(text.as_ref(), &file, Table::builtin(), &mut kept, &mut problems);
+    let read = read_azure(text.as_ref(), &file, PrivateLinkTable::builtin(), &mut kept, &mut problems);
     assert_eq!(read.records as usize, kept.lines.len());
     (kept.lines, problems.iter().map(ToString::to_string).collect(), read)
 }

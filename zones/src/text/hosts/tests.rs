@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use postern_config::azure::Table;
+use postern_config::azure::PrivateLinkTable;
 
 use super::super::tests::Kept;
 use super::read_hosts;
@@ -10,7 +10,7 @@ fn hosts(text: impl AsRef<[u8]>) -> (Kept, Vec<String>) {
     let mut kept = Kept::default();
     let mut problems = Vec::new();
     let file = Arc::new(Path::new("x.hosts").to_owned());
-    let read = read_hosts(text.as_ref(), &file, Table::builtin(), &mut kept, &mut problems);
+    let read = read_hosts(text.as_ref(), &file, PrivateLinkTable::builtin(), &mut kept, &mut problems);
     assert_eq!(read.records as usize, kept.lines.len());
     (kept, problems.iter().map(ToString::to_string).collect())
 }
