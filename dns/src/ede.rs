@@ -33,6 +33,8 @@ pub enum Failure {
     RouteToSelf,
     /// No upstream answered in time.
     NoUpstream,
+    /// No upstream answers questions for this domain, and as many as may wait for it do so already.
+    SilentDomain,
     /// Upstreams answered, none of them usefully (SERVFAIL, REFUSED, nonsense).
     UpstreamFailed,
     /// A failure remembered (RFC 9520).
@@ -67,6 +69,7 @@ impl Failure {
             Self::NoRoute => (REFUSED, 20, "no forward rule covers this name"),
             Self::RouteToSelf => (SERVFAIL, 0, "the forward rule for this name leads back to this server"),
             Self::NoUpstream => (SERVFAIL, 22, "no upstream answered"),
+            Self::SilentDomain => (SERVFAIL, 22, "upstreams do not answer questions for this domain"),
             Self::UpstreamFailed => (SERVFAIL, 22, "no upstream gave a usable answer"),
             Self::CachedFailure => (SERVFAIL, 13, "upstreams failed a moment ago"),
             Self::Busy => (SERVFAIL, 14, "too many questions wait for upstreams"),

@@ -23,7 +23,7 @@ const REPEATS: u8 = 3;
 /// One message sent to one upstream.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    serial: u32,
+    pub(super) serial: u32,
     pub(super) server: UpstreamId,
     pub(super) over: UpstreamTransport,
     pub(super) purpose: Purpose,
@@ -31,9 +31,10 @@ pub(super) struct Attempt {
     pub(super) edns: bool,
     /// It was sent again without EDNS.
     plain_again: bool,
-    timer: Option<TimerId>,
-    /// It counts as in flight.
+    pub(super) timer: Option<TimerId>,
+    /// It counts as in flight, and among the late ones.
     counted: bool,
+    late: bool,
 }
 
 /// Purpose of an attempt.
@@ -65,6 +66,16 @@ impl Attempt {
     pub(super) fn sent(&self) -> Now {
         self.sent
     }
+
+    /// Counts an attempt among the late ones. Returns false if it does not count at all.
+    pub(super) fn count_late(&mut self) -> bool {
+        self.late |= self.counted;
+        self.late
+    }
+
+    pub(super) fn is_late(&self) -> bool {
+        self.late
+    }
 }
 
 impl Core {
@@ -77,7 +88,7 @@ impl Core {
         let (place, serial) = (entry.key() as u32, exchanges.serial);
         out.send(server, over, AttemptId { place, serial }, message)?;
         let timer = Some(self.timers.set(now.plus(waits.max(Duration::from_millis(1))), Due::Attempt(place)));
-        entry.insert(Attempt { serial, server, over, purpose, sent: now, edns, plain_again: false, timer, counted: true });
+        entry.insert(Attempt { serial, server, over, purpose, sent: now, edns, plain_again: false, timer, counted: true, late: false });
         let server = &mut exchanges.servers[server.0 as usize];
         server.health.sent(now);
         // Loop probes are no questions: neither they nor their responses are counted.
@@ -97,23 +108,14 @@ impl Core {
         if !std::mem::take(&mut attempt.counted) {
             return;
         }
-        let id = attempt.server;
+        let (id, was_late) = (attempt.server, std::mem::take(&mut attempt.late));
         let server = &mut self.exchanges.servers[id.0 as usize];
+        server.late_counted -= u32::from(was_late);
         server.health.released();
         server.show();
         if !server.queue.is_empty() {
             self.exchanges.to_serve.push(id);
         }
-    }
-
-    /// Counts an attempt as in flight once more, and waits for it that long.
-    pub(super) fn count_again(&mut self, now: Now, place: u32, waits: Duration) {
-        let timer = self.timers.set(now.plus(waits.max(Duration::from_millis(1))), Due::Attempt(place));
-        let attempt = &mut self.exchanges.attempts[place as usize];
-        (attempt.timer, attempt.counted) = (Some(timer), true);
-        let server = &mut self.exchanges.servers[attempt.server.0 as usize];
-        server.health.retained();
-        server.show();
     }
 
     /// Removes an attempt.
@@ -204,6 +206,7 @@ impl Core {
         let (over, edns, plain_again) = (attempt.over, attempt.edns, attempt.plain_again);
         let server = attempt.server;
         let name = self.exchanges.servers[server.0 as usize].meter.name.clone();
+        self.domain_responded(now, server, exchange);
         let going = &self.exchanges.list[exchange as usize];
         let asker = view(state, going.client, now);
         match accept(&going.ask, &asker, &name, octets) {

@@ -20,6 +20,7 @@ use postern_config::model::{UpstreamConfig, UpstreamTransport};
 use postern_zones::name::NameBuf;
 use slab::Slab;
 
+use super::clients::{ClientCounts, ClientPlaces};
 use super::exchange::Exchanges;
 use super::job::Job;
 use super::timers::{TimerId, Timers};
@@ -62,7 +63,8 @@ pub trait Outside {
 #[derive(Debug)]
 pub struct Core {
     pub(super) pending: Slab<Pending>,
-    most_pending: usize,
+    pub(super) most_pending: usize,
+    pub(super) clients: ClientCounts,
     /// Questions whose exchange ended, or that are new: each is walked again.
     ready: Vec<Ready>,
     pub(super) exchanges: Exchanges,
@@ -97,6 +99,8 @@ pub(super) enum Due {
 #[derive(Debug)]
 pub(super) struct Pending {
     job: Box<Job>,
+    /// Where it counts for its client.
+    places: ClientPlaces,
     heard: Heard,
     /// Exchanges so far.
     exchanges: u8,
@@ -151,6 +155,7 @@ impl Core {
         Self {
             pending: Slab::new(),
             most_pending,
+            clients: ClientCounts::new(),
             ready: Vec::new(),
             exchanges: Exchanges::new(),
             timers: Timers::new(now),
@@ -175,12 +180,14 @@ impl Core {
     pub fn submit(&mut self, now: Now, state: &State, job: Box<Job>, out: &mut impl Outside) {
         self.sync_routes(now, state, out);
         self.counts.questions += 1;
+        let places = self.clients.places(job.client.ip());
         if self.came_back(now, state, &job, out) {
             self.counts.loops += 1;
             self.answer_at_once(now, state, &job, Failure::RouteToSelf, out);
-        } else if self.pending.len() >= self.most_pending {
+        } else if !self.has_share(places) {
             self.answer_at_once(now, state, &job, Failure::Busy, out);
         } else {
+            self.clients.add(places);
             let settings = &state.settings;
             let first = job.received.plus(settings.cache.stale_after.min(settings.deadline));
             let entry = self.pending.vacant_entry();
@@ -188,6 +195,7 @@ impl Core {
             let timer = Some(self.timers.set(first, Due::Pending(pending)));
             entry.insert(Pending {
                 job,
+                places,
                 heard: Heard::default(),
                 exchanges: 0,
                 late: false,
@@ -332,6 +340,7 @@ impl Core {
     fn finish(&mut self, id: u32, answer: &Answer, view: &View, out: &mut impl Outside) {
         self.leave_exchange(id);
         let pending = self.pending.remove(id as usize);
+        self.clients.remove(pending.places);
         if let Some(timer) = pending.timer {
             self.timers.cancel(timer);
         }

@@ -45,6 +45,8 @@ const ROUNDS: u8 = 4;
 pub(super) const LISTENING: usize = 12;
 /// Shortest time after which the next upstream is asked as well: less than the timers can tell would ask it for nearly every name.
 const SHORTEST_HEDGE: Duration = Duration::from_millis(20);
+/// Silent domains that one exchange counts at: one for each upstream.
+const HELD: usize = 4;
 /// Number of messages of one exchange to one upstream in one round.
 const SENDS: u8 = 6;
 
@@ -112,6 +114,8 @@ pub(super) struct Exchange {
     /// How long the member that is asked now is waited for, and the messages that it got.
     pub(super) patience: Now,
     pub(super) sends: u8,
+    /// Silent domains at which it counts.
+    pub(super) held: ArrayVec<(UpstreamId, u64), HELD>,
     /// The timer after which the next member is asked as well.
     pub(super) hedge: Option<TimerId>,
     /// The member at which it waits for room, and the timer that ends the wait.
@@ -195,6 +199,7 @@ impl Core {
             active: None,
             patience: now,
             sends: 0,
+            held: ArrayVec::new(),
             hedge: None,
             queued: None,
         }) as u32;
@@ -243,13 +248,14 @@ impl Core {
 
     /// Asks the next upstream. Ends the exchange if there is none.
     pub(super) fn ask_next(&mut self, now: Now, state: &State, exchange: u32, out: &mut impl Outside) {
+        let used_up = self.used_up(now, exchange);
         loop {
             let Exchanges { list, servers, routes, .. } = &mut self.exchanges;
             let going = &mut list[exchange as usize];
             let Some(route) = routes.get_mut(&going.ask.route).filter(|_| now < going.deadline) else {
                 return self.exchange_failed(now, state, exchange, Failure::NoUpstream, out);
             };
-            match route.choose(now, servers, going.tried | going.refused) {
+            match route.choose(now, servers, going.tried | going.refused | used_up) {
                 Choice::Ask(member) => {
                     let Err(_) = self.ask_member(now, exchange, member, AskTurn::First, out) else { return };
                     self.exchanges.list[exchange as usize].refused |= 1 << member;
@@ -264,7 +270,10 @@ impl Core {
                     going.round += 1;
                     going.tried = 0;
                 }
-                Choice::Nobody => return self.exchange_failed(now, state, exchange, Failure::NoUpstream, out),
+                Choice::Nobody => {
+                    let failure = if used_up == 0 { Failure::NoUpstream } else { Failure::SilentDomain };
+                    return self.exchange_failed(now, state, exchange, failure, out);
+                }
             }
         }
     }
@@ -296,9 +305,14 @@ impl Core {
         going.attempts.push(place);
         (going.active, going.asked) = (Some(place), Some(server));
         (going.patience, going.sends) = (patience, sends + 1);
+        let is_late = going.round > 1 || matches!(turn, AskTurn::Repeated(..));
         if matches!(turn, AskTurn::First) {
             going.icmp_errors = 0;
+            self.hold_share(now, server, exchange);
             self.arm_hedge(now, exchange, server);
+        }
+        if is_late {
+            self.mark_late(now, place);
         }
         Ok(())
     }
@@ -327,15 +341,26 @@ impl Core {
             && going.sends < SENDS
             && self.exchanges.servers[server.0 as usize].health.admits(now) == Admission::Now
             && self.ask_member(now, exchange, member, AskTurn::Repeated(over, edns), out).is_ok();
-        if !is_repeated {
-            let going = &self.exchanges.list[exchange as usize];
-            let Some(route) = self.exchanges.routes.get(&going.ask.route) else { return };
-            let waits = match going.sends < SENDS {
-                true => self.wait(now, server, &route.plan, (over, going.patience), going.sends),
-                false => Duration::from_millis(going.patience.since(now)),
-            };
-            self.count_again(now, place, waits);
+        let going = &self.exchanges.list[exchange as usize];
+        if is_repeated {
+            return;
         }
+        // There is no room now, or it was sent often enough: it is waited for without counting.
+        let Some(route) = self.exchanges.routes.get(&going.ask.route) else { return };
+        let waits = match going.sends < SENDS {
+            true => self.wait(now, server, &route.plan, (over, going.patience), going.sends),
+            false => Duration::from_millis(going.patience.since(now)),
+        };
+        let timer = self.timers.set(now.plus(waits.max(Duration::from_millis(1))), Due::Attempt(place));
+        self.exchanges.attempts[place as usize].timer = Some(timer);
+    }
+
+    /// An attempt's question is not sent again in this turn. Returns how long its member is waited for, if it is the one that is awaited.
+    pub(super) fn stop_repeating(&mut self, place: u32) -> Option<Now> {
+        let Purpose::Question { exchange, .. } = self.exchanges.attempts[place as usize].purpose else { return None };
+        let going = &mut self.exchanges.list[exchange as usize];
+        going.sends = SENDS;
+        (going.active == Some(place)).then_some(going.patience)
     }
 
     /// Sets the timer after which the next upstream is asked as well, if the route wants it.
@@ -398,6 +423,7 @@ impl Core {
             self.end_attempt(place, out);
         }
         let going = self.exchanges.list.remove(exchange as usize);
+        self.give_shares_back(&going.held);
         if self.exchanges.by_hash.get(&going.hash) == Some(&exchange) {
             self.exchanges.by_hash.remove(&going.hash);
         }

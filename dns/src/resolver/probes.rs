@@ -99,6 +99,7 @@ impl Core {
         let (id, sent) = (attempt.server, attempt.sent());
         let server = &mut self.exchanges.servers[id.0 as usize];
         let change = server.health.silent(sent, name);
+        self.domain_silent(now, id, exchange);
         self.follow(now, id, change, out);
     }
 

@@ -49,7 +49,9 @@ impl Core {
         while let Some(id) = self.exchanges.to_serve.pop() {
             while let Some((exchange, member)) = self.next_queued(now, id) {
                 self.leave_queue(exchange);
-                if self.ask_member(now, exchange, member, AskTurn::First, out).is_err() {
+                if self.used_up(now, exchange) & 1 << member != 0 {
+                    self.ask_next(now, state, exchange, out);
+                } else if self.ask_member(now, exchange, member, AskTurn::First, out).is_err() {
                     self.exchanges.list[exchange as usize].refused |= 1 << member;
                     self.ask_next(now, state, exchange, out);
                 }

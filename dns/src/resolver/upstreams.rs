@@ -24,7 +24,8 @@ use crate::ede::Failure;
 use crate::route::{Plan, RouteId};
 use crate::state::State;
 use crate::upstream::health::{Admission, Health};
-use crate::upstream::{Condition, Meter, UpstreamId};
+use crate::upstream::silence::SilentDomains;
+use crate::upstream::{AttemptId, Condition, Meter, UpstreamId};
 
 /// Upstreams of one route that are considered.
 pub const MOST_MEMBERS: usize = 64;
@@ -58,6 +59,11 @@ pub(super) struct Server {
     /// Exchanges that wait for room, by place and hash.
     pub(super) queue: VecDeque<(u32, u64)>,
     pub(super) refill: Option<TimerId>,
+    /// Domains that it is silent for.
+    pub(super) silence: SilentDomains,
+    /// Attempts that take long, the oldest first, and the number of those that count as in flight.
+    pub(super) late: VecDeque<AttemptId>,
+    pub(super) late_counted: u32,
     routes: u32,
     /// When a route last wanted it.
     pub(super) wanted: Now,
@@ -238,6 +244,9 @@ impl Core {
             health: Health::new(now, upstream),
             queue: VecDeque::new(),
             refill: None,
+            silence: SilentDomains::default(),
+            late: VecDeque::new(),
+            late_counted: 0,
             routes: 1,
             wanted: Now(0),
             probe_timer: None,

@@ -175,11 +175,6 @@ impl Health {
         self.bucket.take(now);
     }
 
-    /// One question that was waited for is waited for again, without another message.
-    pub fn retained(&mut self) {
-        self.in_flight += 1;
-    }
-
     /// One question is no longer waited for.
     pub fn released(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);

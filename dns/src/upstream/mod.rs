@@ -18,6 +18,7 @@ use crate::wire::message::extended_rcode;
 pub mod health;
 pub mod latency;
 pub mod message;
+pub mod silence;
 pub mod tcp;
 pub mod token_bucket;
 pub mod udp;

@@ -5,6 +5,7 @@ mod loops;
 mod loss;
 mod outage;
 mod script;
+mod shares;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
