@@ -129,7 +129,7 @@ fn in_zones(config: &PosternConfig) -> (Vec<FileDiagnostic>, Vec<ZoneCount>) {
         _ => DiagnosticSeverity::Error,
     };
     for (zone, status) in config.zones.iter().zip(store.zones()) {
-        let Some((_, why)) = &status.state.error else { continue };
+        let Some((_, why)) = status.state.error.as_ref().filter(|_| status.zone.is_none()) else { continue };
         if problems.iter().any(|problem| problem.severity == DiagnosticSeverity::Error && why.contains(&problem.message)) {
             continue;
         }

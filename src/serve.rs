@@ -181,6 +181,9 @@ impl Up {
         if strict && report.has_errors() {
             return Err("error: not started: the source of a zone is bad, and strict mode is on".into());
         }
+        if loss.is_none() {
+            store.forget_unconfigured();
+        }
         let (inbox, waiting) = Inbox::new(config);
         let server = Server::start(config, bound, snapshot, recorder.clone(), Some(inbox.clone()))
             .map_err(|error| format!("error: cannot start: {error}"))?;

@@ -42,7 +42,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_config::WatchedFile;
-use postern_config::model::{self, FileSource, PosternConfig};
+use postern_config::model::{self, PosternConfig};
 
 pub use crate::source::{Look, OpenWriters};
 pub use crate::source_state::{Shown, SourceState};
@@ -121,7 +121,7 @@ impl Store {
             unread: HashMap::new(),
             meter: Arc::default(),
         };
-        let (snapshot, report) = store.reconfigure(config);
+        let (snapshot, report) = store.apply_configuration(config, &[]);
         (store, snapshot, report)
     }
 
@@ -153,12 +153,17 @@ impl Store {
 
     /// As [`Store::reconfigure`]. The zones in `accepted` take the present content of their files, whatever is lost.
     pub fn reconfigure_accepting(&mut self, config: &PosternConfig, accepted: &[AcceptedZone]) -> (Arc<Snapshot>, Report) {
+        let applied = self.apply_configuration(config, accepted);
+        self.forget_unconfigured();
+        applied
+    }
+
+    fn apply_configuration(&mut self, config: &PosternConfig, accepted: &[AcceptedZone]) -> (Arc<Snapshot>, Report) {
         let mut report = Report::default();
         let mut old: Vec<ZoneSlot> = std::mem::take(&mut self.slots);
-        let before: Vec<Arc<model::ZoneConfig>> = old.iter().map(|slot| slot.config.clone()).collect();
         let waiting: Vec<ZoneSlot> = old.extract_if(.., |slot| slot.awaits.is_some()).collect();
         let (continued, old) = continued(&config.zones, old);
-        self.slots = config.zones.iter().zip(continued).filter_map(|(zone, before)| ZoneSlot::new(zone, before)).collect();
+        self.slots = config.zones.iter().zip(continued).filter_map(|(zone, before)| ZoneSlot::new(zone, before, &mut report)).collect();
         self.networks = config.networks.clone();
         self.keep_made(old, &mut report);
         self.open_journals(waiting, &mut report);
@@ -179,7 +184,6 @@ impl Store {
         report.merge(self.read(Instant::now(), Look::Now));
         self.slots.iter_mut().for_each(|slot| slot.accepts_loss = false);
         self.keep_inherited();
-        self.forget_dropped(&before);
         self.publish(true);
         (report.generation, report.is_new) = (self.current.generation, true);
         self.drop_old();
@@ -204,19 +208,14 @@ impl Store {
         }
     }
 
-    /// Forgets the last good data of zones and sources that the configuration dropped.
-    fn forget_dropped(&self, before: &[Arc<model::ZoneConfig>]) {
+    /// Forgets the last good data of zones and sources that the configuration does not have. A reload does so by itself. At the start the
+    /// caller must know that the configuration is accepted: a truncated one must not cost the data of the zones that it lacks.
+    pub fn forget_unconfigured(&self) {
         let Some(keeper) = &self.context.keeper else { return };
-        let keys: HashSet<String> = self.slots.iter().map(|slot| kept::zone_key(&slot.config)).collect();
-        let sources: HashSet<&FileSource> = self.slots.iter().filter_map(|slot| slot.config.source.files()).collect();
-        for (zone, source) in before.iter().filter_map(|zone| Some((zone, zone.source.files()?))) {
-            if !keys.contains(&kept::zone_key(zone)) {
-                keeper.forget_zone(zone);
-            }
-            if !sources.contains(source) {
-                keeper.forget(source, None);
-            }
-        }
+        let of_files = || self.slots.iter().filter_map(|slot| Some((&slot.config, slot.config.source.files()?)));
+        let zones: HashSet<String> = of_files().map(|(zone, _)| kept::zone_key(zone)).collect();
+        let sources: HashSet<String> = of_files().map(|(_, source)| kept::source_key(source)).collect();
+        keeper.retain(&zones, &sources);
     }
 
     /// Programs that write to files now, as the watch reports them.

@@ -459,7 +459,7 @@ impl Store {
         }
         self.check_links(settings, None)?;
         let zone = model::ZoneConfig { zone_names: self.context.zone_names.clone(), ..made_zone(settings) };
-        ZoneSlot::new(&zone, None).ok_or_else(|| invalid(format!("`{}` is not a name", settings.name)))
+        ZoneSlot::new(&zone, None, &mut Report::default()).ok_or_else(|| invalid(format!("`{}` is not a name", settings.name)))
     }
 
     /// Networks must be there, and none may have the zone twice.

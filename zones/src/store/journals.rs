@@ -239,7 +239,7 @@ impl Store {
                 return Err(refusal);
             }
         };
-        let Some(mut slot) = ZoneSlot::new(&made_zone(&found.settings), None) else { return Ok(()) };
+        let Some(mut slot) = ZoneSlot::new(&made_zone(&found.settings), None, report) else { return Ok(()) };
         slot.continue_waiting(before);
         slot.link(links);
         let opened = Owned::open(found, &slot.config, &slot.apex, &self.context.state);
@@ -285,7 +285,7 @@ impl Store {
                     declared: false,
                     extra: Default::default(),
                 };
-                ZoneSlot::new(&made_zone(&settings), None)
+                ZoneSlot::new(&made_zone(&settings), None, report)
             });
             let Some(mut slot) = slot else {
                 tracing::error!("{why}");
@@ -376,15 +376,19 @@ impl ZoneSlot {
     }
 
     /// Takes a journal that is its own. A zone that its feed never brought is not empty: it has no data, and its names must not go public.
-    fn adopt(&mut self, owned: Owned) -> Result<(), String> {
-        let why = self.origin.feed().and_then(|feed| match owned.settings.extra.get(FETCHED).and_then(|at| at.as_u64()) {
-            None => Some(feed.never_fetched),
-            Some(at) => {
+    /// Records of its former writer serve until the feed brings the zone.
+    pub(super) fn adopt(&mut self, owned: Owned) -> Result<(), String> {
+        let fetched = owned.settings.extra.get(FETCHED).and_then(|at| at.as_u64());
+        let (serves, why) = match (self.origin.feed(), fetched) {
+            (None, _) => (true, None),
+            (Some(feed), None) => (owned.has_records(), Some(feed.never_fetched)),
+            (Some(feed), Some(at)) => {
                 let age = u64::from(super::edits::unix_seconds()).saturating_sub(at);
-                feed.expired.filter(|_| age > u64::from(owned.latest.expire()))
+                let why = feed.expired.filter(|_| age > u64::from(owned.latest.expire()));
+                (why.is_none(), why)
             }
-        });
-        self.zone = why.is_none().then(|| owned.latest.clone());
+        };
+        self.zone = serves.then(|| owned.latest.clone());
         self.owned = Some(owned);
         why.map_or(Ok(()), |why| Err(why.into()))
     }

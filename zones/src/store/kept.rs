@@ -11,7 +11,7 @@
 //! The serials of new data reach the disk before its records do. A start after a kill therefore never gives other records a serial that
 //! was served: the checksum of a zone shows that its records are not those of its serial.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -297,22 +297,25 @@ impl Keeper {
         }
     }
 
-    /// Forgets the file of a source, or all of them.
-    pub fn forget(&self, source: &FileSource, path: Option<&Path>) {
+    /// Forgets a file of a source.
+    pub fn forget(&self, source: &FileSource, path: &Path) {
         let files = self.files(source);
-        self.forget_all(files.iter().filter(|file| path.is_none_or(|path| file.path == path.to_string_lossy())).map(KeptFile::id));
+        self.forget_all(files.iter().filter(|file| file.path == path.to_string_lossy()).map(KeptFile::id));
     }
 
-    /// Forgets a zone, and the files that it alone had.
-    pub fn forget_zone(&self, zone: &model::ZoneConfig) {
-        let key = zone_key(zone);
-        let of_zone: Vec<String> = {
+    /// Forgets all zones and sources but those with these keys.
+    pub fn retain(&self, zones: &HashSet<String>, sources: &HashSet<String>) {
+        let unknown: Vec<String> = {
             let mut queue = self.shared.lock();
-            queue.index.zones.remove(&key);
-            queue.zones.remove(&key);
-            queue.index.files.values().filter(|file| file.zone.as_ref() == Some(&key)).map(KeptFile::id).collect()
+            let before = queue.index.zones.len();
+            queue.index.zones.retain(|key, _| zones.contains(key));
+            queue.zones.retain(|key, _| zones.contains(key));
+            queue.is_changed |= queue.index.zones.len() < before;
+            let is_known = |file: &&KeptFile| sources.contains(&file.source) && file.zone.as_ref().is_none_or(|zone| zones.contains(zone));
+            queue.index.files.values().filter(|file| !is_known(file)).map(KeptFile::id).collect()
         };
-        self.forget_all(of_zone.into_iter());
+        self.forget_all(unknown.into_iter());
+        self.shared.changed.notify_one();
     }
 
     fn forget_all(&self, ids: impl Iterator<Item = String>) {

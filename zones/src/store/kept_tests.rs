@@ -353,3 +353,22 @@ fn a_zone_whose_new_source_was_never_good_serves_the_data_of_the_old_one_over_re
         assert_eq!(site.a("www.contoso.test"), "10.0.0.2", "{after}");
     }
 }
+
+#[test]
+fn data_of_a_zone_that_the_configuration_dropped_over_a_restart_is_forgotten_once_the_configuration_is_accepted() {
+    const TWO: &str = "[[zone]]\nname = 'contoso.test'\nfile = 'a.zone'\n[[zone]]\nname = 'fabrikam.test'\nfile = 'b.zone'\n";
+    const ONE: &str = "[[zone]]\nname = 'contoso.test'\nfile = 'a.zone'\n";
+    for is_accepted in [true, false] {
+        let site = Site::new(TWO, &[("a.zone", &a(1)), ("b.zone", &a(2))]);
+        let site = site.restart(ONE, |_| ());
+        if is_accepted {
+            site.store.forget_unconfigured();
+        }
+        let site = site.restart(TWO, |directory| fs::write(directory.join("b.zone"), "www 60 IN A 10.0.0.300\n").unwrap());
+        assert_eq!(site.a("www.contoso.test"), "10.0.0.1");
+        let serves = site.store.current().hosted()[1].hosted.zone().is_some();
+        assert_eq!(serves, !is_accepted, "accepted: {is_accepted}");
+        let files = fs::read_dir(site.path("state/sources")).unwrap().count();
+        assert_eq!(files, if is_accepted { 2 } else { 3 }, "the index, and the records of each file");
+    }
+}

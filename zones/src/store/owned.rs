@@ -356,6 +356,12 @@ impl Owned {
         self.commit(state).inspect_err(|_| self.journal.discard())
     }
 
+    /// Returns true if the zone has a record that its writer gave it: the SOA and NS records at the apex may have been made.
+    pub fn has_records(&self) -> bool {
+        let apex = self.latest.apex().to_buf();
+        self.latest.records().any(|(owner, set)| owner != apex || !matches!(set.rtype, rtype::SOA | rtype::NS))
+    }
+
     /// The settings as an image has them.
     pub fn image_settings(&self) -> String {
         as_text(&self.settings)

@@ -200,7 +200,7 @@ impl SourceGroup {
         if !forgotten.is_empty() {
             self.is_fresh |= forgotten.iter().any(|index| self.inputs[*index].was_good); // zones are made anew, without it
             for index in &forgotten {
-                context.keeper.iter().for_each(|keeper| keeper.forget(&self.source, Some(&self.inputs[*index].path)));
+                context.keeper.iter().for_each(|keeper| keeper.forget(&self.source, &self.inputs[*index].path));
             }
             let mut index = 0..;
             self.inputs.retain(|_| index.next().is_none_or(|index| !forgotten.contains(&index)));

@@ -8,7 +8,7 @@ use postern_config::model::{self, NetworkLinks, ZoneSource};
 
 use super::kept::{KeptZone, zone_key};
 use super::owned::{Owned, ttl_bounds};
-use super::report::{Outcome, ZoneReport};
+use super::report::{Outcome, Report, ZoneReport};
 use super::succession::{self, ZoneIdentity};
 use crate::authority::ZoneAuthority;
 use crate::diff::Difference;
@@ -59,8 +59,8 @@ pub struct ZoneSlot {
 }
 
 impl ZoneSlot {
-    /// A zone of the configuration, with the data of the earlier zone that it continues.
-    pub(super) fn new(config: &model::ZoneConfig, before: Option<ZoneSlot>) -> Option<Self> {
+    /// A zone of the configuration, with the data of the earlier zone that it continues. A new writer of its journal is reported.
+    pub(super) fn new(config: &model::ZoneConfig, before: Option<ZoneSlot>, report: &mut Report) -> Option<Self> {
         let apex = NameBuf::parse(&config.name).ok()?.to_wire_name(); // the configuration checked it
         let key = zone_key(config);
         let is_of_other = |slot: &ZoneSlot| slot.is_inherited || slot.config.source != config.source || zone_key(&slot.config) != key;
@@ -68,14 +68,17 @@ impl ZoneSlot {
         let kept_since = before.as_ref().and_then(|slot| slot.kept_since);
         let files = before.as_ref().filter(|slot| slot.config.source == config.source).map(|slot| slot.files.clone()).unwrap_or_default();
         let origin = ZoneOrigin::new(config, &files);
-        let (zone, state, owned, shown) = before.map(|slot| (slot.zone, slot.state, slot.owned, slot.shown)).unwrap_or_default();
         // Data of files is not continued by an API, nor the other way round.
-        let is_continued = owned.is_some() == config.source.is_journaled();
-        let (zone, state, owned, shown) = if is_continued { (zone, state, owned, shown) } else { Default::default() };
+        let is_continued = before.as_ref().is_some_and(|slot| slot.owned.is_some() == config.source.is_journaled());
+        let has_other_writer = before.as_ref().is_some_and(|slot| slot.origin.feed() != origin.feed());
+        let continued = before.filter(|_| is_continued).map(|slot| (slot.zone, slot.state, slot.owned, slot.shown, slot.reason));
+        let (zone, state, owned, shown, reason) = continued.unwrap_or_else(|| {
+            let reason = "its source was not read yet".into();
+            (None, Default::default(), None, Default::default(), reason)
+        });
         let networks = config.networks.clone();
-        let reason = "its source was not read yet".into();
         let name = config.name.as_str().into();
-        Some(Self {
+        let mut slot = Self {
             config: Arc::new(config.clone()),
             name,
             apex,
@@ -97,7 +100,13 @@ impl ZoneSlot {
             owned,
             awaits: None,
             hosted: None,
-        })
+        };
+        if has_other_writer && let Some(owned) = slot.owned.take() {
+            let error = slot.adopt(owned).err();
+            let outcome = slot.note(error);
+            report.zones.extend(outcome.map(|outcome| slot.report(outcome)));
+        }
+        Some(slot)
     }
 
     /// Returns true if a `[[zone]]` declares it, false if an API created it.

@@ -79,3 +79,44 @@ fn a_primary_that_has_nothing_newer_makes_the_source_good_and_changes_nothing() 
     assert!(after.last_success > before.last_success && after.is_good());
     assert_eq!(after.changed, before.changed);
 }
+
+#[test]
+fn a_zone_that_gets_another_writer_is_the_same_after_a_reload_and_after_a_restart() {
+    const API: &str = "[[zone]]\nname = \"privatelink.contoso.test\"\napi = true\n";
+    for by_restart in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let change_to = |mut store: Store, text: &str| match by_restart {
+            true => {
+                drop(store);
+                open(directory.path(), text).0
+            }
+            false => {
+                store.reconfigure(&config(directory.path(), text));
+                store
+            }
+        };
+        let error = |store: &Store| store.zones().next().unwrap().state.error.clone().map(|(_, why)| why);
+        let (store, _) = open(directory.path(), API);
+        let mut store = change_to(store, SECONDARY);
+        let reason = |store: &Store| match &store.current().hosted()[0].hosted.state {
+            crate::snapshot::ZoneState::Unavailable(why) => Some(why.to_string()),
+            crate::snapshot::ZoneState::Serving(_) => None,
+        };
+        assert_eq!(reason(&store).as_deref(), Some(TRANSFER.never_fetched), "an empty zone, by restart: {by_restart}");
+        store.reconfigure(&config(directory.path(), SECONDARY));
+        assert_eq!(reason(&store).as_deref(), Some(TRANSFER.never_fetched), "a reload keeps the reason");
+        let mut store = change_to(store, API);
+        assert_eq!((reason(&store), error(&store)), (None, None), "by restart: {by_restart}");
+        commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
+        let mut store = change_to(store, SECONDARY);
+        assert_eq!(served(&store, "ws"), [[10, 20, 1, 4]], "until the first transfer, by restart: {by_restart}");
+        assert_eq!(error(&store).as_deref(), Some(TRANSFER.never_fetched));
+        transferred(&mut store, &["ws A 10 10.20.1.9"], 1).unwrap();
+        let store = change_to(store, API);
+        assert_eq!((served(&store, "ws"), error(&store)), (vec![vec![10, 20, 1, 9]], None), "by restart: {by_restart}");
+        let store = change_to(store, SECONDARY);
+        assert_eq!(reason(&store), TRANSFER.expired.map(String::from), "heard long ago, by restart: {by_restart}");
+        let store = change_to(store, API);
+        assert_eq!((served(&store, "ws"), error(&store)), (vec![vec![10, 20, 1, 9]], None), "expired no more, by restart: {by_restart}");
+    }
+}
