@@ -197,7 +197,7 @@ fn the_configuration_is_applied_as_far_as_it_can_be_and_a_bad_one_not_at_all() {
     // Errors: nothing changes, and all of them are said.
     let seen = server.log().len();
     server.write("postern.toml", &good.replace("[[forward]]", "[[froward]]").replace("preset", "perset"));
-    server.logged_after(seen, &["reload refused"]);
+    server.logged_after(seen, &["reload rejected"]);
     server.logged_after(seen, &["postern.toml:", "froward"]);
     server.logged_after(seen, &["postern.toml:", "perset"]);
     assert_eq!(server.short(FHIR1, A), [FHIR1_PRIVATE, "10.20.1.5"]);

@@ -133,7 +133,7 @@ fn a_removed_state_directory_or_journal_is_written_anew_before_the_next_change_i
         let path = server.file(remove);
         if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
         assert_eq!(set_over_tcp(&server, number, "10.1.2.4"), 200, "{remove}");
-        server.logged(&["contoso.test.journal: written anew", "the file was removed while the server runs"]);
+        server.logged(&["contoso.test.journal: journal rewritten from the served zone", "the file was removed while the server runs"]);
     }
     assert_eq!(ready(&server).0, 200);
     let config = server.file("postern.toml");
@@ -164,7 +164,7 @@ fn a_removed_journal_comes_back_without_a_change() {
     assert_eq!(set(&server, "a", "10.1.2.3"), 200);
     fs::remove_file(server.file(JOURNAL)).unwrap();
     eventually("the journal is written anew", || server.file(JOURNAL).exists().then_some(()));
-    server.logged(&["contoso.test.journal: written anew"]);
+    server.logged(&["contoso.test.journal: journal rewritten from the served zone"]);
     server.kill();
     assert_eq!(again(&server).short("a.contoso.test", RecordType::A), ["10.1.2.3"]);
 }
@@ -312,7 +312,7 @@ fn a_full_disk_and_a_read_only_one_reject_changes_show_it_and_are_forgotten_when
     server.kill();
     disk.sh(&format!("mount -o remount,ro '{state}'"));
     let server = disk.serve(directory.path());
-    server.logged(&["the state directory cannot be written; what it holds is served", "Read-only file system"]);
+    server.logged(&["cannot write to the state directory; serving its zones", "Read-only file system"]);
     assert_eq!(server.short("b.contoso.test", RecordType::A), ["10.1.2.5"]);
     assert_eq!(set_over_tcp(&server, "c", "10.1.2.6"), 507);
     is_degraded(&server, "Read-only file system");
@@ -349,7 +349,7 @@ fn after_a_failed_sync_a_change_is_rejected_and_the_journal_is_written_anew() {
     let (status, told) = ready(&server);
     assert!(status == 503 && told.contains("Input/output error"), "{told}");
     assert_eq!(set_over_tcp(&server, "c", "10.1.2.5"), 200);
-    server.logged(&["contoso.test.journal: written anew", "its last sync failed"]);
+    server.logged(&["contoso.test.journal: journal rewritten from the served zone", "its last sync failed"]);
     assert_eq!(ready(&server).0, 200);
     server.kill();
     let server = again(&server);

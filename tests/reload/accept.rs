@@ -96,11 +96,11 @@ fn a_configuration_that_loses_most_zones_is_shown_until_it_is_accepted() {
     ] {
         let seen = operator.0.log().len();
         operator.0.write("postern.toml", text);
-        let told = operator.0.logged_after(seen, &["ERROR", "reload refused", lost]);
+        let told = operator.0.logged_after(seen, &["ERROR", "reload rejected", lost]);
         assert!(told.ends_with("postern reload --accept configuration"), "{told}");
         let seen = operator.0.log().len();
         operator.0.signal("HUP");
-        operator.0.logged_after(seen, &["ERROR", "reload refused", lost]);
+        operator.0.logged_after(seen, &["ERROR", "reload rejected", lost]);
         assert_eq!(operator.page("/ready?strict").0, 503);
         let (is_good, told) = operator.run(&["reload"]);
         assert!(!is_good && told.contains(lost), "{told}");
@@ -144,7 +144,7 @@ fn a_configuration_that_is_written_over_in_pieces_is_applied_whole() {
         eventually("it is applied", || ((operator.address("www.wingtip.test") == ["10.0.0.2"]) == is_kept_open).then_some(()));
     }
     let log = operator.0.log();
-    assert!(!log.iter().any(|line| line.contains("reload refused")), "{}", log.join("\n"));
+    assert!(!log.iter().any(|line| line.contains("reload rejected")), "{}", log.join("\n"));
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_configuration_that_is_cut_while_the_server_is_down_serves_only_once_it_is_a
     for cut in [&no_zone, &one_zone] {
         write_files(path, &[("postern.toml", cut)]);
         let operator = start(&[]);
-        operator.0.logged(&["ERROR", "cut while the server was down", "zones: ", "postern reload --accept configuration"]);
+        operator.0.logged(&["ERROR", "truncated while the server was down", "zones: ", "postern reload --accept configuration"]);
         for (name, address) in [("www.contoso.test", "10.0.0.1"), ("www.fabrikam.test", "10.0.0.2"), ("www.tailspin.test", "10.0.0.2")] {
             assert_eq!(operator.address(name), [address], "{cut}");
         }

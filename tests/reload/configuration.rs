@@ -44,7 +44,7 @@ fn a_file_that_a_refused_configuration_names_is_waited_for() {
     let mut site = Site::new(plain);
     site.before();
     site.replace("postern.toml", &format!("{CONFIG}[[key]]\nname = 'acme'\nsecret-file = 'keys/acme'\nallow = ['query']\n"));
-    site.says(&["reload refused", "cannot take the secret from", "keys/acme"]);
+    site.says(&["reload rejected", "cannot take the secret from", "keys/acme"]);
     fs::create_dir(site.server.file("keys")).unwrap();
     site.write("next", "c2VjcmV0\n");
     site.rename("next", "keys/acme");
@@ -65,7 +65,7 @@ fn a_configuration_from_a_pipe_is_kept_when_it_is_to_be_read_again() {
     let server = Server::spawn(command, path, Some(directory));
     writer.join().unwrap();
     server.signal("HUP");
-    server.logged(&["reload refused", "pipe: not a file, so it cannot be read again"]);
+    server.logged(&["reload rejected", "pipe: not a file, so it cannot be read again"]);
     server.becomes("www.contoso.test", A, &["10.0.0.1"]);
     fs::write(server.file(CONTOSO), zone(2)).unwrap();
     server.becomes("www.contoso.test", A, &["10.0.0.2"]);
@@ -90,7 +90,7 @@ fn the_configuration_file_is_watched_and_what_a_bad_one_says_changes_nothing() {
     // A bad one: every problem with its place, the flag, and everything as before.
     site.before();
     site.replace("postern.toml", &more.replace("directory", "dierctory").replace("'127.0.0.1:1'", "'127.0.0.1:port'"));
-    for words in ["postern.toml:8:1: error: unknown key `dierctory`", "postern.toml:16:14: error: ", "reload refused"] {
+    for words in ["postern.toml:8:1: error: unknown key `dierctory`", "postern.toml:16:14: error: ", "reload rejected"] {
         site.says(&["ERROR", words]);
     }
     eventually("the health flag", || site.systemd.status().contains("reload refused: ").then_some(()));
@@ -104,7 +104,7 @@ fn the_configuration_file_is_watched_and_what_a_bad_one_says_changes_nothing() {
     fs::remove_file(site.server.file("postern.toml")).unwrap();
     site.says(&["WARN", "postern.toml is gone; keeping its previous content"]);
     site.server.signal("HUP");
-    site.says(&["reload refused", "postern.toml"]);
+    site.says(&["reload rejected", "postern.toml"]);
     assert_eq!(site.address("www.tailspin.test"), "10.0.0.1");
     // Back, and mended; what needs a restart is said.
     site.before();
