@@ -8,6 +8,7 @@
 //! A change has one path, whatever brings it: [`postern_zones::edit`]. Nothing here is on the path of a query.
 #![forbid(unsafe_code)]
 
+mod credentials;
 pub mod feed;
 pub mod health;
 pub mod http;

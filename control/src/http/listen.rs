@@ -24,12 +24,12 @@ use tower_service::Service;
 
 use super::Shared;
 use super::busy::BusyPlace;
-use super::files::CredentialFiles;
 use super::interface::{Interface, merge};
 use super::patience::Patient;
 use super::peer::Peer;
 use super::settings::{CurrentSettings, HttpSettings};
 use crate::Control;
+use crate::credentials::CredentialFiles;
 use crate::runtime::build_runtime;
 
 /// Sockets that are bound and not yet served: before privileges are given up.
@@ -130,7 +130,7 @@ fn bind_socket(path: &Path, owner: Option<(u32, u32)>) -> io::Result<UnixListene
 
 /// Says what is wrong with the files of keys and certificates; and what was in them.
 pub fn check(api: &ApiConfig) -> (Vec<WatchedFile>, Result<(), String>) {
-    let files = CredentialFiles::read(api);
+    let files = CredentialFiles::read(api.files());
     (files.as_read(), CurrentSettings::of(api, &files).map(drop))
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn start(
     control: Arc<Control>,
     interfaces: impl IntoIterator<Item = Interface>,
 ) -> Result<(Http, Vec<WatchedFile>), String> {
-    let files = CredentialFiles::read(api);
+    let files = CredentialFiles::read(api.files());
     let now = CurrentSettings::of(api, &files)?;
     let settings = Arc::new(HttpSettings::new(now));
     let failed = |error: io::Error| format!("cannot start the API: {error}");
@@ -198,7 +198,7 @@ impl Http {
     /// Reads keys, certificates and bounds again. If one of the files cannot be read, nothing changes. Returns the content of the files in
     /// either case.
     pub fn reconfigure(&self, api: &ApiConfig) -> (Vec<WatchedFile>, Result<(), String>) {
-        let files = CredentialFiles::read(api);
+        let files = CredentialFiles::read(api.files());
         let taken = CurrentSettings::of(api, &files).map(|now| {
             self.settings.replace(now);
             self.bound(api);

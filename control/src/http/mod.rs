@@ -17,7 +17,6 @@ use crate::Control;
 mod busy;
 mod caller;
 mod extract;
-mod files;
 mod host;
 mod interface;
 mod keys;
@@ -29,7 +28,6 @@ mod problem;
 mod rate;
 mod rights;
 mod settings;
-mod tls;
 
 pub(crate) use busy::BusyPlace;
 pub use caller::{Caller, Identity, Revoked};

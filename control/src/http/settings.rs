@@ -7,10 +7,9 @@ use postern_config::model::ApiConfig;
 use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::files::CredentialFiles;
 use super::keys::Keys;
 use super::rate::Rate;
-use super::tls;
+use crate::credentials::{CredentialFiles, TlsPaths};
 
 /// Settings of the listener that a reload may change, and the notice that it did.
 #[derive(Debug)]
@@ -58,6 +57,13 @@ impl CurrentSettings {
             Some(path) => Some(Keys::of(path, files.content(path)).map_err(|wrong| wrong.to_string())?),
             None => None,
         };
-        Ok(Self { keys, rate: api.rate, max_body: api.max_body, tls: tls::read(api, files)? })
+        Ok(Self { keys, rate: api.rate, max_body: api.max_body, tls: tls(api, files)? })
     }
+}
+
+/// The settings of TLS. `None` if `[api]` names no certificate.
+fn tls(api: &ApiConfig, files: &CredentialFiles) -> Result<Option<Arc<ServerConfig>>, String> {
+    let (Some(certificate), Some(private_key)) = (&api.certificate, &api.private_key) else { return Ok(None) };
+    let paths = TlsPaths { certificate, private_key, client_ca: api.client_ca.as_deref() };
+    files.server_config(&paths, &[b"http/1.1"]).map(Some)
 }
