@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use postern_config::model::NetworkLinks;
 
-use super::edits::made_zone;
+use super::hosting::made_zone;
 use super::owned::{self, Found, Owned};
 use super::source_group::SourceGroup;
 use super::succession::{self, ZoneIdentity, ZonePredecessor, find_predecessors};

@@ -3,7 +3,7 @@
 //! The committed zone and the served one differ only while a deleted name is held (`hold-deleted`): the served zone still has it, so that
 //! a client that deletes and adds in two calls lets no public answer out in between.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use postern_config::model;
 
+use super::replay::Replayed;
 use crate::diff::Difference;
 use crate::edit::{History, ZoneSettings};
 use crate::journal::{self, Image, Journal, JournalCondition, JournalError, Record};
@@ -22,7 +23,7 @@ use crate::name::{NameBuf, WireName};
 use crate::network::Clients;
 use crate::record::{Position, RecordRef, RecordSink};
 use crate::state_directory::{OpenDirectory, StateDirectory, StateProblem};
-use crate::zone::{Change, NameDiversion, Zone, ZoneBuilder, next_serial, rtype};
+use crate::zone::{Change, Zone, ZoneBuilder, next_serial, rtype};
 
 /// Journals stand in this directory of the state directory.
 const DIRECTORY: &str = "zones";
@@ -365,65 +366,6 @@ impl Owned {
     /// The settings as an image has them.
     pub fn image_settings(&self) -> String {
         as_text(&self.settings)
-    }
-}
-
-/// Records as a journal tells of them. A record is its owner, type and data; the TTL is its RRset's (RFC 2181 section 5.2), whatever the
-/// record that is taken out says: bounds of TTLs may have changed since it was put in.
-struct Replayed {
-    records: HashMap<(WireName, u16, Box<[u8]>), u32>,
-    /// TTLs of the RRsets that changes gave records to.
-    ttls: HashMap<(WireName, u16), u32>,
-}
-
-impl Replayed {
-    fn new(image: Vec<Record>) -> Self {
-        let records = image.into_iter().map(|record| ((record.owner, record.rtype, record.rdata), record.ttl)).collect();
-        Self { records, ttls: HashMap::new() }
-    }
-
-    fn apply(&mut self, change: &journal::Change) {
-        let key = |record: &Record| (record.owner.clone(), record.rtype, record.rdata.clone());
-        for record in &change.removed {
-            self.records.remove(&key(record));
-        }
-        for record in &change.added {
-            self.records.insert(key(record), record.ttl);
-            self.ttls.insert((record.owner.clone(), record.rtype), record.ttl);
-        }
-    }
-
-    /// Takes the records that no zone can hold, because they lie below a DNAME. Below a zone cut they are glue and stay.
-    fn take_hidden(&mut self, apex: &WireName) -> Vec<Record> {
-        let apex = apex.as_wire();
-        let mut types: HashMap<Box<[u8]>, (bool, bool)> = HashMap::new(); // has DNAME, has NS
-        for (owner, rtype, _) in self.records.keys().filter(|(_, rtype, _)| matches!(*rtype, rtype::DNAME | rtype::NS)) {
-            let (has_dname, has_ns) = types.entry(owner.as_wire().into()).or_default();
-            *(if *rtype == rtype::DNAME { has_dname } else { has_ns }) = true;
-        }
-        if !types.values().any(|(has_dname, _)| *has_dname) {
-            return Vec::new();
-        }
-        let diversion = |name: &[u8]| {
-            let (has_dname, has_ns) = types.get(name)?;
-            let found = NameDiversion::of(*has_dname, *has_ns, name == apex, name.starts_with(b"\x01*"));
-            found.filter(|found| *found != NameDiversion::Nothing)
-        };
-        // The highest name that diverts decides.
-        let is_hidden = |owner: &WireName| {
-            let name = owner.to_buf();
-            let above = (1..=name.labels()).map(|label| name.suffix(label)).take_while(|suffix| suffix.len() >= apex.len());
-            above.filter_map(diversion).last() == Some(NameDiversion::Dname)
-        };
-        let hidden = self.records.extract_if(|(owner, ..), _| is_hidden(owner));
-        hidden.map(|((owner, rtype, rdata), ttl)| Record { owner, rtype, ttl, rdata }).collect()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&WireName, u16, u32, &[u8])> {
-        self.records.iter().map(|((owner, rtype, rdata), ttl)| {
-            let ttl = if self.ttls.is_empty() { ttl } else { self.ttls.get(&(owner.clone(), *rtype)).unwrap_or(ttl) };
-            (owner, *rtype, *ttl, &**rdata)
-        })
     }
 }
 

@@ -9,11 +9,12 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use postern_config::model::PosternConfig;
+use postern_config::model::{self, PosternConfig};
 
 use super::*;
-use crate::edit::{May, Via};
+use crate::edit::{Configure, May, NewZone, Via, ZoneRemoval};
 use crate::lookup::Lookup;
+use crate::name::NameBuf;
 use crate::state_directory::StateDirectory;
 use crate::store::Look;
 use crate::text::rdata::{read_rdata, type_code};
