@@ -32,7 +32,7 @@ impl Vitals {
     }
 }
 
-/// What is not as it should be, one line each.
+/// Problems of the server, one line each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
     /// It should not be asked: it stops, a thread has ended, a zone has no data.

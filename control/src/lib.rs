@@ -36,17 +36,17 @@ use postern_dns::state::State;
 use postern_zones::edit::{Done, Edit, Editor, Refusal, Task};
 use postern_zones::state_directory::StateDirectory;
 
-/// What every interface works with. Shared by all of them.
+/// State that all interfaces share.
 pub struct Control {
     /// Changes zones.
     pub editor: Editor,
-    /// What is served now.
+    /// Data that is served now.
     pub state: Arc<ArcSwap<State>>,
     /// Where the server keeps its own data.
     pub state_directory: Arc<StateDirectory>,
     /// The fallback ledger.
     pub recorder: Arc<Recorder>,
-    /// What the server counts.
+    /// Counters of the server.
     pub gauges: Gauges,
     /// Asks as clients do.
     pub streams: Arc<Streams>,
@@ -54,13 +54,13 @@ pub struct Control {
     pub feeds: Arc<feed::Feeds>,
     /// Servers that receive a NOTIFY when zones change.
     pub transfers: Arc<transfer::Transfers>,
-    /// What the interfaces themselves need to run.
+    /// Tasks that must not end.
     pub vitals: health::Vitals,
     /// The program.
     pub host: Arc<dyn Host>,
 }
 
-/// What only the program can do.
+/// Operations that only the program can do.
 pub trait Host: Send + Sync {
     /// Reads the configuration and every source again, as SIGHUP does. `accepted` names what may lose data this time: zones as `ZONE` or
     /// `ZONE@NETWORK`, and `configuration`. An error is the reason why nothing changed.
@@ -69,7 +69,7 @@ pub trait Host: Send + Sync {
     /// The configuration as it is applied.
     fn config(&self) -> Arc<PosternConfig>;
 
-    /// What came of reloads so far.
+    /// Returns the results of reloads so far.
     fn reloads(&self) -> Reloads;
 
     /// True from the moment on in which a stop was asked for.
@@ -82,7 +82,7 @@ pub trait Host: Send + Sync {
     fn log_lines_dropped(&self) -> u64;
 }
 
-/// What came of reloads.
+/// Results of reloads.
 #[derive(Debug, Clone)]
 pub struct Reloads {
     /// When the server started.

@@ -56,7 +56,7 @@ pub struct Messages {
     runtime: Runtime,
 }
 
-/// What answering takes.
+/// Everything that answering a message needs.
 struct Desk {
     control: Arc<Control>,
     inbox: Arc<Inbox>,

@@ -1,4 +1,4 @@
-//! What a change of a zone added, changed and removed.
+//! Differences between two versions of a zone: names that were added, changed and removed.
 
 use std::fmt;
 

@@ -67,13 +67,13 @@ pub struct Edit {
     pub zone: ZoneRef,
     /// Who asks.
     pub author: Author,
-    /// What is to be different.
+    /// Function that makes the changes.
     pub make: Make,
     /// Only say what would happen.
     pub is_dry: bool,
 }
 
-/// What a change did.
+/// Result of a change.
 #[derive(Debug, Clone)]
 pub struct Done {
     /// Apex, no final dot.
@@ -84,11 +84,11 @@ pub struct Done {
     pub before: Arc<Zone>,
     /// The zone after; the same where nothing differs.
     pub after: Arc<Zone>,
-    /// What is different.
+    /// Difference between both zones.
     pub difference: Difference,
     /// The records taken out and put in, the SOA among them; none: nothing differs.
     pub change: Option<Arc<journal::Change>>,
-    /// What was probably not meant.
+    /// Warnings about probable mistakes.
     pub warnings: Vec<String>,
     /// Generation that serves it.
     pub generation: u64,
@@ -113,16 +113,16 @@ pub enum Refusal {
     ReadOnly {
         /// The zone.
         name: Arc<str>,
-        /// What writes it: a file, a primary.
+        /// Writer of the zone: a file, a primary.
         writer: String,
     },
     /// A zone of that name is linked to that network already.
     #[error("{0}")]
     Exists(String),
-    /// What the change depends on is not so.
+    /// A condition of the change does not hold.
     #[error("{message}")]
     Precondition {
-        /// What is otherwise.
+        /// The condition and the present state.
         message: String,
         /// RCODE for an UPDATE (RFC 2136 section 2.2).
         rcode: u16,
@@ -144,7 +144,7 @@ pub enum Refusal {
     /// Not written to the disk.
     #[error("the journal cannot be written: {0}")]
     Journal(String),
-    /// What makes the change panicked: nothing was changed.
+    /// The function that makes the change panicked. Nothing was changed.
     #[error("the change failed inside the server and was not made; its log says more")]
     Panicked,
     /// Too many edits wait.
@@ -210,7 +210,7 @@ pub struct Editor {
     wake: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// What waits for the store's thread.
+/// Tasks that wait for the store's thread.
 #[derive(Default)]
 pub struct Waiting {
     tasks: Mutex<VecDeque<Task>>,
@@ -218,7 +218,7 @@ pub struct Waiting {
     meter: Arc<Meter>,
 }
 
-/// What the store counts of edits.
+/// Counters of edits.
 #[derive(Debug, Default)]
 pub struct Meter {
     /// How long it took to put edits of one zone on the disk.
@@ -259,7 +259,7 @@ impl Editor {
         self.waiting.count.load(Ordering::Relaxed)
     }
 
-    /// What the store counts of edits.
+    /// Counters of edits.
     pub fn meter(&self) -> &Meter {
         &self.waiting.meter
     }

@@ -25,7 +25,7 @@ pub struct Histogram {
     micros: AtomicU64,
 }
 
-/// What a [`Histogram`] has counted.
+/// Counts of a [`Histogram`] at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Distribution {
     /// By the first of [`BOUNDS`] that is not below; the last: above all of them.

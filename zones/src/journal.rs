@@ -76,7 +76,7 @@ pub struct Change {
 /// A zone as of one serial.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Image {
-    /// What the writer wants to keep beside the records: text it understands.
+    /// Text that the writer keeps beside the records.
     pub settings: String,
     /// Serial of the zone.
     pub serial: u32,
@@ -84,7 +84,7 @@ pub struct Image {
     pub records: Vec<Record>,
 }
 
-/// What a journal held when it was opened.
+/// Content of a journal when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Replay {
     /// The image it starts with; its settings are the latest.
@@ -157,7 +157,7 @@ pub enum JournalError {
     Damaged {
         /// The journal.
         path: PathBuf,
-        /// What is wrong.
+        /// Description of the problem.
         damage: Damage,
     },
     /// The state directory is not there, in use by another server, or read-only.
@@ -171,7 +171,7 @@ pub enum JournalError {
     Foreign {
         /// The journal.
         path: PathBuf,
-        /// What happened to it.
+        /// The error.
         what: &'static str,
     },
 }

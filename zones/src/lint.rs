@@ -1,4 +1,4 @@
-//! What a record probably does not mean: warnings that know Azure.
+//! Warnings about addresses that are probably mistakes, with knowledge of Azure.
 //!
 //! Private endpoints fail in few ways, and most are seen in the data: two endpoints of one resource wrote the same name (clients get an
 //! address of the other network, and HTTP 403), a public address was copied into a private zone, the two spellings of a DICOM name disagree.

@@ -1,4 +1,4 @@
-//! What a zone says about a name.
+//! Answers of a zone about a name.
 
 /// One RRset of a zone, as wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -47,7 +47,7 @@ pub struct Problem {
     pub at: Position,
     /// Whether the source can be served all the same.
     pub severity: Severity,
-    /// What is wrong, with what was expected.
+    /// The problem, with the expected form.
     pub message: String,
     /// How to mend it; may be empty.
     pub help: String,

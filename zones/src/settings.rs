@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Key of [`ZoneSettings::extra`] for the time when a feed last found that the zone is as its source has it, in seconds since 1970.
 pub const FETCHED: &str = "transferred";
 
-/// What is kept of a zone that an API writes, beside its records.
+/// Settings of a zone with a journal, which are kept beside its records.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ZoneSettings {
@@ -15,7 +15,7 @@ pub struct ZoneSettings {
     /// Networks that it is linked to.
     #[serde(default = "all_networks", with = "network_list")]
     pub networks: NetworkLinks,
-    /// What happens to a name that it lacks.
+    /// Treatment of names that the zone lacks.
     #[serde(default = "usual_policy", with = "policy")]
     pub on_missing: OnMissing,
     /// Whether the fallback record has the names that it lacks; absent: where it is a private-link zone.
@@ -24,7 +24,7 @@ pub struct ZoneSettings {
     /// It stands in the configuration file, whose word counts for the above.
     #[serde(default)]
     pub declared: bool,
-    /// What the interfaces keep of it (kind, account, metadata …): opaque here.
+    /// Data of interfaces (kind, account, metadata …), which only they understand.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub extra: serde_json::Map<String, serde_json::Value>,
 }

@@ -42,7 +42,7 @@ pub enum Look {
 pub struct Input {
     /// Where it is.
     pub path: Arc<PathBuf>,
-    /// What is in it, as far as the configuration or its place says.
+    /// SourceFormat that the configuration or the file name gives.
     pub format: SourceFormat,
     /// Index of the zone whose own file it is; none: its names may lie in any zone of the source.
     pub own: Option<usize>,
@@ -54,9 +54,9 @@ pub struct Input {
     pub counts: FileCounts,
     /// It was good once.
     pub was_good: bool,
-    /// What its last good content turned out to be.
+    /// SourceFormat of its last good content.
     pub holds: SourceFormat,
-    /// What is wrong with its content.
+    /// Problem of its content.
     pub error: Option<String>,
     /// True if nothing is wrong but how much is lost: the operator can accept the content as it is.
     pub is_held: bool,
@@ -74,7 +74,7 @@ pub struct Input {
     candidate: Option<(Vec<Option<Stamp>>, Instant)>,
 }
 
-/// What a look at a file found.
+/// Result of a look at a file.
 #[derive(Debug)]
 pub enum Seen {
     /// Nothing new.
@@ -172,7 +172,7 @@ impl Input {
         (!is_told).then_some(why)
     }
 
-    /// What is wrong with it now.
+    /// Returns the present problem of the file.
     pub fn problem(&self) -> Option<String> {
         self.missing.as_ref().or(self.error.as_ref()).cloned()
     }

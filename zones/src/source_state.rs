@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 pub struct SourceState {
     /// When the source was last found to be good.
     pub last_success: Option<SystemTime>,
-    /// What is wrong with it, and since when; none: it is good.
+    /// Time and description of the problem. `None` if the source is good.
     pub error: Option<(SystemTime, String)>,
     /// When what it serves was last changed in the source.
     pub changed: Option<SystemTime>,

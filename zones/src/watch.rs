@@ -45,7 +45,7 @@ const MOST_LINKS: usize = 40;
 /// Commands that may wait for the thread.
 const COMMANDS: usize = 16;
 
-/// What happened.
+/// Event of the watch.
 #[derive(Debug)]
 pub enum Event {
     /// A look found something: a new snapshot where [`Report::is_new`], and what to log.
@@ -67,7 +67,7 @@ pub struct Watch {
 /// Called on the watching thread; it may use the store, for a new configuration.
 pub type Callback = Box<dyn FnMut(&mut Store, Event) + Send>;
 
-/// What wakes the thread.
+/// Message that wakes the thread.
 pub(crate) enum Message {
     /// An event came; one such message waits at most.
     Happened,
@@ -164,7 +164,7 @@ impl Drop for Watch {
     }
 }
 
-/// What the thread owns.
+/// State of the thread.
 pub(crate) struct Looker {
     store: Store,
     callback: Callback,

@@ -191,7 +191,7 @@ impl Zone {
         })
     }
 
-    /// What the order of its records depends on: it changes when the zone has grown much.
+    /// Returns the number that the order of records depends on. It changes when the zone has grown much.
     pub fn layout(&self) -> usize {
         self.shards.len()
     }

@@ -44,15 +44,15 @@ pub struct BadKeys {
     pub file: PathBuf,
     /// Line and column, 1-based; none: the file as a whole.
     pub place: Option<(usize, usize)>,
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
 }
 
 /// A key that was just made: the only moment at which it can be read.
 pub struct NewKey {
-    /// What a client sends.
+    /// Key as the client sends it.
     pub secret: String,
-    /// What goes into the file.
+    /// Line for the key file.
     pub line: String,
 }
 
@@ -113,7 +113,7 @@ impl Keys {
 }
 
 impl Key {
-    /// What it is known by.
+    /// Name by which the audit log knows the key.
     pub fn hash(&self) -> Hash {
         self.hash
     }

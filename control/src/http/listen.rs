@@ -236,7 +236,7 @@ impl Stopping {
     }
 }
 
-/// What serves connections.
+/// Everything that a connection needs.
 #[derive(Clone)]
 struct Serve {
     router: Router,

@@ -44,12 +44,12 @@ pub use problem::{Fault, Problem};
 pub(crate) use problem::{say_when, status_of};
 pub use rights::KeyRights;
 
-/// What handlers share.
+/// State that all handlers share.
 #[derive(Clone)]
 pub struct Shared {
     /// The server.
     pub control: Arc<Control>,
-    /// What a reload may change.
+    /// Settings that a reload can change.
     pub(crate) settings: Arc<settings::HttpSettings>,
 }
 

@@ -14,7 +14,7 @@ pub struct Metric<const LABELS: usize> {
     pub kind: Kind,
     /// Names of its labels.
     pub labels: [&'static str; LABELS],
-    /// What it means.
+    /// Help text.
     pub help: &'static str,
 }
 
@@ -36,7 +36,7 @@ pub struct Page {
     family: &'static str,
 }
 
-/// What the page is, to whoever gets it.
+/// Content type of the page.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 impl Page {

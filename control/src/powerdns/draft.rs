@@ -161,7 +161,7 @@ impl Set {
         self.records.iter().any(|record| !record.disabled)
     }
 
-    /// What is kept of it beside the served records.
+    /// Returns the data that is kept beside the served records.
     fn beside(&self, rtype: u16) -> Beside {
         let disabled = self.records.iter().filter(|record| record.disabled).map(|record| record.text(rtype));
         let written = self.records.iter().filter(|record| !record.disabled).filter_map(|record| record.content.written.clone());

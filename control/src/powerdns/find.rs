@@ -102,7 +102,7 @@ impl Found {
         })
     }
 
-    /// What is kept beside the records.
+    /// Returns the settings that are kept beside the records.
     pub fn settings(&self) -> Settings {
         self.hosted.kept.as_ref().map_or_else(Settings::default, |kept| Settings::of(&kept.settings))
     }

@@ -22,7 +22,7 @@ struct Operation {
     what: What,
 }
 
-/// What is to be done to an RRset.
+/// A change of one RRset.
 #[derive(Debug)]
 enum What {
     /// These records, these comments, or both, from now on.

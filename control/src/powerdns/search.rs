@@ -20,7 +20,7 @@ const MOST: usize = 10_000;
 /// Longest pattern, octets: each is compared with each octet of a record at worst.
 const LONGEST: usize = 256;
 
-/// What is looked for.
+/// Pattern of a search.
 #[derive(Debug, Clone)]
 struct Search {
     pattern: Vec<u8>,

@@ -53,7 +53,7 @@ pub enum Kind {
     Master,
 }
 
-/// What is kept of an RRset beside the records that are served.
+/// Data of an RRset that is kept beside the served records.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Beside {
@@ -76,14 +76,14 @@ pub struct Beside {
 pub struct Comment {
     /// Whose it is.
     pub account: String,
-    /// What it says.
+    /// Text of the comment.
     pub content: String,
     /// Seconds since 1970.
     pub modified_at: u64,
 }
 
 impl Settings {
-    /// What is kept of a zone.
+    /// Reads the data that is kept of a zone.
     pub fn of(settings: &ZoneSettings) -> Self {
         let kept = settings.extra.get(KEY).cloned().unwrap_or_default();
         serde_json::from_value(kept).unwrap_or_default() // nothing else writes there
@@ -109,7 +109,7 @@ impl Settings {
         self.soa_edit_api.as_deref().map_or(Rule::Increase, |word| Rule::of(word, &self.soa_edit))
     }
 
-    /// What is kept beside an RRset.
+    /// Returns the data that is kept beside an RRset.
     pub fn beside(&self, owner: &NameBuf, rtype: u16) -> Option<&Beside> {
         match self.beside.is_empty() {
             true => None, // the key would cost an allocation for each set of a large zone

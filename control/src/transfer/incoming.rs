@@ -29,7 +29,7 @@ pub struct Incoming {
     most: u64,
 }
 
-/// What the next record may be.
+/// The part of the transfer that the next record belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// The newest SOA.
@@ -46,7 +46,7 @@ enum Stage {
     Over,
 }
 
-/// What changed from one serial to the next.
+/// Changes from one serial to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delta {
     from: u32,
@@ -54,14 +54,14 @@ pub struct Delta {
     added: Vec<Record>,
 }
 
-/// What a transfer brought.
+/// Result of a transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Brought {
     /// Nothing newer.
     UpToDate,
     /// The whole zone: its newest SOA and all other records.
     Whole(Record, Vec<Record>),
-    /// What changed, oldest first, and the newest SOA.
+    /// Changes, oldest first, and the newest SOA.
     Changes(Record, Vec<Delta>),
 }
 
@@ -200,7 +200,7 @@ impl Brought {
 
 type Sets = HashMap<(WireName, u16), Change>;
 
-/// What differs between the zone and its successor.
+/// Returns the differences between the zone and its successor.
 fn whole(zone: &Zone, newest: Record, records: Vec<Record>) -> Vec<Change> {
     let mut sets = Sets::with_capacity(records.len());
     for record in records {
@@ -230,7 +230,7 @@ fn whole(zone: &Zone, newest: Record, records: Vec<Record>) -> Vec<Change> {
     with_soa(sets, newest)
 }
 
-/// What is different after all deltas.
+/// Returns the RRsets that differ after all deltas.
 fn since(zone: &Zone, newest: Record, deltas: Vec<Delta>) -> Result<Vec<Change>, Refusal> {
     let does_not_fit = |message: &str| Refusal::Precondition { message: format!("changes of the primary do not fit: {message}"), rcode: 2 };
     if deltas.first().is_none_or(|first| first.from != zone.serial()) {

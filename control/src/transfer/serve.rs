@@ -150,7 +150,7 @@ async fn give(request: Box<Request>, asked: Asked, zone: Arc<Zone>, hosted: Arc<
     }
 }
 
-/// What can be said in one datagram.
+/// Returns the answer that fits into one datagram.
 fn one_datagram(zone: &Zone, asked: &Asked, increment: &Increment) -> Vec<u8> {
     let mut messages = Vec::new();
     let collect = |message: Vec<u8>| {

@@ -65,7 +65,7 @@ pub struct Verified {
 pub struct Rejected {
     /// [`error`]'s number; none: FORMERR, and no TSIG record in the answer.
     pub error: Option<u16>,
-    /// What the log should say, where the operator can mend it.
+    /// Message for the log, if the operator can fix the problem.
     pub hint: Option<String>,
     /// The answer's record; signed with the key where there is one.
     record: Option<Record>,
@@ -80,7 +80,7 @@ pub struct Signer {
     /// MAC of the request, then of the last message.
     last: Vec<u8>,
     is_first: bool,
-    /// What came unsigned since.
+    /// Messages that came without a signature since the last one.
     between: Vec<u8>,
 }
 
@@ -231,7 +231,7 @@ impl Key {
         }
     }
 
-    /// What its operator can do where a client signs with another hash.
+    /// Returns a hint for a client that signs with another hash.
     fn hint(&self, record: &Record, algorithm: Option<TsigAlgorithm>) -> Option<String> {
         let KeyProof::Tsig { algorithm: own, .. } = &self.policy.proof else { return None };
         let (name, own) = (&self.policy.name, own.word());

@@ -119,7 +119,7 @@ impl Record {
         message[10..12].copy_from_slice(&additionals.to_be_bytes());
     }
 
-    /// What is signed beside the message (RFC 8945 section 4.3.3).
+    /// Appends the variables that are signed beside the message (RFC 8945 section 4.3.3).
     pub fn variables(&self) -> Vec<u8> {
         let mut variables = self.key.as_wire().to_vec();
         variables.extend_from_slice(&[0, 255, 0, 0, 0, 0]);
@@ -131,7 +131,7 @@ impl Record {
         variables
     }
 
-    /// What is signed beside the messages of an answer that has several, but for the first.
+    /// Appends the timers that are signed beside the later messages of an answer.
     pub fn timers(&self) -> [u8; 8] {
         let mut timers = [0; 8];
         timers[..6].copy_from_slice(&self.time.to_be_bytes()[2..]);

@@ -29,7 +29,7 @@ mod tests;
 use apply::changes;
 use record::Record;
 
-/// What a client is told.
+/// Response to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// RCODE.
@@ -43,9 +43,9 @@ pub struct Told {
 pub struct Update {
     /// The zone, by its apex.
     pub zone: String,
-    /// What must be so.
+    /// Prerequisites.
     prerequisites: Vec<Record>,
-    /// What is to be different.
+    /// Changes.
     updates: Vec<Record>,
 }
 
@@ -143,7 +143,7 @@ impl Told {
         Self { rcode, error: Some((code, text.into())) }
     }
 
-    /// What stands in the way of an edit.
+    /// Returns the response for an edit that was refused.
     fn refused(refusal: &Refusal) -> Self {
         let (rcode, code) = match refusal {
             Refusal::Precondition { rcode, .. } => (*rcode, if *rcode == rcode::REFUSED { PROHIBITED } else { OTHER }),

@@ -23,7 +23,7 @@ pub struct Record {
     pub rdata: Option<Box<[u8]>>,
 }
 
-/// What a record means.
+/// Meaning of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
     /// The RRset exists, with this record among its data (section 2.4.2).

@@ -201,7 +201,7 @@ fn unsalted_frame(octets: &[u8]) -> Option<&[u8]> {
     is_right.then_some(payload).filter(|payload| read_payload(payload).is_some())
 }
 
-/// What the frames came to so far.
+/// Result of the frames so far.
 #[derive(Default)]
 struct Assembly {
     replay: Replay,

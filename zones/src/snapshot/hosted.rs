@@ -19,7 +19,7 @@ pub struct Hosted {
     pub apex: WireName,
     /// Apex as text, no final dot: for logs and labels.
     pub name: Arc<str>,
-    /// What happens to a name that it lacks.
+    /// Treatment of names that the zone lacks.
     pub on_missing: OnMissing,
     /// The fallback record has the names that it lacks.
     pub fallback: bool,
@@ -29,7 +29,7 @@ pub struct Hosted {
     pub state: ZoneState,
     /// The writer of its records, and the file that a record would be added to.
     pub origin: ZoneOrigin,
-    /// What an API sees of it, where an API writes it.
+    /// Committed data and settings, if the zone has a journal.
     pub kept: Option<Kept>,
     /// The `[[zone]]` that declares it. `None` if an API or a test created the zone.
     pub declared: Option<Arc<model::ZoneConfig>>,

@@ -61,7 +61,7 @@ impl<'s> Census<'s> {
         Self { sink, apexes, counts: FileCounts::default(), at: (file.clone(), 0) }
     }
 
-    /// What was counted.
+    /// Returns the counts.
     pub fn counts(mut self) -> FileCounts {
         self.close();
         self.counts
@@ -108,7 +108,7 @@ impl RecordLog {
         self.records == 0
     }
 
-    /// What it consists of: entries, and the files that they stand in.
+    /// Returns the entries, and the files that they stand in.
     pub(crate) fn parts(&self) -> (&[u8], &[Arc<PathBuf>]) {
         (&self.bytes, &self.files)
     }

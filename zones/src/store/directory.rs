@@ -16,7 +16,7 @@ use std::path::Path;
 
 use postern_config::model::SourceFormat;
 
-/// What a file is read as. A zone reads one file of each kind.
+/// Kind of a file. A zone reads one file of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FileKind {
     /// A zone file.
@@ -32,7 +32,7 @@ pub enum FileKind {
 pub struct NamedFile {
     /// The zone, lower case, no final dot; `.` is the root.
     pub zone: String,
-    /// What it is read as.
+    /// Kind of the file.
     pub kind: FileKind,
     /// Its content, as far as its name shows it.
     pub format: SourceFormat,
@@ -143,7 +143,7 @@ pub fn is_passed_over(name: &str) -> bool {
         || is_version
 }
 
-/// What a file that no zone reads is probably meant to be: a sentence for the operator.
+/// Returns a sentence for the operator about a file that no zone reads: its probable purpose.
 ///
 /// `zones` are those of the directory, `others` the hosted zones that read something else.
 pub fn hint(path: &Path, zones: &[&str], others: &[&str], has_preset: bool, listing: &Listing) -> String {

@@ -15,12 +15,12 @@ use crate::journal::{self, JournalError};
 use crate::snapshot::Snapshot;
 use crate::zone::{Change, Zone};
 
-/// What came of a batch of tasks. The answers are given once the snapshot serves.
+/// Result of a batch of tasks. The answers are given once the snapshot serves.
 #[derive(Default)]
 pub struct Committed {
-    /// What to serve from now on; none: nothing changed.
+    /// Snapshot to serve from now on. `None` if nothing changed.
     pub snapshot: Option<Arc<Snapshot>>,
-    /// What changed.
+    /// Changed zones, for the log.
     pub report: Report,
     generation: u64,
     answers: Vec<Box<dyn FnOnce(u64) + Send>>,
@@ -31,13 +31,13 @@ struct Staged {
     slot: usize,
     zone: Arc<Zone>,
     changes: Vec<Change>,
-    /// What is kept beside the records from now on; none: as it was.
+    /// New settings. `None` if they are unchanged.
     settings: Option<Arc<ZoneSettings>>,
     difference: Difference,
     done: Vec<(Author, Done, Answer<Done>)>,
 }
 
-/// What an edit is made by.
+/// Function that makes an edit.
 enum Maker {
     Records(Make),
     Both(Amend),

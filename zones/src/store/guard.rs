@@ -37,7 +37,7 @@ pub const LONGEST_WRITE: Duration = Duration::from_secs(60);
 pub struct Doubt {
     /// Which of the judged inputs.
     pub judged: usize,
-    /// What becomes of it.
+    /// Decision about the content.
     pub verdict: Verdict,
 }
 

@@ -111,7 +111,7 @@ struct Queue {
     stopping: Option<Instant>,
 }
 
-/// What is written at once.
+/// Data that is written at once.
 struct Batch {
     records: HashMap<String, WaitingRecords>,
     removed: BTreeSet<String>,
@@ -166,7 +166,7 @@ impl Keeper {
         keeper
     }
 
-    /// What is known of a zone.
+    /// Returns the kept properties of a zone.
     pub fn zone(&self, zone: &model::ZoneConfig) -> Option<KeptZone> {
         self.shared.lock().index.zones.get(&zone_key(zone)).copied()
     }

@@ -31,7 +31,7 @@ const EXTENSION: &str = "journal";
 /// Longest file name made of a zone's name, octets; file systems take 255.
 const LONGEST_NAME: usize = 200;
 
-/// What the store keeps of such a zone.
+/// Journal and data of a zone that an API or a feed writes.
 #[derive(Debug)]
 pub struct Owned {
     pub journal: Journal,
@@ -410,7 +410,7 @@ fn as_change(name: &NameBuf, set: &RrSet<'_>) -> Change {
     Change::set(name, set.rtype, set.ttl, set.rdata().map(Into::into))
 }
 
-/// What `changes` made of a zone, record by record, and in words; none: nothing.
+/// Returns the effect of `changes` on a zone, record by record and in words. Returns `None` if there is none.
 pub fn compare(old: &Zone, new: &Zone, changes: &[Change], by: impl fmt::Display) -> Option<(journal::Change, Difference)> {
     let mut touched: Vec<(&WireName, u16)> = changes.iter().map(|change| (&change.owner, change.rtype)).collect();
     touched.retain(|(_, rtype)| *rtype != rtype::SOA);
@@ -456,7 +456,7 @@ fn same_records(before: &[Record], after: &[Record]) -> bool {
     before.len() == after.len() && before.iter().all(|record| after.contains(record))
 }
 
-/// What was probably not meant by the addresses that `changes` give.
+/// Returns warnings about addresses in `changes` that are probably mistakes.
 pub fn lint_changes(changes: &[Change], clients: Option<&Clients>) -> Vec<String> {
     let mut warnings = Vec::new();
     for change in changes {

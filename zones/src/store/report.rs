@@ -1,4 +1,4 @@
-//! What a look at the sources brought.
+//! Reports about a look at the sources.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use crate::origin::FileShare;
 use crate::record::{Problem, Severity};
 use crate::source_state::SourceState;
 
-/// What one look found, for the log and for whoever asked.
+/// Findings of one look, for the log and for the caller.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Generation that serves now.
@@ -25,14 +25,14 @@ pub struct Report {
     pub again: Option<Duration>,
 }
 
-/// What became of one zone.
+/// Findings about one zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneReport {
     /// Apex, no final dot.
     pub name: Arc<str>,
     /// Networks that it is linked to.
     pub networks: NetworkLinks,
-    /// What happened.
+    /// Change of the zone or of its source.
     pub outcome: Outcome,
     /// Records served now.
     pub records: usize,
@@ -40,7 +40,7 @@ pub struct ZoneReport {
     pub serial: Option<u32>,
 }
 
-/// What happened to a zone.
+/// Change of a zone or of its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It has data for the first time.
@@ -70,7 +70,7 @@ pub struct ZoneStatus<'s> {
     pub state: &'s SourceState,
     /// Files that its records come from. Empty if a journal has them, or if there are none.
     pub files: &'s [FileShare],
-    /// What is served; none: nothing ever was.
+    /// Data that is served. `None` if there never was any.
     pub zone: Option<&'s Arc<crate::zone::Zone>>,
 }
 

@@ -177,7 +177,7 @@ impl SourceGroup {
 }
 
 impl Input {
-    /// What it held when it was last good, in an earlier run.
+    /// Takes the counts of its last good content from an earlier run.
     fn set_kept(&mut self, file: &KeptFile) {
         let mut counts = FileCounts::default();
         file.counts.iter().for_each(|(path, count)| counts.add(&Arc::new(PathBuf::from(path)), *count));

@@ -29,7 +29,7 @@ use super::{AZURE_TTL, Link, Read, decode, spellings};
 use crate::name::{NameBuf, is_private_link};
 use crate::record::{Problem, RecordRef, RecordSink};
 
-/// What to give instead, for JSON without names.
+/// Hint for JSON without names.
 const BETTER: &str = "`az network nic show` of the endpoint's interface has names and addresses in any case";
 
 /// Reads JSON of Azure in any of its shapes. Owners are absolute; a public name of the table is given as it is written and as its private-link

@@ -19,7 +19,7 @@ pub(super) struct Value<'t> {
     pub kind: Kind<'t>,
 }
 
-/// What a value is.
+/// Kind of a value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kind<'t> {
     Null,
@@ -55,7 +55,7 @@ impl Lines {
 }
 
 impl Value<'_> {
-    /// What it is, for messages.
+    /// Returns the kind in words, for messages.
     pub fn what(&self) -> &'static str {
         match self.kind {
             Kind::Null => "null",

@@ -27,7 +27,7 @@ pub(super) enum Form {
     Pair,
 }
 
-/// What [`Lexer::entry`] found.
+/// Result of [`Lexer::entry`].
 pub(super) enum Line {
     /// An entry; no tokens for an empty line.
     Entry {
@@ -53,7 +53,7 @@ pub(super) struct Lexer<'t> {
     unclosed: u32,
 }
 
-/// What a byte is to the lexer and to the fast path.
+/// Class of a byte for the lexer and for the fast path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     /// Part of a word.

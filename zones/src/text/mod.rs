@@ -48,7 +48,7 @@ pub use zonefile::read_zone_file;
 /// TTL of records that Azure makes for a private endpoint, seconds: for sources that say none.
 pub const AZURE_TTL: u32 = 10;
 
-/// What a reader has to tell beside records and problems.
+/// Findings of a reader, apart from records and problems.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Read {
     /// Records given to the sink.
@@ -115,7 +115,7 @@ pub fn read(
     }
 }
 
-/// What a file holds, from its name and its first bytes; never [`SourceFormat::Auto`].
+/// Detects the format of a file from its name and its first bytes. Never returns [`SourceFormat::Auto`].
 pub fn detect(path: &Path, text: &[u8]) -> SourceFormat {
     let text = decode(text);
     let text = text.strip_prefix(BOM).unwrap_or(&text);

@@ -2,7 +2,7 @@
 
 use crate::name::{BadName, MAX_NAME, NameBuf};
 
-/// What kind of name was written.
+/// Kind of a written name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     /// With a final dot, or `@`.

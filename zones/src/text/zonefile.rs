@@ -53,7 +53,7 @@ pub fn read_zone_file(
     read
 }
 
-/// What a file says about the lines behind.
+/// State that earlier lines of a file set for the later ones.
 #[derive(Clone)]
 struct Scope {
     /// Wire form, its case kept.
@@ -64,7 +64,7 @@ struct Scope {
     last_ttl: Option<u32>,
     /// Whose records a line that begins with white space has.
     owner: NameBuf,
-    /// What `owner` is worth.
+    /// Validity of `owner`.
     known: Known,
 }
 
@@ -403,7 +403,7 @@ impl Reader<'_> {
     }
 }
 
-/// What stands before the RDATA.
+/// The part of a line before the RDATA.
 struct Head {
     ttl: Option<u32>,
     rtype: u16,

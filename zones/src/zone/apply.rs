@@ -20,7 +20,7 @@ use crate::lookup::RrSet;
 use crate::name::{NameBuf, WireName};
 use crate::text::rdata::type_name;
 
-/// What an RRset is to be from now on.
+/// New content of an RRset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Owner.
@@ -39,7 +39,7 @@ pub struct Change {
 pub struct Refused {
     /// Index of the change at fault.
     pub change: usize,
-    /// What is wrong with it.
+    /// Description of the problem.
     pub message: String,
 }
 

@@ -39,7 +39,7 @@ const SOA_TTL: u32 = 3600;
 const AZURE_MNAME: &[u8] = b"\x0fazureprivatedns\x03net\x00";
 const AZURE_RNAME: &[u8] = b"\x14azureprivatedns-host\x09microsoft\x03com\x00";
 
-/// What becomes of a record that does not lie in the zone.
+/// Treatment of records outside the zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Foreign {
     /// An error.
@@ -118,7 +118,7 @@ impl ZoneBuilder {
         self
     }
 
-    /// What becomes of a record that does not lie in the zone; [`Foreign::Refuse`] unless said.
+    /// Sets the treatment of records outside the zone. The default is [`Foreign::Refuse`].
     pub fn foreign(mut self, foreign: Foreign) -> Self {
         self.foreign = foreign;
         self

@@ -1,4 +1,4 @@
-//! What is wrong with the records of a zone.
+//! Problems of the records of a zone.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use crate::name::{NameBuf, WireName, write_name};
 use crate::network::Clients;
 use crate::text::rdata::type_name;
 
-/// What a DNS message leaves for one RRset beside header, question and OPT.
+/// Space for one RRset in a DNS message, beside header, question and OPT.
 pub const LARGEST_SET: usize = 65_535 - 12 - 259 - 64;
 
 /// Properties of the zone that its RRsets follow.

@@ -13,7 +13,7 @@ use crate::zone::{Zone, rtype};
 
 const MAGIC: &[u8; 8] = b"PSTNK1\n\0";
 
-/// What stands in front of the records.
+/// Header in front of the records.
 #[derive(Serialize, Deserialize)]
 struct Header {
     file: KeptFile,

@@ -12,14 +12,14 @@ use crate::name::NameBuf;
 use crate::record::Position;
 use crate::text::rdata::type_name;
 
-/// What is known of a name that has names below it.
+/// Properties of a name that has names below it.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Parent {
     pub(super) children: u32,
     pub(super) wild: bool,
 }
 
-/// What the first walk over all names finds for the second.
+/// Findings of the first walk over all names, for the second.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub(super) parents: HashMap<Box<[u8]>, Parent, foldhash::fast::FixedState>,
@@ -61,7 +61,7 @@ impl ZoneBuilder {
         all
     }
 
-    /// What may stand together at one name: RFC 1034 section 3.6.2 (CNAME), RFC 6672 section 2.4 (DNAME).
+    /// Checks the types at one name against each other: RFC 1034 section 3.6.2 (CNAME), RFC 6672 section 2.4 (DNAME).
     fn check_name(&self, number: usize, group: &[Place], findings: &mut Findings, problems: &mut Problems) {
         let log = &self.logs[number];
         let owner = read_entry(log, group[0].offset).owner;
