@@ -171,7 +171,7 @@ pub enum JournalError {
     Foreign {
         /// The journal.
         path: PathBuf,
-        /// The error.
+        /// Error of the file system.
         what: &'static str,
     },
 }

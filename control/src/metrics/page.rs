@@ -14,7 +14,7 @@ pub struct Metric<const LABELS: usize> {
     pub kind: Kind,
     /// Names of its labels.
     pub labels: [&'static str; LABELS],
-    /// Help text.
+    /// Help text of the metric.
     pub help: &'static str,
 }
 

@@ -11,7 +11,7 @@ pub struct Row {
     pub kind: Kind,
     /// Names of its labels.
     pub labels: &'static [&'static str],
-    /// Help text.
+    /// Help text of the metric.
     pub help: &'static str,
 }
 

@@ -43,9 +43,9 @@ pub struct Told {
 pub struct Update {
     /// The zone, by its apex.
     pub zone: String,
-    /// Prerequisites.
+    /// Prerequisites of the update.
     prerequisites: Vec<Record>,
-    /// Changes.
+    /// Changes that the update makes.
     updates: Vec<Record>,
 }
 

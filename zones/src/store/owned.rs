@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use postern_config::model;
 
-use super::replay::Replayed;
+use super::replay::ReplayedRecords;
 use crate::diff::Difference;
 use crate::edit::{History, ZoneSettings};
 use crate::journal::{self, Image, Journal, JournalCondition, JournalError, Record};
@@ -210,7 +210,7 @@ impl Owned {
         let Found { path, settings, journal, replay } = found;
         let history = Arc::new(History::default());
         let serial = replay.changes.last().map_or(replay.image.serial, |change| change.to);
-        let mut records = Replayed::new(replay.image.records);
+        let mut records = ReplayedRecords::new(replay.image.records);
         for change in replay.changes {
             records.apply(&change);
             history.push(Arc::new(change));

@@ -8,13 +8,13 @@ use crate::zone::{NameDiversion, rtype};
 
 /// Records as a journal tells of them. A record is its owner, type and data; the TTL is its RRset's (RFC 2181 section 5.2), whatever the
 /// record that is taken out says: bounds of TTLs may have changed since it was put in.
-pub struct Replayed {
+pub struct ReplayedRecords {
     records: HashMap<(WireName, u16, Box<[u8]>), u32>,
     /// TTLs of the RRsets that changes gave records to.
     ttls: HashMap<(WireName, u16), u32>,
 }
 
-impl Replayed {
+impl ReplayedRecords {
     /// Starts with the records of an image.
     pub fn new(image: Vec<Record>) -> Self {
         let records = image.into_iter().map(|record| ((record.owner, record.rtype, record.rdata), record.ttl)).collect();
