@@ -65,7 +65,7 @@ const CASES: &[Case] = &[
     case("S4 own", HUB, FHIR3_PRIVATE, SOA, "NOERROR aa +PL."),
     case("S4 own", HUB, FHIR3_PRIVATE, NS, "NOERROR aa +PL."),
     case("S4 own", HUB, FHIR3_PRIVATE, DS, "NOERROR aa +PL."),
-    case("S4 own", HUB, "privatelink.azurehealthcareapis.com", DS, "NOERROR aa +PL."),
+    case("S4 own", HUB, "privatelink.azurehealthcareapis.com", DS, "NOERROR +AHDS."),
     case("S5 network", BRANCH, FHIR1, A, "NOERROR contosows-fhir1.fhir.PL. ahds-fhir-weu.trafficmanager.net. ahds-fhir-weu-001.cloudapp.contoso.test. 203.0.113.20 203.0.113.21"),
     case("S5 network", BRANCH, "contoso-kv.vault.azure.net", A, "NOERROR contoso-kv.privatelink.vaultcore.azure.net. 10.30.3.4"),
     case("S7", HUB, "self.contoso.test", A, "SERVFAIL self.contoso.test."),

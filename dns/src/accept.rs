@@ -12,11 +12,13 @@ use std::sync::atomic::AtomicU64;
 use postern_zones::compression::{CompactRecords, RecordCompressor, SharedSuffix, names_in};
 use postern_zones::name::NameBuf;
 
-use crate::cache::{AttachedRecords, Cache, Entry, Key, What};
+use crate::cache::{AttachedRecords, Entry, Key, What};
 use crate::chain::MAX_HOPS;
 use crate::clock::Now;
-use crate::query::{Ask, Heard};
-use crate::state::View;
+use crate::ede::Failure;
+use crate::query::{self, Ask, Heard, leads_home};
+use crate::special;
+use crate::state::{State, View};
 use crate::wire::message::{BadMessage, Message, Record, flag};
 use crate::wire::rtype;
 
@@ -34,8 +36,8 @@ pub enum Verdict {
     Truncated,
     /// The upstream does not know EDNS (FORMERR or NOTIMP without OPT, RFC 6891 section 7): ask again without.
     WithoutEdns,
-    /// An RCODE that says nothing about the name; the next upstream may know.
-    Failed(u16),
+    /// An RCODE that says nothing about the name; the next upstream may know. With the INFO-CODE of the extended error beside it (RFC 8914).
+    Failed(u16, Option<u16>),
     /// Not an answer to what was asked.
     Nonsense(&'static str),
 }
@@ -58,24 +60,32 @@ pub fn accept(ask: &Ask, view: &View, upstream: &Arc<str>, bytes: &[u8]) -> Verd
     match message.rcode {
         0 | 3 => {}
         1 | 4 | 16 => return Verdict::WithoutEdns,
-        rcode => return Verdict::Failed(rcode),
+        rcode => return Verdict::Failed(rcode, extended_error(&message)),
     }
     let reader = Reader { ask, view, upstream, message: &message };
     match reader.chain() {
         Ok(Some(heard)) => Verdict::Heard(heard),
-        Ok(None) => Verdict::Failed(message.rcode),
+        Ok(None) => Verdict::Failed(message.rcode, extended_error(&message)),
         Err(_) => Verdict::Nonsense("malformed RDATA"),
     }
 }
 
-/// Keeps what was heard for as long as its TTL allows.
-pub fn remember(cache: &Cache, ask: &Ask, heard: &Heard) {
-    let options = options(ask);
+/// Returns the INFO-CODE of the first extended error that says more than "other" (RFC 8914 section 4.1).
+fn extended_error(message: &Message) -> Option<u16> {
+    const EXTENDED_ERROR: u16 = 15;
+    let errors = message.options().filter(|(code, _)| *code == EXTENDED_ERROR);
+    errors.filter_map(|(_, data)| Some(u16::from_be_bytes(*data.first_chunk()?))).find(|code| *code != 0)
+}
+
+/// Keeps what was heard for as long as its TTL allows. An alias into a private zone of the client's network is kept even with a TTL of 0: it
+/// is used once no upstream answers (S6).
+pub fn remember(view: &View, ask: &Ask, heard: &Heard) {
+    let (cache, options) = (&view.state.cache, options(ask));
     for (route, name, entry) in &heard.0 {
-        if entry.ttl > 0 {
+        if entry.ttl > 0 || leads_home(view, entry) {
             let key = Key::new(*route, options, ask.rtype, name);
             cache.insert(&key, entry.clone());
-            if entry.what == What::Alias && ask.rtype != rtype::CNAME {
+            if entry.what.is_of_every_type() && ask.rtype != rtype::CNAME {
                 cache.insert(&key.of_type(rtype::CNAME), entry.clone());
             }
         }
@@ -83,11 +93,12 @@ pub fn remember(cache: &Cache, ask: &Ask, heard: &Heard) {
 }
 
 /// Remembers that no upstream could say (RFC 9520); `stale` data there is then given at once for a while (RFC 8767).
-pub fn remember_failure(cache: &Cache, ask: &Ask, settings: &postern_config::model::CacheConfig, now: Now, upstream: &Arc<str>) {
-    let key = Key::new(ask.route, options(ask), ask.rtype, &ask.name);
+pub fn remember_failure(state: &State, ask: &Ask, failure: Failure, now: Now, upstream: &Arc<str>) {
+    let (cache, settings) = (&state.cache, &state.settings.cache);
+    let key = key_of(ask);
     for rtype in [ask.rtype, rtype::CNAME] {
         if let Some(entry) = cache.get(&key.of_type(rtype))
-            && (rtype == ask.rtype || entry.what == What::Alias)
+            && (rtype == ask.rtype || entry.what.is_of_every_type())
         {
             entry.refresh_failed(now.plus(settings.stale_recheck));
         }
@@ -104,6 +115,7 @@ pub fn remember_failure(cache: &Cache, ask: &Ask, settings: &postern_config::mod
             ttl: settings.failure_ttl,
             authentic: false,
             known_public: false,
+            error: failure.reported(),
             upstream: upstream.clone(),
             recheck: AtomicU64::new(0),
         };
@@ -114,6 +126,11 @@ pub fn remember_failure(cache: &Cache, ask: &Ask, settings: &postern_config::mod
 /// Bits of the cache key: answers differ with DO and CD.
 fn options(ask: &Ask) -> u8 {
     u8::from(ask.dnssec_ok) | u8::from(ask.checking_disabled) << 1
+}
+
+/// Returns the key under which the answer to a question is kept.
+pub fn key_of(ask: &Ask) -> Key<'_> {
+    Key::new(ask.route, options(ask), ask.rtype, &ask.name)
 }
 
 struct Reader<'a> {
@@ -168,11 +185,9 @@ impl Reader<'_> {
         Ok(Some(heard))
     }
 
-    /// An upstream may speak of a name that no private zone of this network holds and that its own route covers.
+    /// The upstream may go on to a name of the chain: nobody else speaks for it.
     fn may_speak_of(&self, name: &NameBuf) -> bool {
-        let route = self.view.state.routes.find(self.view.network_id, name);
-        let zone = self.view.network.zone_of(name, 0).map_or(0, |hosted| hosted.apex.as_wire().len());
-        route.is_some_and(|(route, suffix)| route.id == self.ask.route && suffix > zone)
+        query::may_speak_of(self.view, self.ask.route, name, self.ask.rtype) && special::find(name, 0).is_none()
     }
 
     fn answer<'r>(&'r self, name: &'r NameBuf, rtype: u16) -> impl Iterator<Item = &'r Record> {
@@ -198,7 +213,9 @@ impl Reader<'_> {
             self.message.append_rdata(record, &mut redirected)?;
             let Ok(leads_to) = NameBuf::read(&redirected) else { continue }; // longer than a name may be
             // A DNAME of a private zone or of another route is not believed (S1), nor one that does not lead where the CNAME does.
-            if target.as_ref().is_none_or(|target| *target == leads_to) && self.may_speak_of(&record.owner) {
+            if target.as_ref().is_none_or(|target| *target == leads_to)
+                && query::may_speak_of(self.view, self.ask.route, &record.owner, rtype::DNAME)
+            {
                 dname = Some(record);
                 if cname.is_none() {
                     rdata = redirected;
@@ -320,6 +337,8 @@ impl Reader<'_> {
             ttl,
             authentic: self.message.flags & flag::AD != 0,
             known_public: crate::private_link::is_known_public(&self.view.state.table, name),
+            // About what the aliases lead to, which may be dropped (S1).
+            error: if what == What::Alias { None } else { extended_error(self.message) },
             upstream: self.upstream.clone(),
             recheck: AtomicU64::new(0),
         }

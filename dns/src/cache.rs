@@ -1,7 +1,8 @@
 //! What upstreams said, hop by hop (S5): one RRset, alias, denial or failure an entry. Private data is never in here.
 //!
 //! The key is (route, DO and CD, type, owner). Routes have caches of their own, so what one network's upstreams say is never given to
-//! a network that does not ask them. An alias is kept under CNAME and under each type that was asked, so that a hit is one probe.
+//! a network that does not ask them. An alias, and that there is no such name, is kept under CNAME and under each type that was asked, so
+//! that a hit is one probe.
 
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,6 +56,8 @@ pub struct Entry {
     pub authentic: bool,
     /// The name, or the alias's target, is one the zone table knows as public name of a private-link service.
     pub known_public: bool,
+    /// INFO-CODE of the extended error that came with it (RFC 8914).
+    pub error: Option<u16>,
     /// Who said it.
     pub upstream: Arc<str>,
     /// Until then a stale copy is given at once, because a refresh failed a moment ago (RFC 8767 section 5).
@@ -88,6 +91,14 @@ pub enum What {
     NxDomain,
     /// No upstream could say (RFC 9520).
     Failure,
+}
+
+impl What {
+    /// Returns true if it holds for every type of the name: it is kept under CNAME as well.
+    #[inline]
+    pub fn is_of_every_type(self) -> bool {
+        matches!(self, Self::Alias | Self::NxDomain)
+    }
 }
 
 /// How old an entry is.

@@ -37,8 +37,10 @@ pub enum Failure {
     SilentDomain,
     /// Upstreams answered, none of them usefully (SERVFAIL, REFUSED, nonsense).
     UpstreamFailed,
-    /// A failure remembered (RFC 9520).
-    CachedFailure,
+    /// An upstream gave this extended error with its failure.
+    Reported(u16),
+    /// A failure remembered (RFC 9520), with the extended error that an upstream gave.
+    CachedFailure(Option<u16>),
     /// Too many questions wait already.
     Busy,
     /// The client may not have recursion.
@@ -71,7 +73,8 @@ impl Failure {
             Self::NoUpstream => (SERVFAIL, 22, "no upstream answered"),
             Self::SilentDomain => (SERVFAIL, 22, "upstreams do not answer questions for this domain"),
             Self::UpstreamFailed => (SERVFAIL, 22, "no upstream gave a usable answer"),
-            Self::CachedFailure => (SERVFAIL, 13, "upstreams failed a moment ago"),
+            Self::Reported(code) => (SERVFAIL, code, REPORTED),
+            Self::CachedFailure(_) => (SERVFAIL, 13, "upstreams failed a moment ago"),
             Self::Busy => (SERVFAIL, 14, "too many questions wait for upstreams"),
             Self::NoRecursion => (REFUSED, 18, "recursion is not allowed for this client"),
             Self::Denied => (REFUSED, 18, "this client may not query"),
@@ -79,6 +82,32 @@ impl Failure {
         };
         (rcode, ExtendedError { code, text })
     }
+
+    /// INFO-CODE of the extended error that an upstream gave.
+    pub fn reported(self) -> Option<u16> {
+        match self {
+            Self::Reported(code) => Some(code),
+            Self::CachedFailure(code) => code,
+            _ => None,
+        }
+    }
+
+    /// Returns the failure that is reported if this one came after `earlier`: the one that says most about the name.
+    pub fn after(self, earlier: Option<Self>) -> Self {
+        match (earlier, self) {
+            (Some(earlier @ Self::Reported(_)), Self::UpstreamFailed | Self::NoUpstream) => earlier,
+            (Some(earlier @ Self::UpstreamFailed), Self::NoUpstream) => earlier,
+            (_, later) => later,
+        }
+    }
+}
+
+/// Text of an extended error that an upstream gave. Its own text is a stranger's, and is not passed on.
+const REPORTED: &str = "reported by an upstream";
+
+/// Returns the extended error that an upstream gave, for a client.
+pub fn reported(code: u16) -> ExtendedError {
+    ExtendedError { code, text: REPORTED }
 }
 
 /// The answer is older than its TTL (RFC 8767, RFC 8914 section 4.4).

@@ -271,7 +271,7 @@ fn verdict(question: &Question, names: &[NameBuf], answer: &Answer<'_>, waits: b
     }
     let mut name = names.last().filter(|_| waits)?.clone();
     for _ in 0..MAX_HOPS {
-        let alias = view.state.routes.find(view.network_id, &name).and_then(|(route, _)| {
+        let alias = query::route_of(view, &name, question.rtype).and_then(|(route, _)| {
             let (entry, _) = query::cached(view, Key::new(route.id, options(question), question.rtype, &name))?;
             NameBuf::read(entry.alias()?).ok()
         });
@@ -335,12 +335,12 @@ fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Q
         lacks_name: lacks(found, name),
     });
     let is_lacking = hosted.is_some_and(|hosted| lacks(hosted, name));
-    let route = view.state.routes.find(view.network_id, name).map(|(route, suffix)| RouteStop {
+    let route = query::route_of(view, name, question.rtype).map(|(route, suffix)| RouteStop {
         suffix: NameBuf::read(&name.as_wire()[name.len() - suffix..]).unwrap_or(NameBuf::root()).without_dot(), // a suffix of a name is one
         upstreams: upstreams(view, route.id),
         to_self: route.to_self,
     });
-    let route_id = view.state.routes.find(view.network_id, name).map(|(route, _)| route.id);
+    let route_id = query::route_of(view, name, question.rtype).map(|(route, _)| route.id);
     let cached = route_id.and_then(|route| query::cached(view, Key::new(route, options(question), question.rtype, name)));
     let cache = cached.map(|(entry, age)| CacheStop {
         what: match entry.what {

@@ -34,6 +34,7 @@ pub mod respond;
 pub mod return_path;
 pub mod route;
 pub mod server;
+pub mod special;
 pub mod state;
 pub mod transport;
 pub mod upstream;

@@ -20,7 +20,8 @@ use crate::chain::{Chain, Hop};
 use crate::clock::Now;
 use crate::ede::Failure;
 use crate::reason::FallbackReason;
-use crate::route::RouteId;
+use crate::route::{Route, RouteId};
+use crate::special;
 use crate::state::View;
 use crate::wire::question::Question;
 use crate::wire::rtype;
@@ -132,7 +133,8 @@ pub fn walk_into<'s>(answer: &mut Answer<'s>, question: &Question, view: &View<'
         let next = match private_zone(question, view, &answer.name) {
             Some(hosted) => ask_zone(question, view, hosted, answer),
             None => {
-                if is_private_link(&answer.name) {
+                // DS of a hosted zone is the parent's to answer, so that no private record is missing.
+                if is_private_link(&answer.name) && !(question.rtype == rtype::DS && own_zone(view, &answer.name).is_some()) {
                     answer.miss(None, FallbackReason::NoZone);
                 }
                 Next::Public
@@ -164,27 +166,43 @@ enum Next<'s> {
     Public,
 }
 
+/// Labels that are left off a name to find its zone or route: DS belongs to the parent's side of a cut (RFC 4035 section 3.1.4.1).
+#[inline]
+fn labels_off(name: &NameBuf, rtype: u16) -> usize {
+    usize::from(rtype == rtype::DS && name.labels() > 0)
+}
+
+/// The route whose upstreams are asked for this type of `name`, with the length of its suffix on the wire.
+#[inline]
+pub(crate) fn route_of<'s>(view: &View<'s>, name: &NameBuf, rtype: u16) -> Option<(&'s Route, usize)> {
+    view.state.routes.find_from(view.network_id, name, labels_off(name, rtype))
+}
+
+/// True where an upstream that was asked at `route` may be believed about this type of `name`: its route covers the name, and no private
+/// zone of the client's network does (S1).
+pub(crate) fn may_speak_of(view: &View, route: RouteId, name: &NameBuf, rtype: u16) -> bool {
+    let zone = view.network.zone_of(name, labels_off(name, rtype)).map_or(0, |hosted| hosted.apex.as_wire().len());
+    route_of(view, name, rtype).is_some_and(|(found, suffix)| found.id == route && suffix > zone)
+}
+
 /// The private zone that speaks for `name`: the longest of the network's zones, unless a route has a longer suffix.
 pub(crate) fn private_zone<'s>(question: &Question, view: &View<'s>, name: &NameBuf) -> Option<&'s Arc<Hosted>> {
-    let hosted = match question.rtype {
-        // DS belongs to the parent's side of a cut (RFC 4035 section 3.1.4.1). Where we host only the child, the child denies it: a
-        // question for DS never leaves a hosted zone (S4).
-        rtype::DS => {
-            let own = view.network.zone_of(name, 0)?;
-            match own.apex.as_wire() == name.as_wire() {
-                true => view.network.zone_of(name, 1).or(Some(own))?,
-                false => own,
-            }
-        }
-        _ => view.network.zone_of(name, 0)?,
-    };
-    if view.state.routes.has_suffixes(view.network_id)
-        && let Some((_, suffix)) = view.state.routes.find(view.network_id, name)
-        && suffix > hosted.apex.as_wire().len()
-    {
-        return None;
+    let from = labels_off(name, question.rtype);
+    let hosted = view.network.zone_of(name, from).filter(|hosted| {
+        let passed_over = view.state.routes.has_suffixes(view.network_id)
+            && route_of(view, name, question.rtype).is_some_and(|(_, suffix)| suffix > hosted.apex.as_wire().len());
+        !passed_over
+    });
+    match hosted {
+        // The child denies DS only where its parent cannot be asked.
+        None if from > 0 && !(may_fall_back(question, view) && route_of(view, name, question.rtype).is_some()) => own_zone(view, name),
+        hosted => hosted,
     }
-    Some(hosted)
+}
+
+/// The private zone with this apex.
+fn own_zone<'s>(view: &View<'s>, apex: &NameBuf) -> Option<&'s Arc<Hosted>> {
+    view.network.zone_of(apex, 0).filter(|own| own.apex.as_wire() == apex.as_wire())
 }
 
 /// What a private zone says at the name the answer has come to.
@@ -236,8 +254,10 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
     if question.rtype == rtype::ANY {
         return Next::End(End::MinimalAny);
     }
-    let Some((route, _)) = view.state.routes.find(view.network_id, &answer.name) else {
-        return Next::End(End::Failed(Failure::NoRoute));
+    let found = route_of(view, &answer.name, question.rtype);
+    let Some((route, _)) = found else {
+        let special = special_zone(view, &answer.name, question.rtype, None);
+        return special.map_or(Next::End(End::Failed(Failure::NoRoute)), |zone| ask_special(zone, question, &answer.name));
     };
     let options = u8::from(question.dnssec_ok()) | u8::from(question.checking_disabled) << 1;
     let Answer { name, stale, .. } = answer;
@@ -248,26 +268,33 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
             (cached(view, key), Some(key))
         }
     };
-    let usable = match (entry, patience) {
-        (Some((entry, Age::Fresh(_))), _) => Some(entry),
-        (Some((entry, Age::StaleNow)), _) | (Some((entry, Age::Stale)), Patience::Outage(_))
-            if entry.may_be_stale(view.now, view.state.settings.cache.stale) || leads_home(view, &entry) =>
-        {
-            *stale = true;
-            Some(entry)
-        }
-        _ => None,
+    let failed = match &entry {
+        Some((_, Age::Fresh(_))) => None,
+        _ => key.and_then(|key| view.state.cache.failure(key, view.now)),
     };
-    let failure = match (usable, patience) {
-        (Some(entry), _) if entry.what == What::Alias && question.rtype != rtype::CNAME => return Next::Follow(Hop::Upstream(entry)),
-        (Some(entry), _) => return Next::End(End::Upstream(entry)),
-        (None, _) if !question.recursion_desired => {
+    // Past its TTL it is used only where nobody can say, or could say a moment ago.
+    let may_be_stale = failed.is_some() || patience != Patience::Fresh;
+    match entry {
+        Some((entry, Age::Fresh(_))) => return believe(entry, question, view, name),
+        Some((entry, age)) if (age == Age::StaleNow || may_be_stale) && outlives_its_ttl(view, &entry) => {
+            *stale = true;
+            return believe(entry, question, view, name);
+        }
+        _ => {}
+    }
+    if let Some(zone) = special_zone(view, name, question.rtype, found) {
+        return ask_special(zone, question, name);
+    }
+    let failure = match patience {
+        _ if !question.recursion_desired => {
             return Next::End(if first { End::Failed(Failure::NotAuthoritative) } else { End::Aliases });
         }
-        (None, _) if route.to_self => Failure::RouteToSelf,
-        (None, Patience::Outage(failure)) => failure,
-        (None, Patience::Fresh) if key.is_some_and(|key| view.state.cache.failure(key, view.now).is_some()) => Failure::CachedFailure,
-        (None, Patience::Fresh) => return Next::Ask(route.id),
+        _ if route.to_self => Failure::RouteToSelf,
+        Patience::Outage(failure) => failure,
+        Patience::Fresh => match failed {
+            Some(failed) => Failure::CachedFailure(failed.error),
+            None => return Next::Ask(route.id),
+        },
     };
     match derived(question, view, name) {
         Some(target) => {
@@ -278,7 +305,37 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
     }
 }
 
-/// The cache's entry for the type asked, or the alias that stands for every type.
+/// Takes up the data of an upstream at this name.
+fn believe<'s>(entry: Arc<Entry>, question: &Question, view: &View<'s>, name: &NameBuf) -> Next<'s> {
+    if question.rtype == rtype::DS
+        && matches!(entry.what, What::NxDomain | What::Alias)
+        && let Some(zone) = own_zone(view, name).and_then(|hosted| hosted.zone())
+    {
+        return Next::End(End::PrivateNoData(zone)); // the apex of a private zone exists, whatever the public DNS has there
+    }
+    match entry.what {
+        What::Alias if question.rtype != rtype::CNAME => Next::Follow(Hop::Upstream(entry)),
+        _ => Next::End(End::Upstream(entry)),
+    }
+}
+
+/// Answers for a special name without any upstream.
+fn ask_special<'s>(zone: &'static Zone, question: &Question, name: &NameBuf) -> Next<'s> {
+    Next::End(match zone.lookup(name, question.rtype) {
+        Lookup::Found { set, .. } => End::Private(set, zone),
+        Lookup::Missing => End::PrivateNxDomain(zone),
+        _ => End::PrivateNoData(zone),
+    })
+}
+
+/// The special zone that answers for `name`, unless a route other than `.` covers it, or `.` leads to resolvers that may know it.
+fn special_zone(view: &View, name: &NameBuf, rtype: u16, route: Option<(&Route, usize)>) -> Option<&'static Zone> {
+    let special = special::find(name, labels_off(name, rtype))?;
+    let is_routed = route.is_some_and(|(route, suffix)| suffix > 1 || special.is_local && view.state.routes.leads_inside(route.id));
+    (!is_routed).then(|| special.zone())
+}
+
+/// The cache's entry for the type asked, or what stands for every type: an alias, or that there is no such name (RFC 2308 section 5).
 pub(crate) fn cached(view: &View, key: Key) -> Option<(Arc<Entry>, Age)> {
     let look = |key: Key| {
         let entry = view.state.cache.get(&key)?;
@@ -289,11 +346,11 @@ pub(crate) fn cached(view: &View, key: Key) -> Option<(Arc<Entry>, Age)> {
     if matches!(own, Some((_, Age::Fresh(_)))) {
         return own;
     }
-    let alias = look(key.of_type(rtype::CNAME)).filter(|(entry, _)| entry.what == What::Alias);
-    match (own, alias) {
-        (Some(own), Some(alias)) if alias.0.born > own.0.born => Some(alias),
+    let general = look(key.of_type(rtype::CNAME)).filter(|(entry, _)| entry.what.is_of_every_type());
+    match (own, general) {
+        (Some(own), Some(general)) if general.0.born > own.0.born => Some(general),
         (own @ Some(_), _) => own,
-        (None, alias) => alias,
+        (None, general) => general,
     }
 }
 
@@ -305,6 +362,11 @@ fn may_fall_back(question: &Question, view: &View) -> bool {
 /// S4: record managers read hosted data back with these types, so they never see public data.
 fn never_falls_back(rtype: u16) -> bool {
     matches!(rtype, rtype::SOA | rtype::NS | rtype::DS | rtype::ANY | rtype::AXFR | rtype::IXFR)
+}
+
+/// Returns true if an entry may be used past its TTL (RFC 8767).
+fn outlives_its_ttl(view: &View, entry: &Entry) -> bool {
+    entry.may_be_stale(view.now, view.state.settings.cache.stale) || leads_home(view, entry)
 }
 
 /// S6: an alias into a private zone of this network outlives every bound on staleness, because what it leads to is ours and is fresh.
@@ -424,7 +486,7 @@ impl Default for Answer<'_> {
 }
 
 impl Ask {
-    fn new(route: RouteId, name: &NameBuf, question: &Question) -> Self {
+    pub(crate) fn new(route: RouteId, name: &NameBuf, question: &Question) -> Self {
         let (dnssec_ok, checking_disabled) = (question.dnssec_ok(), question.checking_disabled);
         Self { route, name: name.clone(), rtype: question.rtype, dnssec_ok, checking_disabled }
     }

@@ -20,11 +20,14 @@ use crate::wire::question::{Edns, Question};
 use crate::wire::reply::{Opt, Reply, Section, Ttl};
 use crate::wire::rtype;
 
+/// Extended errors of one answer: one of its end, one that an upstream gave, and one of its way.
+const MOST_ERRORS: usize = 3;
+
 /// Writes `answer` behind the question in `packet` (header and question in front, room behind). Returns the length of the message.
 ///
 /// `limit`: the most octets the client takes over this transport.
 pub fn respond(question: &Question, answer: &Answer, verdict: &FallbackVerdict, view: &View, packet: &mut [u8], limit: usize) -> usize {
-    let mut errors: ArrayVec<ExtendedError, 2> = ArrayVec::new();
+    let mut errors: ArrayVec<ExtendedError, MOST_ERRORS> = ArrayVec::new();
     let rcode = outcome(answer, verdict, &mut errors);
     let opt = opt(question.edns.as_ref(), &question.cookie, &view.state.settings, &errors);
     let mut reply = Reply::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
@@ -95,12 +98,13 @@ pub fn respond(question: &Question, answer: &Answer, verdict: &FallbackVerdict, 
 }
 
 /// Returns the RCODE of the last hop (S2). Adds the errors that the client should know beside it.
-fn outcome(answer: &Answer, verdict: &FallbackVerdict, errors: &mut ArrayVec<ExtendedError, 2>) -> u16 {
+fn outcome(answer: &Answer, verdict: &FallbackVerdict, errors: &mut ArrayVec<ExtendedError, MOST_ERRORS>) -> u16 {
     let fallback = verdict.finding.as_ref().map(|finding| (finding.action, finding.reason));
     let rcode = match &answer.end {
         End::Failed(failure) => {
             let (rcode, error) = failure.outcome();
             errors.push(error);
+            errors.extend(failure.reported().filter(|code| *code != error.code).map(ede::reported));
             // REFUSED would contradict an alias that is already in the answer.
             if rcode == rcode::REFUSED && !answer.chain.is_empty() { rcode::SERVFAIL } else { rcode }
         }
@@ -114,7 +118,10 @@ fn outcome(answer: &Answer, verdict: &FallbackVerdict, errors: &mut ArrayVec<Ext
             errors.push(ede::TOO_LONG);
             rcode::YXDOMAIN
         }
-        End::Upstream(entry) if entry.what == What::NxDomain => rcode::NXDOMAIN,
+        End::Upstream(entry) => {
+            errors.extend(entry.error.map(ede::reported));
+            if entry.what == What::NxDomain { rcode::NXDOMAIN } else { rcode::NOERROR }
+        }
         _ => rcode::NOERROR,
     };
     if answer.stale {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_config::model::{UpstreamConfig, UpstreamOrder};
+use postern_config::model::{PosternConfig, UpstreamConfig, UpstreamOrder};
 use postern_zones::name::{NameBuf, WireName};
 use postern_zones::network::NetworkId;
 
@@ -81,15 +81,29 @@ impl Routes {
 
     /// The route with the longest suffix at or above `name`, with that suffix's length on the wire.
     pub fn find(&self, network: NetworkId, name: &NameBuf) -> Option<(&Route, usize)> {
+        self.find_from(network, name, 0)
+    }
+
+    /// The same for `name` without its first `from` labels.
+    pub fn find_from(&self, network: NetworkId, name: &NameBuf, from: usize) -> Option<(&Route, usize)> {
         let table = self.networks.get(network.0 as usize)?;
         if !table.by_suffix.is_empty() {
-            for label in 0..name.labels() {
+            for label in from..name.labels() {
                 if let Some(route) = table.by_suffix.get(name.suffix(label)) {
                     return Some((route, name.suffix(label).len()));
                 }
             }
         }
         table.rest.as_ref().map(|route| (route, 1))
+    }
+
+    /// Returns true if a route has an upstream that may know names of this site: one with a private address, or Azure's resolver.
+    pub fn leads_inside(&self, id: RouteId) -> bool {
+        let plan = self.plans.iter().find(|(other, _)| *other == id);
+        plan.is_none_or(|(_, plan)| {
+            let mut addresses = plan.upstreams.iter().map(|upstream| upstream.address.ip());
+            addresses.any(|address| address == PosternConfig::AZURE_DNS || !postern_zones::lint::is_public(address))
+        })
     }
 
     /// True where the network has routes for more than `.`.

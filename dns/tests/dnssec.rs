@@ -296,6 +296,29 @@ fn the_proof_of_an_alias_made_from_a_wildcard_goes_along_whatever_the_alias_lead
 }
 
 #[test]
+fn ds_of_a_hosted_zone_comes_from_the_parent_with_its_proof() {
+    let mut world = World::new();
+    world.host("corp.signed.test", &["hub"], OnMissing::Nxdomain, &[("www", "A", "10.20.5.2")]);
+    let insecure = [
+        "signed.test 300 SOA",
+        "signed.test 300 RRSIG SOA 2 signed.test",
+        "corp.signed.test 60 NSEC z.signed.test",
+        "corp.signed.test 60 RRSIG NSEC 3 signed.test",
+    ];
+    world.script("corp.signed.test", "DS", 0, &[], &insecure);
+    let proven = "0; +signed.test. 60 SOA; +signed.test. 60 RRSIG(SOA); +corp.signed.test. 60 NSEC; +corp.signed.test. 60 RRSIG(NSEC)";
+    for _ in 0..2 {
+        assert_eq!(world.records("corp.signed.test", "DS", true), proven);
+        assert_eq!(world.records("www.corp.signed.test", "DS", true), "0; +corp.signed.test. 10 SOA", "below the apex it is ours");
+    }
+    assert_eq!(world.asked.len(), 1);
+    let signed = ["corp.signed.test 300 DS", "corp.signed.test 300 RRSIG DS 3 signed.test"];
+    world.script("corp.signed.test", "DS", 0, &signed, &[]);
+    world.now = world.now.plus(Duration::from_secs(61));
+    assert_eq!(world.records("corp.signed.test", "DS", true), "0; corp.signed.test. 300 DS; corp.signed.test. 300 RRSIG(DS)");
+}
+
+#[test]
 fn an_answer_whose_proof_does_not_fit_is_truncated() {
     let mut world = World::new();
     let answer = ["x.w.signed.test 300 A 192.0.2.1", "x.w.signed.test 300 RRSIG A 3 signed.test"];

@@ -54,7 +54,7 @@ struct Fact {
     said: Said,
     at: u64,
     ttl: u64,
-    /// Shared by all types under which one exchange's alias is remembered.
+    /// Shared by all types under which one exchange's word is remembered.
     recheck: Rc<Cell<u64>>,
 }
 
@@ -64,6 +64,13 @@ enum Said {
     Data(String),
     NoData,
     NxDomain,
+}
+
+impl Said {
+    /// RFC 2308 section 5: that there is no such name holds for all types, as an alias does.
+    fn is_of_every_type(&self) -> bool {
+        matches!(self, Self::Alias(_) | Self::NxDomain)
+    }
 }
 
 type Heard = Option<HashMap<String, Said>>;
@@ -160,11 +167,11 @@ impl Model {
         }
         let age = |fact: &Fact| self.now - fact.at;
         let own = self.facts.get(&(name.to_owned(), rtype));
-        let alias = self.facts.get(&(name.to_owned(), RecordType::CNAME)).filter(|fact| matches!(fact.said, Said::Alias(_)));
-        if let Some(fact) = own.filter(|fact| age(fact) < fact.ttl).or(alias.filter(|fact| age(fact) < fact.ttl)) {
+        let general = self.facts.get(&(name.to_owned(), RecordType::CNAME)).filter(|fact| fact.said.is_of_every_type());
+        if let Some(fact) = own.filter(|fact| age(fact) < fact.ttl).or(general.filter(|fact| age(fact) < fact.ttl)) {
             return Some(fact.said.clone());
         }
-        let old = own.into_iter().chain(alias).max_by_key(|fact| (fact.at, own.is_some_and(|own| std::ptr::eq(own, *fact)))).cloned();
+        let old = own.into_iter().chain(general).max_by_key(|fact| (fact.at, own.is_some_and(|own| std::ptr::eq(own, *fact)))).cloned();
         let may_be_stale = |fact: &Fact| {
             self.now - fact.at <= fact.ttl + STALE
                 || matches!(fact.said, Said::Alias(target) if Self::zone(network, target).is_some() && self.exists(network, target))
@@ -177,14 +184,14 @@ impl Model {
         }
         let failed = self.failures.get(&(name.to_owned(), rtype)).is_some_and(|at| self.now - at < FAILURE_TTL);
         if failed {
-            return None;
+            return old.filter(may_be_stale).map(|fact| fact.said);
         }
         if !self.up {
             *outage = true;
             let usable = old.filter(may_be_stale).map(|fact| fact.said);
             for kind in [rtype, RecordType::CNAME] {
                 if let Some(fact) = self.facts.get_mut(&(name.to_owned(), kind))
-                    && (kind == rtype || matches!(fact.said, Said::Alias(_)))
+                    && (kind == rtype || fact.said.is_of_every_type())
                 {
                     fact.recheck.set(self.now + RECHECK);
                 }
@@ -199,7 +206,7 @@ impl Model {
             let (said, ttl) = Self::public(&at, rtype);
             let fact = Fact { said: said.clone(), at: self.now, ttl, recheck: Rc::default() };
             heard.insert(at.clone(), said.clone());
-            if matches!(said, Said::Alias(_)) {
+            if said.is_of_every_type() {
                 self.facts.insert((at.clone(), RecordType::CNAME), fact.clone());
             }
             self.facts.insert((at.clone(), rtype), fact);

@@ -152,13 +152,125 @@ fn s4_only_ordinary_recursive_questions_fall_back() {
         assert_eq!(render(&world.message(HUB, name, RecordType::A, change)), "NXDOMAIN aa; +PL. 10 SOA");
         assert_eq!(world.asked.len(), 0);
     }
+}
+
+#[test]
+fn s4_ds_of_a_hosted_apex_is_the_parents_to_answer() {
+    const APEX: &str = "privatelink.azurehealthcareapis.com";
+    let ours = "NOERROR aa; +PL. 10 SOA";
     let mut world = World::new();
     world.private_zone(OnMissing::Public);
-    assert_eq!(
-        world.ask(HUB, "privatelink.azurehealthcareapis.com", RecordType::DS),
-        "NOERROR aa; +PL. 10 SOA",
-        "DS at the apex never leaves"
-    );
+    for change in [|question: &mut Question| question.recursion_desired = false, |question: &mut Question| question.signed = true] {
+        assert_eq!(render(&world.message(HUB, APEX, RecordType::DS, change)), ours, "nobody may be asked");
+    }
+    assert!(world.asked.is_empty());
+    // A denial of the type, a denial of the name, and an alias: the zone exists for this network, whatever the public DNS has.
+    for (records, want) in [(Some("TXT 300 x"), "NOERROR; +com. 15 SOA"), (None, ours), (Some("CNAME 300 www.contoso.test"), ours)] {
+        let mut world = World::new();
+        world.private_zone(OnMissing::Public);
+        if let Some(records) = records {
+            world.publish(APEX, records);
+        }
+        for _ in 0..2 {
+            assert_eq!(world.ask(HUB, APEX, RecordType::DS), want, "{records:?}");
+            assert_eq!(world.ask(HUB, APEX, RecordType::A), ours, "{records:?}");
+        }
+        assert_eq!(world.asked, [format!("0 {APEX}. DS")], "once, then cached: {records:?}");
+        assert_eq!(world.recorder.waiting(), 0, "no record is missing: {records:?}");
+    }
+    // Without a route to the parent, and where the parent is hosted, nobody is asked.
+    let mut world = World::new();
+    world.private_zone(OnMissing::Public);
+    world.routes.clear();
+    assert_eq!(world.ask(HUB, APEX, RecordType::DS), ours);
+    world.routes = vec![(".", 0, false), (APEX, 3, false)];
+    world.host("azurehealthcareapis.com", &["hub"], OnMissing::Nxdomain, &[("privatelink", "NS", "ns.contoso.test.")]);
+    assert_eq!(world.ask(HUB, APEX, RecordType::DS), "NOERROR aa; +AHDS. 10 SOA");
+    assert!(world.asked.is_empty(), "{:?}", world.asked);
+}
+
+#[test]
+fn ds_at_a_forwarded_cut_is_asked_at_the_route_of_the_parent() {
+    let mut world = World::new();
+    world.routes = vec![(".", 0, false), ("corp.test", 4, false), ("eu.corp.test", 5, false)];
+    world.publish("to.test", "CNAME 30 eu.corp.test");
+    for name in ["corp.test", "eu.corp.test", "x.eu.corp.test", "to.test"] {
+        world.ask(HUB, name, RecordType::DS);
+    }
+    let want = ["0 corp.test. DS", "4 eu.corp.test. DS", "5 x.eu.corp.test. DS", "0 to.test. DS"];
+    assert_eq!(world.asked, want, "behind an alias the cached answer of the parent is used");
+    // The parent's route comes first for a zone above it, too.
+    world.host("corp.test", &["hub"], OnMissing::Nxdomain, &[("eu", "NS", "ns.contoso.test.")]);
+    world.asked.clear();
+    assert_eq!(world.ask(HUB, "eu.corp.test", RecordType::DS), "NOERROR aa; +corp.test. 10 SOA");
+    assert!(world.asked.is_empty());
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_asked_for_once_for_all_types() {
+    let mut world = World::new();
+    for rtype in [RecordType::AAAA, RecordType::A, RecordType::HTTPS, RecordType::CNAME, RecordType::TXT] {
+        assert_eq!(world.ask(HUB, "missing.contoso.test", rtype), "NXDOMAIN; +test. 15 SOA", "{rtype}");
+    }
+    assert_eq!(world.asked, ["0 missing.contoso.test. AAAA"]);
+    // A name that exists but lacks a type is asked for again.
+    world.asked.clear();
+    for rtype in [RecordType::AAAA, RecordType::TXT] {
+        assert_eq!(world.ask(HUB, "www.contoso.test", rtype), "NOERROR; +test. 15 SOA");
+    }
+    assert_eq!(world.asked.len(), 2);
+    // Of an earlier record and a later denial, the record counts as long as it is fresh.
+    assert!(world.ask(HUB, "www.contoso.test", RecordType::A).starts_with("NOERROR; www.contoso.test. 100 A"));
+    world.public.remove("www.contoso.test");
+    world.now = world.now.plus(Duration::from_secs(90));
+    assert_eq!(world.ask(HUB, "www.contoso.test", RecordType::AAAA), "NXDOMAIN; +test. 15 SOA");
+    assert!(world.ask(HUB, "www.contoso.test", RecordType::A).starts_with("NOERROR; www.contoso.test. 10 A"));
+    world.now = world.now.plus(Duration::from_secs(12));
+    world.asked.clear();
+    assert_eq!(world.ask(HUB, "www.contoso.test", RecordType::A), "NXDOMAIN; +test. 3 SOA");
+    assert!(world.asked.is_empty(), "{:?}", world.asked);
+}
+
+#[test]
+fn special_names_are_answered_here_unless_a_zone_or_a_route_is_configured_for_them() {
+    let mut world = World::new();
+    world.publish("to-localhost.test", "CNAME 30 localhost");
+    world.publish("localhost", "A 20 203.0.113.66");
+    for (name, rtype, want) in [
+        ("localhost", RecordType::A, "NOERROR aa; localhost. 10800 A 127.0.0.1"),
+        ("www.localhost", RecordType::AAAA, "NOERROR aa; www.localhost. 10800 AAAA ::1"),
+        ("localhost", RecordType::TXT, "NOERROR aa; +localhost. 10800 SOA"),
+        ("a.invalid", RecordType::A, "NXDOMAIN aa; +invalid. 10800 SOA"),
+        ("a.b.onion", RecordType::A, "NXDOMAIN aa; +onion. 10800 SOA"),
+        ("_dns.resolver.arpa", RecordType::SVCB, "NXDOMAIN aa; +resolver.arpa. 10800 SOA"),
+        ("1.0.0.127.in-addr.arpa", RecordType::PTR, "NOERROR aa; 1.0.0.127.in-addr.arpa. 10800 PTR localhost."),
+        ("to-localhost.test", RecordType::A, "NOERROR; to-localhost.test. 30 CNAME localhost.; localhost. 10800 A 127.0.0.1"),
+    ] {
+        for _ in 0..2 {
+            assert_eq!(world.ask(HUB, name, rtype), want);
+        }
+        let want = want.replace("30 CNAME", "0 CNAME").split(';').next().unwrap().to_owned();
+        let without_recursion = render(&world.message(HUB, name, rtype, |question| question.recursion_desired = false));
+        assert!(without_recursion.starts_with(&want), "RD=0: {name} {without_recursion}");
+    }
+    assert_eq!(world.asked, ["0 to-localhost.test. A"]);
+    // DS is the parent's, names beside the special ones are ordinary, and a local zone may be known to upstreams of the site.
+    world.asked.clear();
+    for (name, rtype) in [("resolver.arpa", RecordType::DS), ("arpa", RecordType::NS), ("8.8.8.8.in-addr.arpa", RecordType::PTR)] {
+        world.ask(HUB, name, rtype);
+    }
+    world.ask(HUB, "4.1.20.10.in-addr.arpa", RecordType::PTR);
+    assert_eq!(world.asked.len(), 4);
+    world.asked.clear();
+    world.host("home.invalid", &["hub"], OnMissing::Nxdomain, &[("www", "A", "10.20.1.5")]);
+    world.routes.push(("onion", 6, false));
+    assert_eq!(world.ask(HUB, "www.home.invalid", RecordType::A), "NOERROR aa; www.home.invalid. 10 A 10.20.1.5");
+    world.ask(HUB, "a.b.onion", RecordType::A);
+    assert_eq!(world.asked, ["6 a.b.onion. A"]);
+    // Without any route they are answered as well.
+    world.routes.clear();
+    assert_eq!(world.ask(HUB, "x.localhost", RecordType::A), "NOERROR aa; x.localhost. 10800 A 127.0.0.1");
+    assert_eq!(world.ask(HUB, "4.1.168.192.in-addr.arpa", RecordType::PTR), "NXDOMAIN aa; +168.192.in-addr.arpa. 10800 SOA");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub fn run(octets: &[u8]) -> bool {
             assert!(owner != *name && !world::is_private(&owner), "the DNAME at {owner} must not be believed for {name}");
         }
     }
-    remember(&state.cache, &ask, &heard);
+    remember(&view, &ask, &heard);
     let question = question_of(&ask);
     if let Some(packet) = &question {
         answer(state, packet, heard);

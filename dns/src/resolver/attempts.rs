@@ -211,7 +211,7 @@ impl Core {
         let asker = view(state, going.client, now);
         match accept(&going.ask, &asker, &name, octets) {
             Verdict::Heard(heard) => {
-                accept::remember(&state.cache, &going.ask, &heard);
+                accept::remember(&asker, &going.ask, &heard);
                 self.answered_usefully(now, place, out);
                 if plain_again {
                     self.lacked_edns(now, server, exchange, out);
@@ -253,12 +253,16 @@ impl Core {
                 self.end_attempt(place, out);
                 self.ask_again(now, state, (exchange, member), (over, false, true), out);
             }
-            Verdict::Truncated | Verdict::WithoutEdns | Verdict::Failed(_) | Verdict::Nonsense(_) => {
+            verdict @ (Verdict::Truncated | Verdict::WithoutEdns | Verdict::Failed(..) | Verdict::Nonsense(_)) => {
                 self.answered_uselessly(now, place, exchange, out);
                 self.end_attempt(place, out);
                 let going = &mut self.exchanges.list[exchange as usize];
                 going.refused |= 1 << member;
-                going.failure = Some(Failure::UpstreamFailed);
+                let failure = match verdict {
+                    Verdict::Failed(_, Some(code)) => Failure::Reported(code),
+                    _ => Failure::UpstreamFailed,
+                };
+                going.failure = Some(failure.after(going.failure));
                 if going.active.is_none() && going.queued.is_none() {
                     self.ask_next(now, state, exchange, out);
                 }
@@ -322,9 +326,7 @@ impl Core {
         }
         let going = &mut self.exchanges.list[exchange as usize];
         going.tried |= 1 << member;
-        if going.failure != Some(Failure::UpstreamFailed) {
-            going.failure = Some(Failure::NoUpstream);
-        }
+        going.failure = Some(Failure::NoUpstream.after(going.failure));
         let waited_for = going.active == Some(place);
         if fault.is_some() {
             going.refused |= 1 << member;

@@ -98,12 +98,14 @@ pub(super) enum Due {
 /// A question that waits.
 #[derive(Debug)]
 pub(super) struct Pending {
-    job: Box<Job>,
+    pub(super) job: Box<Job>,
     /// Where it counts for its client.
     places: ClientPlaces,
     heard: Heard,
     /// Exchanges so far.
     exchanges: u8,
+    /// Whether it waits for the alias of a name that failed.
+    pub(super) alias: AliasQuestion,
     /// It has waited for `stale_after` already.
     late: bool,
     timer: Option<TimerId>,
@@ -111,6 +113,30 @@ pub(super) struct Pending {
     pub(super) exchange: u32,
     pub(super) before: u32,
     pub(super) after: u32,
+}
+
+/// Progress of a waiting question with the aliases of names that failed.
+#[derive(Debug, Default)]
+pub(super) struct AliasQuestion {
+    /// Hash of the last question for CNAME. It is asked once.
+    pub(super) asked: Option<u64>,
+    /// Set while its answer is awaited.
+    pub(super) awaited: Option<WithoutAlias>,
+}
+
+/// The way on for a question if the name that failed has no alias.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum WithoutAlias {
+    /// The question fails as it did.
+    Fail(Failure, u64),
+    /// It goes on waiting for its answer.
+    Wait,
+}
+
+impl Pending {
+    pub(super) fn has_no_exchanges_left(&self) -> bool {
+        self.exchanges >= MAX_EXCHANGES
+    }
 }
 
 /// No exchange, no neighbour.
@@ -198,6 +224,7 @@ impl Core {
                 places,
                 heard: Heard::default(),
                 exchanges: 0,
+                alias: AliasQuestion::default(),
                 late: false,
                 timer,
                 exchange: NONE,
@@ -272,6 +299,9 @@ impl Core {
             if !matches!(answer.end, End::Failed(_)) {
                 return self.finish(id, &answer, &view, out);
             }
+            if self.ask_alias(now, state, id, &answer, ready.failed, out) {
+                return;
+            }
             given_up = Some(answer);
         }
         let pending = &self.pending[id as usize];
@@ -282,21 +312,21 @@ impl Core {
             (Some(ask), Some(answer)) if ready.failed.is_some_and(|(_, hash)| hash == self.hash(&ask, &view)) => {
                 self.finish(id, &answer, &view, out);
             }
-            (Some(_), _) if pending.exchanges >= MAX_EXCHANGES => self.fail(id, Failure::Loop, &view, out),
+            (Some(_), _) if pending.has_no_exchanges_left() => self.fail(id, Failure::Loop, &view, out),
             (Some(ask), _) => self.ask(now, state, id, ask, &view, out),
             (None, given_up) => self.finish(id, given_up.as_ref().unwrap_or(&answer), &view, out),
         }
     }
 
     /// Lets a question wait for the exchange of `ask`, which is begun unless it is under way.
-    fn ask(&mut self, now: Now, state: &State, id: u32, ask: Ask, view: &View, out: &mut impl Outside) {
+    pub(super) fn ask(&mut self, now: Now, state: &State, id: u32, ask: Ask, view: &View, out: &mut impl Outside) {
         let hash = self.hash(&ask, view);
         let pending = &mut self.pending[id as usize];
         pending.exchanges += 1;
         let client = pending.job.client.ip();
         match self.join_or_lead(now, state, id, ask, hash, client, out) {
             Ok(joined) => self.counts.joined += u64::from(joined),
-            Err(failure) => return self.ready.push(Ready { pending: id, failed: Some((failure, hash)) }),
+            Err(failure) => return self.wake(id, Err((failure, hash))),
         }
         // Where the upstreams are known to be down, what needs none of them is not kept waiting (S6). The exchange goes on: it is a probe.
         let pending = &self.pending[id as usize];
@@ -317,6 +347,7 @@ impl Core {
         if matches!(answer.end, End::Failed(_)) && !pending.late && now < deadline {
             pending.late = true;
             pending.timer = Some(self.timers.set(deadline, Due::Pending(id)));
+            self.ask_alias(now, state, id, &answer, None, out);
         } else {
             self.finish(id, &answer, &view, out);
         }
@@ -373,7 +404,7 @@ impl Core {
 
     /// Adds to the data of a waiting question, and lets it go on.
     pub(super) fn wake(&mut self, id: u32, result: Result<Heard, (Failure, u64)>) {
-        let failed = match result {
+        let failed = match self.alias_result(id, result) {
             Ok(heard) => {
                 let known = &mut self.pending[id as usize].heard;
                 match known.0.is_empty() {
@@ -405,7 +436,7 @@ impl Core {
     /// Returns a hash of the fields that make two questions the same to an upstream and their clients one network.
     ///
     /// The network goes by its place in the snapshot; so does the generation, because places change with it.
-    fn hash(&self, ask: &Ask, view: &View) -> u64 {
+    pub(super) fn hash(&self, ask: &Ask, view: &View) -> u64 {
         let mut hasher = self.keys.build_hasher();
         hasher.write_u64(view.state.snapshot.generation);
         hasher.write_u32(view.network_id.0);

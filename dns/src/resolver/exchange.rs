@@ -149,6 +149,11 @@ impl Exchanges {
         &self.list[exchange as usize].ask
     }
 
+    /// Returns the hash of the question of an exchange.
+    pub(super) fn hash_of(&self, exchange: u32) -> Option<u64> {
+        self.list.get(exchange as usize).map(|going| going.hash)
+    }
+
     pub(super) fn route(&mut self, exchange: u32) -> Option<&mut RouteState> {
         self.routes.get_mut(&self.list[exchange as usize].ask.route)
     }
@@ -400,7 +405,7 @@ impl Core {
         let failure = (going.failure.unwrap_or(failure), going.hash);
         if let Some(server) = going.asked {
             let name = &self.exchanges.servers[server.0 as usize].meter.name;
-            accept::remember_failure(&state.cache, &going.ask, &state.settings.cache, now, name);
+            accept::remember_failure(state, &going.ask, failure.0, now, name);
         }
         let mut waiting = going.first;
         while waiting != NONE {

@@ -47,8 +47,9 @@ impl Core {
         let LateAnswers { ask, client, .. } = &self.exchanges.late[late as usize];
         let server = self.exchanges.attempts[place as usize].server;
         let name = self.exchanges.servers[server.0 as usize].meter.name.clone();
-        if let Verdict::Heard(heard) = accept(ask, &view(state, *client, now), &name, octets) {
-            accept::remember(&state.cache, ask, &heard);
+        let asker = view(state, *client, now);
+        if let Verdict::Heard(heard) = accept(ask, &asker, &name, octets) {
+            accept::remember(&asker, ask, &heard);
             self.answered_usefully(now, place, out);
             self.end_late(late, out);
         } else {

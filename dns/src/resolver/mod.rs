@@ -7,9 +7,11 @@
 //! ```
 //!
 //! [`core`] decides and has no socket; [`thread`] is the loop around it. In reading order: [`job`], [`core`], `exchange` (one question to the
-//! upstreams of a route), `attempts` (one message to one upstream), `late` (answers after the end), `upstreams` (the choice of an upstream), `probes` (what is learned of them), `queues` (for room at one), `shares` (room for others),
-//! `loops` (S7), `timers`, [`thread`]. [`routes`] makes routes from the configuration.
+//! upstreams of a route), `attempts` (one message to one upstream), `late` (answers after the end), `upstreams` (the choice of an
+//! upstream), `probes` (what is learned of them), `queues` (for room at one), `shares` (room for others), `loops` (S7), `aliases` (before a
+//! question is given up), `timers`, [`thread`]. [`routes`] makes routes from the configuration.
 
+mod aliases;
 mod attempts;
 mod clients;
 pub mod core;

@@ -1,5 +1,6 @@
 //! The resolver with virtual time and scripted upstreams.
 
+mod aliases;
 mod limits;
 mod loops;
 mod loss;

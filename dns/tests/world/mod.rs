@@ -219,14 +219,14 @@ impl World {
                     let answer = scripted.cloned().unwrap_or_else(|| self.upstream(&ask));
                     match accept::accept(&ask, &view, &"192.0.2.53".into(), &answer) {
                         Verdict::Heard(more) => {
-                            accept::remember(&state.cache, &ask, &more);
+                            accept::remember(&view, &ask, &more);
                             heard.0.extend(more.0);
                         }
                         other => panic!("{other:?}"),
                     }
                 }
                 Step::Ask(ask) => {
-                    accept::remember_failure(&state.cache, &ask, &state.settings.cache, self.now, &"192.0.2.53".into());
+                    accept::remember_failure(&state, &ask, Failure::NoUpstream, self.now, &"192.0.2.53".into());
                     patience = Patience::Outage(Failure::NoUpstream);
                 }
             }
