@@ -319,6 +319,29 @@ fn ds_of_a_hosted_zone_comes_from_the_parent_with_its_proof() {
 }
 
 #[test]
+fn a_denial_behind_an_alias_is_not_taken_for_the_denial_of_its_name_alone() {
+    let mut world = World::new();
+    let alias = "al.signed.test 300 CNAME nope.signed.test";
+    let (soa, part) = ("signed.test 300 SOA", "m.signed.test 300 NSEC o.signed.test");
+    world.script("al.signed.test", "A", 3, &[alias], &[soa, part]);
+    world.script("nope.signed.test", "A", 3, &[], &[soa, part, "signed.test 300 NSEC a.signed.test"]);
+    let cold = "3; al.signed.test. 300 CNAME nope.signed.test.; +signed.test. 60 SOA; +m.signed.test. 60 NSEC";
+    assert_eq!(world.records("al.signed.test", "A", true), cold);
+    let whole = "+signed.test. 60 SOA; +m.signed.test. 60 NSEC; +signed.test. 60 NSEC";
+    for _ in 0..2 {
+        assert_eq!(world.records("nope.signed.test", "A", true), format!("3; {whole}"));
+        let warm = format!("3; al.signed.test. 300 CNAME nope.signed.test.; {whole}");
+        assert_eq!(world.records("al.signed.test", "A", true), warm);
+    }
+    assert_eq!(world.asked.len(), 2);
+    // Without DO nothing is missing.
+    for name in ["al.signed.test", "nope.signed.test"] {
+        assert!(world.records(name, "A", false).ends_with("+signed.test. 60 SOA"));
+    }
+    assert_eq!(world.asked.len(), 3);
+}
+
+#[test]
 fn an_answer_whose_proof_does_not_fit_is_truncated() {
     let mut world = World::new();
     let answer = ["x.w.signed.test 300 A 192.0.2.1", "x.w.signed.test 300 RRSIG A 3 signed.test"];
