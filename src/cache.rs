@@ -22,6 +22,7 @@ pub struct CacheArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show the entries at and below a name.
+    #[command(after_help = "Examples:\n  postern cache show azurehealthcareapis.com")]
     Show {
         /// Name to show. Default: everything.
         name: Option<String>,
@@ -30,6 +31,7 @@ enum Command {
         limit: usize,
     },
     /// Remove the entries at and below a name.
+    #[command(after_help = "Examples:\n  postern cache flush www.contoso.com")]
     Flush {
         /// Name to remove. Use --all for everything.
         name: Option<String>,
@@ -51,7 +53,7 @@ fn do_it(client: &ApiClient, output: OutputForm, command: Command) -> Result<(),
             let cache = client.get(&format!("/v1/cache?limit={limit}&{}", named(name)))?;
             if output == OutputForm::Json { json(&cache) } else { print(&cache) }
         }
-        Command::Flush { name: None, all: false } => Err("error: `cache flush` needs a name. help: --all forgets everything".into()),
+        Command::Flush { name: None, all: false } => Err("error: `cache flush` needs a name. help: --all removes all entries".into()),
         Command::Flush { name, all: _ } => {
             let flushed = client.change(Method::DELETE, &format!("/v1/cache?{}", named(name)), None)?;
             match output {

@@ -237,7 +237,7 @@ mod tests {
         let said: serde_json::Value = serde_json::from_str(&said).unwrap();
         let problem = json!({
             "file": "postern.toml", "line": 3, "column": 28, "severity": "warning",
-            "message": "the upstream 192.0.2.53:53 stands here twice", "help": "take one out",
+            "message": "the upstream 192.0.2.53:53 is listed twice", "help": "remove one",
         });
         assert_eq!((status, said), (0, json!({"file": "postern.toml", "errors": 0, "warnings": 1, "problems": [problem], "zones": []})));
     }

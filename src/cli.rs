@@ -62,7 +62,7 @@ mod tests {
             for line in help.lines().filter(|line| !line.starts_with("Usage:")) {
                 assert!(line.chars().count() <= 80, "{words}: {line}");
             }
-            if words.split(' ').count() != 2 {
+            if words == "postern" {
                 continue;
             }
             let examples: Vec<&str> = help.split_once("Examples:\n").unwrap_or_default().1.lines().collect();

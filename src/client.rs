@@ -153,7 +153,7 @@ impl ApiClient {
             let mut waiting = Vec::new();
             loop {
                 let frame = tokio::time::timeout(SILENCE, body.frame()).await;
-                let Some(frame) = frame.map_err(|_| format!("error: the server says nothing for {SILENCE:?}"))? else { return Ok(()) };
+                let Some(frame) = frame.map_err(|_| format!("error: the server sent nothing for {SILENCE:?}"))? else { return Ok(()) };
                 waiting.extend(frame.map_err(broke_off)?.into_data().unwrap_or_default());
                 while let Some(end) = waiting.windows(2).position(|two| two == b"\n\n") {
                     let event: Vec<u8> = waiting.drain(..end + 2).collect();
@@ -245,7 +245,7 @@ impl ApiClient {
 }
 
 fn broke_off(error: hyper::Error) -> String {
-    format!("error: the server broke off: {error}")
+    format!("error: the connection to the server failed: {error}")
 }
 
 /// Formats an error response, with each problem on its own line.
@@ -276,7 +276,7 @@ fn of_url(url: &Uri, ca: Option<&Path>) -> Result<Place, String> {
     match url.scheme_str() {
         Some("http") => Ok(Place::Tcp { host, port: url.port_u16().unwrap_or(80), tls: None }),
         Some("https") => Ok(Place::Tcp { host, port: url.port_u16().unwrap_or(443), tls: Some(trust(ca)?) }),
-        _ => Err(format!("error: `{url}` begins neither with http:// nor with https://")),
+        _ => Err(format!("error: `{url}` does not begin with http:// or https://")),
     }
 }
 
@@ -304,5 +304,5 @@ fn trust(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
 fn read_key(path: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("error: {}: {error}", path.display()))?;
     let key = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
-    key.map(Into::into).ok_or_else(|| format!("error: {}: there is no key in it", path.display()))
+    key.map(Into::into).ok_or_else(|| format!("error: {}: the file contains no key", path.display()))
 }

@@ -16,7 +16,7 @@ pub struct CompletionArgs {
     shell: Shell,
 }
 
-/// Supported shells.
+/// Shells with a completion script.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Shell {
     /// Bash: into /etc/bash_completion.d/postern.

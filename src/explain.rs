@@ -19,7 +19,7 @@ use crate::print::{json, prose, text};
 pub struct ExplainArgs {
     /// Name to explain.
     name: String,
-    /// Record type.
+    /// Record type of the question.
     #[arg(default_value = "A")]
     rtype: String,
     /// Client address, which selects the network.

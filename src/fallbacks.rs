@@ -66,6 +66,7 @@ struct ListArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Create the missing record of a name, in a zone that the API writes.
+    #[command(after_help = "Examples:\n  postern fallbacks create ws-fhir.fhir.azurehealthcareapis.com 10.0.0.4")]
     Create {
         /// Name of the question, or its private-link name.
         name: String,
@@ -75,7 +76,7 @@ enum Command {
         /// Network of the clients, if it is ambiguous.
         #[arg(long)]
         network: Option<String>,
-        /// TTL, seconds. Default: 10.
+        /// TTL in seconds. Default: 10.
         #[arg(long)]
         ttl: Option<u32>,
         /// Print the change without applying it.
@@ -84,10 +85,13 @@ enum Command {
     },
     /// Mute a name or a pattern. Its fallbacks are counted, but not listed, written or shown as
     /// they happen.
+    #[command(after_help = "Examples:\n  postern fallbacks mute *.login.azurehealthcareapis.com")]
     Mute(MutedArgs),
     /// Remove a mute.
+    #[command(after_help = "Examples:\n  postern fallbacks unmute *.login.azurehealthcareapis.com")]
     Unmute(MutedArgs),
     /// List the mutes, and how many names of the record each covers.
+    #[command(after_help = "Examples:\n  postern fallbacks muted")]
     Muted,
 }
 

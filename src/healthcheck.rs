@@ -51,7 +51,8 @@ fn check(args: &HealthcheckArgs) -> Result<String, String> {
         None => {
             let path = crate::serve::configuration_file(args.config.as_deref())?;
             let (server, page) = addresses(&path)?;
-            let page = args.ready.then(|| page.ok_or_else(|| "error: `metrics.listen` is not set: there is no page to ask".to_string()));
+            let page =
+                args.ready.then(|| page.ok_or_else(|| "error: `metrics.listen` is not set, so there is no readiness page".to_string()));
             (server, page.transpose()?)
         }
     };

@@ -16,7 +16,7 @@ pub struct LabArgs {
     /// Scenario file. Default: the built-in scenario.
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
-    /// Address to listen on, UDP and TCP; port 0 takes a free one.
+    /// Address to listen on, over UDP and TCP. Port 0 means any free port.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5353")]
     listen: SocketAddr,
     /// Random seed, instead of the scenario's.

@@ -28,7 +28,7 @@ pub fn give_up(server: &ServerConfig) -> Result<Option<String>, String> {
     }
     if !unistd::geteuid().is_root() {
         return Err(format!(
-            "error: cannot become {name}: only root can (leave out `server.user` and `server.group` to go on as this user)"
+            "error: cannot become {name}: only root can (remove `server.user` and `server.group` to keep the current user)"
         ));
     }
     let failed = |what: &str, error: nix::Error| format!("error: cannot become {name}: {what}: {error}");

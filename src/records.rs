@@ -33,6 +33,7 @@ pub struct RecordsArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List the zones, or the records of a zone.
+    #[command(after_help = "Examples:\n  postern records list corp.contoso.com --type A")]
     List {
         /// Zone to list. Default: list the zones.
         zone: Option<String>,
@@ -41,6 +42,7 @@ enum Command {
         rtype: Option<String>,
     },
     /// Show the records of a name.
+    #[command(after_help = "Examples:\n  postern records get corp.contoso.com www")]
     Get {
         /// Zone of the records.
         zone: String,
@@ -50,6 +52,7 @@ enum Command {
         rtype: Option<String>,
     },
     /// Replace an RRset.
+    #[command(after_help = "Examples:\n  postern records set corp.contoso.com www A 10.0.0.4 --ttl 60")]
     Set {
         /// Zone of the records.
         zone: String,
@@ -68,6 +71,7 @@ enum Command {
         dry_run: bool,
     },
     /// Delete an RRset, or all records of a name.
+    #[command(after_help = "Examples:\n  postern records delete corp.contoso.com www --dry-run")]
     Delete {
         /// Zone of the records.
         zone: String,
@@ -80,6 +84,7 @@ enum Command {
         dry_run: bool,
     },
     /// Show the differences between a zone and a file.
+    #[command(after_help = "Examples:\n  postern records diff corp.zone corp.contoso.com")]
     Diff {
         #[command(flatten)]
         file: FileArgs,
@@ -88,6 +93,7 @@ enum Command {
         merge: bool,
     },
     /// Import the records of a file into a zone: a zone file, a hosts file, or JSON of Azure.
+    #[command(after_help = "Examples:\n  postern records import corp.zone corp.contoso.com --replace")]
     Import {
         #[command(flatten)]
         file: FileArgs,
@@ -102,6 +108,7 @@ enum Command {
         dry_run: bool,
     },
     /// Export a zone as a zone file.
+    #[command(after_help = "Examples:\n  postern records export corp.contoso.com corp.zone")]
     Export {
         /// Zone of the records.
         zone: String,
@@ -227,14 +234,14 @@ fn import(client: &ApiClient, args: &FileArgs, how: How) -> Result<Vec<Value>, S
         Some(zone) => vec![zone.clone()],
         None => {
             if replace {
-                return Err("error: to replace what a zone holds, say which zone".into());
+                return Err("error: --replace needs a zone".into());
             }
             let zones = zones(client)?.into_iter().filter(|zone| zone["writer"]["kind"] == "api");
             zones.filter_map(|zone| zone["id"].as_str().map(Into::into)).collect()
         }
     };
     if zones.is_empty() {
-        return Err("error: the API writes no zone. help: make one with POST /v1/zones, or declare it with `api = true`".into());
+        return Err("error: no zone is written by the API. help: create one with POST /v1/zones, or declare it with `api = true`".into());
     }
     let mode = if replace { "replace" } else { "merge" };
     let format = match args.format {

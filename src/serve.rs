@@ -41,11 +41,11 @@ use signals::ServerSignal;
 
 /// Run the DNS server.
 ///
-/// Without -c the configuration is ./postern.toml, or else /etc/postern/postern.toml. It and all
-/// files of zones are watched: a good change is served at once, a bad one changes nothing.
+/// Without -c, the configuration is ./postern.toml, otherwise /etc/postern/postern.toml. The server
+/// watches it and all zone files. A valid change is served at once. An invalid one is rejected.
 ///
-/// Signals: HUP reads everything again, USR1 reopens the file of the fallback record, TERM and INT
-/// stop once what is under way is answered; a second one stops at once.
+/// Signals: HUP reloads everything. USR1 reopens the file of the fallback record. TERM and INT stop
+/// the server after it has answered pending queries. A second one stops it at once.
 ///
 /// POSTERN_LOG replaces `log.level`: error, warn, info, debug, trace, or a filter such as
 /// info,postern_dns=debug.
@@ -55,11 +55,11 @@ pub struct ServeArgs {
     /// Configuration file to serve.
     #[arg(short, long, value_name = "FILE", conflicts_with = "lab")]
     config: Option<PathBuf>,
-    /// Refuse to start when a zone's source is bad, as `server.strict`.
+    /// Refuse to start if the source of a zone has errors, as `server.strict` does.
     #[arg(long)]
     strict: bool,
-    /// Serve the configuration as it is, even if it drops most zones, networks or routes of the one
-    /// that was accepted last.
+    /// Accept the configuration even if it drops most zones, networks, or routes of the last
+    /// accepted one.
     #[arg(long)]
     accept_configuration: bool,
     /// Serve sample zones in front of a simulated public Azure DNS: no configuration, no Internet,
@@ -309,7 +309,7 @@ pub fn configuration_file(named: Option<&Path>) -> Result<PathBuf, String> {
     }
     PLACES.iter().map(PathBuf::from).find(|path| path.exists()).ok_or_else(|| {
         format!(
-            "error: no configuration: neither {} nor {} is there. help: name one with -c, or try `postern serve --lab`, which needs none",
+            "error: no configuration: {} and {} do not exist. help: name one with -c, or try `postern serve --lab`, which needs none",
             PLACES[0], PLACES[1]
         )
     })

@@ -15,7 +15,7 @@ use crate::print::{self, table, write};
 
 /// Check the journals of the state directory, and save what can be read of damaged ones.
 ///
-/// Neither command needs a running server or changes a file that is there. The state directory is
+/// Neither command needs a running server or changes an existing file. The state directory is
 /// `server.state` of the configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  postern state check\n  postern state repair corp.contoso.com")]
@@ -28,15 +28,16 @@ pub struct StateArgs {
 enum Command {
     /// Check every journal and report damage.
     ///
-    /// Exit status: 0 all are whole, 1 one is damaged or cannot be read. May be used while the
-    /// server runs.
+    /// The exit status is 0 if all journals are intact, and 1 if one is damaged or unreadable. The
+    /// server may be running.
+    #[command(after_help = "Examples:\n  postern state check --output json")]
     Check {
         /// State directory. Default: that of the configuration.
         directory: Option<PathBuf>,
         /// Configuration file that names the directory.
         #[arg(short, long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// Output format.
+        /// Format of the report.
         #[arg(short, long, value_enum, default_value_t = Format::Table)]
         output: Format,
     },
@@ -44,6 +45,7 @@ enum Command {
     ///
     /// The damaged file stays as it is. Afterwards the command prints what was lost, and how to use
     /// the new file.
+    #[command(after_help = "Examples:\n  postern state repair corp.contoso.com")]
     Repair {
         /// Journal, or the name of its zone.
         journal: String,
@@ -56,12 +58,12 @@ enum Command {
     },
 }
 
-/// Output format.
+/// Format of the report about journals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A table.
+    /// A table for human readers.
     Table,
-    /// JSON.
+    /// One JSON document.
     Json,
 }
 

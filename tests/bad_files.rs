@@ -331,7 +331,7 @@ const CONFIGS: &[(&str, &[u8], &[&str])] = &[
     ("'1ms'", b"1ms", &[":3:10: error: TOML: `1ms` is a string without quotes help: write `\"1ms\"`"]),
     ("'1ms'", b"'\xff'", &[":3:11: error: not UTF-8 text help: save the file as UTF-8"]),
     ("name = 'a.contoso.test'", b"name = 'a..contoso.test'", &[":5:8: error: `a..contoso.test` is not a domain name: it has an empty label help: write, for example, `name = \"privatelink.blob.core.windows.net\"`"]),
-    ("name = 'b.contoso.test'", b"name = 'a.contoso.test'", &[":17:8: error: zone `a.contoso.test` is linked to network `default` already, in line 4 help: a `[[zone]]` without `network` is linked to all: say for each which networks it is for"]),
+    ("name = 'b.contoso.test'", b"name = 'a.contoso.test'", &[":17:8: error: zone `a.contoso.test` is linked to network `default` already, in line 4 help: a `[[zone]]` without `network` is linked to all networks: set `network` for each"]),
     ("size = '1MiB'", b"sise = '1MiB'\nstale = '1w'", &[
         ":15:1: error: unknown key `sise` in `[cache]` help: did you mean `size`?",
         ":16:9: error: `stale` must be a time from 1s to 7d (0: never), found `1w` help: write a whole number and one of ms, s, m, h, d, such as `stale = \"1d\"`",
@@ -420,7 +420,7 @@ fn check_exits_0_1_or_2_and_prints_the_same_as_json() {
     let warns = format!("{}[[forward]]\nzone = 'x.contoso.test'\nupstreams = ['192.0.2.53', '192.0.2.53']\n", world.config());
     let warning = json!({
         "file": config, "line": 32, "column": 28, "severity": "warning",
-        "message": "the upstream 192.0.2.53:53 stands here twice", "help": "take one out",
+        "message": "the upstream 192.0.2.53:53 is listed twice", "help": "remove one",
     });
     let bad_zone = json!({
         "file": world.path("a.zone"), "line": 1, "column": 7, "severity": "error", "message": "`x` is not an IPv4 address",

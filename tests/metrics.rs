@@ -281,7 +281,7 @@ fn probes_tell_what_is_wrong_and_fail_only_where_right_answers_are_lacking() {
     world.write("postern.toml", &config.replace("recursion = false", "recursion = 7"));
     world.counts("postern_reload_last_successful", 0.0);
     let (status, text) = world.page("/ready");
-    assert!(status == 200 && text.contains("reload refused: "), "{status} {text}");
+    assert!(status == 200 && text.contains("reload rejected: "), "{status} {text}");
     assert_eq!(world.page("/ready?strict").0, 503);
     assert!(world.scrape()[r#"postern_reload_total{result="refused"}"#] >= 1.0);
 
@@ -331,7 +331,7 @@ fn a_lame_duck_stops_when_its_time_is_over() {
     let (status, log) = Server::with(&[("postern.toml", config)]).stop();
     assert!(status.success(), "{}", log.join("\n"));
     let at = |words: &str| log.iter().position(|line| line.contains(words)).unwrap_or_else(|| panic!("no {words}:\n{}", log.join("\n")));
-    assert!(at("not ready from now on") < at("postern: stopped"));
+    assert!(at("reporting not ready") < at("postern: stopped"));
 }
 
 /// For a healthcheck that must not fail only because the machine is slow.

@@ -159,7 +159,7 @@ section! {
                 keys: &["directory", "file", "api", "primaries"],
                 rule: "a zone has one writer",
                 missing: (
-                    "`[[zone]]` does not say where its records are",
+                    "`[[zone]]` has no source of records",
                     "write `file = \"…\"`, `directory = \"…\"` for `<zone>.zone` in it, `api = true`, or `primaries = […]`",
                 ),
             },

@@ -79,7 +79,7 @@ impl ApiConfig {
     }
 }
 
-/// Section `[server]`.
+/// Identity, listeners and files of the server, from `[server]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerConfig {
     /// Addresses for UDP and TCP.
@@ -143,7 +143,7 @@ impl NetworkConfig {
 pub enum RecursionPolicy {
     /// Every client of the network.
     Yes,
-    /// No client.
+    /// No client of the network.
     No,
     /// Clients with a private, loopback, link-local or unique local address. This is the default of
     /// the network `default`.
@@ -238,7 +238,7 @@ pub enum OnMissing {
     Public,
     /// Answer NXDOMAIN (Azure: `Default`).
     Nxdomain,
-    /// Answer SERVFAIL.
+    /// Answer with SERVFAIL.
     Servfail,
 }
 
@@ -320,7 +320,7 @@ pub enum UpstreamOrder {
     Latency,
 }
 
-/// Section `[cache]`.
+/// The cache of upstream answers, from `[cache]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CacheConfig {
     /// Memory for entries in bytes. 0 disables the cache.
@@ -345,7 +345,7 @@ pub struct CacheConfig {
     pub stale_recheck: Duration,
 }
 
-/// Section `[limits]`.
+/// Bounds on resources that clients can consume, from `[limits]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LimitsConfig {
     /// Maximum number of client queries that wait for upstreams. Further ones are answered with
@@ -367,7 +367,7 @@ pub struct LimitsConfig {
     pub transfer_size: u64,
 }
 
-/// Section `[log]`.
+/// The operational log, from `[log]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogConfig {
     /// `error` … `trace`, or a filter such as `info,postern_dns=debug`.
@@ -450,7 +450,7 @@ pub struct MetricsConfig {
 /// Which repetitions of the same fallback are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RepeatPolicy {
-    /// Every repetition.
+    /// Write every repetition.
     All,
     /// Only the first occurrence.
     First,

@@ -81,7 +81,7 @@ fn cache(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>, places: &mut
     if cache.min_ttl > cache.max_ttl {
         let at = read.place(&key::MIN_TTL).or(read.place(&key::MAX_TTL)).unwrap_or_default();
         let message = format!("`min-ttl` {} is above `max-ttl` {}", cache.min_ttl, cache.max_ttl);
-        read.problems().error(at, message, "make `min-ttl` the smaller one");
+        read.problems().error(at, message, "lower `min-ttl`, or raise `max-ttl`");
     }
     changed(&key::SECTION, document, places);
     cache

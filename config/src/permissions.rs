@@ -22,13 +22,13 @@ pub(crate) fn changeable(path: &Path, at: usize, problems: &mut ConfigProblems<'
 pub(crate) fn readable(path: &Path, at: usize, problems: &mut ConfigProblems<'_>) {
     if everybody_may(READ, path) {
         let shown = path.display();
-        problems.warning(at, format!("everybody on this machine can read {shown}"), format!("chmod o= {shown}"));
+        problems.warning(at, format!("every user of this machine can read {shown}"), format!("chmod o= {shown}"));
     }
 }
 
 pub(crate) fn changed(path: &Path) -> (String, String) {
     let shown = path.display();
-    (format!("everybody on this machine can change {shown}"), format!("chmod o-w {shown}"))
+    (format!("every user of this machine can change {shown}"), format!("chmod o-w {shown}"))
 }
 
 /// Returns true if the mode of a file or directory grants the access to users other than its owner

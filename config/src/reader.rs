@@ -64,7 +64,7 @@ impl<'r, 'a> TableReader<'r, 'a> {
             }
             KeyRule::Needs { key, needed } => {
                 if let (Some(at), None) = (self.given(key), self.given(needed)) {
-                    self.problems.error(at, format!("`{key}` needs `{needed}`"), format!("add `{needed}`, or take `{key}` out"));
+                    self.problems.error(at, format!("`{key}` needs `{needed}`"), format!("add `{needed}`, or remove `{key}`"));
                 }
             }
         }

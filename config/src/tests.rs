@@ -322,7 +322,7 @@ fn a_fifo_is_not_waited_for() {
     let (sender, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || sender.send(load(&path).unwrap_err().problems));
     let problems = told.recv_timeout(Duration::from_secs(120)).unwrap();
-    for what in ["cannot read the zone table", "cannot take the secret from"] {
+    for what in ["cannot read the zone table", "cannot read the secret from"] {
         let message = format!("{what} {}: not a file", fifo.display());
         assert!(problems.iter().any(|problem| problem.message == message), "{problems:?}");
     }
@@ -374,7 +374,7 @@ fn ten_thousand_networks_with_zones_of_their_own_are_checked() {
     let problems = problems(&format!("{text}{twice}"));
     let told = [
         "network `n1` has the prefix 10.0.1.0/24 already",
-        "network `n7` is already there, in line 22",
+        "network `n7` is already declared in line 22",
         "is linked to network `n10` already",
         "there is no network `lost`",
     ];
@@ -404,7 +404,7 @@ fn files_that_everybody_can_change_and_secrets_that_everybody_can_read_are_warne
     let said = || {
         let shown = |problem: &crate::FileDiagnostic| problem.to_string().replace(&format!("{}/", directory.path().display()), "");
         let warnings = load(&at("postern.toml")).unwrap().warnings;
-        warnings.iter().map(shown).filter(|text| text.contains("everybody")).collect::<Vec<_>>()
+        warnings.iter().map(shown).filter(|text| text.contains("every user")).collect::<Vec<_>>()
     };
     set(0o660, 0o770);
     assert_eq!(said(), Vec::<String>::new());
@@ -412,14 +412,14 @@ fn files_that_everybody_can_change_and_secrets_that_everybody_can_read_are_warne
     assert_eq!(
         said(),
         [
-            "postern.toml:8:15: warning: everybody on this machine can read api.pem help: chmod o= api.pem",
-            "postern.toml:11:15: warning: everybody on this machine can read acme.key help: chmod o= acme.key",
-            "postern.toml:15:10: warning: everybody on this machine can read this secret help: move it into a `secret-file`, or run chmod o= postern.toml",
+            "postern.toml:8:15: warning: every user of this machine can read api.pem help: chmod o= api.pem",
+            "postern.toml:11:15: warning: every user of this machine can read acme.key help: chmod o= acme.key",
+            "postern.toml:15:10: warning: every user of this machine can read this secret help: move it into a `secret-file`, or run chmod o= postern.toml",
         ]
     );
     set(0o662, 0o777);
     let changed = |place: &str, name: &str| {
-        format!("postern.toml{place}: warning: everybody on this machine can change {name} help: chmod o-w {name}")
+        format!("postern.toml{place}: warning: every user of this machine can change {name} help: chmod o-w {name}")
     };
     assert_eq!(
         said(),

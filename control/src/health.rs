@@ -79,7 +79,7 @@ impl Control {
             }
         }
         health.degraded.extend(self.state_troubles());
-        health.degraded.extend(self.host.reloads().refusal.map(|why| format!("reload refused: {why}")));
+        health.degraded.extend(self.host.reloads().refusal.map(|why| format!("reload rejected: {why}")));
         health
     }
 }

@@ -58,7 +58,7 @@ pub struct LabFault {
 /// Names that a fault applies to.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum FaultScope {
-    /// Every name.
+    /// All names of the public DNS.
     #[default]
     Everything,
     /// One name, without the names below it.
@@ -104,7 +104,7 @@ pub struct FaultWindow {
 pub enum EdnsFault {
     /// Answer FORMERR without OPT, as a server from before EDNS does.
     Formerr,
-    /// Answer BADVERS.
+    /// Answer with BADVERS.
     Badvers,
     /// Answer without OPT.
     Ignore,

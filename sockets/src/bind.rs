@@ -1,4 +1,4 @@
-//! Server sockets.
+//! Creation of server sockets for UDP and TCP.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};

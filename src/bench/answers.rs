@@ -17,37 +17,38 @@ use super::{Over, refuse_strangers};
 
 /// Compare answers field by field: RCODE, flags, each section as a set, TTLs
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern bench answers 127.0.0.1 --against 192.0.2.53 --ask www.contoso.example")]
 #[command(group = ArgGroup::new("oracle").args(["against", "expect", "save"]).required(true))]
 pub struct AnswersArgs {
-    /// The server: address, or address:port (port 53 if none)
+    /// Server to test: address or address:port (default port: 53)
     #[arg(value_parser = target)]
     target: SocketAddr,
-    /// The server that is right, asked at the same time
+    /// Reference server, queried at the same time
     #[arg(long, value_parser = target, value_name = "TARGET")]
     against: Option<SocketAddr>,
-    /// A file that is right: a line of JSON a question, as --save writes it; fields that a line
-    /// leaves out may be anything
+    /// File with the expected answers, one JSON object per line, as --save writes it. Fields that a
+    /// line omits may have any value
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
     /// Write the answers to a file, for --expect
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
-    /// How many questions; as many as there are if not said
+    /// Number of questions. Default: all
     #[arg(long)]
     count: Option<u64>,
-    /// Transport
+    /// Transport of the queries
     #[arg(long, value_enum, default_value_t = Over::Udp)]
     over: Over,
-    /// Threads, each with one question under way
+    /// Number of threads, each with one pending query
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
-    /// How long an answer is waited for, three times
+    /// Timeout of each of three attempts
     #[arg(long, value_parser = duration, default_value = "2s")]
     timeout: Duration,
     /// Fields that may differ, such as ra,additional
     #[arg(long, value_delimiter = ',')]
     ignore: Vec<AnswerField>,
-    /// Seconds that TTLs may differ: two caches were filled at two moments
+    /// Allowed difference of TTLs in seconds, for caches that were filled at different times
     #[arg(long, default_value_t = 0)]
     ttl_slack: u32,
     /// Allow servers that are not on this machine
@@ -58,7 +59,7 @@ pub struct AnswersArgs {
     /// Write the differences as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// No progress, no text
+    /// Print neither progress nor results
     #[arg(long, short)]
     quiet: bool,
 }

@@ -25,9 +25,10 @@ use words::{RateSteps, duration, rate, share, steps, target};
 
 /// Load a DNS server and measure what it does.
 ///
-/// Without --rate a window of queries is kept under way (closed loop): what can the server do? With
-/// --rate queries leave on time whatever comes back (open loop): how long do clients wait? Each
-/// report says when this program, not the server, was the limit.
+/// Without --rate, the number of pending queries is constant (closed loop), which measures the
+/// capacity of the server. With --rate, queries leave on schedule whatever the server answers (open
+/// loop), which measures how long clients wait. Each report shows if this program, not the server,
+/// was the bottleneck.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:\n  postern bench 127.0.0.1")]
@@ -40,7 +41,8 @@ pub struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Send queries back with QR set: the least work of any server, and the unit of cost
+    /// Echo queries with QR set, which is the least work that a server can do
+    #[command(after_help = "Examples:\n  postern bench mirror --listen 127.0.0.1:5300 --cpus 0")]
     Mirror(servers::ResponderArgs),
     /// Answer every query with synthetic data, faster than a measured forwarder can send queries
     Upstream(servers::UpstreamArgs),
@@ -65,10 +67,10 @@ impl From<Over> for LoadTransport {
 
 #[derive(Debug, Args)]
 struct LoadArgs {
-    /// The server: address, or address:port (port 53 if none)
+    /// Server to load: address or address:port (default port: 53)
     #[arg(required = true, value_parser = target)]
     target: Option<SocketAddr>,
-    /// Transport
+    /// Transport of the queries
     #[arg(long, value_enum, default_value_t = Over::Udp, help_heading = "Load")]
     over: Over,
     /// Open loop: queries per second, such as 50k
@@ -89,7 +91,7 @@ struct LoadArgs {
     /// First rate of the search
     #[arg(long, value_parser = rate, default_value = "10k", requires = "objective", conflicts_with_all = ["rate", "window", "steps"], help_heading = "Load")]
     start: f64,
-    /// How close the search comes to the highest rate
+    /// Precision of the search
     #[arg(long, value_parser = share, default_value = "2%", requires = "objective", conflicts_with_all = ["rate", "window", "steps"], help_heading = "Load")]
     precision: f64,
     /// Duration of the measurement in each run
@@ -98,13 +100,13 @@ struct LoadArgs {
     /// End the measurement after this many queries
     #[arg(long, help_heading = "Load")]
     queries: Option<u64>,
-    /// Load before measuring
+    /// Warm-up before the measurement
     #[arg(long, value_parser = duration, default_value = "1s", help_heading = "Load")]
     warmup: Duration,
     /// Timeout of a query; later answers are counted as late
     #[arg(long, value_parser = duration, default_value = "2s", help_heading = "Load")]
     timeout: Duration,
-    /// Allow a server that is not on this machine: this program floods
+    /// Allow a server that is not on this machine. This program floods it with queries
     #[arg(long, help_heading = "Load")]
     allow_remote: bool,
 
@@ -124,16 +126,17 @@ struct LoadArgs {
     #[arg(long, value_delimiter = ',', help_heading = "Generator")]
     cpus: Vec<usize>,
 
-    /// Process of the server: its CPU time and memory, with its children's, go into the report
+    /// Process ID of the server. The report includes the CPU time and memory of the process and its
+    /// children
     #[arg(long, help_heading = "Servers")]
     pid: Option<u32>,
-    /// A second server, loaded in turn with the first
+    /// Second server, loaded alternately with the first
     #[arg(long, value_parser = target, value_name = "TARGET", help_heading = "Servers", conflicts_with_all = ["steps", "objective"])]
     versus: Option<SocketAddr>,
-    /// Process of the second server
+    /// Process ID of the second server
     #[arg(long, requires = "versus", help_heading = "Servers")]
     versus_pid: Option<u32>,
-    /// How often each of two servers is loaded
+    /// Number of rounds for each of the two servers
     #[arg(long, default_value_t = 5, requires = "versus", conflicts_with_all = ["steps", "objective"], help_heading = "Servers")]
     rounds: usize,
 
@@ -146,7 +149,7 @@ struct LoadArgs {
     /// Write the report as one HTML page
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     html: Option<PathBuf>,
-    /// No progress, no text
+    /// Print neither progress nor results
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
 }

@@ -26,27 +26,27 @@ pub struct QuestionArgs {
     /// Destination port of queries in the capture
     #[arg(long, default_value_t = 53, requires = "pcap", conflicts_with_all = ["query_file", "names", "zone", "ask"], help_heading = "Questions")]
     pcap_port: u16,
-    /// Questions made from a list of names, one a line, each optionally with its type
+    /// Questions from a list of names, one per line, each with an optional type
     #[arg(long, value_name = "FILE", help_heading = "Questions", conflicts_with = "zone")]
     names: Option<PathBuf>,
-    /// Questions made from the names and types of a zone file
+    /// Questions from the names and types of a zone file
     #[arg(long, value_name = "FILE", help_heading = "Questions")]
     zone: Option<PathBuf>,
     /// Origin of relative names in the zone file
     #[arg(long, requires = "zone", conflicts_with_all = ["query_file", "pcap", "names", "ask"], help_heading = "Questions")]
     origin: Option<String>,
-    /// A single question, such as www.contoso.example or www.contoso.example/AAAA (may be given
-    /// again)
+    /// A single question, such as www.contoso.example or www.contoso.example/AAAA (repeatable)
     #[arg(long, value_name = "NAME", help_heading = "Questions", conflicts_with_all = ["query_file", "pcap", "names", "zone"])]
     ask: Vec<String>,
-    /// Types to ask of names whose types are not known
+    /// Types to query for names without known types
     #[arg(long, value_delimiter = ',', default_value = "A", help_heading = "Questions", conflicts_with_all = WHOLE_QUESTIONS)]
     types: Vec<String>,
-    /// Popularity of names: Zipf's exponent, 0 for each alike
+    /// Popularity of names: the exponent of a Zipf distribution. 0 means that all are equally
+    /// popular
     #[arg(long, default_value_t = 0.0, help_heading = "Questions", conflicts_with_all = GIVEN_QUESTIONS)]
     zipf: f64,
-    /// Of the questions that exist: how many ask known names; the rest ask fresh names below them,
-    /// which no cache has
+    /// Share of known names among questions for existing names. The others are for fresh names below
+    /// them, which no cache has
     #[arg(long, value_parser = share, default_value = "100%", help_heading = "Questions", conflicts_with_all = GIVEN_QUESTIONS)]
     hit_ratio: f64,
     /// Share of questions for names that do not exist
@@ -58,19 +58,19 @@ pub struct QuestionArgs {
     /// Share of questions for fresh names that do not exist
     #[arg(long, value_parser = share, default_value = "0%", help_heading = "Questions", conflicts_with_all = GIVEN_QUESTIONS)]
     random_subdomain: f64,
-    /// Names of the public share, one a line
+    /// Names of the public share, one per line
     #[arg(long, value_name = "FILE", requires = "public", help_heading = "Questions", conflicts_with_all = GIVEN_QUESTIONS)]
     public_names: Option<PathBuf>,
     /// Share of questions for public names
     #[arg(long, value_parser = share, default_value = "0%", help_heading = "Questions", conflicts_with_all = GIVEN_QUESTIONS)]
     public: f64,
-    /// Questions and arrivals follow from it
+    /// Random seed of the questions and of their arrival times
     #[arg(long, default_value_t = 1, help_heading = "Questions")]
     pub seed: u64,
     /// Send queries without EDNS
     #[arg(long, help_heading = "Questions", conflicts_with = "pcap")]
     no_edns: bool,
-    /// Ask for DNSSEC records (DO)
+    /// Request DNSSEC records (DO)
     #[arg(long, help_heading = "Questions", conflicts_with_all = ["no_edns", "pcap"])]
     dnssec: bool,
     /// Send queries with RD clear

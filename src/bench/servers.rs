@@ -17,7 +17,7 @@ pub struct ResponderArgs {
     /// Address and port to listen on
     #[arg(long, default_value = "127.0.0.1:5300")]
     listen: SocketAddr,
-    /// Threads, each with a socket of its own
+    /// Number of threads, each with its own socket
     #[arg(long, default_value_t = 1)]
     threads: usize,
     /// Cores to run on, such as 0,2
@@ -30,14 +30,15 @@ pub struct ResponderArgs {
 
 /// An upstream with its rules.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern bench upstream --alias www.contoso.example=edge.fabrikam.example")]
 pub struct UpstreamArgs {
     #[command(flatten)]
     responder: ResponderArgs,
-    /// Names below one suffix are aliases of the same labels below another, such as
-    /// www.contoso.example=edge.fabrikam.example (may be given again)
+    /// Make names below one suffix aliases of the same labels below another suffix, such as
+    /// www.contoso.example=edge.fabrikam.example (repeatable)
     #[arg(long, value_name = "FROM=TO")]
     alias: Vec<String>,
-    /// TTL of every record, seconds
+    /// TTL of every record in seconds
     #[arg(long, default_value_t = 3600)]
     ttl: u32,
 }

@@ -25,7 +25,7 @@ struct Shared {
     waiting: Mutex<Waiting>,
     /// Wakes the writer.
     due: Condvar,
-    /// Wakes [`LineQueue::flush`].
+    /// Wakes a thread that waits in [`LineQueue::flush`].
     idle: Condvar,
     dropped: AtomicU64,
 }

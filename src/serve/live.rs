@@ -274,10 +274,10 @@ impl RunningServer {
         let snapshot = self.server.snapshot();
         let mut status = format!("{} zones, generation {}", snapshot.hosted().len(), snapshot.generation);
         if !self.bad.is_empty() {
-            status += &format!("; bad sources, last good data serves: {}", self.bad.join(", "));
+            status += &format!("; bad sources, serving the last good data: {}", self.bad.join(", "));
         }
         if let Some(why) = &self.refused {
-            status += &format!("; reload refused: {why}");
+            status += &format!("; reload rejected: {why}");
         }
         status
     }

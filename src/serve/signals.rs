@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 /// Action that a signal requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerSignal {
-    /// SIGHUP: reload.
+    /// SIGHUP: reload the configuration and all sources.
     Reload,
     /// SIGUSR1: reopen the fallback record.
     Reopen,

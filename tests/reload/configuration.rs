@@ -44,7 +44,7 @@ fn a_file_that_a_refused_configuration_names_is_waited_for() {
     let mut site = Site::new(plain);
     site.before();
     site.replace("postern.toml", &format!("{CONFIG}[[key]]\nname = 'acme'\nsecret-file = 'keys/acme'\nallow = ['query']\n"));
-    site.says(&["reload rejected", "cannot take the secret from", "keys/acme"]);
+    site.says(&["reload rejected", "cannot read the secret from", "keys/acme"]);
     fs::create_dir(site.server.file("keys")).unwrap();
     site.write("next", "c2VjcmV0\n");
     site.rename("next", "keys/acme");
@@ -93,13 +93,13 @@ fn the_configuration_file_is_watched_and_what_a_bad_one_says_changes_nothing() {
     for words in ["postern.toml:8:1: error: unknown key `dierctory`", "postern.toml:16:14: error: ", "reload rejected"] {
         site.says(&["ERROR", words]);
     }
-    eventually("the health flag", || site.systemd.status().contains("reload refused: ").then_some(()));
+    eventually("the health flag", || site.systemd.status().contains("reload rejected: ").then_some(()));
     assert_eq!(site.address("www.tailspin.test"), "10.0.0.1");
     // Zones are watched all the same.
     let serial = site.serial("contoso.test");
     site.write(CONTOSO, &zone(2));
     site.becomes("www.contoso.test", 2, serial);
-    assert!(site.systemd.status().contains("reload refused: "), "{}", site.systemd.status());
+    assert!(site.systemd.status().contains("reload rejected: "), "{}", site.systemd.status());
     // Gone: as before, which is told, and told by SIGHUP.
     fs::remove_file(site.server.file("postern.toml")).unwrap();
     site.says(&["WARN", "postern.toml is gone; keeping its previous content"]);
@@ -112,6 +112,6 @@ fn the_configuration_file_is_watched_and_what_a_bad_one_says_changes_nothing() {
     site.says(&["WARN", "`server.workers` changed", "restart"]);
     site.generation += 1;
     assert_eq!(number(&site.says(&["postern: reloaded"]), "generation"), site.generation);
-    eventually("the health flag goes", || (!site.systemd.status().contains("reload refused")).then_some(()));
+    eventually("the health flag goes", || (!site.systemd.status().contains("reload rejected")).then_some(()));
     site.ends();
 }

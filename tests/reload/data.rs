@@ -30,7 +30,7 @@ fn bad_data_changes_nothing_and_says_file_line_and_column_until_it_is_mended() {
         site.says(&["keeping the last good data", place, apex]);
         eventually("the health flag", || {
             let status = site.systemd.status();
-            (status.contains("bad sources, last good data serves: ") && status.contains(apex)).then_some(())
+            (status.contains("bad sources, serving the last good data: ") && status.contains(apex)).then_some(())
         });
         assert_eq!(site.address("www.contoso.test"), "10.0.0.1", "{file}");
         assert_eq!(site.address("www.fabrikam.test"), "10.0.0.1", "{file}");

@@ -11,7 +11,7 @@ use super::{string, wrong_type};
 use crate::key::{KeyUse, ValueKind};
 use crate::problems::ConfigProblems;
 
-/// An integer.
+/// An integer within bounds.
 pub(crate) struct BoundedNumber<T> {
     pub(crate) least: T,
     pub(crate) most: T,

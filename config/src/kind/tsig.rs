@@ -62,10 +62,12 @@ impl KeyAction {
 pub(crate) fn secret(text: &str) -> Result<model::TsigSecret, (String, String)> {
     const MOST: usize = 1024;
     let text: String = text.split_ascii_whitespace().collect();
-    let help = || "`tsig-keygen` makes one".to_string();
+    let help = || "create one with `tsig-keygen`".to_string();
     match BASE64.decode(text.as_bytes()) {
         Ok(octets) if octets.is_empty() => Err(("the secret is empty".into(), help())),
-        Ok(octets) if octets.len() > MOST => Err((format!("the secret has {} octets; {MOST} are more than enough", octets.len()), help())),
+        Ok(octets) if octets.len() > MOST => {
+            Err((format!("the secret has {} octets, more than the maximum of {MOST}", octets.len()), help()))
+        }
         Ok(octets) => Ok(model::TsigSecret::new(octets)),
         // The message must not reveal the secret.
         Err(_) => Err(("the secret is not Base64".into(), help())),
@@ -149,10 +151,10 @@ impl ValueKind for RecordType {
                 let help = crate::diagnostic::did_you_mean(&text.to_ascii_uppercase(), rtype::mnemonics());
                 let help =
                     help.map_or("any type can be written as `TYPE` and its number".into(), |meant| format!("did you mean `{meant}`?"));
-                (format!("`{text}` is no record type"), help)
+                (format!("`{text}` is not a record type"), help)
             })?;
             match rtype::is_meta(code) {
-                true => Err((format!("`{text}` is a type of questions, which no zone has records of"), String::new())),
+                true => Err((format!("`{text}` is a type for queries only; no zone has records of it"), String::new())),
                 false => Ok(code),
             }
         })

@@ -102,9 +102,9 @@ impl ValueKind for ProbeText {
             let Some((name, rtype)) = text.trim().split_once(char::is_whitespace) else {
                 return Err((format!("`{text}` is not a name and a type"), String::new()));
             };
-            let code = rtype::type_code(rtype.trim()).ok_or_else(|| (format!("`{}` is no record type", rtype.trim()), String::new()))?;
+            let code = rtype::type_code(rtype.trim()).ok_or_else(|| (format!("`{}` is not a record type", rtype.trim()), String::new()))?;
             match rtype::is_meta(code) {
-                true => Err((format!("`{}` is a type of questions, which no zone has records of", rtype.trim()), String::new())),
+                true => Err((format!("`{}` is a type for queries only; no zone has records of it", rtype.trim()), String::new())),
                 false => Ok(ProbeQuestion { name: domain(name)?, rtype: code }),
             }
         })

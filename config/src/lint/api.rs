@@ -8,10 +8,10 @@ pub(super) fn keys_and_certificates(lint: &Lint<'_>, problems: &mut ConfigProble
     let (api, places) = (&lint.config.api, &lint.places.api);
     for (index, (address, &at)) in api.listen.iter().zip(&places.listen).enumerate() {
         if address.port() != 0 && api.listen[..index].contains(address) {
-            problems.error(at, format!("{address} is listened on already"), "take it out");
+            problems.error(at, format!("{address} is already in the list"), "remove it");
         } else if !address.ip().is_loopback() && places.key_file.is_none() {
-            let message = format!("{address} is no loopback address: whoever reaches it could change records");
-            problems.error(at, message, "add `key-file = \"api.key\"`, with lines that `postern key` makes");
+            let message = format!("{address} is not a loopback address: anyone who reaches it could change records");
+            problems.error(at, message, "add `key-file = \"api.key\"`, with lines that `postern key` prints");
         } else if !address.ip().is_loopback() && places.certificate.is_none() {
             let message = format!("keys and records cross the network to {address} in the clear");
             problems.warning(at, message, "add `certificate` and `private-key`, or listen on a loopback address behind a proxy with TLS");

@@ -32,7 +32,7 @@ pub(super) fn unknown_names(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) 
                 problems.error(at, format!("there is no network `{name}`"), help);
             } else if !is_first {
                 told.push(at);
-                problems.warning(at, format!("network `{name}` stands here twice"), "take one out");
+                problems.warning(at, format!("network `{name}` is listed twice"), "remove one");
             }
         }
     }
@@ -49,12 +49,12 @@ pub(super) fn prefixes(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
             if let Some((other, other_at)) = before.iter().find(|(other, _)| *other != network.name) {
                 let line = problems.line(*other_at);
                 let message = format!("network `{other}` has the prefix {prefix} already, in line {line}");
-                problems.error(at, message, "a client belongs to one network: take the prefix out of one, or write a longer one");
+                problems.error(at, message, "a client belongs to one network: remove the prefix from one, or write a longer one");
             } else if !before.is_empty() {
-                problems.warning(at, format!("the prefix {prefix} stands twice in network `{}`", network.name), "take it out");
+                problems.warning(at, format!("the prefix {prefix} is listed twice in network `{}`", network.name), "remove it");
             } else if let Some((wider, _)) = around(&owners, prefix).filter(|(_, owner)| *owner == network.name) {
                 let message = format!("the prefix {prefix} has no effect: {wider} of the same network holds it");
-                problems.warning(at, message, "take it out");
+                problems.warning(at, message, "remove it");
             }
             before.push((&network.name, at));
         }
@@ -72,12 +72,12 @@ pub(super) fn access(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     let server = &lint.config.server;
     for (prefix, &at) in server.deny.iter().zip(&lint.places.deny) {
         if server.allow.contains(prefix) {
-            problems.error(at, format!("`allow` and `deny` both have {prefix}"), "take it out of one of them");
+            problems.error(at, format!("`allow` and `deny` both have {prefix}"), "remove it from one of them");
         }
     }
     for (index, (address, &at)) in server.listen.iter().zip(&lint.places.listen).enumerate() {
         if address.port() != 0 && server.listen[..index].contains(address) {
-            problems.error(at, format!("{address} is listened on already"), "take it out");
+            problems.error(at, format!("{address} is already in the list"), "remove it");
         }
     }
     let reachable = server.listen.iter().any(|address| !address.ip().is_loopback());
@@ -88,10 +88,10 @@ pub(super) fn access(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
         let everybody = network.name == NetworkConfig::DEFAULT || network.clients.iter().any(|prefix| prefix.prefix_len() == 0);
         if network.recursion == RecursionPolicy::Yes && everybody {
             let message = format!(
-                "network `{}` holds everybody and has recursion: this is an open resolver, which strangers use to attack others",
+                "network `{}` contains every client and has recursion: this is an open resolver, which attackers can abuse",
                 network.name
             );
-            problems.warning(place.table, message, "write `recursion = \"private-clients\"`, or say in `server.allow` who may query");
+            problems.warning(place.table, message, "write `recursion = \"private-clients\"`, or list the clients in `server.allow`");
         }
     }
 }
@@ -124,7 +124,7 @@ pub(super) fn zones_linked_twice(lint: &Lint<'_>, problems: &mut ConfigProblems<
             let message =
                 format!("zone `{}` is linked to {networks} {} already, in line {}", zone.name, listed(both.iter().copied()), other.line);
             let help = if zone.networks.are_all() || other.networks.are_all() {
-                "a `[[zone]]` without `network` is linked to all: say for each which networks it is for"
+                "a `[[zone]]` without `network` is linked to all networks: set `network` for each"
             } else {
                 "link each to other networks, or put all records into one"
             };
@@ -160,14 +160,14 @@ pub(super) fn zones_linked_to_several(lint: &Lint<'_>, problems: &mut ConfigProb
         let (zones, is) =
             if zones.len() == 1 { (format!("zone `{}`", zone.name), "is") } else { (format!("the zones {}", listed(zones)), "are") };
         let message = format!(
-            "{zones} {is} linked to the networks {}: where each has a private endpoint of its own for one resource, their addresses overwrite one \
-             another, and clients that are sent to the other network's endpoint get HTTP 403",
+            "{zones} {is} linked to the networks {}: if each has its own private endpoint for a resource, their addresses overwrite one \
+             another, and clients that are sent to the endpoint of the other network get HTTP 403",
             listed(linked)
         );
         problems.warning(
             place.name,
             message,
-            "give each network a `[[zone]]` of its own; share one only where all reach the same private endpoints",
+            "give each network a `[[zone]]` of its own; share one only if all networks reach the same private endpoints",
         );
     }
 }

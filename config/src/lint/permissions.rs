@@ -15,7 +15,7 @@ pub(super) fn open_to_everybody(lint: &Lint<'_>, problems: &mut ConfigProblems<'
         }
         if let Some(at) = places.secret.filter(|_| everybody_may(READ, path)) {
             let help = format!("move it into a `secret-file`, or run chmod o= {}", path.display());
-            problems.warning(at, "everybody on this machine can read this secret", help);
+            problems.warning(at, "every user of this machine can read this secret", help);
         }
     }
     let (api, server) = (&config.api, &config.server);

@@ -54,11 +54,11 @@ pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>)
         for (index, upstream) in list.iter().enumerate() {
             let same = |other: &UpstreamConfig| (other.address, other.transport) == (upstream.address, upstream.transport);
             if list[..index].iter().any(same) {
-                problems.warning(place.upstreams[index], format!("the upstream {} stands here twice", upstream.address), "take one out");
+                problems.warning(place.upstreams[index], format!("the upstream {} is listed twice", upstream.address), "remove one");
             }
         }
         if let (1, UpstreamOrder::Latency, Some(at)) = (list.len(), route.select, place.select) {
-            problems.warning(at, "`select = \"latency\"` has no effect with one upstream", "take it out, or add an upstream");
+            problems.warning(at, "`select = \"latency\"` has no effect with one upstream", "remove it, or add an upstream");
         }
         if list.len() > 1 && list[0].timeout >= lint.config.limits.query_deadline {
             let deadline = crate::kind::write_millis(lint.config.limits.query_deadline.as_millis() as u64);

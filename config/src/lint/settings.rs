@@ -29,6 +29,6 @@ pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>)
             ("fallback", "keep") if config.fallback.rotate == 0 => "the file is never rotated: `rotate` is 0",
             _ => continue,
         };
-        problems.warning(at, format!("`{key}` has no effect: {because}"), "take it out, or mend the other key");
+        problems.warning(at, format!("`{key}` has no effect: {because}"), "remove it, or mend the other key");
     }
 }

@@ -30,22 +30,22 @@ pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>)
         if let Some(at) = places.notify.filter(|_| is_told && zone.transfer_to.is_empty())
             && !lint.config.keys.iter().any(may_transfer)
         {
-            let message = format!("those who are told when `{}` changes may not have it transferred", zone.name);
+            let message = format!("the servers in `notify` may not transfer `{}`", zone.name);
             problems.warning(at, message, "add them to `transfer-to`, or a `[[key]]` with `allow = [\"transfer\"]`");
         }
         if let Some(at) = places.transfer_key.filter(|_| !is_told && zone.source.feed().is_none()) {
             let message = "`transfer-key` has no effect: there are neither `primaries` nor `notify`";
-            problems.warning(at, message, "take it out; who may have the zone with a key is said by `transfer-to`");
+            problems.warning(at, message, "remove it; `transfer-to` lists the keys that may transfer the zone");
         }
         if zone.source.feed().is_some() {
             for (key, at) in places.guard.into_iter().filter_map(|(key, at)| Some((key, at?))) {
-                let message = format!("`{key}` has no effect: it guards files and imports, and neither writes the zone");
-                problems.warning(at, message, "take it out");
+                let message = format!("`{key}` has no effect: it applies to files and imports, which do not write this zone");
+                problems.warning(at, message, "remove it");
             }
         }
         if let Some(at) = places.hold_deleted.filter(|_| !zone.hold_deleted.is_zero() && zone.source != ZoneSource::Api) {
             let message = format!("`hold-deleted` has no effect: {}, not the API", zone.source.writes_the_zone());
-            problems.warning(at, message, "take it out");
+            problems.warning(at, message, "remove it");
         }
     }
 }
@@ -56,7 +56,7 @@ fn must_sign(lint: &Lint<'_>, name: &str, at: usize, problems: &mut ConfigProble
         Some(key) if can_sign(&key) => {}
         Some(_) => {
             let message = format!("key `{name}` has no secret to sign with: it is `unsigned`");
-            problems.error(at, message, "name a key with `secret` or `secret-file`, or say who by address");
+            problems.error(at, message, "name a key with `secret` or `secret-file`, or use an address instead");
         }
         None if lint.places.keys_missing => {} // the key may be one that could not be read
         None => {

@@ -69,7 +69,7 @@ pub enum KeyAction {
     Transfer,
     /// Notifications of zone changes (RFC 1996).
     Notify,
-    /// Ordinary queries.
+    /// Queries outside updates and transfers.
     Query,
 }
 

@@ -29,7 +29,7 @@ pub(super) fn networks(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>
             let line = problems.line(places.networks[other].table);
             problems.error(
                 name_at,
-                format!("network `{name}` is already there, in line {line}"),
+                format!("network `{name}` is already declared in line {line}"),
                 "write all its prefixes in one `[[network]]`",
             );
         }
@@ -37,8 +37,8 @@ pub(super) fn networks(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>
             (true, Some(at)) => {
                 problems.error(
                     at,
-                    "`default` is everybody who is in no other network: it has no clients",
-                    "give the network another name, or take `clients` out",
+                    "`default` contains the clients of no other network, so it has no `clients`",
+                    "rename the network, or remove `clients`",
                 );
             }
             (false, None) if !problems.broken => {

@@ -42,7 +42,7 @@ fn key_table(read: &mut TableReader<'_, '_>, at: usize, networks: &[NetworkConfi
         && let Some(other) = earlier.iter().find(|other| other.name == *name)
     {
         let at = read.place(&key::NAME).unwrap_or(at);
-        read.problems().error(at, format!("key `{name}` is already there, in line {}", other.line), "give it another name");
+        read.problems().error(at, format!("key `{name}` is already declared in line {}", other.line), "give it another name");
     }
     let proof = proof(read, at, name.as_deref());
     let line = read.problems().line(at);
@@ -77,13 +77,13 @@ fn proof(read: &mut TableReader<'_, '_>, at: usize, name: Option<&str>) -> Optio
     if let (Some(algorithm), Some(named)) = (algorithm, named)
         && algorithm != named
     {
-        let message = format!("`algorithm` is {}, and its file says {}", algorithm.word(), named.word());
-        read.problems().error(algorithm_at, message, "take `algorithm` out");
+        let message = format!("`algorithm` is {}, but its file has {}", algorithm.word(), named.word());
+        read.problems().error(algorithm_at, message, "remove `algorithm`");
     }
     let algorithm = algorithm.or(named).unwrap_or(TsigAlgorithm::Sha256);
     if algorithm == TsigAlgorithm::Md5 && !allow_md5 {
-        let help = "make a new key with hmac-sha256, or write `allow-md5 = true`";
-        read.problems().error(algorithm_at, "HMAC-MD5 is not secure enough to be taken unasked", help);
+        let help = "create a new key with hmac-sha256, or write `allow-md5 = true`";
+        read.problems().error(algorithm_at, "HMAC-MD5 is not secure, and must be allowed explicitly", help);
     }
     Some(KeyProof::Tsig { algorithm, allow_md5, mac_bits, secret })
 }
@@ -99,7 +99,7 @@ fn from_file(path: &Path, name: &str, at: usize, problems: &mut ConfigProblems<'
         Ok(text) => read_key(&text, name),
         Err(error) => Err(error.to_string()),
     };
-    read.map_err(|why| problems.error(at, format!("cannot take the secret from {shown}: {why}"), "")).ok()
+    read.map_err(|why| problems.error(at, format!("cannot read the secret from {shown}: {why}"), "")).ok()
 }
 
 /// Parses either Base64 alone or `key "name" { algorithm …; secret "…"; };`, of which there may be
@@ -122,8 +122,8 @@ fn read_key(text: &str, name: &str) -> Result<(Option<TsigAlgorithm>, TsigSecret
             continue;
         }
         let value = |wanted: &str| body.windows(3).find(|words| words[0] == wanted && words[2] == ";").map(|words| words[1]);
-        let algorithm = value("algorithm").ok_or("it names no `algorithm`")?;
-        let algorithm = TsigAlgorithm::of_word(algorithm).ok_or_else(|| format!("`{algorithm}` is no algorithm"))?;
+        let algorithm = value("algorithm").ok_or("it has no `algorithm`")?;
+        let algorithm = TsigAlgorithm::of_word(algorithm).ok_or_else(|| format!("`{algorithm}` is not a known algorithm"))?;
         let secret = kind::secret(value("secret").ok_or("it has no `secret`")?).map_err(|(why, _)| why)?;
         return Ok((Some(algorithm), secret));
     }
@@ -164,8 +164,8 @@ mod tests {
             ("", Err("the secret is empty")),
             ("no secret!", Err("the secret is not Base64")),
             ("key b { algorithm hmac-sha256; secret c2VjcmV0; };", Err("it has no key `acme`, but b")),
-            ("key acme { secret c2VjcmV0; };", Err("it names no `algorithm`")),
-            ("key acme { algorithm rot13; secret c2VjcmV0; };", Err("`rot13` is no algorithm")),
+            ("key acme { secret c2VjcmV0; };", Err("it has no `algorithm`")),
+            ("key acme { algorithm rot13; secret c2VjcmV0; };", Err("`rot13` is not a known algorithm")),
             ("key acme { algorithm hmac-sha1; };", Err("it has no `secret`")),
             ("key acme { algorithm hmac-sha1; secret", Err("`}` is missing")),
             ("key { acme", Err("`key` without a name and `{`")),

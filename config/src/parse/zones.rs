@@ -92,8 +92,8 @@ fn source(read: &mut TableReader<'_, '_>) -> Option<ZoneSource> {
     let (_, feed) = (read.option(&key::API), feed(read));
     let chosen = read.chosen(&key::DIRECTORY)?;
     if let (Some(at), true) = (read.place(&key::FORMAT), chosen == key::DIRECTORY.name()) {
-        let message = "`format` has no effect with `directory`: there the names of the files tell";
-        read.problems().warning(at, message, "take `format` out");
+        let message = "`format` has no effect with `directory`: the names of the files determine the format";
+        read.problems().warning(at, message, "remove `format`");
     }
     match chosen {
         chosen if chosen == key::DIRECTORY.name() => Some(ZoneSource::Files(FileSource::Directory { path: directory? })),
@@ -125,7 +125,7 @@ fn ttl_bounds(read: &mut TableReader<'_, '_>, at: usize) -> (u32, u32) {
     if min_ttl > max_ttl {
         let at = read.place(&key::MIN_TTL).or(read.place(&key::MAX_TTL)).unwrap_or(at);
         let message = format!("`min-ttl` {min_ttl} is above `max-ttl` {max_ttl}");
-        read.problems().error(at, message, "make `min-ttl` the smaller one");
+        read.problems().error(at, message, "lower `min-ttl`, or raise `max-ttl`");
     }
     (min_ttl, max_ttl)
 }

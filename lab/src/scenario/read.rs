@@ -1,4 +1,4 @@
-//! A scenario from TOML, with line and column of whatever is wrong.
+//! Conversion of TOML into a scenario. Each problem has its line and column.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,23 +14,23 @@ use super::{Data, LabScenario};
 use crate::fault::{AnswerDelay, AnswerForgery, EdnsFault, FaultScope, FaultWindow, LabFault, QuestionTransport, TcpFault};
 use crate::record_text::{absolute, fields, rdata, read_record, record_type};
 
-/// Everything that is wrong with a scenario.
+/// All problems of a scenario.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ScenarioError {
-    /// In the order of the file.
+    /// Problems in the order of the file.
     pub problems: Vec<ScenarioProblem>,
 }
 
-/// One thing that is wrong with a scenario.
+/// One problem of a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScenarioProblem {
-    /// File as it was given.
+    /// Path of the file, as given by the caller.
     pub file: String,
-    /// Line, from 1; 0: the file as a whole.
+    /// Line, 1-based. 0 means the file as a whole.
     pub line: usize,
-    /// Column in characters, from 1.
+    /// Column in characters, 1-based.
     pub column: usize,
-    /// What is wrong.
+    /// Description for the operator.
     pub message: String,
 }
 
@@ -139,7 +139,8 @@ pub(super) fn scenario(text: &str, file: &str) -> Result<LabScenario, ScenarioEr
     Err(ScenarioError { problems: wrong.into_iter().map(|(span, message)| at(span, message)).collect() })
 }
 
-/// Adds `owner [TTL] [IN] TYPE data`. At a wildcard owner a CNAME may say `{}.suffix`: what the star stood for, below the suffix.
+/// Adds `owner [TTL] [IN] TYPE data`. The target of a CNAME at a wildcard may be `{}.suffix`, where
+/// `{}` stands for the labels that the star matched.
 pub(super) fn add_record(scenario: &mut LabScenario, line: &str) -> Result<(), String> {
     let (owner, ttl, kind, data) = fields(line)?;
     let data = match data.strip_prefix("{}.").filter(|_| kind == RecordType::CNAME) {
@@ -219,7 +220,7 @@ const FORGERIES: &[(&str, AnswerForgery)] = &[
     ("source", AnswerForgery::Source),
 ];
 
-/// The value of a key, if it is there and right; what is wrong with it is noted with its place.
+/// Returns the value of a key if it is present and valid. Otherwise the problem is added to `wrong`.
 fn take<T, V>(value: Option<Spanned<T>>, wrong: &mut Vec<(Range<usize>, String)>, read: impl FnOnce(&T) -> Result<V, String>) -> Option<V> {
     let value = value?;
     read(value.get_ref()).map_err(|message| wrong.push((value.span(), message))).ok()
@@ -281,7 +282,7 @@ fn delay(value: &Value) -> Result<AnswerDelay, String> {
     }
 }
 
-/// Line and column, both from 1; the column counts characters.
+/// Returns line and column of a byte offset, both 1-based, the column in characters.
 fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);

@@ -22,7 +22,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Pause behind each byte of a slow answer.
 const SLOW: Duration = Duration::from_millis(10);
 
-/// What a connection does next.
+/// Next action of a connection.
 struct Step {
     frame: Vec<u8>,
     fault: Option<TcpFault>,
