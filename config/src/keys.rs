@@ -261,7 +261,15 @@ section! {
 
     /// Servers that are queried: `"address"`, `"address:port"`, `"udp://address"`, `"tcp://address"` or a table with `address`
     /// and further keys; or `["system"]` alone for those of `/etc/resolv.conf`.
-    UPSTREAMS "upstreams": UpstreamList = UpstreamList { section: &upstream::SECTION, address: &upstream::ADDRESS, in_flight: &upstream::IN_FLIGHT, rate: &upstream::RATE, probe: &upstream::PROBE },
+    UPSTREAMS "upstreams": UpstreamList = UpstreamList {
+            section: &upstream::SECTION,
+            address: &upstream::ADDRESS,
+            in_flight: &upstream::IN_FLIGHT,
+            rate: &upstream::RATE,
+            probe: &upstream::PROBE,
+            random_case: &upstream::RANDOM_CASE,
+            cookies: &upstream::COOKIES,
+        },
         RequiredKey { example: r#"["168.63.129.16"]"# };
 
     /// Order in which the upstreams are queried.
@@ -297,6 +305,12 @@ section! {
 
     /// Query that tells whether the upstream is up: a name and a type. Any response will do. It is sent when the upstream is silent for several names, and while it is down.
     PROBE "probe": ProbeText = ProbeText, DefaultKey { default: r#"". NS""# };
+
+    /// Whether names are sent in random letter case, which forged answers must match. An upstream that changes letter case is detected.
+    RANDOM_CASE "random-case": TrueOrFalse = TrueOrFalse, DefaultKey { default: "true" };
+
+    /// Whether queries carry a DNS cookie (RFC 7873), which forged answers must match.
+    COOKIES "cookies": TrueOrFalse = TrueOrFalse, DefaultKey { default: "true" };
 }
 
 section! {

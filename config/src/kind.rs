@@ -11,6 +11,7 @@ use crate::problems::ConfigProblems;
 pub(crate) use network::{ClientPrefix, DomainName, ListenAddress, LogFilter, NetworkName, PathOrNot, PathText, PeerText, ServerAddress};
 pub(crate) use quantity::{BoundedDuration, BoundedNumber, BoundedTtl, ByteSize, PercentShare, write_millis};
 pub(crate) use tsig::{KeyAction, NamePatternText, RecordType, SecretText, TsigAlgorithm, ZoneNameText, secret};
+pub use upstream::scoped_address;
 pub(crate) use upstream::{ProbeText, UpstreamAddress, UpstreamItem, UpstreamList};
 pub(crate) use word::{ChoiceWord, LogFormat, OnMissing, OneOf, RecursionChoice, RepeatChoice, SourceFormat, UpstreamOrder, ZonePreset};
 

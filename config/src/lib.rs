@@ -47,6 +47,7 @@ mod syntax;
 
 pub use diagnostic::{DiagnosticSeverity, FileDiagnostic, did_you_mean};
 pub use file::{LARGEST, WatchedFile, fingerprint, open, read, read_whole};
+pub use kind::scoped_address;
 pub use load::{LoadedConfig, RejectedConfig, load, parse};
 pub use model::{EffectiveSetting, PosternConfig};
 pub use preset::preset_zones;

@@ -15,6 +15,7 @@ mod api;
 mod azure;
 mod networks;
 mod permissions;
+mod reverse;
 mod routes;
 mod settings;
 mod transfers;
@@ -28,6 +29,7 @@ pub(crate) fn check(config: &PosternConfig, places: &ConfigPlaces, problems: &mu
     networks::access(&lint, problems);
     networks::zones_linked_twice(&lint, problems);
     networks::zones_linked_to_several(&lint, problems);
+    reverse::prefixes_as_names(&lint, problems);
     azure::zone_names(&lint, problems);
     azure::public_names_without_route(&lint, problems);
     azure::private_link_routes(&lint, problems);

@@ -266,10 +266,13 @@ pub struct ForwardConfig {
     pub line: u32,
 }
 
+/// File with the name servers of the operating system.
+pub const RESOLV_CONF: &str = "/etc/resolv.conf";
+
 /// Upstreams of a route.
 #[derive(Debug, Clone, PartialEq)]
 pub enum UpstreamSet {
-    /// The name servers of `/etc/resolv.conf`, read at startup and on reload.
+    /// The name servers of [`RESOLV_CONF`], which is watched like every other file of the configuration.
     System,
     /// A list of upstream servers.
     List(Vec<UpstreamConfig>),
@@ -291,6 +294,10 @@ pub struct UpstreamConfig {
     pub probe: ProbeQuestion,
     /// How long the upstream may take before the next one is queried.
     pub timeout: Duration,
+    /// Whether the letter case of names is random, and is checked in answers.
+    pub random_case: bool,
+    /// Whether queries carry a DNS cookie (RFC 7873).
+    pub cookies: bool,
 }
 
 /// A fixed query that tells whether an upstream is up: any response will do.
@@ -473,6 +480,6 @@ impl UpstreamConfig {
         // Microsoft asks for more than 4 s: with less, private names may be resolved by the next upstream.
         let timeout = Duration::from_millis(if is_azure { 4500 } else { 1500 });
         let probe = ProbeQuestion { name: ".".into(), rtype: 2 }; // NS
-        Self { address, transport, in_flight, rate, probe, timeout }
+        Self { address, transport, in_flight, rate, probe, timeout, random_case: true, cookies: true }
     }
 }

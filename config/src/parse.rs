@@ -9,7 +9,9 @@ use crate::file::WatchedFile;
 use crate::key::{KeySection, json_value, toml_to_json};
 use crate::keys;
 use crate::kind::ValueAt;
-use crate::model::{ApiConfig, CacheConfig, FallbackConfig, LimitsConfig, LogConfig, MetricsConfig, PosternConfig};
+use crate::model::{
+    ApiConfig, CacheConfig, FallbackConfig, LimitsConfig, LogConfig, MetricsConfig, PosternConfig, RESOLV_CONF, UpstreamSet,
+};
 use crate::places::{ApiPlaces, ConfigPlaces};
 use crate::problems::ConfigProblems;
 use crate::reader::{self, TableReader};
@@ -40,6 +42,9 @@ pub(crate) fn lower(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>) -
     let api = api(document, &server.state, problems, &mut places);
     for path in api.files() {
         problems.has_file(WatchedFile::now(path));
+    }
+    if forwards.iter().any(|forward| forward.upstreams == UpstreamSet::System) {
+        problems.has_file(WatchedFile::now(Path::new(RESOLV_CONF)));
     }
     let metrics = metrics(document, problems);
     (

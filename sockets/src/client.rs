@@ -53,6 +53,11 @@ impl ClientBatch {
         &self.octets[index * self.size..][..self.lengths[index]]
     }
 
+    /// Returns the datagram in slot `index`, to be changed in place.
+    pub fn datagram_mut(&mut self, index: usize) -> &mut [u8] {
+        &mut self.octets[index * self.size..][..self.lengths[index]]
+    }
+
     /// Sends the slots `from..to`. Returns the number of datagrams sent, which is 0 if the socket
     /// has no room.
     pub fn send(&mut self, socket: &UdpSocket, from: usize, to: usize) -> io::Result<usize> {

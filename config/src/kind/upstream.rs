@@ -1,13 +1,13 @@
 //! Upstreams of a route, as addresses and as tables.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::network::{DNS_PORT, domain, read_text, socket_address};
-use super::{BoundedNumber, ValueAt, which_word, wrong_type};
+use super::{BoundedNumber, TrueOrFalse, ValueAt, which_word, wrong_type};
 use crate::key::{DefaultKey, KeySection, KeyUse, OptionalKey, RequiredKey, ValueKind, table_schema};
 use crate::model::{ProbeQuestion, UpstreamConfig, UpstreamTransport};
 use crate::problems::ConfigProblems;
@@ -22,6 +22,8 @@ pub(crate) struct UpstreamList {
     pub(crate) in_flight: &'static OptionalKey<BoundedNumber<u32>>,
     pub(crate) rate: &'static OptionalKey<BoundedNumber<u32>>,
     pub(crate) probe: &'static DefaultKey<ProbeText>,
+    pub(crate) random_case: &'static DefaultKey<TrueOrFalse>,
+    pub(crate) cookies: &'static DefaultKey<TrueOrFalse>,
 }
 
 /// One upstream, written `[scheme://]address[:port]`.
@@ -58,10 +60,12 @@ impl ValueKind for UpstreamList {
                         let in_flight = reader.option(self.in_flight);
                         let rate = reader.option(self.rate);
                         let probe = reader.value(self.probe);
+                        let (random_case, cookies) = (reader.value(self.random_case), reader.value(self.cookies));
                         let mut upstream = at?;
                         upstream.in_flight = in_flight.unwrap_or(upstream.in_flight);
                         upstream.rate = rate.unwrap_or(upstream.rate);
                         upstream.probe = probe;
+                        (upstream.random_case, upstream.cookies) = (random_case, cookies);
                         UpstreamItem::Server(upstream)
                     }
                     _ => UpstreamItem::Server(UpstreamAddress.read(item, field, problems)?),
@@ -162,8 +166,14 @@ fn upstream(text: &str) -> Result<UpstreamConfig, (String, String)> {
             ));
         }
     };
-    let Some(address) = socket_address(place, DNS_PORT) else {
-        let help = if place.contains(|c: char| c.is_ascii_alphabetic()) && !place.contains("::") {
+    let unscoped = scope(place).map_err(|name| {
+        (format!("`{text}`: this machine has no network interface `{name}`"), "write a name that `ip link` shows, or its number".into())
+    })?;
+    let (place, scope) = unscoped.as_ref().map_or((place, 0), |(place, scope)| (place.as_str(), *scope));
+    let Some(mut address) = socket_address(place, DNS_PORT) else {
+        let help = if scope != 0 {
+            "write `fe80::1%eth0` or `[fe80::1%eth0]:53`".into()
+        } else if place.contains(|c: char| c.is_ascii_alphabetic()) && !place.contains("::") {
             "write its address: a name would have to be resolved by the server that is being set up".into()
         } else if place.matches(':').count() > 1 && !place.starts_with('[') {
             "write an IPv6 address with a port as `[2001:db8::1]:53`".into()
@@ -179,5 +189,46 @@ fn upstream(text: &str) -> Result<UpstreamConfig, (String, String)> {
     if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::from([255, 255, 255, 255]) {
         return Err((format!("`{text}` is not the address of one server"), String::new()));
     }
+    if let SocketAddr::V6(address) = &mut address {
+        if !address.ip().is_unicast_link_local() && scope != 0 {
+            return Err((format!("`{text}`: only link-local addresses (fe80::/10) have a scope"), format!("write `{}`", address.ip())));
+        }
+        if address.ip().is_unicast_link_local() && scope == 0 {
+            let message = format!("`{text}` is a link-local address, which needs the name of the interface");
+            return Err((message, format!("write, for example, `{}%eth0` or `[{}%eth0]:53`", address.ip(), address.ip())));
+        }
+        address.set_scope_id(scope);
+    }
     Ok(UpstreamConfig::new(address, transport))
+}
+
+/// Parses the address of a server. A link-local one must have the name of an interface of this machine: `fe80::1%eth0`.
+pub fn scoped_address(text: &str, port: u16) -> Option<SocketAddr> {
+    let unscoped = scope(text).ok()?;
+    let (text, scope) = unscoped.as_ref().map_or((text, 0), |(text, scope)| (text.as_str(), *scope));
+    let mut address = socket_address(text, port)?;
+    if let SocketAddr::V6(address) = &mut address {
+        if address.ip().is_unicast_link_local() && scope == 0 {
+            return None;
+        }
+        address.set_scope_id(scope);
+    }
+    Some(address)
+}
+
+/// Takes the scope out of `fe80::1%eth0` and `[fe80::1%eth0]:53`. Returns `None` if there is none. The error is the name of an
+/// interface that does not exist.
+fn scope(text: &str) -> Result<Option<(String, u32)>, String> {
+    let Some((before, behind)) = text.split_once('%') else { return Ok(None) };
+    let (name, rest) = behind.find(']').map_or((behind, ""), |end| behind.split_at(end));
+    let scope = name.parse().ok().or_else(|| interface(name)).filter(|scope| *scope != 0).ok_or_else(|| name.to_owned())?;
+    Ok(Some((format!("{before}{rest}"), scope)))
+}
+
+/// Returns the number of a network interface.
+fn interface(name: &str) -> Option<u32> {
+    if name.contains('/') || name.trim_matches('.').is_empty() {
+        return None; // part of a path, not a name
+    }
+    std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex")).ok()?.trim().parse().ok()
 }

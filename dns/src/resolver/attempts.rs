@@ -12,7 +12,6 @@ use crate::accept::{self, Verdict, accept};
 use crate::clock::Now;
 use crate::ede::Failure;
 use crate::query::Heard;
-use crate::route::RouteId;
 use crate::state::State;
 use crate::upstream::{AttemptId, Fault, UpstreamId};
 
@@ -158,6 +157,10 @@ impl Core {
                 self.probe_answered(now, id.place, octets, out);
                 self.end_attempt(id.place, out);
             }
+            (Purpose::Copy | Purpose::Probe, Err(Fault::Doubtful | Fault::BadCookie)) => {
+                let server = attempt.server;
+                self.responded(now, server, out);
+            }
             // It counts when its time runs out: neither a forged error nor a broken connection shortens the wait.
             (Purpose::Copy | Purpose::Probe, Err(_)) => {}
             (Purpose::Loop, said) => {
@@ -302,7 +305,9 @@ impl Core {
         // Once the exchange asks elsewhere, an event that a stranger can cause must not disturb it.
         match (over, fault) {
             (UpstreamTransport::Udp, Some(Fault::Unreachable)) if !is_awaited => return self.unreachable(place),
-            (UpstreamTransport::Udp, Some(Fault::Guessed)) if !is_awaited => return self.end_attempt(place, out),
+            (UpstreamTransport::Udp, Some(Fault::Guessed | Fault::Doubtful | Fault::BadCookie)) if !is_awaited => {
+                return self.end_attempt(place, out);
+            }
             (UpstreamTransport::Udp, Some(Fault::Unreachable)) if self.exchanges.list[exchange as usize].icmp_errors < REPEATS => {
                 self.unreachable(place);
                 let going = &mut self.exchanges.list[exchange as usize];
@@ -311,8 +316,15 @@ impl Core {
                 self.release(place);
                 return self.ask_again(now, state, (exchange, member), (over, edns, false), out);
             }
-            (_, Some(Fault::Guessed)) => {
-                self.report_guesses(now, place);
+            (UpstreamTransport::Udp, Some(Fault::BadCookie)) if self.exchanges.list[exchange as usize].icmp_errors < REPEATS => {
+                self.exchanges.list[exchange as usize].icmp_errors = REPEATS; // once, and then over TCP (RFC 7873 section 5.3)
+                self.end_attempt(place, out);
+                return self.ask_again(now, state, (exchange, member), (over, edns, false), out);
+            }
+            (_, Some(fault @ (Fault::Guessed | Fault::Doubtful | Fault::BadCookie))) => {
+                if fault == Fault::Guessed {
+                    self.report_guesses(now, place);
+                }
                 self.end_attempt(place, out);
                 return self.ask_again(now, state, (exchange, member), (UpstreamTransport::Tcp, edns, false), out);
             }
@@ -355,27 +367,6 @@ impl Core {
         if server.guesses_reported.is_none_or(|at| now.since(at) >= AGAIN.as_millis() as u64) {
             server.guesses_reported = Some(now);
             tracing::warn!(upstream = %server.meter.name, "responses with wrong IDs arrived: the questions they were for are asked over TCP");
-        }
-    }
-
-    /// Fails the attempts at a member that leads back to this server: they will not be answered (S7).
-    pub(super) fn fail_attempts(&mut self, now: Now, state: &State, route: RouteId, at: u8, out: &mut impl Outside) {
-        let places: Vec<u32> = self.exchanges.attempts.iter().map(|(place, _)| place as u32).collect();
-        for place in places {
-            let Some(attempt) = self.exchanges.attempts.get(place as usize) else { continue };
-            let Purpose::Question { exchange, member } = attempt.purpose else { continue };
-            let going = &mut self.exchanges.list[exchange as usize];
-            if member != at || going.ask.route != route {
-                continue;
-            }
-            let waited_for = going.active == Some(place);
-            going.refused |= 1 << member;
-            going.failure = Some(Failure::RouteToSelf);
-            going.asked = None;
-            self.end_attempt(place, out);
-            if waited_for {
-                self.ask_next(now, state, exchange, out);
-            }
         }
     }
 }

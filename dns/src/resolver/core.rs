@@ -207,7 +207,7 @@ impl Core {
         self.sync_routes(now, state, out);
         self.counts.questions += 1;
         let places = self.clients.places(job.client.ip());
-        if self.came_back(now, state, &job, out) {
+        if self.came_back(now, &job, out) {
             self.counts.loops += 1;
             self.answer_at_once(now, state, &job, Failure::RouteToSelf, out);
         } else if !self.has_share(places) {

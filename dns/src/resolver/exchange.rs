@@ -104,6 +104,8 @@ pub(super) struct Exchange {
     pub(super) refused: u64,
     /// ICMP errors from the member that is asked now.
     pub(super) icmp_errors: u8,
+    /// It came back to this server (S7).
+    pub(super) has_circled: bool,
     round: u8,
     pub(super) failure: Option<Failure>,
     /// Set once an upstream was asked. Only then is a failure cached for this name.
@@ -175,9 +177,6 @@ impl Core {
         let share = self.share(self.exchanges.routes.len());
         let exchanges = &mut self.exchanges;
         let Some(route) = exchanges.routes.get_mut(&ask.route) else { return Err(Failure::NoRoute) };
-        if route.leads_to_self() {
-            return Err(Failure::RouteToSelf);
-        }
         if route.waiting >= share {
             return Err(Failure::Busy);
         }
@@ -197,6 +196,7 @@ impl Core {
             tried: 0,
             refused: 0,
             icmp_errors: 0,
+            has_circled: false,
             round: 1,
             failure: None,
             asked: None,
@@ -402,7 +402,8 @@ impl Core {
     /// Ends an exchange that no upstream answered.
     pub(super) fn exchange_failed(&mut self, now: Now, state: &State, exchange: u32, failure: Failure, out: &mut impl Outside) {
         let going = &self.exchanges.list[exchange as usize];
-        let failure = (going.failure.unwrap_or(failure), going.hash);
+        let failure = if going.has_circled { Failure::RouteToSelf } else { going.failure.unwrap_or(failure) };
+        let failure = (failure, going.hash);
         if let Some(server) = going.asked {
             let name = &self.exchanges.servers[server.0 as usize].meter.name;
             accept::remember_failure(state, &going.ask, failure.0, now, name);

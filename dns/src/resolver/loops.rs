@@ -1,13 +1,19 @@
 //! Forwards that lead back to this server (S7).
 //!
-//! When routes are new, and when an upstream went down, each upstream is asked for `<random>.postern-loop-probe.<suffix of the route>`.
-//! If that very name arrives here as a client's question, the upstream leads back to us, for that route: it is asked no more, and the
-//! probe is repeated every minute until it no longer comes back. A name under the route's own suffix is asked for, because an upstream
-//! may well forward everything else to us and still be the right one for its own zones.
+//! Two servers may well forward to each other: a hub that hosts `corp.contoso.com` sends the names that it lacks to a site, which asks the hub
+//! for `corp.contoso.com`. Names that exist are answered, and a missing one travels in a circle. So no route is ever stopped: each question
+//! that goes in a circle is refused alone.
 //!
-//! A question over UDP from an address of our own upstream sockets has gone in the shortest circle, and is refused alone. It says nothing
-//! of the route: anybody can forge a source address, while only the upstream knows the random name of a probe.
+//! * When routes are new, and when an upstream went down, each upstream is asked for `<random>.postern-loop-probe.<suffix of the route>`. If
+//!   that name arrives here as a question, there is a circle, and the address that it came from is the one that circles arrive from.
+//! * From then on, a question from that address is refused while the same question is outstanding at that upstream. The refusal travels back,
+//!   so that every server on the circle gives up at once. It works with any server on the other side.
+//! * A question over UDP from an address of our own upstream sockets has gone in the shortest circle, and is refused without a probe.
+//!
+//! A stranger can forge the source address of a question. But the question that is outstanding goes on, so that this gains nothing; and only
+//! servers on the circle know the random name of a probe.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use postern_zones::name::NameBuf;
@@ -21,14 +27,13 @@ use crate::loop_probe::{LABEL, is_loop_probe};
 use crate::query::Ask;
 use crate::return_path::ReplyTo;
 use crate::route::RouteId;
-use crate::state::State;
 use crate::upstream::health::Admission;
 use crate::upstream::{Fault, UpstreamId, message};
 use crate::wire::rtype;
 
-/// How often upstreams that led back to us are probed.
+/// How often upstreams that lead back to us are probed.
 const AGAIN: Duration = Duration::from_secs(60);
-/// How long after the last sign of a loop an upstream is asked again.
+/// How long after the last sign of a circle it counts as gone.
 const FORGOTTEN: Duration = Duration::from_secs(90);
 /// How long a probe may take to come back.
 const WAITS: Duration = Duration::from_secs(10);
@@ -39,6 +44,7 @@ const MOST: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct LoopProbes {
     sent: Vec<LoopProbe>,
+    circles: Vec<Circle>,
     timer: Option<TimerId>,
 }
 
@@ -50,10 +56,20 @@ struct LoopProbe {
     sent: Now,
 }
 
+/// An upstream that leads back to us, and the address that its circles arrive from.
+#[derive(Debug)]
+struct Circle {
+    route: RouteId,
+    server: UpstreamId,
+    from: IpAddr,
+    seen: Now,
+}
+
 impl LoopProbes {
     /// A route is gone.
     pub(super) fn forget(&mut self, route: RouteId) {
         self.sent.retain(|probe| probe.route != route);
+        self.circles.retain(|circle| circle.route != route);
     }
 
     /// The route and member of the probe that has this name.
@@ -69,13 +85,39 @@ impl LoopProbes {
 
 impl Core {
     /// Returns true if a question is one of ours that has gone in a circle.
-    pub(super) fn came_back(&mut self, now: Now, state: &State, job: &Job, out: &mut impl Outside) -> bool {
+    pub(super) fn came_back(&mut self, now: Now, job: &Job, out: &mut impl Outside) -> bool {
         if let Some((route, member)) = self.exchanges.loops.find(&job.question.name) {
-            self.mark(now, state, route, member, out);
+            self.mark(now, route, member, job.client.ip().to_canonical());
             return true;
         }
         // Ports of TCP are others: a client on this machine may well come from one that has our socket's number.
-        matches!(job.reply, ReplyTo::Udp { .. }) && out.upstream_at(job.client).is_some()
+        let is_own = matches!(job.reply, ReplyTo::Udp { .. }) && out.upstream_at(job.client).is_some();
+        is_own || self.goes_in_circle(job)
+    }
+
+    /// Returns true if a question is outstanding at an upstream whose circles arrive from the client's address.
+    fn goes_in_circle(&mut self, job: &Job) -> bool {
+        let exchanges = &mut self.exchanges;
+        let from = job.client.ip().to_canonical();
+        let circles = exchanges.loops.circles.iter().filter(|circle| circle.from == from);
+        let mut circled = None;
+        for circle in circles {
+            // Flags are left out: the servers on the way set their own.
+            circled = exchanges.attempts.iter().find_map(|(_, attempt)| match attempt.purpose {
+                Purpose::Question { exchange, .. } if attempt.server == circle.server => {
+                    let ask = &exchanges.list[exchange as usize].ask;
+                    (ask.rtype == job.question.rtype && ask.name == job.question.name).then_some(exchange)
+                }
+                _ => None,
+            });
+            if circled.is_some() {
+                break;
+            }
+        }
+        if let Some(exchange) = circled {
+            exchanges.list[exchange as usize].has_circled = true;
+        }
+        circled.is_some()
     }
 
     /// Probes all upstreams of all routes.
@@ -91,22 +133,23 @@ impl Core {
         self.probe_for_loops(now, &all, out);
     }
 
-    /// Probes upstreams that led back to us, and trusts those again that do so no more.
+    /// Probes upstreams that lead back to us, and forgets circles that are gone.
     pub(super) fn probe_loops_again(&mut self, now: Now, out: &mut impl Outside) {
-        self.exchanges.loops.timer = None;
+        let exchanges = &mut self.exchanges;
+        exchanges.loops.timer = None;
+        let is_gone = |circle: &Circle| now.since(circle.seen) > FORGOTTEN.as_millis() as u64;
+        for circle in exchanges.loops.circles.extract_if(.., |circle| is_gone(circle)) {
+            let Some(server) = exchanges.servers.get_mut(circle.server.0 as usize) else { continue };
+            server.leads_back = false;
+            server.show_condition();
+            tracing::info!(upstream = %server.meter.name, from = %circle.from, "upstream leads back to this server no more");
+        }
         let mut still = Vec::new();
-        for (id, route) in &mut self.exchanges.routes {
-            for (place, member) in (0..).zip(&mut route.members) {
-                match member.looped {
-                    Some(seen) if now.since(seen) > FORGOTTEN.as_millis() as u64 => {
-                        member.looped = None;
-                        let server = &self.exchanges.servers[member.server.0 as usize];
-                        server.show_condition(false);
-                        tracing::info!(upstream = %server.meter.name, route = %route.plan.suffix, "upstream leads back to this server no more");
-                    }
-                    Some(_) => still.push((*id, place)),
-                    None if self.exchanges.servers[member.server.0 as usize].refused => still.push((*id, place)),
-                    None => {}
+        for (id, route) in &exchanges.routes {
+            for (place, member) in (0..).zip(&route.members) {
+                let circles = exchanges.loops.circles.iter().any(|circle| circle.route == *id && circle.server == member.server);
+                if circles || exchanges.servers[member.server.0 as usize].refused {
+                    still.push((*id, place));
                 }
             }
         }
@@ -145,35 +188,38 @@ impl Core {
 
     /// A loop probe of an upstream ended. One whose port refuses is shown as down, though no question met it yet, and is probed again.
     pub(super) fn loop_probe_ended(&mut self, now: Now, server: UpstreamId, fault: Option<Fault>) {
-        let is_looped = self
-            .exchanges
-            .routes
-            .values()
-            .flat_map(|route| &route.members)
-            .any(|member| member.server == server && member.looped.is_some());
         let Some(known) = self.exchanges.servers.get_mut(server.0 as usize) else { return };
         let is_refused = fault == Some(Fault::Unreachable);
         if is_refused != known.refused && (is_refused || fault.is_none()) {
             known.refused = is_refused;
-            known.show_condition(is_looped);
+            known.show_condition();
         }
         if is_refused {
             self.arm_loops(now);
         }
     }
 
-    /// A question of a route came back from one of its upstreams.
-    fn mark(&mut self, now: Now, state: &State, route: RouteId, at: u8, out: &mut impl Outside) {
-        let Some(known) = self.exchanges.routes.get_mut(&route) else { return };
-        let member = &mut known.members[usize::from(at)];
-        if member.looped.replace(now).is_some() {
+    /// The probe of an upstream came back from this address.
+    fn mark(&mut self, now: Now, route: RouteId, at: u8, from: IpAddr) {
+        let Some(known) = self.exchanges.routes.get(&route) else { return };
+        let server = known.members[usize::from(at)].server;
+        let circles = &mut self.exchanges.loops.circles;
+        if let Some(circle) = circles.iter_mut().find(|circle| (circle.route, circle.server, circle.from) == (route, server, from)) {
+            circle.seen = now;
             return;
         }
-        let server = &self.exchanges.servers[member.server.0 as usize];
-        server.show_condition(true);
-        tracing::error!(upstream = %server.meter.name, route = %known.plan.suffix, "forward leads back to this server: not asked any more");
+        if circles.len() >= MOST {
+            return;
+        }
+        circles.push(Circle { route, server, from, seen: now });
+        let server = &mut self.exchanges.servers[server.0 as usize];
+        server.leads_back = true;
+        server.show_condition();
+        tracing::warn!(
+            upstream = %server.meter.name, route = %known.plan.suffix, %from,
+            "names that the upstream lacks come back to this server: such a question is refused"
+        );
         self.arm_loops(now);
-        self.fail_attempts(now, state, route, at, out);
     }
 
     fn members_at(&self, server: UpstreamId) -> Vec<(RouteId, u8)> {

@@ -35,12 +35,13 @@ impl Core {
         let (id, sent, edns) = (attempt.server, attempt.sent(), attempt.edns);
         let server = &mut self.exchanges.servers[id.0 as usize];
         server.meter.answered.fetch_add(1, Relaxed);
+        server.leads_back = false;
         if edns {
             server.health.showed_edns();
         }
         let change = server.health.useful(now, sent);
         self.reached(id);
-        self.exchanges.servers[id.0 as usize].show_condition(false);
+        self.exchanges.servers[id.0 as usize].show_condition();
         self.follow(now, id, change, out);
     }
 
@@ -53,7 +54,7 @@ impl Core {
         server.meter.failed.fetch_add(1, Relaxed);
         let change = server.health.useless(now, sent, domain);
         self.reached(id);
-        self.exchanges.servers[id.0 as usize].show_condition(false);
+        self.exchanges.servers[id.0 as usize].show_condition();
         self.follow(now, id, change, out);
     }
 
@@ -114,7 +115,7 @@ impl Core {
     fn reached(&mut self, id: UpstreamId) {
         let server = &mut self.exchanges.servers[id.0 as usize];
         if std::mem::take(&mut server.refused) {
-            server.show_condition(false);
+            server.show_condition();
         }
         if std::mem::take(&mut server.unreachable) {
             tracing::info!(upstream = %server.meter.name, "upstream can be reached again");
@@ -129,7 +130,7 @@ impl Core {
             HealthChange::Probe => self.send_probe(now, id, false, out),
             HealthChange::EdnsProbe => self.send_probe(now, id, true, out),
             HealthChange::Condition => {
-                server.show_condition(false);
+                server.show_condition();
                 match server.health.condition() {
                     Condition::Down => {
                         tracing::warn!(upstream = %server.meter.name, "upstream does not answer: asked only where there is no other, and probed");
@@ -202,7 +203,7 @@ impl Core {
         let Some(route) = routes.get(&id) else { return };
         let mut down: ArrayVec<UpstreamId, MOST_MEMBERS> = ArrayVec::new();
         let first = route.order(servers).first().map(|member| route.members[usize::from(*member)].server);
-        for member in route.members.iter().filter(|member| member.looped.is_none()) {
+        for member in &route.members {
             let server = &mut servers[member.server.0 as usize];
             server.wanted = now;
             match server.health.condition() {

@@ -6,12 +6,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_config::model::{ForwardConfig, PosternConfig, UpstreamConfig, UpstreamOrder, UpstreamSet, UpstreamTransport};
+use postern_config::model::{ForwardConfig, PosternConfig, RESOLV_CONF, UpstreamConfig, UpstreamOrder, UpstreamSet, UpstreamTransport};
+use postern_config::scoped_address;
 use postern_zones::name::WireName;
 use postern_zones::snapshot::Snapshot;
 
@@ -23,6 +24,8 @@ use crate::upstream::name;
 pub struct Registry {
     known: HashMap<Key, RouteId>,
     resolv_conf: PathBuf,
+    /// The system's resolvers as they were read last, this server left out.
+    system: Vec<SocketAddr>,
 }
 
 /// What makes two routes one.
@@ -63,6 +66,14 @@ pub enum Warning {
         /// Why.
         error: String,
     },
+    /// The file has no resolvers any more, or cannot be read.
+    #[error("{} names no resolvers ({reason}), and the last good ones stay in use", file.display())]
+    KeptSystemResolvers {
+        /// The file, usually `/etc/resolv.conf`.
+        file: PathBuf,
+        /// Error, or what the file lacks.
+        reason: String,
+    },
     /// 65,536 different routes since the start.
     #[error("the route for `{zone}` is left out: too many changes of routes since the start; start the server anew")]
     Exhausted {
@@ -73,26 +84,29 @@ pub enum Warning {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self::with_resolv_conf("/etc/resolv.conf".into())
+        Self::with_resolv_conf(RESOLV_CONF.into())
     }
 }
 
 impl Registry {
     /// A registry that reads the system's resolvers from this file.
     pub fn with_resolv_conf(resolv_conf: PathBuf) -> Self {
-        Self { known: HashMap::new(), resolv_conf }
+        Self { known: HashMap::new(), resolv_conf, system: Vec::new() }
     }
 
     /// Routes of all networks of a snapshot that was made from the same configuration. `listening`: addresses this server answers at.
     pub fn routes(&mut self, config: &PosternConfig, snapshot: &Snapshot, listening: &[SocketAddr]) -> (Routes, Vec<Warning>) {
         let mut warnings = Vec::new();
         let mut routes = Routes::new(snapshot.networks().count());
+        if config.forwards.iter().any(|forward| forward.upstreams == UpstreamSet::System) {
+            self.read_system_resolvers(listening, &mut warnings);
+        }
         // The shortest suffix of a plan comes first: its names are what loop probes are made of.
         let mut forwards: Vec<&ForwardConfig> = config.forwards.iter().collect();
         forwards.sort_by_key(|forward| forward.zone.len());
         for forward in forwards {
             let Ok(suffix) = WireName::parse(&forward.zone) else { continue }; // checked with the configuration
-            let Some(written) = self.upstreams(forward, listening, &mut warnings) else { continue };
+            let Some(written) = self.upstreams(forward, &mut warnings) else { continue };
             let (own, upstreams): (Vec<_>, Vec<_>) = written.into_iter().partition(|upstream| is_own(upstream.address, listening));
             warnings.extend(own.iter().map(|own| Warning::ToSelf { upstream: name(own), zone: forward.zone.clone() }));
             let to_self = upstreams.is_empty();
@@ -121,30 +135,39 @@ impl Registry {
         (routes, warnings)
     }
 
-    /// Who a forward rule asks; none where it asks the system's resolvers and there are none.
-    fn upstreams(&self, forward: &ForwardConfig, listening: &[SocketAddr], warnings: &mut Vec<Warning>) -> Option<Vec<UpstreamConfig>> {
-        let (zone, file) = (|| forward.zone.clone(), || self.resolv_conf.clone());
+    /// Returns the upstreams of a forward rule. `None` if it asks the system's resolvers and there are none.
+    fn upstreams(&self, forward: &ForwardConfig, warnings: &mut Vec<Warning>) -> Option<Vec<UpstreamConfig>> {
         match &forward.upstreams {
             UpstreamSet::List(upstreams) => Some(upstreams.clone()),
-            UpstreamSet::System => match system_resolvers(&self.resolv_conf) {
-                Ok(found) => {
-                    // The machine may well use this server itself: no mistake, and no reason to warn.
-                    let others: Vec<SocketAddr> = found.into_iter().filter(|address| !is_own(*address, listening)).collect();
-                    if others.is_empty() {
-                        warnings.push(Warning::NoSystemResolver { zone: zone(), file: file() });
-                        return None;
-                    }
-                    let upstreams = others.into_iter().map(|address| {
-                        let upstream = UpstreamConfig::new(address, UpstreamTransport::Udp);
-                        UpstreamConfig { timeout: forward.timeout.unwrap_or(upstream.timeout), ..upstream }
-                    });
-                    Some(upstreams.collect())
-                }
-                Err(error) => {
-                    warnings.push(Warning::Unreadable { zone: zone(), file: file(), error: error.to_string() });
-                    None
-                }
-            },
+            UpstreamSet::System if self.system.is_empty() => {
+                let (zone, file) = (forward.zone.clone(), self.resolv_conf.clone());
+                warnings.push(match system_resolvers(&file) {
+                    Ok(_) => Warning::NoSystemResolver { zone, file },
+                    Err(error) => Warning::Unreadable { zone, file, error: error.to_string() },
+                });
+                None
+            }
+            UpstreamSet::System => {
+                let upstreams = self.system.iter().map(|address| {
+                    let upstream = UpstreamConfig::new(*address, UpstreamTransport::Udp);
+                    UpstreamConfig { timeout: forward.timeout.unwrap_or(upstream.timeout), ..upstream }
+                });
+                Some(upstreams.collect())
+            }
+        }
+    }
+
+    /// Reads the system's resolvers again. A file without any keeps the last good ones: it is being written, or a link is down.
+    fn read_system_resolvers(&mut self, listening: &[SocketAddr], warnings: &mut Vec<Warning>) {
+        // The machine may well use this server itself: no mistake, and no reason to warn.
+        let others = |found: Vec<SocketAddr>| found.into_iter().filter(|address| !is_own(*address, listening)).collect::<Vec<_>>();
+        let reason = match system_resolvers(&self.resolv_conf).map(others) {
+            Ok(found) if !found.is_empty() => return self.system = found,
+            Ok(_) => "no `nameserver` but this server".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if !self.system.is_empty() {
+            warnings.push(Warning::KeptSystemResolvers { file: self.resolv_conf.clone(), reason });
         }
     }
 
@@ -161,20 +184,19 @@ impl Registry {
     }
 }
 
-/// The nameservers of a `resolv.conf`, port 53. Those that need the name of an interface (`fe80::1%eth0`) are left out.
+/// Returns the name servers of a `resolv.conf`, port 53.
 pub fn system_resolvers(file: &Path) -> io::Result<Vec<SocketAddr>> {
-    let text = std::fs::read_to_string(file)?;
+    let text = String::from_utf8_lossy(&postern_config::read(file)?).into_owned();
     let mut found: Vec<SocketAddr> = Vec::new();
     for line in text.lines() {
         let mut words = line.split_whitespace();
         if words.next() != Some("nameserver") {
             continue;
         }
-        if let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) {
-            let address = SocketAddr::new(address, 53);
-            if !found.contains(&address) {
-                found.push(address);
-            }
+        if let Some(address) = words.next().and_then(|word| scoped_address(word, 53))
+            && !found.contains(&address)
+        {
+            found.push(address);
         }
     }
     Ok(found)
@@ -301,7 +323,7 @@ mod tests {
     fn the_systems_resolvers_are_asked_but_for_ourselves() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let text = "# one\nnameserver 127.0.0.1\n search contoso.test\nnameserver 192.0.2.53 # two\nnameserver 2001:db8::53\n\
-                    nameserver 192.0.2.53\nnameserver fe80::1%eth0\nnameserver\nnameservers 192.0.2.99\n;nameserver 192.0.2.98\n";
+                    nameserver 192.0.2.53\nnameserver fe80::1%no-such-link\nnameserver fe80::1\nnameserver\nnameservers 192.0.2.99\n;nameserver 192.0.2.98\n";
         file.write_all(text.as_bytes()).unwrap();
         let mut registry = Registry::with_resolv_conf(file.path().to_owned());
         let rules = config(vec![forward(".", &[], &["system"])]);
@@ -310,10 +332,20 @@ mod tests {
         assert_eq!(asked, ["192.0.2.53:53", "[2001:db8::53]:53"]);
         assert_eq!(warnings, []);
         std::fs::write(file.path(), "nameserver 127.0.0.1\n").unwrap();
+        let asked = |routes: &Routes| routes.plans()[0].1.upstreams.iter().map(|upstream| upstream.address.to_string()).collect::<Vec<_>>();
         let (routes, warnings) = registry.routes(&rules, &snapshot(), &["127.0.0.1:53".parse().unwrap()]);
+        assert_eq!(asked(&routes).len(), 2, "the last good ones stay in use");
+        assert!(matches!(warnings[..], [Warning::KeptSystemResolvers { .. }]), "{warnings:?}");
+        std::fs::write(file.path(), "nameserver 192.0.2.54\nnameserver fe80::1%1\n").unwrap();
+        assert_eq!(asked(&registry.routes(&rules, &snapshot(), &[]).0), ["192.0.2.54:53", "[fe80::1%1]:53"]);
+        let mut another = Registry::with_resolv_conf(file.path().to_owned());
+        std::fs::write(file.path(), "nameserver 127.0.0.1\n").unwrap();
+        let (routes, warnings) = another.routes(&rules, &snapshot(), &["127.0.0.1:53".parse().unwrap()]);
         assert!(found(&routes, 0, "a.test").is_none() && matches!(warnings[..], [Warning::NoSystemResolver { .. }]));
         std::fs::remove_file(file.path()).unwrap();
-        let (_, warnings) = registry.routes(&rules, &snapshot(), &[]);
+        let (_, warnings) = another.routes(&rules, &snapshot(), &[]);
         assert!(matches!(warnings[..], [Warning::Unreadable { .. }]));
+        let (routes, warnings) = registry.routes(&rules, &snapshot(), &[]);
+        assert!(asked(&routes).len() == 2 && matches!(warnings[..], [Warning::KeptSystemResolvers { .. }]));
     }
 }

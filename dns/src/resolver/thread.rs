@@ -263,6 +263,7 @@ impl Loop {
         let mut lost = Vec::new();
         let mut end = None;
         let mut next_show = Now(0);
+        let mut routes = None;
         loop {
             self.wait(&mut events);
             let now = self.clock.now();
@@ -270,13 +271,19 @@ impl Loop {
             let state = self.state.load();
             self.core.limit(self.inbox.pending.load(Ordering::Relaxed) as usize);
             self.core.sync(now, &state, &mut self.post);
+            if routes.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &state.routes)) {
+                self.post.udp.adjust(&state.routes);
+                routes = Some(state.routes.clone());
+            }
             for event in events.iter().filter(|event| event.token() != WAKER) {
                 loop {
                     let received = self.post.udp.receive(event.token(), &mut batch, &mut lost);
                     for index in 0..received {
-                        let (attempt, said) = match self.post.udp.claim(event.token(), batch.datagram(index)) {
+                        let (attempt, said) = match self.post.udp.claim(now, event.token(), batch.datagram_mut(index)) {
                             ClaimedDatagram::Answer(attempt) => (attempt, Ok(batch.datagram(index))),
                             ClaimedDatagram::Guessed(attempt) => (attempt, Err(Fault::Guessed)),
+                            ClaimedDatagram::Doubtful(attempt) => (attempt, Err(Fault::Doubtful)),
+                            ClaimedDatagram::BadCookie(attempt) => (attempt, Err(Fault::BadCookie)),
                             ClaimedDatagram::Stray => continue,
                         };
                         self.core.upstream_said(now, &state, attempt, said, &mut self.post);

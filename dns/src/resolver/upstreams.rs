@@ -46,8 +46,6 @@ pub(super) struct RouteState {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) server: UpstreamId,
-    /// When a question of this route last came back to us from there (S7).
-    pub(super) looped: Option<Now>,
 }
 
 /// An upstream, whichever routes ask it.
@@ -72,6 +70,8 @@ pub(super) struct Server {
     pub(super) refused: bool,
     /// It could not be reached, and did not respond since.
     pub(super) unreachable: bool,
+    /// Its loop probe came back, and no useful answer came since. It is shown as a loop.
+    pub(super) leads_back: bool,
     /// When responses with wrong IDs were last logged.
     pub(super) guesses_reported: Option<Now>,
 }
@@ -120,8 +120,7 @@ impl RouteState {
     /// Members that may be asked, best first.
     pub(super) fn order(&self, servers: &Slab<Server>) -> ArrayVec<u8, MOST_MEMBERS> {
         let health = |member: &u8| &servers[self.members[usize::from(*member)].server.0 as usize].health;
-        let all = (0..).zip(&self.members).filter(|(_, member)| member.looped.is_none());
-        let mut order: ArrayVec<u8, MOST_MEMBERS> = all.map(|(place, _)| place).collect();
+        let mut order: ArrayVec<u8, MOST_MEMBERS> = (0..self.members.len() as u8).collect();
         if order.len() > 1 {
             order.sort_by(|a, b| {
                 let (a, b) = (health(a), health(b));
@@ -140,15 +139,9 @@ impl RouteState {
         self.plan.upstreams[usize::from(member)].timeout
     }
 
-    /// True where each of its upstreams leads back to us.
-    pub(super) fn leads_to_self(&self) -> bool {
-        self.members.iter().all(|member| member.looped.is_some())
-    }
-
-    /// True where each upstream that may be asked is down.
+    /// True where each upstream is down.
     pub(super) fn is_down(&self, servers: &Slab<Server>) -> bool {
-        let mut members = self.members.iter().filter(|member| member.looped.is_none());
-        members.all(|member| servers[member.server.0 as usize].health.condition() == Condition::Down)
+        self.members.iter().all(|member| servers[member.server.0 as usize].health.condition() == Condition::Down)
     }
 }
 
@@ -164,8 +157,8 @@ impl Server {
         self.meter.queued.store(self.queue.len() as u32, Relaxed);
     }
 
-    pub(super) fn show_condition(&self, looped: bool) {
-        let condition = match (looped, self.refused) {
+    pub(super) fn show_condition(&self) {
+        let condition = match (self.leads_back, self.refused) {
             (true, _) => Condition::Loop,
             (false, true) => Condition::Down,
             (false, false) => self.health.condition(),
@@ -201,7 +194,7 @@ impl Core {
                 continue;
             }
             let upstreams = plan.upstreams.iter().take(MOST_MEMBERS);
-            let members = upstreams.map(|upstream| Member { server: self.open(now, upstream, out), looped: None }).collect();
+            let members = upstreams.map(|upstream| Member { server: self.open(now, upstream, out) }).collect();
             let route = RouteState { plan: plan.clone(), members, exchanges: 0, waiting: 0, current: true };
             self.exchanges.routes.insert(*id, route);
         }
@@ -252,6 +245,7 @@ impl Core {
             probe_timer: None,
             refused: false,
             unreachable: false,
+            leads_back: false,
             guesses_reported: None,
         };
         let meter = server.meter.clone();

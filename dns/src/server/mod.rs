@@ -36,7 +36,7 @@ use crate::route::Routes;
 use crate::state::{Settings, State};
 use crate::transport::{ClientTransport, ListenerKind, PerListener};
 use crate::upstream::tcp::{CONNECTIONS, MOST_CONNECTIONS};
-use crate::upstream::udp;
+use crate::upstream::udp::{MOST_SOCKETS, POOL};
 use crate::vital::Vital;
 
 mod bind;
@@ -76,7 +76,7 @@ pub fn descriptors(config: &PosternConfig) -> usize {
         }
     }
     let upstreams = upstreams.len() + system;
-    listeners + upstreams * udp::DESCRIPTORS + (upstreams * CONNECTIONS).min(MOST_CONNECTIONS)
+    listeners + (upstreams * POOL).min(MOST_SOCKETS) + upstreams + (upstreams * CONNECTIONS).min(MOST_CONNECTIONS)
 }
 
 impl Server {

@@ -1,4 +1,4 @@
-//! Our own questions, and telling their answers from other datagrams.
+//! Our own questions, the marks in them, and telling their answers from other datagrams.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -6,13 +6,26 @@ use postern_zones::name::MAX_NAME;
 use siphasher::sip::SipHasher13;
 
 use crate::query::Ask;
-use crate::wire::message::flag;
+use crate::wire::message::{flag, opt_record};
 use crate::wire::{HEADER, rtype};
 
 /// Octets of the largest question.
 pub const MAX: usize = HEADER + MAX_NAME + 4 + 11;
+/// Octets of a client cookie (RFC 7873 section 4).
+pub const COOKIE: usize = 8;
+/// Octets of the largest server cookie.
+pub const SERVER_COOKIE: usize = 32;
+/// Octets of the largest question with cookies.
+pub const MAX_MARKED: usize = MAX + OPTION_HEADER + COOKIE + SERVER_COOKIE;
 /// UDP answers we take without fragments on any path (RFC 9715 section 3).
 pub const UDP_SIZE: u16 = 1232;
+
+/// Octets of an OPT record without options.
+const OPT: usize = 11;
+/// Octets of an EDNS option before its data.
+const OPTION_HEADER: usize = 4;
+/// Number of the COOKIE option.
+const COOKIE_OPTION: [u8; 2] = 10u16.to_be_bytes();
 
 /// Writes the question with ID 0 into `out`; gives its length.
 ///
@@ -49,19 +62,7 @@ pub fn id(message: &[u8]) -> Option<u16> {
 ///
 /// Kept beside each ID instead of the question: an answer must have both right to be looked at.
 pub fn question(key: &impl BuildHasher<Hasher = SipHasher13>, message: &[u8]) -> Option<u64> {
-    let mut at = HEADER;
-    if message.get(4..6)? != [0, 1] {
-        return None;
-    }
-    loop {
-        let length = usize::from(*message.get(at)?);
-        at += 1 + length;
-        match length {
-            0 => break,
-            1..=63 if at < HEADER + MAX_NAME => {}
-            _ => return None, // a pointer cannot point anywhere from the first name
-        }
-    }
+    let at = end_of_question_name(message)?;
     let mut lowered = [0u8; MAX_NAME + 4];
     let octets = message.get(HEADER..at + 4)?;
     let lowered = lowered.get_mut(..octets.len())?;
@@ -74,6 +75,82 @@ pub fn question(key: &impl BuildHasher<Hasher = SipHasher13>, message: &[u8]) ->
     let mut hasher = key.build_hasher();
     hasher.write(lowered);
     Some(hasher.finish())
+}
+
+/// Returns a keyed hash of the question's name as it is written. `None` if there is no readable question.
+pub fn case(key: &impl BuildHasher<Hasher = SipHasher13>, message: &[u8]) -> Option<u64> {
+    let mut hasher = key.build_hasher();
+    hasher.write(message.get(HEADER..end_of_question_name(message)?)?);
+    Some(hasher.finish())
+}
+
+/// Gives each letter of the question's name a random case: one bit more to guess for each letter.
+pub fn randomize_case(message: &mut [u8]) {
+    let Some(end) = end_of_question_name(message) else { return };
+    for octets in message[HEADER..end].chunks_mut(64) {
+        let bits: u64 = rand::random();
+        for (bit, octet) in octets.iter_mut().enumerate() {
+            if octet.is_ascii_alphabetic() && bits >> bit & 1 == 1 {
+                *octet ^= 0x20; // lengths are at most 63, and so no letters
+            }
+        }
+    }
+}
+
+/// Lowers the question's name. Names in the message that point to it are lowered with it.
+pub fn lower_question(message: &mut [u8]) {
+    if let Some(end) = end_of_question_name(message) {
+        message[HEADER..end].make_ascii_lowercase();
+    }
+}
+
+/// Adds a COOKIE option to the question that stands in `out` from `start` to the end. Returns false if it has no OPT record at its end.
+pub fn append_cookie(out: &mut Vec<u8>, start: usize, client: [u8; COOKIE], server: &[u8]) -> bool {
+    let message = &out[start..];
+    let has_opt = message.get(10..12) == Some(&[0, 1])
+        && message.len() > HEADER + OPT
+        && message[message.len() - OPT..].starts_with(&[0, 0, rtype::OPT as u8])
+        && message.ends_with(&[0, 0]);
+    if has_opt {
+        let length = COOKIE + server.len();
+        let rdata = out.len();
+        out[rdata - 2..].copy_from_slice(&((OPTION_HEADER + length) as u16).to_be_bytes());
+        out.extend_from_slice(&COOKIE_OPTION);
+        out.extend_from_slice(&(length as u16).to_be_bytes());
+        out.extend_from_slice(&client);
+        out.extend_from_slice(server);
+    }
+    has_opt
+}
+
+/// Returns the data of the COOKIE option of a message.
+pub fn cookie(message: &[u8]) -> Option<&[u8]> {
+    let (_, mut options) = opt_record(message)?;
+    while let Some(([code @ .., high, low], rest)) = options.split_first_chunk::<OPTION_HEADER>() {
+        let (data, next) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
+        if *code == COOKIE_OPTION {
+            return Some(data);
+        }
+        options = next;
+    }
+    None
+}
+
+/// Returns the offset behind the name of the only question. `None` if there is no readable question.
+fn end_of_question_name(message: &[u8]) -> Option<usize> {
+    let mut at = HEADER;
+    if message.get(4..6)? != [0, 1] {
+        return None;
+    }
+    loop {
+        let length = usize::from(*message.get(at)?);
+        at += 1 + length;
+        match length {
+            0 => return (at <= message.len()).then_some(at),
+            1..=63 if at < HEADER + MAX_NAME => {}
+            _ => return None, // a pointer cannot point anywhere from the first name
+        }
+    }
 }
 
 /// Returns true for a response to a standard query: QR is set and OPCODE is 0.
@@ -145,6 +222,44 @@ mod tests {
             assert_eq!(question(&Fixed, &out[..cut]), None, "cut at {cut}");
         }
         assert_eq!(question(&Fixed, b"\0\0\x80\0\0\x01\0\0\0\0\0\0\xc0\x0c\0\x01\0\x01"), None);
+    }
+
+    #[test]
+    fn the_letter_case_of_a_question_is_random_and_can_be_told_and_undone() {
+        let mut out = [0u8; MAX];
+        let len = write(&ask("www-1.contoso.test", false, false), true, &mut out);
+        let (plain, mut seen) = (out[..len].to_vec(), std::collections::HashSet::new());
+        for _ in 0..200 {
+            let mut random = plain.clone();
+            randomize_case(&mut random);
+            seen.insert(random.clone());
+            assert_eq!(case(&Fixed, &random) == case(&Fixed, &plain), random == plain);
+            assert_eq!(question(&Fixed, &random), question(&Fixed, &plain));
+            lower_question(&mut random);
+            assert_eq!(random, plain);
+        }
+        assert!(seen.len() > 190, "{} of 200", seen.len());
+        for cut in 0..HEADER + 20 {
+            let mut short = plain[..cut].to_vec();
+            randomize_case(&mut short);
+            assert_eq!((&short[..], case(&Fixed, &short)), (&plain[..cut], None));
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_written_as_another_implementation_reads_it() {
+        let mut out = [0u8; MAX];
+        for edns in [true, false] {
+            let len = write(&ask("www.contoso.test", true, false), edns, &mut out);
+            for server in [&b""[..], &[7; SERVER_COOKIE]] {
+                let mut marked = [b"before", &out[..len]].concat();
+                assert_eq!(append_cookie(&mut marked, 6, *b"ourcooki", server), edns);
+                let message = Message::from_vec(&marked[6..]).unwrap();
+                assert_eq!(message.edns.map(|opt| opt.options().as_ref().len()), edns.then_some(1));
+                assert_eq!(cookie(&marked[6..]).map(<[u8]>::to_vec), edns.then(|| [b"ourcooki", server].concat()));
+                (0..marked.len() - 6).for_each(|cut| assert_eq!(cookie(&marked[6..6 + cut]), None));
+            }
+        }
     }
 
     #[test]

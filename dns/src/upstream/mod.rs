@@ -45,6 +45,12 @@ pub enum Fault {
     /// Responses with wrong IDs came: somebody tries to guess the right one (RFC 5452).
     #[error("answers were forged")]
     Guessed,
+    /// An answer came without a mark of the question that the upstream usually returns: letter case, or a cookie.
+    #[error("answer without its mark")]
+    Doubtful,
+    /// The upstream wants its cookie (RFC 7873), which is known now.
+    #[error("cookie wanted")]
+    BadCookie,
     /// The connection broke before the answer came.
     #[error("connection lost")]
     Reset,
@@ -62,7 +68,7 @@ pub enum Condition {
     Poor,
     /// It does not answer: probed, and asked only where there is no other.
     Down,
-    /// It leads back to this server (S7): probed once a minute, never asked.
+    /// Its loop probe came back, and it gave no useful answer since (S7).
     Loop,
 }
 
@@ -189,9 +195,13 @@ pub fn name(upstream: &UpstreamConfig) -> String {
         UpstreamTransport::Udp => "",
         UpstreamTransport::Tcp => "tcp://",
     };
-    match upstream.address.port() {
-        53 => format!("{scheme}{}", upstream.address.ip()),
-        _ => format!("{scheme}{}", upstream.address),
+    match upstream.address {
+        // The scope of a link-local address is part of its name.
+        SocketAddr::V6(address) if address.port() == 53 && address.scope_id() != 0 => {
+            format!("{scheme}{}%{}", address.ip(), address.scope_id())
+        }
+        address if address.port() == 53 => format!("{scheme}{}", address.ip()),
+        address => format!("{scheme}{address}"),
     }
 }
 

@@ -199,10 +199,11 @@ impl<'m> Message<'m> {
 /// upper bits are 0.
 pub fn extended_rcode(message: &[u8]) -> u16 {
     let lower = message.get(3).map_or(0, |octet| u16::from(octet & 0xf));
-    upper_rcode(message).map_or(lower, |upper| u16::from(upper) << 4 | lower)
+    opt_record(message).map_or(lower, |(upper, _)| u16::from(upper) << 4 | lower)
 }
 
-fn upper_rcode(message: &[u8]) -> Option<u8> {
+/// Returns the upper RCODE bits and the RDATA of the OPT record. `None` if there is none, or a record before it cannot be read.
+pub fn opt_record(message: &[u8]) -> Option<(u8, &[u8])> {
     let header = message.first_chunk::<HEADER>()?;
     let count = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
     let mut at = HEADER;
@@ -212,10 +213,11 @@ fn upper_rcode(message: &[u8]) -> Option<u8> {
     for _ in 0..count(6) + count(8) + count(10) {
         let fixed = end_of_name(message, at)?;
         let [high, low, _, _, upper, _, _, _, length @ ..] = *message.get(fixed..)?.first_chunk::<10>()?;
+        let end = fixed + 10 + usize::from(u16::from_be_bytes(length));
         if u16::from_be_bytes([high, low]) == rtype::OPT {
-            return Some(upper);
+            return Some((upper, message.get(fixed + 10..end)?));
         }
-        at = fixed + 10 + usize::from(u16::from_be_bytes(length));
+        at = end;
     }
     None
 }

@@ -12,9 +12,16 @@ fn probe(script: &Script, route: &str) -> Sent {
     probes.clone().find(|sent| sent.message.queries[0].name().to_string().ends_with(route)).unwrap().clone()
 }
 
+/// A server whose questions are answered here.
+const OTHER: &str = "10.20.0.77";
+
 fn comes_back(script: &mut Script, probe: &Sent) {
+    comes_back_from(script, probe, "192.0.2.1");
+}
+
+fn comes_back_from(script: &mut Script, probe: &Sent, address: &'static str) {
     let name = probe.message.queries[0].name().to_string();
-    script.ask_as("192.0.2.1", &name, RecordType::TXT, |_| {});
+    script.ask_as(address, &name, RecordType::TXT, |_| {});
 }
 
 #[test]
@@ -56,58 +63,85 @@ fn s7_a_chain_that_never_ends_because_nothing_of_it_can_be_kept_is_bounded() {
 }
 
 #[test]
-fn s7_a_forward_to_ourselves_is_found_by_its_probe_and_that_route_refused() {
-    let rules: &[Rule] = &[(".", &[ONE], UpstreamOrder::Order), ("corp.test", &[TWO], UpstreamOrder::Order)];
-    let mut script = Script::new(rules);
-    script.host(&[("ws-fhir.fhir", "10.20.1.5")]);
-    script.ask(HUB, "www.contoso.test");
-    script.route(rules); // a reload probes again
+fn s7_a_question_that_goes_in_a_circle_is_refused_alone_and_its_route_goes_on() {
+    let mut script = Script::new(SIMPLE);
+    script.route(SIMPLE); // a reload probes again
     let back = probe(&script, "probe.");
-    comes_back(&mut script, &back);
-    let replies = script.replies();
-    assert_eq!(replies.len(), 2, "the probe, and the question that was out");
-    assert!(replies.iter().all(|(_, reply)| reply == "ServFail/0"), "{replies:?}");
+    comes_back_from(&mut script, &back, OTHER);
+    assert_eq!(script.reply(), "ServFail/0", "the probe itself");
     assert_eq!(script.status(ONE).condition, Condition::Loop);
-    script.sent();
-    script.ask(HUB, "two.contoso.test");
-    assert_eq!((script.sent(), script.reply()), (vec![], "ServFail/0".to_owned()));
-    script.ask(HUB, "www.corp.test");
-    assert_eq!(script.sent(), ["192.0.2.2 www.corp.test. A"], "the other route goes on");
-    script.ask(HUB, FHIR);
-    assert!(script.reply().ends_with("10 A 10.20.1.5"), "and so do private zones, by names of the zone table");
+    script.out.sent.clear();
+    let client = script.ask(HUB, "missing.contoso.test");
+    let missing = script.take_sent().remove(0);
+    script.ask_as(OTHER, "Missing.contoso.test", RecordType::A, |question| question.checking_disabled = true);
+    assert_eq!((script.sent(), script.reply()), (vec![], "ServFail/0".to_owned()), "what came back is refused at once");
+    script.say(&missing, ResponseCode::ServFail, &[]);
+    assert_eq!(script.replies(), [(client, "ServFail/0".to_owned())], "and so is the client, when the refusal has gone around");
+    script.ask(HUB, "www.contoso.test");
+    script.say_next(ResponseCode::NoError, WWW);
+    assert_eq!(script.reply(), WWW_REPLY, "a name that the upstream has is answered");
+    assert_eq!(script.status(ONE).condition, Condition::Up);
+    script.ask(OTHER, "two.contoso.test");
+    assert_eq!(script.sent(), ["192.0.2.1 two.contoso.test. A"], "that server may ask what it was not asked");
 }
 
 #[test]
-fn s7_an_upstream_that_no_longer_leads_back_is_asked_again() {
+fn s7_a_forged_question_gains_nothing() {
+    let mut script = Script::new(SIMPLE);
+    script.route(SIMPLE);
+    let back = probe(&script, "probe.");
+    comes_back_from(&mut script, &back, OTHER);
+    script.out.sent.clear();
+    script.replies();
+    let client = script.ask(HUB, "www.contoso.test");
+    for from in [OTHER, "10.20.0.78"] {
+        script.ask(from, "www.contoso.test");
+    }
+    script.say_next(ResponseCode::NoError, WWW);
+    let replies = script.replies();
+    assert!(replies.contains(&(client, WWW_REPLY.to_owned())), "{replies:?}");
+    assert_eq!(replies.iter().filter(|(_, reply)| reply == "ServFail/0").count(), 1, "the one with the address of the circle: {replies:?}");
+}
+
+#[test]
+fn s7_a_circle_that_is_gone_is_forgotten() {
     let mut script = Script::new(SIMPLE);
     script.route(&[(".", &[ONE], UpstreamOrder::Order)]);
     let back = probe(&script, "probe.");
     comes_back(&mut script, &back);
     script.out.sent.clear();
-    for _ in 0..3 {
+    let refused = |script: &mut Script, name: &str| {
+        script.replies();
+        script.ask(HUB, name);
+        script.ask("192.0.2.1", name);
+        script.replies().iter().any(|(_, reply)| reply == "ServFail/0")
+    };
+    for minute in 0..3 {
         script.pass(61_000);
         let back = probe(&script, "probe."); // a new name each minute
         comes_back(&mut script, &back);
         script.out.sent.clear();
+        assert!(refused(&mut script, &format!("m{minute}.contoso.test")));
+        script.out.sent.clear();
     }
-    script.replies();
-    script.ask(HUB, "www.contoso.test");
-    assert_eq!(script.reply(), "ServFail/0");
     script.pass(130_000); // mended: nothing came back
-    script.ask(HUB, "www.contoso.test");
-    assert_eq!(script.sent(), ["192.0.2.1 www.contoso.test. A"]);
+    assert!(!refused(&mut script, "www.contoso.test"));
 }
 
 #[test]
-fn s7_one_looping_upstream_of_two_is_left_out() {
+fn s7_circles_are_known_by_the_address_they_arrive_from_which_may_be_a_third_server() {
     let mut script = Script::new(TWO_UPSTREAMS);
     script.route(TWO_UPSTREAMS);
     let back = probe(&script, "probe.");
     assert_eq!(back.address, ONE.parse().unwrap());
-    comes_back(&mut script, &back);
-    script.sent();
+    comes_back_from(&mut script, &back, "198.51.100.7");
+    script.out.sent.clear();
+    script.replies();
     script.ask(HUB, "www.contoso.test");
-    assert_eq!(script.sent(), ["192.0.2.2 www.contoso.test. A"]);
+    script.ask("198.51.100.7", "www.contoso.test");
+    assert_eq!(script.reply(), "ServFail/0");
+    script.say_next(ResponseCode::ServFail, &[]);
+    assert_eq!(script.sent(), ["192.0.2.2 www.contoso.test. A"], "the next upstream is asked");
 }
 
 #[test]
