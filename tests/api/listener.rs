@@ -112,7 +112,7 @@ fn the_socket_is_for_its_owner_and_group_and_goes_with_the_server() {
     let mut second = postern(&["serve", "-c", config.to_str().unwrap()]);
     second.env("RUNTIME_DIRECTORY", server.file("state"));
     let second = Server::spawn(second, server.path().to_path_buf(), None);
-    second.logged(&["WARN", "no socket for the API", "another server has it"]);
+    second.logged(&["WARN", "cannot create the API socket", "another server has it"]);
     drop(second);
     assert_eq!(api.get("/v1/zones").status, 200);
     server.stop();
