@@ -1,8 +1,8 @@
 //! Batched UDP, and all unsafe code of the workspace.
 //!
 //! ```text
-//! server side                 bind_udp ─ Batch: receive → reply in place → send       one call each for up to 64 datagrams
-//! replies sent later          Outbox, send_to_from                                    from the address that was queried
+//! server side                 bind_udp ─ DatagramBackend: receive → reply → send      one call each for up to 64 datagrams
+//! replies sent later          DatagramOutbox, send_to_from                            from the address that was queried
 //! client side                 ClientBatch over connected sockets, Poller              upstreams, load generators
 //!                             receive                                                 single datagrams, for occasional queries
 //! baseline of measurements    mirror                                                  the least a server can do
@@ -13,6 +13,7 @@
 
 mod address;
 mod affinity;
+mod backend;
 mod batch;
 mod bind;
 mod client;
@@ -23,6 +24,7 @@ mod outbox;
 mod poller;
 
 pub use affinity::{allowed_cpus, pin_thread, wake_on_time};
+pub use backend::{DatagramBackend, KernelBackend};
 pub use batch::{BatchSent, DatagramBatch, ReceivedDatagram, send_to_from};
 pub use bind::{UdpOptions, bind_tcp, bind_udp, is_present, overflowed};
 pub use client::ClientBatch;

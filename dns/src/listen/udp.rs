@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use postern_sockets::{DatagramBatch, ReceivedDatagram};
+use postern_sockets::{DatagramBackend, ReceivedDatagram};
 
 use super::packet_cache::PacketCache;
 use super::tcp::Answered;
@@ -40,14 +40,27 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker on a blocking socket with a read timeout, which is how often it looks at `stop`.
-    pub fn start(name: String, socket: UdpSocket, service: Service, stop: Arc<AtomicBool>) -> io::Result<Self> {
+    /// Starts worker `number` on a blocking socket with a read timeout, which is how often it looks at `stop`.
+    ///
+    /// `B` is the back end that receives and sends the datagrams.
+    pub fn start<B: DatagramBackend + 'static>(
+        number: usize,
+        socket: UdpSocket,
+        service: Service,
+        stop: Arc<AtomicBool>,
+    ) -> io::Result<Self> {
+        let (name, socket) = (format!("udp-{number}"), Arc::new(socket));
+        let size = buffer_size(&service.state.load());
+        let backend = B::open(&socket, BATCH, size)?;
         let counters = WorkerCounters::own();
         let counted = counters.clone();
         let (vital, alive) = Vital::new(&name);
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             let _alive = alive;
-            work(&Arc::new(socket), &service, &counted, &stop);
+            let mut turns = Turns::with_backend(backend, size, &socket, &service, &counted);
+            while !stop.load(Ordering::Relaxed) {
+                turns.turn();
+            }
         })?;
         Ok(Self { thread, counters, vital })
     }
@@ -58,19 +71,12 @@ impl Worker {
     }
 }
 
-fn work(socket: &Arc<UdpSocket>, service: &Service, counters: &WorkerCounters, stop: &AtomicBool) {
-    let mut turns = Turns::new(socket, service, counters);
-    while !stop.load(Ordering::Relaxed) {
-        turns.turn();
-    }
-}
-
 /// What a worker has in hand from one batch to the next. Made once: a turn allocates nothing, but for a question that is handed on.
-pub struct Turns<'w> {
+pub struct Turns<'w, B> {
     socket: &'w Arc<UdpSocket>,
     service: &'w Service,
     counters: &'w WorkerCounters,
-    batch: DatagramBatch,
+    batch: B,
     /// Octets of its buffers, and what the state asks for.
     size: usize,
     wanted: usize,
@@ -81,13 +87,16 @@ pub struct Turns<'w> {
     turn: u32,
 }
 
-impl<'w> Turns<'w> {
-    /// Before the first turn.
-    pub fn new(socket: &'w Arc<UdpSocket>, service: &'w Service, counters: &'w WorkerCounters) -> Self {
+impl<'w, B: DatagramBackend> Turns<'w, B> {
+    /// Opens the back end, before the first turn.
+    pub fn open(socket: &'w Arc<UdpSocket>, service: &'w Service, counters: &'w WorkerCounters) -> io::Result<Self> {
+        let size = buffer_size(&service.state.load());
+        Ok(Self::with_backend(B::open(socket, BATCH, size)?, size, socket, service, counters))
+    }
+
+    fn with_backend(batch: B, size: usize, socket: &'w Arc<UdpSocket>, service: &'w Service, counters: &'w WorkerCounters) -> Self {
         let states = arc_swap::Cache::new(&*service.state);
         let known = (std::ptr::null(), 0);
-        let size = buffer_size(&service.state.load());
-        let batch = DatagramBatch::new(BATCH, size);
         Self { socket, service, counters, batch, size, wanted: size, recent: PacketCache::new(BATCH), states, known, turn: 0 }
     }
 
@@ -96,10 +105,11 @@ impl<'w> Turns<'w> {
         let Self { socket, service, counters, batch, size, wanted, recent, states, known, turn } = self;
         if wanted != size {
             // A reload changed `udp-size`. Answers since then may have been cut to the old size.
-            (*batch, *size) = (DatagramBatch::new(BATCH, *wanted), *wanted);
+            batch.resize(*wanted);
+            *size = *wanted;
             recent.void();
         }
-        let received = match batch.receive(socket, true) {
+        let received = match batch.receive(true) {
             Ok(received) => received,
             Err(error) => {
                 // An ICMP message of a client that went away is no error of this socket; anything else must not become a busy loop.
@@ -169,7 +179,7 @@ impl<'w> Turns<'w> {
             counters.event(WorkerEvent::Panic);
             tracing::error!("a query caused a panic; the rest of its batch is lost, and the worker continues");
         }
-        let sent = batch.send(socket);
+        let sent = batch.send();
         if sent.lost > 0 {
             counters.events(WorkerEvent::Lost, sent.lost as u64);
         }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use postern_config::PosternConfig;
 use postern_config::model::{LimitsConfig, UpstreamSet};
+use postern_sockets::KernelBackend;
 use postern_zones::snapshot::Snapshot;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -115,7 +116,7 @@ impl Server {
         let (mut workers, mut listeners, mut vitals) = (Vec::new(), Vec::new(), vec![resolver.gauges().vital]);
         for (address, sockets) in bound.addresses.iter().zip(bound.udp) {
             for socket in sockets {
-                let worker = Worker::start(format!("udp-{}", workers.len()), socket, service.clone(), stop_workers.clone())?;
+                let worker = Worker::start::<KernelBackend>(workers.len(), socket, service.clone(), stop_workers.clone())?;
                 listeners.push(Listener { kind: ListenerKind::new(ClientTransport::Udp, address.ip()), counters: worker.counters.clone() });
                 vitals.push(worker.vital.clone());
                 workers.push(worker);
