@@ -263,7 +263,7 @@ fn another_secret_in_a_file_is_the_one_that_counts() {
     assert_eq!((asked_with(&key("acme")), asked_with(new)), ("NOERROR".into(), "BADSIG".into()));
     // One that cannot be read leaves the old one in use, and is told with its place.
     server.write("acme.key", "no Base64!\n");
-    server.logged(&["acme.key", "cannot take the secret"]);
+    server.logged(&["acme.key", "cannot read the secret"]);
     assert_eq!(asked_with(&key("acme")), "NOERROR");
     server.write("acme.key", "key \"acme\" { algorithm hmac-sha512; secret \"YW5vdGhlciBzZWNyZXQ=\"; };\n");
     eventually("the new one counts", || (asked_with(new) == "NOERROR").then_some(()));

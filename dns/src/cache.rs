@@ -397,9 +397,10 @@ impl Entry {
         })
     }
 
-    /// The alias's target as it was given, wire form; none for other kinds.
+    /// The alias's target as it was given, wire form; none for other kinds. The signatures of the alias stand behind it.
     pub fn alias(&self) -> Option<&[u8]> {
-        (self.what == What::Alias).then(|| self.wire.get(12..)).flatten()
+        let length = usize::from(u16::from_be_bytes([*self.wire.get(10)?, *self.wire.get(11)?]));
+        (self.what == What::Alias).then(|| self.wire.get(12..12 + length)).flatten()
     }
 }
 

@@ -205,6 +205,16 @@ fn own_zone<'s>(view: &View<'s>, apex: &NameBuf) -> Option<&'s Arc<Hosted>> {
     view.network.zone_of(apex, 0).filter(|own| own.apex.as_wire() == apex.as_wire())
 }
 
+/// The route whose suffix is this very name.
+fn own_route<'s>(view: &View<'s>, name: &NameBuf) -> Option<(&'s Route, usize)> {
+    view.state.routes.find_from(view.network_id, name, 0).filter(|(_, suffix)| *suffix == name.as_wire().len())
+}
+
+/// True for the apex of a private zone or of a route. The name exists, even if its parent does not know it.
+fn is_cut(view: &View, name: &NameBuf) -> bool {
+    own_zone(view, name).is_some() || own_route(view, name).is_some()
+}
+
 /// What a private zone says at the name the answer has come to.
 fn ask_zone<'s>(question: &Question, view: &View<'s>, hosted: &'s Arc<Hosted>, answer: &mut Answer<'s>) -> Next<'s> {
     let zone: &'s Zone = match &hosted.state {
@@ -228,6 +238,7 @@ fn ask_zone<'s>(question: &Question, view: &View<'s>, hosted: &'s Arc<Hosted>, a
             Some(any) => Next::End(End::Private(any, zone)), // one RRset is enough (RFC 8482 section 4.1)
             None => Next::End(End::PrivateNoData(zone)),
         },
+        Lookup::Missing if question.rtype == rtype::DS && is_cut(view, &answer.name) => Next::End(End::PrivateNoData(zone)),
         Lookup::Missing if !may_fall_back(question, view) => Next::End(End::PrivateNxDomain(zone)),
         Lookup::Missing if never_falls_back(question.rtype) => match hosted.on_missing {
             // Resolvers behind this server apply NXDOMAIN to every type of the name (RFC 2308 section 5, RFC 8020).
@@ -255,6 +266,25 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
         return Next::End(End::MinimalAny);
     }
     let found = route_of(view, &answer.name, question.rtype);
+    let next = ask_route(question, view, heard, patience, answer, found);
+    // The parent's side of a route may not know its suffix, which exists all the same.
+    let is_unknown = question.rtype == rtype::DS && matches!(&next, Next::End(End::Upstream(entry)) if entry.what == What::NxDomain);
+    match own_route(view, &answer.name).filter(|_| is_unknown) {
+        Some(own) => ask_route(question, view, heard, patience, answer, Some(own)),
+        None => next,
+    }
+}
+
+/// What the upstreams of a route said at the name the answer has come to, or that they must be asked.
+fn ask_route<'s>(
+    question: &Question,
+    view: &View<'s>,
+    heard: &Heard,
+    patience: Patience,
+    answer: &mut Answer<'s>,
+    found: Option<(&'s Route, usize)>,
+) -> Next<'s> {
+    let first = answer.chain.is_empty();
     let Some((route, _)) = found else {
         let special = special_zone(view, &answer.name, question.rtype, None);
         return special.map_or(Next::End(End::Failed(Failure::NoRoute)), |zone| ask_special(zone, question, &answer.name));
@@ -309,9 +339,10 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
 fn believe<'s>(entry: Arc<Entry>, question: &Question, view: &View<'s>, name: &NameBuf) -> Next<'s> {
     if question.rtype == rtype::DS
         && matches!(entry.what, What::NxDomain | What::Alias)
-        && let Some(zone) = own_zone(view, name).and_then(|hosted| hosted.zone())
+        && let Some(hosted) = own_zone(view, name)
     {
-        return Next::End(End::PrivateNoData(zone)); // the apex of a private zone exists, whatever the public DNS has there
+        // The apex of a private zone exists, whatever the public DNS has there.
+        return Next::End(hosted.zone().map_or(End::Failed(Failure::ZoneUnavailable), |zone| End::PrivateNoData(zone)));
     }
     match entry.what {
         What::Alias if question.rtype != rtype::CNAME => Next::Follow(Hop::Upstream(entry)),
@@ -330,7 +361,8 @@ fn ask_special<'s>(zone: &'static Zone, question: &Question, name: &NameBuf) -> 
 
 /// The special zone that answers for `name`, unless a route other than `.` covers it, or `.` leads to resolvers that may know it.
 fn special_zone(view: &View, name: &NameBuf, rtype: u16, route: Option<(&Route, usize)>) -> Option<&'static Zone> {
-    let special = special::find(name, labels_off(name, rtype))?;
+    // No upstream has a say on a name that means the same everywhere, not even on its DS: its denial would hold for every type.
+    let special = special::find(name, 0).filter(|special| special.denies_ds()).or_else(|| special::find(name, labels_off(name, rtype)))?;
     let is_routed = route.is_some_and(|(route, suffix)| suffix > 1 || special.is_local && view.state.routes.leads_inside(route.id));
     (!is_routed).then(|| special.zone())
 }

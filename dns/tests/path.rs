@@ -197,12 +197,18 @@ fn ds_at_a_forwarded_cut_is_asked_at_the_route_of_the_parent() {
     for name in ["corp.test", "eu.corp.test", "x.eu.corp.test", "to.test"] {
         world.ask(HUB, name, RecordType::DS);
     }
-    let want = ["0 corp.test. DS", "4 eu.corp.test. DS", "5 x.eu.corp.test. DS", "0 to.test. DS"];
+    // A parent that does not know the suffix of a route is not the last word: the name exists.
+    let want = ["0 corp.test. DS", "4 corp.test. DS", "4 eu.corp.test. DS", "5 eu.corp.test. DS", "5 x.eu.corp.test. DS", "0 to.test. DS"];
     assert_eq!(world.asked, want, "behind an alias the cached answer of the parent is used");
     // The parent's route comes first for a zone above it, too.
     world.host("corp.test", &["hub"], OnMissing::Nxdomain, &[("eu", "NS", "ns.contoso.test.")]);
     world.asked.clear();
-    assert_eq!(world.ask(HUB, "eu.corp.test", RecordType::DS), "NOERROR aa; +corp.test. 10 SOA");
+    world.host("de.corp.test", &["hub"], OnMissing::Nxdomain, &[("www", "A", "10.20.1.5")]);
+    world.routes.push(("fr.corp.test", 6, false));
+    for cut in ["eu.corp.test", "de.corp.test", "fr.corp.test"] {
+        assert_eq!(world.ask(HUB, cut, RecordType::DS), "NOERROR aa; +corp.test. 10 SOA", "{cut}");
+    }
+    assert_eq!(world.ask(HUB, "es.corp.test", RecordType::DS), "NXDOMAIN aa; +corp.test. 10 SOA");
     assert!(world.asked.is_empty());
 }
 
@@ -254,6 +260,10 @@ fn special_names_are_answered_here_unless_a_zone_or_a_route_is_configured_for_th
         assert!(without_recursion.starts_with(&want), "RD=0: {name} {without_recursion}");
     }
     assert_eq!(world.asked, ["0 to-localhost.test. A"]);
+    // A public denial of DS would hold for every type.
+    assert_eq!(world.ask(HUB, "localhost", RecordType::DS), "NOERROR aa; +localhost. 10800 SOA");
+    assert_eq!(world.ask(HUB, "localhost", RecordType::A), "NOERROR aa; localhost. 10800 A 127.0.0.1");
+    assert_eq!(world.asked.len(), 1);
     // DS is the parent's, names beside the special ones are ordinary, and a local zone may be known to upstreams of the site.
     world.asked.clear();
     for (name, rtype) in [("resolver.arpa", RecordType::DS), ("arpa", RecordType::NS), ("8.8.8.8.in-addr.arpa", RecordType::PTR)] {

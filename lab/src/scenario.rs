@@ -177,14 +177,15 @@ impl LabScenario {
 }
 
 impl Node {
-    /// Returns the RRset of a type at an owner, or all records for ANY.
+    /// Returns the RRset of a type at an owner, or all records for ANY. A target made from the query name is in lower case, as names that Azure
+    /// gives its services are.
     fn of(&self, kind: RecordType, owner: &Name, star: Option<&Name>) -> Vec<Record> {
         let mut records = Vec::new();
         for Entry { ttl, data } in &self.records {
             let data = match (data, star) {
                 (Data::Fixed(data), _) if kind == data.record_type() || kind == RecordType::ANY => data.clone(),
                 (Data::Expand(suffix), Some(star)) if matches!(kind, RecordType::CNAME | RecordType::ANY) => {
-                    match star.clone().append_domain(suffix) {
+                    match star.to_lowercase().append_domain(suffix) {
                         Ok(target) => RData::CNAME(CNAME(target)),
                         Err(_) => continue, // the name would be too long
                     }

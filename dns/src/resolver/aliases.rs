@@ -45,13 +45,31 @@ impl Core {
         if pending.alias.asked == Some(hash) || pending.has_no_exchanges_left() {
             return false;
         }
-        let instead = failed.map_or(WithoutAlias::Wait, |(failure, hash)| WithoutAlias::Fail(failure, hash));
+        let instead = match (failed, waits_for) {
+            (Some((failure, hash)), _) => WithoutAlias::Fail(failure, hash),
+            (None, own) => WithoutAlias::Wait(own.unwrap_or_default()),
+        };
         pending.alias = AliasQuestion { asked: Some(hash), awaited: Some(instead) };
         if pending.exchange != NONE {
+            self.exchanges.list[pending.exchange as usize].at_alias.push(id);
             self.leave_exchange(id); // it goes on, and can be joined again
         }
         self.ask(now, state, id, ask, &view, out);
         true
+    }
+
+    /// The answer of an exchange came before the alias that some of its questions wait for: they go on with what the cache has now.
+    pub(super) fn wake_from_aliases(&mut self, exchange: u32) {
+        let going = &mut self.exchanges.list[exchange as usize];
+        let hash = going.hash;
+        for id in std::mem::take(&mut going.at_alias) {
+            let Some(pending) = self.pending.get_mut(id as usize) else { continue };
+            if matches!(pending.alias.awaited, Some(WithoutAlias::Wait(own)) if own == hash) {
+                pending.alias.awaited = None;
+                self.leave_exchange(id);
+                self.wake(id, Ok(Heard::default()));
+            }
+        }
     }
 
     /// Returns the result with which a question goes on if it waited for an alias.

@@ -13,7 +13,7 @@ use crate::clock::Now;
 use crate::ede::Failure;
 use crate::query::Heard;
 use crate::state::State;
-use crate::upstream::{AttemptId, Fault, UpstreamId};
+use crate::upstream::{AttemptId, Fault, UpstreamId, message};
 
 /// Number of ICMP errors of one upstream that only repeat the question. A stranger who sends 20,000 forged errors a second to random ports
 /// hits one question in 16 if the upstream takes 100 ms. To end a question, errors must hit all its messages before the answer comes.
@@ -203,8 +203,16 @@ impl Core {
         }
     }
 
+    /// Reads an answer, whose question has a random letter case, in the case that was asked for.
+    fn answered(&mut self, now: Now, state: &State, place: u32, asked: (u32, u8), octets: &[u8], out: &mut impl Outside) {
+        let mut buffer = std::mem::take(&mut self.own_case);
+        let octets = message::in_case_of(&self.exchanges.ask(asked.0).name, octets, &mut buffer);
+        self.take_answer(now, state, place, asked, octets, out);
+        self.own_case = buffer;
+    }
+
     /// Reads an answer for the client that asked first, and hands it to all clients that wait.
-    fn answered(&mut self, now: Now, state: &State, place: u32, (exchange, member): (u32, u8), octets: &[u8], out: &mut impl Outside) {
+    fn take_answer(&mut self, now: Now, state: &State, place: u32, (exchange, member): (u32, u8), octets: &[u8], out: &mut impl Outside) {
         let attempt = &self.exchanges.attempts[place as usize];
         let (over, edns, plain_again) = (attempt.over, attempt.edns, attempt.plain_again);
         let server = attempt.server;
@@ -243,6 +251,7 @@ impl Core {
                     self.wake(waiting, Ok(heard.unwrap_or_default()));
                     waiting = next;
                 }
+                self.wake_from_aliases(exchange);
                 self.listen_on(now, exchange, member);
                 self.end_exchange(exchange, out);
             }
@@ -351,9 +360,22 @@ impl Core {
         }
     }
 
-    /// Counts that an upstream could not be reached. It is logged once until it responds again.
+    /// Counts that an upstream could not be reached.
     fn unreachable(&mut self, place: u32) {
-        let server = &mut self.exchanges.servers[self.exchanges.attempts[place as usize].server.0 as usize];
+        self.report_unreachable(self.exchanges.attempts[place as usize].server);
+    }
+
+    /// A question could not even be sent: the network is unreachable, say. The upstream is shown as down until it responds.
+    pub(super) fn unsendable(&mut self, id: UpstreamId) {
+        self.report_unreachable(id);
+        let server = &mut self.exchanges.servers[id.0 as usize];
+        server.refused = true;
+        server.show_condition();
+    }
+
+    /// Counts that an upstream could not be reached. It is logged once until it responds again.
+    fn report_unreachable(&mut self, id: UpstreamId) {
+        let server = &mut self.exchanges.servers[id.0 as usize];
         server.meter.unreachable.fetch_add(1, Relaxed);
         if !std::mem::replace(&mut server.unreachable, true) {
             tracing::warn!(upstream = %server.meter.name, "upstream cannot be reached, or refuses");

@@ -71,6 +71,8 @@ pub struct Core {
     pub(super) timers: Timers<Due>,
     keys: Keys,
     scratch: Box<[u8]>,
+    /// Room for an answer whose letter case is set right.
+    pub(super) own_case: Vec<u8>,
     counts: Counts,
 }
 
@@ -129,8 +131,8 @@ pub(super) struct AliasQuestion {
 pub(super) enum WithoutAlias {
     /// The question fails as it did.
     Fail(Failure, u64),
-    /// It goes on waiting for its answer.
-    Wait,
+    /// It goes on waiting for its answer: that to the question with this hash.
+    Wait(u64),
 }
 
 impl Pending {
@@ -187,6 +189,7 @@ impl Core {
             timers: Timers::new(now),
             keys: Keys(rand::random(), rand::random()),
             scratch: vec![0; 65_535].into(),
+            own_case: Vec::new(),
             counts: Counts::default(),
         }
     }

@@ -98,6 +98,8 @@ pub(super) struct Exchange {
     /// The client that asked first. An answer is read for it if no client waits any more.
     pub(super) client: IpAddr,
     pub(super) first: u32,
+    /// Questions that left to wait for the alias of the name. Some of them may be over already.
+    pub(super) at_alias: Vec<u32>,
     deadline: Now,
     /// Members of the route tried in this round, and those that are not tried again.
     pub(super) tried: u64,
@@ -192,6 +194,7 @@ impl Core {
             hash,
             client,
             first: NONE,
+            at_alias: Vec::new(),
             deadline: now.plus(state.settings.deadline),
             tried: 0,
             refused: 0,
@@ -262,7 +265,11 @@ impl Core {
             };
             match route.choose(now, servers, going.tried | going.refused | used_up) {
                 Choice::Ask(member) => {
-                    let Err(_) = self.ask_member(now, exchange, member, AskTurn::First, out) else { return };
+                    let server = route.members[usize::from(member)].server;
+                    let Err(fault) = self.ask_member(now, exchange, member, AskTurn::First, out) else { return };
+                    if fault == Fault::Unreachable {
+                        self.unsendable(server);
+                    }
                     self.exchanges.list[exchange as usize].refused |= 1 << member;
                 }
                 Choice::Wait(member) => {

@@ -236,7 +236,9 @@ impl Core {
             let edns = self.may_use_edns(now, id, &ask.name);
             let mut octets = [0; message::MAX];
             let len = message::write(ask, edns, &mut octets);
-            let waits = self.exchanges.servers[id.0 as usize].upstream.timeout;
+            let server = &mut self.exchanges.servers[id.0 as usize];
+            server.health.is_being_measured(now);
+            let waits = server.upstream.timeout;
             let _ = self.send(now, Send { server: id, over, message: &octets[..len], edns, waits, purpose: Purpose::Copy }, out); // nobody waits for it
         }
         if is_poor {

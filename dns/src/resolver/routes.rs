@@ -184,13 +184,16 @@ impl Registry {
     }
 }
 
+/// Number of resolvers that are taken from a `resolv.conf`, as by the C library.
+pub const MOST_SYSTEM_RESOLVERS: usize = 3;
+
 /// Returns the name servers of a `resolv.conf`, port 53.
 pub fn system_resolvers(file: &Path) -> io::Result<Vec<SocketAddr>> {
     let text = String::from_utf8_lossy(&postern_config::read(file)?).into_owned();
     let mut found: Vec<SocketAddr> = Vec::new();
     for line in text.lines() {
         let mut words = line.split_whitespace();
-        if words.next() != Some("nameserver") {
+        if words.next() != Some("nameserver") || found.len() == MOST_SYSTEM_RESOLVERS {
             continue;
         }
         if let Some(address) = words.next().and_then(|word| scoped_address(word, 53))

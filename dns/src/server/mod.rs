@@ -31,7 +31,7 @@ use crate::listen::places::ConnectionPlaces;
 use crate::listen::tcp;
 use crate::listen::udp::Worker;
 use crate::listen::{Service, Streams};
-use crate::resolver::routes::Registry;
+use crate::resolver::routes::{MOST_SYSTEM_RESOLVERS, Registry};
 use crate::resolver::thread::Resolver;
 use crate::route::Routes;
 use crate::state::{Settings, State};
@@ -66,13 +66,12 @@ const STREAM_THREADS: usize = 2;
 
 /// File descriptors that a server of this configuration needs beside those of its TCP connections: listeners and upstreams.
 pub fn descriptors(config: &PosternConfig) -> usize {
-    const OF_SYSTEM: usize = 3; // `/etc/resolv.conf` has no more
     let listeners = config.server.listen.len() * (config.server.workers + 1);
     let mut upstreams = HashSet::new();
     let mut system = 0;
     for forward in &config.forwards {
         match &forward.upstreams {
-            UpstreamSet::System => system = OF_SYSTEM,
+            UpstreamSet::System => system = MOST_SYSTEM_RESOLVERS,
             UpstreamSet::List(list) => upstreams.extend(list.iter().map(|upstream| (upstream.address, upstream.transport))),
         }
     }

@@ -155,7 +155,12 @@ impl Health {
         self.latencies.percentile(percent)
     }
 
-    /// When it was measured last.
+    /// A question is sent only to measure it. If that is not answered, the next one is due as late as if it were.
+    pub fn is_being_measured(&mut self, now: Now) {
+        self.measured = now;
+    }
+
+    /// When it was measured last, or a question was sent for that.
     pub fn measured(&self) -> Now {
         self.measured
     }

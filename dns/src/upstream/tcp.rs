@@ -265,8 +265,9 @@ impl<D: Deliver> Line<D> {
                     question.empty += u8::from(end.answers == 0 && others == 0);
                     Some(Fault::Reset).filter(|_| question.losses >= MOST_LOSSES || question.empty >= MOST_EMPTY)
                 }
-                // The resolver has given up a silent connection's questions long ago.
-                EndCause::Finished | EndCause::Stalled => Some(Fault::Reset),
+                // A question that came while the connection ended was not sent, and a young one may be answered on another.
+                EndCause::Finished => None,
+                EndCause::Stalled => Some(Fault::Reset).filter(|_| question.since.elapsed() >= STALLED),
                 EndCause::Unreachable => {
                     question.losses += 1;
                     Some(Fault::Unreachable).filter(|_| others == 0 || question.losses >= MOST_LOSSES)

@@ -366,7 +366,12 @@ impl Udp {
                 Ok(key) => return Ok(Departure::Alone(key)),
                 Err(error) if is_unreachable(&error) => return Err(Fault::Unreachable),
                 // Out of descriptors, say: an older one does as well.
-                Err(error) => tracing::warn!(%error, "cannot open a socket to an upstream"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot open a socket to an upstream");
+                    if let Some(pool) = self.pools.get_mut(&to) {
+                        pool.fresh = 0; // it is tried again a moment later, rather than for each question
+                    }
+                }
             }
         }
         let pool = self.pools.get_mut(&to).ok_or(Fault::Exhausted)?;
@@ -438,6 +443,12 @@ impl Udp {
         if let Some(pool) = self.pools.get_mut(&outlet.upstream) {
             pool.active.retain(|other| *other != key);
             pool.retired.retain(|other| *other != key);
+            if pool.turn == Some(key) {
+                // The next socket may get the same key. Nobody waits for what was to leave from this one.
+                pool.turn = None;
+                pool.octets.clear();
+                pool.ends.clear();
+            }
         }
         for slot in outlet.slots.values() {
             self.places[slot.attempt.place as usize].take_if(|placed| placed.serial == slot.attempt.serial);

@@ -56,6 +56,18 @@ fn an_alias_is_asked_for_once_the_answer_is_late() {
 }
 
 #[test]
+fn an_answer_that_comes_before_the_alias_is_given_at_once() {
+    let mut script = hosting();
+    script.ask(HUB, NAME);
+    let first = script.take_sent();
+    script.pass(1810);
+    assert!(script.take_sent().iter().any(|sent| sent.to_string().ends_with("CNAME")));
+    script.say(&first[0], ResponseCode::NoError, &["app.contoso.test. 60 A 198.51.100.1"]);
+    assert_eq!(script.reply(), "NoError; app.contoso.test. 60 A 198.51.100.1");
+    assert_eq!(script.core.counts().pending, 0);
+}
+
+#[test]
 fn a_question_without_an_alias_fails_as_it_did() {
     let mut script = hosting();
     script.ask(HUB, NAME);
