@@ -15,8 +15,9 @@ use postern_zones::name::NameBuf;
 use crate::cache::{AttachedRecords, Entry, Key, What};
 use crate::chain::MAX_HOPS;
 use crate::clock::Now;
+use crate::cuts;
 use crate::ede::Failure;
-use crate::query::{self, Ask, Heard, leads_home};
+use crate::query::{Ask, Heard, leads_home};
 use crate::special;
 use crate::state::{State, View};
 use crate::wire::message::{BadMessage, Message, Record, flag};
@@ -189,7 +190,7 @@ impl Reader<'_> {
 
     /// The upstream may go on to a name of the chain: nobody else speaks for it.
     fn may_speak_of(&self, name: &NameBuf) -> bool {
-        query::may_speak_of(self.view, self.ask.route, name, self.ask.rtype) && special::find(name, 0).is_none()
+        cuts::may_speak_of(self.view, self.ask.route, name, self.ask.rtype) && special::find(name, 0).is_none()
     }
 
     fn answer<'r>(&'r self, name: &'r NameBuf, rtype: u16) -> impl Iterator<Item = &'r Record> {
@@ -216,7 +217,7 @@ impl Reader<'_> {
             let Ok(leads_to) = NameBuf::read(&redirected) else { continue }; // longer than a name may be
             // A DNAME of a private zone or of another route is not believed (S1), nor one that does not lead where the CNAME does.
             if target.as_ref().is_none_or(|target| *target == leads_to)
-                && query::may_speak_of(self.view, self.ask.route, &record.owner, rtype::DNAME)
+                && cuts::may_speak_of(self.view, self.ask.route, &record.owner, rtype::DNAME)
             {
                 dname = Some(record);
                 if cname.is_none() {

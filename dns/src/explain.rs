@@ -16,6 +16,7 @@ use crate::cache::{Age, Key, What};
 use crate::chain::{Hop, MAX_HOPS};
 use crate::clock::Now;
 use crate::counters::rcode_name;
+use crate::cuts;
 use crate::ede;
 use crate::fallback::event::Missing;
 use crate::fallback::{Event, FallbackVerdict, Mend};
@@ -264,14 +265,14 @@ fn verdict(question: &Question, names: &[NameBuf], answer: &Answer<'_>, waits: b
     if is_private && !waits {
         return None;
     }
-    let zone_at = |name: &NameBuf| query::private_zone(question, view, name);
+    let zone_at = |name: &NameBuf| cuts::private_zone(question, view, name);
     if let Some((name, hosted)) = names.iter().find_map(|name| zone_at(name).filter(|hosted| !hosted.holds(name)).map(|zone| (name, zone)))
     {
         return Some(lacking(question, name, hosted, true, view));
     }
     let mut name = names.last().filter(|_| waits)?.clone();
     for _ in 0..MAX_HOPS {
-        let alias = query::route_of(view, &name, question.rtype).and_then(|(route, _)| {
+        let alias = cuts::route_of(view, &name, question.rtype).and_then(|(route, _)| {
             let (entry, _) = query::cached(view, Key::new(route.id, options(question), question.rtype, &name))?;
             NameBuf::read(entry.alias()?).ok()
         });
@@ -321,7 +322,7 @@ fn file_of(hosted: &Hosted, name: &NameBuf, rtype: u16) -> Option<String> {
 }
 
 fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Question, view: &View<'_>, waits: bool) -> Stop {
-    let hosted = query::private_zone(question, view, name);
+    let hosted = cuts::private_zone(question, view, name);
     let zone = hosted.or_else(|| view.network.zone_of(name, 0)).map(|found| ZoneStop {
         name: found.name.to_string(),
         serial: found.serial(),
@@ -335,12 +336,12 @@ fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Q
         lacks_name: lacks(found, name),
     });
     let is_lacking = hosted.is_some_and(|hosted| lacks(hosted, name));
-    let route = query::route_of(view, name, question.rtype).map(|(route, suffix)| RouteStop {
+    let route = cuts::route_of(view, name, question.rtype).map(|(route, suffix)| RouteStop {
         suffix: NameBuf::read(&name.as_wire()[name.len() - suffix..]).unwrap_or(NameBuf::root()).without_dot(), // a suffix of a name is one
         upstreams: upstreams(view, route.id),
         to_self: route.to_self,
     });
-    let route_id = query::route_of(view, name, question.rtype).map(|(route, _)| route.id);
+    let route_id = cuts::route_of(view, name, question.rtype).map(|(route, _)| route.id);
     let cached = route_id.and_then(|route| query::cached(view, Key::new(route, options(question), question.rtype, name)));
     let cache = cached.map(|(entry, age)| CacheStop {
         what: match entry.what {

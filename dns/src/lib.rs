@@ -19,6 +19,7 @@ pub mod chain;
 pub mod clock;
 pub mod cookie;
 pub mod counters;
+mod cuts;
 pub mod ede;
 pub mod explain;
 pub mod fallback;

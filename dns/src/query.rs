@@ -18,6 +18,7 @@ use postern_config::model::OnMissing;
 use crate::cache::{Age, Entry, Key, What};
 use crate::chain::{Chain, Hop};
 use crate::clock::Now;
+use crate::cuts::{is_cut, labels_off, may_fall_back, own_route, own_zone, private_zone, route_of};
 use crate::ede::Failure;
 use crate::reason::FallbackReason;
 use crate::route::{Route, RouteId};
@@ -166,55 +167,6 @@ enum Next<'s> {
     Public,
 }
 
-/// Labels that are left off a name to find its zone or route: DS belongs to the parent's side of a cut (RFC 4035 section 3.1.4.1).
-#[inline]
-fn labels_off(name: &NameBuf, rtype: u16) -> usize {
-    usize::from(rtype == rtype::DS && name.labels() > 0)
-}
-
-/// The route whose upstreams are asked for this type of `name`, with the length of its suffix on the wire.
-#[inline]
-pub(crate) fn route_of<'s>(view: &View<'s>, name: &NameBuf, rtype: u16) -> Option<(&'s Route, usize)> {
-    view.state.routes.find_from(view.network_id, name, labels_off(name, rtype))
-}
-
-/// True where an upstream that was asked at `route` may be believed about this type of `name`: its route covers the name, and no private
-/// zone of the client's network does (S1).
-pub(crate) fn may_speak_of(view: &View, route: RouteId, name: &NameBuf, rtype: u16) -> bool {
-    let zone = view.network.zone_of(name, labels_off(name, rtype)).map_or(0, |hosted| hosted.apex.as_wire().len());
-    route_of(view, name, rtype).is_some_and(|(found, suffix)| found.id == route && suffix > zone)
-}
-
-/// The private zone that speaks for `name`: the longest of the network's zones, unless a route has a longer suffix.
-pub(crate) fn private_zone<'s>(question: &Question, view: &View<'s>, name: &NameBuf) -> Option<&'s Arc<Hosted>> {
-    let from = labels_off(name, question.rtype);
-    let hosted = view.network.zone_of(name, from).filter(|hosted| {
-        let passed_over = view.state.routes.has_suffixes(view.network_id)
-            && route_of(view, name, question.rtype).is_some_and(|(_, suffix)| suffix > hosted.apex.as_wire().len());
-        !passed_over
-    });
-    match hosted {
-        // The child denies DS only where its parent cannot be asked.
-        None if from > 0 && !(may_fall_back(question, view) && route_of(view, name, question.rtype).is_some()) => own_zone(view, name),
-        hosted => hosted,
-    }
-}
-
-/// The private zone with this apex.
-fn own_zone<'s>(view: &View<'s>, apex: &NameBuf) -> Option<&'s Arc<Hosted>> {
-    view.network.zone_of(apex, 0).filter(|own| own.apex.as_wire() == apex.as_wire())
-}
-
-/// The route whose suffix is this very name.
-fn own_route<'s>(view: &View<'s>, name: &NameBuf) -> Option<(&'s Route, usize)> {
-    view.state.routes.find_from(view.network_id, name, 0).filter(|(_, suffix)| *suffix == name.as_wire().len())
-}
-
-/// True for the apex of a private zone or of a route. The name exists, even if its parent does not know it.
-fn is_cut(view: &View, name: &NameBuf) -> bool {
-    own_zone(view, name).is_some() || own_route(view, name).is_some()
-}
-
 /// What a private zone says at the name the answer has come to.
 fn ask_zone<'s>(question: &Question, view: &View<'s>, hosted: &'s Arc<Hosted>, answer: &mut Answer<'s>) -> Next<'s> {
     let zone: &'s Zone = match &hosted.state {
@@ -275,7 +227,7 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
     }
 }
 
-/// What the upstreams of a route said at the name the answer has come to, or that they must be asked.
+/// Data of the upstreams of one route at the name the answer has come to, or that they must be asked.
 fn ask_route<'s>(
     question: &Question,
     view: &View<'s>,
@@ -384,11 +336,6 @@ pub(crate) fn cached(view: &View, key: Key) -> Option<(Arc<Entry>, Age)> {
         (own @ Some(_), _) => own,
         (None, general) => general,
     }
-}
-
-/// S4: only an ordinary recursive question may be answered with public data for a name that a hosted zone lacks.
-fn may_fall_back(question: &Question, view: &View) -> bool {
-    question.recursion_desired && view.recursion && !question.signed
 }
 
 /// S4: record managers read hosted data back with these types, so they never see public data.

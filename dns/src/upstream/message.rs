@@ -153,6 +153,31 @@ fn end_of_question_name(message: &[u8]) -> Option<usize> {
     }
 }
 
+/// Secret keys of the hash that [`question`] makes.
+#[derive(Clone)]
+pub struct QuestionKeys(u64, u64);
+
+impl QuestionKeys {
+    /// Keys that nobody can guess.
+    pub fn random() -> Self {
+        Self(rand::random(), rand::random())
+    }
+
+    /// These very keys.
+    #[cfg(test)]
+    pub fn new(first: u64, second: u64) -> Self {
+        Self(first, second)
+    }
+}
+
+impl BuildHasher for QuestionKeys {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.0, self.1)
+    }
+}
+
 /// Returns a response with the letter case of `name` in its question. Names that are compressed against the question get it as well, so
 /// that nobody sees the random case that was sent.
 pub fn in_case_of<'m>(name: &NameBuf, response: &'m [u8], buffer: &'m mut Vec<u8>) -> &'m [u8] {
@@ -184,16 +209,6 @@ mod tests {
     use crate::route::RouteId;
     use hickory_proto::op::Message;
     use postern_zones::name::NameBuf;
-
-    #[derive(Clone)]
-    struct Fixed;
-
-    impl BuildHasher for Fixed {
-        type Hasher = SipHasher13;
-        fn build_hasher(&self) -> SipHasher13 {
-            SipHasher13::new_with_keys(1, 2)
-        }
-    }
 
     fn ask(name: &str, dnssec_ok: bool, checking_disabled: bool) -> Ask {
         Ask { route: RouteId(0), name: NameBuf::parse(name).unwrap(), rtype: rtype::AAAA, dnssec_ok, checking_disabled }
@@ -237,19 +252,19 @@ mod tests {
     fn an_answer_is_known_by_its_question_whatever_its_letter_case() {
         let mut out = [0u8; MAX];
         let len = write(&ask("www.contoso.test", false, false), true, &mut out);
-        let own = question(&Fixed, &out[..len]).unwrap();
+        let own = question(&QuestionKeys::new(1, 2), &out[..len]).unwrap();
         let mut upper = out[..len].to_vec();
         upper[HEADER + 1..HEADER + 4].copy_from_slice(b"WwW");
-        assert_eq!(question(&Fixed, &upper), Some(own));
+        assert_eq!(question(&QuestionKeys::new(1, 2), &upper), Some(own));
         for (at, octet) in [(HEADER + 2, b'x'), (HEADER + 18, 0xff), (HEADER + 19, 1), (HEADER + 21, 3)] {
             let mut other = out[..len].to_vec();
             other[at] = octet;
-            assert_ne!(question(&Fixed, &other), Some(own), "octet {at}");
+            assert_ne!(question(&QuestionKeys::new(1, 2), &other), Some(own), "octet {at}");
         }
         for cut in 0..HEADER + 22 {
-            assert_eq!(question(&Fixed, &out[..cut]), None, "cut at {cut}");
+            assert_eq!(question(&QuestionKeys::new(1, 2), &out[..cut]), None, "cut at {cut}");
         }
-        assert_eq!(question(&Fixed, b"\0\0\x80\0\0\x01\0\0\0\0\0\0\xc0\x0c\0\x01\0\x01"), None);
+        assert_eq!(question(&QuestionKeys::new(1, 2), b"\0\0\x80\0\0\x01\0\0\0\0\0\0\xc0\x0c\0\x01\0\x01"), None);
     }
 
     #[test]
@@ -261,8 +276,8 @@ mod tests {
             let mut random = plain.clone();
             randomize_case(&mut random);
             seen.insert(random.clone());
-            assert_eq!(case(&Fixed, &random) == case(&Fixed, &plain), random == plain);
-            assert_eq!(question(&Fixed, &random), question(&Fixed, &plain));
+            assert_eq!(case(&QuestionKeys::new(1, 2), &random) == case(&QuestionKeys::new(1, 2), &plain), random == plain);
+            assert_eq!(question(&QuestionKeys::new(1, 2), &random), question(&QuestionKeys::new(1, 2), &plain));
             lower_question(&mut random);
             assert_eq!(random, plain);
         }
@@ -270,7 +285,7 @@ mod tests {
         for cut in 0..HEADER + 20 {
             let mut short = plain[..cut].to_vec();
             randomize_case(&mut short);
-            assert_eq!((&short[..], case(&Fixed, &short)), (&plain[..cut], None));
+            assert_eq!((&short[..], case(&QuestionKeys::new(1, 2), &short)), (&plain[..cut], None));
         }
     }
 

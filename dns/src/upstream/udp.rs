@@ -42,7 +42,8 @@ use socket2::SockRef;
 
 use self::peer::{MarkVerdict, PeerMarks, QuestionMarks, client_cookie};
 use self::ports::PortDraw;
-use super::{AttemptId, Fault, Meter, UpstreamId, message};
+use super::message::{self, QuestionKeys};
+use super::{AttemptId, Fault, Meter, UpstreamId};
 use crate::clock::Now;
 use crate::route::Routes;
 
@@ -78,7 +79,7 @@ pub struct Udp {
     places: Vec<Option<Placed>>,
     batch: ClientBatch,
     ports: PortDraw,
-    keys: Keys,
+    keys: QuestionKeys,
     secret: [u64; 2],
     lost: Vec<AttemptId>,
 }
@@ -144,9 +145,6 @@ struct Placed {
     id: u16,
 }
 
-#[derive(Clone)]
-struct Keys(u64, u64);
-
 /// Where a question leaves from.
 enum Departure {
     /// A socket of its own, at once.
@@ -168,7 +166,7 @@ impl Udp {
             places: Vec::new(),
             batch: ClientBatch::new(64, message::MAX_MARKED),
             ports: PortDraw::new(),
-            keys: Keys(rand::random(), rand::random()),
+            keys: QuestionKeys::random(),
             secret: [rand::random(), rand::random()],
             lost: Vec::new(),
         }
@@ -499,12 +497,4 @@ impl Pool {
 fn is_unreachable(error: &io::Error) -> bool {
     use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable};
     matches!(error.kind(), AddrNotAvailable | HostUnreachable | NetworkUnreachable)
-}
-
-impl std::hash::BuildHasher for Keys {
-    type Hasher = siphasher::sip::SipHasher13;
-
-    fn build_hasher(&self) -> Self::Hasher {
-        siphasher::sip::SipHasher13::new_with_keys(self.0, self.1)
-    }
 }

@@ -13,7 +13,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Deliver, Event, Fault, Question, STALLED};
-use crate::upstream::{Meter, message};
+use crate::upstream::Meter;
+use crate::upstream::message::{self, QuestionKeys};
 
 /// How long a connection is kept without questions.
 pub(super) const IDLE: Duration = Duration::from_secs(10);
@@ -29,7 +30,7 @@ pub(super) struct UpstreamConnection<D> {
     meter: Arc<Meter>,
     events: mpsc::UnboundedSender<Event>,
     outstanding: HashMap<u16, (u64, Question)>,
-    keys: Keys,
+    keys: QuestionKeys,
     answers: usize,
     last_answer: Option<Instant>,
     swept: Instant,
@@ -60,12 +61,9 @@ pub(super) struct ConnectionEnd {
     pub(super) unanswered: Vec<Question>,
 }
 
-#[derive(Clone)]
-struct Keys(u64, u64);
-
 impl<D: Deliver> UpstreamConnection<D> {
     pub(super) fn new(id: u64, deliver: Arc<D>, meter: Arc<Meter>, events: mpsc::UnboundedSender<Event>) -> Self {
-        let keys = Keys(rand::random(), rand::random());
+        let keys = QuestionKeys::random();
         Self { id, deliver, meter, events, outstanding: HashMap::new(), keys, answers: 0, last_answer: None, swept: Instant::now() }
     }
 
@@ -187,13 +185,5 @@ impl<D: Deliver> UpstreamConnection<D> {
             let _ = self.events.send(Event::Answered(self.id, answered)); // the upstream may be gone
         }
         result
-    }
-}
-
-impl std::hash::BuildHasher for Keys {
-    type Hasher = siphasher::sip::SipHasher13;
-
-    fn build_hasher(&self) -> Self::Hasher {
-        siphasher::sip::SipHasher13::new_with_keys(self.0, self.1)
     }
 }

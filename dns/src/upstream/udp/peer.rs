@@ -177,7 +177,7 @@ pub(super) fn client_cookie(secret: [u64; 2], local: IpAddr, upstream: SocketAdd
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::udp::Keys;
+    use crate::upstream::message::QuestionKeys;
 
     #[test]
     fn different_questions_must_agree_and_one_counts_once() {
@@ -207,12 +207,12 @@ mod tests {
 
     fn marked(peer: &PeerMarks) -> (Vec<u8>, QuestionMarks) {
         let mut octets = QUESTION.to_vec();
-        let marks = peer.mark(Now(1), &Keys(1, 2), local(), COOKIE_OF_US, &mut octets, 0);
+        let marks = peer.mark(Now(1), &QuestionKeys::new(1, 2), local(), COOKIE_OF_US, &mut octets, 0);
         (octets, marks)
     }
 
     fn check(peer: &mut PeerMarks, marks: QuestionMarks, question: u64, response: &[u8]) -> MarkVerdict {
-        peer.check(Now(1), &Keys(1, 2), (marks, question), (local(), COOKIE_OF_US), response)
+        peer.check(Now(1), &QuestionKeys::new(1, 2), (marks, question), (local(), COOKIE_OF_US), response)
     }
 
     /// The question as a response with this COOKIE option and upper RCODE bits.
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(message::cookie(&marked(&peer).0), Some(&both[..]), "the server's cookie goes back to it");
         assert_eq!(check(&mut peer, marks, 1, &response(&octets, Some(&both), 0)), MarkVerdict::Right);
         let mut elsewhere = QUESTION.to_vec();
-        peer.mark(Now(1), &Keys(1, 2), "192.0.2.9".parse().unwrap(), COOKIE_OF_US, &mut elsewhere, 0);
+        peer.mark(Now(1), &QuestionKeys::new(1, 2), "192.0.2.9".parse().unwrap(), COOKIE_OF_US, &mut elsewhere, 0);
         assert_eq!(message::cookie(&elsewhere), Some(&COOKIE_OF_US[..]), "but not from another address");
     }
 
