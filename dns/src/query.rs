@@ -218,16 +218,20 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
         return Next::End(End::MinimalAny);
     }
     let found = route_of(view, &answer.name, question.rtype);
-    let next = ask_route(question, view, heard, patience, answer, found);
-    // The parent's side of a route may not know its suffix, which exists all the same.
-    let is_unknown = question.rtype == rtype::DS && matches!(&next, Next::End(End::Upstream(entry)) if entry.what == What::NxDomain);
-    match own_route(view, &answer.name).filter(|_| is_unknown) {
-        Some(own) => ask_route(question, view, heard, patience, answer, Some(own)),
-        None => next,
+    if question.rtype == rtype::DS {
+        let next = ask_route(question, view, heard, patience, answer, found);
+        // The parent's side of a route may not know its suffix, which exists all the same.
+        let is_unknown = matches!(&next, Next::End(End::Upstream(entry)) if entry.what == What::NxDomain);
+        return match own_route(view, &answer.name).filter(|_| is_unknown) {
+            Some(own) => ask_route(question, view, heard, patience, answer, Some(own)),
+            None => next,
+        };
     }
+    ask_route(question, view, heard, patience, answer, found)
 }
 
 /// Data of the upstreams of one route at the name the answer has come to, or that they must be asked.
+#[inline]
 fn ask_route<'s>(
     question: &Question,
     view: &View<'s>,
