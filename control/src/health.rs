@@ -2,7 +2,7 @@
 //!
 //! Three questions, three answers. Is it alive (`/health`)? Not where a thread has ended that should run: only a restart mends that. May it
 //! be asked (`/ready`)? Not while it stops, nor where a zone has no data at all. Is all as it should be? Not while a source is bad or a
-//! reload was refused; but then the last good data is served, and to take the server out of service for it, with all others that
+//! reload was rejected; but then the last good data is served, and to take the server out of service for it, with all others that
 //! read the same files, would do what a bad file must never do. `/ready?strict` says no there too.
 
 use std::sync::{Mutex, PoisonError};
@@ -37,7 +37,7 @@ impl Vitals {
 pub struct Health {
     /// It should not be asked: it stops, a thread has ended, a zone has no data.
     pub failing: Vec<String>,
-    /// It answers all it should, and something is wrong: a source is bad, a reload was refused.
+    /// It answers all it should, and something is wrong: a source is bad, a reload was rejected.
     pub degraded: Vec<String>,
     /// Threads that ended: the first of `failing`.
     pub ended: usize,

@@ -24,8 +24,8 @@ pub(crate) fn route_of<'s>(view: &View<'s>, name: &NameBuf, rtype: u16) -> Optio
     view.state.routes.find_from(view.network_id, name, labels_off(name, rtype))
 }
 
-/// True where an upstream that was asked at `route` may be believed about this type of `name`: its route covers the name, and no private
-/// zone of the client's network does (S1).
+/// Returns true if an upstream that was asked at `route` may be believed about this type of `name`: its route covers the name, and no
+/// private zone of the client's network does (S1).
 pub(crate) fn may_speak_of(view: &View, route: RouteId, name: &NameBuf, rtype: u16) -> bool {
     let zone = view.network.zone_of(name, labels_off(name, rtype)).map_or(0, |hosted| hosted.apex.as_wire().len());
     route_of(view, name, rtype).is_some_and(|(found, suffix)| found.id == route && suffix > zone)
@@ -56,7 +56,7 @@ pub(crate) fn own_route<'s>(view: &View<'s>, name: &NameBuf) -> Option<(&'s Rout
     view.state.routes.find_from(view.network_id, name, 0).filter(|(_, suffix)| *suffix == name.as_wire().len())
 }
 
-/// True for the apex of a private zone or of a route. The name exists, even if its parent does not know it.
+/// Returns true for the apex of a private zone or of a route. The name exists, even if its parent does not know it.
 pub(crate) fn is_cut(view: &View, name: &NameBuf) -> bool {
     own_zone(view, name).is_some() || own_route(view, name).is_some()
 }

@@ -67,7 +67,7 @@ fn zones() -> HashMap<Box<[u8]>, SpecialZone, foldhash::fast::RandomState> {
 }
 
 impl SpecialZone {
-    /// True if DS at its apex is denied here as well. The delegation of `resolver.arpa` is in the public DNS, and so are those of reverse
+    /// Returns true if DS at its apex is denied here as well. The delegation of `resolver.arpa` is in the public DNS, and so are those of reverse
     /// zones that a site may serve.
     pub fn denies_ds(&self) -> bool {
         !self.is_local && self.apex.as_wire() != b"\x08resolver\x04arpa\0"

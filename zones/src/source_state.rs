@@ -60,7 +60,7 @@ impl Shown {
 }
 
 impl SourceState {
-    /// True where the source is good.
+    /// Returns true if the source is good.
     pub fn is_good(&self) -> bool {
         self.error.is_none()
     }

@@ -121,7 +121,7 @@ metrics! {
     ZONE_JOURNAL = Gauge "postern_zone_journal_bytes" ["zone", "network"] "Length of its journal, where it has one.";
 
     RELOADS = Counter "postern_reload_total" ["result"] "Reloads of the configuration, by what came of them: applied or refused.";
-    RELOAD_SUCCESSFUL = Gauge "postern_reload_last_successful" [] "0 while the last reload was refused; 1 before the first.";
+    RELOAD_SUCCESSFUL = Gauge "postern_reload_last_successful" [] "0 while the last reload was rejected; 1 before the first.";
     RELOAD_SUCCESS = Gauge "postern_reload_last_success_timestamp_seconds" [] "When a configuration was last applied: at the start, at first.";
     RELOAD_DURATION = Gauge "postern_reload_duration_seconds" [] "How long the last reload took; at first 0.";
 

@@ -13,7 +13,7 @@ use crate::clock::Now;
 use crate::ede::Failure;
 use crate::query::Heard;
 use crate::state::State;
-use crate::upstream::{AttemptId, Fault, UpstreamId, message};
+use crate::upstream::{AttemptId, Fault, UpstreamId};
 
 /// Number of ICMP errors of one upstream that only repeat the question. A stranger who sends 20,000 forged errors a second to random ports
 /// hits one question in 16 if the upstream takes 100 ms. To end a question, errors must hit all its messages before the answer comes.
@@ -203,16 +203,8 @@ impl Core {
         }
     }
 
-    /// Reads an answer, whose question has a random letter case, in the case that was asked for.
-    fn answered(&mut self, now: Now, state: &State, place: u32, asked: (u32, u8), octets: &[u8], out: &mut impl Outside) {
-        let mut buffer = std::mem::take(&mut self.own_case);
-        let octets = message::in_case_of(&self.exchanges.ask(asked.0).name, octets, &mut buffer);
-        self.take_answer(now, state, place, asked, octets, out);
-        self.own_case = buffer;
-    }
-
     /// Reads an answer for the client that asked first, and hands it to all clients that wait.
-    fn take_answer(&mut self, now: Now, state: &State, place: u32, (exchange, member): (u32, u8), octets: &[u8], out: &mut impl Outside) {
+    fn answered(&mut self, now: Now, state: &State, place: u32, (exchange, member): (u32, u8), octets: &[u8], out: &mut impl Outside) {
         let attempt = &self.exchanges.attempts[place as usize];
         let (over, edns, plain_again) = (attempt.over, attempt.edns, attempt.plain_again);
         let server = attempt.server;
@@ -388,7 +380,7 @@ impl Core {
         let server = &mut self.exchanges.servers[self.exchanges.attempts[place as usize].server.0 as usize];
         if server.guesses_reported.is_none_or(|at| now.since(at) >= AGAIN.as_millis() as u64) {
             server.guesses_reported = Some(now);
-            tracing::warn!(upstream = %server.meter.name, "responses with wrong IDs arrived: the questions they were for are asked over TCP");
+            tracing::warn!(upstream = %server.meter.name, "received responses with wrong IDs; sending the queries again over TCP");
         }
     }
 }

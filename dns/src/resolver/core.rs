@@ -71,8 +71,6 @@ pub struct Core {
     pub(super) timers: Timers<Due>,
     keys: Keys,
     scratch: Box<[u8]>,
-    /// Room for an answer whose letter case is set right.
-    pub(super) own_case: Vec<u8>,
     counts: Counts,
 }
 
@@ -101,12 +99,12 @@ pub(super) enum Due {
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) job: Box<Job>,
-    /// Where it counts for its client.
+    /// Places at which it counts for its client.
     places: ClientPlaces,
     heard: Heard,
     /// Exchanges so far.
     exchanges: u8,
-    /// Whether it waits for the alias of a name that failed.
+    /// Progress with the alias of a name that failed.
     pub(super) alias: AliasQuestion,
     /// It has waited for `stale_after` already.
     late: bool,
@@ -189,7 +187,6 @@ impl Core {
             timers: Timers::new(now),
             keys: Keys(rand::random(), rand::random()),
             scratch: vec![0; 65_535].into(),
-            own_case: Vec::new(),
             counts: Counts::default(),
         }
     }

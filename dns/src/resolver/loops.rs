@@ -217,7 +217,7 @@ impl Core {
         server.show_condition();
         tracing::warn!(
             upstream = %server.meter.name, route = %known.plan.suffix, %from,
-            "names that the upstream lacks come back to this server: such a question is refused"
+            "names that the upstream lacks come back to this server; refusing such queries"
         );
         self.arm_loops(now);
     }

@@ -133,11 +133,11 @@ impl Core {
                 server.show_condition();
                 match server.health.condition() {
                     Condition::Down => {
-                        tracing::warn!(upstream = %server.meter.name, "upstream does not answer: asked only where there is no other, and probed");
+                        tracing::warn!(upstream = %server.meter.name, "upstream does not answer; using it only as a last resort, and probing it");
                         return self.arm_probe(id);
                     }
                     Condition::Poor => {
-                        tracing::warn!(upstream = %server.meter.name, "upstream gives no useful answers: asked after others")
+                        tracing::warn!(upstream = %server.meter.name, "upstream returns no useful answers; querying it last")
                     }
                     _ => tracing::info!(upstream = %server.meter.name, "upstream answers again"),
                 }

@@ -139,7 +139,7 @@ impl RouteState {
         self.plan.upstreams[usize::from(member)].timeout
     }
 
-    /// True where each upstream is down.
+    /// Returns true if every upstream is down.
     pub(super) fn is_down(&self, servers: &Slab<Server>) -> bool {
         self.members.iter().all(|member| servers[member.server.0 as usize].health.condition() == Condition::Down)
     }

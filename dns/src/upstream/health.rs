@@ -160,7 +160,7 @@ impl Health {
         self.measured = now;
     }
 
-    /// When it was measured last, or a question was sent for that.
+    /// Returns when it was measured last, or a question was sent for that.
     pub fn measured(&self) -> Now {
         self.measured
     }
@@ -279,7 +279,7 @@ impl Health {
         self.round_trip.map_or(UNMEASURED_TRY, |time| Duration::from_secs_f32(4.0 * time / 1000.0).clamp(SHORTEST_TRY, LONGEST_TRY))
     }
 
-    /// When it may be probed next.
+    /// Returns the moment of the next probe.
     pub fn probe_at(&self) -> Now {
         self.probe_at
     }

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use postern_zones::name::{MAX_NAME, NameBuf};
+use postern_zones::name::MAX_NAME;
 use siphasher::sip::SipHasher13;
 
 use crate::query::Ask;
@@ -97,7 +97,7 @@ pub fn randomize_case(message: &mut [u8]) {
     }
 }
 
-/// Lowers the question's name. Names in the message that point to it are lowered with it.
+/// Lowers the question's name. Names in the message that point to it are lowered with it, so that no client sees the random case.
 pub fn lower_question(message: &mut [u8]) {
     if let Some(end) = end_of_question_name(message) {
         message[HEADER..end].make_ascii_lowercase();
@@ -178,21 +178,6 @@ impl BuildHasher for QuestionKeys {
     }
 }
 
-/// Returns a response with the letter case of `name` in its question. Names that are compressed against the question get it as well, so
-/// that nobody sees the random case that was sent.
-pub fn in_case_of<'m>(name: &NameBuf, response: &'m [u8], buffer: &'m mut Vec<u8>) -> &'m [u8] {
-    let question = HEADER..HEADER + name.as_wire().len();
-    match response.get(question.clone()) {
-        Some(sent) if sent != name.as_wire() && sent.eq_ignore_ascii_case(name.as_wire()) => {
-            buffer.clear();
-            buffer.extend_from_slice(response);
-            buffer[question].copy_from_slice(name.as_wire());
-            buffer
-        }
-        _ => response,
-    }
-}
-
 /// Returns true for a response to a standard query: QR is set and OPCODE is 0.
 pub fn is_response(message: &[u8]) -> bool {
     message.get(2).is_some_and(|flags| flags & 0xf8 == 0x80)
@@ -226,19 +211,6 @@ mod tests {
             let opt = message.edns.as_ref().map(|opt| (opt.max_payload(), opt.flags().dnssec_ok));
             assert_eq!(opt, edns.then_some((UDP_SIZE, dnssec_ok)));
         }
-    }
-
-    #[test]
-    fn names_that_are_compressed_against_the_question_get_its_letter_case() {
-        let name = NameBuf::parse("www.Contoso.test").unwrap();
-        let mut response = [&[0; HEADER][..], name.as_wire(), &[0, 1, 0, 1]].concat();
-        let (wanted, mut buffer) = (response.clone(), Vec::new());
-        assert_eq!(in_case_of(&name, &response, &mut buffer).as_ptr(), response.as_ptr(), "nothing is copied");
-        response[HEADER + 1..HEADER + 4].copy_from_slice(b"wWW");
-        assert_eq!(in_case_of(&name, &response, &mut buffer), wanted);
-        response[HEADER + 1] = b'x';
-        assert_eq!(in_case_of(&name, &response, &mut buffer), response, "another name");
-        assert_eq!(in_case_of(&name, &response[..HEADER + 3], &mut buffer), &response[..HEADER + 3]);
     }
 
     #[test]

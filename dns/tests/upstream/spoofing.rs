@@ -1,4 +1,4 @@
-//! What a forged answer must match: port, ID, question, letter case, and cookie.
+//! Marks that a forged answer must match: port, ID, question, letter case, and cookie.
 
 use std::sync::Mutex;
 

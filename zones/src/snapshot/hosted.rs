@@ -97,7 +97,7 @@ impl Hosted {
         self.zone().map_or(0, |zone| zone.counts().records)
     }
 
-    /// True where the zone has something to say of `name` other than that it is missing.
+    /// Returns true if the zone has an answer for `name` other than that it is missing.
     pub fn holds(&self, name: &NameBuf) -> bool {
         let Some(zone) = self.zone().filter(|_| name.is_under(self.apex.as_wire())) else { return false };
         !matches!(zone.lookup(name, rtype::ANY), Lookup::Missing | Lookup::Referral { .. })

@@ -113,7 +113,7 @@ impl PeerMarks {
                 false => {
                     if agree(&mut self.case_broken, question) {
                         self.without_case = now.plus(WITHOUT_CASE);
-                        tracing::warn!(upstream = %self.name, "upstream changes the letter case of names: it is no longer checked there");
+                        tracing::warn!(upstream = %self.name, "upstream changes the letter case of names; no longer checking it there");
                     }
                     return if now < self.without_case { verdict } else { MarkVerdict::Doubtful };
                 }
