@@ -5,12 +5,13 @@
 //! asked on several connections, while a fast one needs one.
 //!
 //! An upstream may close a connection at any time, and every question that it left unanswered is asked again (RFC 7766 section 6.2.4). For
-//! as long as each connection brings an answer this goes on, up to [`MOST_LOSSES`] times for one question and for [`LONGEST`]. What a close
-//! shows is remembered for [`LEARNED`]:
+//! as long as each connection brings an answer this goes on, for [`LONGEST`]. The first question that a close leaves unanswered may be what
+//! the upstream closes for, so it is given up after [`MOST_LOSSES`] such closes. What a close shows is remembered for [`LEARNED`]:
 //!
 //! | a connection ends | from now on |
 //! |---|---|
-//! | within [`AT_ONCE`] of its only answer | one question for each connection ([`Usage::OneEach`]) |
+//! | within [`AT_ONCE`] of its only answer, with nothing outstanding | one question for each connection ([`Usage::OneEach`]) |
+//! | the same with questions outstanding, the first of which was never lost before | the same after [`CONFIRMED`] such ends |
 //! | without an answer, with several questions outstanding | one question at a time on each ([`Usage::OneAtATime`]) |
 //! | without an answer, while others are open | no more connections than are open now |
 //!
@@ -39,7 +40,7 @@ pub const MOST_CONNECTIONS: usize = 1024;
 pub const SHARE: usize = 4;
 /// How long a connection may be silent while questions are outstanding.
 pub const STALLED: Duration = Duration::from_secs(5);
-/// How often one question may be on a connection that ends without answering it.
+/// How often one question may be the first that is left unanswered on a connection that ends.
 pub const MOST_LOSSES: u8 = 5;
 /// The same for connections that brought no answer at all.
 const MOST_EMPTY: u8 = 2;
@@ -49,6 +50,9 @@ const LONGEST: Duration = Duration::from_secs(10);
 const LEARNED: Duration = Duration::from_secs(300);
 /// A server that serves one question a connection closes it this soon after the answer. Idle connections are closed much later.
 const AT_ONCE: Duration = Duration::from_millis(500);
+/// Connections that end with their only answer before that is taken for the server's habit. A question that makes the server close its
+/// connection looks the same once, but it comes back.
+const CONFIRMED: u8 = 2;
 /// Questions that may wait for the task of one upstream, and then for a connection.
 const WAITING: usize = 4096;
 /// Questions on one connection.
@@ -80,7 +84,7 @@ struct Question {
     attempt: AttemptId,
     octets: Vec<u8>,
     since: Instant,
-    /// Connections that ended without answering it, and those among them that answered nothing.
+    /// Connections that ended when it was the next to be answered, and only connections that ended without any answer.
     losses: u8,
     empty: u8,
 }
@@ -107,6 +111,8 @@ struct Line<D> {
     serial: u64,
     usage: Usage,
     most: usize,
+    /// Connections in a row that ended with their only answer, while other questions were outstanding.
+    only_answers: u8,
     /// When `usage` or `most` was last lowered.
     learned: Option<Instant>,
 }
@@ -116,6 +122,7 @@ struct Link {
     id: u64,
     questions: mpsc::UnboundedSender<Question>, // at most OUTSTANDING
     outstanding: usize,
+    answered: usize,
 }
 
 /// News of a connection.
@@ -168,6 +175,7 @@ impl<D: Deliver> Line<D> {
             serial: 0,
             usage: Usage::Pipelined,
             most: CONNECTIONS,
+            only_answers: 0,
             learned: None,
         }
     }
@@ -201,7 +209,7 @@ impl<D: Deliver> Line<D> {
                 self.deliver.deliver(question.attempt, Err(Fault::Reset));
                 continue;
             }
-            let Some(place) = self.place(events) else {
+            let Some(place) = self.place(question.losses > 0, events) else {
                 self.waiting.push_front(question);
                 return;
             };
@@ -216,20 +224,20 @@ impl<D: Deliver> Line<D> {
     }
 
     /// Returns the place of the connection for the next question, which is opened if need be. Returns `None` if the question must wait.
-    fn place(&mut self, events: &mpsc::UnboundedSender<Event>) -> Option<usize> {
+    ///
+    /// A question that was `lost` goes to a connection without answers: one that answered much may be about to be closed as well.
+    fn place(&mut self, lost: bool, events: &mpsc::UnboundedSender<Event>) -> Option<usize> {
         let may_open = self.links.len() < self.most;
-        let best = (0..self.links.len()).min_by_key(|place| self.links[*place].outstanding);
         let limit = match self.usage {
             Usage::Pipelined if may_open => SHARE,
             Usage::Pipelined => OUTSTANDING,
             Usage::OneAtATime => 1,
             Usage::OneEach => 0,
         };
-        match best.filter(|place| self.links[*place].outstanding < limit) {
-            Some(place) => Some(place),
-            None if may_open => Some(self.open(events)),
-            None => None,
-        }
+        let usable = |link: &Link| link.outstanding < limit && (!lost || !may_open || link.answered == 0);
+        let rank = |link: &Link| (if lost { link.answered } else { 0 }, link.outstanding);
+        let best = (0..self.links.len()).filter(|place| usable(&self.links[*place])).min_by_key(|place| rank(&self.links[*place]));
+        best.or_else(|| may_open.then(|| self.open(events)))
     }
 
     fn open(&mut self, events: &mpsc::UnboundedSender<Event>) -> usize {
@@ -239,13 +247,14 @@ impl<D: Deliver> Line<D> {
         // Of events there are at most one for each outstanding question and one for each connection.
         let connection = UpstreamConnection::new(id, self.deliver.clone(), self.meter.clone(), events.clone());
         tokio::spawn(connection.serve(self.address, self.places.clone(), receiver));
-        self.links.push(Link { id, questions, outstanding: 0 });
+        self.links.push(Link { id, questions, outstanding: 0, answered: 0 });
         self.links.len() - 1
     }
 
     fn answered(&mut self, id: u64, count: usize) {
         let Some(place) = self.links.iter().position(|link| link.id == id) else { return };
         self.links[place].outstanding = self.links[place].outstanding.saturating_sub(count);
+        self.links[place].answered += count;
         if self.usage == Usage::OneEach && self.links[place].outstanding == 0 {
             self.links.remove(place); // it closes with its channel
         }
@@ -258,10 +267,11 @@ impl<D: Deliver> Line<D> {
             self.learn(&end);
         }
         let others = self.links.len();
-        for mut question in end.unanswered.into_iter().rev() {
+        for (place, mut question) in end.unanswered.into_iter().enumerate().rev() {
             let fault = match end.ending {
                 EndCause::Closed => {
-                    question.losses += 1;
+                    // The upstream was at the first one. The others only shared its connection.
+                    question.losses += u8::from(place == 0);
                     question.empty += u8::from(end.answers == 0 && others == 0);
                     Some(Fault::Reset).filter(|_| question.losses >= MOST_LOSSES || question.empty >= MOST_EMPTY)
                 }
@@ -289,7 +299,15 @@ impl<D: Deliver> Line<D> {
     /// Draws conclusions from the way in which the upstream closed a connection.
     fn learn(&mut self, end: &ConnectionEnd) {
         match (end.answers, end.unanswered.len()) {
-            (1, _) if end.since_answer < AT_ONCE => self.lower(Usage::OneEach, self.most),
+            (1, 0) if end.since_answer < AT_ONCE => self.lower(Usage::OneEach, self.most),
+            (1, _) if end.since_answer < AT_ONCE => {
+                self.only_answers += u8::from(end.unanswered[0].losses == 0);
+                if self.only_answers >= CONFIRMED {
+                    self.only_answers = 0;
+                    self.lower(Usage::OneEach, self.most);
+                }
+            }
+            (2.., _) => self.only_answers = 0,
             (0, 1) if !self.links.is_empty() => self.lower(self.usage, self.links.len()),
             (0, 2..) => self.lower(if self.usage == Usage::OneEach { Usage::OneEach } else { Usage::OneAtATime }, self.most),
             _ => {}
