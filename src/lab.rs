@@ -1,18 +1,21 @@
-//! `postern lab`: the simulated public DNS as a separate process.
+//! `postern lab`: the simulated public DNS, and the simulated Azure, as a separate process.
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
+use postern_lab::azure::{AzureLab, AzureScenario};
 use postern_lab::{LabScenario, LabServer};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Serve a simulated public Azure DNS with seeded faults, on UDP and TCP.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  postern lab")]
+#[command(args_conflicts_with_subcommands = true, after_help = "Examples:\n  postern lab\n  postern lab azure")]
 pub struct LabArgs {
+    #[command(subcommand)]
+    other: Option<OtherLab>,
     /// Scenario file. Default: the built-in scenario.
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
@@ -27,13 +30,47 @@ pub struct LabArgs {
     print: bool,
 }
 
+/// Simulations other than the public DNS.
+#[derive(Debug, Subcommand)]
+enum OtherLab {
+    Azure(AzureLabArgs),
+}
+
+/// Serve a simulated Azure over HTTP: tokens, Resource Graph with private endpoints, and faults.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  postern lab azure\n  postern lab azure --print > estate.toml\n  postern lab azure --scenario estate.toml"
+)]
+struct AzureLabArgs {
+    /// Scenario file. Default: the built-in scenario.
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
+    /// Address to listen on, over TCP. Port 0 means any free port.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8054")]
+    listen: SocketAddr,
+    /// Random seed, instead of the scenario's.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// Print the built-in scenario, which explains the format, and exit.
+    #[arg(long, conflicts_with_all = ["scenario", "seed"])]
+    print: bool,
+}
+
 /// Runs until SIGINT or SIGTERM, then prints the counters.
 pub fn run(args: LabArgs) -> ExitCode {
-    if args.print {
-        say(LabScenario::AZURE);
+    let printed = match &args.other {
+        Some(OtherLab::Azure(azure)) => azure.print.then_some(AzureScenario::CONTOSO),
+        None => args.print.then_some(LabScenario::AZURE),
+    };
+    if let Some(scenario) = printed {
+        say(scenario);
         return ExitCode::SUCCESS;
     }
-    match serve(args) {
+    let served = match args.other {
+        Some(OtherLab::Azure(azure)) => serve_azure(azure),
+        None => serve(args),
+    };
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("{message}");
@@ -49,23 +86,48 @@ fn serve(args: LabArgs) -> Result<(), String> {
     };
     scenario.seed = args.seed.unwrap_or(scenario.seed);
     let seed = scenario.seed;
-    let failed = |what: &str, error: std::io::Error| format!("error: {what}: {error}");
+    let listen = args.listen;
+    until_signal(|| {
+        let lab = LabServer::start(scenario, listen).map_err(|error| failed(&format!("cannot listen on {listen}"), error))?;
+        say(&format!("listening on {} udp and tcp, seed {seed}\n", lab.address()));
+        Ok(move || lab.stop().to_string())
+    })
+}
+
+fn serve_azure(args: AzureLabArgs) -> Result<(), String> {
+    let mut scenario = match &args.scenario {
+        Some(path) => AzureScenario::load(path).map_err(|error| error.to_string())?,
+        None => AzureScenario::contoso(),
+    };
+    scenario.seed = args.seed.unwrap_or(scenario.seed);
+    let (seed, listen) = (scenario.seed, args.listen);
+    until_signal(|| {
+        let lab = AzureLab::start(scenario, listen).map_err(|error| failed(&format!("cannot listen on {listen}"), error))?;
+        say(&format!("listening on http://{}, seed {seed}\n", lab.address()));
+        Ok(move || lab.stop().to_string())
+    })
+}
+
+/// Starts a lab, stops it on SIGINT or SIGTERM, and prints its counters. The signals are caught before
+/// the address is printed, because a reader of the address may stop the process at once.
+fn until_signal<S: FnOnce() -> String>(start: impl FnOnce() -> Result<S, String>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed("no runtime", error))?;
     let _inside = runtime.enter();
-    // The signals are caught before the address is printed, because a reader of the address may
-    // stop the process at once.
     let catch = |kind| signal(kind).map_err(|error| failed("signals cannot be caught", error));
     let (mut interrupt, mut terminate) = (catch(SignalKind::interrupt())?, catch(SignalKind::terminate())?);
-    let lab = LabServer::start(scenario, args.listen).map_err(|error| failed(&format!("cannot listen on {}", args.listen), error))?;
-    say(&format!("listening on {} udp and tcp, seed {seed}\n", lab.address()));
+    let stop = start()?;
     runtime.block_on(async {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
     });
-    say(&lab.stop().to_string());
+    say(&stop());
     Ok(())
+}
+
+fn failed(what: &str, error: std::io::Error) -> String {
+    format!("error: {what}: {error}")
 }
 
 /// Prints a text. A reader that closes the pipe early, such as `head`, is not a failure.

@@ -22,10 +22,12 @@
 //! iterate: it answers as a resolver with a full cache.
 //!
 //! Reading order: `scenario`, `fault`, `answer`, `forge`, `server`, `counters`. The module `sample`
-//! holds the zones and the tour of `postern serve --lab`.
+//! holds the zones and the tour of `postern serve --lab`. The module [`azure`] simulates the APIs that
+//! private endpoints are read from.
 #![forbid(unsafe_code)]
 
 mod answer;
+pub mod azure;
 mod counters;
 mod fault;
 mod forge;
