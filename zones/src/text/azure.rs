@@ -52,9 +52,13 @@ pub fn read_azure(
     let lines = Lines::new(text);
     let mut walk =
         Walk { text, file, lines: &lines, table, sink, report, read: Read::default(), known: 0, empty: false, nameless: Vec::new() };
-    match json::read(text, &lines) {
-        Ok(value) => walk.all(&value),
-        Err(bad) => walk.error(*bad),
+    let documents = json::read_documents(text, &lines);
+    if let Some((at, count)) = documents.messages {
+        walk.warning(*messages(lines.spot(at), count));
+    }
+    match documents.error {
+        None => walk.all(&documents.values),
+        Some(bad) => walk.error(*bad),
     }
     let Walk { report, read, .. } = walk;
     report.finish();
@@ -139,14 +143,14 @@ fn is_called(member: &str, name: &str) -> bool {
 }
 
 impl Walk<'_> {
-    fn all(&mut self, value: &Value<'_>) {
-        self.value(value);
+    fn all(&mut self, values: &[Value<'_>]) {
+        values.iter().for_each(|value| self.value(value));
         let nothing = self.read.records == 0 && self.read.links.is_empty() && !self.empty;
         let nameless = std::mem::take(&mut self.nameless);
         if nameless.is_empty() && nothing && self.known == 0 && self.report.errors() == 0 {
             let message = "no private endpoint, DNS zone group, network interface, record set or network link in it";
             let help = "what `az network private-endpoint show`, `… dns-zone-group list`, `az network nic show` and `az network private-dns record-set list` print is expected";
-            self.error(*Bad::new(self.lines.spot(value.at), message, help));
+            self.error(*Bad::new(self.lines.spot(values.first().map_or(0, |value| value.at)), message, help));
         }
         for bad in nameless {
             if nothing { self.error(bad) } else { self.warning(bad) }
@@ -467,6 +471,13 @@ impl Walk<'_> {
         };
         self.bad(value.at, format!("`{what}` is {} where {wanted} is expected", value.what()), help)
     }
+}
+
+/// Lines that a program wrote beside the JSON.
+fn messages(spot: Spot, count: usize) -> Box<Bad> {
+    let lines = if count == 1 { "a line of text is".into() } else { format!("{count} lines of text are") };
+    let help = "`az` prints its warnings there with `2>&1`; `--only-show-errors` turns them off";
+    Bad::new(spot, format!("{lines} not JSON and skipped"), help)
 }
 
 fn no_names(spot: Spot) -> Box<Bad> {

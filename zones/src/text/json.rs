@@ -11,6 +11,9 @@ use super::report::{Bad, Outcome, Spot, shown};
 /// Deepest nesting that is read: Azure's JSON has about ten levels.
 const MAX_DEPTH: usize = 100;
 
+/// Lines of messages that are skipped. A file with more of them is no JSON.
+const MAX_MESSAGES: usize = 100;
+
 /// A value and where it begins.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Value<'t> {
@@ -72,16 +75,63 @@ impl Value<'_> {
     }
 }
 
-/// Reads a text that is one value.
-pub(super) fn read<'t>(text: &'t [u8], lines: &Lines) -> Outcome<Value<'t>> {
+/// Values of a file, and the lines of text between them.
+#[derive(Debug, Default)]
+pub(super) struct JsonDocuments<'t> {
+    /// In the order of the file. Empty if `error` is about the first one.
+    pub values: Vec<Value<'t>>,
+    /// Offset of the first line that is a message of a program, and the number of such lines.
+    pub messages: Option<(u32, usize)>,
+    /// The error after which the rest of the file was not read.
+    pub error: Option<Box<Bad>>,
+}
+
+/// Reads a text of one or more values, one behind the other, which includes JSON Lines.
+///
+/// Azure CLI prints warnings in front of its output, and `2>&1` puts them into the file. Such lines
+/// are skipped. A line that begins with `ERROR:` is an error, because the output of the failed
+/// command is missing.
+pub(super) fn read_documents<'t>(text: &'t [u8], lines: &Lines) -> JsonDocuments<'t> {
     let mut reader = Reader { text, at: if text.starts_with(BOM) { BOM.len() } else { 0 }, lines };
-    reader.space();
-    let value = reader.value(0)?;
-    reader.space();
-    match text.get(reader.at) {
-        None => Ok(value),
-        Some(_) => Err(reader.unexpected("the end of the file", "one JSON value is expected; several lists go into several files")),
+    let mut documents = JsonDocuments::default();
+    loop {
+        reader.space();
+        if reader.at >= text.len() && !documents.values.is_empty() {
+            return documents;
+        }
+        let at = reader.at;
+        let count = documents.messages.map_or(0, |(_, count)| count);
+        if let Some((end, is_error)) = reader.message().filter(|_| count < MAX_MESSAGES) {
+            if is_error {
+                let message = format!("a program reported `{}`", shown(text[at..end].trim_ascii_end()));
+                documents.error = Some(reader.bad(at, message, "run the command again: its output is missing here"));
+                return documents;
+            }
+            documents.messages.get_or_insert((at as u32, 0)).1 = count + 1;
+            reader.at = end;
+            continue;
+        }
+        match reader.value(0) {
+            Ok(value) => documents.values.push(value),
+            Err(bad) => {
+                documents.error = Some(bad);
+                return documents;
+            }
+        }
+        reader.space();
+        if let Some(b',' | b']' | b'}') = text.get(reader.at) {
+            let help = "values stand one behind the other, or between `[` and `]` with commas";
+            documents.error = Some(reader.unexpected("another value or the end of the file", help));
+            return documents;
+        }
     }
+}
+
+/// Returns true for JSON that follows warnings of a program.
+pub(super) fn follows_messages(text: &[u8]) -> bool {
+    let is_leveled = |line: &[u8]| [&b"WARNING:"[..], b"INFO:", b"ERROR:", b"\x1b["].iter().any(|level| line.starts_with(level));
+    let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).skip_while(|line| line.is_empty());
+    lines.next().is_some_and(is_leveled) && lines.take(MAX_MESSAGES).any(|line| matches!(line.first(), Some(b'{' | b'[')))
 }
 
 struct Reader<'t, 'l> {
@@ -95,6 +145,31 @@ impl<'t> Reader<'t, '_> {
         while matches!(self.text.get(self.at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
             self.at += 1;
         }
+    }
+
+    /// The line that begins here, if it is a message of a program: its end, and true for an error.
+    ///
+    /// Such a line begins with a word or with a color of the terminal. JSON must follow it, or it
+    /// must give its level as Azure CLI does. Otherwise the file is something else.
+    fn message(&self) -> Option<(usize, bool)> {
+        let start = if self.text.starts_with(BOM) { BOM.len() } else { 0 };
+        let before = &self.text[start..self.at];
+        if before.iter().rev().find(|byte| !matches!(byte, b' ' | b'\t')).is_some_and(|byte| *byte != b'\n') {
+            return None;
+        }
+        let rest = &self.text[self.at..];
+        let end = memchr::memchr(b'\n', rest).map_or(self.text.len(), |length| self.at + length);
+        let line = &self.text[self.at..end];
+        let color = if line.starts_with(b"\x1b[") { memchr::memchr(b'm', line).map_or(0, |length| length + 1) } else { 0 };
+        let word = line[color..].split(u8::is_ascii_whitespace).next().unwrap_or_default();
+        let is_value = matches!(word, b"null" | b"true" | b"false");
+        if is_value || !word.first().is_some_and(u8::is_ascii_alphabetic) {
+            return None;
+        }
+        let is_error = word == b"ERROR:";
+        let is_leveled = is_error || matches!(word, b"WARNING:" | b"INFO:" | b"DEBUG:");
+        let begins_value = |line: &[u8]| matches!(line.trim_ascii_start().first(), Some(b'{' | b'['));
+        (is_leveled || self.text[end..].split(|byte| *byte == b'\n').any(begins_value)).then_some((end, is_error))
     }
 
     fn bad(&self, at: usize, message: impl Into<String>, help: impl Into<String>) -> Box<Bad> {

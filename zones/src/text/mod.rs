@@ -121,7 +121,7 @@ pub fn detect(path: &Path, text: &[u8]) -> SourceFormat {
     let text = text.strip_prefix(BOM).unwrap_or(&text);
     let start = text.trim_ascii_start();
     // Neither a zone file nor a hosts file can begin with these, whatever the file is called.
-    if matches!(start.first(), Some(b'{' | b'[')) {
+    if matches!(start.first(), Some(b'{' | b'[')) || json::follows_messages(start) {
         return SourceFormat::Azure;
     }
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();

@@ -51,7 +51,7 @@ pub fn zone_in(text: impl AsRef<[u8]>, file: &Path, root: Option<&Path>) -> (Kep
 #[test]
 fn the_format_is_told_from_content_and_name() {
     use postern_config::model::SourceFormat::{Azure, Hosts, Zone};
-    let cases: [(&str, &[u8], postern_config::model::SourceFormat); 16] = [
+    let cases: [(&str, &[u8], postern_config::model::SourceFormat); 18] = [
         ("x.json", b"", Azure),
         ("x.zone", b"", Zone),
         ("x", b"", Zone),
@@ -68,6 +68,8 @@ fn the_format_is_told_from_content_and_name() {
         ("x", b"10.0.0.1.in-addr.arpa. PTR a.test.", Zone),
         ("x.zone", b"10.0.0.1 a.test", Zone),
         ("hosts", b"127.0.0.1 localhost", Hosts),
+        ("x.txt", b"\nWARNING: in preview\n[]", Azure),
+        ("x.txt", b"WARNING: in preview\nwww A 10.0.0.1", Zone),
     ];
     for (path, text, want) in cases {
         assert_eq!(super::detect(Path::new(path), text), want, "{path} {text:?}");

@@ -222,7 +222,10 @@ fn each_bad_shape_is_told_with_its_place() {
         (r#"["\x"]"#, vec!["x.json:1:3: error: bad escape in a string help: a backslash is written `\\\\`".into()]),
         ("[01]", vec!["x.json:1:2: error: `01` is not a number".into()]),
         ("[tru]", vec!["x.json:1:2: error: `tru` where a value is expected".into()]),
-        ("{} {}", vec!["x.json:1:4: error: `{` where the end of the file is expected help: one JSON value is expected; several lists go into several files".into()]),
+        ("{} x", vec!["x.json:1:4: error: `x` where a value is expected".into()]),
+        ("WARNING: soon\n{\"customDnsConfigs\": [\n  {\"fqdn\": \"x.blob.core.windows.net\", \"ipAddresses\": [\"10.0.0\"]}]}", vec![
+            "x.json:1:1: warning: a line of text is not JSON and skipped help: `az` prints its warnings there with `2>&1`; `--only-show-errors` turns them off".into(),
+            "x.json:3:55: error: `10.0.0` is not an IP address".into()]),
         ("{\"customDnsConfigs\": [\n  {\"fqdn\": \"x.blob.core.windows.net\", \"ipAddresses\": [\"10.0.0\"]}]}",
             vec!["x.json:2:55: error: `10.0.0` is not an IP address".into()]),
         ("{\"customDnsConfigs\": [\n  {\"fqdn\": \"é..b\", \"ipAddresses\": [\"10.0.0.1\"]},\n {\"fqdn\": 7, \"ipAddresses\": [\"10.0.0.1\"]}, 8]}", vec![
@@ -295,4 +298,22 @@ fn an_endpoint_without_names_is_a_warning_beside_others() {
 fn values_nested_without_end_are_refused() {
     let deep = "[".repeat(200_000);
     assert_eq!(azure(&deep).1, ["x.json:1:102: error: values inside one another more than 100 deep"]);
+}
+
+#[test]
+fn documents_of_one_file_give_the_records_of_all() {
+    let one = |n: u8| {
+        format!(r#"{{"customDnsConfigs": [{{"fqdn": "contosows-fhir{n}.fhir.azurehealthcareapis.com", "ipAddresses": ["10.20.1.{n}"]}}]}}"#)
+    };
+    for text in [
+        [one(4), one(5), one(6)].concat(),
+        [one(4), one(5), one(6)].join("\n"),
+        format!("[{},{}]\r\n\r\n{}\r\n", one(4), one(5), one(6)),
+        format!("\u{feff}{}\n[]\n[{}, {}]", one(4), one(5), one(6)),
+    ] {
+        let (lines, problems, _) = azure(&text);
+        assert_eq!(problems, Vec::<String>::new(), "{text}");
+        let addresses: std::collections::BTreeSet<&str> = lines.iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
+        assert_eq!(addresses.into_iter().collect::<Vec<_>>(), ["10.20.1.4", "10.20.1.5", "10.20.1.6"], "{text}");
+    }
 }

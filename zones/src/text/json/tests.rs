@@ -1,15 +1,17 @@
 use proptest::prelude::*;
 
-use super::{Kind, Lines, Value, read};
+use super::{Kind, Lines, Value, read_documents};
 
 fn parse(text: &[u8]) -> Result<serde_json::Value, String> {
     let lines = Lines::new(text);
-    match read(text, &lines) {
-        Ok(value) => Ok(plain(&value, text)),
-        Err(bad) => {
-            let at = bad.spot.position(text);
-            Err(format!("{}:{}: {}", at.line, at.column, bad.message))
-        }
+    let documents = read_documents(text, &lines);
+    if let Some(bad) = documents.error {
+        let at = bad.spot.position(text);
+        return Err(format!("{}:{}: {}", at.line, at.column, bad.message));
+    }
+    match &documents.values[..] {
+        [value] if documents.messages.is_none() => Ok(plain(value, text)),
+        values => Err(format!("{} values and {} lines", values.len(), documents.messages.map_or(0, |(_, count)| count))),
     }
 }
 
@@ -51,11 +53,36 @@ fn places_are_lines_and_characters() {
     assert_eq!(parse(b"\"\xff\"").unwrap_err(), "1:1: the string is not UTF-8");
 }
 
+#[test]
+fn a_file_holds_several_values_and_messages_of_programs() {
+    for (text, want) in [
+        ("{} {}", "2 values and 0 lines"),
+        ("{}\n[1]\r\n\n{\n}\n", "3 values and 0 lines"),
+        ("{}{}", "2 values and 0 lines"),
+        ("WARNING: it is in preview\n{}\nWARNING: again\n{}\n", "2 values and 2 lines"),
+        ("\u{feff}This command is in preview\n\n{}", "1 values and 1 lines"),
+        ("\u{1b}[33mWARNING: it is in preview\u{1b}[0m\n[]\n  INFO: done", "1 values and 2 lines"),
+        ("{}\nERROR: (NotFound) no such endpoint\nCode: NotFound\n{}", "2:1: a program reported `ERROR: (NotFound) no such endpoint`"),
+        ("WARNING: nothing else", "1:22: the file ends where a value is expected"),
+        ("{}\nnothing else", "2:1: `nothing` where a value is expected"),
+        ("{} nothing\n{}", "1:4: `nothing` where a value is expected"),
+        ("{},\n{}", "1:3: `,` where another value or the end of the file is expected"),
+        ("{}\n{\"a\": 1,\n}", "3:1: `}` where a name between `\"` is expected"),
+        ("trouble\n1", "1:1: `trouble` where a value is expected"),
+    ] {
+        assert_eq!(parse(text.as_bytes()).unwrap_err(), want, "{text:?}");
+    }
+    let many = "word\n".repeat(1000) + "{}";
+    assert_eq!(parse(many.as_bytes()).unwrap_err(), "101:1: `word` where a value is expected");
+}
+
 fn agree(text: &[u8]) -> Result<(), TestCaseError> {
     let (ours, theirs) = (parse(text), serde_json::from_slice::<serde_json::Value>(text));
     match (ours, theirs) {
         (Ok(ours), Ok(theirs)) => prop_assert_eq!(ours, theirs),
         (Err(_), Err(_)) => {}
+        // Values that follow one another, and messages before them, are a file and no single JSON text.
+        (Err(said), Ok(_)) if said.ends_with(" lines") => {}
         // Numbers are kept as they are written here: one that no float can hold is nobody's TTL.
         (Ok(_), Err(theirs)) if theirs.to_string().starts_with("number out of range") => {}
         (ours, theirs) => prop_assert!(false, "{:?}: {:?} or {:?}", String::from_utf8_lossy(text), ours, theirs),
