@@ -12,6 +12,16 @@
 //! A question waits at most [`Settings::deadline`](crate::state::Settings::deadline). Once it has waited for `cache.stale_after` it is
 //! answered from what is stale or derived (RFC 8767, S6), if that gives an answer; its exchange goes on and fills the cache.
 
+mod aliases;
+mod attempts;
+mod exchange;
+mod late;
+mod loops;
+mod probes;
+mod queues;
+mod shares;
+mod upstreams;
+
 use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -20,8 +30,8 @@ use postern_config::model::{UpstreamConfig, UpstreamTransport};
 use postern_zones::name::NameBuf;
 use slab::Slab;
 
+use self::exchange::Exchanges;
 use super::clients::{ClientCounts, ClientPlaces};
-use super::exchange::Exchanges;
 use super::job::Job;
 use super::timers::{TimerId, Timers};
 use crate::clock::Now;

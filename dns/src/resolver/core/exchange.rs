@@ -25,15 +25,15 @@ use arrayvec::ArrayVec;
 use postern_config::model::UpstreamTransport;
 use slab::Slab;
 
-use super::attempts::{Attempt, Purpose, Send};
-use super::core::{Core, Due, NONE, Outside};
+use super::attempts::{AskTurn, Attempt, Purpose, Send};
 use super::loops::LoopProbes;
-use super::timers::TimerId;
 use super::upstreams::{Choice, RouteState, Server};
+use super::{Core, Due, NONE, Outside};
 use crate::accept;
 use crate::clock::Now;
 use crate::ede::Failure;
 use crate::query::Ask;
+use crate::resolver::timers::TimerId;
 use crate::route::{Plan, RouteId, Routes};
 use crate::state::State;
 use crate::upstream::health::Admission;
@@ -49,17 +49,6 @@ const SHORTEST_HEDGE: Duration = Duration::from_millis(20);
 const HELD: usize = 4;
 /// Number of messages of one exchange to one upstream in one round.
 const SENDS: u8 = 6;
-
-/// Occasion of a message to a member of a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AskTurn {
-    /// It is this member's turn.
-    First,
-    /// It is asked over this transport, and with EDNS or without.
-    Otherwise(UpstreamTransport, bool),
-    /// The same message once more, in the same time.
-    Repeated(UpstreamTransport, bool),
-}
 
 /// Everything about upstreams: exchanges, attempts, servers, routes.
 #[derive(Debug)]

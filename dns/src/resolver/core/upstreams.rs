@@ -17,10 +17,10 @@ use arrayvec::ArrayVec;
 use postern_config::model::{UpstreamConfig, UpstreamOrder};
 use slab::Slab;
 
-use super::core::{Core, Outside};
-use super::timers::TimerId;
+use super::{Core, Outside};
 use crate::clock::Now;
 use crate::ede::Failure;
+use crate::resolver::timers::TimerId;
 use crate::route::{Plan, RouteId};
 use crate::state::State;
 use crate::upstream::health::{Admission, Health};

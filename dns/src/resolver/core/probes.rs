@@ -13,9 +13,9 @@ use postern_config::model::UpstreamOrder;
 use postern_zones::name::NameBuf;
 
 use super::attempts::{Purpose, Send};
-use super::core::{Core, Due, Outside};
 use super::exchange::Exchanges;
 use super::upstreams::MOST_MEMBERS;
+use super::{Core, Due, Outside};
 use crate::clock::Now;
 use crate::query::Ask;
 use crate::route::RouteId;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use super::attempts::Purpose;
-use super::core::{Core, Due, Outside, view};
 use super::exchange::{LISTENING, LateAnswers};
+use super::{Core, Due, Outside, view};
 use crate::accept::{self, Verdict, accept};
 use crate::clock::Now;
 use crate::state::State;

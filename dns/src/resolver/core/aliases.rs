@@ -4,7 +4,7 @@
 //! lead into a private zone or to another route. So before a question is given up, the upstream is asked for CNAME at the name that
 //! failed. This is done once for each name, and costs one more upstream question.
 
-use super::core::{AliasQuestion, Core, NONE, Outside, WithoutAlias, view};
+use super::{AliasQuestion, Core, NONE, Outside, WithoutAlias, view};
 use crate::accept::key_of;
 use crate::cache::{Age, What};
 use crate::clock::Now;

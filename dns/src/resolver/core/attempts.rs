@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use postern_config::model::UpstreamTransport;
 
-use super::core::{Core, Due, NONE, Outside, view};
-use super::exchange::AskTurn;
-use super::timers::TimerId;
+use super::{Core, Due, NONE, Outside, view};
 use crate::accept::{self, Verdict, accept};
 use crate::clock::Now;
 use crate::ede::Failure;
 use crate::query::Heard;
+use crate::resolver::timers::TimerId;
 use crate::state::State;
 use crate::upstream::{AttemptId, Fault, UpstreamId};
 
@@ -59,6 +58,17 @@ pub(super) struct Send<'a> {
     pub(super) edns: bool,
     pub(super) waits: Duration,
     pub(super) purpose: Purpose,
+}
+
+/// Occasion of a message to a member of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AskTurn {
+    /// It is this member's turn.
+    First,
+    /// It is asked over this transport, and with EDNS or without.
+    Otherwise(UpstreamTransport, bool),
+    /// The same message once more, in the same time.
+    Repeated(UpstreamTransport, bool),
 }
 
 impl Attempt {

@@ -9,10 +9,10 @@
 
 use arrayvec::ArrayVec;
 
-use super::clients::ClientPlaces;
-use super::core::{Core, Due};
+use super::{Core, Due};
 use crate::clock::Now;
 use crate::query::Ask;
+use crate::resolver::clients::ClientPlaces;
 use crate::upstream::{AttemptId, UpstreamId};
 use crate::wire::rtype;
 

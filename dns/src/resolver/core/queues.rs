@@ -6,8 +6,8 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::core::{Core, Due, Outside};
-use super::exchange::AskTurn;
+use super::attempts::AskTurn;
+use super::{Core, Due, Outside};
 use crate::clock::Now;
 use crate::ede::Failure;
 use crate::state::State;

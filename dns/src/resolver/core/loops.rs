@@ -19,12 +19,12 @@ use std::time::Duration;
 use postern_zones::name::NameBuf;
 
 use super::attempts::{Purpose, Send};
-use super::core::{Core, Due, Outside};
-use super::job::Job;
-use super::timers::TimerId;
+use super::{Core, Due, Outside};
 use crate::clock::Now;
 use crate::loop_probe::{LABEL, is_loop_probe};
 use crate::query::Ask;
+use crate::resolver::job::Job;
+use crate::resolver::timers::TimerId;
 use crate::return_path::ReplyTo;
 use crate::route::RouteId;
 use crate::upstream::health::Admission;
