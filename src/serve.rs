@@ -14,7 +14,7 @@ use postern_control::metrics::{self, Metrics};
 use postern_control::transfer::Transfers;
 use postern_control::{Control, http};
 use postern_dns::fallback;
-use postern_dns::server::{Bound, Server};
+use postern_dns::server::{BoundSockets, Server};
 use postern_zones::state_directory::StateDirectory;
 use postern_zones::store::Store;
 use postern_zones::watch::Watch;
@@ -169,11 +169,11 @@ impl Up {
         loss: Option<String>,
         state_directory: Arc<StateDirectory>,
         strict: bool,
-        bound: Bound,
+        bound: BoundSockets,
         listeners: Listeners,
         logging: ProcessLog,
     ) -> Result<Self, String> {
-        let recorder = fallback::Recorder::new(&config.fallback);
+        let recorder = fallback::FallbackRecorder::new(&config.fallback);
         recorder.keep_muted_in(state_directory.clone());
         let writer = fallback_writer(config, &recorder, &logging)?;
         let (store, snapshot, report) = Store::open(config, state_directory.clone());
@@ -271,9 +271,13 @@ impl Up {
     }
 }
 
-fn fallback_writer(config: &PosternConfig, recorder: &Arc<fallback::Recorder>, logging: &ProcessLog) -> Result<fallback::Writer, String> {
+fn fallback_writer(
+    config: &PosternConfig,
+    recorder: &Arc<fallback::FallbackRecorder>,
+    logging: &ProcessLog,
+) -> Result<fallback::FallbackWriter, String> {
     let lines = logging.lines();
-    fallback::Writer::start(recorder.clone(), &config.fallback, move || lines.release()).map_err(|error| {
+    fallback::FallbackWriter::start(recorder.clone(), &config.fallback, move || lines.release()).map_err(|error| {
         let file = config.fallback.file.as_deref().unwrap_or(Path::new("")).display();
         format!("error: cannot write the fallback record to {file}: {error}")
     })
@@ -323,7 +327,7 @@ fn load(path: &Path, lines: &LineQueue) -> Result<PosternConfig, String> {
     Ok(loaded.config)
 }
 
-fn bind(config: &PosternConfig) -> Result<(Bound, Option<metrics::Bound>), String> {
+fn bind(config: &PosternConfig) -> Result<(BoundSockets, Option<metrics::Bound>), String> {
     let bound = Server::bind(&config.server.listen, config.server.workers).map_err(|error| {
         let hint = privileges::hint(error.address, &error.error);
         format!("error: {error}{}{hint}", if hint.is_empty() { "" } else { " help: " })

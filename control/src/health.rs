@@ -8,19 +8,19 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use postern_dns::vital::{Alive, Vital};
+use postern_dns::vital::{LivenessGuard, ThreadLiveness};
 use postern_zones::state_directory::StateTrouble;
 
 use crate::Control;
 
 /// Tasks that run for as long as the server does: those that take connections and messages, and that keep transfers.
 #[derive(Debug, Default)]
-pub struct Vitals(Mutex<Vec<Vital>>);
+pub struct Vitals(Mutex<Vec<ThreadLiveness>>);
 
 impl Vitals {
     /// One of this name, which takes what is given with it.
-    pub fn begin(&self, name: &str) -> Alive {
-        let (vital, alive) = Vital::new(name);
+    pub fn begin(&self, name: &str) -> LivenessGuard {
+        let (vital, alive) = ThreadLiveness::new(name);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(vital);
         alive
     }

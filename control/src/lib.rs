@@ -29,9 +29,9 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use postern_config::model::ApiConfig;
 use postern_config::{PosternConfig, WatchedFile};
-use postern_dns::fallback::Recorder;
-use postern_dns::listen::Streams;
-use postern_dns::server::Gauges;
+use postern_dns::fallback::FallbackRecorder;
+use postern_dns::listen::StreamService;
+use postern_dns::server::ServerGauges;
 use postern_dns::state::State;
 use postern_zones::edit::{Done, Edit, Editor, Refusal, Task};
 use postern_zones::state_directory::StateDirectory;
@@ -45,11 +45,11 @@ pub struct Control {
     /// Where the server keeps its own data.
     pub state_directory: Arc<StateDirectory>,
     /// The fallback ledger.
-    pub recorder: Arc<Recorder>,
+    pub recorder: Arc<FallbackRecorder>,
     /// Counters of the server.
-    pub gauges: Gauges,
+    pub gauges: ServerGauges,
     /// Asks as clients do.
-    pub streams: Arc<Streams>,
+    pub streams: Arc<StreamService>,
     /// Zones that other systems write.
     pub feeds: Arc<feed::Feeds>,
     /// Servers that receive a NOTIFY when zones change.

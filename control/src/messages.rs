@@ -17,9 +17,9 @@ use postern_config::PosternConfig;
 use postern_config::model::KeyAction;
 use postern_dns::counters::rcode_name;
 use postern_dns::ede::rcode;
-use postern_dns::listen::Streams;
-use postern_dns::listen::handler::{Handler, MessageKind, Request};
-use postern_dns::listen::tcp::Answered;
+use postern_dns::listen::StreamService;
+use postern_dns::listen::handler::{HandlerRequest, MessageHandler, MessageKind};
+use postern_dns::listen::tcp::StreamOutcome;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -39,7 +39,7 @@ const THREADS: usize = 2;
 /// Takes messages from the listeners.
 #[derive(Debug)]
 pub struct Inbox {
-    queue: mpsc::Sender<Box<Request>>,
+    queue: mpsc::Sender<Box<HandlerRequest>>,
     keyring: ArcSwap<Keyring>,
     has_keys: AtomicBool,
     can_sign: AtomicBool,
@@ -49,7 +49,7 @@ pub struct Inbox {
 
 /// The other side of an [`Inbox`].
 #[derive(Debug)]
-pub struct Waiting(mpsc::Receiver<Box<Request>>);
+pub struct Waiting(mpsc::Receiver<Box<HandlerRequest>>);
 
 /// Answers messages, on threads of their own.
 pub struct Messages {
@@ -60,7 +60,7 @@ pub struct Messages {
 struct Desk {
     control: Arc<Control>,
     inbox: Arc<Inbox>,
-    streams: Arc<Streams>,
+    streams: Arc<StreamService>,
     /// Second in which a hint was logged last.
     hinted: AtomicU64,
 }
@@ -102,7 +102,7 @@ impl Inbox {
     }
 }
 
-impl Handler for Inbox {
+impl MessageHandler for Inbox {
     fn wants(&self, kind: MessageKind) -> bool {
         match kind {
             MessageKind::Update => self.has_keys.load(Relaxed) || self.can_sign.load(Relaxed),
@@ -112,14 +112,14 @@ impl Handler for Inbox {
         }
     }
 
-    fn take(&self, request: Box<Request>) -> Result<(), Box<Request>> {
+    fn take(&self, request: Box<HandlerRequest>) -> Result<(), Box<HandlerRequest>> {
         self.queue.try_send(request).map_err(|error| error.into_inner())
     }
 }
 
 impl Messages {
     /// Starts answering.
-    pub fn start(control: Arc<Control>, inbox: Arc<Inbox>, waiting: Waiting, streams: Arc<Streams>) -> io::Result<Self> {
+    pub fn start(control: Arc<Control>, inbox: Arc<Inbox>, waiting: Waiting, streams: Arc<StreamService>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("messages").enable_all().build()?;
         let desk = Arc::new(Desk { control: control.clone(), inbox, streams, hinted: AtomicU64::new(0) });
         let [feeds, transfers, messages] = ["feeds", "transfers", "messages"].map(|name| control.vitals.begin(name));
@@ -145,7 +145,7 @@ impl Messages {
     }
 }
 
-async fn serve(desk: Arc<Desk>, mut waiting: mpsc::Receiver<Box<Request>>) {
+async fn serve(desk: Arc<Desk>, mut waiting: mpsc::Receiver<Box<HandlerRequest>>) {
     let places = Arc::new(Semaphore::new(AT_A_TIME));
     while let Some(request) = waiting.recv().await {
         let Ok(place) = places.clone().acquire_owned().await else { return };
@@ -158,7 +158,7 @@ async fn serve(desk: Arc<Desk>, mut waiting: mpsc::Receiver<Box<Request>>) {
 }
 
 impl Desk {
-    async fn answer(&self, mut request: Box<Request>) {
+    async fn answer(&self, mut request: Box<HandlerRequest>) {
         let (client, udp_size) = (request.client.ip(), self.inbox.udp_size());
         let keyring = self.inbox.keyring();
         let record = match tsig::find(&request.packet) {
@@ -190,7 +190,7 @@ impl Desk {
         }
     }
 
-    async fn dispatch(&self, request: Box<Request>, requester: Requester) {
+    async fn dispatch(&self, request: Box<HandlerRequest>, requester: Requester) {
         match request.kind {
             MessageKind::Update => self.update(request, requester).await,
             MessageKind::Signed => self.question(request, requester).await,
@@ -200,7 +200,7 @@ impl Desk {
     }
 
     /// NOTIFY from a primary (RFC 1996 section 3.11): answered at once, the zone is asked for after.
-    fn notify(&self, request: Request, mut requester: Requester) {
+    fn notify(&self, request: HandlerRequest, mut requester: Requester) {
         let named = postern_dns::wire::message::read_name(&request.packet, postern_dns::wire::HEADER);
         let is_heeded = named.is_ok_and(|(apex, _)| self.control.feeds.notified(apex.as_wire(), request.client.ip(), &requester.keys));
         let mut answer = match is_heeded {
@@ -213,7 +213,7 @@ impl Desk {
         request.answer(&answer);
     }
 
-    async fn update(&self, request: Box<Request>, mut requester: Requester) {
+    async fn update(&self, request: Box<HandlerRequest>, mut requester: Requester) {
         let client = request.client.ip();
         let who = requester.keys.first().map(|key| key.policy.name.clone()).unwrap_or_default();
         let is_signed = requester.signer.is_some();
@@ -236,7 +236,7 @@ impl Desk {
     }
 
     /// A question whose signature is right, answered by the path.
-    async fn question(&self, request: Box<Request>, mut requester: Requester) {
+    async fn question(&self, request: Box<HandlerRequest>, mut requester: Requester) {
         const LARGEST: usize = 65_535;
         let (later, mut coming) = mpsc::channel(1);
         let length = request.packet.len();
@@ -244,18 +244,18 @@ impl Desk {
         buffer[..length].copy_from_slice(&request.packet);
         let reserve = requester.signer.as_ref().map_or(0, Signer::reserve);
         let mut answer = match self.streams.attend_signed(&mut buffer, length, request.client, request.transport, reserve, later) {
-            Answered::Now(length) => {
+            StreamOutcome::Now(length) => {
                 buffer.truncate(length);
                 buffer
             }
-            Answered::Later => match coming.recv().await {
+            StreamOutcome::Later => match coming.recv().await {
                 Some(answer) => {
                     request.is_counted_already(); // by the resolver
                     answer
                 }
                 None => return,
             },
-            Answered::Never => return,
+            StreamOutcome::Never => return,
         };
         if let Some(signer) = &mut requester.signer {
             signer.sign(&mut answer, now());

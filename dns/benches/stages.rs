@@ -12,12 +12,12 @@ use std::sync::Arc;
 use divan::{Bencher, black_box};
 use ipnet::IpNet;
 use postern_config::model::{OnMissing, RecursionPolicy};
-use postern_dns::cache::Key;
+use postern_dns::cache::CacheKey;
 use postern_dns::clock::Now;
 use postern_dns::counters::{AnswerClass, AnswerSource};
 use postern_dns::fallback::FallbackVerdict;
-use postern_dns::listen::packet_cache::{PacketCache, Reusable};
-use postern_dns::query::{Answer, Heard, Patience, walk_into};
+use postern_dns::listen::packet_cache::{PacketCache, ReusableAnswer};
+use postern_dns::query::{Answer, DataPolicy, UpstreamAnswers, walk_into};
 use postern_dns::respond::respond;
 use postern_dns::route::RouteId;
 use postern_dns::state::State;
@@ -95,7 +95,7 @@ fn zone_lookup(bencher: Bencher, (_, name, rtype): (&str, &str, u16)) {
 fn cache_lookup(bencher: Bencher, (_, name): (&str, &str)) {
     let state = state(1);
     let name = NameBuf::parse(name).expect("a name");
-    bencher.bench_local(|| state.cache.get(&Key::new(RouteId(0), 0, 1, black_box(&name))).is_some());
+    bencher.bench_local(|| state.cache.get(&CacheKey::new(RouteId(0), 0, 1, black_box(&name))).is_some());
 }
 
 /// The walk alone: from a question that is understood to an answer that is not yet written.
@@ -103,9 +103,9 @@ fn cache_lookup(bencher: Bencher, (_, name): (&str, &str)) {
 fn walk(bencher: Bencher, (_, name, rtype): (&str, &str, u16)) {
     let state = state(10_000);
     let view = state.view_of(HUB.parse().expect("an address"), Now(1_000_000));
-    let (question, heard) = (question(name, rtype), Heard::default());
+    let (question, heard) = (question(name, rtype), UpstreamAnswers::default());
     let mut answer = Answer::new();
-    bencher.bench_local(|| walk_into(&mut answer, black_box(&question), &view, &heard, Patience::Fresh).is_none());
+    bencher.bench_local(|| walk_into(&mut answer, black_box(&question), &view, &heard, DataPolicy::Fresh).is_none());
 }
 
 /// Writing the answer that was found.
@@ -113,10 +113,10 @@ fn walk(bencher: Bencher, (_, name, rtype): (&str, &str, u16)) {
 fn encode(bencher: Bencher, (_, name, rtype): (&str, &str, u16)) {
     let state = state(10_000);
     let view = state.view_of(HUB.parse().expect("an address"), Now(1_000_000));
-    let (question, heard, mut packet) = (question(name, rtype), Heard::default(), packet(name, rtype));
+    let (question, heard, mut packet) = (question(name, rtype), UpstreamAnswers::default(), packet(name, rtype));
     packet.resize(2048, 0);
     let mut answer = Answer::new();
-    assert!(walk_into(&mut answer, &question, &view, &heard, Patience::Fresh).is_none());
+    assert!(walk_into(&mut answer, &question, &view, &heard, DataPolicy::Fresh).is_none());
     bencher.bench_local(|| respond(&question, black_box(&answer), &FallbackVerdict::default(), &view, &mut packet, 1232));
 }
 
@@ -131,7 +131,7 @@ fn packet_cache(bencher: Bencher, name: &str) {
     recent.keep(
         0,
         &[&question[..], &[7; 60]].concat(),
-        Reusable { until: Now(u64::MAX), sighting: 0, kind: AnswerClass::new(1, AnswerSource::Private) },
+        ReusableAnswer { until: Now(u64::MAX), sighting: 0, kind: AnswerClass::new(1, AnswerSource::Private) },
     );
     bencher.bench_local(|| {
         recent.look(0, black_box(&question), 1);

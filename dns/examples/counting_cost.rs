@@ -9,7 +9,7 @@ use cost::{best, question};
 use hickory_proto::rr::RecordType;
 use postern_config::model::OnMissing;
 use postern_dns::counters::{AnswerClass, AnswerSource, WorkerCounters};
-use postern_dns::query::{Answer, Heard, Patience, walk_into};
+use postern_dns::query::{Answer, DataPolicy, UpstreamAnswers, walk_into};
 use postern_dns::state::View;
 use world::{HUB, World};
 
@@ -31,7 +31,7 @@ fn main() {
         let question = question(name, RecordType::A);
         let mut answer = Answer::new();
         let walk = best(ROUNDS, || {
-            let ask = walk_into(&mut answer, black_box(&question), &view, &Heard::default(), Patience::Fresh);
+            let ask = walk_into(&mut answer, black_box(&question), &view, &UpstreamAnswers::default(), DataPolicy::Fresh);
             assert!(ask.is_none());
         });
         let (counters, message) = (WorkerCounters::own(), [0, 0, 0x81, 0x80]);

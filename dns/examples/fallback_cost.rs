@@ -9,8 +9,8 @@ use std::time::Instant;
 use cost::{best, question};
 use hickory_proto::rr::RecordType;
 use postern_config::model::OnMissing;
-use postern_dns::fallback::{Recorder, Writer};
-use postern_dns::query::{Answer, Heard, Patience, walk_into};
+use postern_dns::fallback::{FallbackRecorder, FallbackWriter};
+use postern_dns::query::{Answer, DataPolicy, UpstreamAnswers, walk_into};
 use postern_dns::state::View;
 use world::{HUB, World};
 
@@ -33,13 +33,13 @@ fn main() {
         let view = View { state: &state, network: state.snapshot.network(network_id), network_id, recursion: true, now: world.now };
         let question = question(name, RecordType::A);
         let mut answer = Answer::new();
-        assert!(walk_into(&mut answer, &question, &view, &Heard::default(), Patience::Fresh).is_none());
+        assert!(walk_into(&mut answer, &question, &view, &UpstreamAnswers::default(), DataPolicy::Fresh).is_none());
         let settings = postern_config::model::FallbackConfig {
             file: Some("/dev/null".into()),
             ..world::fallback(if with_writer { 1 << 20 } else { 16 })
         };
-        let recorder = Recorder::new(&settings);
-        let writer = with_writer.then(|| Writer::start(recorder.clone(), &settings, || {}).unwrap());
+        let recorder = FallbackRecorder::new(&settings);
+        let writer = with_writer.then(|| FallbackWriter::start(recorder.clone(), &settings, || {}).unwrap());
         let noting = best(100_000, || {
             let verdict = recorder.judge(black_box(&question), black_box(&answer), &view);
             recorder.note(&question, client, &answer, &verdict, &view);

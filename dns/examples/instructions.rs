@@ -14,10 +14,10 @@ use arc_swap::ArcSwap;
 use postern_config::model::{OnMissing, RepeatPolicy};
 use postern_dns::clock::Clock;
 use postern_dns::counters::WorkerCounters;
-use postern_dns::fallback::{Recorder, Writer};
-use postern_dns::listen::packet_cache::{PacketCache, Reusable};
-use postern_dns::listen::tcp::Answered;
-use postern_dns::listen::{Desk, Service};
+use postern_dns::fallback::{FallbackRecorder, FallbackWriter};
+use postern_dns::listen::packet_cache::{PacketCache, ReusableAnswer};
+use postern_dns::listen::tcp::StreamOutcome;
+use postern_dns::listen::{AnswerScratch, QueryService};
 use postern_dns::resolver::Resolver;
 use postern_dns::return_path::ReplyTo;
 use postern_dns::transport::{ClientTransport, PerListener};
@@ -28,7 +28,7 @@ const TIMES: usize = 1000;
 
 /// What one kind of question needs.
 struct Ready<'s> {
-    service: &'s Service,
+    service: &'s QueryService,
     state: &'s postern_dns::state::State,
     counters: &'s WorkerCounters,
     question: Vec<u8>,
@@ -37,8 +37,8 @@ struct Ready<'s> {
 
 impl Ready<'_> {
     /// The path, from the octets of a question to those of its answer. Returns what the last answer gave to the packet cache.
-    fn attend(&self) -> Option<Reusable> {
-        let mut desk = Desk::new();
+    fn attend(&self) -> Option<ReusableAnswer> {
+        let mut desk = AnswerScratch::new();
         let now = self.service.clock.now();
         let client = SocketAddr::new(HUB.parse().expect("an address"), 5353);
         let mut packet = [0; 2048];
@@ -48,7 +48,7 @@ impl Ready<'_> {
             let length = self.question.len();
             let answered =
                 self.service.attend(self.state, &mut desk, now, &mut packet, length, client, ClientTransport::Udp, self.counters, way_back);
-            assert!(matches!(answered, Answered::Now(length) if length > self.question.len()));
+            assert!(matches!(answered, StreamOutcome::Now(length) if length > self.question.len()));
         }
         desk.reusable
     }
@@ -56,7 +56,7 @@ impl Ready<'_> {
     /// The same from the packet cache.
     fn again(&self) {
         let mut recent = self.recent.borrow_mut();
-        let mut desk = Desk::new();
+        let mut desk = AnswerScratch::new();
         let now = self.service.clock.now();
         let client = SocketAddr::new(HUB.parse().expect("an address"), 5353);
         let mut packet = [0; 2048];
@@ -71,7 +71,7 @@ impl Ready<'_> {
             let way_back = || -> ReplyTo { panic!("everything is at hand") };
             let answered =
                 self.service.attend(self.state, &mut desk, now, &mut packet, length, client, ClientTransport::Udp, self.counters, way_back);
-            if let (Answered::Now(length), Some(reusable)) = (answered, desk.reusable) {
+            if let (StreamOutcome::Now(length), Some(reusable)) = (answered, desk.reusable) {
                 recent.keep(0, &packet[..length], reusable);
             }
         }
@@ -111,11 +111,11 @@ fn main() {
     let clock = Clock::start();
     let settings =
         postern_config::model::FallbackConfig { repeat: RepeatPolicy::First, file: Some("/dev/null".into()), ..world::fallback(16) };
-    let recorder = Recorder::new(&settings);
-    let _writer = Writer::start(recorder.clone(), &settings, || {}).expect("a thread");
+    let recorder = FallbackRecorder::new(&settings);
+    let _writer = FallbackWriter::start(recorder.clone(), &settings, || {}).expect("a thread");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let resolver = Resolver::start(state.clone(), clock, 10, runtime.handle().clone(), None).expect("a thread");
-    let service = Service {
+    let service = QueryService {
         state: state.clone(),
         clock,
         resolver: resolver.submitter(),

@@ -9,7 +9,7 @@ use cost::{best, question};
 use hickory_proto::rr::RecordType;
 use postern_config::model::OnMissing;
 use postern_dns::fallback::FallbackVerdict;
-use postern_dns::query::{Answer, Heard, Patience, walk_into};
+use postern_dns::query::{Answer, DataPolicy, UpstreamAnswers, walk_into};
 use postern_dns::respond::respond;
 use postern_dns::state::View;
 use postern_dns::wire::question::{Edns, Question};
@@ -36,10 +36,10 @@ fn main() {
         let mut packet = vec![0u8; 2048];
         let edns = Some(Edns { udp_size: 1232, dnssec_ok: false, nsid: false });
         let question = Question { edns, ..question(name, rtype) };
-        let heard = Heard::default();
+        let heard = UpstreamAnswers::default();
         let mut answer = Answer::new();
         let path = best(200_000, || {
-            let ask = walk_into(&mut answer, black_box(&question), &view, &heard, Patience::Fresh);
+            let ask = walk_into(&mut answer, black_box(&question), &view, &heard, DataPolicy::Fresh);
             assert!(ask.is_none(), "{ask:?}");
             black_box(respond(&question, &answer, &FallbackVerdict::default(), &view, &mut packet, 1232));
         });

@@ -12,15 +12,15 @@ use std::sync::atomic::AtomicU64;
 use postern_zones::compression::{CompactRecords, RecordCompressor, SharedSuffix, names_in};
 use postern_zones::name::NameBuf;
 
-use crate::cache::{AttachedRecords, Entry, Key, What};
+use crate::cache::{AttachedRecords, CacheEntry, CacheKey, EntryKind};
 use crate::chain::MAX_HOPS;
 use crate::clock::Now;
 use crate::cuts;
 use crate::ede::Failure;
-use crate::query::{Ask, Heard, leads_home};
+use crate::query::{UpstreamAnswers, UpstreamQuery, leads_home};
 use crate::special;
 use crate::state::{State, View};
-use crate::wire::message::{BadMessage, Message, Record, flag};
+use crate::wire::message::{BadMessage, Message, RecordSpan, flag};
 use crate::wire::rtype;
 
 /// NSEC and NSEC3 records of one message that are kept with an entry. A denial needs three at most, and one for each wildcard before it.
@@ -30,9 +30,9 @@ const MOST_SIGNATURES: usize = 8;
 
 /// What an upstream's message is good for.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum UpstreamVerdict {
     /// It says something about the name asked.
-    Heard(Heard),
+    Heard(UpstreamAnswers),
     /// TC: ask again over TCP.
     Truncated,
     /// The upstream does not know EDNS (FORMERR or NOTIMP without OPT, RFC 6891 section 7): ask again without.
@@ -44,30 +44,30 @@ pub enum Verdict {
 }
 
 /// Reads an upstream's answer to `ask`, for a client with this view.
-pub fn accept(ask: &Ask, view: &View, upstream: &Arc<str>, bytes: &[u8]) -> Verdict {
+pub fn accept(ask: &UpstreamQuery, view: &View, upstream: &Arc<str>, bytes: &[u8]) -> UpstreamVerdict {
     let message = match Message::read(bytes) {
         Ok(message) => message,
         // Servers that do not know EDNS may send back the bare header (RFC 6891 section 7).
-        Err(_) if bytes.len() >= 4 && matches!(bytes[3] & 0xf, 1 | 4) => return Verdict::WithoutEdns,
-        Err(_) => return Verdict::Nonsense("malformed"),
+        Err(_) if bytes.len() >= 4 && matches!(bytes[3] & 0xf, 1 | 4) => return UpstreamVerdict::WithoutEdns,
+        Err(_) => return UpstreamVerdict::Nonsense("malformed"),
     };
     if message.flags & (flag::QR | flag::OPCODE) != flag::QR || message.name != ask.name || message.rtype != ask.rtype || message.class != 1
     {
-        return Verdict::Nonsense("not an answer to this question");
+        return UpstreamVerdict::Nonsense("not an answer to this question");
     }
     if message.flags & flag::TC != 0 {
-        return Verdict::Truncated;
+        return UpstreamVerdict::Truncated;
     }
     match message.rcode {
         0 | 3 => {}
-        1 | 4 | 16 => return Verdict::WithoutEdns,
-        rcode => return Verdict::Failed(rcode, extended_error(&message)),
+        1 | 4 | 16 => return UpstreamVerdict::WithoutEdns,
+        rcode => return UpstreamVerdict::Failed(rcode, extended_error(&message)),
     }
     let reader = Reader { ask, view, upstream, message: &message };
     match reader.chain() {
-        Ok(Some(heard)) => Verdict::Heard(heard),
-        Ok(None) => Verdict::Failed(message.rcode, extended_error(&message)),
-        Err(_) => Verdict::Nonsense("malformed RDATA"),
+        Ok(Some(heard)) => UpstreamVerdict::Heard(heard),
+        Ok(None) => UpstreamVerdict::Failed(message.rcode, extended_error(&message)),
+        Err(_) => UpstreamVerdict::Nonsense("malformed RDATA"),
     }
 }
 
@@ -80,13 +80,13 @@ fn extended_error(message: &Message) -> Option<u16> {
 
 /// Keeps what was heard for as long as its TTL allows. An alias into a private zone of the client's network is kept even with a TTL of 0: it
 /// is used once no upstream answers (S6).
-pub fn remember(view: &View, ask: &Ask, heard: &Heard) {
+pub fn remember(view: &View, ask: &UpstreamQuery, heard: &UpstreamAnswers) {
     let (cache, options) = (&view.state.cache, options(ask));
     for (index, (route, name, entry)) in heard.0.iter().enumerate() {
         // Behind an alias, servers (NSD 4.6) leave out a proof that the name alone needs: it is asked for by itself, then.
-        let is_in_passing = index > 0 && ask.dnssec_ok && matches!(entry.what, What::NoData | What::NxDomain);
+        let is_in_passing = index > 0 && ask.dnssec_ok && matches!(entry.what, EntryKind::NoData | EntryKind::NxDomain);
         if (entry.ttl > 0 || leads_home(view, entry)) && !is_in_passing {
-            let key = Key::new(*route, options, ask.rtype, name);
+            let key = CacheKey::new(*route, options, ask.rtype, name);
             cache.insert(&key, entry.clone());
             if entry.what.is_of_every_type() && ask.rtype != rtype::CNAME {
                 cache.insert(&key.of_type(rtype::CNAME), entry.clone());
@@ -96,7 +96,7 @@ pub fn remember(view: &View, ask: &Ask, heard: &Heard) {
 }
 
 /// Remembers that no upstream could say (RFC 9520); `stale` data there is then given at once for a while (RFC 8767).
-pub fn remember_failure(state: &State, ask: &Ask, failure: Failure, now: Now, upstream: &Arc<str>) {
+pub fn remember_failure(state: &State, ask: &UpstreamQuery, failure: Failure, now: Now, upstream: &Arc<str>) {
     let (cache, settings) = (&state.cache, &state.settings.cache);
     let key = key_of(ask);
     for rtype in [ask.rtype, rtype::CNAME] {
@@ -107,8 +107,8 @@ pub fn remember_failure(state: &State, ask: &Ask, failure: Failure, now: Now, up
         }
     }
     if settings.failure_ttl > 0 {
-        let entry = Entry {
-            what: What::Failure,
+        let entry = CacheEntry {
+            what: EntryKind::Failure,
             wire: Box::default(),
             count: 0,
             shared: SharedSuffix::default(),
@@ -127,17 +127,17 @@ pub fn remember_failure(state: &State, ask: &Ask, failure: Failure, now: Now, up
 }
 
 /// Bits of the cache key: answers differ with DO and CD.
-fn options(ask: &Ask) -> u8 {
+fn options(ask: &UpstreamQuery) -> u8 {
     u8::from(ask.dnssec_ok) | u8::from(ask.checking_disabled) << 1
 }
 
 /// Returns the key under which the answer to a question is kept.
-pub fn key_of(ask: &Ask) -> Key<'_> {
-    Key::new(ask.route, options(ask), ask.rtype, &ask.name)
+pub fn key_of(ask: &UpstreamQuery) -> CacheKey<'_> {
+    CacheKey::new(ask.route, options(ask), ask.rtype, &ask.name)
 }
 
 struct Reader<'a> {
-    ask: &'a Ask,
+    ask: &'a UpstreamQuery,
     view: &'a View<'a>,
     upstream: &'a Arc<str>,
     message: &'a Message<'a>,
@@ -147,14 +147,14 @@ struct Reader<'a> {
 struct FoundAlias<'r> {
     /// The target in wire form, its case kept.
     rdata: Vec<u8>,
-    cname: Option<&'r Record>,
-    dname: Option<&'r Record>,
+    cname: Option<&'r RecordSpan>,
+    dname: Option<&'r RecordSpan>,
 }
 
 impl Reader<'_> {
     /// Follows the chain from the name asked. `None`: the message says nothing about it (a referral, say).
-    fn chain(&self) -> Result<Option<Heard>, BadMessage> {
-        let mut heard = Heard(Vec::with_capacity(1)); // mostly it is the name asked alone
+    fn chain(&self) -> Result<Option<UpstreamAnswers>, BadMessage> {
+        let mut heard = UpstreamAnswers(Vec::with_capacity(1)); // mostly it is the name asked alone
         let mut name = self.ask.name.clone();
         while heard.0.len() <= MAX_HOPS {
             if !heard.0.is_empty() && !self.may_speak_of(&name) {
@@ -174,11 +174,11 @@ impl Reader<'_> {
                 self.hear_set(&mut heard, &name)?;
                 break;
             }
-            let denied = if self.message.rcode == 3 { What::NxDomain } else { What::NoData };
+            let denied = if self.message.rcode == 3 { EntryKind::NxDomain } else { EntryKind::NoData };
             let soa = self.soa(&name).is_some();
             let referral = self.message.records.iter().any(|record| !record.answer && record.rtype == rtype::NS);
             match heard.0.is_empty() {
-                _ if soa || denied == What::NxDomain => self.hear_denial(&mut heard, &name, denied)?,
+                _ if soa || denied == EntryKind::NxDomain => self.hear_denial(&mut heard, &name, denied)?,
                 true if referral => return Ok(None),
                 true => self.hear_denial(&mut heard, &name, denied)?,
                 false => {} // aliases alone: what they lead to is asked for next
@@ -193,7 +193,7 @@ impl Reader<'_> {
         cuts::may_speak_of(self.view, self.ask.route, name, self.ask.rtype) && special::find(name, 0).is_none()
     }
 
-    fn answer<'r>(&'r self, name: &'r NameBuf, rtype: u16) -> impl Iterator<Item = &'r Record> {
+    fn answer<'r>(&'r self, name: &'r NameBuf, rtype: u16) -> impl Iterator<Item = &'r RecordSpan> {
         self.message.records.iter().filter(move |record| record.answer && record.rtype == rtype && record.owner == *name)
     }
 
@@ -230,7 +230,7 @@ impl Reader<'_> {
     }
 
     /// The signatures over an RRset, if DNSSEC was asked for.
-    fn signatures<'r>(&'r self, owner: &'r NameBuf, covered: u16, answer: bool) -> impl Iterator<Item = &'r Record> {
+    fn signatures<'r>(&'r self, owner: &'r NameBuf, covered: u16, answer: bool) -> impl Iterator<Item = &'r RecordSpan> {
         let signatures = self.message.records.iter().filter(move |record| {
             self.ask.dnssec_ok
                 && record.rtype == rtype::RRSIG
@@ -243,16 +243,16 @@ impl Reader<'_> {
     }
 
     /// The SOA that makes a denial of `name` cacheable: its owner must be at or above the name (RFC 2308 section 5).
-    fn soa<'r>(&'r self, name: &NameBuf) -> Option<&'r Record> {
+    fn soa<'r>(&'r self, name: &NameBuf) -> Option<&'r RecordSpan> {
         let mut authority = self.message.records.iter().filter(|record| !record.answer && record.rtype == rtype::SOA);
         authority.find(|record| name.is_under(record.owner.as_wire()))
     }
 
     /// The NSEC and NSEC3 records at or below `zone`, with their signatures, if DNSSEC was asked for.
-    fn proofs(&self, zone: &[u8]) -> Vec<&Record> {
-        let is_proof = |record: &&Record| matches!(record.rtype, rtype::NSEC | rtype::NSEC3);
+    fn proofs(&self, zone: &[u8]) -> Vec<&RecordSpan> {
+        let is_proof = |record: &&RecordSpan| matches!(record.rtype, rtype::NSEC | rtype::NSEC3);
         let authority = self.message.records.iter().filter(|record| self.ask.dnssec_ok && !record.answer && record.owner.is_under(zone));
-        let mut proofs: Vec<&Record> = Vec::new();
+        let mut proofs: Vec<&RecordSpan> = Vec::new();
         for record in authority.filter(is_proof).take(MOST_PROOFS) {
             proofs.push(record);
             proofs.extend(self.signatures(&record.owner, record.rtype, false));
@@ -261,7 +261,7 @@ impl Reader<'_> {
     }
 
     /// The proof that belongs to an answer with these signatures: that of the zone that made it from a wildcard.
-    fn wildcard_proofs(&self, name: &NameBuf, answers: &[&Record]) -> Vec<&Record> {
+    fn wildcard_proofs(&self, name: &NameBuf, answers: &[&RecordSpan]) -> Vec<&RecordSpan> {
         let zone = answers.iter().filter(|record| record.rtype == rtype::RRSIG && self.ask.rtype != rtype::RRSIG).find_map(|signature| {
             // Labels of the owner as it was signed, without `*`, in the fourth octet; the zone behind 18 (RFC 4034 section 3.1).
             let rdata = self.message.raw(signature);
@@ -272,11 +272,11 @@ impl Reader<'_> {
     }
 
     /// Adds the RRset that was asked for.
-    fn hear_set(&self, heard: &mut Heard, name: &NameBuf) -> Result<(), BadMessage> {
+    fn hear_set(&self, heard: &mut UpstreamAnswers, name: &NameBuf) -> Result<(), BadMessage> {
         let rtype = self.ask.rtype;
-        let answers: Vec<&Record> = self.answer(name, rtype).chain(self.signatures(name, rtype, true)).collect();
+        let answers: Vec<&RecordSpan> = self.answer(name, rtype).chain(self.signatures(name, rtype, true)).collect();
         let proofs = self.wildcard_proofs(name, &answers);
-        let mut entry = self.entry(name, What::Set, self.lifetime(answers.iter().chain(&proofs)));
+        let mut entry = self.entry(name, EntryKind::Set, self.lifetime(answers.iter().chain(&proofs)));
         if names_in(rtype).is_some() {
             entry.compact = self.compress(name, &answers, &[], entry.ttl)?;
         } else {
@@ -290,14 +290,14 @@ impl Reader<'_> {
     }
 
     /// Adds an alias. The TTL of one that was made from a DNAME is that of the DNAME: some servers give the CNAME a TTL of 0.
-    fn hear_alias(&self, heard: &mut Heard, name: &NameBuf, target: &NameBuf, alias: &FoundAlias) -> Result<(), BadMessage> {
-        let signatures: Vec<&Record> = match alias.cname {
+    fn hear_alias(&self, heard: &mut UpstreamAnswers, name: &NameBuf, target: &NameBuf, alias: &FoundAlias) -> Result<(), BadMessage> {
+        let signatures: Vec<&RecordSpan> = match alias.cname {
             Some(_) => self.signatures(name, rtype::CNAME, true).collect(),
             None => Vec::new(),
         };
         let proofs = self.wildcard_proofs(name, &signatures);
         let first = alias.dname.or(alias.cname);
-        let mut entry = self.entry(name, What::Alias, self.lifetime(first.iter().chain(&signatures).chain(&proofs)));
+        let mut entry = self.entry(name, EntryKind::Alias, self.lifetime(first.iter().chain(&signatures).chain(&proofs)));
         let mut wire = Vec::with_capacity(12 + alias.rdata.len());
         append_record(rtype::CNAME, entry.ttl, &mut wire, |out| {
             out.extend_from_slice(&alias.rdata);
@@ -312,12 +312,12 @@ impl Reader<'_> {
     }
 
     /// Adds a denial, with its SOA and, if DNSSEC was asked for, its proofs.
-    fn hear_denial(&self, heard: &mut Heard, name: &NameBuf, what: What) -> Result<(), BadMessage> {
+    fn hear_denial(&self, heard: &mut UpstreamAnswers, name: &NameBuf, what: EntryKind) -> Result<(), BadMessage> {
         let most = self.view.state.settings.cache.max_negative_ttl;
         let soa = self.soa(name);
         // MINIMUM is the last of SOA's five numbers.
         let minimum = soa.and_then(|soa| self.message.raw(soa).last_chunk::<4>()).map_or(0, |octets| u32::from_be_bytes(*octets));
-        let mut authorities: Vec<&Record> = soa.into_iter().collect();
+        let mut authorities: Vec<&RecordSpan> = soa.into_iter().collect();
         authorities.extend(soa.iter().flat_map(|soa| self.signatures(&soa.owner, rtype::SOA, false)));
         authorities.extend(self.proofs(NameBuf::root().as_wire()));
         let ttl = authorities.iter().map(|record| record.ttl).fold(minimum, u32::min).min(most);
@@ -328,8 +328,8 @@ impl Reader<'_> {
     }
 
     /// An entry without records.
-    fn entry(&self, name: &NameBuf, what: What, ttl: u32) -> Entry {
-        Entry {
+    fn entry(&self, name: &NameBuf, what: EntryKind, ttl: u32) -> CacheEntry {
+        CacheEntry {
             what,
             wire: Box::default(),
             count: 0,
@@ -341,14 +341,14 @@ impl Reader<'_> {
             authentic: self.message.flags & flag::AD != 0,
             known_public: crate::private_link::is_known_public(&self.view.state.table, name),
             // About what the aliases lead to, which may be dropped (S1).
-            error: if what == What::Alias { None } else { extended_error(self.message) },
+            error: if what == EntryKind::Alias { None } else { extended_error(self.message) },
             upstream: self.upstream.clone(),
             recheck: AtomicU64::new(0),
         }
     }
 
     /// The lowest TTL of records that are kept together, within the bounds of the settings.
-    fn lifetime<'r>(&self, records: impl Iterator<Item = &'r &'r Record>) -> u32 {
+    fn lifetime<'r>(&self, records: impl Iterator<Item = &'r &'r RecordSpan>) -> u32 {
         let settings = &self.view.state.settings.cache;
         let ttl = records.map(|record| record.ttl).min().unwrap_or(0);
         ttl.clamp(settings.min_ttl, settings.max_ttl.max(settings.min_ttl))
@@ -358,8 +358,8 @@ impl Reader<'_> {
     fn attach(
         &self,
         name: &NameBuf,
-        dname: Option<&Record>,
-        proofs: &[&Record],
+        dname: Option<&RecordSpan>,
+        proofs: &[&RecordSpan],
         ttl: u32,
     ) -> Result<Option<Box<AttachedRecords>>, BadMessage> {
         if dname.is_none() && proofs.is_empty() {
@@ -386,7 +386,13 @@ impl Reader<'_> {
     }
 
     /// Compresses records that are given in answers for `name`.
-    fn compress(&self, name: &NameBuf, answers: &[&Record], authorities: &[&Record], ttl: u32) -> Result<CompactRecords, BadMessage> {
+    fn compress(
+        &self,
+        name: &NameBuf,
+        answers: &[&RecordSpan],
+        authorities: &[&RecordSpan],
+        ttl: u32,
+    ) -> Result<CompactRecords, BadMessage> {
         if answers.is_empty() && authorities.is_empty() {
             return Ok(CompactRecords::default());
         }
@@ -406,7 +412,7 @@ impl Reader<'_> {
     }
 
     /// Appends a record with the owner placeholder. All of an answer have one TTL (RFC 2181 section 5.2).
-    fn append(&self, record: &Record, ttl: u32, out: &mut Vec<u8>) -> Result<(), BadMessage> {
+    fn append(&self, record: &RecordSpan, ttl: u32, out: &mut Vec<u8>) -> Result<(), BadMessage> {
         append_record(record.rtype, ttl, out, |out| self.message.append_rdata(record, out))
     }
 }

@@ -9,7 +9,7 @@ use postern_zones::network::NetworkId;
 
 /// Access lists: the longest prefix of both decides.
 #[derive(Debug, Default)]
-pub struct Access {
+pub struct AccessLists {
     /// None: everybody may query.
     lists: Option<Clients>,
 }
@@ -17,7 +17,7 @@ pub struct Access {
 const DENIED: NetworkId = NetworkId(0);
 const ALLOWED: NetworkId = NetworkId(1);
 
-impl Access {
+impl AccessLists {
     /// Takes the lists of the configuration. Who is in neither may query unless there is an `allow` list; a prefix in both is denied.
     pub fn new(allow: &[IpNet], deny: &[IpNet]) -> Self {
         if allow.is_empty() && deny.is_empty() {
@@ -35,7 +35,7 @@ impl Access {
     }
 }
 
-impl From<&ServerConfig> for Access {
+impl From<&ServerConfig> for AccessLists {
     fn from(server: &ServerConfig) -> Self {
         Self::new(&server.allow, &server.deny)
     }
@@ -63,7 +63,7 @@ mod tests {
             (&["2001:db8::/32"], &["2001:db8:1::/48"], "2001:db8:1::5", false),
             (&["2001:db8::/32"], &["2001:db8:1::/48"], "2001:db8:2::5", true),
         ] {
-            let access = Access::new(&nets(allow), &nets(deny));
+            let access = AccessLists::new(&nets(allow), &nets(deny));
             assert_eq!(access.admits(client.parse().unwrap()), admitted, "{allow:?} {deny:?} {client}");
         }
     }

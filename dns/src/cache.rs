@@ -20,7 +20,7 @@ use crate::route::RouteId;
 
 /// The shared cache of upstream data, bounded in memory.
 #[derive(Debug)]
-pub struct Cache {
+pub struct UpstreamCache {
     store: Option<Entries>,
     size: u64,
     evicted: Arc<AtomicU64>,
@@ -30,13 +30,13 @@ pub struct Cache {
     failing_until: AtomicU64,
 }
 
-type Entries = Store<Kept, Arc<Entry>, Weight, BuildHasherDefault<AsItIs>, Evictions>;
+type Entries = Store<Kept, Arc<CacheEntry>, Weight, BuildHasherDefault<AsItIs>, Evictions>;
 
 /// One thing an upstream said about one name.
 #[derive(Debug)]
-pub struct Entry {
+pub struct CacheEntry {
     /// What it said.
-    pub what: What,
+    pub what: EntryKind,
     /// Records of the answer: each the owner placeholder `C0 0C`, TYPE, CLASS, TTL, RDLENGTH, RDATA; signatures included. Empty if they
     /// are in `compact`.
     pub wire: Box<[u8]>,
@@ -80,7 +80,7 @@ pub struct AttachedRecords {
 
 /// Kinds of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub enum EntryKind {
     /// The RRset asked for.
     Set,
     /// A CNAME. If it was made from a DNAME, that one is attached.
@@ -93,7 +93,7 @@ pub enum What {
     Failure,
 }
 
-impl What {
+impl EntryKind {
     /// Returns true if it holds for every type of the name: it is kept under CNAME as well.
     #[inline]
     pub fn is_of_every_type(self) -> bool {
@@ -103,7 +103,7 @@ impl What {
 
 /// How old an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Age {
+pub enum EntryAge {
     /// Within its TTL; seconds since it was heard.
     Fresh(u32),
     /// Past its TTL; a refresh failed a moment ago, so it may be given at once.
@@ -114,7 +114,7 @@ pub enum Age {
 
 /// A key for looking up: it borrows the name, whose octets are hashed once however many keys are made from it.
 #[derive(Debug, Clone, Copy)]
-pub struct Key<'n> {
+pub struct CacheKey<'n> {
     prefix: [u8; PREFIX],
     name: &'n [u8],
     name_hash: u64,
@@ -129,7 +129,7 @@ struct Kept {
 
 /// An entry with what it is kept under.
 #[derive(Debug, Clone)]
-pub struct Held {
+pub struct KeyedEntry {
     /// Owner.
     pub name: NameBuf,
     /// The type that was asked.
@@ -141,13 +141,13 @@ pub struct Held {
     /// It was asked with CD.
     pub checking_disabled: bool,
     /// What was said.
-    pub entry: Arc<Entry>,
+    pub entry: Arc<CacheEntry>,
 }
 
 /// Octets of route, options and type.
 const PREFIX: usize = 5;
 
-impl<'n> Key<'n> {
+impl<'n> CacheKey<'n> {
     /// `options`: bit 0 DO, bit 1 CD.
     #[inline]
     pub fn new(route: RouteId, options: u8, rtype: u16, name: &'n NameBuf) -> Self {
@@ -188,7 +188,7 @@ impl<'n> Key<'n> {
     }
 }
 
-impl Hash for Key<'_> {
+impl Hash for CacheKey<'_> {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash_value());
@@ -202,7 +202,7 @@ impl Hash for Kept {
     }
 }
 
-impl Equivalent<Kept> for Key<'_> {
+impl Equivalent<Kept> for CacheKey<'_> {
     #[inline]
     fn equivalent(&self, kept: &Kept) -> bool {
         // The hash stands in the table, the octets somewhere else in memory: an entry that is not meant is not fetched.
@@ -211,7 +211,7 @@ impl Equivalent<Kept> for Key<'_> {
     }
 }
 
-impl Cache {
+impl UpstreamCache {
     /// A cache of at most about `size` bytes; 0: none.
     pub fn new(size: u64) -> Self {
         const TYPICAL: u64 = 400; // bytes an entry with one CNAME or address takes, key included
@@ -223,35 +223,35 @@ impl Cache {
         Self { store, size, evicted, forgets: AtomicU64::new(0), failing_until: AtomicU64::new(0) }
     }
 
-    /// What is known, however old; the caller looks at [`Entry::age`].
-    pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
+    /// What is known, however old; the caller looks at [`CacheEntry::age`].
+    pub fn get(&self, key: &CacheKey) -> Option<Arc<CacheEntry>> {
         self.store.as_ref()?.get(key)
     }
 
     /// Keeps an entry, in place of what was there.
-    pub fn insert(&self, key: &Key, entry: Arc<Entry>) {
+    pub fn insert(&self, key: &CacheKey, entry: Arc<CacheEntry>) {
         if let Some(store) = &self.store {
             store.insert(key.keep(), entry);
         }
     }
 
     /// What no upstream could say a moment ago, if it may still be said (RFC 9520).
-    pub fn failure(&self, key: Key, now: Now) -> Option<Arc<Entry>> {
+    pub fn failure(&self, key: CacheKey, now: Now) -> Option<Arc<CacheEntry>> {
         if self.failing_until.load(Ordering::Relaxed) <= now.0 {
             return None;
         }
-        self.get(&key.failure()).filter(|failure| matches!(failure.age(now), Age::Fresh(_)))
+        self.get(&key.failure()).filter(|failure| matches!(failure.age(now), EntryAge::Fresh(_)))
     }
 
     /// Keeps a failure.
-    pub fn insert_failure(&self, key: Key, failure: Arc<Entry>) {
+    pub fn insert_failure(&self, key: CacheKey, failure: Arc<CacheEntry>) {
         let until = failure.born.plus(Duration::from_secs(failure.ttl.into()));
         self.failing_until.fetch_max(until.0, Ordering::Relaxed);
         self.insert(&key.failure(), failure);
     }
 
     /// Forgets one entry.
-    pub fn remove(&self, key: &Key) {
+    pub fn remove(&self, key: &CacheKey) {
         if let Some(store) = &self.store {
             store.remove(key);
         }
@@ -282,7 +282,7 @@ impl Cache {
 
     /// What is held at and below a name, of whatever route, at most `most` of it, and whether there is more. Walks the whole cache: for
     /// operators, not for queries.
-    pub fn below(&self, name: &NameBuf, most: usize) -> (Vec<Held>, bool) {
+    pub fn below(&self, name: &NameBuf, most: usize) -> (Vec<KeyedEntry>, bool) {
         let mut held = Vec::new();
         for (key, entry) in self.store.iter().flat_map(Store::iter) {
             let Some((&[route_high, route_low, options, high, low], owner)) = key.octets.split_first_chunk::<PREFIX>() else { continue };
@@ -294,7 +294,7 @@ impl Cache {
                 return (held, true);
             }
             let route = RouteId(u16::from_be_bytes([route_high, route_low]));
-            held.push(Held {
+            held.push(KeyedEntry {
                 name: owner,
                 rtype: u16::from_be_bytes([high, low]),
                 route,
@@ -343,22 +343,22 @@ impl Cache {
     }
 }
 
-impl Entry {
+impl CacheEntry {
     /// How old it is.
-    pub fn age(&self, now: Now) -> Age {
+    pub fn age(&self, now: Now) -> EntryAge {
         let seconds = now.since(self.born) / 1000;
         if seconds < u64::from(self.ttl) {
-            Age::Fresh(seconds as u32)
+            EntryAge::Fresh(seconds as u32)
         } else if now.0 < self.recheck.load(Ordering::Relaxed) {
-            Age::StaleNow
+            EntryAge::StaleNow
         } else {
-            Age::Stale
+            EntryAge::Stale
         }
     }
 
     /// True where it may still be served stale, `window` after its TTL ran out. Failures never are.
     pub fn may_be_stale(&self, now: Now, window: Duration) -> bool {
-        self.what != What::Failure && now.since(self.born) <= u64::from(self.ttl) * 1000 + window.as_millis() as u64
+        self.what != EntryKind::Failure && now.since(self.born) <= u64::from(self.ttl) * 1000 + window.as_millis() as u64
     }
 
     /// A refresh failed: give the stale copy at once until `until`.
@@ -400,7 +400,7 @@ impl Entry {
     /// The alias's target as it was given, wire form; none for other kinds. The signatures of the alias stand behind it.
     pub fn alias(&self) -> Option<&[u8]> {
         let length = usize::from(u16::from_be_bytes([*self.wire.get(10)?, *self.wire.get(11)?]));
-        (self.what == What::Alias).then(|| self.wire.get(12..12 + length)).flatten()
+        (self.what == EntryKind::Alias).then(|| self.wire.get(12..12 + length)).flatten()
     }
 }
 
@@ -421,11 +421,11 @@ impl AttachedRecords {
 #[derive(Debug, Clone)]
 struct Weight;
 
-impl quick_cache::Weighter<Kept, Arc<Entry>> for Weight {
-    fn weight(&self, key: &Kept, entry: &Arc<Entry>) -> u64 {
+impl quick_cache::Weighter<Kept, Arc<CacheEntry>> for Weight {
+    fn weight(&self, key: &Kept, entry: &Arc<CacheEntry>) -> u64 {
         const TABLE: usize = 104; // slot, hash table, ghost entries and allocator rounding
         let attached = entry.attached.as_ref().map_or(0, |attached| attached.memory());
-        (key.octets.len() + size_of::<Entry>() + entry.wire.len() + entry.compact.memory() + attached + TABLE) as u64
+        (key.octets.len() + size_of::<CacheEntry>() + entry.wire.len() + entry.compact.memory() + attached + TABLE) as u64
     }
 }
 
@@ -433,15 +433,15 @@ impl quick_cache::Weighter<Kept, Arc<Entry>> for Weight {
 #[derive(Debug, Clone)]
 struct Evictions(Arc<AtomicU64>);
 
-impl quick_cache::Lifecycle<Kept, Arc<Entry>> for Evictions {
+impl quick_cache::Lifecycle<Kept, Arc<CacheEntry>> for Evictions {
     /// What goes is dropped once the shard is unlocked.
-    type RequestState = [Option<(Kept, Arc<Entry>)>; 2];
+    type RequestState = [Option<(Kept, Arc<CacheEntry>)>; 2];
 
-    fn before_evict(&self, _: &mut Self::RequestState, _: &Kept, _: &mut Arc<Entry>) {
+    fn before_evict(&self, _: &mut Self::RequestState, _: &Kept, _: &mut Arc<CacheEntry>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn on_evict(&self, state: &mut Self::RequestState, key: Kept, entry: Arc<Entry>) {
+    fn on_evict(&self, state: &mut Self::RequestState, key: Kept, entry: Arc<CacheEntry>) {
         if let Some(place) = state.iter_mut().find(|place| place.is_none()) {
             *place = Some((key, entry));
         }

@@ -6,19 +6,19 @@ use arrayvec::ArrayVec;
 use postern_zones::lookup::RrSet;
 use postern_zones::name::NameBuf;
 
-use crate::cache::Entry;
+use crate::cache::CacheEntry;
 
 /// Most aliases in one answer (S7).
 pub const MAX_HOPS: usize = 16;
 
 /// Aliases in the order in which they were followed.
-pub type Chain<'s> = ArrayVec<Hop<'s>, MAX_HOPS>;
+pub type AliasChain<'s> = ArrayVec<AliasHop<'s>, MAX_HOPS>;
 
 /// One alias: how the answer went from one name to the next.
 #[derive(Debug, Clone)]
-pub enum Hop<'s> {
+pub enum AliasHop<'s> {
     /// A CNAME an upstream gave.
-    Upstream(Arc<Entry>),
+    Upstream(Arc<CacheEntry>),
     /// A CNAME of a private zone.
     Private(RrSet<'s>),
     /// A DNAME of a private zone, with the octets of the name before its owner, and the target of the CNAME made from it.
@@ -27,7 +27,7 @@ pub enum Hop<'s> {
     Derived(Box<NameBuf>),
 }
 
-impl<'s> Hop<'s> {
+impl<'s> AliasHop<'s> {
     /// The name this alias leads to, in lower case.
     pub fn target(&self) -> NameBuf {
         match self {

@@ -26,7 +26,7 @@ const KEY_LIFETIME: u32 = 30 * 86_400;
 
 /// The COOKIE option of a message, and what the answer returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cookie {
+pub struct CookieOption {
     octets: [u8; BOTH],
     proof: CookieProof,
     is_settled: bool,
@@ -49,7 +49,7 @@ pub enum CookieProof {
 #[derive(Debug)]
 pub struct CookieKey([u64; 2]);
 
-impl Cookie {
+impl CookieOption {
     /// Reads the data of a COOKIE option. `None` if it has no length that RFC 7873 section 5.2.2 allows.
     pub fn read(option: &[u8]) -> Option<Self> {
         let mut octets = [0; BOTH];
@@ -158,11 +158,11 @@ mod tests {
         let key = CookieKey([1, 2]);
         let [client, other]: [IpAddr; 2] = ["10.20.0.7".parse().unwrap(), "10.20.0.8".parse().unwrap()];
         let now = 1_800_000_000;
-        let mut first = Cookie::read(&[9; CLIENT]).unwrap();
+        let mut first = CookieOption::read(&[9; CLIENT]).unwrap();
         first.settle(&key, client, now);
         assert_eq!((first.proof(), &first.octets()[..12]), (CookieProof::Missing, &[9, 9, 9, 9, 9, 9, 9, 9, 1, 0, 0, 0][..]));
         let again = |octets: &[u8], client, seconds| {
-            let mut cookie = Cookie::read(octets).unwrap();
+            let mut cookie = CookieOption::read(octets).unwrap();
             cookie.settle(&key, client, seconds);
             (cookie.proof(), cookie.octets() == first.octets())
         };
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn only_lengths_that_the_rfc_allows_are_cookies() {
         for length in 0..=48 {
-            let read = Cookie::read(&vec![1; length]).map(|cookie| cookie.proof());
+            let read = CookieOption::read(&vec![1; length]).map(|cookie| cookie.proof());
             let want = match length {
                 8 => Some(CookieProof::Missing),
                 24 => Some(CookieProof::Unchecked),

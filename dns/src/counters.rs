@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use postern_zones::histogram::{Distribution, Histogram};
 
-use crate::chain::Hop;
+use crate::chain::AliasHop;
 use crate::ede::Failure;
-use crate::query::{Answer, End};
+use crate::query::{Answer, AnswerEnd};
 use crate::wire::message::extended_rcode;
 
 /// Numbers of one worker, on cache lines of their own.
@@ -258,15 +258,17 @@ impl AnswerSource {
         if answer.stale {
             return Self::Stale;
         }
-        let is_ours = |hop: &Hop| matches!(hop, Hop::Private(_) | Hop::Dname(..));
+        let is_ours = |hop: &AliasHop| matches!(hop, AliasHop::Private(_) | AliasHop::Dname(..));
         let ends_at_home = match &answer.end {
-            End::Private(..) | End::PrivateNoData(_) | End::PrivateNxDomain(_) => true,
-            End::PrivateUndecided(_) | End::TooLong(..) | End::Referral(..) => true,
-            End::Upstream(_) => false,
-            End::Aliases => answer.chain.last().is_some_and(is_ours),
-            End::MinimalAny => return Self::Server,
-            End::Failed(Failure::Denied | Failure::NoRecursion | Failure::NotAuthoritative | Failure::NoRoute) => return Self::Refused,
-            End::Failed(_) => return Self::Failed,
+            AnswerEnd::Private(..) | AnswerEnd::PrivateNoData(_) | AnswerEnd::PrivateNxDomain(_) => true,
+            AnswerEnd::PrivateUndecided(_) | AnswerEnd::TooLong(..) | AnswerEnd::Referral(..) => true,
+            AnswerEnd::Upstream(_) => false,
+            AnswerEnd::Aliases => answer.chain.last().is_some_and(is_ours),
+            AnswerEnd::MinimalAny => return Self::Server,
+            AnswerEnd::Failed(Failure::Denied | Failure::NoRecursion | Failure::NotAuthoritative | Failure::NoRoute) => {
+                return Self::Refused;
+            }
+            AnswerEnd::Failed(_) => return Self::Failed,
         };
         match (answer.chain.iter().all(|hop| is_ours(hop) == ends_at_home), ends_at_home, asked) {
             (true, true, _) => Self::Private,

@@ -12,16 +12,16 @@ use postern_zones::snapshot::{Hosted, ZoneState};
 use postern_zones::text::record_line;
 use serde::Serialize;
 
-use crate::cache::{Age, Key, What};
-use crate::chain::{Hop, MAX_HOPS};
+use crate::cache::{CacheKey, EntryAge, EntryKind};
+use crate::chain::{AliasHop, MAX_HOPS};
 use crate::clock::Now;
 use crate::counters::rcode_name;
 use crate::cuts;
 use crate::ede;
-use crate::fallback::event::Missing;
-use crate::fallback::{Event, FallbackVerdict, Mend};
+use crate::fallback::event::MissingRecord;
+use crate::fallback::{FallbackEvent, FallbackVerdict, MendHint};
 use crate::private_link::private_names;
-use crate::query::{self, Answer, End, Heard, Patience, Step};
+use crate::query::{self, Answer, AnswerEnd, DataPolicy, UpstreamAnswers, WalkStep};
 use crate::reason::FallbackReason;
 use crate::respond::respond;
 use crate::state::{State, View};
@@ -32,7 +32,7 @@ use crate::wire::question::{Question, understand};
 
 /// Everything about one question. Names are lower case and have no final dot.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Explanation {
+pub struct QueryExplanation {
     /// The name asked.
     pub name: String,
     /// The type asked.
@@ -49,20 +49,20 @@ pub struct Explanation {
     /// Generation of the snapshot that was looked at.
     pub generation: u64,
     /// The names that the answer goes over, in order.
-    pub hops: Vec<Stop>,
+    pub hops: Vec<NameStop>,
     /// What must be asked upstream before there is an answer; none: nothing.
-    pub ask: Option<Asking>,
+    pub ask: Option<NeededQuery>,
     /// What the client gets, where nothing must be asked first.
-    pub answer: Option<Given>,
+    pub answer: Option<GivenAnswer>,
     /// The line that would stand in the fallback record, where the answer falls back.
-    pub fallback: Option<Event>,
+    pub fallback: Option<FallbackEvent>,
     /// Why the name has no private answer, whatever the cache holds. `None` if it has one, or if no private zone of the network is on the way.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<ExplainVerdict>,
 }
 
 /// Why a name has no private answer, and the record that would give it one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Verdict {
+pub struct ExplainVerdict {
     /// Why.
     pub reason: FallbackReason,
     /// Policy of the zone for a missing name: `public`, `nxdomain` or `servfail`.
@@ -76,12 +76,12 @@ pub struct Verdict {
     /// The fallback record has the names that this zone lacks.
     pub recorded: bool,
     /// The record that mends it.
-    pub mend: Mend,
+    pub mend: MendHint,
 }
 
 /// One name on the way.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Stop {
+pub struct NameStop {
     /// The name.
     pub name: String,
     /// The private zone of the client's network that it lies in.
@@ -143,7 +143,7 @@ pub struct CacheStop {
 
 /// What must be asked.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Asking {
+pub struct NeededQuery {
     /// QNAME.
     pub name: String,
     /// QTYPE.
@@ -155,7 +155,7 @@ pub struct Asking {
 
 /// A message as the client gets it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Given {
+pub struct GivenAnswer {
     /// RCODE.
     pub rcode: String,
     /// AA: all of it is ours.
@@ -202,21 +202,21 @@ pub fn question(name: &str, rtype: &str) -> Result<Vec<u8>, BadQuestion> {
 ///
 /// `reply`: what the server answered to this very message, where upstreams were asked meanwhile; shown where the state still lacks data,
 /// as for what must not be cached.
-pub fn explain(message: &[u8], client: IpAddr, state: &State, now: Now, reply: Option<&[u8]>) -> Result<Explanation, BadQuestion> {
+pub fn explain(message: &[u8], client: IpAddr, state: &State, now: Now, reply: Option<&[u8]>) -> Result<QueryExplanation, BadQuestion> {
     let question = understand(message).map_err(|_| BadQuestion::Name("?".into()))?;
     let view = state.view_of(client, now);
-    let nothing_heard = Heard::default();
-    let step = query::walk(&question, &view, &nothing_heard, Patience::Fresh);
+    let nothing_heard = UpstreamAnswers::default();
+    let step = query::walk(&question, &view, &nothing_heard, DataPolicy::Fresh);
     let (answer, ask) = match step {
-        Step::Answer(answer) => (answer, None),
-        Step::Ask(ask) => {
+        WalkStep::Answer(answer) => (answer, None),
+        WalkStep::Ask(ask) => {
             let mut so_far = Answer::new();
-            query::walk_into(&mut so_far, &question, &view, &nothing_heard, Patience::Fresh);
+            query::walk_into(&mut so_far, &question, &view, &nothing_heard, DataPolicy::Fresh);
             (so_far, Some(ask))
         }
     };
     let mut names = vec![question.name.clone()];
-    names.extend(answer.chain.iter().map(Hop::target));
+    names.extend(answer.chain.iter().map(AliasHop::target));
     let hops = names.iter().enumerate().map(|(index, name)| {
         let waits = ask.is_some() && index == answer.chain.len();
         stop(name, answer.chain.get(index), &answer, &question, &view, waits)
@@ -233,9 +233,9 @@ pub fn explain(message: &[u8], client: IpAddr, state: &State, now: Now, reply: O
             given(&packet[..length], answer.stale)
         }
     };
-    let fallback = ask.is_none().then(|| Event::would_be(&question, client, &answer, &judged, &view)).flatten();
+    let fallback = ask.is_none().then(|| FallbackEvent::would_be(&question, client, &answer, &judged, &view)).flatten();
     let verdict = verdict(&question, &names, &answer, ask.is_some(), &view);
-    Ok(Explanation {
+    Ok(QueryExplanation {
         name: question.name.without_dot(),
         rtype: type_name(question.rtype).into_owned(),
         client,
@@ -244,7 +244,7 @@ pub fn explain(message: &[u8], client: IpAddr, state: &State, now: Now, reply: O
         recursion: view.recursion,
         generation: state.snapshot.generation,
         hops,
-        ask: ask.map(|ask| Asking {
+        ask: ask.map(|ask| NeededQuery {
             name: ask.name.without_dot(),
             rtype: type_name(ask.rtype).into_owned(),
             upstreams: upstreams(&view, ask.route),
@@ -257,10 +257,15 @@ pub fn explain(message: &[u8], client: IpAddr, state: &State, now: Now, reply: O
 
 /// The first private zone on the way that lacks its name, unless the answer is private in the end. Where an upstream must be asked first, the
 /// way goes on over aliases past their TTL, then to the private name that the zone table has for the last name.
-fn verdict(question: &Question, names: &[NameBuf], answer: &Answer<'_>, waits: bool, view: &View<'_>) -> Option<Verdict> {
+fn verdict(question: &Question, names: &[NameBuf], answer: &Answer<'_>, waits: bool, view: &View<'_>) -> Option<ExplainVerdict> {
     let is_private = matches!(
         answer.end,
-        End::Private(..) | End::PrivateNoData(_) | End::Referral(..) | End::TooLong(..) | End::MinimalAny | End::PrivateUndecided(_)
+        AnswerEnd::Private(..)
+            | AnswerEnd::PrivateNoData(_)
+            | AnswerEnd::Referral(..)
+            | AnswerEnd::TooLong(..)
+            | AnswerEnd::MinimalAny
+            | AnswerEnd::PrivateUndecided(_)
     );
     if is_private && !waits {
         return None;
@@ -273,7 +278,7 @@ fn verdict(question: &Question, names: &[NameBuf], answer: &Answer<'_>, waits: b
     let mut name = names.last().filter(|_| waits)?.clone();
     for _ in 0..MAX_HOPS {
         let alias = cuts::route_of(view, &name, question.rtype).and_then(|(route, _)| {
-            let (entry, _) = query::cached(view, Key::new(route.id, options(question), question.rtype, &name))?;
+            let (entry, _) = query::cached(view, CacheKey::new(route.id, options(question), question.rtype, &name))?;
             NameBuf::read(entry.alias()?).ok()
         });
         let Some(target) = alias else { break };
@@ -289,7 +294,7 @@ fn verdict(question: &Question, names: &[NameBuf], answer: &Answer<'_>, waits: b
     Some(lacking(question, name, hosted, false, view))
 }
 
-fn lacking(question: &Question, name: &NameBuf, hosted: &Hosted, certain: bool, view: &View<'_>) -> Verdict {
+fn lacking(question: &Question, name: &NameBuf, hosted: &Hosted, certain: bool, view: &View<'_>) -> ExplainVerdict {
     let snapshot = &view.state.snapshot;
     let elsewhere = hosted.zone().and_then(|_| snapshot.elsewhere(name, view.network_id));
     let reason = match (&hosted.state, &elsewhere) {
@@ -299,10 +304,10 @@ fn lacking(question: &Question, name: &NameBuf, hosted: &Hosted, certain: bool, 
     };
     let private = name.without_dot();
     let (zone, network, elsewhere) = (&*hosted.name, &*view.network.name, elsewhere.as_deref());
-    let missing = Missing { reason, rtype: question.rtype, name, private: &private, zone, hosted: Some(hosted), network, elsewhere };
+    let missing = MissingRecord { reason, rtype: question.rtype, name, private: &private, zone, hosted: Some(hosted), network, elsewhere };
     let mend = missing.mend();
     let action = if reason == FallbackReason::ZoneUnavailable { "servfail" } else { hosted.on_missing.word() };
-    Verdict { reason, action, zone: zone.into(), certain, recorded: hosted.fallback, mend, private }
+    ExplainVerdict { reason, action, zone: zone.into(), certain, recorded: hosted.fallback, mend, private }
 }
 
 /// DO and CD, as the cache's keys have them.
@@ -321,7 +326,7 @@ fn file_of(hosted: &Hosted, name: &NameBuf, rtype: u16) -> Option<String> {
     of_record.map(|path| path.display().to_string()).or_else(|| hosted.origin.file().map(|path| path.display().to_string()))
 }
 
-fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Question, view: &View<'_>, waits: bool) -> Stop {
+fn stop(name: &NameBuf, hop: Option<&AliasHop<'_>>, answer: &Answer<'_>, question: &Question, view: &View<'_>, waits: bool) -> NameStop {
     let hosted = cuts::private_zone(question, view, name);
     let zone = hosted.or_else(|| view.network.zone_of(name, 0)).map(|found| ZoneStop {
         name: found.name.to_string(),
@@ -342,49 +347,53 @@ fn stop(name: &NameBuf, hop: Option<&Hop<'_>>, answer: &Answer<'_>, question: &Q
         to_self: route.to_self,
     });
     let route_id = cuts::route_of(view, name, question.rtype).map(|(route, _)| route.id);
-    let cached = route_id.and_then(|route| query::cached(view, Key::new(route, options(question), question.rtype, name)));
+    let cached = route_id.and_then(|route| query::cached(view, CacheKey::new(route, options(question), question.rtype, name)));
     let cache = cached.map(|(entry, age)| CacheStop {
         what: match entry.what {
-            What::Set => "set",
-            What::Alias => "alias",
-            What::NoData => "no-data",
-            What::NxDomain => "nxdomain",
-            What::Failure => "failure",
+            EntryKind::Set => "set",
+            EntryKind::Alias => "alias",
+            EntryKind::NoData => "no-data",
+            EntryKind::NxDomain => "nxdomain",
+            EntryKind::Failure => "failure",
         },
-        ttl: if let Age::Fresh(age) = age { entry.ttl.saturating_sub(age) } else { 0 },
-        stale: !matches!(age, Age::Fresh(_)),
+        ttl: if let EntryAge::Fresh(age) = age { entry.ttl.saturating_sub(age) } else { 0 },
+        stale: !matches!(age, EntryAge::Fresh(_)),
         upstream: entry.upstream.to_string(),
     });
     let (decided_by, said) = match hop {
         _ if waits && is_lacking => ("nobody", "the zone has no such name: an upstream must be asked".into()),
         _ if waits => ("nobody", "an upstream must be asked".into()),
-        Some(Hop::Upstream(entry)) if is_lacking => ("upstream", format!("the zone has no such name: alias that {} gave", entry.upstream)),
-        Some(Hop::Private(_)) => ("zone", "alias of the private zone".into()),
-        Some(Hop::Dname(..)) => ("zone", "DNAME of the private zone".into()),
-        Some(Hop::Upstream(entry)) => ("upstream", format!("alias that {} gave", entry.upstream)),
-        Some(Hop::Derived(_)) => ("zone-table", "no upstream answers: the zone table knows the private name".into()),
+        Some(AliasHop::Upstream(entry)) if is_lacking => {
+            ("upstream", format!("the zone has no such name: alias that {} gave", entry.upstream))
+        }
+        Some(AliasHop::Private(_)) => ("zone", "alias of the private zone".into()),
+        Some(AliasHop::Dname(..)) => ("zone", "DNAME of the private zone".into()),
+        Some(AliasHop::Upstream(entry)) => ("upstream", format!("alias that {} gave", entry.upstream)),
+        Some(AliasHop::Derived(_)) => ("zone-table", "no upstream answers: the zone table knows the private name".into()),
         None => match &answer.end {
-            End::Upstream(entry) if is_lacking => ("upstream", format!("the zone has no such name: answer of {}", entry.upstream)),
+            AnswerEnd::Upstream(entry) if is_lacking => ("upstream", format!("the zone has no such name: answer of {}", entry.upstream)),
             end => ended(end, question),
         },
     };
     let leads_to = hop.map(|hop| hop.target().without_dot());
-    Stop { name: name.without_dot(), zone, route, cache, decided_by, said, leads_to }
+    NameStop { name: name.without_dot(), zone, route, cache, decided_by, said, leads_to }
 }
 
-fn ended(end: &End<'_>, question: &Question) -> (&'static str, String) {
+fn ended(end: &AnswerEnd<'_>, question: &Question) -> (&'static str, String) {
     match end {
-        End::Private(set, _) => ("zone", format!("{} records of the private zone", set.count)),
-        End::PrivateNoData(_) => ("zone", "the name is private and lacks this type".into()),
-        End::PrivateNxDomain(_) => ("zone", "the private zone lacks the name, and nobody else is asked".into()),
-        End::PrivateUndecided(_) => ("zone", "the private zone lacks the name; only other types of it are asked for publicly".into()),
-        End::TooLong(..) => ("zone", ede::TOO_LONG.text.into()),
-        End::Referral(..) => ("zone", "a zone cut of the private zone".into()),
-        End::Upstream(entry) => ("upstream", format!("answer of {}", entry.upstream)),
-        End::Aliases if matches!(question.rtype, rtype::CNAME | rtype::ANY) => ("zone", "the alias that was asked for leads here".into()),
-        End::Aliases => ("nobody", "where the aliases lead this client has no recursion".into()),
-        End::MinimalAny => ("nobody", "ANY for a name that is not ours".into()),
-        End::Failed(failure) => ("nobody", failure.outcome().1.text.into()),
+        AnswerEnd::Private(set, _) => ("zone", format!("{} records of the private zone", set.count)),
+        AnswerEnd::PrivateNoData(_) => ("zone", "the name is private and lacks this type".into()),
+        AnswerEnd::PrivateNxDomain(_) => ("zone", "the private zone lacks the name, and nobody else is asked".into()),
+        AnswerEnd::PrivateUndecided(_) => ("zone", "the private zone lacks the name; only other types of it are asked for publicly".into()),
+        AnswerEnd::TooLong(..) => ("zone", ede::TOO_LONG.text.into()),
+        AnswerEnd::Referral(..) => ("zone", "a zone cut of the private zone".into()),
+        AnswerEnd::Upstream(entry) => ("upstream", format!("answer of {}", entry.upstream)),
+        AnswerEnd::Aliases if matches!(question.rtype, rtype::CNAME | rtype::ANY) => {
+            ("zone", "the alias that was asked for leads here".into())
+        }
+        AnswerEnd::Aliases => ("nobody", "where the aliases lead this client has no recursion".into()),
+        AnswerEnd::MinimalAny => ("nobody", "ANY for a name that is not ours".into()),
+        AnswerEnd::Failed(failure) => ("nobody", failure.outcome().1.text.into()),
     }
 }
 
@@ -394,7 +403,7 @@ fn upstreams(view: &View<'_>, route: crate::route::RouteId) -> Vec<String> {
 }
 
 /// A message in words; none where it is none.
-fn given(message: &[u8], stale: bool) -> Option<Given> {
+fn given(message: &[u8], stale: bool) -> Option<GivenAnswer> {
     const EXTENDED_ERROR: u16 = 15; // RFC 8914 section 2
     let message = Message::read(message).ok()?;
     let lines = |answer: bool| {
@@ -410,7 +419,7 @@ fn given(message: &[u8], stale: bool) -> Option<Given> {
         let (code, text) = data.split_first_chunk::<2>()?;
         Some(format!("{} {}", u16::from_be_bytes(*code), String::from_utf8_lossy(text)).trim_end().to_string())
     });
-    Some(Given {
+    Some(GivenAnswer {
         rcode: rcode_name(message.rcode).into_owned(),
         authoritative: message.flags & flag::AA != 0,
         stale,

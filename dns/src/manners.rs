@@ -4,10 +4,10 @@ use postern_zones::name::{MAX_NAME, NameBuf};
 
 use crate::ede::{ExtendedError, rcode};
 use crate::respond;
-use crate::state::{Settings, View};
+use crate::state::{AnswerSettings, View};
 use crate::wire::message::{flag, read_name};
-use crate::wire::question::{Declined, Question, tsig};
-use crate::wire::reply::{Reply, Section};
+use crate::wire::question::{DeclinedQuestion, Question, tsig};
+use crate::wire::reply::{ReplyWriter, Section};
 use crate::wire::rtype;
 
 #[cfg(test)]
@@ -28,24 +28,24 @@ pub fn is_unusual(question: &Question) -> bool {
 ///
 /// `packet`: the message in front, room behind.
 #[cold]
-pub fn decline(declined: &Declined, settings: &Settings, packet: &mut [u8]) -> usize {
+pub fn decline(declined: &DeclinedQuestion, settings: &AnswerSettings, packet: &mut [u8]) -> usize {
     // ID, opcode, RD and CD are the client's (RFC 1035 section 4.1.1, RFC 4035 section 3.2.2); the rest starts anew. What RD and CD
     // mean with an unknown opcode is unknown, so they are clear then.
     let bits = if declined.rcode == rcode::NOTIMP { flag::OPCODE } else { flag::OPCODE | flag::RD | flag::CD };
     let kept = u16::from_be_bytes([packet[2], packet[3]]) & bits;
     let errors = [declined.error];
     let opt = respond::opt(declined.edns.as_ref(), &declined.cookie, settings, if declined.error.text.is_empty() { &[] } else { &errors });
-    Reply::start(packet, declined.end, packet.len(), 0).finish(flag::QR | kept, declined.rcode, opt)
+    ReplyWriter::start(packet, declined.end, packet.len(), 0).finish(flag::QR | kept, declined.rcode, opt)
 }
 
 /// Answers a question with the advice to ask again over TCP, or with the cookie that comes along (RFC 7873 section 5.2.3). Returns the
 /// length of the answer.
 #[cold]
-pub fn advise(question: &Question, settings: &Settings, packet: &mut [u8]) -> usize {
+pub fn advise(question: &Question, settings: &AnswerSettings, packet: &mut [u8]) -> usize {
     let (bits, rcode) = if question.cookie.is_some() { (0, rcode::BADCOOKIE) } else { (flag::TC, rcode::NOERROR) };
     let recursion_desired = if question.recursion_desired { flag::RD } else { 0 };
     let opt = respond::opt(question.edns.as_ref(), &question.cookie, settings, &[]);
-    Reply::start(packet, question.end, packet.len(), 0).finish(flag::QR | recursion_desired | bits, rcode, opt)
+    ReplyWriter::start(packet, question.end, packet.len(), 0).finish(flag::QR | recursion_desired | bits, rcode, opt)
 }
 
 /// Answers an unusual question; none: the path does.
@@ -77,7 +77,7 @@ pub fn answer(question: &Question, view: &View, packet: &mut [u8], length: usize
 
 fn refuse(question: &Question, view: &View, packet: &mut [u8], limit: usize, rcode: u16, errors: &[ExtendedError]) -> usize {
     let opt = respond::opt(question.edns.as_ref(), &question.cookie, &view.state.settings, errors);
-    let reply = Reply::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
+    let reply = ReplyWriter::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
     reply.finish(flags(question, view), rcode, opt)
 }
 
@@ -102,7 +102,7 @@ fn about_the_server(question: &Question, view: &View, packet: &mut [u8], limit: 
         return refuse(question, view, packet, limit, rcode::REFUSED, &[error]);
     };
     let opt = respond::opt(question.edns.as_ref(), &question.cookie, settings, &[]);
-    let mut reply = Reply::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
+    let mut reply = ReplyWriter::start(packet, question.end, limit, opt.map_or(0, |opt| opt.reserve()));
     let asked = matches!(question.rtype, rtype::TXT | rtype::ANY);
     if asked {
         let mut rdata = [0u8; 256];

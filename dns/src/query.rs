@@ -15,8 +15,8 @@ use postern_zones::zone::Zone;
 
 use postern_config::model::OnMissing;
 
-use crate::cache::{Age, Entry, Key, What};
-use crate::chain::{Chain, Hop};
+use crate::cache::{CacheEntry, CacheKey, EntryAge, EntryKind};
+use crate::chain::{AliasChain, AliasHop};
 use crate::clock::Now;
 use crate::cuts::{is_cut, labels_off, may_fall_back, own_route, own_zone, private_zone, route_of};
 use crate::ede::Failure;
@@ -30,31 +30,31 @@ use crate::wire::rtype;
 /// Where a walk came to.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // lives on the stack of one worker; a box would be an allocation a question
-pub enum Step<'s> {
+pub enum WalkStep<'s> {
     /// The answer is known.
     Answer(Answer<'s>),
     /// An upstream must be asked this first.
-    Ask(Ask),
+    Ask(UpstreamQuery),
 }
 
 /// An answer, found but not yet written.
 #[derive(Debug)]
 pub struct Answer<'s> {
     /// Aliases on the way.
-    pub chain: Chain<'s>,
+    pub chain: AliasChain<'s>,
     /// What stands at the end of it.
-    pub end: End<'s>,
+    pub end: AnswerEnd<'s>,
     /// The last name: the owner of what stands at the end.
     pub name: NameBuf,
     /// The first private-link name on the way that no private record answered.
-    pub missed: Option<Missed<'s>>,
+    pub missed: Option<MissedName<'s>>,
     /// Something in it is past its TTL, or was derived (S6).
     pub stale: bool,
 }
 
 /// A private-link name that no private record answered.
 #[derive(Debug, Clone, Copy)]
-pub struct Missed<'s> {
+pub struct MissedName<'s> {
     /// Aliases followed before it: 0 is the question name itself.
     pub hop: usize,
     /// The hosted zone it lies in, if there is one.
@@ -65,7 +65,7 @@ pub struct Missed<'s> {
 
 /// What ends an answer.
 #[derive(Debug)]
-pub enum End<'s> {
+pub enum AnswerEnd<'s> {
     /// An RRset of a private zone.
     Private(RrSet<'s>, &'s Zone),
     /// A private zone has the name but not the type.
@@ -79,7 +79,7 @@ pub enum End<'s> {
     /// A zone cut of a private zone, and the label of the name at which it starts.
     Referral(RrSet<'s>, usize, &'s Zone),
     /// What an upstream said: an RRset or a denial.
-    Upstream(Arc<Entry>),
+    Upstream(Arc<CacheEntry>),
     /// The aliases alone: the question was for the alias, or the client has no recursion where they lead.
     Aliases,
     /// ANY, answered with HINFO (RFC 8482 section 4.2).
@@ -90,7 +90,7 @@ pub enum End<'s> {
 
 /// What an upstream must be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ask {
+pub struct UpstreamQuery {
     /// Where.
     pub route: RouteId,
     /// QNAME.
@@ -105,11 +105,11 @@ pub struct Ask {
 
 /// What upstreams said to this very question, cacheable or not.
 #[derive(Debug, Default, Clone)]
-pub struct Heard(pub Vec<(RouteId, NameBuf, Arc<Entry>)>);
+pub struct UpstreamAnswers(pub Vec<(RouteId, NameBuf, Arc<CacheEntry>)>);
 
 /// Which data will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
+pub enum DataPolicy {
     /// Fresh data; what is missing is asked for.
     Fresh,
     /// No upstream answers: stale data and names derived from the zone table too (S6); nothing is asked.
@@ -117,18 +117,24 @@ pub enum Patience {
 }
 
 /// Goes from the question to its answer, or to the next thing that must be asked.
-pub fn walk<'s>(question: &Question, view: &View<'s>, heard: &Heard, patience: Patience) -> Step<'s> {
+pub fn walk<'s>(question: &Question, view: &View<'s>, heard: &UpstreamAnswers, patience: DataPolicy) -> WalkStep<'s> {
     let mut answer = Answer::new();
     match walk_into(&mut answer, question, view, heard, patience) {
-        Some(ask) => Step::Ask(ask),
-        None => Step::Answer(answer),
+        Some(ask) => WalkStep::Ask(ask),
+        None => WalkStep::Answer(answer),
     }
 }
 
 /// The same into an answer that is used again and again: an answer has 1.2 KB, and moving it costs more than finding it.
 ///
 /// `None`: `answer` is the answer.
-pub fn walk_into<'s>(answer: &mut Answer<'s>, question: &Question, view: &View<'s>, heard: &Heard, patience: Patience) -> Option<Ask> {
+pub fn walk_into<'s>(
+    answer: &mut Answer<'s>,
+    question: &Question,
+    view: &View<'s>,
+    heard: &UpstreamAnswers,
+    patience: DataPolicy,
+) -> Option<UpstreamQuery> {
     answer.restart(&question.name);
     loop {
         let next = match private_zone(question, view, &answer.name) {
@@ -147,13 +153,13 @@ pub fn walk_into<'s>(answer: &mut Answer<'s>, question: &Question, view: &View<'
         };
         match next {
             Next::End(end) => answer.end = end,
-            Next::Ask(route) => return Some(Ask::new(route, &answer.name, question)),
-            Next::Follow(_) if answer.chain.is_full() => answer.end = End::Failed(Failure::Loop),
+            Next::Ask(route) => return Some(UpstreamQuery::new(route, &answer.name, question)),
+            Next::Follow(_) if answer.chain.is_full() => answer.end = AnswerEnd::Failed(Failure::Loop),
             Next::Follow(hop) => match answer.follow(hop, question) {
                 None => continue,
                 Some(end) => answer.end = end,
             },
-            Next::Public => answer.end = End::Failed(Failure::NoRoute),
+            Next::Public => answer.end = AnswerEnd::Failed(Failure::NoRoute),
         }
         return None;
     }
@@ -161,8 +167,8 @@ pub fn walk_into<'s>(answer: &mut Answer<'s>, question: &Question, view: &View<'
 
 /// One name's outcome.
 enum Next<'s> {
-    End(End<'s>),
-    Follow(Hop<'s>),
+    End(AnswerEnd<'s>),
+    Follow(AliasHop<'s>),
     Ask(RouteId),
     Public,
 }
@@ -173,55 +179,61 @@ fn ask_zone<'s>(question: &Question, view: &View<'s>, hosted: &'s Arc<Hosted>, a
         ZoneState::Serving(zone) => zone,
         ZoneState::Unavailable(_) => {
             answer.miss(Some(hosted), FallbackReason::ZoneUnavailable);
-            return Next::End(End::Failed(Failure::ZoneUnavailable));
+            return Next::End(AnswerEnd::Failed(Failure::ZoneUnavailable));
         }
     };
     match zone.lookup(&answer.name, question.rtype) {
-        Lookup::Found { set, .. } => Next::End(End::Private(set, zone)),
-        Lookup::Alias { set, .. } if question.rtype == rtype::ANY => Next::End(End::Private(set, zone)),
-        Lookup::Alias { set, .. } => Next::Follow(Hop::Private(set)),
+        Lookup::Found { set, .. } => Next::End(AnswerEnd::Private(set, zone)),
+        Lookup::Alias { set, .. } if question.rtype == rtype::ANY => Next::End(AnswerEnd::Private(set, zone)),
+        Lookup::Alias { set, .. } => Next::Follow(AliasHop::Private(set)),
         Lookup::Redirect { set, owner } => match redirected(&answer.name, owner, &set) {
-            Some(target) => Next::Follow(Hop::Dname(set, answer.name.start(owner), Box::new(target))),
-            None => Next::End(End::TooLong(set, owner)),
+            Some(target) => Next::Follow(AliasHop::Dname(set, answer.name.start(owner), Box::new(target))),
+            None => Next::End(AnswerEnd::TooLong(set, owner)),
         },
-        Lookup::Referral { set, owner } => Next::End(End::Referral(set, owner, zone)),
+        Lookup::Referral { set, owner } => Next::End(AnswerEnd::Referral(set, owner, zone)),
         // Never the public data for a type we lack (S3).
         Lookup::NoData => match (question.rtype == rtype::ANY).then(|| zone.at(&answer.name).next()).flatten() {
-            Some(any) => Next::End(End::Private(any, zone)), // one RRset is enough (RFC 8482 section 4.1)
-            None => Next::End(End::PrivateNoData(zone)),
+            Some(any) => Next::End(AnswerEnd::Private(any, zone)), // one RRset is enough (RFC 8482 section 4.1)
+            None => Next::End(AnswerEnd::PrivateNoData(zone)),
         },
-        Lookup::Missing if question.rtype == rtype::DS && is_cut(view, &answer.name) => Next::End(End::PrivateNoData(zone)),
-        Lookup::Missing if !may_fall_back(question, view) => Next::End(End::PrivateNxDomain(zone)),
+        Lookup::Missing if question.rtype == rtype::DS && is_cut(view, &answer.name) => Next::End(AnswerEnd::PrivateNoData(zone)),
+        Lookup::Missing if !may_fall_back(question, view) => Next::End(AnswerEnd::PrivateNxDomain(zone)),
         Lookup::Missing if never_falls_back(question.rtype) => match hosted.on_missing {
             // Resolvers behind this server apply NXDOMAIN to every type of the name (RFC 2308 section 5, RFC 8020).
-            OnMissing::Public | OnMissing::Servfail => Next::End(End::PrivateUndecided(zone)),
-            OnMissing::Nxdomain => Next::End(End::PrivateNxDomain(zone)),
+            OnMissing::Public | OnMissing::Servfail => Next::End(AnswerEnd::PrivateUndecided(zone)),
+            OnMissing::Nxdomain => Next::End(AnswerEnd::PrivateNxDomain(zone)),
         },
         Lookup::Missing => {
             answer.miss(Some(hosted), FallbackReason::NoRecord);
             match hosted.on_missing {
                 OnMissing::Public => Next::Public,
-                OnMissing::Nxdomain => Next::End(End::PrivateNxDomain(zone)),
-                OnMissing::Servfail => Next::End(End::Failed(Failure::MissingRefused)),
+                OnMissing::Nxdomain => Next::End(AnswerEnd::PrivateNxDomain(zone)),
+                OnMissing::Servfail => Next::End(AnswerEnd::Failed(Failure::MissingRefused)),
             }
         }
     }
 }
 
 /// What upstreams said at the name the answer has come to, or that they must be asked.
-fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, patience: Patience, answer: &mut Answer<'s>) -> Next<'s> {
+fn ask_upstreams_data<'s>(
+    question: &Question,
+    view: &View<'s>,
+    heard: &UpstreamAnswers,
+    patience: DataPolicy,
+    answer: &mut Answer<'s>,
+) -> Next<'s> {
     let first = answer.chain.is_empty();
     if !view.recursion {
-        return Next::End(if first { End::Failed(Failure::NoRecursion) } else { End::Aliases });
+        return Next::End(if first { AnswerEnd::Failed(Failure::NoRecursion) } else { AnswerEnd::Aliases });
     }
     if question.rtype == rtype::ANY {
-        return Next::End(End::MinimalAny);
+        return Next::End(AnswerEnd::MinimalAny);
     }
     let found = route_of(view, &answer.name, question.rtype);
     if question.rtype == rtype::DS {
         let next = ask_route(question, view, heard, patience, answer, found);
         // The parent's side of a route may not know its suffix, which exists all the same.
-        let is_unknown = matches!(&next, Next::End(End::Upstream(entry)) if entry.what == What::NxDomain);
+        let is_unknown = matches!(&next, Next::End(AnswerEnd::Upstream(entry)) if entry.what == EntryKind::NxDomain);
         return match own_route(view, &answer.name).filter(|_| is_unknown) {
             Some(own) => ask_route(question, view, heard, patience, answer, Some(own)),
             None => next,
@@ -235,34 +247,34 @@ fn ask_upstreams_data<'s>(question: &Question, view: &View<'s>, heard: &Heard, p
 fn ask_route<'s>(
     question: &Question,
     view: &View<'s>,
-    heard: &Heard,
-    patience: Patience,
+    heard: &UpstreamAnswers,
+    patience: DataPolicy,
     answer: &mut Answer<'s>,
     found: Option<(&'s Route, usize)>,
 ) -> Next<'s> {
     let first = answer.chain.is_empty();
     let Some((route, _)) = found else {
         let special = special_zone(view, &answer.name, question.rtype, None);
-        return special.map_or(Next::End(End::Failed(Failure::NoRoute)), |zone| ask_special(zone, question, &answer.name));
+        return special.map_or(Next::End(AnswerEnd::Failed(Failure::NoRoute)), |zone| ask_special(zone, question, &answer.name));
     };
     let options = u8::from(question.dnssec_ok()) | u8::from(question.checking_disabled) << 1;
     let Answer { name, stale, .. } = answer;
     let (entry, key) = match heard.at(route.id, name) {
-        Some(entry) => (Some((entry, Age::Fresh(0))), None),
+        Some(entry) => (Some((entry, EntryAge::Fresh(0))), None),
         None => {
-            let key = Key::new(route.id, options, question.rtype, name);
+            let key = CacheKey::new(route.id, options, question.rtype, name);
             (cached(view, key), Some(key))
         }
     };
     let failed = match &entry {
-        Some((_, Age::Fresh(_))) => None,
+        Some((_, EntryAge::Fresh(_))) => None,
         _ => key.and_then(|key| view.state.cache.failure(key, view.now)),
     };
     // Past its TTL it is used only where nobody can say, or could say a moment ago.
-    let may_be_stale = failed.is_some() || patience != Patience::Fresh;
+    let may_be_stale = failed.is_some() || patience != DataPolicy::Fresh;
     match entry {
-        Some((entry, Age::Fresh(_))) => return believe(entry, question, view, name),
-        Some((entry, age)) if (age == Age::StaleNow || may_be_stale) && outlives_its_ttl(view, &entry) => {
+        Some((entry, EntryAge::Fresh(_))) => return believe(entry, question, view, name),
+        Some((entry, age)) if (age == EntryAge::StaleNow || may_be_stale) && outlives_its_ttl(view, &entry) => {
             *stale = true;
             return believe(entry, question, view, name);
         }
@@ -273,11 +285,11 @@ fn ask_route<'s>(
     }
     let failure = match patience {
         _ if !question.recursion_desired => {
-            return Next::End(if first { End::Failed(Failure::NotAuthoritative) } else { End::Aliases });
+            return Next::End(if first { AnswerEnd::Failed(Failure::NotAuthoritative) } else { AnswerEnd::Aliases });
         }
         _ if route.to_self => Failure::RouteToSelf,
-        Patience::Outage(failure) => failure,
-        Patience::Fresh => match failed {
+        DataPolicy::Outage(failure) => failure,
+        DataPolicy::Fresh => match failed {
             Some(failed) => Failure::CachedFailure(failed.error),
             None => return Next::Ask(route.id),
         },
@@ -285,33 +297,33 @@ fn ask_route<'s>(
     match derived(question, view, name) {
         Some(target) => {
             *stale = true;
-            Next::Follow(Hop::Derived(Box::new(target)))
+            Next::Follow(AliasHop::Derived(Box::new(target)))
         }
-        None => Next::End(End::Failed(failure)),
+        None => Next::End(AnswerEnd::Failed(failure)),
     }
 }
 
 /// Takes up the data of an upstream at this name.
-fn believe<'s>(entry: Arc<Entry>, question: &Question, view: &View<'s>, name: &NameBuf) -> Next<'s> {
+fn believe<'s>(entry: Arc<CacheEntry>, question: &Question, view: &View<'s>, name: &NameBuf) -> Next<'s> {
     if question.rtype == rtype::DS
-        && matches!(entry.what, What::NxDomain | What::Alias)
+        && matches!(entry.what, EntryKind::NxDomain | EntryKind::Alias)
         && let Some(hosted) = own_zone(view, name)
     {
         // The apex of a private zone exists, whatever the public DNS has there.
-        return Next::End(hosted.zone().map_or(End::Failed(Failure::ZoneUnavailable), |zone| End::PrivateNoData(zone)));
+        return Next::End(hosted.zone().map_or(AnswerEnd::Failed(Failure::ZoneUnavailable), |zone| AnswerEnd::PrivateNoData(zone)));
     }
     match entry.what {
-        What::Alias if question.rtype != rtype::CNAME => Next::Follow(Hop::Upstream(entry)),
-        _ => Next::End(End::Upstream(entry)),
+        EntryKind::Alias if question.rtype != rtype::CNAME => Next::Follow(AliasHop::Upstream(entry)),
+        _ => Next::End(AnswerEnd::Upstream(entry)),
     }
 }
 
 /// Answers for a special name without any upstream.
 fn ask_special<'s>(zone: &'static Zone, question: &Question, name: &NameBuf) -> Next<'s> {
     Next::End(match zone.lookup(name, question.rtype) {
-        Lookup::Found { set, .. } => End::Private(set, zone),
-        Lookup::Missing => End::PrivateNxDomain(zone),
-        _ => End::PrivateNoData(zone),
+        Lookup::Found { set, .. } => AnswerEnd::Private(set, zone),
+        Lookup::Missing => AnswerEnd::PrivateNxDomain(zone),
+        _ => AnswerEnd::PrivateNoData(zone),
     })
 }
 
@@ -324,14 +336,14 @@ fn special_zone(view: &View, name: &NameBuf, rtype: u16, route: Option<(&Route, 
 }
 
 /// The cache's entry for the type asked, or what stands for every type: an alias, or that there is no such name (RFC 2308 section 5).
-pub(crate) fn cached(view: &View, key: Key) -> Option<(Arc<Entry>, Age)> {
-    let look = |key: Key| {
+pub(crate) fn cached(view: &View, key: CacheKey) -> Option<(Arc<CacheEntry>, EntryAge)> {
+    let look = |key: CacheKey| {
         let entry = view.state.cache.get(&key)?;
         let age = entry.age(view.now);
         Some((entry, age))
     };
     let own = look(key);
-    if matches!(own, Some((_, Age::Fresh(_)))) {
+    if matches!(own, Some((_, EntryAge::Fresh(_)))) {
         return own;
     }
     let general = look(key.of_type(rtype::CNAME)).filter(|(entry, _)| entry.what.is_of_every_type());
@@ -348,12 +360,12 @@ fn never_falls_back(rtype: u16) -> bool {
 }
 
 /// Returns true if an entry may be used past its TTL (RFC 8767).
-fn outlives_its_ttl(view: &View, entry: &Entry) -> bool {
+fn outlives_its_ttl(view: &View, entry: &CacheEntry) -> bool {
     entry.may_be_stale(view.now, view.state.settings.cache.stale) || leads_home(view, entry)
 }
 
 /// S6: an alias into a private zone of this network outlives every bound on staleness, because what it leads to is ours and is fresh.
-pub(crate) fn leads_home(view: &View, entry: &Entry) -> bool {
+pub(crate) fn leads_home(view: &View, entry: &CacheEntry) -> bool {
     let target = entry.alias().and_then(|wire| NameBuf::read(wire).ok());
     target.is_some_and(|target| has_private_data(view, &target))
 }
@@ -387,10 +399,14 @@ impl Answer<'_> {
     ///
     /// AA speaks for the first owner name (RFC 1035 section 4.1.1): aliases of ours that lead out of the zone, or to a cut, are ours too.
     pub fn is_ours_alone(&self) -> bool {
-        self.chain.iter().all(|hop| matches!(hop, Hop::Private(_) | Hop::Dname(..)))
+        self.chain.iter().all(|hop| matches!(hop, AliasHop::Private(_) | AliasHop::Dname(..)))
             && match self.end {
-                End::Private(..) | End::PrivateNoData(_) | End::PrivateNxDomain(_) | End::PrivateUndecided(_) | End::TooLong(..) => true,
-                End::Aliases | End::Referral(..) => !self.chain.is_empty(),
+                AnswerEnd::Private(..)
+                | AnswerEnd::PrivateNoData(_)
+                | AnswerEnd::PrivateNxDomain(_)
+                | AnswerEnd::PrivateUndecided(_)
+                | AnswerEnd::TooLong(..) => true,
+                AnswerEnd::Aliases | AnswerEnd::Referral(..) => !self.chain.is_empty(),
                 _ => false,
             }
     }
@@ -399,14 +415,14 @@ impl Answer<'_> {
 impl Answer<'_> {
     /// Until when the same question finds the same in the same state: no TTL in it counts down a second before. None: not even now.
     pub fn holds_until(&self, now: Now) -> Option<Now> {
-        if self.stale || matches!(self.end, End::Failed(_)) {
+        if self.stale || matches!(self.end, AnswerEnd::Failed(_)) {
             return None;
         }
-        let end = if let End::Upstream(entry) = &self.end { Some(entry) } else { None };
-        let hops = self.chain.iter().filter_map(|hop| if let Hop::Upstream(entry) = hop { Some(entry) } else { None });
+        let end = if let AnswerEnd::Upstream(entry) = &self.end { Some(entry) } else { None };
+        let hops = self.chain.iter().filter_map(|hop| if let AliasHop::Upstream(entry) = hop { Some(entry) } else { None });
         hops.chain(end).try_fold(Now(u64::MAX), |until, entry| match entry.age(now) {
-            Age::Fresh(age) => Some(until.min(entry.born.plus(Duration::from_secs(u64::from(age) + 1)))),
-            Age::Stale | Age::StaleNow => None,
+            EntryAge::Fresh(age) => Some(until.min(entry.born.plus(Duration::from_secs(u64::from(age) + 1)))),
+            EntryAge::Stale | EntryAge::StaleNow => None,
         })
     }
 }
@@ -414,26 +430,26 @@ impl Answer<'_> {
 impl<'s> Answer<'s> {
     /// Nothing yet.
     pub fn new() -> Self {
-        Self { chain: Chain::new(), end: End::Aliases, name: NameBuf::root(), missed: None, stale: false }
+        Self { chain: AliasChain::new(), end: AnswerEnd::Aliases, name: NameBuf::root(), missed: None, stale: false }
     }
 
     fn restart(&mut self, name: &NameBuf) {
         self.chain.clear();
-        self.end = End::Aliases;
+        self.end = AnswerEnd::Aliases;
         self.name.clone_from(name);
         self.missed = None;
         self.stale = false;
     }
 
     /// Follows an alias to its target. Returns the end of the answer if the alias leads nowhere.
-    fn follow(&mut self, hop: Hop<'s>, question: &Question) -> Option<End<'s>> {
+    fn follow(&mut self, hop: AliasHop<'s>, question: &Question) -> Option<AnswerEnd<'s>> {
         self.name = hop.target();
         let passed = self.name == question.name || self.chain.iter().any(|earlier| earlier.leads_to(&self.name));
         self.chain.push(hop);
         match question.rtype {
-            _ if passed => Some(End::Failed(Failure::Loop)),
+            _ if passed => Some(AnswerEnd::Failed(Failure::Loop)),
             // An alias that was asked for is the answer (RFC 1034 section 4.3.2 step 3a). A CNAME made from a DNAME comes here.
-            rtype::CNAME | rtype::ANY => Some(End::Aliases),
+            rtype::CNAME | rtype::ANY => Some(AnswerEnd::Aliases),
             _ => None,
         }
     }
@@ -448,14 +464,14 @@ impl<'s> Answer<'s> {
             Some(_) if reason == FallbackReason::NoRecord && is_private_link(&self.name) => (None, FallbackReason::NoZone),
             Some(_) => return,
         };
-        let missed = Missed { hop: self.chain.len(), zone, reason };
+        let missed = MissedName { hop: self.chain.len(), zone, reason };
         if !self.missed.is_some_and(|missed| missed.is_recorded()) || refuses && missed.is_recorded() {
             self.missed = Some(missed);
         }
     }
 }
 
-impl Missed<'_> {
+impl MissedName<'_> {
     /// Returns true if the fallback record has the names that this zone lacks.
     pub fn is_recorded(&self) -> bool {
         self.zone.is_none_or(|zone| zone.fallback)
@@ -468,15 +484,15 @@ impl Default for Answer<'_> {
     }
 }
 
-impl Ask {
+impl UpstreamQuery {
     pub(crate) fn new(route: RouteId, name: &NameBuf, question: &Question) -> Self {
         let (dnssec_ok, checking_disabled) = (question.dnssec_ok(), question.checking_disabled);
         Self { route, name: name.clone(), rtype: question.rtype, dnssec_ok, checking_disabled }
     }
 }
 
-impl Heard {
-    fn at(&self, route: RouteId, name: &NameBuf) -> Option<Arc<Entry>> {
+impl UpstreamAnswers {
+    fn at(&self, route: RouteId, name: &NameBuf) -> Option<Arc<CacheEntry>> {
         self.0.iter().find(|(from, owner, _)| *from == route && owner == name).map(|(_, _, entry)| entry.clone())
     }
 }

@@ -26,7 +26,7 @@ pub struct ResponseRates {
 
 /// Response budget of one client network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Allowance {
+pub enum ResponseAllowance {
     /// A response.
     Response,
     /// No more than the advice to come over TCP, or with a good cookie.
@@ -37,7 +37,7 @@ pub enum Allowance {
 
 impl ResponseRates {
     /// Counts a response to `client`. Beyond `limit` in this second, every second question gets advice.
-    pub fn count(&self, client: IpAddr, now: Now, limit: u32) -> Allowance {
+    pub fn count(&self, client: IpAddr, now: Now, limit: u32) -> ResponseAllowance {
         let buckets = self.buckets.get_or_init(|| (0..BUCKETS).map(|_| AtomicU64::new(0)).collect());
         let hash = self.hasher.hash_one(network_of(client));
         let second = (now.0 / 1000) & ((1 << SECOND_BITS) - 1);
@@ -49,9 +49,9 @@ impl ResponseRates {
         let count = if known & !most == start { (known & most).min(most - 1) + 1 } else { 1 };
         bucket.store(start | count, Relaxed);
         match count.checked_sub(u64::from(limit) + 1) {
-            None => Allowance::Response,
-            Some(beyond) if beyond % 2 == 0 => Allowance::Advice,
-            Some(_) => Allowance::Nothing,
+            None => ResponseAllowance::Response,
+            Some(beyond) if beyond % 2 == 0 => ResponseAllowance::Advice,
+            Some(_) => ResponseAllowance::Nothing,
         }
     }
 }
@@ -72,7 +72,7 @@ mod tests {
     fn beyond_the_limit_every_second_question_gets_advice_until_the_second_is_over() {
         let rates = ResponseRates::default();
         let client: IpAddr = "192.0.2.7".parse().unwrap();
-        use Allowance::{Advice, Nothing, Response};
+        use ResponseAllowance::{Advice, Nothing, Response};
         for start in [1_000_000, 1_001_000] {
             let seen: Vec<_> = (0..7).map(|n| rates.count(client, Now(start + n * 100), 3)).collect();
             assert_eq!(seen, [Response, Response, Response, Advice, Nothing, Advice, Nothing]);
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn clients_of_one_network_are_counted_together() {
         let rates = ResponseRates::default();
-        let count = |client: &str| rates.count(client.parse().unwrap(), Now(5_000), 1) == Allowance::Response;
+        let count = |client: &str| rates.count(client.parse().unwrap(), Now(5_000), 1) == ResponseAllowance::Response;
         for (first, same, other) in [
             ("192.0.2.7", "192.0.2.200", "198.51.100.7"),
             ("::ffff:203.0.113.7", "203.0.113.8", "192.168.1.1"),
@@ -99,7 +99,7 @@ mod tests {
         for _ in 0..(1 << COUNT_BITS) + 10 {
             rates.count(client, Now(5_000), 1);
         }
-        assert_ne!(rates.count(client, Now(5_000), 1), Allowance::Response);
-        assert_eq!(rates.count(client, Now(6_000), 1), Allowance::Response);
+        assert_ne!(rates.count(client, Now(5_000), 1), ResponseAllowance::Response);
+        assert_eq!(rates.count(client, Now(6_000), 1), ResponseAllowance::Response);
     }
 }

@@ -14,9 +14,9 @@ pub struct RouteId(pub u16);
 
 /// All routes, by network.
 #[derive(Debug, Default)]
-pub struct Routes {
+pub struct RouteTable {
     networks: Vec<Table>,
-    plans: Vec<(RouteId, Arc<Plan>)>,
+    plans: Vec<(RouteId, Arc<RoutePlan>)>,
 }
 
 /// One route as a network sees it.
@@ -30,7 +30,7 @@ pub struct Route {
 
 /// How a route's questions are asked.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub struct RoutePlan {
     /// Its suffix, the shortest if it has several: names for loop probes are made under it.
     pub suffix: WireName,
     /// Who is asked, as written; addresses of this server are left out.
@@ -51,21 +51,21 @@ struct Table {
     rest: Option<Route>,
 }
 
-impl Routes {
+impl RouteTable {
     /// Routes of `networks` networks, in the order of the configuration; none yet.
     pub fn new(networks: usize) -> Self {
         Self { networks: (0..networks).map(|_| Table::default()).collect(), plans: Vec::new() }
     }
 
     /// Says how the questions of a route are asked; the first plan given for a route stays.
-    pub fn plan(&mut self, id: RouteId, plan: Arc<Plan>) {
+    pub fn plan(&mut self, id: RouteId, plan: Arc<RoutePlan>) {
         if self.plans.iter().all(|(other, _)| *other != id) {
             self.plans.push((id, plan));
         }
     }
 
     /// How the questions of each route are asked.
-    pub fn plans(&self) -> &[(RouteId, Arc<Plan>)] {
+    pub fn plans(&self) -> &[(RouteId, Arc<RoutePlan>)] {
         &self.plans
     }
 
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn longest_suffix_wins_and_networks_are_apart() {
-        let mut routes = Routes::new(2);
+        let mut routes = RouteTable::new(2);
         let route = |id| Route { id: RouteId(id), to_self: false };
         let suffix = |text| WireName::parse(text).unwrap();
         routes.add(NetworkId(0), &suffix("."), route(0));

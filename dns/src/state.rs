@@ -7,10 +7,10 @@ use std::time::Duration;
 use postern_zones::network::NetworkId;
 use postern_zones::snapshot::{Network, Snapshot};
 
-use crate::access::Access;
-use crate::cache::Cache;
+use crate::access::AccessLists;
+use crate::cache::UpstreamCache;
 use crate::clock::Now;
-use crate::route::Routes;
+use crate::route::RouteTable;
 
 /// The state of one moment.
 #[derive(Debug)]
@@ -18,20 +18,20 @@ pub struct State {
     /// Private zones and networks.
     pub snapshot: Arc<Snapshot>,
     /// Which upstreams a name is asked at.
-    pub routes: Arc<Routes>,
+    pub routes: Arc<RouteTable>,
     /// The private-link zone table.
     pub table: Arc<postern_config::azure::PrivateLinkTable>,
     /// Upstream data; the same one over all states.
-    pub cache: Arc<Cache>,
+    pub cache: Arc<UpstreamCache>,
     /// Who may query, and who may have recursion.
-    pub access: Access,
+    pub access: AccessLists,
     /// Numbers and names that answers carry.
-    pub settings: Settings,
+    pub settings: AnswerSettings,
 }
 
 /// Settings of answers.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct AnswerSettings {
     /// Largest UDP answer, octets.
     pub udp_size: u16,
     /// NSID (RFC 5001); empty: not answered.

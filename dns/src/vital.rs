@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 /// Kept by whoever wants to know.
 #[derive(Debug, Clone)]
-pub struct Vital {
+pub struct ThreadLiveness {
     /// The thread's name.
     pub name: Arc<str>,
     alive: Weak<()>,
@@ -12,13 +12,13 @@ pub struct Vital {
 
 /// Kept by the thread, for as long as it runs.
 #[derive(Debug)]
-pub struct Alive(#[allow(dead_code)] Arc<()>); // only ever dropped
+pub struct LivenessGuard(#[allow(dead_code)] Arc<()>); // only ever dropped
 
-impl Vital {
+impl ThreadLiveness {
     /// For a thread of this name, which takes the other half with it.
-    pub fn new(name: &str) -> (Self, Alive) {
+    pub fn new(name: &str) -> (Self, LivenessGuard) {
         let alive = Arc::new(());
-        (Self { name: name.into(), alive: Arc::downgrade(&alive) }, Alive(alive))
+        (Self { name: name.into(), alive: Arc::downgrade(&alive) }, LivenessGuard(alive))
     }
 
     /// True while it runs.
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_panics_is_seen_to_have_ended() {
-        let (vital, alive) = Vital::new("worker");
+        let (vital, alive) = ThreadLiveness::new("worker");
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
             let _alive = alive;

@@ -11,12 +11,12 @@ use arc_swap::ArcSwap;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use postern_config::model::{OnMissing, RepeatPolicy};
-use postern_dns::access::Access;
+use postern_dns::access::AccessLists;
 use postern_dns::clock::Clock;
 use postern_dns::counters::{CounterTotals, WorkerCounters, WorkerEvent};
-use postern_dns::fallback::{Recorder, Writer};
-use postern_dns::listen::Service;
-use postern_dns::listen::udp::Turns;
+use postern_dns::fallback::{FallbackRecorder, FallbackWriter};
+use postern_dns::listen::QueryService;
+use postern_dns::listen::udp::UdpLoop;
 use postern_dns::resolver::Resolver;
 use postern_dns::transport::PerListener;
 use postern_sockets::{KernelBackend, UdpOptions, bind_udp};
@@ -43,11 +43,11 @@ type BriefAnswer = (u16, bool, usize);
 /// A server in this thread, with what public names the cases need in its cache.
 struct Server {
     world: World,
-    service: Service,
+    service: QueryService,
     socket: Arc<UdpSocket>,
     client: UdpSocket,
     counters: Arc<WorkerCounters>,
-    _writer: Writer,
+    _writer: FallbackWriter,
     _resolver: Resolver,
     _runtime: tokio::runtime::Runtime,
 }
@@ -72,13 +72,13 @@ impl Server {
             world.ask("127.0.0.1", name, rtype);
         }
         let settings = postern_config::model::FallbackConfig { repeat, file: Some("/dev/null".into()), ..world::fallback(1000) };
-        let recorder = Recorder::new(&settings);
-        let writer = Writer::start(recorder.clone(), &settings, || {}).unwrap();
+        let recorder = FallbackRecorder::new(&settings);
+        let writer = FallbackWriter::start(recorder.clone(), &settings, || {}).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let state = Arc::new(ArcSwap::from_pointee(world.state()));
         let clock = Clock::start();
         let resolver = Resolver::start(state.clone(), clock, 10, runtime.handle().clone(), None).unwrap();
-        let service = Service {
+        let service = QueryService {
             state,
             clock,
             resolver: resolver.submitter(),
@@ -96,7 +96,7 @@ impl Server {
     }
 
     /// Allocations of the turn that answers this question, and the answer.
-    fn ask(&self, turns: &mut Turns<'_, KernelBackend>, id: u16, name: &str, rtype: RecordType) -> (u64, Message) {
+    fn ask(&self, turns: &mut UdpLoop<'_, KernelBackend>, id: u16, name: &str, rtype: RecordType) -> (u64, Message) {
         let mut query = Message::new(id, MessageType::Query, OpCode::Query);
         query.metadata.recursion_desired = true;
         query.add_query(Query::query(Name::from_ascii(format!("{name}.")).unwrap(), rtype));
@@ -112,7 +112,7 @@ impl Server {
 
     /// Sends questions with these EDNS options, which one turn answers at one moment. Returns each answer with its ID, and the allocations
     /// of the turn.
-    fn batch(&self, turns: &mut Turns<'_, KernelBackend>, options: &[&[u8]]) -> (Vec<(u16, BriefAnswer)>, u64) {
+    fn batch(&self, turns: &mut UdpLoop<'_, KernelBackend>, options: &[&[u8]]) -> (Vec<(u16, BriefAnswer)>, u64) {
         for (id, option) in (0..).zip(options) {
             let opt = [&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, option.len() as u8], *option].concat();
             let name = NameBuf::parse("ws-fhir.fhir.azurehealthcareapis.com").unwrap();
@@ -136,7 +136,7 @@ impl Server {
 fn a_turn_allocates_nothing_the_first_time_and_again() {
     for repeat in [RepeatPolicy::All, RepeatPolicy::First] {
         let server = Server::new(repeat);
-        let mut turns = Turns::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
+        let mut turns = UdpLoop::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
         // Which private name a public one stands for is looked up in the zone table once for each after a change, and that allocates.
         for (_, name, rtype, ..) in CASES {
             server.ask(&mut turns, 1, name, rtype);
@@ -158,7 +158,7 @@ fn a_turn_allocates_nothing_the_first_time_and_again() {
 #[test]
 fn what_the_cache_forgets_is_not_given_again() {
     let server = Server::new(RepeatPolicy::First);
-    let mut turns = Turns::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
+    let mut turns = UdpLoop::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
     let (_, answer) = server.ask(&mut turns, 1, "www.contoso.test", A);
     assert_eq!(answer.answers.len(), 1);
     assert!(server.world.cache.forget_below(&NameBuf::parse("contoso.test").unwrap()) > 0);
@@ -175,7 +175,7 @@ fn what_the_cache_forgets_is_not_given_again() {
 }
 
 /// The answer to a question with these cookies.
-fn ask_with_cookie(turns: &mut Turns<'_, KernelBackend>, client: &UdpSocket, cookies: &[u8]) -> Vec<u8> {
+fn ask_with_cookie(turns: &mut UdpLoop<'_, KernelBackend>, client: &UdpSocket, cookies: &[u8]) -> Vec<u8> {
     let name = NameBuf::parse("ws-fhir.fhir.azurehealthcareapis.com").unwrap();
     let length = cookies.len() as u8;
     let opt = [&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 4 + length, 0, 10, 0, length], cookies].concat();
@@ -195,7 +195,7 @@ fn ask_with_cookie(turns: &mut Turns<'_, KernelBackend>, client: &UdpSocket, coo
 #[test]
 fn beyond_the_limit_of_responses_only_a_good_cookie_is_answered_in_full() {
     let server = Server::with_one_response_a_second();
-    let mut turns = Turns::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
+    let mut turns = UdpLoop::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
     let mut batch = |options: &[&[u8]]| server.batch(&mut turns, options);
     // The first response of this server makes the table.
     assert_eq!(batch(&[b"", b"", b"", b""]).0, [(0, (0, false, 2)), (1, (0, true, 0)), (3, (0, true, 0))]);
@@ -215,7 +215,7 @@ fn beyond_the_limit_of_responses_only_a_good_cookie_is_answered_in_full() {
 #[test]
 fn a_client_with_a_good_cookie_does_not_use_up_the_responses_of_its_network() {
     let server = Server::with_one_response_a_second();
-    let mut turns = Turns::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
+    let mut turns = UdpLoop::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
     let good = good_cookie();
     let (answers, _) = server.batch(&mut turns, &[&good, &good, &good, b"", b""]);
     assert_eq!(answers, [(0, (0, false, 2)), (1, (0, false, 2)), (2, (0, false, 2)), (3, (0, false, 2)), (4, (0, true, 0))]);
@@ -223,7 +223,7 @@ fn a_client_with_a_good_cookie_does_not_use_up_the_responses_of_its_network() {
 
 /// A COOKIE option with which a client on loopback proves its address.
 fn good_cookie() -> Vec<u8> {
-    let mut cookie = postern_dns::cookie::Cookie::read(b"COOKIE!!").unwrap();
+    let mut cookie = postern_dns::cookie::CookieOption::read(b"COOKIE!!").unwrap();
     cookie.settle_now([127, 0, 0, 1].into());
     [&[0, 10, 0, 24], cookie.octets()].concat()
 }
@@ -231,7 +231,7 @@ fn good_cookie() -> Vec<u8> {
 #[test]
 fn beyond_the_limit_of_responses_sig0_is_a_question_like_any_other_and_what_is_malformed_gets_no_answer() {
     let server = Server::with_one_response_a_second();
-    let mut turns = Turns::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
+    let mut turns = UdpLoop::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
     let name = NameBuf::parse("ws-fhir.fhir.azurehealthcareapis.com").unwrap();
     let sig = b"\0\0\x18\0\xff\0\0\0\0\0\x02\0\0".as_slice();
     let tsig = b"\0\0\xfa\0\xff\0\0\0\0\0\x11\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".as_slice();
@@ -256,12 +256,12 @@ fn beyond_the_limit_of_responses_sig0_is_a_question_like_any_other_and_what_is_m
 #[test]
 fn each_client_gets_its_own_cookie_whoever_asked_the_same_before() {
     let server = Server::new(RepeatPolicy::First);
-    let mut turns = Turns::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
+    let mut turns = UdpLoop::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
     let other = UdpSocket::bind("127.0.0.2:0").unwrap();
     other.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     other.connect(server.socket.local_addr().unwrap()).unwrap();
     server.ask(&mut turns, 1, "ws-fhir.fhir.azurehealthcareapis.com", A);
-    let _ = postern_dns::cookie::Cookie::read(&[0; 8]).map(|mut cookie| cookie.settle_now([127, 0, 0, 1].into())); // makes the key
+    let _ = postern_dns::cookie::CookieOption::read(&[0; 8]).map(|mut cookie| cookie.settle_now([127, 0, 0, 1].into())); // makes the key
     let mine = ask_with_cookie(&mut turns, &server.client, b"COOKIE!!");
     assert_eq!(mine[..12], *b"COOKIE!!\x01\0\0\0");
     let theirs = ask_with_cookie(&mut turns, &other, b"COOKIE!!");
@@ -277,14 +277,14 @@ fn each_client_gets_its_own_cookie_whoever_asked_the_same_before() {
 fn what_is_declined_or_refused_allocates_nothing() {
     let server = Server::new(RepeatPolicy::All);
     let mut state = server.world.state();
-    state.access = Access::new(&[], &["127.0.0.0/8".parse().unwrap()]);
+    state.access = AccessLists::new(&[], &["127.0.0.0/8".parse().unwrap()]);
     for (what, message, answered) in [
         ("a response", &b"\0\x01\x80\0\0\x01\0\0\0\0\0\0\0\0\x01\0\x01"[..], false),
         ("a scrap", b"\0\x01\0", false),
         ("an unknown opcode", b"\0\x01\x58\0\0\x01\0\0\0\0\0\0\0\0\x01\0\x01", true),
         ("no question", b"\0\x01\0\0\0\0\0\0\0\0\0\0", true),
     ] {
-        let mut turns = Turns::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
+        let mut turns = UdpLoop::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
         server.client.send(message).unwrap();
         let allocations = allocation_counter::measure(|| turns.turn()).count_total;
         assert_eq!(allocations, 0, "{what}");
@@ -292,7 +292,7 @@ fn what_is_declined_or_refused_allocates_nothing() {
             postern_sockets::receive(&server.client, &mut [0; 512]).unwrap();
         }
     }
-    let mut turns = Turns::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
+    let mut turns = UdpLoop::<KernelBackend>::open(&server.socket, &server.service, &server.counters).unwrap();
     server.service.state.store(Arc::new(state));
     let (allocations, answer) = server.ask(&mut turns, 9, "www.contoso.test", A);
     assert_eq!((allocations, answer.metadata.response_code), (0, ResponseCode::Refused));

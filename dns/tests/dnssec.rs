@@ -7,7 +7,7 @@ use std::time::Duration;
 use hickory_proto::rr::RecordType;
 use postern_config::model::OnMissing;
 use postern_config::rtype::{self, type_code, type_name};
-use postern_dns::wire::message::{Message, Record};
+use postern_dns::wire::message::{Message, RecordSpan};
 use postern_zones::name::{NameBuf, WireName};
 use world::{HUB, World};
 
@@ -75,7 +75,7 @@ impl World {
     }
 }
 
-fn described(message: &Message, record: &Record) -> String {
+fn described(message: &Message, record: &RecordSpan) -> String {
     let rtype = type_name(record.rtype);
     let raw = message.raw(record);
     match record.rtype {

@@ -6,16 +6,16 @@ use std::net::IpAddr;
 
 use hickory_proto::rr::RecordType;
 use postern_config::model::OnMissing;
-use postern_dns::explain::{BadQuestion, Explanation, explain, question};
+use postern_dns::explain::{BadQuestion, QueryExplanation, explain, question};
 use world::{HUB, SPOKE, World};
 
-fn explained(world: &World, client: &str, name: &str, rtype: &str) -> Explanation {
+fn explained(world: &World, client: &str, name: &str, rtype: &str) -> QueryExplanation {
     let client: IpAddr = client.parse().unwrap();
     explain(&question(name, rtype).unwrap(), client, &world.state(), world.now, None).unwrap()
 }
 
 /// `name: decided_by, said` of each name.
-fn hops(explanation: &Explanation) -> Vec<String> {
+fn hops(explanation: &QueryExplanation) -> Vec<String> {
     explanation.hops.iter().map(|hop| format!("{}: {}, {}", hop.name, hop.decided_by, hop.said)).collect()
 }
 

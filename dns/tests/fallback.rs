@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::rr::RecordType::{self, A, AAAA, ANY, CNAME, HTTPS, SOA};
 use postern_config::model::{FallbackConfig, OnMissing, RepeatPolicy, SourceFormat};
-use postern_dns::fallback::{Muted, Recorder, Writer};
+use postern_dns::fallback::{FallbackRecorder, FallbackWriter, MuteEntry};
 use postern_dns::reason::{FallbackAction, FallbackReason};
 use postern_zones::name::WireName;
 use postern_zones::origin::ZoneOrigin;
@@ -29,8 +29,8 @@ fn settings(file: &Path) -> FallbackConfig {
 fn events(world: &mut World, questions: impl FnOnce(&mut World)) -> Vec<Value> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("fallback.json");
-    world.recorder = Recorder::new(&settings(&file));
-    let writer = Writer::start(world.recorder.clone(), &settings(&file), || {}).unwrap();
+    world.recorder = FallbackRecorder::new(&settings(&file));
+    let writer = FallbackWriter::start(world.recorder.clone(), &settings(&file), || {}).unwrap();
     questions(world);
     writer.stop();
     let text = std::fs::read_to_string(&file).unwrap();
@@ -252,7 +252,7 @@ fn an_answer_that_bypasses_a_record_of_ours_has_an_extended_error_and_a_capped_t
     };
     assert_eq!(seen(&mut world, HUB), (vec![3600, 3600, 3600], vec![]), "no record of ours");
     world.private_zone(OnMissing::Public);
-    world.recorder = Recorder::new(&world::fallback(64)); // snapshots of this world have no generations of their own
+    world.recorder = FallbackRecorder::new(&world::fallback(64)); // snapshots of this world have no generations of their own
     let most = 60; // `max-public-ttl`
     let bypassed = (vec![3600, most, most], vec![15]);
     assert_eq!(seen(&mut world, HUB), bypassed, "cached");
@@ -289,11 +289,11 @@ fn those_who_watch_see_what_is_not_muted_and_whoever_is_too_slow_is_told_how_muc
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("fallback.json");
     let settings = settings(&file);
-    world.recorder = Recorder::new(&settings);
-    let (mut watcher, muted) = (world.recorder.watch(), Muted { name: OTHER.into(), network: Some("hub".into()) });
+    world.recorder = FallbackRecorder::new(&settings);
+    let (mut watcher, muted) = (world.recorder.watch(), MuteEntry { name: OTHER.into(), network: Some("hub".into()) });
     assert!(world.recorder.mute(muted.clone()).unwrap());
     let note = |world: &mut World, times: usize| {
-        let writer = Writer::start(world.recorder.clone(), &settings, || {}).unwrap();
+        let writer = FallbackWriter::start(world.recorder.clone(), &settings, || {}).unwrap();
         (0..times).for_each(|_| drop(world.ask(HUB, OTHER, A)));
         writer.stop();
     };
@@ -318,9 +318,9 @@ fn a_file_of_muted_names_that_cannot_be_read_is_never_replaced() {
     let state = postern_zones::state_directory::StateDirectory::claim(directory.path(), None).unwrap();
     let good = r#"[{"name": "a.test", "network": null}]"#;
     std::fs::write(&file, &good[..20]).unwrap();
-    let recorder = Recorder::new(&world::fallback(64));
+    let recorder = FallbackRecorder::new(&world::fallback(64));
     recorder.keep_muted_in(Arc::new(state));
-    let muted = |name: &str| Muted { name: name.into(), network: None };
+    let muted = |name: &str| MuteEntry { name: name.into(), network: None };
     for error in [recorder.mute(muted("b.test")).unwrap_err(), recorder.unmute(&muted("a.test")).unwrap_err()] {
         assert!(error.to_string().contains("fallback-muted.json"), "{error}");
     }
@@ -334,12 +334,12 @@ fn a_file_of_muted_names_that_cannot_be_read_is_never_replaced() {
 #[test]
 fn what_the_queue_has_no_room_for_is_counted() {
     let mut world = hub(OnMissing::Public);
-    world.recorder = Recorder::new(&world::fallback(4)); // nobody writes yet
+    world.recorder = FallbackRecorder::new(&world::fallback(4)); // nobody writes yet
     for _ in 0..10 {
         world.ask(HUB, OTHER, A);
     }
     assert_eq!((world.recorder.dropped(), world.recorder.waiting()), (6, 4));
-    let writer = Writer::start(world.recorder.clone(), &world::fallback(4), || {}).unwrap();
+    let writer = FallbackWriter::start(world.recorder.clone(), &world::fallback(4), || {}).unwrap();
     writer.stop();
     assert_eq!((world.recorder.ledger()[0].count, world.recorder.waiting()), (4, 0));
 }
@@ -350,8 +350,8 @@ fn a_fallback_that_goes_on_is_counted_meanwhile_and_its_lines_come_when_they_are
     let file = directory.path().join("fallback.json");
     let settings = FallbackConfig { repeat: RepeatPolicy::Every(Duration::from_secs(4)), ..settings(&file) };
     let mut world = hub(OnMissing::Public);
-    world.recorder = Recorder::new(&settings);
-    let writer = Writer::start(world.recorder.clone(), &settings, || {}).unwrap();
+    world.recorder = FallbackRecorder::new(&settings);
+    let writer = FallbackWriter::start(world.recorder.clone(), &settings, || {}).unwrap();
     let lines = || std::fs::read_to_string(&file).unwrap_or_default().lines().count();
     let (mut asked, mut meanwhile) = (0, 0);
     let start = Instant::now();
@@ -381,8 +381,8 @@ fn a_file_that_was_renamed_is_opened_anew_and_other_settings_are_taken() {
         }
     };
     let mut world = hub(OnMissing::Public);
-    world.recorder = Recorder::new(&settings(&file));
-    let writer = Writer::start(world.recorder.clone(), &settings(&file), || {}).unwrap();
+    world.recorder = FallbackRecorder::new(&settings(&file));
+    let writer = FallbackWriter::start(world.recorder.clone(), &settings(&file), || {}).unwrap();
     world.ask(HUB, OTHER, A);
     until(&mut || lines(&file) == 1);
     let aside = directory.path().join("aside");

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use postern_config::PosternConfig;
 use postern_dns::counters::WorkerEvent;
-use postern_dns::fallback::Recorder;
-use postern_dns::listen::handler::{Handler, MessageKind, Request};
+use postern_dns::fallback::FallbackRecorder;
+use postern_dns::listen::handler::{HandlerRequest, MessageHandler, MessageKind};
 use postern_dns::server::Server;
 use postern_dns::transport::{ClientTransport, ListenerKind};
 use postern_zones::snapshot::SnapshotBuilder;
@@ -21,12 +21,12 @@ struct Echo {
     seen: Mutex<Vec<(MessageKind, ClientTransport)>>,
 }
 
-impl Handler for Echo {
+impl MessageHandler for Echo {
     fn wants(&self, kind: MessageKind) -> bool {
         self.wants.contains(&kind)
     }
 
-    fn take(&self, request: Box<Request>) -> Result<(), Box<Request>> {
+    fn take(&self, request: Box<HandlerRequest>) -> Result<(), Box<HandlerRequest>> {
         let mut room = self.room.lock().unwrap();
         let Some(less) = room.checked_sub(1) else { return Err(request) };
         *room = less;
@@ -42,9 +42,9 @@ fn server(handler: Option<Arc<Echo>>) -> (Server, SocketAddr) {
     let text = "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n";
     let config: PosternConfig = postern_config::parse(text, std::path::Path::new("postern.toml")).unwrap().config;
     let bound = Server::bind(&config.server.listen, 1).unwrap();
-    let handler = handler.map(|echo| echo as Arc<dyn Handler>);
+    let handler = handler.map(|echo| echo as Arc<dyn MessageHandler>);
     let snapshot = Arc::new(SnapshotBuilder::new().build());
-    let server = Server::start(&config, bound, snapshot, Recorder::new(&config.fallback), handler).unwrap();
+    let server = Server::start(&config, bound, snapshot, FallbackRecorder::new(&config.fallback), handler).unwrap();
     let address = server.addresses()[0];
     (server, address)
 }

@@ -5,10 +5,10 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use postern_dns::clock::Clock;
 use postern_dns::counters::WorkerCounters;
-use postern_dns::fallback::Recorder;
+use postern_dns::fallback::FallbackRecorder;
 use postern_dns::listen::packet_cache::PacketCache;
-use postern_dns::listen::tcp::Answered;
-use postern_dns::listen::{Desk, Service};
+use postern_dns::listen::tcp::StreamOutcome;
+use postern_dns::listen::{AnswerScratch, QueryService};
 use postern_dns::resolver::Resolver;
 use postern_dns::return_path::{ReplySender, ReplyTo};
 use postern_dns::transport::{ClientTransport, PerListener};
@@ -30,18 +30,18 @@ pub fn run(octets: &[u8]) -> bool {
     answer(octets, ClientTransport::Tcp, 65_535).is_some()
 }
 
-fn service() -> &'static Service {
-    static SERVICE: OnceLock<Service> = OnceLock::new();
+fn service() -> &'static QueryService {
+    static SERVICE: OnceLock<QueryService> = OnceLock::new();
     SERVICE.get_or_init(|| {
         let state = Arc::new(ArcSwap::new(world::state().clone()));
         let (clock, config) = (Clock::start(), world::configuration());
         let runtime = Box::leak(Box::new(tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")));
         let resolver = Resolver::start(state.clone(), clock, 10, runtime.handle().clone(), None).expect("a thread");
-        let service = Service {
+        let service = QueryService {
             state,
             clock,
             resolver: resolver.submitter(),
-            recorder: Recorder::new(&config.fallback),
+            recorder: FallbackRecorder::new(&config.fallback),
             handler: None,
             handled: PerListener::new(WorkerCounters::shared),
             rates: Default::default(),
@@ -61,8 +61,9 @@ fn answer(octets: &[u8], transport: ClientTransport, limit: usize) -> Option<Vec
     packet.resize(if transport == ClientTransport::Tcp { limit } else { DATAGRAM }, 0);
     let counters = WorkerCounters::own();
     let (now, state) = (service.clock.now(), world::state());
-    let answered = service.attend(state, &mut Desk::new(), now, &mut packet, octets.len(), world::client(), transport, &counters, way_back);
-    let Answered::Now(length) = answered else { return None };
+    let answered =
+        service.attend(state, &mut AnswerScratch::new(), now, &mut packet, octets.len(), world::client(), transport, &counters, way_back);
+    let StreamOutcome::Now(length) = answered else { return None };
     assert!(length <= limit.max(512), "an answer of {length} octets");
     check(octets, &packet[..length]);
     Some(packet[..length].to_vec())
@@ -81,7 +82,7 @@ fn check(question: &[u8], answer: &[u8]) {
 fn answer_overlong(octets: &[u8]) {
     let mut packet = octets.to_vec();
     packet.resize(DATAGRAM, 0);
-    if let Answered::Now(length) = service().attend_cut(world::state(), &mut packet, world::client(), &WorkerCounters::own()) {
+    if let StreamOutcome::Now(length) = service().attend_cut(world::state(), &mut packet, world::client(), &WorkerCounters::own()) {
         check(octets, &packet[..length]);
     }
 }
@@ -94,11 +95,11 @@ fn answer_twice(octets: &[u8]) {
     cache.look(0, octets, key);
     let mut packet = octets.to_vec();
     packet.resize(DATAGRAM, 0);
-    let mut desk = Desk::new();
+    let mut desk = AnswerScratch::new();
     let (now, counters) = (service.clock.now(), WorkerCounters::own());
     let (length, client) = (octets.len(), world::client());
     let answered = service.attend(world::state(), &mut desk, now, &mut packet, length, client, ClientTransport::Udp, &counters, way_back);
-    let (Answered::Now(length), Some(reusable)) = (answered, desk.reusable) else { return };
+    let (StreamOutcome::Now(length), Some(reusable)) = (answered, desk.reusable) else { return };
     cache.keep(0, &packet[..length], reusable);
     let mut again = octets.to_vec();
     again[0] ^= 0xff; // another client's ID

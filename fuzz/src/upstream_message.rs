@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use postern_dns::accept::{Verdict, accept, remember};
+use postern_dns::accept::{UpstreamVerdict, accept, remember};
 use postern_dns::clock::Now;
 use postern_dns::ede::Failure;
 use postern_dns::fallback::FallbackVerdict;
-use postern_dns::query::{Ask, Heard, Patience, Step, walk};
+use postern_dns::query::{DataPolicy, UpstreamAnswers, UpstreamQuery, WalkStep, walk};
 use postern_dns::respond::respond;
 use postern_dns::route::RouteId;
 use postern_dns::state::State;
@@ -26,11 +26,11 @@ pub fn run(octets: &[u8]) -> bool {
     let view = state.view_of(world::client().ip(), Now(1_000_000));
     let upstream: Arc<str> = "192.0.2.53".into();
     let dnssec_ok = octets[1] & 1 == 1;
-    let ask = Ask { route: RouteId(0), name: message.name.clone(), rtype: message.rtype, dnssec_ok, checking_disabled: false };
+    let ask = UpstreamQuery { route: RouteId(0), name: message.name.clone(), rtype: message.rtype, dnssec_ok, checking_disabled: false };
     if world::is_private(&ask.name) {
         return false; // no walk asks an upstream about a private name
     }
-    let Verdict::Heard(heard) = accept(&ask, &view, &upstream, octets) else { return false };
+    let UpstreamVerdict::Heard(heard) = accept(&ask, &view, &upstream, octets) else { return false };
     for (_, name, entry) in &heard.0 {
         assert!(!world::is_private(name), "{name} is private, so an upstream must not be believed about it");
         if let Some(attached) = entry.dname() {
@@ -47,7 +47,7 @@ pub fn run(octets: &[u8]) -> bool {
 }
 
 /// The client's question with EDNS.
-fn question_of(ask: &Ask) -> Option<Vec<u8>> {
+fn question_of(ask: &UpstreamQuery) -> Option<Vec<u8>> {
     let mut packet = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
     packet.extend_from_slice(ask.name.as_wire());
     packet.extend_from_slice(&ask.rtype.to_be_bytes());
@@ -55,13 +55,13 @@ fn question_of(ask: &Ask) -> Option<Vec<u8>> {
     understand(&packet).is_ok().then_some(packet)
 }
 
-fn answer(state: &State, packet: &[u8], heard: Heard) {
+fn answer(state: &State, packet: &[u8], heard: UpstreamAnswers) {
     let question: Question = understand(packet).expect("a question that was understood before");
     let view = state.view_of(world::client().ip(), Now(1_000_000));
-    let mut policy = Patience::Fresh;
+    let mut policy = DataPolicy::Fresh;
     for _ in 0..MOST_QUESTIONS {
         match walk(&question, &view, &heard, policy) {
-            Step::Answer(answer) => {
+            WalkStep::Answer(answer) => {
                 for limit in [512, 1232, 65_535] {
                     let mut buffer = packet.to_vec();
                     buffer.resize(65_535, 0);
@@ -72,7 +72,7 @@ fn answer(state: &State, packet: &[u8], heard: Heard) {
                 }
                 return;
             }
-            Step::Ask(_) => policy = Patience::Outage(Failure::NoUpstream),
+            WalkStep::Ask(_) => policy = DataPolicy::Outage(Failure::NoUpstream),
         }
     }
     panic!("the walk does not end");

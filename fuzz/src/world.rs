@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock};
 
 use postern_config::PosternConfig;
 use postern_config::model::{OnMissing, RecursionPolicy};
-use postern_dns::access::Access;
-use postern_dns::cache::Cache;
-use postern_dns::route::{Route, RouteId, Routes};
-use postern_dns::state::{Settings, State};
+use postern_dns::access::AccessLists;
+use postern_dns::cache::UpstreamCache;
+use postern_dns::route::{Route, RouteId, RouteTable};
+use postern_dns::state::{AnswerSettings, State};
 use postern_zones::name::{NameBuf, WireName};
 use postern_zones::snapshot::SnapshotBuilder;
 use postern_zones::zone::ZoneBuilder;
@@ -79,7 +79,7 @@ fn make_state(config: &PosternConfig) -> State {
         .network("hub", &["10.20.0.0/16".parse().expect("a prefix")], RecursionPolicy::Yes)
         .zone(zone, &[], OnMissing::Nxdomain)
         .build();
-    let mut routes = Routes::new(snapshot.networks().count());
+    let mut routes = RouteTable::new(snapshot.networks().count());
     for (network, _) in snapshot.networks() {
         routes.add(network, &WireName::parse(".").expect("the root"), Route { id: RouteId(0), to_self: false });
     }
@@ -87,9 +87,9 @@ fn make_state(config: &PosternConfig) -> State {
         snapshot: Arc::new(snapshot),
         routes: Arc::new(routes),
         table: config.azure.clone(),
-        cache: Arc::new(Cache::new(1 << 20)),
-        access: Access::default(),
-        settings: Settings {
+        cache: Arc::new(UpstreamCache::new(1 << 20)),
+        access: AccessLists::default(),
+        settings: AnswerSettings {
             udp_size: config.server.udp_size,
             nsid: Box::from(*b"fuzz"),
             version: Some("1".into()),

@@ -32,7 +32,7 @@ pub struct RunningServer {
     /// The applied configuration. Settings that need a restart have their values from startup.
     config: PosternConfig,
     server: Server,
-    writer: fallback::Writer,
+    writer: fallback::FallbackWriter,
     logging: ProcessLog,
     /// The API. `None` until it serves.
     api: Option<Http>,
@@ -75,7 +75,7 @@ impl RunningServer {
     pub fn new(
         config: PosternConfig,
         server: Server,
-        writer: fallback::Writer,
+        writer: fallback::FallbackWriter,
         logging: ProcessLog,
         inbox: Arc<Inbox>,
         state: Arc<StateDirectory>,

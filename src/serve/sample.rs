@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use postern_config::PosternConfig;
-use postern_dns::server::{Bound, Server};
+use postern_dns::server::{BoundSockets, Server};
 use postern_lab::{LabScenario, LabServer};
 
 /// The lab: files and the simulated public DNS. Dropping it removes both, unless the operator named
@@ -22,7 +22,7 @@ const PORTS: u16 = 50;
 
 impl ServedSample {
     /// Starts the simulated DNS, binds the server's sockets, and writes matching files.
-    pub fn start(listen: Option<SocketAddr>, directory: Option<&Path>) -> Result<(Self, Bound), String> {
+    pub fn start(listen: Option<SocketAddr>, directory: Option<&Path>) -> Result<(Self, BoundSockets), String> {
         let public = LabServer::start(LabScenario::azure(), (Ipv4Addr::LOCALHOST, 0).into())
             .map_err(|error| format!("error: cannot start the simulated public DNS on loopback: {error}"))?;
         let bound = bind(listen)?;
@@ -64,7 +64,7 @@ impl Drop for ServedSample {
     }
 }
 
-fn bind(listen: Option<SocketAddr>) -> Result<Bound, String> {
+fn bind(listen: Option<SocketAddr>) -> Result<BoundSockets, String> {
     let tries = match listen {
         Some(address) => vec![address],
         None => (FIRST_PORT..FIRST_PORT + PORTS).map(|port| (Ipv4Addr::LOCALHOST, port).into()).collect(),

@@ -2,7 +2,7 @@
 
 use postern_dns::counters::{AnswerSource, CounterTotals, RCODE_NAMES, RCODES, TYPE_NAMES, WorkerEvent};
 use postern_dns::transport::{ClientTransport, ListenerKind};
-use postern_dns::upstream::{Condition, UpstreamStatus};
+use postern_dns::upstream::{UpstreamCondition, UpstreamStatus};
 use postern_zones::snapshot::{Link, Snapshot};
 use postern_zones::state_directory::StateProblem;
 
@@ -138,7 +138,7 @@ fn add_fallbacks(page: &mut Page, control: &Control) {
     page.add(&FALLBACK_QUEUE_LIMIT, [], control.recorder.room());
 }
 
-fn add_cache(page: &mut Page, cache: &postern_dns::cache::Cache) {
+fn add_cache(page: &mut Page, cache: &postern_dns::cache::UpstreamCache) {
     page.add(&CACHE_ENTRIES, [], cache.len());
     page.add(&CACHE_BYTES, [], cache.weight());
     page.add(&CACHE_LIMIT, [], cache.size());
@@ -162,10 +162,10 @@ fn add_resolver(page: &mut Page, control: &Control) {
 
 fn add_upstreams(page: &mut Page, upstreams: &[UpstreamStatus]) {
     for upstream in upstreams {
-        page.add(&UPSTREAM_UP, [&upstream.name], upstream.condition == Condition::Up);
+        page.add(&UPSTREAM_UP, [&upstream.name], upstream.condition == UpstreamCondition::Up);
     }
     for upstream in upstreams {
-        for condition in [Condition::Up, Condition::Poor, Condition::Down, Condition::Loop] {
+        for condition in [UpstreamCondition::Up, UpstreamCondition::Poor, UpstreamCondition::Down, UpstreamCondition::Loop] {
             page.add(&UPSTREAM_CONDITION, [&upstream.name, &condition.to_string()], upstream.condition == condition);
         }
     }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use postern_config::model::{KeyAction, TransferPeer};
-use postern_dns::listen::handler::Request;
+use postern_dns::listen::handler::HandlerRequest;
 use postern_dns::wire::message::Message;
 use postern_dns::wire::rtype as wire;
 use postern_zones::snapshot::Hosted;
@@ -48,7 +48,7 @@ fn extended_error(rcode: u16) -> u16 {
 }
 
 /// Answers a question for a transfer; the request bears no TSIG record any more.
-pub async fn serve(request: Box<Request>, requester: Requester, control: &Control, udp_size: u16) {
+pub async fn serve(request: Box<HandlerRequest>, requester: Requester, control: &Control, udp_size: u16) {
     let Requester { keys, signer } = requester;
     match find(&request, &keys, control) {
         Ok((asked, zone, hosted, since)) => give(request, asked, zone, hosted, since, signer).await,
@@ -69,7 +69,7 @@ pub async fn serve(request: Box<Request>, requester: Requester, control: &Contro
 
 type Found = (Asked, Arc<Zone>, Arc<Hosted>, Option<u32>);
 
-fn find(request: &Request, keys: &[Arc<Key>], control: &Control) -> Result<Found, Refused> {
+fn find(request: &HandlerRequest, keys: &[Arc<Key>], control: &Control) -> Result<Found, Refused> {
     use postern_dns::ede::rcode::{FORMERR, NOTAUTH, REFUSED, SERVFAIL};
     let message = &request.packet[..];
     let refuse = |rcode, why| Refused { rcode, why };
@@ -110,7 +110,14 @@ fn serial_of(message: &Message<'_>) -> Option<u32> {
     rdata[at..].first_chunk().map(|serial| u32::from_be_bytes(*serial))
 }
 
-async fn give(request: Box<Request>, asked: Asked, zone: Arc<Zone>, hosted: Arc<Hosted>, since: Option<u32>, mut signer: Option<Signer>) {
+async fn give(
+    request: Box<HandlerRequest>,
+    asked: Asked,
+    zone: Arc<Zone>,
+    hosted: Arc<Hosted>,
+    since: Option<u32>,
+    mut signer: Option<Signer>,
+) {
     let history = hosted.kept.as_ref().map(|kept| kept.history.clone());
     let increment = since.map_or(Increment::Whole, |serial| outgoing::increment(&zone, serial, history.as_deref()));
     let client = request.client;

@@ -48,7 +48,7 @@ pub enum Meaning {
 
 impl Record {
     /// From where it stands in a message.
-    pub fn read(message: &Message<'_>, found: &message::Record) -> Self {
+    pub fn read(message: &Message<'_>, found: &message::RecordSpan) -> Self {
         let mut rdata = Vec::new();
         // What says nothing but its type has no data, whose form could be wrong.
         let good = message.raw(found).is_empty() || message.append_rdata(found, &mut rdata).is_ok();

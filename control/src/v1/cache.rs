@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use postern_dns::cache::{Age, Held, What};
+use postern_dns::cache::{EntryAge, EntryKind, KeyedEntry};
 use postern_dns::clock::Now;
 use postern_zones::name::NameBuf;
 use postern_zones::text::rdata::type_name;
@@ -94,27 +94,27 @@ const MOST: usize = 10_000;
 
 impl Fill {
     /// As of this moment.
-    pub fn of(cache: &postern_dns::cache::Cache) -> Self {
+    pub fn of(cache: &postern_dns::cache::UpstreamCache) -> Self {
         Self { entries: cache.len(), bytes: cache.weight(), limit: cache.size(), evicted: cache.evicted() }
     }
 }
 
 impl CacheEntry {
-    fn of(held: &Held, now: Now) -> Self {
+    fn of(held: &KeyedEntry, now: Now) -> Self {
         let age = held.entry.age(now);
         Self {
             name: held.name.to_string(),
             rtype: type_name(held.rtype).into_owned(),
             what: match held.entry.what {
-                What::Set => "set",
-                What::Alias => "alias",
-                What::NoData => "no-data",
-                What::NxDomain => "nxdomain",
-                What::Failure => "failure",
+                EntryKind::Set => "set",
+                EntryKind::Alias => "alias",
+                EntryKind::NoData => "no-data",
+                EntryKind::NxDomain => "nxdomain",
+                EntryKind::Failure => "failure",
             },
             records: held.entry.count,
-            ttl: if let Age::Fresh(age) = age { held.entry.ttl.saturating_sub(age) } else { 0 },
-            stale: !matches!(age, Age::Fresh(_)),
+            ttl: if let EntryAge::Fresh(age) = age { held.entry.ttl.saturating_sub(age) } else { 0 },
+            stale: !matches!(age, EntryAge::Fresh(_)),
             upstream: held.entry.upstream.to_string(),
             dnssec_ok: held.dnssec_ok,
             checking_disabled: held.checking_disabled,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use postern_dns::explain::{BadQuestion, Explanation, question};
+use postern_dns::explain::{BadQuestion, QueryExplanation, question};
 use serde::{Deserialize, Serialize};
 
 use super::Refusals;
@@ -37,7 +37,7 @@ pub(super) struct Explained {
     /// The question was asked and answered.
     asked: bool,
     #[serde(flatten)]
-    explanation: Explanation,
+    explanation: QueryExplanation,
 }
 
 /// Explains what a client gets for a question: every name, zone, route and cache entry on the way.

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use postern_config::model::NamePattern;
-use postern_dns::fallback::{Event, Familiar, MuteError, Muted, Recorder};
+use postern_dns::fallback::{FallbackEvent, FallbackRecorder, LedgerEntry, MuteEntry, MuteError};
 use postern_dns::private_link::private_names;
 use postern_zones::edit::Refusal;
 use postern_zones::name::NameBuf;
@@ -198,7 +198,7 @@ impl Filter {
     }
 
     /// Returns true if the filter selects an event.
-    pub fn takes(&self, event: &Event) -> bool {
+    pub fn takes(&self, event: &FallbackEvent) -> bool {
         self.fits(&event.network, &event.zone, event.reason.as_str(), event.action.as_str(), [&event.name, &event.private])
     }
 
@@ -258,7 +258,7 @@ pub(super) async fn list(
 }
 
 impl Fallback {
-    fn of(seen: &Familiar, mended: bool) -> Self {
+    fn of(seen: &LedgerEntry, mended: bool) -> Self {
         let time = |time: SystemTime| OffsetDateTime::from(time).format(&Rfc3339).unwrap_or_default(); // every such time can be written
         Self {
             network: seen.network.to_string(),
@@ -278,7 +278,7 @@ impl Fallback {
     }
 }
 
-fn is_mended(snapshot: &Snapshot, seen: &Familiar) -> bool {
+fn is_mended(snapshot: &Snapshot, seen: &LedgerEntry) -> bool {
     let network = snapshot.network_named(&seen.network);
     let name = NameBuf::parse(&seen.private).ok();
     network.zip(name).is_some_and(|(network, name)| zone_of(snapshot, network, &name).is_some_and(|hosted| hosted.holds(&name)))
@@ -461,8 +461,8 @@ pub(super) async fn unmute(
 /// Changes the mutes on a thread that may wait for the disk.
 async fn change_muted(
     control: &Arc<Control>,
-    muted: Muted,
-    change: impl FnOnce(&Recorder, Muted) -> Result<bool, MuteError> + Send + 'static,
+    muted: MuteEntry,
+    change: impl FnOnce(&FallbackRecorder, MuteEntry) -> Result<bool, MuteError> + Send + 'static,
 ) -> Result<bool, Problem> {
     let recorder = control.recorder.clone();
     let changed = tokio::task::spawn_blocking(move || change(&recorder, muted)).await;
@@ -477,30 +477,30 @@ async fn change_muted(
 fn entries(control: &Control) -> Vec<MutedEntry> {
     let ledger = control.recorder.ledger();
     let counts = control.recorder.muted_counts(pairs(&ledger));
-    counts.into_iter().map(|(Muted { name, network }, names)| MutedEntry { name, network, names }).collect()
+    counts.into_iter().map(|(MuteEntry { name, network }, names)| MutedEntry { name, network, names }).collect()
 }
 
 /// Network and name of each fallback.
-fn pairs(ledger: &[Familiar]) -> impl Iterator<Item = (&str, &str)> {
+fn pairs(ledger: &[LedgerEntry]) -> impl Iterator<Item = (&str, &str)> {
     ledger.iter().map(|seen| (&*seen.network, &*seen.name))
 }
 
 /// `name`, or `name for network hub`.
-fn shown(muted: Muted) -> String {
+fn shown(muted: MuteEntry) -> String {
     muted.network.map_or(muted.name.clone(), |network| format!("{} for network {network}", muted.name))
 }
 
 impl MuteChange {
-    fn of(control: &Control, muted: Muted, changed: bool) -> Self {
+    fn of(control: &Control, muted: MuteEntry, changed: bool) -> Self {
         let names = muted.count(pairs(&control.recorder.ledger()));
         Self { name: muted.name, network: muted.network, changed, names, muted: entries(control) }
     }
 }
 
 impl MutedName {
-    fn checked(self) -> Result<Muted, String> {
+    fn checked(self) -> Result<MuteEntry, String> {
         NamePattern::parse(&self.name)?;
-        Ok(Muted { name: self.name.trim_end_matches('.').to_ascii_lowercase(), network: self.network })
+        Ok(MuteEntry { name: self.name.trim_end_matches('.').to_ascii_lowercase(), network: self.network })
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Length {
 
 /// A line of comment so often: so that both sides see when the other is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Events on their way to one reader, beside those that [`postern_dns::fallback::Recorder::watch`] keeps for it.
+/// Events on their way to one reader, beside those that [`postern_dns::fallback::FallbackRecorder::watch`] keeps for it.
 const UNDER_WAY: usize = 16;
 
 /// Streams fallbacks as they happen (server-sent events).

@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A tag may stand in any word of its set, which is half a cache line: with one place for each, nearly half of 10,000 names that are
 /// missed all the time would meet another in theirs, and be worded each time.
 #[derive(Debug)]
-pub(super) struct Again {
+pub(super) struct RepeatCounters {
     sets: Box<[Set]>,
     hasher: foldhash::quality::RandomState,
 }
 
-impl Again {
+impl RepeatCounters {
     const SETS: usize = 1 << 12; // 128 KiB; fallbacks that find no free word are taken down each time
     const WAYS: usize = 4;
     const COUNT: u64 = (1 << 24) - 1;
@@ -81,7 +81,7 @@ impl Again {
 /// The places of one tag.
 #[derive(Debug, Default)]
 #[repr(align(32))]
-struct Set([AtomicU64; Again::WAYS]);
+struct Set([AtomicU64; RepeatCounters::WAYS]);
 
 #[cfg(test)]
 mod tests {
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn only_open_counters_count_and_none_loses_anything() {
-        let again = Again::new();
+        let again = RepeatCounters::new();
         let (one, other) = (again.tag("one"), again.tag("other"));
         assert!(!again.count(one));
         assert!(again.open(one) && !again.open(one));
@@ -106,17 +106,17 @@ mod tests {
 
     #[test]
     fn a_full_counter_counts_no_more() {
-        let again = Again::new();
+        let again = RepeatCounters::new();
         let tag = again.tag(1);
         again.open(tag);
-        again.word(tag).unwrap().fetch_add(Again::COUNT, Ordering::Relaxed);
+        again.word(tag).unwrap().fetch_add(RepeatCounters::COUNT, Ordering::Relaxed);
         assert!(!again.count(tag));
-        assert_eq!(again.close(tag), Again::COUNT);
+        assert_eq!(again.close(tag), RepeatCounters::COUNT);
     }
 
     #[test]
     fn a_set_has_places_for_four() {
-        let again = Again::new();
+        let again = RepeatCounters::new();
         let tags: Vec<u64> = (1..=5).map(|number| number << 24 | 7).collect();
         assert_eq!(tags.iter().map(|tag| again.open(*tag)).collect::<Vec<_>>(), [true, true, true, true, false]);
         (1..=4).for_each(|times| (0..times).for_each(|_| assert!(again.count(tags[times - 1]))));

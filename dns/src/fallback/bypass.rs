@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use postern_zones::name::NameBuf;
 
-use crate::cache::Entry;
-use crate::chain::Hop;
+use crate::cache::CacheEntry;
+use crate::chain::AliasHop;
 use crate::private_link::private_names;
-use crate::query::{Answer, End, has_private_data};
+use crate::query::{Answer, AnswerEnd, has_private_data};
 use crate::state::View;
 use crate::wire::question::Question;
 
@@ -16,7 +16,7 @@ impl Answer<'_> {
     /// Returns true if the answer ends in upstream data and the zone table knows a name of it as the public name of a private-link service.
     #[inline]
     pub(super) fn is_known_public(&self) -> bool {
-        let End::Upstream(end) = &self.end else { return false };
+        let AnswerEnd::Upstream(end) = &self.end else { return false };
         end.known_public || self.chain.iter().any(|hop| upstream(hop).is_some_and(|entry| entry.known_public))
     }
 }
@@ -25,7 +25,7 @@ impl Answer<'_> {
 /// public name that stands for it.
 pub(super) fn bypassed(question: &Question, answer: &Answer, view: &View, memo: Option<&BypassMemo>) -> Option<(usize, NameBuf)> {
     let end = match &answer.end {
-        End::Upstream(entry) => Some(entry),
+        AnswerEnd::Upstream(entry) => Some(entry),
         _ => None,
     };
     let aliases = answer.chain.iter().map(|hop| (upstream(hop), target(hop)));
@@ -59,11 +59,11 @@ fn passes(question: &Question, answer: &Answer, name: &NameBuf) -> bool {
 }
 
 /// Returns the name that an alias leads to, in the case in which it came.
-pub(super) fn target<'a>(hop: &'a Hop) -> Option<&'a [u8]> {
+pub(super) fn target<'a>(hop: &'a AliasHop) -> Option<&'a [u8]> {
     match hop {
-        Hop::Upstream(entry) => entry.alias(),
-        Hop::Private(set) => set.rdata().next(),
-        Hop::Dname(_, _, target) | Hop::Derived(target) => Some(target.as_wire()),
+        AliasHop::Upstream(entry) => entry.alias(),
+        AliasHop::Private(set) => set.rdata().next(),
+        AliasHop::Dname(_, _, target) | AliasHop::Derived(target) => Some(target.as_wire()),
     }
 }
 
@@ -109,15 +109,15 @@ impl MemoSlot<'_> {
 /// Returns the name that this answer leads to with its last alias, if that is what a question for CNAME asked for.
 pub(super) fn alias_given<'a>(answer: &'a Answer) -> Option<&'a [u8]> {
     match &answer.end {
-        End::Upstream(end) => end.alias(),
+        AnswerEnd::Upstream(end) => end.alias(),
         _ => None,
     }
 }
 
 /// Returns the entry of an upstream's alias.
-pub(super) fn upstream<'a>(hop: &'a Hop) -> Option<&'a std::sync::Arc<Entry>> {
+pub(super) fn upstream<'a>(hop: &'a AliasHop) -> Option<&'a std::sync::Arc<CacheEntry>> {
     match hop {
-        Hop::Upstream(entry) => Some(entry),
-        Hop::Private(_) | Hop::Dname(..) | Hop::Derived(_) => None,
+        AliasHop::Upstream(entry) => Some(entry),
+        AliasHop::Private(_) | AliasHop::Dname(..) | AliasHop::Derived(_) => None,
     }
 }

@@ -15,10 +15,10 @@ use postern_zones::name::NameBuf;
 use postern_zones::snapshot::Hosted;
 
 use super::bypass::{BypassMemo, bypassed};
-use crate::cache::{Entry, What};
+use crate::cache::{CacheEntry, EntryKind};
 use crate::ede::{Failure, rcode};
 use crate::loop_probe::is_loop_probe;
-use crate::query::{Answer, End, Missed, leads_home};
+use crate::query::{Answer, AnswerEnd, MissedName, leads_home};
 use crate::reason::{FallbackAction, FallbackReason};
 use crate::state::View;
 use crate::wire::question::Question;
@@ -75,10 +75,10 @@ impl<'a> FallbackVerdict<'a> {
 
     /// Judges an answer that came to a private-link name without a private record.
     #[inline(never)] // most answers came to none
-    fn of_missed(missed: Missed<'a>, question: &Question, answer: &Answer<'a>, view: &View<'a>) -> Self {
+    fn of_missed(missed: MissedName<'a>, question: &Question, answer: &Answer<'a>, view: &View<'a>) -> Self {
         let is_last = missed.hop == answer.chain.len();
         let public = match &answer.end {
-            End::Upstream(end) => Some(end).filter(|end| !has_private_addresses(end)),
+            AnswerEnd::Upstream(end) => Some(end).filter(|end| !has_private_addresses(end)),
             _ => None,
         };
         let mut verdict = Self { public_from: public.map(|_| missed.hop), finding: None };
@@ -86,8 +86,8 @@ impl<'a> FallbackVerdict<'a> {
             return verdict;
         }
         let action = match &answer.end {
-            End::PrivateNxDomain(_) if is_last => FallbackAction::Nxdomain,
-            End::Failed(Failure::MissingRefused | Failure::ZoneUnavailable) if is_last => FallbackAction::Servfail,
+            AnswerEnd::PrivateNxDomain(_) if is_last => FallbackAction::Nxdomain,
+            AnswerEnd::Failed(Failure::MissingRefused | Failure::ZoneUnavailable) if is_last => FallbackAction::Servfail,
             _ if public.is_some_and(|end| !is_last || is_public(end, view)) => public_action(answer),
             _ => return verdict,
         };
@@ -99,7 +99,7 @@ impl<'a> FallbackVerdict<'a> {
     /// Judges an answer that ends in upstream data and has the public name of a private-link service.
     #[inline(never)] // as above
     fn of_public_name(question: &Question, answer: &Answer<'a>, view: &View<'a>, memo: Option<&BypassMemo>) -> Self {
-        let End::Upstream(end) = &answer.end else { return Self::default() };
+        let AnswerEnd::Upstream(end) = &answer.end else { return Self::default() };
         if is_loop_probe(&question.name) || !went_public(answer, end, view) {
             return Self::default();
         }
@@ -132,27 +132,27 @@ fn rcode_of(answer: &Answer, action: FallbackAction) -> u16 {
     match (action, &answer.end) {
         (FallbackAction::Servfail, _) => rcode::SERVFAIL,
         (FallbackAction::Nxdomain, _) => rcode::NXDOMAIN,
-        (_, End::Upstream(end)) if end.what == What::NxDomain => rcode::NXDOMAIN,
+        (_, AnswerEnd::Upstream(end)) if end.what == EntryKind::NxDomain => rcode::NXDOMAIN,
         _ => rcode::NOERROR,
     }
 }
 
 /// Returns true if an answer that ends in `end` at a public name gave the client public data.
-fn went_public(answer: &Answer, end: &Entry, view: &View) -> bool {
+fn went_public(answer: &Answer, end: &CacheEntry, view: &View) -> bool {
     (!answer.chain.is_empty() || is_public(end, view)) && !has_private_addresses(end)
 }
 
 /// Returns true for records of the public DNS that do not lead home.
-fn is_public(end: &Entry, view: &View) -> bool {
+fn is_public(end: &CacheEntry, view: &View) -> bool {
     match end.what {
-        What::Set => true,
-        What::Alias => !leads_home(view, end),
-        What::NoData | What::NxDomain | What::Failure => false,
+        EntryKind::Set => true,
+        EntryKind::Alias => !leads_home(view, end),
+        EntryKind::NoData | EntryKind::NxDomain | EntryKind::Failure => false,
     }
 }
 
 /// Returns true if the entry has addresses and none of them is a public one.
-fn has_private_addresses(end: &Entry) -> bool {
+fn has_private_addresses(end: &CacheEntry) -> bool {
     let mut addresses = end.records().filter_map(|(kind, rdata)| address(kind, rdata)).peekable();
     addresses.peek().is_some() && addresses.all(|address| !postern_zones::lint::is_public(address))
 }

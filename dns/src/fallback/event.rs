@@ -14,8 +14,8 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::definition::{FallbackVerdict, address};
-use super::sighting::{Seen, Sighting, Slip};
-use crate::cache::Entry;
+use super::sighting::{FallbackDraft, FallbackFacts, FallbackSighting};
+use crate::cache::CacheEntry;
 use crate::counters::rcode_name;
 use crate::query::Answer;
 use crate::reason::{FallbackAction, FallbackReason};
@@ -25,7 +25,7 @@ use crate::wire::rtype;
 
 /// A fallback, worded. Names are lower case and have no final dot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Event {
+pub struct FallbackEvent {
     /// RFC 3339, UTC, milliseconds.
     pub time: String,
     /// Why.
@@ -36,7 +36,7 @@ pub struct Event {
     #[serde(rename = "type")]
     pub rtype: String,
     /// How to mend it.
-    pub mend: Mend,
+    pub mend: MendHint,
     /// What the client got.
     pub action: FallbackAction,
     /// The client.
@@ -65,7 +65,7 @@ pub struct Event {
 
 /// What would give the name its private answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Mend {
+pub struct MendHint {
     /// The record line, ready to be pasted but for the address. `None` if a line does not help.
     pub record: Option<String>,
     /// What to do.
@@ -74,16 +74,16 @@ pub struct Mend {
     pub file: Option<String>,
 }
 
-impl Event {
+impl FallbackEvent {
     /// Returns the record that this answer would leave. `None` if it is no fallback.
     pub(crate) fn would_be(question: &Question, client: IpAddr, answer: &Answer, verdict: &FallbackVerdict, view: &View) -> Option<Self> {
         let (finding, is_capped) = (verdict.finding.as_ref()?, verdict.public_from.is_some());
-        let mut slip = Slip::default();
-        slip.take_down(&Sighting { question, client, answer, finding, is_capped, view }, 0);
+        let mut slip = FallbackDraft::default();
+        slip.take_down(&FallbackSighting { question, client, answer, finding, is_capped, view }, 0);
         slip.seen.as_ref().map(|seen| Self::of(&slip, seen))
     }
 
-    pub(super) fn of(slip: &Slip, sighting: &Seen) -> Self {
+    pub(super) fn of(slip: &FallbackDraft, sighting: &FallbackFacts) -> Self {
         let snapshot = &*sighting.snapshot;
         let (mut chain, mut private_name) = (Vec::with_capacity(slip.chain + 1), NameBuf::root());
         let mut rest = &*slip.names;
@@ -108,7 +108,7 @@ impl Event {
             None => sighting.table.private_zone_of(&private).unwrap_or_default().into(),
         };
         let addresses = sighting.end.as_deref().map_or_else(Vec::new, addresses);
-        let missing = Missing {
+        let missing = MissingRecord {
             reason,
             rtype: sighting.rtype,
             name: &private_name,
@@ -208,7 +208,7 @@ pub(super) fn rfc3339(time: OffsetDateTime) -> String {
 }
 
 /// A private-link name without a private answer, and what is known of it.
-pub(crate) struct Missing<'a> {
+pub(crate) struct MissingRecord<'a> {
     pub reason: FallbackReason,
     /// The type asked.
     pub rtype: u16,
@@ -224,9 +224,9 @@ pub(crate) struct Missing<'a> {
     pub elsewhere: Option<&'a str>,
 }
 
-impl Missing<'_> {
+impl MissingRecord<'_> {
     /// What would give the name its private answer.
-    pub fn mend(&self) -> Mend {
+    pub fn mend(&self) -> MendHint {
         let Self { zone, private, network, hosted, .. } = self;
         let file = hosted.and_then(|hosted| hosted.origin.file()).map(|file| file.display().to_string());
         let feed = hosted.and_then(|hosted| hosted.origin.feed());
@@ -265,7 +265,7 @@ impl Missing<'_> {
                 (what, None)
             }
         };
-        Mend { record, what, file }
+        MendHint { record, what, file }
     }
 
     /// The record that is missing. `None` if no single record is, or none that a line of text can add.
@@ -297,7 +297,7 @@ fn record_in(name: &NameBuf, zone: &str, kind: u16) -> Option<String> {
     name.is_under(apex.as_wire()).then(|| origin::zone_file_line(&apex, name, kind))
 }
 
-fn addresses(entry: &Entry) -> Vec<IpAddr> {
+fn addresses(entry: &CacheEntry) -> Vec<IpAddr> {
     entry.records().filter_map(|(kind, rdata)| address(kind, rdata)).collect()
 }
 
@@ -317,9 +317,9 @@ pub(super) mod tests {
     use super::*;
 
     /// What `contosows-fhir2` without a record looks like.
-    pub fn event(network: &str, name: &str) -> Event {
+    pub fn event(network: &str, name: &str) -> FallbackEvent {
         let chain = ["", ".fhir.privatelink.azurehealthcareapis.com", ".trafficmanager.test"].map(|end| format!("{name}{end}")).to_vec();
-        Event {
+        FallbackEvent {
             time: rfc3339(OffsetDateTime::UNIX_EPOCH + time::Duration::milliseconds(1_790_000_000_007)),
             client: IpAddr::from([10, 20, 0, 7]),
             network: network.into(),
@@ -335,7 +335,7 @@ pub(super) mod tests {
             upstream: Some("192.0.2.53:53".into()),
             rcode: "NOERROR".into(),
             ttl: 20,
-            mend: Mend {
+            mend: MendHint {
                 what: "add the record to zone privatelink.azurehealthcareapis.com".into(),
                 record: Some(format!("{name}.fhir 10 IN A <private address>")),
                 file: Some("zones/privatelink.azurehealthcareapis.com.zone".into()),
@@ -347,7 +347,7 @@ pub(super) mod tests {
     #[test]
     fn text_is_one_line_of_words_that_a_shell_can_split() {
         assert_eq!(
-            Event { folded: 3, ..event("hub one", "a") }.to_text(),
+            FallbackEvent { folded: 3, ..event("hub one", "a") }.to_text(),
             "2026-09-21T14:13:20.007Z fallback reason=no-record name=a type=A mend=\"a.fhir 10 IN A <private address>\" \
              file=zones/privatelink.azurehealthcareapis.com.zone client=10.20.0.7 network=\"hub one\" action=public \
              help=\"add the record to zone privatelink.azurehealthcareapis.com\" zone=privatelink.azurehealthcareapis.com \
@@ -396,7 +396,7 @@ pub(super) mod tests {
             let (hosted, buf) = (hosted(writer), NameBuf::parse(name).unwrap());
             let zone = "privatelink.azurehealthcareapis.com";
             let (private, hosted) = (name, Some(&hosted));
-            Missing { reason, rtype: rtype::A, name: &buf, private, zone, hosted, network: "hub", elsewhere: None }.mend()
+            MissingRecord { reason, rtype: rtype::A, name: &buf, private, zone, hosted, network: "hub", elsewhere: None }.mend()
         };
         let copy = mend(FallbackReason::NoRecord, ZoneOrigin::feed_of(&TRANSFER));
         assert_eq!(copy.what, "add the record to zone privatelink.azurehealthcareapis.com on its primary: this server only has a copy");
@@ -426,7 +426,8 @@ pub(super) mod tests {
             let buf = NameBuf::parse(name).unwrap();
             let missing = |reason, hosted: Option<Hosted>| {
                 let hosted = hosted.as_ref();
-                Missing { reason, rtype: asked, name: &buf, private: name, zone: apex, hosted, network: "hub", elsewhere: None }.mend()
+                MissingRecord { reason, rtype: asked, name: &buf, private: name, zone: apex, hosted, network: "hub", elsewhere: None }
+                    .mend()
             };
             let host = |writer| Hosted::new(WireName::parse(apex).unwrap(), OnMissing::Public, ZoneState::Unavailable("".into()), writer);
             for writer in [ZoneOrigin::api(), ZoneOrigin::file_of(file("z"), SourceFormat::Zone)] {

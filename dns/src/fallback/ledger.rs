@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::recent::Recent;
-use super::{Event, Mend};
+use super::recent::LruTable;
+use super::{FallbackEvent, MendHint};
 use crate::reason::{FallbackAction, FallbackReason};
 
 /// One (network, name) of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Familiar {
+pub struct LedgerEntry {
     /// The clients' network.
     pub network: Arc<str>,
     /// The name asked.
@@ -23,7 +23,7 @@ pub struct Familiar {
     /// The type asked, the last time; A once it was that.
     pub rtype: Arc<str>,
     /// What would mend it, for that type.
-    pub mend: Arc<Mend>,
+    pub mend: Arc<MendHint>,
     /// How often.
     pub count: u64,
     /// The first time.
@@ -42,7 +42,7 @@ pub struct Familiar {
 
 /// How many fallbacks a zone and network had, by reason and action.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counted {
+pub struct FallbackCount {
     /// The private zone; empty where none is known.
     pub zone: Arc<str>,
     /// The clients' network.
@@ -59,23 +59,23 @@ pub struct Counted {
 
 /// Who fell back, by network and name as one text.
 #[derive(Debug)]
-pub(super) struct Ledger {
-    seen: Recent<Familiar>,
+pub(super) struct FallbackLedger {
+    seen: LruTable<LedgerEntry>,
     key: String,
 }
 
 /// Zones and networks are the operator's, but a zone that nobody hosts is named by a stranger: of these there is a bound.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct FallbackCounts {
     /// By zone, network, reason and action, as one text.
-    counts: HashMap<String, Counted, foldhash::quality::RandomState>,
+    counts: HashMap<String, FallbackCount, foldhash::quality::RandomState>,
     strange: usize,
     key: String,
 }
 
-impl Ledger {
+impl FallbackLedger {
     pub fn new(bound: usize) -> Self {
-        Self { seen: Recent::new(bound), key: String::new() }
+        Self { seen: LruTable::new(bound), key: String::new() }
     }
 
     pub fn bound(&mut self, bound: usize) {
@@ -83,9 +83,9 @@ impl Ledger {
     }
 
     /// Takes so many of an event.
-    pub fn see(&mut self, event: &Event, time: SystemTime, times: u64) {
+    pub fn see(&mut self, event: &FallbackEvent, time: SystemTime, times: u64) {
         join(&mut self.key, &[&event.network, &event.name]);
-        let Some(familiar) = self.seen.touch(&self.key) else { return self.seen.insert(&self.key, Familiar::new(event, time, times)) };
+        let Some(familiar) = self.seen.touch(&self.key) else { return self.seen.insert(&self.key, LedgerEntry::new(event, time, times)) };
         familiar.count += times;
         familiar.last_seen = time;
         // Clients ask for several types of a name, and its A record ends the fallbacks of all of them: that is the record to show.
@@ -106,14 +106,14 @@ impl Ledger {
     }
 
     /// The most recently seen first.
-    pub fn list(&self) -> Vec<Familiar> {
-        self.seen.list().into_iter().map(|(turn, familiar)| Familiar { turn, ..familiar.clone() }).collect()
+    pub fn list(&self) -> Vec<LedgerEntry> {
+        self.seen.list().into_iter().map(|(turn, familiar)| LedgerEntry { turn, ..familiar.clone() }).collect()
     }
 }
 
-impl Familiar {
+impl LedgerEntry {
     /// What was never seen, or was forgotten.
-    fn new(event: &Event, time: SystemTime, times: u64) -> Self {
+    fn new(event: &FallbackEvent, time: SystemTime, times: u64) -> Self {
         Self {
             network: event.network.as_str().into(),
             name: event.name.as_str().into(),
@@ -132,12 +132,12 @@ impl Familiar {
     }
 }
 
-impl Counts {
+impl FallbackCounts {
     /// Counts of zones that are not hosted: each is a time series for whoever scrapes.
     const BOUND: usize = 1_000;
 
     /// Takes so many of an event.
-    pub fn count(&mut self, event: &Event, time: SystemTime, times: u64) {
+    pub fn count(&mut self, event: &FallbackEvent, time: SystemTime, times: u64) {
         let mut zone = event.zone.as_str();
         let (reason, action) = (event.reason.as_str(), event.action.as_str());
         join(&mut self.key, &[zone, &event.network, reason, action]);
@@ -157,12 +157,12 @@ impl Counts {
             return;
         }
         let (zone, network) = (zone.into(), event.network.as_str().into());
-        let counted = Counted { zone, network, reason: event.reason, action: event.action, count: times, last_seen: time };
+        let counted = FallbackCount { zone, network, reason: event.reason, action: event.action, count: times, last_seen: time };
         self.counts.insert(self.key.clone(), counted);
     }
 
-    pub fn list(&self) -> Vec<Counted> {
-        let mut list: Vec<Counted> = self.counts.values().cloned().collect();
+    pub fn list(&self) -> Vec<FallbackCount> {
+        let mut list: Vec<FallbackCount> = self.counts.values().cloned().collect();
         list.sort_by(|a, b| (&a.zone, &a.network, a.reason, a.action).cmp(&(&b.zone, &b.network, b.reason, b.action)));
         list
     }
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
     use crate::fallback::event::tests::event;
 
-    fn names(ledger: &Ledger) -> Vec<(String, u64)> {
+    fn names(ledger: &FallbackLedger) -> Vec<(String, u64)> {
         ledger.list().iter().map(|seen| (seen.name.to_string(), seen.count)).collect()
     }
 
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_seen_goes_when_it_is_full() {
-        let mut ledger = Ledger::new(2);
+        let mut ledger = FallbackLedger::new(2);
         for name in ["a", "b", "a", "c"] {
             ledger.see(&event("hub", name), SystemTime::UNIX_EPOCH, 1);
         }
@@ -203,12 +203,16 @@ mod tests {
 
     #[test]
     fn networks_are_apart_and_the_last_sighting_is_told() {
-        let mut ledger = Ledger::new(10);
+        let mut ledger = FallbackLedger::new(10);
         let later = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(9);
         ledger.see(&event("hub", "a"), SystemTime::UNIX_EPOCH, 1);
         ledger.see(&event("spoke", "a"), SystemTime::UNIX_EPOCH, 1);
         let client = IpAddr::from([10, 20, 0, 99]);
-        ledger.see(&Event { client, action: FallbackAction::Stale, reason: FallbackReason::OtherNetwork, ..event("hub", "a") }, later, 1);
+        ledger.see(
+            &FallbackEvent { client, action: FallbackAction::Stale, reason: FallbackReason::OtherNetwork, ..event("hub", "a") },
+            later,
+            1,
+        );
         let list = ledger.list();
         assert_eq!(list.len(), 2);
         let hub = &list[0];
@@ -218,12 +222,12 @@ mod tests {
 
     #[test]
     fn the_record_to_show_is_the_one_that_mends_every_type() {
-        let mut ledger = Ledger::new(10);
+        let mut ledger = FallbackLedger::new(10);
         let asked = |rtype: &str, record: &str| {
             let base = event("hub", "a");
-            Event { rtype: rtype.into(), mend: Mend { record: Some(record.into()), ..base.mend.clone() }, ..base }
+            FallbackEvent { rtype: rtype.into(), mend: MendHint { record: Some(record.into()), ..base.mend.clone() }, ..base }
         };
-        let mut shown = |event: Event| {
+        let mut shown = |event: FallbackEvent| {
             ledger.see(&event, SystemTime::UNIX_EPOCH, 1);
             let seen = ledger.list().remove(0);
             (seen.rtype.to_string(), seen.mend.record.clone().unwrap())
@@ -231,21 +235,21 @@ mod tests {
         assert_eq!(shown(asked("AAAA", "v6")), ("AAAA".into(), "v6".into()));
         assert_eq!(shown(asked("A", "v4")), ("A".into(), "v4".into()));
         assert_eq!(shown(asked("AAAA", "v6")), ("A".into(), "v4".into()));
-        let other = Event { reason: FallbackReason::OtherNetwork, ..asked("AAAA", "other") };
+        let other = FallbackEvent { reason: FallbackReason::OtherNetwork, ..asked("AAAA", "other") };
         assert_eq!(shown(other), ("AAAA".into(), "other".into()));
     }
 
     #[test]
     fn counts_of_zones_that_nobody_hosts_are_bounded_and_lose_nothing() {
-        let mut counts = Counts::default();
-        let many = Counts::BOUND as u64 + 50;
+        let mut counts = FallbackCounts::default();
+        let many = FallbackCounts::BOUND as u64 + 50;
         let time = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         for zone in 0..many {
-            counts.count(&Event { zone: format!("z{zone}"), reason: FallbackReason::NoZone, ..event("hub", "a") }, time(zone), 1);
-            counts.count(&Event { zone: format!("ours{}", zone % 9), ..event("hub", "a") }, time(zone), 1);
+            counts.count(&FallbackEvent { zone: format!("z{zone}"), reason: FallbackReason::NoZone, ..event("hub", "a") }, time(zone), 1);
+            counts.count(&FallbackEvent { zone: format!("ours{}", zone % 9), ..event("hub", "a") }, time(zone), 1);
         }
         let list = counts.list();
-        assert_eq!(list.len(), Counts::BOUND + 1 + 9, "what does not fit is counted without its zone");
+        assert_eq!(list.len(), FallbackCounts::BOUND + 1 + 9, "what does not fit is counted without its zone");
         assert_eq!(list.iter().map(|counted| counted.count).sum::<u64>(), 2 * many);
         assert_eq!((list[0].zone.as_ref(), list[0].count, list[0].last_seen), ("", 50, time(many - 1)));
     }

@@ -21,7 +21,7 @@ use tokio::sync::broadcast;
 
 use crate::query::Answer;
 use crate::state::View;
-use crate::vital::Vital;
+use crate::vital::ThreadLiveness;
 use crate::wire::question::Question;
 
 mod again;
@@ -37,36 +37,36 @@ mod repeat;
 mod sighting;
 pub mod writer;
 
-use again::Again;
+use again::RepeatCounters;
 use bypass::BypassMemo;
 pub use definition::FallbackVerdict;
-pub use event::{Event, Mend};
-pub use ledger::{Counted, Familiar};
-use ledger::{Counts, Ledger};
-use mute::Mutes;
-pub use mute::{MuteError, Muted};
-pub use rate::Overflow;
-use sighting::{Sighting, Slip};
-pub use writer::Writer;
+pub use event::{FallbackEvent, MendHint};
+pub use ledger::{FallbackCount, LedgerEntry};
+use ledger::{FallbackCounts, FallbackLedger};
+use mute::MuteList;
+pub use mute::{MuteEntry, MuteError};
+pub use rate::RateOverflow;
+use sighting::{FallbackDraft, FallbackSighting};
+pub use writer::FallbackWriter;
 
-/// Recorder of fallbacks. All workers share it, and [`Writer`] takes the fallbacks out at the other end.
+/// Recorder of fallbacks. All workers share it, and [`FallbackWriter`] takes the fallbacks out at the other end.
 #[derive(Debug)]
-pub struct Recorder {
-    queue: ArrayQueue<Box<Slip>>,
+pub struct FallbackRecorder {
+    queue: ArrayQueue<Box<FallbackDraft>>,
     /// Slips that were read and can be used again.
-    spare: ArrayQueue<Box<Slip>>,
+    spare: ArrayQueue<Box<FallbackDraft>>,
     memo: BypassMemo,
-    again: Again,
+    again: RepeatCounters,
     /// True if repetitions are folded: the same fallback of several clients is one.
     folds: AtomicBool,
     dropped: AtomicU64,
     writer: OnceLock<Thread>,
-    vital: OnceLock<Vital>,
+    vital: OnceLock<ThreadLiveness>,
     /// True if the writer sleeps and must be woken.
     asleep: AtomicBool,
-    ledger: Mutex<Ledger>,
-    counts: Mutex<Counts>,
-    muted: Mutex<Mutes>,
+    ledger: Mutex<FallbackLedger>,
+    counts: Mutex<FallbackCounts>,
+    muted: Mutex<MuteList>,
     /// Directory that keeps muted names. Without it they are kept until the server stops.
     state: OnceLock<Arc<StateDirectory>>,
     /// True if the kept names could not be read. They must not be replaced then.
@@ -76,7 +76,7 @@ pub struct Recorder {
     /// Number of changes of muted names. It is part of each tag, so that a counter of a muted name ends when the name is no longer muted.
     mute_changes: AtomicU64,
     /// Events for watchers.
-    live: broadcast::Sender<Arc<Event>>,
+    live: broadcast::Sender<Arc<FallbackEvent>>,
 }
 
 /// Events that a watcher may be behind before it loses some.
@@ -85,23 +85,23 @@ const BEHIND: usize = 1_024;
 /// Slips that are kept for the next fallbacks: as many as come while the writer works. Only beyond that does a fallback allocate.
 const SPARE: usize = 256;
 
-impl Recorder {
-    /// Returns a recorder with the bounds of the configuration. Nothing is written before a [`Writer`] is started on it.
+impl FallbackRecorder {
+    /// Returns a recorder with the bounds of the configuration. Nothing is written before a [`FallbackWriter`] is started on it.
     pub fn new(settings: &FallbackConfig) -> Arc<Self> {
         let spare = ArrayQueue::new(SPARE);
-        while spare.push(Box::new(Slip::with_room())).is_ok() {}
+        while spare.push(Box::new(FallbackDraft::with_room())).is_ok() {}
         Arc::new(Self {
             queue: ArrayQueue::new(settings.queue.max(1)),
             spare,
             memo: BypassMemo::new(),
-            again: Again::new(),
+            again: RepeatCounters::new(),
             folds: (settings.repeat != RepeatPolicy::All).into(),
             dropped: AtomicU64::new(0),
             writer: OnceLock::new(),
             vital: OnceLock::new(),
             asleep: AtomicBool::new(false),
-            ledger: Mutex::new(Ledger::new(settings.ledger)),
-            counts: Mutex::new(Counts::default()),
+            ledger: Mutex::new(FallbackLedger::new(settings.ledger)),
+            counts: Mutex::new(FallbackCounts::default()),
             muted: Mutex::default(),
             state: OnceLock::new(),
             is_unread: AtomicBool::new(false),
@@ -117,16 +117,16 @@ impl Recorder {
         FallbackVerdict::with_memo(question, answer, view, Some(&self.memo))
     }
 
-    /// Takes note of an answer if it fell back, with the verdict that [`Recorder::judge`] gave. To be called for every answer.
+    /// Takes note of an answer if it fell back, with the verdict that [`FallbackRecorder::judge`] gave. To be called for every answer.
     ///
-    /// Returns the tag with which [`Recorder::note_again`] notes the same again, 0 if there was nothing to note. Returns `None` if each must be
+    /// Returns the tag with which [`FallbackRecorder::note_again`] notes the same again, 0 if there was nothing to note. Returns `None` if each must be
     /// noted by its client (`repeat = "all"`).
     #[inline]
     pub fn note(&self, question: &Question, client: IpAddr, answer: &Answer, verdict: &FallbackVerdict, view: &View) -> Option<u64> {
         match &verdict.finding {
             Some(finding) => {
                 let is_capped = verdict.public_from.is_some();
-                self.note_fallback(&Sighting { question, client, answer, finding, is_capped, view })
+                self.note_fallback(&FallbackSighting { question, client, answer, finding, is_capped, view })
             }
             None => Some(0),
         }
@@ -154,30 +154,30 @@ impl Recorder {
     }
 
     /// State of the writer's thread. `None` before it was started.
-    pub fn vital(&self) -> Option<&Vital> {
+    pub fn vital(&self) -> Option<&ThreadLiveness> {
         self.vital.get()
     }
 
     /// Entries of the ledger, the most recently seen first.
-    pub fn ledger(&self) -> Vec<Familiar> {
+    pub fn ledger(&self) -> Vec<LedgerEntry> {
         lock(&self.ledger).list()
     }
 
     /// Fallbacks so far by zone, network, reason and action.
-    pub fn counts(&self) -> Vec<Counted> {
+    pub fn counts(&self) -> Vec<FallbackCount> {
         lock(&self.counts).list()
     }
 
     /// Returns a receiver of all fallbacks from now on, except for muted ones. Of repetitions that workers count, it receives one a second.
     /// A receiver that is too slow loses the oldest events and learns how many.
-    pub fn watch(&self) -> broadcast::Receiver<Arc<Event>> {
+    pub fn watch(&self) -> broadcast::Receiver<Arc<FallbackEvent>> {
         self.live.subscribe()
     }
 
     /// Reads the mutes of an earlier run, and keeps changes of them in this directory. If they cannot be read, the recorder logs it and
     /// rejects changes until they can.
     pub fn keep_muted_in(&self, state: Arc<StateDirectory>) {
-        match Mutes::load(&state) {
+        match MuteList::load(&state) {
             Ok(mutes) => *lock(&self.muted) = mutes,
             Err(error) => {
                 self.is_unread.store(true, Ordering::Relaxed);
@@ -192,7 +192,7 @@ impl Recorder {
 
     /// Mutes a name: its fallbacks are counted, but neither written nor streamed. The change is on the disk when this returns. Returns
     /// false if the name was muted already.
-    pub fn mute(&self, muted: Muted) -> Result<bool, MuteError> {
+    pub fn mute(&self, muted: MuteEntry) -> Result<bool, MuteError> {
         let _one = lock(&self.muting);
         self.read_unread()?;
         let mutes = lock(&self.muted).with(muted)?;
@@ -200,7 +200,7 @@ impl Recorder {
     }
 
     /// Ends a mute. Returns false if the name was not muted.
-    pub fn unmute(&self, muted: &Muted) -> Result<bool, MuteError> {
+    pub fn unmute(&self, muted: &MuteEntry) -> Result<bool, MuteError> {
         let _one = lock(&self.muting);
         self.read_unread()?;
         let mutes = lock(&self.muted).without(muted);
@@ -210,14 +210,14 @@ impl Recorder {
     /// Tries again to read mutes that could not be read at the start.
     fn read_unread(&self) -> Result<(), MuteError> {
         if let Some(state) = self.state.get().filter(|_| self.is_unread.load(Ordering::Relaxed)) {
-            *lock(&self.muted) = Mutes::load(state).map_err(MuteError::Unread)?;
+            *lock(&self.muted) = MuteList::load(state).map_err(MuteError::Unread)?;
             self.is_unread.store(false, Ordering::Relaxed);
             self.mute_changes.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }
 
-    fn change_muted(&self, mutes: Option<Mutes>) -> Result<bool, MuteError> {
+    fn change_muted(&self, mutes: Option<MuteList>) -> Result<bool, MuteError> {
         let Some(mutes) = mutes else { return Ok(false) };
         // Without a lock that the writer waits for: a disk may be slow.
         if let Some(state) = self.state.get() {
@@ -229,12 +229,12 @@ impl Recorder {
     }
 
     /// The mutes, sorted.
-    pub fn muted(&self) -> Vec<Muted> {
+    pub fn muted(&self) -> Vec<MuteEntry> {
         lock(&self.muted).list()
     }
 
     /// The mutes, sorted, each with how many of these names it covers. Each pair is a network and a name.
-    pub fn muted_counts<'l>(&self, names: impl Iterator<Item = (&'l str, &'l str)>) -> Vec<(Muted, usize)> {
+    pub fn muted_counts<'l>(&self, names: impl Iterator<Item = (&'l str, &'l str)>) -> Vec<(MuteEntry, usize)> {
         let mutes = lock(&self.muted).clone(); // the writer of fallbacks waits for the lock
         mutes.counts(names)
     }
@@ -245,7 +245,7 @@ impl Recorder {
     }
 
     #[cold]
-    fn note_fallback(&self, sighting: &Sighting) -> Option<u64> {
+    fn note_fallback(&self, sighting: &FallbackSighting) -> Option<u64> {
         let folds = self.folds.load(Ordering::Relaxed);
         let tag = sighting.tag(&self.again, self.mute_changes.load(Ordering::Relaxed), folds);
         // A kept answer does not know the next client, so it cannot be noted by its client.
@@ -258,7 +258,7 @@ impl Recorder {
 
     /// Hands a fallback to the writer.
     #[cold]
-    fn take_down(&self, sighting: &Sighting, tag: u64) {
+    fn take_down(&self, sighting: &FallbackSighting, tag: u64) {
         let mut slip = self.spare.pop().unwrap_or_default();
         slip.take_down(sighting, tag);
         if let Err(slip) = self.queue.push(slip) {
@@ -276,7 +276,7 @@ impl Recorder {
     }
 
     /// Keeps a slip that was read. It must not hold a snapshot while it waits, because the next worker to use it would have to free it.
-    fn put_back(&self, mut slip: Box<Slip>) {
+    fn put_back(&self, mut slip: Box<FallbackDraft>) {
         slip.clear();
         let _ = self.spare.push(slip); // enough of them are there
     }

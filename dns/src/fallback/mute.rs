@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// Names that are muted, by a name or a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Muted {
+pub struct MuteEntry {
     /// The name as it is asked, lower case, no final dot; labels may be `*` ([`NamePattern`]).
     pub name: String,
     /// For clients of this network alone. `None` for all.
@@ -23,14 +23,14 @@ pub enum MuteError {
     #[error(
         "{} names and patterns are muted already, which is the most that is kept; unmute some, or mute a pattern such as `*.contoso.test` \
          in their place",
-        Mutes::BOUND
+        MuteList::BOUND
     )]
     Full,
     /// The bound of patterns that are tried one by one is reached.
     #[error(
         "{} patterns with `*` behind the first label are muted already, which is the most that is kept; write names, or patterns that \
          begin with `*.`",
-        Mutes::PATTERNS
+        MuteList::PATTERNS
     )]
     Patterns,
     /// Neither a name nor a pattern.
@@ -46,33 +46,33 @@ pub enum MuteError {
 
 /// The muted names and patterns.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Mutes {
-    all: BTreeSet<Muted>,
+pub(super) struct MuteList {
+    all: BTreeSet<MuteEntry>,
     names: HashMap<String, Networks>,
     /// Patterns `*.name`, by the name.
     below: HashMap<String, Networks>,
     /// The others, which are tried one by one.
-    patterns: Vec<(NamePattern, Muted)>,
+    patterns: Vec<(NamePattern, MuteEntry)>,
 }
 
 /// Networks for which a name is muted; `None` among them stands for all.
 type Networks = Vec<Option<String>>;
 
-impl Mutes {
+impl MuteList {
     /// Operators enter mutes by hand, so a longer list is a mistake of a script.
     const BOUND: usize = 10_000;
     /// Each of them costs every fallback a comparison.
     const PATTERNS: usize = 100;
     /// Its file in the state directory.
     const FILE: &'static str = "fallback-muted.json";
-    /// Largest size of that file, octets: above what [`Mutes::BOUND`] names of 255 octets take.
+    /// Largest size of that file, octets: above what [`MuteList::BOUND`] names of 255 octets take.
     const LARGEST: u64 = 8 << 20;
 
     /// Reads the list of an earlier run.
     pub fn load(state: &StateDirectory) -> Result<Self, String> {
         let Some(octets) = state.read(Self::FILE, Self::LARGEST).map_err(|error| error.to_string())? else { return Ok(Self::default()) };
         let bad = |error: String| format!("{}: {error}", state.path().join(Self::FILE).display());
-        let all: BTreeSet<Muted> = serde_json::from_slice(&octets).map_err(|error| bad(error.to_string()))?;
+        let all: BTreeSet<MuteEntry> = serde_json::from_slice(&octets).map_err(|error| bad(error.to_string()))?;
         Self::of(all).map_err(|error| bad(error.to_string()))
     }
 
@@ -82,7 +82,7 @@ impl Mutes {
     }
 
     /// A copy with one more mute. Returns `None` if it is there already.
-    pub fn with(&self, muted: Muted) -> Result<Option<Self>, MuteError> {
+    pub fn with(&self, muted: MuteEntry) -> Result<Option<Self>, MuteError> {
         if self.all.contains(&muted) {
             return Ok(None);
         }
@@ -92,30 +92,30 @@ impl Mutes {
     }
 
     /// A copy with one mute less. Returns `None` if it is not there.
-    pub fn without(&self, muted: &Muted) -> Option<Self> {
+    pub fn without(&self, muted: &MuteEntry) -> Option<Self> {
         let mut all = self.all.clone();
         all.remove(muted).then(|| Self::of(all).ok()).flatten()
     }
 
-    fn of(all: BTreeSet<Muted>) -> Result<Self, MuteError> {
+    fn of(all: BTreeSet<MuteEntry>) -> Result<Self, MuteError> {
         let mut mutes = Self { all: BTreeSet::new(), ..Self::default() };
         if all.len() > Self::BOUND {
             return Err(MuteError::Full);
         }
-        for Muted { name, network } in &all {
+        for MuteEntry { name, network } in &all {
             let pattern = NamePattern::parse(name).map_err(MuteError::Bad)?;
             let (stars, rest) = (name.split('.').filter(|label| *label == "*").count(), name.strip_prefix("*."));
             match (stars, rest) {
                 (0, _) => mutes.names.entry(name.clone()).or_default().push(network.clone()),
                 (1, Some(rest)) => mutes.below.entry(rest.into()).or_default().push(network.clone()),
-                _ => mutes.patterns.push((pattern, Muted { name: name.clone(), network: network.clone() })),
+                _ => mutes.patterns.push((pattern, MuteEntry { name: name.clone(), network: network.clone() })),
             }
         }
         mutes.all = all;
         if mutes.patterns.len() > Self::PATTERNS { Err(MuteError::Patterns) } else { Ok(mutes) }
     }
 
-    pub fn list(&self) -> Vec<Muted> {
+    pub fn list(&self) -> Vec<MuteEntry> {
         self.all.iter().cloned().collect()
     }
 
@@ -138,9 +138,9 @@ impl Mutes {
     }
 
     /// Every mute, with how many of these names it covers. Each pair is a network and a name. The indexes are used as in
-    /// [`Mutes::covers`]: the cost does not grow with names times mutes.
-    pub fn counts<'l>(&self, names: impl Iterator<Item = (&'l str, &'l str)>) -> Vec<(Muted, usize)> {
-        let mut counts: BTreeMap<Muted, usize> = self.all.iter().map(|muted| (muted.clone(), 0)).collect();
+    /// [`MuteList::covers`]: the cost does not grow with names times mutes.
+    pub fn counts<'l>(&self, names: impl Iterator<Item = (&'l str, &'l str)>) -> Vec<(MuteEntry, usize)> {
+        let mut counts: BTreeMap<MuteEntry, usize> = self.all.iter().map(|muted| (muted.clone(), 0)).collect();
         for (network, name) in names {
             for muted in self.covering(network, name) {
                 counts.entry(muted).and_modify(|count| *count += 1);
@@ -150,11 +150,11 @@ impl Mutes {
     }
 
     /// The mutes that cover a name for clients of a network.
-    fn covering(&self, network: &str, name: &str) -> Vec<Muted> {
+    fn covering(&self, network: &str, name: &str) -> Vec<MuteEntry> {
         let is_for = |muted: &Option<String>| muted.as_deref().is_none_or(|muted| muted == network);
-        let named = |networks: Option<&Networks>, name: &str| -> Vec<Muted> {
+        let named = |networks: Option<&Networks>, name: &str| -> Vec<MuteEntry> {
             let networks = networks.into_iter().flatten().filter(|network| is_for(network));
-            networks.map(|network| Muted { name: name.into(), network: network.clone() }).collect()
+            networks.map(|network| MuteEntry { name: name.into(), network: network.clone() }).collect()
         };
         let mut covering = named(self.names.get(name), name);
         for above in name.match_indices('.').map(|(dot, _)| &name[dot + 1..]) {
@@ -165,14 +165,14 @@ impl Mutes {
         }
         if !self.patterns.is_empty() {
             let labels: Vec<&[u8]> = name.split('.').map(str::as_bytes).collect();
-            let fits = |(pattern, muted): &&(NamePattern, Muted)| is_for(&muted.network) && pattern.matches(&labels);
+            let fits = |(pattern, muted): &&(NamePattern, MuteEntry)| is_for(&muted.network) && pattern.matches(&labels);
             covering.extend(self.patterns.iter().filter(fits).map(|(_, muted)| muted.clone()));
         }
         covering
     }
 }
 
-impl Muted {
+impl MuteEntry {
     /// Number of these names that it covers. Each pair is a network and a name.
     pub fn count<'l>(&self, names: impl Iterator<Item = (&'l str, &'l str)>) -> usize {
         let Ok(pattern) = NamePattern::parse(&self.name) else { return 0 };
@@ -186,12 +186,12 @@ impl Muted {
 mod tests {
     use super::*;
 
-    fn muted(name: &str, network: Option<&str>) -> Muted {
-        Muted { name: name.into(), network: network.map(Into::into) }
+    fn muted(name: &str, network: Option<&str>) -> MuteEntry {
+        MuteEntry { name: name.into(), network: network.map(Into::into) }
     }
 
-    fn mutes(all: &[(&str, Option<&str>)]) -> Mutes {
-        Mutes::of(all.iter().map(|(name, network)| muted(name, *network)).collect()).unwrap()
+    fn mutes(all: &[(&str, Option<&str>)]) -> MuteList {
+        MuteList::of(all.iter().map(|(name, network)| muted(name, *network)).collect()).unwrap()
     }
 
     #[test]
@@ -219,18 +219,18 @@ mod tests {
         }
         let names = || table.iter().map(|(network, name, _)| (*network, *name));
         let muted = all.iter().map(|(name, network)| muted(name, *network));
-        let mut expected: Vec<(Muted, usize)> = muted.zip([2, 1, 2, 1, 1]).collect();
+        let mut expected: Vec<(MuteEntry, usize)> = muted.zip([2, 1, 2, 1, 1]).collect();
         expected.sort();
         assert_eq!(mutes.counts(names()), expected);
     }
 
     #[test]
     fn each_of_a_full_list_of_mutes_counts_the_names_that_it_covers() {
-        let all: BTreeSet<Muted> = (0..Mutes::BOUND).map(|number| muted(&format!("*.n{number}.test"), None)).collect();
-        let mutes = Mutes::of(all).unwrap();
+        let all: BTreeSet<MuteEntry> = (0..MuteList::BOUND).map(|number| muted(&format!("*.n{number}.test"), None)).collect();
+        let mutes = MuteList::of(all).unwrap();
         let names: Vec<String> = (0..10_000).map(|number| format!("a.n{number}.test")).collect();
         let counts = mutes.counts(names.iter().map(|name| ("hub", name.as_str())));
-        assert!(counts.len() == Mutes::BOUND && counts.iter().all(|(_, count)| *count == 1));
+        assert!(counts.len() == MuteList::BOUND && counts.iter().all(|(_, count)| *count == 1));
     }
 
     #[test]
@@ -244,11 +244,11 @@ mod tests {
 
     #[test]
     fn what_is_muted_has_bounds() {
-        let full: BTreeSet<Muted> = (0..Mutes::BOUND).map(|number| muted(&format!("n{number}.test"), None)).collect();
-        let mutes = Mutes::of(full).unwrap();
+        let full: BTreeSet<MuteEntry> = (0..MuteList::BOUND).map(|number| muted(&format!("n{number}.test"), None)).collect();
+        let mutes = MuteList::of(full).unwrap();
         assert!(matches!(mutes.with(muted("one-more.test", None)), Err(MuteError::Full)));
-        let patterns: BTreeSet<Muted> = (0..Mutes::PATTERNS).map(|number| muted(&format!("n{number}.*"), None)).collect();
-        let mutes = Mutes::of(patterns).unwrap();
+        let patterns: BTreeSet<MuteEntry> = (0..MuteList::PATTERNS).map(|number| muted(&format!("n{number}.*"), None)).collect();
+        let mutes = MuteList::of(patterns).unwrap();
         assert!(matches!(mutes.with(muted("one-more.*", None)), Err(MuteError::Patterns)));
         assert!(mutes.with(muted("*.fine.test", None)).unwrap().is_some());
     }
@@ -257,11 +257,11 @@ mod tests {
     fn what_is_muted_outlives_the_server() {
         let directory = tempfile::tempdir().unwrap();
         let state = StateDirectory::claim(directory.path(), None).unwrap();
-        assert_eq!(Mutes::load(&state).unwrap().list(), []);
+        assert_eq!(MuteList::load(&state).unwrap().list(), []);
         let mutes = mutes(&[("*.a.test", None), ("b.test", Some("hub"))]);
         mutes.keep(&state).unwrap();
-        assert_eq!(Mutes::load(&state).unwrap().list(), mutes.list());
-        std::fs::write(directory.path().join(Mutes::FILE), "[{").unwrap();
-        assert!(Mutes::load(&state).unwrap_err().contains("fallback-muted.json: EOF"));
+        assert_eq!(MuteList::load(&state).unwrap().list(), mutes.list());
+        std::fs::write(directory.path().join(MuteList::FILE), "[{").unwrap();
+        assert!(MuteList::load(&state).unwrap_err().contains("fallback-muted.json: EOF"));
     }
 }

@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use postern_config::model::{FallbackConfig, LogFormat};
 
-use super::{Event, Overflow};
+use super::{FallbackEvent, RateOverflow};
 
 /// An open destination.
 #[derive(Debug)]
-pub(super) enum Output {
+pub(super) enum FallbackOutput {
     Log,
-    File(Rotating),
+    File(RotatingFile),
 }
 
 /// A file that events are appended to.
 #[derive(Debug)]
-pub(super) struct Rotating {
+pub(super) struct RotatingFile {
     path: PathBuf,
     file: io::BufWriter<File>,
     format: LogFormat,
@@ -26,16 +26,16 @@ pub(super) struct Rotating {
     keep: u32,
 }
 
-impl Output {
+impl FallbackOutput {
     /// Opens what the configuration names.
     pub fn open(settings: &FallbackConfig) -> io::Result<Self> {
         match &settings.file {
             None => Ok(Self::Log),
-            Some(path) => Ok(Self::File(Rotating::open(path, settings)?)),
+            Some(path) => Ok(Self::File(RotatingFile::open(path, settings)?)),
         }
     }
 
-    pub fn write(&mut self, event: &Event) -> io::Result<()> {
+    pub fn write(&mut self, event: &FallbackEvent) -> io::Result<()> {
         match self {
             Self::Log => event.log(),
             Self::File(file) => file.write(event)?,
@@ -44,7 +44,7 @@ impl Output {
     }
 
     /// Writes what was counted in place of lines.
-    pub fn write_overflow(&mut self, over: &Overflow) -> io::Result<()> {
+    pub fn write_overflow(&mut self, over: &RateOverflow) -> io::Result<()> {
         match self {
             Self::Log => over.log(),
             Self::File(file) => file.write_line(match file.format {
@@ -63,7 +63,7 @@ impl Output {
     }
 }
 
-impl Rotating {
+impl RotatingFile {
     fn open(path: &Path, settings: &FallbackConfig) -> io::Result<Self> {
         let file = append(path)?;
         let size = file.metadata()?.len();
@@ -71,7 +71,7 @@ impl Rotating {
         Ok(Self { path: path.into(), file: io::BufWriter::new(file), format: settings.format, size, rotate, keep })
     }
 
-    fn write(&mut self, event: &Event) -> io::Result<()> {
+    fn write(&mut self, event: &FallbackEvent) -> io::Result<()> {
         self.write_line(match self.format {
             LogFormat::Json => event.to_json(),
             LogFormat::Text => event.to_text(),
@@ -148,7 +148,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("fallback.log");
         let two_lines = 2 * (event("hub", "n0").to_json().len() as u64 + 1);
-        let mut output = Output::open(&settings(&file, two_lines, 2)).unwrap();
+        let mut output = FallbackOutput::open(&settings(&file, two_lines, 2)).unwrap();
         for number in 0..7 {
             output.write(&event("hub", &format!("n{number}"))).unwrap();
         }
@@ -164,7 +164,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("fallback.log");
         for name in ["n0", "n1"] {
-            let mut output = Output::open(&settings(&file, 10, 1)).unwrap();
+            let mut output = FallbackOutput::open(&settings(&file, 10, 1)).unwrap();
             output.write(&event("hub", name)).unwrap();
             output.flush().unwrap();
         }
@@ -176,7 +176,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for (rotate, left) in [(1, vec!["n2"]), (0, vec!["n0", "n1", "n2"])] {
             let file = directory.path().join(format!("{rotate}.log"));
-            let mut output = Output::open(&settings(&file, rotate, 0)).unwrap();
+            let mut output = FallbackOutput::open(&settings(&file, rotate, 0)).unwrap();
             for number in 0..3 {
                 output.write(&event("hub", &format!("n{number}"))).unwrap();
             }

@@ -1,6 +1,6 @@
 //! How many lines a second are written, in all and for each client, and what is counted in place of more.
 //!
-//! A window is one second. What exceeds its rates is counted, and when the window ends one [`Overflow`] says how much that was. So a
+//! A window is one second. What exceeds its rates is counted, and when the window ends one [`RateOverflow`] says how much that was. So a
 //! burst costs a bounded number of octets, and the lines with their counts add up to all fallbacks that were to be written.
 
 use std::collections::{HashMap, HashSet};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::Event;
+use super::FallbackEvent;
 use super::event::rfc3339;
 
 /// How long a window is open.
@@ -46,7 +46,7 @@ struct Over {
 
 /// Fallbacks that were counted in place of lines.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Overflow {
+pub struct RateOverflow {
     /// When the window ended: RFC 3339, UTC, milliseconds.
     pub time: String,
     /// How many.
@@ -91,7 +91,7 @@ impl LineRates {
     }
 
     /// Counts so many of an event in place of lines.
-    pub fn count(&mut self, event: &Event, times: u64) {
+    pub fn count(&mut self, event: &FallbackEvent, times: u64) {
         self.over.count += times;
         if self.over.clients.len() < DISTINCT {
             self.over.clients.insert(block(event.client));
@@ -102,7 +102,7 @@ impl LineRates {
     }
 
     /// Begins the next window if this one ends, or in any case if it `must`. Returns what had no line in the one that ended.
-    pub fn turn(&mut self, now: Instant, must: bool) -> Option<Overflow> {
+    pub fn turn(&mut self, now: Instant, must: bool) -> Option<RateOverflow> {
         let open = now.duration_since(self.began);
         if open < WINDOW && !must {
             return None;
@@ -110,7 +110,7 @@ impl LineRates {
         (self.began, self.lines) = (now, 0);
         self.by_client.clear();
         let over = std::mem::take(&mut self.over);
-        (over.count > 0).then(|| Overflow {
+        (over.count > 0).then(|| RateOverflow {
             time: rfc3339(OffsetDateTime::now_utc()),
             more: over.count,
             clients: over.clients.len(),
@@ -128,7 +128,7 @@ fn block(client: IpAddr) -> IpAddr {
     }
 }
 
-impl Overflow {
+impl RateOverflow {
     /// One JSON object, without the line end.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default() // strings and numbers always can be written
@@ -191,7 +191,7 @@ mod tests {
         let start = Instant::now();
         let mut rates = LineRates::new(1, 1, start);
         for (name, last, times) in [("a", 1, 1), ("a", 2, 40), ("b", 2, 2)] {
-            rates.count(&Event { client: client(last), ..event("hub", name) }, times);
+            rates.count(&FallbackEvent { client: client(last), ..event("hub", name) }, times);
         }
         let over = rates.turn(start + Duration::from_millis(1250), false).unwrap();
         assert_eq!((over.more, over.clients, over.names, over.seconds), (43, 2, 2, 1.25));
@@ -207,7 +207,7 @@ mod tests {
         for number in 0..DISTINCT as u32 + 500 {
             let client = IpAddr::V4(number.into());
             rates.take(client);
-            rates.count(&Event { client, ..event("hub", &number.to_string()) }, 1);
+            rates.count(&FallbackEvent { client, ..event("hub", &number.to_string()) }, 1);
         }
         assert_eq!((rates.by_client.len(), rates.over.clients.len(), rates.over.names.len()), (DISTINCT, DISTINCT, DISTINCT));
         assert_eq!(rates.turn(Instant::now(), true).map(|over| over.more), Some(DISTINCT as u64 + 500));

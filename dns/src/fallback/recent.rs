@@ -5,7 +5,7 @@ use std::collections::HashMap;
 /// Values by text. When there are more than the bound, those that were not touched for the longest time go: a sixteenth of the bound at
 /// once, so that a touch is one lookup and keeps nothing in order.
 #[derive(Debug)]
-pub(super) struct Recent<V> {
+pub(super) struct LruTable<V> {
     bound: usize,
     values: HashMap<Box<str>, Touched<V>, foldhash::quality::RandomState>,
     turn: u64,
@@ -17,7 +17,7 @@ struct Touched<V> {
     value: V,
 }
 
-impl<V> Recent<V> {
+impl<V> LruTable<V> {
     /// An empty one for so many, at least one.
     pub fn new(bound: usize) -> Self {
         Self { bound: bound.max(1), values: HashMap::default(), turn: 0 }
@@ -69,13 +69,13 @@ impl<V> Recent<V> {
 mod tests {
     use super::*;
 
-    fn keys(recent: &Recent<usize>) -> Vec<usize> {
+    fn keys(recent: &LruTable<usize>) -> Vec<usize> {
         recent.list().iter().map(|(_, value)| **value).collect()
     }
 
     #[test]
     fn what_was_not_touched_for_the_longest_time_goes() {
-        let mut recent = Recent::new(3);
+        let mut recent = LruTable::new(3);
         (0..3).for_each(|number| recent.insert(&number.to_string(), number));
         assert!(recent.touch("0") == Some(&mut 0) && recent.touch("9").is_none());
         recent.get_mut("1");
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn it_never_holds_more_than_its_bound_and_forgets_a_part_at_a_time() {
-        let mut recent = Recent::new(160);
+        let mut recent = LruTable::new(160);
         let mut least = usize::MAX;
         for number in 0..1000 {
             recent.insert(&number.to_string(), number);

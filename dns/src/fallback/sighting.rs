@@ -8,18 +8,18 @@ use postern_config::azure::PrivateLinkTable;
 use postern_zones::network::NetworkId;
 use postern_zones::snapshot::{Hosted, Snapshot};
 
-use super::again::Again;
+use super::again::RepeatCounters;
 use super::bypass::{target, upstream};
 use super::definition::{FallbackFinding, PrivateName};
-use crate::cache::{Age, Entry};
-use crate::query::{Answer, End};
+use crate::cache::{CacheEntry, EntryAge};
+use crate::query::{Answer, AnswerEnd};
 use crate::reason::{FallbackAction, FallbackReason};
 use crate::state::View;
 use crate::wire::question::Question;
 
 /// One fallback as the answering thread saw it. Slips are used again.
 #[derive(Debug, Default)]
-pub(super) struct Slip {
+pub(super) struct FallbackDraft {
     /// The name asked, the target of each alias, and after the chain a private-link name that is not in it. All are in wire form, one after
     /// the other, in the case in which they came.
     pub names: Vec<u8>,
@@ -29,12 +29,12 @@ pub(super) struct Slip {
     pub private: usize,
     /// The tag that counts the same fallback.
     pub tag: u64,
-    pub seen: Option<Seen>,
+    pub seen: Option<FallbackFacts>,
 }
 
 /// The fields of a slip beside names.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct FallbackFacts {
     pub time: SystemTime,
     pub client: IpAddr,
     pub network: NetworkId,
@@ -44,7 +44,7 @@ pub(super) struct Seen {
     pub action: FallbackAction,
     pub rcode: u16,
     /// Data of the public DNS at the end of the chain.
-    pub end: Option<Arc<Entry>>,
+    pub end: Option<Arc<CacheEntry>>,
     /// The upstream that sent it, or that sent the last alias.
     pub upstream: Option<Arc<str>>,
     /// TTL of the answer's end, seconds; 0 if it has none.
@@ -54,7 +54,7 @@ pub(super) struct Seen {
 }
 
 /// A fallback with all that the record says of it.
-pub(super) struct Sighting<'s, 'a> {
+pub(super) struct FallbackSighting<'s, 'a> {
     pub question: &'s Question,
     pub client: IpAddr,
     pub answer: &'s Answer<'a>,
@@ -64,10 +64,10 @@ pub(super) struct Sighting<'s, 'a> {
     pub view: &'s View<'a>,
 }
 
-impl Sighting<'_, '_> {
+impl FallbackSighting<'_, '_> {
     /// Returns the tag of this fallback: a hash of the fields that the writer folds by (network, name, type, reason) and of those that it
     /// writes. If it does not fold, the client is one of them.
-    pub fn tag(&self, again: &Again, mute_changes: u64, folds: bool) -> u64 {
+    pub fn tag(&self, again: &RepeatCounters, mute_changes: u64, folds: bool) -> u64 {
         let Self { question, answer, finding, view, .. } = self;
         let private = match &finding.private {
             PrivateName::Hop(hop) => (*hop, &[][..]),
@@ -93,15 +93,15 @@ impl Sighting<'_, '_> {
     }
 }
 
-impl Slip {
+impl FallbackDraft {
     /// Returns an empty slip with room for four names of the usual length.
     pub fn with_room() -> Self {
         Self { names: Vec::with_capacity(256), ..Self::default() }
     }
 
     /// Copies a fallback.
-    pub fn take_down(&mut self, sighting: &Sighting, tag: u64) {
-        let Sighting { question, client, answer, finding, is_capped, view } = *sighting;
+    pub fn take_down(&mut self, sighting: &FallbackSighting, tag: u64) {
+        let FallbackSighting { question, client, answer, finding, is_capped, view } = *sighting;
         self.tag = tag;
         self.names.clear();
         self.names.extend_from_slice(question.name.as_wire());
@@ -115,17 +115,17 @@ impl Slip {
             }
         };
         let end = match &answer.end {
-            End::Upstream(entry) => Some(entry.clone()),
+            AnswerEnd::Upstream(entry) => Some(entry.clone()),
             _ => None,
         };
         let last = end.as_ref().or_else(|| answer.chain.iter().rev().find_map(upstream));
         let ttl = end.as_ref().map_or(0, |entry| match entry.age(view.now) {
-            Age::Fresh(age) => entry.ttl - age,
+            EntryAge::Fresh(age) => entry.ttl - age,
             _ if entry.ttl == 0 => 0,
             _ => view.state.settings.cache.stale_ttl,
         });
         let ttl = if is_capped { ttl.min(view.state.settings.max_public_ttl) } else { ttl };
-        self.seen = Some(Seen {
+        self.seen = Some(FallbackFacts {
             time: SystemTime::now(),
             client: client.to_canonical(),
             network: view.network_id,

@@ -8,16 +8,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use postern_config::model::{FallbackConfig, RepeatPolicy};
 
-use super::output::Output;
+use super::output::FallbackOutput;
 use super::rate::LineRates;
-use super::repeat::{Folded, Folding};
-use super::{Event, Recorder, lock};
-use crate::vital::Vital;
+use super::repeat::{FoldedRepeats, RepeatFolding};
+use super::{FallbackEvent, FallbackRecorder, lock};
+use crate::vital::ThreadLiveness;
 
-/// The writer of a [`Recorder`]. Dropped or stopped, it writes what waits and ends.
+/// The writer of a [`FallbackRecorder`]. Dropped or stopped, it writes what waits and ends.
 #[derive(Debug)]
-pub struct Writer {
-    recorder: Arc<Recorder>,
+pub struct FallbackWriter {
+    recorder: Arc<FallbackRecorder>,
     commands: mpsc::Sender<Command>,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -26,7 +26,7 @@ pub struct Writer {
 #[derive(Debug)]
 enum Command {
     Reopen,
-    Use(Box<FallbackConfig>, Output),
+    Use(Box<FallbackConfig>, FallbackOutput),
 }
 
 /// How long the writer may sleep while nothing comes: a look now and then, should a wake be lost.
@@ -41,17 +41,21 @@ const SAME_FOR: Duration = Duration::from_secs(10);
 /// Least time between two log lines about drops or about writing that fails.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
-impl Writer {
+impl FallbackWriter {
     /// Opens the destination and starts the thread. One writer a recorder.
     ///
     /// `burst_is_over` is called when nothing more is to be written for the moment: until then whoever takes the log may hold its lines back.
-    pub fn start(recorder: Arc<Recorder>, settings: &FallbackConfig, burst_is_over: impl Fn() + Send + 'static) -> io::Result<Self> {
-        let output = Output::open(settings)?;
+    pub fn start(
+        recorder: Arc<FallbackRecorder>,
+        settings: &FallbackConfig,
+        burst_is_over: impl Fn() + Send + 'static,
+    ) -> io::Result<Self> {
+        let output = FallbackOutput::open(settings)?;
         let (commands, inbox) = mpsc::channel();
         let stopping = Arc::new(AtomicBool::new(false));
         let work = Work {
             recorder: recorder.clone(),
-            folding: Folding::new(settings.repeat, settings.ledger),
+            folding: RepeatFolding::new(settings.repeat, settings.ledger),
             rates: LineRates::new(settings.rate, settings.client_rate, Instant::now()),
             settings: settings.clone(),
             output,
@@ -63,7 +67,7 @@ impl Writer {
             failed: Complaint::default(),
             burst_is_over,
         };
-        let (vital, alive) = Vital::new("fallback");
+        let (vital, alive) = ThreadLiveness::new("fallback");
         let thread = std::thread::Builder::new().name("fallback".into()).spawn(move || {
             let _alive = alive;
             work.run();
@@ -80,7 +84,7 @@ impl Writer {
 
     /// Goes on with other settings. The length of the queue stays: it needs a restart.
     pub fn reconfigure(&self, settings: &FallbackConfig) -> io::Result<()> {
-        let output = Output::open(settings)?;
+        let output = FallbackOutput::open(settings)?;
         self.tell(Command::Use(Box::new(settings.clone()), output));
         Ok(())
     }
@@ -110,12 +114,12 @@ impl Writer {
     }
 
     /// The recorder it writes for.
-    pub fn recorder(&self) -> &Arc<Recorder> {
+    pub fn recorder(&self) -> &Arc<FallbackRecorder> {
         &self.recorder
     }
 }
 
-impl Drop for Writer {
+impl Drop for FallbackWriter {
     fn drop(&mut self) {
         self.end();
     }
@@ -126,7 +130,7 @@ impl Drop for Writer {
 struct Counter {
     tag: u64,
     /// As it was taken down.
-    event: Event,
+    event: FallbackEvent,
     opened: Instant,
     stands_for: Repetition,
 }
@@ -145,10 +149,10 @@ enum Repetition {
 }
 
 struct Work<F> {
-    recorder: Arc<Recorder>,
-    folding: Folding,
+    recorder: Arc<FallbackRecorder>,
+    folding: RepeatFolding,
     settings: FallbackConfig,
-    output: Output,
+    output: FallbackOutput,
     inbox: mpsc::Receiver<Command>,
     stopping: Arc<AtomicBool>,
     rates: LineRates,
@@ -201,7 +205,7 @@ impl<F: Fn()> Work<F> {
             let Some(slip) = self.recorder.queue.pop() else { break };
             let Some(seen) = &slip.seen else { continue }; // every slip in the queue was written on
             any = true;
-            let mut event = Event::of(&slip, seen);
+            let mut event = FallbackEvent::of(&slip, seen);
             lock(&self.recorder.ledger).see(&event, seen.time, 1);
             lock(&self.recorder.counts).count(&event, seen.time, 1);
             let tag = slip.tag;
@@ -219,7 +223,7 @@ impl<F: Fn()> Work<F> {
     }
 
     /// Shows an event to those who watch, and writes it unless it is muted, folded, or beyond the rates. Returns what becomes of repetitions.
-    fn give_out(&mut self, event: &mut Event) -> Repetition {
+    fn give_out(&mut self, event: &mut FallbackEvent) -> Repetition {
         let folds = self.settings.repeat != RepeatPolicy::All;
         if self.recorder.is_muted(&event.network, &event.name) {
             return Repetition::Muted;
@@ -230,14 +234,14 @@ impl<F: Fn()> Work<F> {
         let now = Instant::now();
         self.turn_window(now, false);
         match self.folding.fold(event, now, || self.rates.take(event.client)) {
-            Folded::Line(folded) => {
+            FoldedRepeats::Line(folded) => {
                 event.folded = folded;
                 let result = self.output.write(event);
                 self.check(result);
                 if folds { Repetition::Folded } else { Repetition::Line }
             }
-            Folded::Repeated => Repetition::Folded,
-            Folded::Over => {
+            FoldedRepeats::Repeated => Repetition::Folded,
+            FoldedRepeats::Over => {
                 self.rates.count(event, 1);
                 Repetition::Over
             }
@@ -287,7 +291,7 @@ impl<F: Fn()> Work<F> {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Reopen => match Output::open(&self.settings) {
+            Command::Reopen => match FallbackOutput::open(&self.settings) {
                 Ok(output) => self.output = output,
                 Err(error) => {
                     tracing::error!(target: "postern::fallback", %error, "cannot reopen the fallback file; keeping the old one")
@@ -300,7 +304,7 @@ impl<F: Fn()> Work<F> {
                 self.output = output;
                 self.rates.set(settings.rate, settings.client_rate);
                 if settings.repeat != self.settings.repeat || settings.ledger != self.settings.ledger {
-                    self.folding = Folding::new(settings.repeat, settings.ledger);
+                    self.folding = RepeatFolding::new(settings.repeat, settings.ledger);
                 }
                 lock(&self.recorder.ledger).bound(settings.ledger);
                 self.settings = *settings;

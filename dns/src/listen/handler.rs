@@ -1,4 +1,4 @@
-//! Messages that are not the path's: UPDATE, NOTIFY, transfers, and whatever is signed with TSIG. They go to a [`Handler`] off the hot
+//! Messages that are not the path's: UPDATE, NOTIFY, transfers, and whatever is signed with TSIG. They go to a [`MessageHandler`] off the hot
 //! path, whole, with the way back of their answers.
 //!
 //! The path loses nothing by it: only branches that ordinary questions never take look for a handler.
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use postern_sockets::DatagramOutbox;
 
-use super::Service;
+use super::QueryService;
 use crate::clock::Now;
 use crate::counters::{AnswerClass, AnswerSource, WorkerCounters, WorkerEvent};
 use crate::return_path::{ClientGone, ReplyTo};
@@ -20,13 +20,13 @@ use crate::wire::question::Question;
 use crate::wire::{HEADER, rtype};
 
 /// Takes messages that are not the path's.
-pub trait Handler: Send + Sync + fmt::Debug {
+pub trait MessageHandler: Send + Sync + fmt::Debug {
     /// True where it takes messages of this kind; else they are answered as by a server that has no such thing. Asked by workers: it must
     /// not wait.
     fn wants(&self, kind: MessageKind) -> bool;
 
     /// Takes one, without waiting; gives it back where too many wait already.
-    fn take(&self, request: Box<Request>) -> Result<(), Box<Request>>;
+    fn take(&self, request: Box<HandlerRequest>) -> Result<(), Box<HandlerRequest>>;
 }
 
 /// What a message is, as far as its form tells.
@@ -43,7 +43,7 @@ pub enum MessageKind {
 }
 
 /// A message with the way back of its answers. Dropped without one, nothing is answered and nobody waits.
-pub struct Request {
+pub struct HandlerRequest {
     /// What it is.
     pub kind: MessageKind,
     /// The message.
@@ -61,7 +61,7 @@ pub struct Request {
     is_counted: AtomicBool,
 }
 
-impl Request {
+impl HandlerRequest {
     /// A message as it came in.
     pub fn new(
         kind: MessageKind,
@@ -122,7 +122,7 @@ impl Request {
     }
 }
 
-impl Drop for Request {
+impl Drop for HandlerRequest {
     fn drop(&mut self) {
         if let Some(ReplyTo::Tcp(connection)) = self.reply.take() {
             connection.answer(&[]);
@@ -130,17 +130,17 @@ impl Drop for Request {
     }
 }
 
-impl fmt::Debug for Request {
+impl fmt::Debug for HandlerRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let octets = self.packet.len();
         f.debug_struct("Request").field("kind", &self.kind).field("octets", &octets).field("client", &self.client).finish_non_exhaustive()
     }
 }
 
-impl Service {
+impl QueryService {
     /// Who takes messages of this kind, if somebody does.
     #[cold]
-    pub(super) fn taker(&self, kind: Option<MessageKind>) -> Option<(&dyn Handler, MessageKind)> {
+    pub(super) fn taker(&self, kind: Option<MessageKind>) -> Option<(&dyn MessageHandler, MessageKind)> {
         let kind = kind?;
         self.handler.as_deref().filter(|handler| handler.wants(kind)).map(|handler| (handler, kind))
     }
@@ -148,7 +148,7 @@ impl Service {
 
 /// Hands a message over; false: too many wait already.
 #[cold]
-pub(super) fn hand_over(handler: &dyn Handler, request: Box<Request>, counters: &WorkerCounters) -> bool {
+pub(super) fn hand_over(handler: &dyn MessageHandler, request: Box<HandlerRequest>, counters: &WorkerCounters) -> bool {
     let taken = handler.take(request);
     counters.event(if taken.is_ok() { WorkerEvent::HandedOver } else { WorkerEvent::HandlerBusy });
     match taken {

@@ -1,4 +1,4 @@
-//! Listeners: questions come in and answers leave here. All of them share [`Service::attend`], which answers one message of any transport.
+//! Listeners: questions come in and answers leave here. All of them share [`QueryService::attend`], which answers one message of any transport.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use crate::clock::{Clock, Now};
 use crate::cookie::CookieProof;
 use crate::counters::{AnswerClass, AnswerSource, WorkerCounters, WorkerEvent};
 use crate::ede::{self, ExtendedError, Failure, rcode};
-use crate::fallback::Recorder;
+use crate::fallback::FallbackRecorder;
 use crate::manners;
-use crate::query::{Answer, Heard, Patience, walk_into};
+use crate::query::{Answer, DataPolicy, UpstreamAnswers, walk_into};
 use crate::rates::ResponseRates;
-use crate::resolver::{Job, Submitter};
+use crate::resolver::{JobSubmitter, ResolverJob};
 use crate::respond::{refuse, respond};
 use crate::return_path::{ReplySender, ReplyTo};
 use crate::state::{State, View};
 use crate::transport::{ClientTransport, PerListener};
 use crate::wire::HEADER;
-use crate::wire::question::{Declined, NotAQuestion, Question, tsig, understand};
+use crate::wire::question::{DeclinedQuestion, NotAQuestion, Question, tsig, understand};
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
@@ -28,23 +28,23 @@ pub mod places;
 pub mod tcp;
 pub mod udp;
 
-use handler::{Handler, Request, hand_over, kind_of_opcode, kind_of_question};
-use packet_cache::Reusable;
-use tcp::{Answered, Answerer};
+use handler::{HandlerRequest, MessageHandler, hand_over, kind_of_opcode, kind_of_question};
+use packet_cache::ReusableAnswer;
+use tcp::{StreamAnswerer, StreamOutcome};
 
 /// State, clock, resolver and recorder that all listeners share.
 #[derive(Debug, Clone)]
-pub struct Service {
+pub struct QueryService {
     /// The state of the moment.
     pub state: Arc<ArcSwap<State>>,
     /// The clock that states, cache and resolver share.
     pub clock: Clock,
     /// Queue of questions that need an upstream.
-    pub resolver: Submitter,
+    pub resolver: JobSubmitter,
     /// Recorder of fallbacks.
-    pub recorder: Arc<Recorder>,
+    pub recorder: Arc<FallbackRecorder>,
     /// Handler of messages that are not the path's. `None` if the server has none.
-    pub handler: Option<Arc<dyn Handler>>,
+    pub handler: Option<Arc<dyn MessageHandler>>,
     /// WorkerCounters of the handler's answers: it has threads of its own.
     pub handled: PerListener<Arc<WorkerCounters>>,
     /// Responses over UDP to each client network in this second.
@@ -62,21 +62,21 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// Room for a question and its answer, used again for each message of a batch: together they have 1.6 KB.
 #[derive(Debug, Default)]
-pub struct Desk<'s> {
+pub struct AnswerScratch<'s> {
     question: Question,
     answer: Answer<'s>,
     /// Present if the last answer may be given again to the same question.
-    pub reusable: Option<Reusable>,
+    pub reusable: Option<ReusableAnswer>,
 }
 
-impl Desk<'_> {
+impl AnswerScratch<'_> {
     /// Returns an empty desk.
     pub fn new() -> Self {
         Self::default()
     }
 }
 
-impl Service {
+impl QueryService {
     /// Packs the properties of a client that can change its answer (network, recursion, access) into a key of the packet cache.
     #[inline]
     pub fn sees(&self, state: &State, client: SocketAddr) -> u64 {
@@ -91,18 +91,23 @@ impl Service {
     /// The answer is FORMERR (RFC 1035 section 4.1.1) and rests on the header alone, because the rest must not be read as if it were whole.
     /// A client would take silence for a lost packet (RFC 8906 section 2).
     #[cold]
-    pub fn attend_cut(&self, state: &State, packet: &mut [u8], client: SocketAddr, counters: &WorkerCounters) -> Answered {
+    pub fn attend_cut(&self, state: &State, packet: &mut [u8], client: SocketAddr, counters: &WorkerCounters) -> StreamOutcome {
         counters.event(WorkerEvent::Oversized);
         let is_response = packet[2] & 0x80 != 0;
         if is_response || client.port() == 0 || !state.access.admits(client.ip()) {
             counters.event(WorkerEvent::Ignored);
-            return Answered::Never;
+            return StreamOutcome::Never;
         }
-        let declined =
-            Declined { rcode: rcode::FORMERR, end: HEADER, edns: None, cookie: None, error: ExtendedError { code: 0, text: "too long" } };
+        let declined = DeclinedQuestion {
+            rcode: rcode::FORMERR,
+            end: HEADER,
+            edns: None,
+            cookie: None,
+            error: ExtendedError { code: 0, text: "too long" },
+        };
         let length = manners::decline(&declined, &state.settings, packet);
         counters.server_answer(0, &packet[..length]);
-        Answered::Now(length)
+        StreamOutcome::Now(length)
     }
 
     /// Returns true if the message has a server cookie that this server gave to `client`: its source address is not forged then.
@@ -124,7 +129,7 @@ impl Service {
         client: SocketAddr,
         advice: bool,
         counters: &WorkerCounters,
-    ) -> Option<Answered> {
+    ) -> Option<StreamOutcome> {
         let mut question = match understand(&packet[..length]) {
             // Nobody checks SIG(0), so it proves nothing.
             Ok(question) if question.signed && tsig(&packet[..length], &question).is_some() => return None,
@@ -135,18 +140,18 @@ impl Service {
                     return None;
                 }
                 counters.event(WorkerEvent::Limited);
-                return Some(Answered::Never);
+                return Some(StreamOutcome::Never);
             }
-            Err(_) => return Some(Answered::Never),
+            Err(_) => return Some(StreamOutcome::Never),
         };
         question.settle_cookie(client.ip());
         counters.event(WorkerEvent::Limited);
         if !advice || client.port() == 0 || !state.access.admits(client.ip()) {
-            return Some(Answered::Never);
+            return Some(StreamOutcome::Never);
         }
         let length = manners::advise(&question, &state.settings, packet);
         counters.server_answer(question.rtype, &packet[..length]);
-        Some(Answered::Now(length))
+        Some(StreamOutcome::Now(length))
     }
 
     /// Answers the message in the first `length` octets of `packet` in place, or hands it on with the `way_back` of its answer.
@@ -155,7 +160,7 @@ impl Service {
     pub fn attend<'s>(
         &self,
         state: &'s State,
-        desk: &mut Desk<'s>,
+        desk: &mut AnswerScratch<'s>,
         now: Now,
         packet: &mut [u8],
         length: usize,
@@ -163,12 +168,12 @@ impl Service {
         transport: ClientTransport,
         counters: &WorkerCounters,
         way_back: impl FnOnce() -> ReplyTo,
-    ) -> Answered {
-        let Desk { question, reusable, .. } = desk;
+    ) -> StreamOutcome {
+        let AnswerScratch { question, reusable, .. } = desk;
         *reusable = None;
         let answered = |packet: &[u8], length: usize, kind: AnswerClass| {
             counters.answer(kind, &packet[..length]);
-            Answered::Now(length)
+            StreamOutcome::Now(length)
         };
         match question.read(&packet[..length]) {
             Ok(()) if client.port() != 0 => {}
@@ -176,19 +181,19 @@ impl Service {
                 declined.settle_cookie(client.ip());
                 let kind = (declined.rcode == rcode::NOTIMP).then(|| kind_of_opcode(packet)).flatten();
                 if let Some((handler, kind)) = self.taker(kind) {
-                    let request = Request::new(kind, &packet[..length], client, transport, now, way_back(), &self.handled);
+                    let request = HandlerRequest::new(kind, &packet[..length], client, transport, now, way_back(), &self.handled);
                     if hand_over(handler, request, counters) {
-                        return Answered::Later;
+                        return StreamOutcome::Later;
                     }
-                    declined = Declined { rcode: rcode::SERVFAIL, error: ede::HANDLER_BUSY, ..declined };
+                    declined = DeclinedQuestion { rcode: rcode::SERVFAIL, error: ede::HANDLER_BUSY, ..declined };
                 }
                 let length = manners::decline(&declined, &state.settings, packet);
                 counters.server_answer(0, &packet[..length]);
-                return Answered::Now(length);
+                return StreamOutcome::Now(length);
             }
             _ => {
                 counters.event(WorkerEvent::Ignored);
-                return Answered::Never;
+                return StreamOutcome::Never;
             }
         }
         question.settle_cookie(client.ip());
@@ -206,11 +211,11 @@ impl Service {
         if manners::is_unusual(question) {
             let kind = kind_of_question(question, || tsig(&packet[..length], question).is_some());
             if let Some((handler, kind)) = self.taker(kind) {
-                let request = Request::new(kind, &packet[..length], client, transport, now, way_back(), &self.handled);
+                let request = HandlerRequest::new(kind, &packet[..length], client, transport, now, way_back(), &self.handled);
                 if hand_over(handler, request, counters) {
-                    return Answered::Later;
+                    return StreamOutcome::Later;
                 }
-                let declined = Declined {
+                let declined = DeclinedQuestion {
                     rcode: rcode::SERVFAIL,
                     end: question.end,
                     edns: question.edns,
@@ -232,7 +237,7 @@ impl Service {
     #[allow(clippy::too_many_arguments)] // as above
     fn walk<'s>(
         &self,
-        desk: &mut Desk<'s>,
+        desk: &mut AnswerScratch<'s>,
         view: &View<'s>,
         now: Now,
         packet: &mut [u8],
@@ -240,29 +245,29 @@ impl Service {
         limit: usize,
         counters: &WorkerCounters,
         way_back: impl FnOnce() -> ReplyTo,
-    ) -> Answered {
-        static NOTHING_HEARD: Heard = Heard(Vec::new());
-        let Desk { question, answer, reusable } = desk;
+    ) -> StreamOutcome {
+        static NOTHING_HEARD: UpstreamAnswers = UpstreamAnswers(Vec::new());
+        let AnswerScratch { question, answer, reusable } = desk;
         let answered = |packet: &[u8], length: usize, kind: AnswerClass| {
             counters.answer(kind, &packet[..length]);
-            Answered::Now(length)
+            StreamOutcome::Now(length)
         };
-        if walk_into(answer, question, view, &NOTHING_HEARD, Patience::Fresh).is_none() {
+        if walk_into(answer, question, view, &NOTHING_HEARD, DataPolicy::Fresh).is_none() {
             let verdict = self.recorder.judge(question, answer, view);
             let length = respond(question, answer, &verdict, view, packet, limit);
             let kind = AnswerClass::new(question.rtype, AnswerSource::of(answer, false));
             let sighting = self.recorder.note(question, client.ip(), answer, &verdict, view);
             // A cookie is the client's own.
             let sighting = sighting.filter(|_| question.cookie.is_none());
-            *reusable = sighting.and_then(|sighting| Some(Reusable { until: answer.holds_until(now)?, sighting, kind }));
+            *reusable = sighting.and_then(|sighting| Some(ReusableAnswer { until: answer.holds_until(now)?, sighting, kind }));
             return answered(packet, length, kind);
         }
-        let Some(job) = Job::new(packet, question.clone(), client, way_back(), limit, now) else { return Answered::Never };
+        let Some(job) = ResolverJob::new(packet, question.clone(), client, way_back(), limit, now) else { return StreamOutcome::Never };
         let rtype = job.question.rtype;
         match self.resolver.submit(job) {
             Ok(()) => {
                 counters.hand_on(rtype);
-                Answered::Later
+                StreamOutcome::Later
             }
             Err(job) => {
                 counters.event(WorkerEvent::Busy);
@@ -273,7 +278,7 @@ impl Service {
     }
 }
 
-/// See [`Service::proves_address`].
+/// See [`QueryService::proves_address`].
 #[cold]
 fn has_good_cookie(message: &[u8], client: IpAddr) -> bool {
     let cookie = match understand(message) {
@@ -289,29 +294,29 @@ fn has_good_cookie(message: &[u8], client: IpAddr) -> bool {
 
 /// Answers messages that come over streams.
 #[derive(Debug)]
-pub struct Streams {
+pub struct StreamService {
     /// State and threads that all listeners share.
-    pub service: Service,
+    pub service: QueryService,
     /// Counters of all connections of a listener.
     pub counters: Arc<WorkerCounters>,
 }
 
-impl Answerer for Streams {
-    fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &ReplySender) -> Answered {
+impl StreamAnswerer for StreamService {
+    fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &ReplySender) -> StreamOutcome {
         let state = self.service.state.load();
-        let mut desk = Desk::new();
+        let mut desk = AnswerScratch::new();
         let start = Instant::now();
         let now = self.service.clock.at(start);
         let way_back = || ReplyTo::Tcp(later.clone());
         let answered = self.service.attend(&state, &mut desk, now, message, length, client, ClientTransport::Tcp, &self.counters, way_back);
-        if let Answered::Now(_) = answered {
+        if let StreamOutcome::Now(_) = answered {
             self.counters.durations.add(start.elapsed(), 1);
         }
         answered
     }
 }
 
-impl Streams {
+impl StreamService {
     /// Asks a question as that client would over TCP, and waits for the answer. `None` if no answer comes within the time that a question may
     /// take. The question is counted and may fall back like one of the client.
     pub async fn ask(&self, message: &[u8], client: IpAddr) -> Option<Vec<u8>> {
@@ -325,16 +330,16 @@ impl Streams {
             let (now, length) = (self.service.clock.now(), message.len());
             let stream = ClientTransport::Tcp;
             let answered =
-                self.service.attend(&state, &mut Desk::new(), now, &mut packet, length, client, stream, &self.counters, way_back);
+                self.service.attend(&state, &mut AnswerScratch::new(), now, &mut packet, length, client, stream, &self.counters, way_back);
             (answered, state.settings.deadline + GRACE)
         };
         match answered {
-            Answered::Now(length) => {
+            StreamOutcome::Now(length) => {
                 packet.truncate(length);
                 Some(packet)
             }
-            Answered::Later => tokio::time::timeout(patience, coming.recv()).await.ok().flatten(),
-            Answered::Never => None,
+            StreamOutcome::Later => tokio::time::timeout(patience, coming.recv()).await.ok().flatten(),
+            StreamOutcome::Never => None,
         }
     }
 
@@ -350,13 +355,13 @@ impl Streams {
         transport: ClientTransport,
         reserve: usize,
         later: mpsc::Sender<Vec<u8>>,
-    ) -> Answered {
+    ) -> StreamOutcome {
         let state = self.service.state.load();
         let answered = |packet: &[u8], length: usize, rtype| {
             self.counters.server_answer(rtype, &packet[..length]);
-            Answered::Now(length)
+            StreamOutcome::Now(length)
         };
-        let mut desk = Desk::new();
+        let mut desk = AnswerScratch::new();
         let question = &mut desk.question;
         match question.read(&packet[..length]) {
             Ok(()) => {}
@@ -365,7 +370,7 @@ impl Streams {
                 let length = manners::decline(&declined, &state.settings, packet);
                 return answered(packet, length, 0);
             }
-            Err(_) => return Answered::Never,
+            Err(_) => return StreamOutcome::Never,
         }
         question.signed = true;
         question.settle_cookie(client.ip());

@@ -61,7 +61,7 @@ struct Look {
 
 /// How long an answer may be given again, and what is to be done each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reusable {
+pub struct ReusableAnswer {
     /// Until then nothing in it changes, but for another state.
     pub until: Now,
     /// The tag of the fallback to be counted; 0: none.
@@ -153,7 +153,7 @@ impl PacketCache {
     }
 
     /// Keeps the answer in `answer` to the question that was looked for at `index`.
-    pub fn keep(&mut self, index: usize, answer: &[u8], reusable: Reusable) {
+    pub fn keep(&mut self, index: usize, answer: &[u8], reusable: ReusableAnswer) {
         let look = &self.looks[index];
         let Some(tail) = answer.get(look.end..).filter(|_| look.key > 0) else { return };
         let octets = HEADER - 2 + tail.len();
@@ -213,11 +213,11 @@ mod tests {
     use super::*;
     use crate::counters::AnswerSource;
 
-    fn until(until: u64, sighting: u64) -> Reusable {
-        Reusable { until: Now(until), sighting, kind: AnswerClass::new(1, AnswerSource::Private) }
+    fn until(until: u64, sighting: u64) -> ReusableAnswer {
+        ReusableAnswer { until: Now(until), sighting, kind: AnswerClass::new(1, AnswerSource::Private) }
     }
 
-    fn forever() -> Reusable {
+    fn forever() -> ReusableAnswer {
         until(u64::MAX, 0)
     }
 

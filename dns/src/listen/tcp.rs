@@ -24,14 +24,14 @@ use crate::return_path::ReplySender;
 use crate::wire::HEADER;
 
 /// What a stream needs of the path.
-pub trait Answerer: Send + Sync + 'static {
+pub trait StreamAnswerer: Send + Sync + 'static {
     /// Answers the question in the first `length` octets of `message`, in place; the buffer has room for the largest answer there is.
-    fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &ReplySender) -> Answered;
+    fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &ReplySender) -> StreamOutcome;
 }
 
 /// What became of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answered {
+pub enum StreamOutcome {
     /// The answer stands in the buffer and has this many octets.
     Now(usize),
     /// It comes through the channel.
@@ -73,7 +73,7 @@ pub async fn serve(
     listener: TcpListener,
     limits: watch::Receiver<LimitsConfig>,
     places: Arc<ConnectionPlaces<IpAddr>>,
-    answerer: Arc<impl Answerer>,
+    answerer: Arc<impl StreamAnswerer>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut logged: Option<Instant> = None;
@@ -117,7 +117,7 @@ pub async fn converse<S>(
     stream: S,
     client: SocketAddr,
     limits: &LimitsConfig,
-    answerer: &impl Answerer,
+    answerer: &impl StreamAnswerer,
     place: &ConnectionPlace<IpAddr>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()>
@@ -204,7 +204,7 @@ fn answer_all(
     input: &mut Vec<u8>,
     output: &mut Vec<u8>,
     client: SocketAddr,
-    answerer: &impl Answerer,
+    answerer: &impl StreamAnswerer,
     later: &ReplySender,
     room: usize,
 ) -> Taken {
@@ -222,9 +222,9 @@ fn answer_all(
             let Some(message) = input.get(at + 2..at + 2 + length) else { break };
             scratch[..length].copy_from_slice(message);
             match answerer.answer(scratch, length, client, later) {
-                Answered::Now(length) => put_frame(output, &scratch[..length]),
-                Answered::Later => taken.waiting += 1,
-                Answered::Never => {}
+                StreamOutcome::Now(length) => put_frame(output, &scratch[..length]),
+                StreamOutcome::Later => taken.waiting += 1,
+                StreamOutcome::Never => {}
             }
             taken.questions += 1;
             at += 2 + length;
@@ -253,7 +253,7 @@ fn put_frame(output: &mut Vec<u8>, message: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::handler::{MessageKind, Request};
+    use super::super::handler::{HandlerRequest, MessageKind};
     use super::*;
     use crate::clock::Now;
     use crate::return_path::ReplyTo;
@@ -267,16 +267,16 @@ mod tests {
         later: std::sync::Mutex<Vec<Waiting>>,
     }
 
-    impl Answerer for Echo {
-        fn answer(&self, message: &mut [u8], length: usize, _: SocketAddr, later: &ReplySender) -> Answered {
+    impl StreamAnswerer for Echo {
+        fn answer(&self, message: &mut [u8], length: usize, _: SocketAddr, later: &ReplySender) -> StreamOutcome {
             message[2] |= 0x80;
             match message[0] {
                 b'L' => {
                     self.later.lock().unwrap().push((message[..length].to_vec(), later.clone()));
-                    Answered::Later
+                    StreamOutcome::Later
                 }
-                b'N' => Answered::Never,
-                _ => Answered::Now(length),
+                b'N' => StreamOutcome::Never,
+                _ => StreamOutcome::Now(length),
             }
         }
     }
@@ -393,14 +393,14 @@ mod tests {
     }
 
     /// The request that waits longest, as a handler has it.
-    async fn request(session: &Session) -> Box<Request> {
+    async fn request(session: &Session) -> Box<HandlerRequest> {
         let deadline = Instant::now() + Duration::from_secs(60);
         while session.echo.later.lock().unwrap().is_empty() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let (message, later) = session.echo.later.lock().unwrap().remove(0);
         let client = "10.20.0.7:5353".parse().unwrap();
-        Request::new(
+        HandlerRequest::new(
             MessageKind::Transfer,
             &message,
             client,

@@ -12,14 +12,14 @@ use arc_swap::ArcSwap;
 use postern_sockets::{DatagramBackend, ReceivedDatagram};
 
 use super::packet_cache::PacketCache;
-use super::tcp::Answered;
-use super::{Desk, Service};
+use super::tcp::StreamOutcome;
+use super::{AnswerScratch, QueryService};
 use crate::counters::{WorkerCounters, WorkerEvent};
-use crate::rates::Allowance;
+use crate::rates::ResponseAllowance;
 use crate::return_path::ReplyTo;
 use crate::state::State;
 use crate::transport::ClientTransport;
-use crate::vital::Vital;
+use crate::vital::ThreadLiveness;
 
 /// Datagrams a batch: what one worker finds waiting under full load; more would only add to the delay of the first.
 const BATCH: usize = 64;
@@ -31,22 +31,22 @@ const TIMED: u32 = 16;
 
 /// A running worker.
 #[derive(Debug)]
-pub struct Worker {
+pub struct UdpWorker {
     thread: JoinHandle<()>,
     /// What it counts.
     pub counters: Arc<WorkerCounters>,
     /// Whether it runs.
-    pub vital: Vital,
+    pub vital: ThreadLiveness,
 }
 
-impl Worker {
+impl UdpWorker {
     /// Starts worker `number` on a blocking socket with a read timeout, which is how often it looks at `stop`.
     ///
     /// `B` is the back end that receives and sends the datagrams.
     pub fn start<B: DatagramBackend + 'static>(
         number: usize,
         socket: UdpSocket,
-        service: Service,
+        service: QueryService,
         stop: Arc<AtomicBool>,
     ) -> io::Result<Self> {
         let (name, socket) = (format!("udp-{number}"), Arc::new(socket));
@@ -54,10 +54,10 @@ impl Worker {
         let backend = B::open(&socket, BATCH, size)?;
         let counters = WorkerCounters::own();
         let counted = counters.clone();
-        let (vital, alive) = Vital::new(&name);
+        let (vital, alive) = ThreadLiveness::new(&name);
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             let _alive = alive;
-            let mut turns = Turns::with_backend(backend, size, &socket, &service, &counted);
+            let mut turns = UdpLoop::with_backend(backend, size, &socket, &service, &counted);
             while !stop.load(Ordering::Relaxed) {
                 turns.turn();
             }
@@ -72,9 +72,9 @@ impl Worker {
 }
 
 /// What a worker has in hand from one batch to the next. Made once: a turn allocates nothing, but for a question that is handed on.
-pub struct Turns<'w, B> {
+pub struct UdpLoop<'w, B> {
     socket: &'w Arc<UdpSocket>,
-    service: &'w Service,
+    service: &'w QueryService,
     counters: &'w WorkerCounters,
     batch: B,
     /// Octets of its buffers, and what the state asks for.
@@ -87,14 +87,14 @@ pub struct Turns<'w, B> {
     turn: u32,
 }
 
-impl<'w, B: DatagramBackend> Turns<'w, B> {
+impl<'w, B: DatagramBackend> UdpLoop<'w, B> {
     /// Opens the back end, before the first turn.
-    pub fn open(socket: &'w Arc<UdpSocket>, service: &'w Service, counters: &'w WorkerCounters) -> io::Result<Self> {
+    pub fn open(socket: &'w Arc<UdpSocket>, service: &'w QueryService, counters: &'w WorkerCounters) -> io::Result<Self> {
         let size = buffer_size(&service.state.load());
         Ok(Self::with_backend(B::open(socket, BATCH, size)?, size, socket, service, counters))
     }
 
-    fn with_backend(batch: B, size: usize, socket: &'w Arc<UdpSocket>, service: &'w Service, counters: &'w WorkerCounters) -> Self {
+    fn with_backend(batch: B, size: usize, socket: &'w Arc<UdpSocket>, service: &'w QueryService, counters: &'w WorkerCounters) -> Self {
         let states = arc_swap::Cache::new(&*service.state);
         let known = (std::ptr::null(), 0);
         Self { socket, service, counters, batch, size, wanted: size, recent: PacketCache::new(BATCH), states, known, turn: 0 }
@@ -136,23 +136,24 @@ impl<'w, B: DatagramBackend> Turns<'w, B> {
                 let (peer, message) = batch.peek(index);
                 recent.look(index, message, service.sees(state, peer));
             }
-            let mut desk = Desk::new();
+            let mut desk = AnswerScratch::new();
             for index in 0..received {
                 let ReceivedDatagram { peer, local, length, truncated, buffer } = batch.datagram(index);
                 if truncated {
                     // Its beginning may look like a whole one that was answered a moment ago.
-                    if let Answered::Now(length) = service.attend_cut(state, buffer, peer, counters) {
+                    if let StreamOutcome::Now(length) = service.attend_cut(state, buffer, peer, counters) {
                         batch.reply(index, length);
                     }
                     continue;
                 }
                 if let limit @ 1.. = state.settings.responses_per_second
-                    && !Service::proves_address(&buffer[..length], peer.ip())
+                    && !QueryService::proves_address(&buffer[..length], peer.ip())
                     && let allowance = service.rates.count(peer.ip(), now, limit)
-                    && allowance != Allowance::Response
-                    && let Some(answered) = service.attend_limited(state, buffer, length, peer, allowance == Allowance::Advice, counters)
+                    && allowance != ResponseAllowance::Response
+                    && let Some(answered) =
+                        service.attend_limited(state, buffer, length, peer, allowance == ResponseAllowance::Advice, counters)
                 {
-                    if let Answered::Now(length) = answered {
+                    if let StreamOutcome::Now(length) = answered {
                         batch.reply(index, length);
                     }
                     continue;
@@ -164,13 +165,13 @@ impl<'w, B: DatagramBackend> Turns<'w, B> {
                 }
                 let way_back = || ReplyTo::Udp { socket: socket.clone(), local };
                 match service.attend(state, &mut desk, now, buffer, length, peer, ClientTransport::Udp, counters, way_back) {
-                    Answered::Now(length) => {
+                    StreamOutcome::Now(length) => {
                         if let Some(reusable) = desk.reusable {
                             recent.keep(index, &buffer[..length], reusable);
                         }
                         batch.reply(index, length);
                     }
-                    Answered::Later | Answered::Never => {}
+                    StreamOutcome::Later | StreamOutcome::Never => {}
                 }
             }
         };

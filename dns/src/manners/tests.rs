@@ -8,9 +8,9 @@ use postern_config::model::RecursionPolicy;
 use postern_zones::snapshot::SnapshotBuilder;
 
 use super::*;
-use crate::cache::Cache;
+use crate::cache::UpstreamCache;
 use crate::clock::Now;
-use crate::route::Routes;
+use crate::route::RouteTable;
 use crate::state::State;
 use crate::wire::question::tests::{OPT, TSIG, WWW, message, opt};
 use crate::wire::question::{NotAQuestion, understand};
@@ -38,12 +38,12 @@ fn state() -> State {
     };
     let deadline = Duration::from_secs(5);
     State {
-        routes: Arc::new(Routes::new(snapshot.networks().count())),
+        routes: Arc::new(RouteTable::new(snapshot.networks().count())),
         snapshot: Arc::new(snapshot),
         table: postern_config::azure::PrivateLinkTable::shared(),
-        cache: Arc::new(Cache::new(0)),
+        cache: Arc::new(UpstreamCache::new(0)),
         access: Default::default(),
-        settings: Settings {
+        settings: AnswerSettings {
             udp_size: 1232,
             nsid: Box::default(),
             version: None,

@@ -1,7 +1,7 @@
 //! The resolver without its sockets: who waits for what, what is asked where, what becomes of it.
 //!
 //! Nothing here does I/O or looks at a clock. Time comes in with every call, the state of the moment too; what is to be done goes out
-//! through [`Outside`]. So a test can script upstreams, turn the clock, and swap the state between any two steps.
+//! through [`ResolverEffects`]. So a test can script upstreams, turn the clock, and swap the state between any two steps.
 //!
 //! ```text
 //! submit ─▶ pending ─▶ advance: walk ─┬─ answer ────────────────────────────────────▶ reply
@@ -9,8 +9,12 @@
 //!              └──── heard, or failed ◀─────────────────── upstream_said · tick ◀─────────────┘
 //! ```
 //!
-//! A question waits at most [`Settings::deadline`](crate::state::Settings::deadline). Once it has waited for `cache.stale_after` it is
+//! A question waits at most [`Settings::deadline`](crate::state::AnswerSettings::deadline). Once it has waited for `cache.stale_after` it is
 //! answered from what is stale or derived (RFC 8767, S6), if that gives an answer; its exchange goes on and fills the cache.
+//!
+//! In reading order: `exchange` (one question to the upstreams of a route), `attempts` (one message to one upstream), `late` (answers after
+//! the end), `upstreams` (the choice of an upstream), `probes` (measuring upstreams), `queues` (waiting for room at an upstream), `shares`
+//! (room for other names and clients), `loops` (S7), and `aliases` (the last try before a question fails).
 
 mod aliases;
 mod attempts;
@@ -30,63 +34,63 @@ use postern_config::model::{UpstreamConfig, UpstreamTransport};
 use postern_zones::name::NameBuf;
 use slab::Slab;
 
-use self::exchange::Exchanges;
+use self::exchange::ExchangeTable;
 use super::clients::{ClientCounts, ClientPlaces};
-use super::job::Job;
-use super::timers::{TimerId, Timers};
+use super::job::ResolverJob;
+use super::timers::{TimerId, TimerQueue};
 use crate::clock::Now;
 use crate::counters::{AnswerClass, AnswerSource};
 use crate::ede::Failure;
 use crate::fallback::FallbackVerdict;
-use crate::query::{Answer, Ask, End, Heard, Patience, Step, walk, walk_into};
+use crate::query::{Answer, AnswerEnd, DataPolicy, UpstreamAnswers, UpstreamQuery, WalkStep, walk, walk_into};
 use crate::respond::respond;
 use crate::state::{State, View};
-use crate::upstream::{AttemptId, Fault, Meter, UpstreamId};
+use crate::upstream::{AttemptError, AttemptId, UpstreamId, UpstreamMeter};
 
 /// Upstream exchanges one question may take. An upstream that hands out one alias at a time gets no more of them, as with other resolvers
 /// (BIND and Unbound stop at 11); the 16 hops of a chain usually come in one or two answers.
 pub const MAX_EXCHANGES: u8 = 12;
 
-/// What the core has done outside.
-pub trait Outside {
+/// Side effects that the core requests: open, close, send, forget, reply.
+pub trait ResolverEffects {
     /// Prepares to ask an upstream.
-    fn open(&mut self, id: UpstreamId, upstream: &UpstreamConfig, meter: &Arc<Meter>);
+    fn open(&mut self, id: UpstreamId, upstream: &UpstreamConfig, meter: &Arc<UpstreamMeter>);
     /// Closes the sockets of an upstream that will not be asked any more.
     fn close(&mut self, id: UpstreamId);
     /// Sends a question. The implementation chooses its ID.
-    fn send(&mut self, to: UpstreamId, over: UpstreamTransport, attempt: AttemptId, message: &[u8]) -> Result<(), Fault>;
+    fn send(&mut self, to: UpstreamId, over: UpstreamTransport, attempt: AttemptId, message: &[u8]) -> Result<(), AttemptError>;
     /// Ignores the answer to an attempt from now on.
     fn forget(&mut self, to: UpstreamId, over: UpstreamTransport, attempt: AttemptId);
     /// Returns the upstream whose socket on this side has this address. A question from there has gone in a circle (S7).
     fn upstream_at(&self, address: SocketAddr) -> Option<UpstreamId>;
     /// Sends an answer to a client, and counts it.
-    fn reply(&mut self, job: &Job, kind: AnswerClass, message: &[u8]);
+    fn reply(&mut self, job: &ResolverJob, kind: AnswerClass, message: &[u8]);
     /// Judges an answer that is about to be written.
-    fn judge<'a>(&self, job: &Job, answer: &Answer<'a>, view: &View<'a>) -> FallbackVerdict<'a> {
+    fn judge<'a>(&self, job: &ResolverJob, answer: &Answer<'a>, view: &View<'a>) -> FallbackVerdict<'a> {
         FallbackVerdict::of(&job.question, answer, view)
     }
     /// Takes note of an answer if it fell back.
-    fn note(&mut self, job: &Job, answer: &Answer, verdict: &FallbackVerdict, view: &View);
+    fn note(&mut self, job: &ResolverJob, answer: &Answer, verdict: &FallbackVerdict, view: &View);
 }
 
 /// The resolver of one thread.
 #[derive(Debug)]
-pub struct Core {
-    pub(super) pending: Slab<Pending>,
-    pub(super) most_pending: usize,
-    pub(super) clients: ClientCounts,
+pub struct ResolverCore {
+    pending: Slab<PendingQuestion>,
+    most_pending: usize,
+    clients: ClientCounts,
     /// Questions whose exchange ended, or that are new: each is walked again.
     ready: Vec<Ready>,
-    pub(super) exchanges: Exchanges,
-    pub(super) timers: Timers<Due>,
-    keys: Keys,
+    exchanges: ExchangeTable,
+    timers: TimerQueue<TimerPurpose>,
+    keys: HashKeys,
     scratch: Box<[u8]>,
-    counts: Counts,
+    counts: ResolverCounts,
 }
 
 /// Purpose of a timer.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Due {
+enum TimerPurpose {
     /// A question has waited long: for a fresh answer, or in all.
     Pending(u32),
     /// An attempt is lost.
@@ -107,50 +111,50 @@ pub(super) enum Due {
 
 /// A question that waits.
 #[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) job: Box<Job>,
+struct PendingQuestion {
+    job: Box<ResolverJob>,
     /// Places at which it counts for its client.
     places: ClientPlaces,
-    heard: Heard,
+    heard: UpstreamAnswers,
     /// Exchanges so far.
     exchanges: u8,
     /// Progress with the alias of a name that failed.
-    pub(super) alias: AliasQuestion,
+    alias: AliasQuestion,
     /// It has waited for `stale_after` already.
     late: bool,
     timer: Option<TimerId>,
     /// The exchange it waits for, and its neighbours there.
-    pub(super) exchange: u32,
-    pub(super) before: u32,
-    pub(super) after: u32,
+    exchange: u32,
+    before: u32,
+    after: u32,
 }
 
 /// Progress of a waiting question with the aliases of names that failed.
 #[derive(Debug, Default)]
-pub(super) struct AliasQuestion {
+struct AliasQuestion {
     /// Hash of the last question for CNAME. It is asked once.
-    pub(super) asked: Option<u64>,
+    asked: Option<u64>,
     /// Set while its answer is awaited.
-    pub(super) awaited: Option<WithoutAlias>,
+    awaited: Option<WithoutAlias>,
 }
 
 /// The way on for a question if the name that failed has no alias.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum WithoutAlias {
+enum WithoutAlias {
     /// The question fails as it did.
     Fail(Failure, u64),
     /// It goes on waiting for its answer: that to the question with this hash.
     Wait(u64),
 }
 
-impl Pending {
-    pub(super) fn has_no_exchanges_left(&self) -> bool {
+impl PendingQuestion {
+    fn has_no_exchanges_left(&self) -> bool {
         self.exchanges >= MAX_EXCHANGES
     }
 }
 
 /// No exchange, no neighbour.
-pub(super) const NONE: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
 
 /// Why a pending question is walked again.
 #[derive(Debug, Clone, Copy)]
@@ -162,7 +166,7 @@ struct Ready {
 
 /// Numbers for metrics, all since the start but the first two.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct ResolverCounts {
     /// Questions that wait now.
     pub pending: usize,
     /// Exchanges under way now.
@@ -183,9 +187,9 @@ pub struct Counts {
 
 /// Secret keys of the hash of questions.
 #[derive(Debug, Clone)]
-pub(super) struct Keys(u64, u64);
+struct HashKeys(u64, u64);
 
-impl Core {
+impl ResolverCore {
     /// A core that lets `most_pending` questions wait.
     pub fn new(now: Now, most_pending: usize) -> Self {
         Self {
@@ -193,11 +197,11 @@ impl Core {
             most_pending,
             clients: ClientCounts::new(),
             ready: Vec::new(),
-            exchanges: Exchanges::new(),
-            timers: Timers::new(now),
-            keys: Keys(rand::random(), rand::random()),
+            exchanges: ExchangeTable::new(),
+            timers: TimerQueue::new(now),
+            keys: HashKeys(rand::random(), rand::random()),
             scratch: vec![0; 65_535].into(),
-            counts: Counts::default(),
+            counts: ResolverCounts::default(),
         }
     }
 
@@ -207,13 +211,13 @@ impl Core {
     }
 
     /// Takes over the routes of `state`, if they are new: upstreams are opened and closed, and every route is probed for loops (S7).
-    pub fn sync(&mut self, now: Now, state: &State, out: &mut impl Outside) {
+    pub fn sync(&mut self, now: Now, state: &State, out: &mut impl ResolverEffects) {
         self.sync_routes(now, state, out);
         self.settle(now, state, out);
     }
 
     /// Takes a question. It gets exactly one reply, now or later.
-    pub fn submit(&mut self, now: Now, state: &State, job: Box<Job>, out: &mut impl Outside) {
+    pub fn submit(&mut self, now: Now, state: &State, job: Box<ResolverJob>, out: &mut impl ResolverEffects) {
         self.sync_routes(now, state, out);
         self.counts.questions += 1;
         let places = self.clients.places(job.client.ip());
@@ -228,11 +232,11 @@ impl Core {
             let first = job.received.plus(settings.cache.stale_after.min(settings.deadline));
             let entry = self.pending.vacant_entry();
             let pending = entry.key() as u32;
-            let timer = Some(self.timers.set(first, Due::Pending(pending)));
-            entry.insert(Pending {
+            let timer = Some(self.timers.set(first, TimerPurpose::Pending(pending)));
+            entry.insert(PendingQuestion {
                 job,
                 places,
-                heard: Heard::default(),
+                heard: UpstreamAnswers::default(),
                 exchanges: 0,
                 alias: AliasQuestion::default(),
                 late: false,
@@ -247,35 +251,42 @@ impl Core {
     }
 
     /// Takes what an upstream said to an attempt. Attempts that were forgotten are ignored.
-    pub fn upstream_said(&mut self, now: Now, state: &State, attempt: AttemptId, said: Result<&[u8], Fault>, out: &mut impl Outside) {
+    pub fn upstream_said(
+        &mut self,
+        now: Now,
+        state: &State,
+        attempt: AttemptId,
+        said: Result<&[u8], AttemptError>,
+        out: &mut impl ResolverEffects,
+    ) {
         self.attempt_said(now, state, attempt, said, out);
         self.settle(now, state, out);
     }
 
     /// Does what has become due.
-    pub fn tick(&mut self, now: Now, state: &State, out: &mut impl Outside) {
+    pub fn tick(&mut self, now: Now, state: &State, out: &mut impl ResolverEffects) {
         while let Some(due) = self.timers.pop(now) {
             match due {
-                Due::Pending(pending) => self.waited_long(now, state, pending, out),
-                Due::Attempt(attempt) => self.attempt_lost(now, state, attempt, out),
-                Due::Queued(exchange) => self.queued_long(now, state, exchange, out),
-                Due::Refill(upstream) => self.refilled(now, state, upstream, out),
-                Due::Hedge(exchange) => self.hedge(now, exchange, out),
-                Due::Late(late) => self.end_late(late, out),
-                Due::Probe(upstream) => self.probe(now, upstream, out),
-                Due::Loops => self.probe_loops_again(now, out),
+                TimerPurpose::Pending(pending) => self.waited_long(now, state, pending, out),
+                TimerPurpose::Attempt(attempt) => self.attempt_lost(now, state, attempt, out),
+                TimerPurpose::Queued(exchange) => self.queued_long(now, state, exchange, out),
+                TimerPurpose::Refill(upstream) => self.refilled(now, state, upstream, out),
+                TimerPurpose::Hedge(exchange) => self.hedge(now, exchange, out),
+                TimerPurpose::Late(late) => self.end_late(late, out),
+                TimerPurpose::Probe(upstream) => self.probe(now, upstream, out),
+                TimerPurpose::Loops => self.probe_loops_again(now, out),
             }
             self.settle(now, state, out);
         }
     }
 
-    /// When [`Core::tick`] should be called next.
+    /// When [`ResolverCore::tick`] should be called next.
     pub fn next_deadline(&self) -> Option<Now> {
         self.timers.next()
     }
 
     /// Answers everything that waits: the server stops.
-    pub fn drain(&mut self, now: Now, state: &State, out: &mut impl Outside) {
+    pub fn drain(&mut self, now: Now, state: &State, out: &mut impl ResolverEffects) {
         let all: Vec<u32> = self.pending.iter().map(|(id, _)| id as u32).collect();
         for id in all {
             let (view, answer) = self.outage(now, state, id, Failure::NoUpstream);
@@ -284,12 +295,12 @@ impl Core {
     }
 
     /// Numbers of this moment.
-    pub fn counts(&self) -> Counts {
-        Counts { pending: self.pending.len(), exchanges: self.exchanges.len(), ..self.counts }
+    pub fn counts(&self) -> ResolverCounts {
+        ResolverCounts { pending: self.pending.len(), exchanges: self.exchanges.len(), ..self.counts }
     }
 
     /// Walks every question again whose exchange ended, until all of them wait or are answered.
-    fn settle(&mut self, now: Now, state: &State, out: &mut impl Outside) {
+    fn settle(&mut self, now: Now, state: &State, out: &mut impl ResolverEffects) {
         loop {
             while let Some(ready) = self.ready.pop() {
                 self.advance(now, state, ready, out);
@@ -301,12 +312,12 @@ impl Core {
     }
 
     /// Goes on with a question: answers it, or asks what it needs next.
-    fn advance(&mut self, now: Now, state: &State, ready: Ready, out: &mut impl Outside) {
+    fn advance(&mut self, now: Now, state: &State, ready: Ready, out: &mut impl ResolverEffects) {
         let id = ready.pending;
         let mut given_up = None;
         if let Some((failure, _)) = ready.failed {
             let (view, answer) = self.outage(now, state, id, failure);
-            if !matches!(answer.end, End::Failed(_)) {
+            if !matches!(answer.end, AnswerEnd::Failed(_)) {
                 return self.finish(id, &answer, &view, out);
             }
             if self.ask_alias(now, state, id, &answer, ready.failed, out) {
@@ -317,7 +328,7 @@ impl Core {
         let pending = &self.pending[id as usize];
         let view = view(state, pending.job.client.ip(), now);
         let mut answer = Answer::new();
-        match (walk_into(&mut answer, &pending.job.question, &view, &pending.heard, Patience::Fresh), given_up) {
+        match (walk_into(&mut answer, &pending.job.question, &view, &pending.heard, DataPolicy::Fresh), given_up) {
             // Stale data of the hop that failed may lead to a name that another route still knows.
             (Some(ask), Some(answer)) if ready.failed.is_some_and(|(_, hash)| hash == self.hash(&ask, &view)) => {
                 self.finish(id, &answer, &view, out);
@@ -329,7 +340,7 @@ impl Core {
     }
 
     /// Lets a question wait for the exchange of `ask`, which is begun unless it is under way.
-    pub(super) fn ask(&mut self, now: Now, state: &State, id: u32, ask: Ask, view: &View, out: &mut impl Outside) {
+    fn ask(&mut self, now: Now, state: &State, id: u32, ask: UpstreamQuery, view: &View, out: &mut impl ResolverEffects) {
         let hash = self.hash(&ask, view);
         let pending = &mut self.pending[id as usize];
         pending.exchanges += 1;
@@ -342,21 +353,21 @@ impl Core {
         let pending = &self.pending[id as usize];
         if pending.exchange != NONE && self.is_outage(pending.exchange) {
             let (view, answer) = self.outage(now, state, id, Failure::NoUpstream);
-            if !matches!(answer.end, End::Failed(_)) {
+            if !matches!(answer.end, AnswerEnd::Failed(_)) {
                 self.finish(id, &answer, &view, out);
             }
         }
     }
 
     /// A question has waited for `stale_after`, or for all of its time.
-    fn waited_long(&mut self, now: Now, state: &State, id: u32, out: &mut impl Outside) {
+    fn waited_long(&mut self, now: Now, state: &State, id: u32, out: &mut impl ResolverEffects) {
         let (view, answer) = self.outage(now, state, id, Failure::NoUpstream);
         let pending = &mut self.pending[id as usize];
         pending.timer = None;
         let deadline = pending.job.received.plus(state.settings.deadline);
-        if matches!(answer.end, End::Failed(_)) && !pending.late && now < deadline {
+        if matches!(answer.end, AnswerEnd::Failed(_)) && !pending.late && now < deadline {
             pending.late = true;
-            pending.timer = Some(self.timers.set(deadline, Due::Pending(id)));
+            pending.timer = Some(self.timers.set(deadline, TimerPurpose::Pending(id)));
             self.ask_alias(now, state, id, &answer, None, out);
         } else {
             self.finish(id, &answer, &view, out);
@@ -372,13 +383,13 @@ impl Core {
     }
 
     /// Answers with a failure.
-    fn fail(&mut self, id: u32, failure: Failure, view: &View, out: &mut impl Outside) {
+    fn fail(&mut self, id: u32, failure: Failure, view: &View, out: &mut impl ResolverEffects) {
         let answer = failed(&self.pending[id as usize].job, failure);
         self.finish(id, &answer, view, out);
     }
 
     /// Removes a question that waited, and sends its answer.
-    fn finish(&mut self, id: u32, answer: &Answer, view: &View, out: &mut impl Outside) {
+    fn finish(&mut self, id: u32, answer: &Answer, view: &View, out: &mut impl ResolverEffects) {
         self.leave_exchange(id);
         let pending = self.pending.remove(id as usize);
         self.clients.remove(pending.places);
@@ -389,19 +400,19 @@ impl Core {
     }
 
     /// Answers a question that is not admitted, from data that needs no upstream if there is such data.
-    fn answer_at_once(&mut self, now: Now, state: &State, job: &Job, failure: Failure, out: &mut impl Outside) {
+    fn answer_at_once(&mut self, now: Now, state: &State, job: &ResolverJob, failure: Failure, out: &mut impl ResolverEffects) {
         let view = view(state, job.client.ip(), now);
         let answer = match failure {
             Failure::RouteToSelf => failed(job, failure),
-            _ => answer_without_upstreams(job, &view, &Heard::default(), failure),
+            _ => answer_without_upstreams(job, &view, &UpstreamAnswers::default(), failure),
         };
         self.reply(job, &answer, &view, out);
     }
 
-    fn reply(&mut self, job: &Job, answer: &Answer, view: &View, out: &mut impl Outside) {
+    fn reply(&mut self, job: &ResolverJob, answer: &Answer, view: &View, out: &mut impl ResolverEffects) {
         match answer.end {
-            End::Failed(Failure::Busy) => self.counts.busy += 1,
-            End::Failed(_) => self.counts.failed += 1,
+            AnswerEnd::Failed(Failure::Busy) => self.counts.busy += 1,
+            AnswerEnd::Failed(_) => self.counts.failed += 1,
             _ => self.counts.stale += u64::from(answer.stale),
         }
         let verdict = out.judge(job, answer, view);
@@ -413,7 +424,7 @@ impl Core {
     }
 
     /// Adds to the data of a waiting question, and lets it go on.
-    pub(super) fn wake(&mut self, id: u32, result: Result<Heard, (Failure, u64)>) {
+    fn wake(&mut self, id: u32, result: Result<UpstreamAnswers, (Failure, u64)>) {
         let failed = match self.alias_result(id, result) {
             Ok(heard) => {
                 let known = &mut self.pending[id as usize].heard;
@@ -429,24 +440,24 @@ impl Core {
     }
 
     /// Returns true if a question can go on.
-    pub(super) fn is_ready(&self) -> bool {
+    fn is_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
     /// Returns the client of a waiting question.
-    pub(super) fn client(&self, id: u32) -> IpAddr {
+    fn client(&self, id: u32) -> IpAddr {
         self.pending[id as usize].job.client.ip()
     }
 
     /// Returns how many questions may wait for one route. If there are others, half of the room is left to them.
-    pub(super) fn share(&self, routes: usize) -> usize {
+    fn share(&self, routes: usize) -> usize {
         if routes > 1 { (self.most_pending / 2).max(1) } else { self.most_pending }
     }
 
     /// Returns a hash of the fields that make two questions the same to an upstream and their clients one network.
     ///
     /// The network goes by its place in the snapshot; so does the generation, because places change with it.
-    pub(super) fn hash(&self, ask: &Ask, view: &View) -> u64 {
+    fn hash(&self, ask: &UpstreamQuery, view: &View) -> u64 {
         let mut hasher = self.keys.build_hasher();
         hasher.write_u64(view.state.snapshot.generation);
         hasher.write_u32(view.network_id.0);
@@ -458,12 +469,12 @@ impl Core {
     }
 
     /// Returns a keyed hash of the last two labels of a name: those of one owner mostly.
-    pub(super) fn hash_domain(&self, name: &NameBuf) -> u64 {
+    fn hash_domain(&self, name: &NameBuf) -> u64 {
         self.hash_suffix(name.suffix(name.labels().saturating_sub(2)))
     }
 
     /// Returns a keyed hash of a name on the wire, which a stranger cannot predict.
-    pub(super) fn hash_suffix(&self, wire: &[u8]) -> u64 {
+    fn hash_suffix(&self, wire: &[u8]) -> u64 {
         let mut hasher = self.keys.build_hasher();
         hasher.write(wire);
         hasher.finish()
@@ -471,24 +482,24 @@ impl Core {
 }
 
 /// Returns the view of a client at this address.
-pub(super) fn view(state: &State, client: IpAddr, now: Now) -> View<'_> {
+fn view(state: &State, client: IpAddr, now: Now) -> View<'_> {
     let network_id = state.snapshot.network_of(client);
     let network = state.snapshot.network(network_id);
     View { state, network, network_id, recursion: network.may_recurse(client), now }
 }
 
-fn answer_without_upstreams<'s>(job: &Job, view: &View<'s>, heard: &Heard, failure: Failure) -> Answer<'s> {
-    match walk(&job.question, view, heard, Patience::Outage(failure)) {
-        Step::Answer(answer) => answer,
-        Step::Ask(_) => failed(job, failure), // never, with that patience
+fn answer_without_upstreams<'s>(job: &ResolverJob, view: &View<'s>, heard: &UpstreamAnswers, failure: Failure) -> Answer<'s> {
+    match walk(&job.question, view, heard, DataPolicy::Outage(failure)) {
+        WalkStep::Answer(answer) => answer,
+        WalkStep::Ask(_) => failed(job, failure), // never, with that patience
     }
 }
 
-fn failed<'s>(job: &Job, failure: Failure) -> Answer<'s> {
-    Answer { chain: Default::default(), end: End::Failed(failure), name: job.question.name.clone(), missed: None, stale: false }
+fn failed<'s>(job: &ResolverJob, failure: Failure) -> Answer<'s> {
+    Answer { chain: Default::default(), end: AnswerEnd::Failed(failure), name: job.question.name.clone(), missed: None, stale: false }
 }
 
-impl BuildHasher for Keys {
+impl BuildHasher for HashKeys {
     type Hasher = siphasher::sip::SipHasher13;
 
     fn build_hasher(&self) -> Self::Hasher {

@@ -16,7 +16,7 @@ pub const MAX_QUESTION: usize = HEADER + MAX_NAME + 4;
 
 /// A question that needs an upstream. Boxed by whoever makes it: one allocation a question, moved as a pointer from then on.
 #[derive(Debug)]
-pub struct Job {
+pub struct ResolverJob {
     /// Header and question as the client sent them: the answer is written behind.
     pub packet: ArrayVec<u8, MAX_QUESTION>,
     /// The same, understood.
@@ -33,7 +33,7 @@ pub struct Job {
     pub handed_over: Option<Instant>,
 }
 
-impl Job {
+impl ResolverJob {
     /// A job from a message of which the first `question.end` octets are header and question; none if they cannot be.
     pub fn new(message: &[u8], question: Question, client: SocketAddr, reply: ReplyTo, limit: usize, received: Now) -> Option<Box<Self>> {
         let packet = ArrayVec::try_from(message.get(..question.end)?).ok()?;

@@ -16,5 +16,5 @@ pub mod routes;
 pub mod thread;
 mod timers;
 
-pub use job::Job;
-pub use thread::{Resolver, Submitter};
+pub use job::ResolverJob;
+pub use thread::{JobSubmitter, Resolver};

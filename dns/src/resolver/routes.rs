@@ -1,6 +1,6 @@
 //! Routes from the configuration: which networks ask which upstreams for which suffix.
 //!
-//! A [`Registry`] lives as long as the server. It gives a list of upstreams with its order and timeout the same [`RouteId`] every time, so
+//! A [`RouteRegistry`] lives as long as the server. It gives a list of upstreams with its order and timeout the same [`RouteId`] every time, so
 //! that cache, health and questions in flight go on over a reload that leaves them as they are. Networks that ask the same upstreams in
 //! the same way share a route, and with it a cache of what those say: public data, in which private zones never are.
 
@@ -16,12 +16,12 @@ use postern_config::scoped_address;
 use postern_zones::name::WireName;
 use postern_zones::snapshot::Snapshot;
 
-use crate::route::{Plan, Route, RouteId, Routes};
+use crate::route::{Route, RouteId, RoutePlan, RouteTable};
 use crate::upstream::name;
 
 /// Numbers of routes, over all reloads.
 #[derive(Debug)]
-pub struct Registry {
+pub struct RouteRegistry {
     known: HashMap<Key, RouteId>,
     resolv_conf: PathBuf,
     /// The system's resolvers as they were read last, this server left out.
@@ -39,7 +39,7 @@ struct Key {
 
 /// What an operator should know about a route that was made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Warning {
+pub enum RouteWarning {
     /// S7, seen before anything was asked.
     #[error("the upstream {upstream} of the route for `{zone}` is this server: left out")]
     ToSelf {
@@ -82,22 +82,22 @@ pub enum Warning {
     },
 }
 
-impl Default for Registry {
+impl Default for RouteRegistry {
     fn default() -> Self {
         Self::with_resolv_conf(RESOLV_CONF.into())
     }
 }
 
-impl Registry {
+impl RouteRegistry {
     /// A registry that reads the system's resolvers from this file.
     pub fn with_resolv_conf(resolv_conf: PathBuf) -> Self {
         Self { known: HashMap::new(), resolv_conf, system: Vec::new() }
     }
 
     /// Routes of all networks of a snapshot that was made from the same configuration. `listening`: addresses this server answers at.
-    pub fn routes(&mut self, config: &PosternConfig, snapshot: &Snapshot, listening: &[SocketAddr]) -> (Routes, Vec<Warning>) {
+    pub fn routes(&mut self, config: &PosternConfig, snapshot: &Snapshot, listening: &[SocketAddr]) -> (RouteTable, Vec<RouteWarning>) {
         let mut warnings = Vec::new();
-        let mut routes = Routes::new(snapshot.networks().count());
+        let mut routes = RouteTable::new(snapshot.networks().count());
         if config.forwards.iter().any(|forward| forward.upstreams == UpstreamSet::System) {
             self.read_system_resolvers(listening, &mut warnings);
         }
@@ -108,9 +108,9 @@ impl Registry {
             let Ok(suffix) = WireName::parse(&forward.zone) else { continue }; // checked with the configuration
             let Some(written) = self.upstreams(forward, &mut warnings) else { continue };
             let (own, upstreams): (Vec<_>, Vec<_>) = written.into_iter().partition(|upstream| is_own(upstream.address, listening));
-            warnings.extend(own.iter().map(|own| Warning::ToSelf { upstream: name(own), zone: forward.zone.clone() }));
+            warnings.extend(own.iter().map(|own| RouteWarning::ToSelf { upstream: name(own), zone: forward.zone.clone() }));
             let to_self = upstreams.is_empty();
-            let plan = Plan {
+            let plan = RoutePlan {
                 suffix: suffix.clone(),
                 upstreams,
                 select: forward.select,
@@ -119,7 +119,7 @@ impl Registry {
                 hedge: forward.hedge,
             };
             let Some(id) = self.number(&plan) else {
-                warnings.push(Warning::Exhausted { zone: forward.zone.clone() });
+                warnings.push(RouteWarning::Exhausted { zone: forward.zone.clone() });
                 continue;
             };
             let named: HashSet<&str> = forward.networks.names().iter().map(String::as_str).collect();
@@ -136,14 +136,14 @@ impl Registry {
     }
 
     /// Returns the upstreams of a forward rule. `None` if it asks the system's resolvers and there are none.
-    fn upstreams(&self, forward: &ForwardConfig, warnings: &mut Vec<Warning>) -> Option<Vec<UpstreamConfig>> {
+    fn upstreams(&self, forward: &ForwardConfig, warnings: &mut Vec<RouteWarning>) -> Option<Vec<UpstreamConfig>> {
         match &forward.upstreams {
             UpstreamSet::List(upstreams) => Some(upstreams.clone()),
             UpstreamSet::System if self.system.is_empty() => {
                 let (zone, file) = (forward.zone.clone(), self.resolv_conf.clone());
                 warnings.push(match system_resolvers(&file) {
-                    Ok(_) => Warning::NoSystemResolver { zone, file },
-                    Err(error) => Warning::Unreadable { zone, file, error: error.to_string() },
+                    Ok(_) => RouteWarning::NoSystemResolver { zone, file },
+                    Err(error) => RouteWarning::Unreadable { zone, file, error: error.to_string() },
                 });
                 None
             }
@@ -158,7 +158,7 @@ impl Registry {
     }
 
     /// Reads the system's resolvers again. A file without any keeps the last good ones: it is being written, or a link is down.
-    fn read_system_resolvers(&mut self, listening: &[SocketAddr], warnings: &mut Vec<Warning>) {
+    fn read_system_resolvers(&mut self, listening: &[SocketAddr], warnings: &mut Vec<RouteWarning>) {
         // The machine may well use this server itself: no mistake, and no reason to warn.
         let others = |found: Vec<SocketAddr>| found.into_iter().filter(|address| !is_own(*address, listening)).collect::<Vec<_>>();
         let reason = match system_resolvers(&self.resolv_conf).map(others) {
@@ -167,11 +167,11 @@ impl Registry {
             Err(error) => error.to_string(),
         };
         if !self.system.is_empty() {
-            warnings.push(Warning::KeptSystemResolvers { file: self.resolv_conf.clone(), reason });
+            warnings.push(RouteWarning::KeptSystemResolvers { file: self.resolv_conf.clone(), reason });
         }
     }
 
-    fn number(&mut self, plan: &Plan) -> Option<RouteId> {
+    fn number(&mut self, plan: &RoutePlan) -> Option<RouteId> {
         let upstreams = plan.upstreams.iter().map(|upstream| (upstream.address, upstream.transport, upstream.timeout)).collect();
         let retransmit = (plan.retransmit_min, plan.retransmit_max);
         let key = Key { upstreams, by_latency: plan.select == UpstreamOrder::Latency, retransmit, hedge: plan.hedge };
@@ -255,13 +255,13 @@ mod tests {
             .build()
     }
 
-    fn found(routes: &Routes, network: u32, name: &str) -> Option<u16> {
+    fn found(routes: &RouteTable, network: u32, name: &str) -> Option<u16> {
         routes.find(NetworkId(network), &NameBuf::parse(name).unwrap()).map(|(route, _)| route.id.0)
     }
 
     #[test]
     fn a_route_keeps_its_number_for_as_long_as_its_upstreams_stay_the_same() {
-        let mut registry = Registry::default();
+        let mut registry = RouteRegistry::default();
         let snapshot = snapshot();
         let mut rules = vec![
             forward(".", &[], &["192.0.2.1:53"]),
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn upstreams_that_are_this_server_are_left_out_and_a_route_of_nothing_else_is_refused() {
-        let mut registry = Registry::default();
+        let mut registry = RouteRegistry::default();
         let rules = vec![forward(".", &[], &["127.0.0.1:53", "192.0.2.1:53"]), forward("corp.test", &[], &["127.0.0.2:53"])];
         let (routes, warnings) = registry.routes(&config(rules), &snapshot(), &["0.0.0.0:53".parse().unwrap()]);
         let to_self = |name: &str| routes.find(NetworkId(0), &NameBuf::parse(name).unwrap()).unwrap().0.to_self;
@@ -328,27 +328,28 @@ mod tests {
         let text = "# one\nnameserver 127.0.0.1\n search contoso.test\nnameserver 192.0.2.53 # two\nnameserver 2001:db8::53\n\
                     nameserver 192.0.2.53\nnameserver fe80::1%no-such-link\nnameserver fe80::1\nnameserver\nnameservers 192.0.2.99\n;nameserver 192.0.2.98\n";
         file.write_all(text.as_bytes()).unwrap();
-        let mut registry = Registry::with_resolv_conf(file.path().to_owned());
+        let mut registry = RouteRegistry::with_resolv_conf(file.path().to_owned());
         let rules = config(vec![forward(".", &[], &["system"])]);
         let (routes, warnings) = registry.routes(&rules, &snapshot(), &["127.0.0.1:53".parse().unwrap()]);
         let asked: Vec<String> = routes.plans()[0].1.upstreams.iter().map(|upstream| upstream.address.to_string()).collect();
         assert_eq!(asked, ["192.0.2.53:53", "[2001:db8::53]:53"]);
         assert_eq!(warnings, []);
         std::fs::write(file.path(), "nameserver 127.0.0.1\n").unwrap();
-        let asked = |routes: &Routes| routes.plans()[0].1.upstreams.iter().map(|upstream| upstream.address.to_string()).collect::<Vec<_>>();
+        let asked =
+            |routes: &RouteTable| routes.plans()[0].1.upstreams.iter().map(|upstream| upstream.address.to_string()).collect::<Vec<_>>();
         let (routes, warnings) = registry.routes(&rules, &snapshot(), &["127.0.0.1:53".parse().unwrap()]);
         assert_eq!(asked(&routes).len(), 2, "the last good ones stay in use");
-        assert!(matches!(warnings[..], [Warning::KeptSystemResolvers { .. }]), "{warnings:?}");
+        assert!(matches!(warnings[..], [RouteWarning::KeptSystemResolvers { .. }]), "{warnings:?}");
         std::fs::write(file.path(), "nameserver 192.0.2.54\nnameserver fe80::1%1\n").unwrap();
         assert_eq!(asked(&registry.routes(&rules, &snapshot(), &[]).0), ["192.0.2.54:53", "[fe80::1%1]:53"]);
-        let mut another = Registry::with_resolv_conf(file.path().to_owned());
+        let mut another = RouteRegistry::with_resolv_conf(file.path().to_owned());
         std::fs::write(file.path(), "nameserver 127.0.0.1\n").unwrap();
         let (routes, warnings) = another.routes(&rules, &snapshot(), &["127.0.0.1:53".parse().unwrap()]);
-        assert!(found(&routes, 0, "a.test").is_none() && matches!(warnings[..], [Warning::NoSystemResolver { .. }]));
+        assert!(found(&routes, 0, "a.test").is_none() && matches!(warnings[..], [RouteWarning::NoSystemResolver { .. }]));
         std::fs::remove_file(file.path()).unwrap();
         let (_, warnings) = another.routes(&rules, &snapshot(), &[]);
-        assert!(matches!(warnings[..], [Warning::Unreadable { .. }]));
+        assert!(matches!(warnings[..], [RouteWarning::Unreadable { .. }]));
         let (routes, warnings) = registry.routes(&rules, &snapshot(), &[]);
-        assert!(asked(&routes).len() == 2 && matches!(warnings[..], [Warning::KeptSystemResolvers { .. }]));
+        assert!(asked(&routes).len() == 2 && matches!(warnings[..], [RouteWarning::KeptSystemResolvers { .. }]));
     }
 }

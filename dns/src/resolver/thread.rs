@@ -19,19 +19,19 @@ use postern_config::model::{UpstreamConfig, UpstreamTransport};
 use postern_sockets::{ClientBatch, DatagramOutbox};
 use tokio::runtime::Handle;
 
-use super::core::{Core, Counts, Outside};
-use super::job::Job;
+use super::core::{ResolverCore, ResolverCounts, ResolverEffects};
+use super::job::ResolverJob;
 use crate::clock::{Clock, Now};
 use crate::counters::{AnswerClass, WorkerCounters, WorkerEvent};
-use crate::fallback::{FallbackVerdict, Recorder};
+use crate::fallback::{FallbackRecorder, FallbackVerdict};
 use crate::query::Answer;
 use crate::return_path::ReplyTo;
 use crate::state::{State, View};
 use crate::transport::{ClientTransport, ListenerKind, PerListener};
-use crate::upstream::tcp::{Deliver, Tcp};
-use crate::upstream::udp::{ClaimedDatagram, Udp};
-use crate::upstream::{AttemptId, Fault, Meter, UpstreamId, UpstreamStatus};
-use crate::vital::Vital;
+use crate::upstream::tcp::{DeliverAnswer, TcpUpstreams};
+use crate::upstream::udp::{ClaimedDatagram, UdpUpstreams};
+use crate::upstream::{AttemptError, AttemptId, UpstreamId, UpstreamMeter, UpstreamStatus};
+use crate::vital::ThreadLiveness;
 
 const WAKER: Token = Token(0);
 const FIRST_SOCKET: usize = 1;
@@ -51,28 +51,28 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Resolver {
     inbox: Arc<Inbox>,
     thread: Option<JoinHandle<()>>,
-    vital: Vital,
+    vital: ThreadLiveness,
 }
 
 /// What the resolver counts and shows. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Gauges {
+pub struct ResolverGauges {
     inbox: Arc<Inbox>,
     /// Whether the thread runs.
-    pub vital: Vital,
+    pub vital: ThreadLiveness,
 }
 
 /// Takes questions to the resolver. Cheap to clone: one for each worker.
 #[derive(Debug, Clone)]
-pub struct Submitter {
+pub struct JobSubmitter {
     inbox: Arc<Inbox>,
 }
 
 /// What comes to the thread from others, and what it shows them.
 #[derive(Debug)]
 struct Inbox {
-    jobs: ArrayQueue<Box<Job>>,
-    said: ArrayQueue<(AttemptId, Result<Vec<u8>, Fault>)>,
+    jobs: ArrayQueue<Box<ResolverJob>>,
+    said: ArrayQueue<(AttemptId, Result<Vec<u8>, AttemptError>)>,
     waker: Waker,
     /// The thread is about to wait, or waits: whoever puts something in must wake it.
     asleep: AtomicBool,
@@ -89,10 +89,10 @@ const RUNNING: u64 = u64::MAX;
 
 #[derive(Debug, Default)]
 struct Shown {
-    meters: Vec<Arc<Meter>>,
+    meters: Vec<Arc<UpstreamMeter>>,
     /// Changes of upstreams seen.
     changes: u64,
-    counts: Counts,
+    counts: ResolverCounts,
 }
 
 impl Resolver {
@@ -102,7 +102,7 @@ impl Resolver {
         clock: Clock,
         pending: usize,
         runtime: Handle,
-        recorder: Option<Arc<Recorder>>,
+        recorder: Option<Arc<FallbackRecorder>>,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let inbox = Arc::new(Inbox {
@@ -116,8 +116,8 @@ impl Resolver {
             shown: Mutex::default(),
             counters: PerListener::new(WorkerCounters::own),
         });
-        let udp = Udp::new(poll.registry().try_clone()?, FIRST_SOCKET);
-        let tcp = Tcp::new(runtime, inbox.clone());
+        let udp = UdpUpstreams::new(poll.registry().try_clone()?, FIRST_SOCKET);
+        let tcp = TcpUpstreams::new(runtime, inbox.clone());
         let post = Post {
             udp,
             tcp,
@@ -128,8 +128,8 @@ impl Resolver {
             counters: inbox.counters.clone(),
             timed: Vec::new(),
         };
-        let (vital, alive) = Vital::new("resolver");
-        let work = Loop { inbox: inbox.clone(), state, clock, poll, core: Core::new(clock.now(), pending), post };
+        let (vital, alive) = ThreadLiveness::new("resolver");
+        let work = Loop { inbox: inbox.clone(), state, clock, poll, core: ResolverCore::new(clock.now(), pending), post };
         let thread = std::thread::Builder::new().name("resolver".into()).spawn(move || {
             let _alive = alive;
             work.run();
@@ -138,8 +138,8 @@ impl Resolver {
     }
 
     /// A way in for a worker or listener.
-    pub fn submitter(&self) -> Submitter {
-        Submitter { inbox: self.inbox.clone() }
+    pub fn submitter(&self) -> JobSubmitter {
+        JobSubmitter { inbox: self.inbox.clone() }
     }
 
     /// Says that the state has changed: new routes are taken over now, not with the next question.
@@ -153,8 +153,8 @@ impl Resolver {
     }
 
     /// What it counts and shows.
-    pub fn gauges(&self) -> Gauges {
-        Gauges { inbox: self.inbox.clone(), vital: self.vital.clone() }
+    pub fn gauges(&self) -> ResolverGauges {
+        ResolverGauges { inbox: self.inbox.clone(), vital: self.vital.clone() }
     }
 
     /// Waits at most `drain` for what is under way, answers the rest from what is at hand, and ends the thread.
@@ -177,14 +177,14 @@ impl Drop for Resolver {
     }
 }
 
-impl Gauges {
+impl ResolverGauges {
     /// All upstreams, as of this moment.
     pub fn upstreams(&self) -> Vec<UpstreamStatus> {
         self.inbox.shown().meters.iter().map(|meter| meter.read()).collect()
     }
 
     /// Numbers for metrics, at most a second old.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> ResolverCounts {
         let mut counts = self.inbox.shown().counts;
         counts.busy += self.inbox.refused.load(Ordering::Relaxed);
         counts
@@ -201,10 +201,10 @@ impl Gauges {
     }
 }
 
-impl Submitter {
+impl JobSubmitter {
     /// Hands a question over; it will get exactly one reply. Given back where too many wait: answer it with
     /// [`Failure::Busy`](crate::ede::Failure::Busy).
-    pub fn submit(&self, mut job: Box<Job>) -> Result<(), Box<Job>> {
+    pub fn submit(&self, mut job: Box<ResolverJob>) -> Result<(), Box<ResolverJob>> {
         job.handed_over = Some(Instant::now());
         match self.inbox.jobs.push(job) {
             Ok(()) => {
@@ -237,8 +237,8 @@ impl Inbox {
     }
 }
 
-impl Deliver for Inbox {
-    fn deliver(&self, attempt: AttemptId, said: Result<Vec<u8>, Fault>) {
+impl DeliverAnswer for Inbox {
+    fn deliver(&self, attempt: AttemptId, said: Result<Vec<u8>, AttemptError>) {
         // Full: as if it had been lost on the way.
         if self.said.push((attempt, said)).is_ok() {
             self.wake();
@@ -252,7 +252,7 @@ struct Loop {
     state: Arc<ArcSwap<State>>,
     clock: Clock,
     poll: Poll,
-    core: Core,
+    core: ResolverCore,
     post: Post,
 }
 
@@ -281,9 +281,9 @@ impl Loop {
                     for index in 0..received {
                         let (attempt, said) = match self.post.udp.claim(now, event.token(), batch.datagram_mut(index)) {
                             ClaimedDatagram::Answer(attempt) => (attempt, Ok(batch.datagram(index))),
-                            ClaimedDatagram::Guessed(attempt) => (attempt, Err(Fault::Guessed)),
-                            ClaimedDatagram::Doubtful(attempt) => (attempt, Err(Fault::Doubtful)),
-                            ClaimedDatagram::BadCookie(attempt) => (attempt, Err(Fault::BadCookie)),
+                            ClaimedDatagram::Guessed(attempt) => (attempt, Err(AttemptError::Guessed)),
+                            ClaimedDatagram::Doubtful(attempt) => (attempt, Err(AttemptError::Doubtful)),
+                            ClaimedDatagram::BadCookie(attempt) => (attempt, Err(AttemptError::BadCookie)),
                             ClaimedDatagram::Stray => continue,
                         };
                         self.core.upstream_said(now, &state, attempt, said, &mut self.post);
@@ -305,7 +305,7 @@ impl Loop {
             // Faults bring new questions, which may meet faults; upstreams are finite, and so are attempts.
             lost.append(&mut self.post.udp.flush());
             while let Some(attempt) = lost.pop() {
-                self.core.upstream_said(now, &state, attempt, Err(Fault::Unreachable), &mut self.post);
+                self.core.upstream_said(now, &state, attempt, Err(AttemptError::Unreachable), &mut self.post);
                 if lost.is_empty() {
                     lost.append(&mut self.post.udp.flush());
                 }
@@ -360,20 +360,20 @@ impl Loop {
 
 /// Sockets and queues as the core sees them.
 struct Post {
-    udp: Udp,
-    tcp: Tcp<Inbox>,
+    udp: UdpUpstreams,
+    tcp: TcpUpstreams<Inbox>,
     now: Now,
     /// Answers by the socket they leave from. Listeners' sockets are few and live as long as the server.
     outboxes: HashMap<usize, (Arc<UdpSocket>, DatagramOutbox), foldhash::fast::RandomState>,
     dirty: Vec<usize>,
-    recorder: Option<Arc<Recorder>>,
+    recorder: Option<Arc<FallbackRecorder>>,
     counters: PerListener<Arc<WorkerCounters>>,
     /// Answers of this turn: when their questions were handed over, and where they count.
     timed: Vec<(Instant, ListenerKind)>,
 }
 
-impl Outside for Post {
-    fn open(&mut self, id: UpstreamId, upstream: &UpstreamConfig, meter: &Arc<Meter>) {
+impl ResolverEffects for Post {
+    fn open(&mut self, id: UpstreamId, upstream: &UpstreamConfig, meter: &Arc<UpstreamMeter>) {
         self.udp.open(id, upstream.address, meter);
         self.tcp.open(id, upstream.address, meter);
     }
@@ -383,7 +383,7 @@ impl Outside for Post {
         self.tcp.close(id);
     }
 
-    fn send(&mut self, to: UpstreamId, over: UpstreamTransport, attempt: AttemptId, message: &[u8]) -> Result<(), Fault> {
+    fn send(&mut self, to: UpstreamId, over: UpstreamTransport, attempt: AttemptId, message: &[u8]) -> Result<(), AttemptError> {
         match over {
             UpstreamTransport::Udp => self.udp.send(self.now, to, attempt, message),
             UpstreamTransport::Tcp => self.tcp.send(to, attempt, message),
@@ -400,7 +400,7 @@ impl Outside for Post {
         self.udp.upstream_at(address)
     }
 
-    fn reply(&mut self, job: &Job, kind: AnswerClass, message: &[u8]) {
+    fn reply(&mut self, job: &ResolverJob, kind: AnswerClass, message: &[u8]) {
         let listener = ListenerKind::new(job.reply.transport(), job.client.ip());
         self.counters[listener].answer(kind, message);
         self.timed.extend(job.handed_over.map(|since| (since, listener)));
@@ -417,14 +417,14 @@ impl Outside for Post {
         }
     }
 
-    fn judge<'a>(&self, job: &Job, answer: &Answer<'a>, view: &View<'a>) -> FallbackVerdict<'a> {
+    fn judge<'a>(&self, job: &ResolverJob, answer: &Answer<'a>, view: &View<'a>) -> FallbackVerdict<'a> {
         match &self.recorder {
             Some(recorder) => recorder.judge(&job.question, answer, view),
             None => FallbackVerdict::of(&job.question, answer, view),
         }
     }
 
-    fn note(&mut self, job: &Job, answer: &Answer, verdict: &FallbackVerdict, view: &View) {
+    fn note(&mut self, job: &ResolverJob, answer: &Answer, verdict: &FallbackVerdict, view: &View) {
         if let Some(recorder) = &self.recorder {
             recorder.note(&job.question, job.client.ip(), answer, verdict, view);
         }

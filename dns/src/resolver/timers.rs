@@ -13,7 +13,7 @@ const NONE: u32 = u32::MAX;
 
 /// Timers that carry a `T` each.
 #[derive(Debug)]
-pub struct Timers<T> {
+pub struct TimerQueue<T> {
     entries: Slab<Entry<T>>,
     heads: Box<[u32; SLOTS]>,
     /// Bit n: slot n holds a timer.
@@ -34,7 +34,7 @@ struct Entry<T> {
     after: u32,
 }
 
-impl<T: Copy> Timers<T> {
+impl<T: Copy> TimerQueue<T> {
     /// No timers yet.
     pub fn new(now: Now) -> Self {
         Self { entries: Slab::new(), heads: Box::new([NONE; SLOTS]), occupied: [0; WORDS], done: now.0 / TICK }
@@ -70,7 +70,7 @@ impl<T: Copy> Timers<T> {
         }
     }
 
-    /// The moment at which [`Timers::pop`] should be called next: never later than the first timer is due.
+    /// The moment at which [`TimerQueue::pop`] should be called next: never later than the first timer is due.
     pub fn next(&self) -> Option<Now> {
         if self.entries.is_empty() {
             return None;
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn fires_in_order_and_never_early() {
-        let mut timers = Timers::new(Now(1000));
+        let mut timers = TimerQueue::new(Now(1000));
         for at in [1500, 1001, 90_000, 1000, 33_768] {
             timers.set(Now(at), at);
         }
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_cancelled_timer_stays_silent_and_its_neighbours_fire() {
-        let mut timers = Timers::new(Now(0));
+        let mut timers = TimerQueue::new(Now(0));
         let ids: Vec<TimerId> = (0..5).map(|what| timers.set(Now(100), what)).collect();
         for cancelled in [0, 2, 4] {
             timers.cancel(ids[cancelled]);
@@ -168,7 +168,7 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_like_a_sorted_list(steps in prop::collection::vec((0u8..4, 0u64..100_000), 1..200)) {
-            let mut timers = Timers::new(Now(5));
+            let mut timers = TimerQueue::new(Now(5));
             let mut model: Vec<(u64, usize, TimerId)> = Vec::new();
             let mut now = 5u64;
             for (number, (kind, value)) in steps.into_iter().enumerate() {

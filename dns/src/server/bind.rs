@@ -7,7 +7,7 @@ use postern_sockets::{UdpOptions, bind_tcp, bind_udp};
 
 /// Sockets that are bound and not yet served.
 #[derive(Debug)]
-pub struct Bound {
+pub struct BoundSockets {
     pub(super) addresses: Vec<SocketAddr>,
     /// For each address one a worker.
     pub(super) udp: Vec<Vec<UdpSocket>>,
@@ -29,7 +29,7 @@ const BACKLOG: i32 = 4096;
 /// How often a free port is looked for that both transports can have.
 const TRIES: usize = 30;
 
-impl Bound {
+impl BoundSockets {
     /// Binds UDP for `workers` workers and TCP on each address.
     pub(super) fn new(listen: &[SocketAddr], workers: usize) -> Result<Self, BindError> {
         let mut bound = Self { addresses: Vec::new(), udp: Vec::new(), tcp: Vec::new() };
@@ -70,13 +70,13 @@ mod tests {
 
     #[test]
     fn any_port_is_the_same_for_both_transports_and_taken_from_then_on() {
-        let bound = Bound::new(&["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()], 2).unwrap();
+        let bound = BoundSockets::new(&["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()], 2).unwrap();
         assert_eq!(bound.addresses().len(), 2);
         for (at, (udp, tcp)) in bound.addresses().iter().zip(bound.udp.iter().zip(&bound.tcp)) {
             assert_ne!(at.port(), 0);
             assert_eq!((udp.len(), tcp.local_addr().unwrap()), (2, *at));
             assert!(udp.iter().all(|socket| socket.local_addr().unwrap() == *at));
-            let second = Bound::new(&[*at], 2).unwrap_err();
+            let second = BoundSockets::new(&[*at], 2).unwrap_err();
             assert_eq!((second.address, second.error.kind()), (*at, io::ErrorKind::AddrInUse));
         }
     }

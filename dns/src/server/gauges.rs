@@ -7,32 +7,32 @@ use crate::counters::{CounterTotals, WorkerCounters};
 use crate::listen::places::ConnectionPlaces;
 use crate::resolver::thread;
 use crate::transport::ListenerKind;
-use crate::vital::Vital;
+use crate::vital::ThreadLiveness;
 
 /// Everything that a server counts. Cheap to clone; it holds nothing that a stop waits for.
 #[derive(Debug, Clone)]
-pub struct Gauges {
-    listeners: Arc<[Listener]>,
-    vitals: Arc<[Vital]>,
+pub struct ServerGauges {
+    listeners: Arc<[ListenerCounters]>,
+    vitals: Arc<[ThreadLiveness]>,
     connections: Arc<ConnectionPlaces<IpAddr>>,
-    resolver: thread::Gauges,
+    resolver: thread::ResolverGauges,
 }
 
 /// WorkerCounters of one worker, of all connections to one address, or of answers that handlers gave.
 #[derive(Debug)]
-pub struct Listener {
+pub struct ListenerCounters {
     /// The transport and address family.
     pub kind: ListenerKind,
     /// The counters.
     pub counters: Arc<WorkerCounters>,
 }
 
-impl Gauges {
+impl ServerGauges {
     pub(super) fn new(
-        listeners: Vec<Listener>,
-        vitals: Vec<Vital>,
+        listeners: Vec<ListenerCounters>,
+        vitals: Vec<ThreadLiveness>,
         connections: Arc<ConnectionPlaces<IpAddr>>,
-        resolver: thread::Gauges,
+        resolver: thread::ResolverGauges,
     ) -> Self {
         Self { listeners: listeners.into(), vitals: vitals.into(), connections, resolver }
     }
@@ -49,7 +49,7 @@ impl Gauges {
 
     /// Returns the sums of questions that the listeners of a kind answered from memory or handed on.
     pub fn listeners(&self, kind: ListenerKind) -> CounterTotals {
-        let wanted = |listener: &&Listener| listener.kind == kind;
+        let wanted = |listener: &&ListenerCounters| listener.kind == kind;
         CounterTotals::of(self.listeners.iter().filter(wanted).map(|listener| &listener.counters))
     }
 
@@ -64,12 +64,12 @@ impl Gauges {
     }
 
     /// What the resolver counts of itself and of upstreams.
-    pub fn resolver(&self) -> &thread::Gauges {
+    pub fn resolver(&self) -> &thread::ResolverGauges {
         &self.resolver
     }
 
     /// Threads and tasks that should run and do not. Empty while the server is not being stopped: all is well.
-    pub fn ended(&self) -> impl Iterator<Item = &Vital> {
+    pub fn ended(&self) -> impl Iterator<Item = &ThreadLiveness> {
         self.vitals.iter().filter(|vital| !vital.runs())
     }
 }

@@ -21,30 +21,30 @@ use postern_zones::snapshot::Snapshot;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::access::Access;
-use crate::cache::Cache;
+use crate::access::AccessLists;
+use crate::cache::UpstreamCache;
 use crate::clock::Clock;
 use crate::counters::WorkerCounters;
-use crate::fallback::Recorder;
-use crate::listen::handler::Handler;
+use crate::fallback::FallbackRecorder;
+use crate::listen::handler::MessageHandler;
 use crate::listen::places::ConnectionPlaces;
 use crate::listen::tcp;
-use crate::listen::udp::Worker;
-use crate::listen::{Service, Streams};
-use crate::resolver::routes::{MOST_SYSTEM_RESOLVERS, Registry};
+use crate::listen::udp::UdpWorker;
+use crate::listen::{QueryService, StreamService};
+use crate::resolver::routes::{MOST_SYSTEM_RESOLVERS, RouteRegistry};
 use crate::resolver::thread::Resolver;
-use crate::route::Routes;
-use crate::state::{Settings, State};
+use crate::route::RouteTable;
+use crate::state::{AnswerSettings, State};
 use crate::transport::{ClientTransport, ListenerKind, PerListener};
 use crate::upstream::tcp::{CONNECTIONS, MOST_CONNECTIONS};
 use crate::upstream::udp::{MOST_SOCKETS, POOL};
-use crate::vital::Vital;
+use crate::vital::ThreadLiveness;
 
 mod bind;
 mod gauges;
 
-pub use bind::{BindError, Bound};
-pub use gauges::{Gauges, Listener};
+pub use bind::{BindError, BoundSockets};
+pub use gauges::{ListenerCounters, ServerGauges};
 
 /// A server that answers. Dropped without [`Server::stop`], it ends without waiting.
 pub struct Server {
@@ -52,11 +52,11 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     resolver: Resolver,
     runtime: Runtime,
-    workers: Vec<Worker>,
-    streams: Arc<Streams>,
+    workers: Vec<UdpWorker>,
+    streams: Arc<StreamService>,
     connections: Arc<ConnectionPlaces<IpAddr>>,
     limits: watch::Sender<LimitsConfig>,
-    gauges: Gauges,
+    gauges: ServerGauges,
     stop_workers: Arc<AtomicBool>,
     stop_streams: watch::Sender<bool>,
 }
@@ -81,8 +81,8 @@ pub fn descriptors(config: &PosternConfig) -> usize {
 
 impl Server {
     /// Binds UDP for `workers` threads and TCP on each address; port 0 becomes one that is free for both. Nothing is answered yet.
-    pub fn bind(listen: &[SocketAddr], workers: usize) -> Result<Bound, BindError> {
-        Bound::new(listen, workers)
+    pub fn bind(listen: &[SocketAddr], workers: usize) -> Result<BoundSockets, BindError> {
+        BoundSockets::new(listen, workers)
     }
 
     /// Starts answering from a configuration and the snapshot that was made with it.
@@ -90,10 +90,10 @@ impl Server {
     /// `handler` takes what is not the path's; without one there is no UPDATE, no NOTIFY, no transfer and no TSIG.
     pub fn start(
         config: &PosternConfig,
-        bound: Bound,
+        bound: BoundSockets,
         snapshot: Arc<Snapshot>,
-        recorder: Arc<Recorder>,
-        handler: Option<Arc<dyn Handler>>,
+        recorder: Arc<FallbackRecorder>,
+        handler: Option<Arc<dyn MessageHandler>>,
     ) -> io::Result<Self> {
         let clock = Clock::start();
         let assembly = Assembly::new(config, snapshot, bound.addresses.clone())?;
@@ -102,7 +102,7 @@ impl Server {
         let state = assembly.state.clone();
         let resolver = Resolver::start(state.clone(), clock, config.limits.pending, runtime.handle().clone(), Some(recorder.clone()))?;
         let handled = PerListener::new(WorkerCounters::shared);
-        let service = Service {
+        let service = QueryService {
             state,
             clock,
             resolver: resolver.submitter(),
@@ -115,8 +115,11 @@ impl Server {
         let (mut workers, mut listeners, mut vitals) = (Vec::new(), Vec::new(), vec![resolver.gauges().vital]);
         for (address, sockets) in bound.addresses.iter().zip(bound.udp) {
             for socket in sockets {
-                let worker = Worker::start::<KernelBackend>(workers.len(), socket, service.clone(), stop_workers.clone())?;
-                listeners.push(Listener { kind: ListenerKind::new(ClientTransport::Udp, address.ip()), counters: worker.counters.clone() });
+                let worker = UdpWorker::start::<KernelBackend>(workers.len(), socket, service.clone(), stop_workers.clone())?;
+                listeners.push(ListenerCounters {
+                    kind: ListenerKind::new(ClientTransport::Udp, address.ip()),
+                    counters: worker.counters.clone(),
+                });
                 vitals.push(worker.vital.clone());
                 workers.push(worker);
             }
@@ -124,14 +127,14 @@ impl Server {
         let (stop_streams, stopped) = watch::channel(false);
         let connections = tcp::places(&config.limits);
         let limits = watch::Sender::new(config.limits.clone());
-        let streams = Arc::new(Streams { service: service.clone(), counters: WorkerCounters::shared() });
+        let streams = Arc::new(StreamService { service: service.clone(), counters: WorkerCounters::shared() });
         for (address, listener) in bound.addresses.iter().zip(bound.tcp) {
             let _enter = runtime.enter();
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let counters = WorkerCounters::shared();
-            listeners.push(Listener { kind: ListenerKind::new(ClientTransport::Tcp, address.ip()), counters: counters.clone() });
-            let answerer = Arc::new(Streams { service: service.clone(), counters });
-            let (vital, alive) = Vital::new(&format!("tcp {address}"));
+            listeners.push(ListenerCounters { kind: ListenerKind::new(ClientTransport::Tcp, address.ip()), counters: counters.clone() });
+            let answerer = Arc::new(StreamService { service: service.clone(), counters });
+            let (vital, alive) = ThreadLiveness::new(&format!("tcp {address}"));
             vitals.push(vital);
             let accepting = tcp::serve(listener, limits.subscribe(), connections.clone(), answerer, stopped.clone());
             runtime.spawn(async move {
@@ -141,10 +144,10 @@ impl Server {
         }
         for kind in ListenerKind::all() {
             if listeners.iter().any(|listener| listener.kind == kind) {
-                listeners.push(Listener { kind, counters: handled[kind].clone() });
+                listeners.push(ListenerCounters { kind, counters: handled[kind].clone() });
             }
         }
-        let gauges = Gauges::new(listeners, vitals, connections.clone(), resolver.gauges());
+        let gauges = ServerGauges::new(listeners, vitals, connections.clone(), resolver.gauges());
         let addresses = bound.addresses;
         Ok(Self { assembly, addresses, resolver, runtime, workers, streams, connections, limits, gauges, stop_workers, stop_streams })
     }
@@ -184,12 +187,12 @@ impl Server {
     }
 
     /// The path as streams have it, for those who answer on their own.
-    pub fn streams(&self) -> Arc<Streams> {
+    pub fn streams(&self) -> Arc<StreamService> {
         self.streams.clone()
     }
 
     /// What is counted, by all of its parts.
-    pub fn gauges(&self) -> &Gauges {
+    pub fn gauges(&self) -> &ServerGauges {
         &self.gauges
     }
 
@@ -209,7 +212,7 @@ impl Server {
         self.stop_workers.store(true, Ordering::Relaxed);
         let _ = self.stop_streams.send(true);
         // Sockets of the workers stay open in the jobs that wait, so their answers still leave.
-        self.workers.into_iter().for_each(Worker::join);
+        self.workers.into_iter().for_each(UdpWorker::join);
         self.resolver.stop(drain);
         while self.connections.open() > 0 && start.elapsed() < drain {
             std::thread::sleep(Duration::from_millis(5));
@@ -223,7 +226,7 @@ impl Server {
 struct Assembly {
     state: Arc<ArcSwap<State>>,
     config: PosternConfig,
-    registry: Registry,
+    registry: RouteRegistry,
     own: Vec<SocketAddr>,
     /// Takes states that were replaced.
     retired: mpsc::Sender<Arc<State>>,
@@ -231,9 +234,9 @@ struct Assembly {
 
 impl Assembly {
     fn new(config: &PosternConfig, snapshot: Arc<Snapshot>, own: Vec<SocketAddr>) -> io::Result<Self> {
-        let mut registry = Registry::default();
+        let mut registry = RouteRegistry::default();
         let routes = routes(&mut registry, config, &snapshot, &own);
-        let cache = Arc::new(Cache::new(config.cache.size));
+        let cache = Arc::new(UpstreamCache::new(config.cache.size));
         let state = Arc::new(ArcSwap::from_pointee(state(config, snapshot, routes, cache)));
         Ok(Self { state, config: config.clone(), registry, own, retired: reaper()? })
     }
@@ -255,7 +258,7 @@ impl Assembly {
         let routes = routes(&mut self.registry, config, &snapshot, &self.own);
         let cache = match self.config.cache.size == config.cache.size {
             true => old.cache.clone(),
-            false => Arc::new(Cache::new(config.cache.size)),
+            false => Arc::new(UpstreamCache::new(config.cache.size)),
         };
         self.config = config.clone();
         self.swap(state(config, snapshot, routes, cache));
@@ -294,7 +297,7 @@ fn reaper() -> io::Result<mpsc::Sender<Arc<State>>> {
     Ok(retire)
 }
 
-fn routes(registry: &mut Registry, config: &PosternConfig, snapshot: &Snapshot, own: &[SocketAddr]) -> Arc<Routes> {
+fn routes(registry: &mut RouteRegistry, config: &PosternConfig, snapshot: &Snapshot, own: &[SocketAddr]) -> Arc<RouteTable> {
     let (routes, warnings) = registry.routes(config, snapshot, own);
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -302,15 +305,15 @@ fn routes(registry: &mut Registry, config: &PosternConfig, snapshot: &Snapshot, 
     Arc::new(routes)
 }
 
-fn state(config: &PosternConfig, snapshot: Arc<Snapshot>, routes: Arc<Routes>, cache: Arc<Cache>) -> State {
+fn state(config: &PosternConfig, snapshot: Arc<Snapshot>, routes: Arc<RouteTable>, cache: Arc<UpstreamCache>) -> State {
     let server = &config.server;
     State {
         snapshot,
         routes,
         table: config.azure.clone(),
         cache,
-        access: Access::from(server),
-        settings: Settings {
+        access: AccessLists::from(server),
+        settings: AnswerSettings {
             udp_size: server.udp_size,
             nsid: server.nsid.as_deref().unwrap_or_default().as_bytes().into(),
             version: server.version.as_deref().map(Into::into),

@@ -19,9 +19,9 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 use postern_config::model::UpstreamConfig;
 
-use super::Condition;
+use super::UpstreamCondition;
 use super::latency::LatencyHistogram;
-pub use super::token_bucket::Admission;
+pub use super::token_bucket::SendAdmission;
 use super::token_bucket::TokenBucket;
 use crate::clock::Now;
 
@@ -56,8 +56,8 @@ const LONGEST_TRY: Duration = Duration::from_secs(1);
 
 /// The state of one upstream.
 #[derive(Debug)]
-pub struct Health {
-    condition: Condition,
+pub struct UpstreamHealth {
+    condition: UpstreamCondition,
     in_flight: u32,
     most_in_flight: u32,
     bucket: TokenBucket,
@@ -97,11 +97,11 @@ pub enum HealthChange {
     Condition,
 }
 
-impl Health {
+impl UpstreamHealth {
     /// Nothing known yet.
     pub fn new(now: Now, upstream: &UpstreamConfig) -> Self {
         Self {
-            condition: Condition::Up,
+            condition: UpstreamCondition::Up,
             in_flight: 0,
             most_in_flight: upstream.in_flight,
             bucket: TokenBucket::new(now, upstream.rate),
@@ -131,7 +131,7 @@ impl Health {
     }
 
     /// Whether it answers.
-    pub fn condition(&self) -> Condition {
+    pub fn condition(&self) -> UpstreamCondition {
         self.condition
     }
 
@@ -166,12 +166,12 @@ impl Health {
     }
 
     /// Whether one more question may be sent.
-    pub fn admits(&mut self, now: Now) -> Admission {
+    pub fn admits(&mut self, now: Now) -> SendAdmission {
         let most = match self.condition {
-            Condition::Down => self.most_in_flight.min(DOWN_IN_FLIGHT),
+            UpstreamCondition::Down => self.most_in_flight.min(DOWN_IN_FLIGHT),
             _ => self.most_in_flight,
         };
-        if self.in_flight >= most { Admission::Full } else { self.bucket.admits(now) }
+        if self.in_flight >= most { SendAdmission::Full } else { self.bucket.admits(now) }
     }
 
     /// One question is sent.
@@ -191,8 +191,8 @@ impl Health {
         self.useless.clear();
         let was = self.condition;
         self.responded(now);
-        self.condition = Condition::Up;
-        if was == Condition::Up { HealthChange::None } else { HealthChange::Condition }
+        self.condition = UpstreamCondition::Up;
+        if was == UpstreamCondition::Up { HealthChange::None } else { HealthChange::Condition }
     }
 
     /// An answer came that says nothing about the name, which lies in the domain with the hash `domain`.
@@ -205,7 +205,7 @@ impl Health {
             let _ = self.useless.try_push(domain);
         }
         match change {
-            HealthChange::None if self.useless.is_full() && self.condition == Condition::Up && self.probe_at <= now => {
+            HealthChange::None if self.useless.is_full() && self.condition == UpstreamCondition::Up && self.probe_at <= now => {
                 self.probe_at = now.plus(LONGEST_BACKOFF); // a probe that is lost is repeated, but not for each question
                 HealthChange::Probe
             }
@@ -218,10 +218,10 @@ impl Health {
         self.silent.clear();
         self.doubt = None;
         self.last_response = now;
-        if self.condition != Condition::Down {
+        if self.condition != UpstreamCondition::Down {
             return HealthChange::None;
         }
-        self.condition = Condition::Up;
+        self.condition = UpstreamCondition::Up;
         self.probe_at = now;
         HealthChange::Condition
     }
@@ -233,8 +233,8 @@ impl Health {
         }
         self.measure(now, now.since(sent) as f32);
         match self.responded(now) {
-            HealthChange::None if self.useless.is_full() && self.condition == Condition::Up => {
-                self.condition = Condition::Poor;
+            HealthChange::None if self.useless.is_full() && self.condition == UpstreamCondition::Up => {
+                self.condition = UpstreamCondition::Poor;
                 self.back_off(now, FIRST_BACKOFF);
                 HealthChange::Condition
             }
@@ -244,7 +244,7 @@ impl Health {
 
     /// A question sent at `sent` for the name with the hash `name` was silent.
     pub fn silent(&mut self, sent: Now, name: u64) -> HealthChange {
-        if sent < self.last_response || self.silent.contains(&name) || self.condition == Condition::Down {
+        if sent < self.last_response || self.silent.contains(&name) || self.condition == UpstreamCondition::Down {
             return HealthChange::None;
         }
         let _ = self.silent.try_push(name);
@@ -263,7 +263,7 @@ impl Health {
             return HealthChange::Probe;
         }
         self.doubt = None;
-        self.condition = Condition::Down;
+        self.condition = UpstreamCondition::Down;
         self.back_off(now, FIRST_BACKOFF);
         HealthChange::Condition
     }
@@ -286,7 +286,7 @@ impl Health {
 
     /// A probe or copy was sent: the next one later.
     pub fn probed(&mut self, now: Now) {
-        let longest = if self.condition == Condition::Down { LONGEST_BACKOFF } else { LONGEST_COPY_BACKOFF };
+        let longest = if self.condition == UpstreamCondition::Down { LONGEST_BACKOFF } else { LONGEST_COPY_BACKOFF };
         self.back_off(now, (self.backoff * 2).min(longest));
     }
 
@@ -347,10 +347,10 @@ mod tests {
     use super::*;
     use postern_config::model::UpstreamTransport;
 
-    fn health(in_flight: u32, rate: u32) -> Health {
+    fn health(in_flight: u32, rate: u32) -> UpstreamHealth {
         let mut upstream = UpstreamConfig::new("192.0.2.1:53".parse().unwrap(), UpstreamTransport::Udp);
         (upstream.in_flight, upstream.rate) = (in_flight, rate);
-        Health::new(Now(1000), &upstream)
+        UpstreamHealth::new(Now(1000), &upstream)
     }
 
     fn second(seconds: u64) -> Now {
@@ -358,30 +358,30 @@ mod tests {
     }
 
     /// Three names and all probes are silent.
-    fn lose(health: &mut Health, from: Now) {
+    fn lose(health: &mut UpstreamHealth, from: Now) {
         let doubts: Vec<HealthChange> = (0..SILENT as u64).map(|name| health.silent(from, name)).collect();
         assert_eq!(doubts, [HealthChange::None, HealthChange::None, HealthChange::Probe]);
         for _ in 1..TRIES {
             assert_eq!(health.probe_silent(from, from), HealthChange::Probe);
         }
         assert_eq!(health.probe_silent(from, from), HealthChange::Condition);
-        assert_eq!(health.condition(), Condition::Down);
+        assert_eq!(health.condition(), UpstreamCondition::Down);
     }
 
     #[test]
     fn outstanding_questions_are_bounded_and_fewer_when_down() {
         let mut health = health(100, 0);
         for _ in 0..100 {
-            assert_eq!(health.admits(second(0)), Admission::Now);
+            assert_eq!(health.admits(second(0)), SendAdmission::Now);
             health.sent(second(0));
         }
-        assert_eq!(health.admits(second(0)), Admission::Full);
+        assert_eq!(health.admits(second(0)), SendAdmission::Full);
         for _ in 0..60 {
             health.released();
         }
-        assert_eq!(health.admits(second(0)), Admission::Now);
+        assert_eq!(health.admits(second(0)), SendAdmission::Now);
         lose(&mut health, second(1));
-        assert_eq!(health.admits(second(2)), Admission::Full);
+        assert_eq!(health.admits(second(2)), SendAdmission::Full);
     }
 
     #[test]
@@ -395,7 +395,7 @@ mod tests {
             health.probed(at);
         }
         assert_eq!(health.probe_answered(second(60), second(60), false), HealthChange::Condition);
-        assert_eq!(health.condition(), Condition::Up);
+        assert_eq!(health.condition(), UpstreamCondition::Up);
     }
 
     #[test]
@@ -418,7 +418,7 @@ mod tests {
         for name in 0..10 {
             assert_eq!(health.silent(second(2), name), HealthChange::None);
         }
-        assert_eq!(health.condition(), Condition::Up);
+        assert_eq!(health.condition(), UpstreamCondition::Up);
     }
 
     #[test]
@@ -430,10 +430,10 @@ mod tests {
         let changes: Vec<_> = (8..16).map(|domain| health.useless(second(1), second(1), domain)).collect();
         assert_eq!(changes.iter().filter(|change| **change == HealthChange::Probe).count(), 1);
         assert_eq!(health.probe_answered(second(1), second(1), true), HealthChange::None);
-        assert_eq!(health.condition(), Condition::Up);
+        assert_eq!(health.condition(), UpstreamCondition::Up);
         (20..40).for_each(|domain| assert_ne!(health.useless(second(9), second(9), domain), HealthChange::Condition));
         assert_eq!(health.probe_answered(second(9), second(9), false), HealthChange::Condition);
-        assert_eq!(health.condition(), Condition::Poor);
+        assert_eq!(health.condition(), UpstreamCondition::Poor);
         assert_eq!(health.useful(second(10), second(10)), HealthChange::Condition);
     }
 
@@ -463,7 +463,7 @@ mod tests {
         let mut health = health(10, 0);
         assert_eq!(health.retransmission_timeout(), UNMEASURED);
         health.useful(Now(1100), Now(1000));
-        let is_near = |health: &Health, wanted: u128| health.retransmission_timeout().as_millis().abs_diff(wanted) <= 1;
+        let is_near = |health: &UpstreamHealth, wanted: u128| health.retransmission_timeout().as_millis().abs_diff(wanted) <= 1;
         assert!(is_near(&health, 300), "section 2.2: R + 4 * R/2");
         health.useful(Now(1300), Now(1000));
         // RTTVAR = 3/4 * 50 + 1/4 * |100 - 300|, SRTT = 7/8 * 100 + 1/8 * 300.

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use postern_zones::name::MAX_NAME;
 use siphasher::sip::SipHasher13;
 
-use crate::query::Ask;
+use crate::query::UpstreamQuery;
 use crate::wire::message::{flag, opt_record};
 use crate::wire::{HEADER, rtype};
 
@@ -31,7 +31,7 @@ const COOKIE_OPTION: [u8; 2] = 10u16.to_be_bytes();
 ///
 /// RD is set (we forward), CD and DO are the client's, AD asks for the upstream's verdict (RFC 6840 section 5.7). Options of the client
 /// (cookies, client subnet, padding) are between it and us, and not passed on (RFC 6891 section 6.1.1).
-pub fn write(ask: &Ask, edns: bool, out: &mut [u8; MAX]) -> usize {
+pub fn write(ask: &UpstreamQuery, edns: bool, out: &mut [u8; MAX]) -> usize {
     let flags = flag::RD | flag::AD | if ask.checking_disabled { flag::CD } else { 0 };
     out[..2].copy_from_slice(&[0, 0]);
     out[2..4].copy_from_slice(&flags.to_be_bytes());
@@ -195,8 +195,8 @@ mod tests {
     use hickory_proto::op::Message;
     use postern_zones::name::NameBuf;
 
-    fn ask(name: &str, dnssec_ok: bool, checking_disabled: bool) -> Ask {
-        Ask { route: RouteId(0), name: NameBuf::parse(name).unwrap(), rtype: rtype::AAAA, dnssec_ok, checking_disabled }
+    fn ask(name: &str, dnssec_ok: bool, checking_disabled: bool) -> UpstreamQuery {
+        UpstreamQuery { route: RouteId(0), name: NameBuf::parse(name).unwrap(), rtype: rtype::AAAA, dnssec_ok, checking_disabled }
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub struct AttemptId {
 
 /// Why an attempt brought no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum AttemptError {
     /// The upstream's host or port cannot be reached (ICMP, refused connection).
     #[error("unreachable")]
     Unreachable,
@@ -61,7 +61,7 @@ pub enum Fault {
 
 /// What is known of an upstream's ability to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
+pub enum UpstreamCondition {
     /// It answers.
     Up,
     /// It answers, but nothing useful lately: asked after the others.
@@ -82,7 +82,7 @@ pub struct UpstreamStatus {
     /// Transport of questions to it.
     pub transport: UpstreamTransport,
     /// Whether it answers.
-    pub condition: Condition,
+    pub condition: UpstreamCondition,
     /// Smoothed round-trip time, microseconds. `None` until it was measured.
     pub round_trip: Option<u32>,
     /// Questions outstanding.
@@ -114,7 +114,7 @@ pub struct UpstreamStatus {
 /// The numbers behind an [`UpstreamStatus`]. The resolver writes them, and any thread may read them.
 #[derive(Debug)]
 #[allow(missing_docs)] // the fields are those of UpstreamStatus
-pub struct Meter {
+pub struct UpstreamMeter {
     pub name: Arc<str>,
     pub address: SocketAddr,
     pub transport: UpstreamTransport,
@@ -134,7 +134,7 @@ pub struct Meter {
     pub round_trips: Histogram,
 }
 
-impl Meter {
+impl UpstreamMeter {
     /// All zero.
     pub fn new(upstream: &UpstreamConfig) -> Self {
         Self {
@@ -166,7 +166,7 @@ impl Meter {
 
     /// Returns the numbers of this moment.
     pub fn read(&self) -> UpstreamStatus {
-        let condition = [Condition::Up, Condition::Poor, Condition::Down, Condition::Loop];
+        let condition = [UpstreamCondition::Up, UpstreamCondition::Poor, UpstreamCondition::Down, UpstreamCondition::Loop];
         UpstreamStatus {
             name: self.name.clone(),
             address: self.address,
@@ -205,7 +205,7 @@ pub fn name(upstream: &UpstreamConfig) -> String {
     }
 }
 
-impl fmt::Display for Condition {
+impl fmt::Display for UpstreamCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Up => "up",

@@ -28,7 +28,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use self::connection::{ConnectionEnd, EndCause, UpstreamConnection};
-use super::{AttemptId, Fault, Meter, UpstreamId};
+use super::{AttemptError, AttemptId, UpstreamId, UpstreamMeter};
 
 mod connection;
 
@@ -59,13 +59,13 @@ const WAITING: usize = 4096;
 const OUTSTANDING: usize = 4096;
 
 /// Takes what upstreams said to another thread.
-pub trait Deliver: Send + Sync + 'static {
+pub trait DeliverAnswer: Send + Sync + 'static {
     /// One answer, or why there is none.
-    fn deliver(&self, attempt: AttemptId, said: Result<Vec<u8>, Fault>);
+    fn deliver(&self, attempt: AttemptId, said: Result<Vec<u8>, AttemptError>);
 }
 
 /// TCP to all upstreams.
-pub struct Tcp<D> {
+pub struct TcpUpstreams<D> {
     handle: Handle,
     deliver: Arc<D>,
     places: Arc<Semaphore>,
@@ -74,7 +74,7 @@ pub struct Tcp<D> {
 
 struct Upstream {
     address: SocketAddr,
-    meter: Arc<Meter>,
+    meter: Arc<UpstreamMeter>,
     task: Option<mpsc::Sender<Question>>,
 }
 
@@ -103,7 +103,7 @@ enum Usage {
 /// The connections of one upstream, and the questions that wait for one.
 struct Line<D> {
     address: SocketAddr,
-    meter: Arc<Meter>,
+    meter: Arc<UpstreamMeter>,
     deliver: Arc<D>,
     places: Arc<Semaphore>,
     waiting: VecDeque<Question>,
@@ -133,14 +133,14 @@ enum Event {
     Ended(u64, ConnectionEnd),
 }
 
-impl<D: Deliver> Tcp<D> {
+impl<D: DeliverAnswer> TcpUpstreams<D> {
     /// Connections run as tasks of `handle`; what comes is given to `deliver`.
     pub fn new(handle: Handle, deliver: Arc<D>) -> Self {
         Self { handle, deliver, places: Arc::new(Semaphore::new(MOST_CONNECTIONS)), upstreams: HashMap::new() }
     }
 
     /// Prepares to ask an upstream.
-    pub fn open(&mut self, id: UpstreamId, address: SocketAddr, meter: &Arc<Meter>) {
+    pub fn open(&mut self, id: UpstreamId, address: SocketAddr, meter: &Arc<UpstreamMeter>) {
         self.upstreams.insert(id, Upstream { address, meter: meter.clone(), task: None });
     }
 
@@ -150,8 +150,8 @@ impl<D: Deliver> Tcp<D> {
     }
 
     /// Sends a question, connecting if need be.
-    pub fn send(&mut self, to: UpstreamId, attempt: AttemptId, message: &[u8]) -> Result<(), Fault> {
-        let upstream = self.upstreams.get_mut(&to).ok_or(Fault::Exhausted)?;
+    pub fn send(&mut self, to: UpstreamId, attempt: AttemptId, message: &[u8]) -> Result<(), AttemptError> {
+        let upstream = self.upstreams.get_mut(&to).ok_or(AttemptError::Exhausted)?;
         let task = upstream.task.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(WAITING);
             let line = Line::new(upstream.address, upstream.meter.clone(), self.deliver.clone(), self.places.clone());
@@ -159,12 +159,12 @@ impl<D: Deliver> Tcp<D> {
             sender
         });
         let question = Question { attempt, octets: message.to_vec(), since: Instant::now(), losses: 0, empty: 0 };
-        task.try_send(question).map_err(|_| Fault::Exhausted)
+        task.try_send(question).map_err(|_| AttemptError::Exhausted)
     }
 }
 
-impl<D: Deliver> Line<D> {
-    fn new(address: SocketAddr, meter: Arc<Meter>, deliver: Arc<D>, places: Arc<Semaphore>) -> Self {
+impl<D: DeliverAnswer> Line<D> {
+    fn new(address: SocketAddr, meter: Arc<UpstreamMeter>, deliver: Arc<D>, places: Arc<Semaphore>) -> Self {
         Self {
             address,
             meter,
@@ -206,7 +206,7 @@ impl<D: Deliver> Line<D> {
         }
         while let Some(question) = self.waiting.pop_front() {
             if question.since.elapsed() >= LONGEST {
-                self.deliver.deliver(question.attempt, Err(Fault::Reset));
+                self.deliver.deliver(question.attempt, Err(AttemptError::Reset));
                 continue;
             }
             let Some(place) = self.place(question.losses > 0, events) else {
@@ -273,14 +273,14 @@ impl<D: Deliver> Line<D> {
                     // The upstream was at the first one. The others only shared its connection.
                     question.losses += u8::from(place == 0);
                     question.empty += u8::from(end.answers == 0 && others == 0);
-                    Some(Fault::Reset).filter(|_| question.losses >= MOST_LOSSES || question.empty >= MOST_EMPTY)
+                    Some(AttemptError::Reset).filter(|_| question.losses >= MOST_LOSSES || question.empty >= MOST_EMPTY)
                 }
                 // A question that came while the connection ended was not sent, and a young one may be answered on another.
                 EndCause::Finished => None,
-                EndCause::Stalled => Some(Fault::Reset).filter(|_| question.since.elapsed() >= STALLED),
+                EndCause::Stalled => Some(AttemptError::Reset).filter(|_| question.since.elapsed() >= STALLED),
                 EndCause::Unreachable => {
                     question.losses += 1;
-                    Some(Fault::Unreachable).filter(|_| others == 0 || question.losses >= MOST_LOSSES)
+                    Some(AttemptError::Unreachable).filter(|_| others == 0 || question.losses >= MOST_LOSSES)
                 }
             };
             match fault {
@@ -290,7 +290,7 @@ impl<D: Deliver> Line<D> {
         }
         if end.ending == EndCause::Unreachable {
             match others {
-                0 => self.waiting.drain(..).for_each(|question| self.deliver.deliver(question.attempt, Err(Fault::Unreachable))),
+                0 => self.waiting.drain(..).for_each(|question| self.deliver.deliver(question.attempt, Err(AttemptError::Unreachable))),
                 others => self.lower(self.usage, others),
             }
         }

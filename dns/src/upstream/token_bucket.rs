@@ -4,7 +4,7 @@ use crate::clock::Now;
 
 /// Whether a question may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
+pub enum SendAdmission {
     /// Yes.
     Now,
     /// When another one is answered.
@@ -37,22 +37,22 @@ impl TokenBucket {
     }
 
     /// Returns whether one more question may be sent.
-    pub fn admits(&mut self, now: Now) -> Admission {
+    pub fn admits(&mut self, now: Now) -> SendAdmission {
         if self.rate == 0 {
-            return Admission::Now;
+            return SendAdmission::Now;
         }
         // A rate a second is as many thousandths a millisecond.
         self.tokens = (self.tokens + now.since(self.filled) * u64::from(self.rate)).min(Self::burst(self.rate));
         self.filled = self.filled.max(now);
         match 1000u64.saturating_sub(self.tokens) {
-            0 => Admission::Now,
-            missing => Admission::At(Now(now.0 + missing.div_ceil(u64::from(self.rate)))),
+            0 => SendAdmission::Now,
+            missing => SendAdmission::At(Now(now.0 + missing.div_ceil(u64::from(self.rate)))),
         }
     }
 
     /// Takes note of a question that is sent.
     pub fn take(&mut self, now: Now) {
-        if self.admits(now) == Admission::Now {
+        if self.admits(now) == SendAdmission::Now {
             self.tokens = self.tokens.saturating_sub(1000);
         }
     }
@@ -68,7 +68,7 @@ mod tests {
             let mut bucket = TokenBucket::new(Now(1000), rate);
             let (mut sent, mut first) = (0u32, Vec::new());
             for ms in 0..5000 {
-                while bucket.admits(Now(1000 + ms)) == Admission::Now {
+                while bucket.admits(Now(1000 + ms)) == SendAdmission::Now {
                     bucket.take(Now(1000 + ms));
                     sent += 1;
                 }
@@ -79,7 +79,7 @@ mod tests {
                 assert!(first[ms] - first[ms - 1000] <= rate + burst, "rate {rate} at {ms}");
             }
             assert!(sent >= rate * 5 - 1, "rate {rate}: {sent}");
-            let Admission::At(next) = bucket.admits(Now(5999)) else { panic!() };
+            let SendAdmission::At(next) = bucket.admits(Now(5999)) else { panic!() };
             assert!(next > Now(5999) && next <= Now(5999 + 1000_u64.div_ceil(u64::from(rate))));
         }
     }

@@ -43,9 +43,9 @@ use socket2::SockRef;
 use self::peer::{MarkVerdict, PeerMarks, QuestionMarks, client_cookie};
 use self::ports::PortDraw;
 use super::message::{self, QuestionKeys};
-use super::{AttemptId, Fault, Meter, UpstreamId};
+use super::{AttemptError, AttemptId, UpstreamId, UpstreamMeter};
 use crate::clock::Now;
-use crate::route::Routes;
+use crate::route::RouteTable;
 
 mod peer;
 mod ports;
@@ -67,7 +67,7 @@ const OUTSTANDING: usize = 16_384;
 const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// All UDP sockets of one resolver thread.
-pub struct Udp {
+pub struct UdpUpstreams {
     registry: Registry,
     first_token: usize,
     sockets: Slab<Outlet>,
@@ -87,7 +87,7 @@ pub struct Udp {
 /// One upstream's sockets.
 struct Pool {
     address: SocketAddr,
-    meter: Arc<Meter>,
+    meter: Arc<UpstreamMeter>,
     peer: PeerMarks,
     /// Sockets that may be sent from, the oldest first.
     active: VecDeque<usize>,
@@ -153,7 +153,7 @@ enum Departure {
     Together(usize),
 }
 
-impl Udp {
+impl UdpUpstreams {
     /// No sockets yet. Their events will have tokens from `first_token` on.
     pub fn new(registry: Registry, first_token: usize) -> Self {
         Self {
@@ -173,7 +173,7 @@ impl Udp {
     }
 
     /// Prepares to ask an upstream. Sockets are opened as they are needed.
-    pub fn open(&mut self, id: UpstreamId, address: SocketAddr, meter: &Arc<Meter>) {
+    pub fn open(&mut self, id: UpstreamId, address: SocketAddr, meter: &Arc<UpstreamMeter>) {
         let pool = Pool {
             address,
             meter: meter.clone(),
@@ -190,7 +190,7 @@ impl Udp {
     }
 
     /// Takes over the switches of upstreams. One that any route has off is off.
-    pub fn adjust(&mut self, routes: &Routes) {
+    pub fn adjust(&mut self, routes: &RouteTable) {
         for pool in self.pools.values_mut() {
             let upstreams = routes.plans().iter().flat_map(|(_, plan)| &plan.upstreams);
             let same = || upstreams.clone().filter(|upstream| upstream.address == pool.address);
@@ -206,13 +206,16 @@ impl Udp {
         all.into_iter().for_each(|key| self.close_socket(key));
     }
 
-    /// Sends a question (whose first two octets become its ID), or queues it for the next [`Udp::flush`].
-    pub fn send(&mut self, now: Now, to: UpstreamId, attempt: AttemptId, message: &[u8]) -> Result<(), Fault> {
+    /// Sends a question (whose first two octets become its ID), or queues it for the next [`UdpUpstreams::flush`].
+    pub fn send(&mut self, now: Now, to: UpstreamId, attempt: AttemptId, message: &[u8]) -> Result<(), AttemptError> {
         let departure = self.departure(now, to)?;
         let (Departure::Alone(key) | Departure::Together(key)) = departure;
-        let question = message::question(&self.keys, message).ok_or(Fault::Exhausted)?;
-        let (Some(outlet), Some(pool)) = (self.sockets.get_mut(key), self.pools.get_mut(&to)) else { return Err(Fault::Exhausted) };
-        let id = std::iter::repeat_with(rand::random::<u16>).take(64).find(|id| !outlet.slots.contains_key(id)).ok_or(Fault::Exhausted)?;
+        let question = message::question(&self.keys, message).ok_or(AttemptError::Exhausted)?;
+        let (Some(outlet), Some(pool)) = (self.sockets.get_mut(key), self.pools.get_mut(&to)) else { return Err(AttemptError::Exhausted) };
+        let id = std::iter::repeat_with(rand::random::<u16>)
+            .take(64)
+            .find(|id| !outlet.slots.contains_key(id))
+            .ok_or(AttemptError::Exhausted)?;
         let start = pool.octets.len();
         pool.octets.extend_from_slice(message);
         pool.octets[start..start + 2].copy_from_slice(&id.to_be_bytes());
@@ -357,12 +360,12 @@ impl Udp {
     }
 
     /// Chooses the socket that the next question to an upstream leaves from.
-    fn departure(&mut self, now: Now, to: UpstreamId) -> Result<Departure, Fault> {
-        let pool = self.pools.get_mut(&to).ok_or(Fault::Exhausted)?;
+    fn departure(&mut self, now: Now, to: UpstreamId) -> Result<Departure, AttemptError> {
+        let pool = self.pools.get_mut(&to).ok_or(AttemptError::Exhausted)?;
         if (pool.may_open(now) || pool.active.is_empty()) && self.make_room(to) {
             match self.open_socket(to) {
                 Ok(key) => return Ok(Departure::Alone(key)),
-                Err(error) if is_unreachable(&error) => return Err(Fault::Unreachable),
+                Err(error) if is_unreachable(&error) => return Err(AttemptError::Unreachable),
                 // Out of descriptors, say: an older one does as well.
                 Err(error) => {
                     tracing::warn!(%error, "cannot open a socket to an upstream");
@@ -372,17 +375,17 @@ impl Udp {
                 }
             }
         }
-        let pool = self.pools.get_mut(&to).ok_or(Fault::Exhausted)?;
+        let pool = self.pools.get_mut(&to).ok_or(AttemptError::Exhausted)?;
         let has_room = |key: &usize| self.sockets.get(*key).is_some_and(|outlet| outlet.slots.len() < OUTSTANDING);
         if let Some(key) = pool.turn {
-            return Some(Departure::Together(key)).filter(|_| has_room(&key)).ok_or(Fault::Exhausted);
+            return Some(Departure::Together(key)).filter(|_| has_room(&key)).ok_or(AttemptError::Exhausted);
         }
         if pool.active.is_empty() {
-            return Err(Fault::Exhausted);
+            return Err(AttemptError::Exhausted);
         }
         let key = pool.active[rand::random_range(0..pool.active.len())];
         if !has_room(&key) {
-            return Err(Fault::Exhausted);
+            return Err(AttemptError::Exhausted);
         }
         pool.turn = Some(key);
         if let Some(outlet) = self.sockets.get_mut(key).filter(|outlet| !outlet.roomy) {
@@ -471,7 +474,7 @@ impl Udp {
                     Ok(0) => break, // no room: as if the network had lost them
                     Ok(sent) => from += sent,
                     // An ICMP error for an earlier datagram is reported once; after that the socket sends again. If the upstream is
-                    // really not there, this datagram meets an error too, and [`Udp::receive`] reports it.
+                    // really not there, this datagram meets an error too, and [`UdpUpstreams::receive`] reports it.
                     Err(_) if refused => break,
                     Err(_) => refused = true,
                 }

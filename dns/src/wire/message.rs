@@ -20,14 +20,14 @@ pub struct Message<'m> {
     /// QCLASS.
     pub class: u16,
     /// Answer and authority records, in order; the additional section is never used.
-    pub records: Vec<Record>,
+    pub records: Vec<RecordSpan>,
     /// RDATA of OPT; empty if there is none.
     options: &'m [u8],
 }
 
 /// Place and fixed fields of a record.
 #[derive(Debug, Clone)]
-pub struct Record {
+pub struct RecordSpan {
     /// Owner, lowered.
     pub owner: NameBuf,
     /// True in the answer section, false in the authority section.
@@ -130,7 +130,7 @@ impl<'m> Message<'m> {
                 }
             } else if every_class || record_class == class {
                 let ttl = if ttl > i32::MAX as u32 { 0 } else { ttl };
-                records.push(Record { owner, answer, rtype, class: record_class, ttl, start, end });
+                records.push(RecordSpan { owner, answer, rtype, class: record_class, ttl, start, end });
             }
         }
         Ok(Self { bytes, flags, rcode, name, rtype: qtype, class, records, options })
@@ -148,12 +148,12 @@ impl<'m> Message<'m> {
     }
 
     /// Returns the RDATA of a record unchanged, for types without names.
-    pub fn raw(&self, record: &Record) -> &'m [u8] {
+    pub fn raw(&self, record: &RecordSpan) -> &'m [u8] {
         &self.bytes[record.start..record.end]
     }
 
     /// Appends the RDATA of a record, names in it uncompressed (RFC 3597 section 4 lists the types that may compress), case kept.
-    pub fn append_rdata(&self, record: &Record, out: &mut Vec<u8>) -> Result<(), BadMessage> {
+    pub fn append_rdata(&self, record: &RecordSpan, out: &mut Vec<u8>) -> Result<(), BadMessage> {
         let (mut at, end) = (record.start, record.end);
         let (before, names) = match record.rtype {
             1 if end - at != 4 => return Err(BadMessage::Data),

@@ -8,7 +8,7 @@ use postern_zones::name::NameBuf;
 
 use super::message::flag;
 use super::{HEADER, rtype};
-use crate::cookie::{Cookie, CookieProof};
+use crate::cookie::{CookieOption, CookieProof};
 use crate::ede::{ExtendedError, rcode};
 
 #[cfg(test)]
@@ -34,7 +34,7 @@ pub struct Question {
     /// The OPT record, if there is one.
     pub edns: Option<Edns>,
     /// The COOKIE option (RFC 7873). Not in [`Edns`], which is copied for every question.
-    pub cookie: Option<Cookie>,
+    pub cookie: Option<CookieOption>,
     /// Signed with TSIG or SIG(0).
     pub signed: bool,
 }
@@ -58,12 +58,12 @@ pub enum NotAQuestion {
     /// It is a response. Two servers that answered each other's responses would never end.
     Response,
     /// The message gets an answer, but not the data that it asks for.
-    Declined(Declined),
+    Declined(DeclinedQuestion),
 }
 
 /// An answer without data, decided by the form of the message alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Declined {
+pub struct DeclinedQuestion {
     /// RCODE.
     pub rcode: u16,
     /// Octets of header and question that the answer repeats: only the header if the question cannot be read.
@@ -71,7 +71,7 @@ pub struct Declined {
     /// The OPT record: the answer has one too (RFC 6891 section 6.1.1).
     pub edns: Option<Edns>,
     /// The COOKIE option.
-    pub cookie: Option<Cookie>,
+    pub cookie: Option<CookieOption>,
     /// The reason, for clients that can read it.
     pub error: ExtendedError,
 }
@@ -161,7 +161,7 @@ impl Default for Question {
     }
 }
 
-impl Declined {
+impl DeclinedQuestion {
     /// Checks the cookie of a message from `client`, if it has one, and makes the one for the answer.
     pub fn settle_cookie(&mut self, client: IpAddr) {
         let Some(cookie) = &mut self.cookie else { return };
@@ -275,7 +275,7 @@ impl Extra {
                 3 => edns.nsid = true,
                 // The first one counts (RFC 7873 section 5.2); of a bad length it is FORMERR (section 5.2.2).
                 10 if self.cookie == 0 => {
-                    Cookie::read(data).ok_or(Fault::OptOptions)?;
+                    CookieOption::read(data).ok_or(Fault::OptOptions)?;
                     self.cookie = (record.next - behind.len() - data.len()) as u16; // a message has at most 65,535 octets
                 }
                 _ => {}
@@ -288,16 +288,16 @@ impl Extra {
 impl Extra {
     /// The COOKIE option.
     #[inline]
-    fn cookie(&self, packet: &[u8]) -> Option<Cookie> {
+    fn cookie(&self, packet: &[u8]) -> Option<CookieOption> {
         if self.cookie == 0 { None } else { read_cookie(packet, usize::from(self.cookie)) }
     }
 }
 
 /// Reads the COOKIE option whose data, found good before, starts at `at`.
 #[cold]
-fn read_cookie(packet: &[u8], at: usize) -> Option<Cookie> {
+fn read_cookie(packet: &[u8], at: usize) -> Option<CookieOption> {
     let length = usize::from(u16::from_be_bytes([*packet.get(at - 2)?, *packet.get(at - 1)?]));
-    Cookie::read(packet.get(at..at + length)?)
+    CookieOption::read(packet.get(at..at + length)?)
 }
 
 impl Fixed {
@@ -380,5 +380,11 @@ fn decline(fault: Fault, end: usize, extra: &Extra, packet: &[u8]) -> NotAQuesti
         Fault::Version => (BADVERS, 0, "EDNS version not supported"), // RFC 6891 section 6.1.3
         Fault::Tsig => (FORMERR, 0, "TSIG record out of place"),
     };
-    NotAQuestion::Declined(Declined { rcode, end, edns: extra.edns, cookie: extra.cookie(packet), error: ExtendedError { code, text } })
+    NotAQuestion::Declined(DeclinedQuestion {
+        rcode,
+        end,
+        edns: extra.edns,
+        cookie: extra.cookie(packet),
+        error: ExtendedError { code, text },
+    })
 }

@@ -16,7 +16,7 @@ mod tests;
 
 /// An answer being written.
 #[derive(Debug)]
-pub struct Reply<'b> {
+pub struct ReplyWriter<'b> {
     packet: &'b mut [u8],
     len: usize,
     end: usize,
@@ -87,7 +87,7 @@ impl Ttl {
 
 /// The OPT record of an answer (RFC 6891).
 #[derive(Debug, Clone, Copy)]
-pub struct Opt<'a> {
+pub struct ReplyOpt<'a> {
     /// Largest UDP question we take, octets.
     pub udp_size: u16,
     /// DO, as the client set it.
@@ -103,7 +103,7 @@ pub struct Opt<'a> {
 /// Octets of an OPT record without options.
 const OPT_SIZE: usize = 11;
 
-impl<'b> Reply<'b> {
+impl<'b> ReplyWriter<'b> {
     /// Starts behind the question, whose last octet is before `end`; the answer may have `limit` octets at most.
     ///
     /// `reserve`: octets kept free for OPT, which is written last.
@@ -226,7 +226,7 @@ impl<'b> Reply<'b> {
         }
     }
 
-    /// Writes records like [`Reply::records`], with names in their RDATA compressed.
+    /// Writes records like [`ReplyWriter::records`], with names in their RDATA compressed.
     pub fn compress(&mut self, table: &mut NameTable, section: Section, wire: &[u8], count: u16, octet: usize) {
         let owner = self.pointer(octet);
         for record in records(wire) {
@@ -334,7 +334,7 @@ impl<'b> Reply<'b> {
     /// Writes header and OPT; gives the length of the answer. What did not fit leaves header, question and OPT with TC (S8).
     ///
     /// `flags` are QR … CD without RCODE; the client's RD and CD bits are the caller's to keep.
-    pub fn finish(self, flags: u16, rcode: u16, opt: Option<Opt<'_>>) -> usize {
+    pub fn finish(self, flags: u16, rcode: u16, opt: Option<ReplyOpt<'_>>) -> usize {
         let Self { packet, mut len, end, mut answers, mut authorities, mut additionals, overflowed, most, .. } = self;
         let mut flags = flags | (rcode & flag::RCODE);
         if overflowed {
@@ -429,7 +429,7 @@ fn pointer_to(offset: usize) -> [u8; 2] {
     (0xc000 | offset as u16).to_be_bytes()
 }
 
-impl Opt<'_> {
+impl ReplyOpt<'_> {
     /// Octets it takes at most.
     pub fn reserve(&self) -> usize {
         let errors: usize = self.errors.iter().map(|error| 6 + error.text.len()).sum();

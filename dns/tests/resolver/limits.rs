@@ -192,7 +192,7 @@ proptest! {
                     match how {
                         0 => script.say(&sent, ResponseCode::ServFail, &[]),
                         1 => script.say(&sent, ResponseCode::FormErr, &[]),
-                        2 => script.said(&sent, Err(Fault::Reset)),
+                        2 => script.said(&sent, Err(AttemptError::Reset)),
                         3 => script.said(&sent, Ok(b"nonsense")),
                         4 => script.say(&sent, ResponseCode::NXDomain, &[]),
                         5 if into != name => script.say(&sent, ResponseCode::NoError, &[&format!("{name} 2 CNAME {into}")]),

@@ -69,7 +69,7 @@ fn s7_a_question_that_goes_in_a_circle_is_refused_alone_and_its_route_goes_on() 
     let back = probe(&script, "probe.");
     comes_back_from(&mut script, &back, OTHER);
     assert_eq!(script.reply(), "ServFail/0", "the probe itself");
-    assert_eq!(script.status(ONE).condition, Condition::Loop);
+    assert_eq!(script.status(ONE).condition, UpstreamCondition::Loop);
     script.out.sent.clear();
     let client = script.ask(HUB, "missing.contoso.test");
     let missing = script.take_sent().remove(0);
@@ -80,7 +80,7 @@ fn s7_a_question_that_goes_in_a_circle_is_refused_alone_and_its_route_goes_on() 
     script.ask(HUB, "www.contoso.test");
     script.say_next(ResponseCode::NoError, WWW);
     assert_eq!(script.reply(), WWW_REPLY, "a name that the upstream has is answered");
-    assert_eq!(script.status(ONE).condition, Condition::Up);
+    assert_eq!(script.status(ONE).condition, UpstreamCondition::Up);
     script.ask(OTHER, "two.contoso.test");
     assert_eq!(script.sent(), ["192.0.2.1 two.contoso.test. A"], "that server may ask what it was not asked");
 }
@@ -158,7 +158,7 @@ fn s7_a_question_from_our_own_upstream_socket_fails_alone_because_its_source_may
     assert_eq!((script.core.counts().pending, script.core.counts().loops), (1, 1), "the client still waits for its answer");
     script.say_next(ResponseCode::NoError, &["www.contoso.test. 60 A 198.51.100.1"]);
     assert_eq!(script.replies(), [(client, "NoError; www.contoso.test. 60 A 198.51.100.1".to_owned())]);
-    assert_eq!(script.status(ONE).condition, Condition::Up);
+    assert_eq!(script.status(ONE).condition, UpstreamCondition::Up);
 }
 
 /// Seen: a thousand TCP connections of a client on the same machine, and its upstream was not asked for a minute and a half.
@@ -202,15 +202,15 @@ fn an_upstream_whose_port_refuses_is_shown_as_down_until_a_probe_reaches_it() {
     let mut probes: Vec<Sent> = std::mem::take(&mut script.out.sent).into_iter().filter(Sent::is_loop_probe).collect();
     probes.sort_by_key(|sent| sent.address);
     script.say(&probes[0], ResponseCode::NXDomain, &[]);
-    script.said(&probes[1], Err(Fault::Unreachable));
-    assert_eq!((script.status(ONE).condition, script.status(TWO).condition), (Condition::Up, Condition::Down));
+    script.said(&probes[1], Err(AttemptError::Unreachable));
+    assert_eq!((script.status(ONE).condition, script.status(TWO).condition), (UpstreamCondition::Up, UpstreamCondition::Down));
     assert_eq!((script.status(TWO).asked, script.status(TWO).answered), (0, 0), "loop probes are no questions");
     assert_eq!((script.status(ONE).rcodes[3], script.status(ONE).round_trips.count()), (0, 0), "their responses are not counted either");
     script.pass(61_000);
     let again = std::mem::take(&mut script.out.sent);
     assert_eq!(again.iter().map(|sent| (sent.address, sent.is_loop_probe())).collect::<Vec<_>>(), [(TWO.parse().unwrap(), true)]);
     script.say(&again[0], ResponseCode::NXDomain, &[]);
-    assert_eq!(script.status(TWO).condition, Condition::Up);
+    assert_eq!(script.status(TWO).condition, UpstreamCondition::Up);
     script.pass(61_000);
     assert!(script.out.sent.is_empty());
 }

@@ -94,7 +94,7 @@ fn with_thirty_percent_of_loss_each_way_nine_names_of_ten_are_answered_within_40
     }
     took.sort_unstable();
     assert!(took[450] <= 400, "p90 {} ms", took[450]);
-    assert_eq!(script.status(ONE).condition, Condition::Up);
+    assert_eq!(script.status(ONE).condition, UpstreamCondition::Up);
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn errors_that_say_unreachable_are_counted() {
     script.ask(HUB, "www.contoso.test");
     for _ in 0..3 {
         let sent = script.take_sent().remove(0);
-        script.said(&sent, Err(Fault::Unreachable));
+        script.said(&sent, Err(AttemptError::Unreachable));
     }
     assert_eq!(script.status(ONE).unreachable, 3);
     script.say_next(ResponseCode::NoError, WWW);

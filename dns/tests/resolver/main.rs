@@ -11,7 +11,7 @@ mod shares;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use postern_config::model::UpstreamOrder;
-use postern_dns::upstream::{Condition, Fault};
+use postern_dns::upstream::{AttemptError, UpstreamCondition};
 use script::*;
 use std::net::SocketAddr;
 
@@ -90,11 +90,11 @@ fn the_next_upstream_is_asked_when_one_fails_in_whatever_way() {
             script.said(sent, Ok(&other.to_vec().unwrap()));
         }),
         ("unreachable each time", |script, sent| {
-            script.said(sent, Err(Fault::Unreachable));
+            script.said(sent, Err(AttemptError::Unreachable));
             for _ in 0..3 {
                 let again = script.take_sent().remove(0);
                 assert_eq!(again.to_string(), "192.0.2.1 www.contoso.test. A");
-                script.said(&again, Err(Fault::Unreachable));
+                script.said(&again, Err(AttemptError::Unreachable));
             }
         }),
         ("a referral", |script, sent| {
@@ -120,12 +120,12 @@ fn one_icmp_error_only_makes_the_question_go_out_again_at_once() {
     for name in ["one.contoso.test", "two.contoso.test", "three.contoso.test", "four.contoso.test"] {
         script.ask(HUB, name);
         let first = script.take_sent().remove(0);
-        script.said(&first, Err(Fault::Unreachable));
+        script.said(&first, Err(AttemptError::Unreachable));
         assert_eq!(script.out.sent[0].to_string(), format!("192.0.2.1 {name}. A"));
         script.say_next(ResponseCode::NoError, &[&format!("{name}. 60 A 198.51.100.1")]);
         assert_eq!(script.reply(), format!("NoError; {name}. 60 A 198.51.100.1"));
     }
-    assert_eq!((script.status(ONE).condition, script.status(ONE).lost), (Condition::Up, 0));
+    assert_eq!((script.status(ONE).condition, script.status(ONE).lost), (UpstreamCondition::Up, 0));
 }
 
 #[test]
@@ -135,13 +135,13 @@ fn the_answer_to_a_message_for_which_an_icmp_error_came_is_still_taken() {
     let first = script.take_sent().remove(0);
     for _ in 0..3 {
         let sent = script.out.sent.last().map_or(first.clone(), Sent::clone);
-        script.said(&sent, Err(Fault::Unreachable));
-        script.said(&first, Err(Fault::Unreachable));
+        script.said(&sent, Err(AttemptError::Unreachable));
+        script.said(&first, Err(AttemptError::Unreachable));
     }
     assert_eq!(script.sent().len(), 3, "an error for a message that was repeated already repeats nothing");
     script.say(&first, ResponseCode::NoError, WWW);
     assert!(script.reply().starts_with("NoError; www.contoso.test."));
-    assert_eq!((script.status(ONE).condition, script.status(ONE).lost), (Condition::Up, 0));
+    assert_eq!((script.status(ONE).condition, script.status(ONE).lost), (UpstreamCondition::Up, 0));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn messages_for_which_icmp_errors_came_count_neither_as_in_flight_nor_as_lost() 
     script.ask(HUB, "silent.contoso.test");
     for _ in 0..3 {
         let sent = script.take_sent().remove(0);
-        script.said(&sent, Err(Fault::Unreachable));
+        script.said(&sent, Err(AttemptError::Unreachable));
     }
     script.take_sent();
     assert_eq!(script.status(ONE).in_flight, 1);
@@ -159,7 +159,7 @@ fn messages_for_which_icmp_errors_came_count_neither_as_in_flight_nor_as_lost() 
     assert_eq!(another.to_string(), "192.0.2.1 www.contoso.test. A", "there is room for another question");
     script.say(&another, ResponseCode::NoError, WWW);
     script.pass(1510);
-    assert_eq!((script.status(ONE).condition, script.status(ONE).lost), (Condition::Up, 1));
+    assert_eq!((script.status(ONE).condition, script.status(ONE).lost), (UpstreamCondition::Up, 1));
 }
 
 #[test]
@@ -170,14 +170,14 @@ fn an_upstream_reached_through_its_queue_has_its_own_count_of_icmp_errors() {
     let mut sent = script.take_sent();
     let other = sent.pop().unwrap();
     for _ in 0..4 {
-        script.said(&sent.remove(0), Err(Fault::Unreachable));
+        script.said(&sent.remove(0), Err(AttemptError::Unreachable));
         sent = script.take_sent();
     }
     assert!(sent.is_empty(), "it waits for room at the second upstream");
     script.say(&other, ResponseCode::NoError, &[]);
     let queued = script.take_sent().remove(0);
     assert_eq!(queued.to_string(), "192.0.2.2 www.contoso.test. A");
-    script.said(&queued, Err(Fault::Unreachable));
+    script.said(&queued, Err(AttemptError::Unreachable));
     assert_eq!(script.sent(), ["192.0.2.2 www.contoso.test. A"]);
 }
 
@@ -190,7 +190,7 @@ fn an_icmp_error_when_nothing_can_be_sent_leaves_one_place_in_the_queue() {
     script.ask(HUB, "other.contoso.test");
     script.pass(50);
     script.out.stuck = true;
-    script.said(&first, Err(Fault::Unreachable));
+    script.said(&first, Err(AttemptError::Unreachable));
     script.out.stuck = false;
     script.pass(1455); // the first message would have timed out, and then the second upstream has room again
     let queued = script.take_sent().into_iter().find(|sent| sent.to_string() == "192.0.2.2 www.contoso.test. A").unwrap();
@@ -205,7 +205,7 @@ fn an_icmp_error_for_a_copy_counts_nothing() {
     let mut script = Script::new(BY_LATENCY);
     script.ask(HUB, "www.contoso.test");
     for sent in script.take_sent() {
-        script.said(&sent, Err(Fault::Unreachable));
+        script.said(&sent, Err(AttemptError::Unreachable));
     }
     script.take_sent();
     assert_eq!([ONE, TWO].map(|upstream| script.status(upstream).lost), [0, 0]);
@@ -215,7 +215,7 @@ fn an_icmp_error_for_a_copy_counts_nothing() {
 
 #[test]
 fn a_late_fault_of_an_attempt_that_was_given_up_does_not_disturb_the_next_one() {
-    for fault in [Fault::Unreachable, Fault::Guessed] {
+    for fault in [AttemptError::Unreachable, AttemptError::Guessed] {
         let mut script = Script::new(TWO_UPSTREAMS);
         script.ask(HUB, "www.contoso.test");
         let first = script.take_sent().remove(0);
@@ -234,11 +234,11 @@ fn a_question_whose_id_somebody_guesses_at_is_asked_over_tcp_and_the_upstream_ke
     let mut script = Script::new(TWO_UPSTREAMS);
     script.ask(HUB, "www.contoso.test");
     let first = script.take_sent().remove(0);
-    script.said(&first, Err(Fault::Guessed));
+    script.said(&first, Err(AttemptError::Guessed));
     assert_eq!(script.out.sent[0].to_string(), "tcp 192.0.2.1 www.contoso.test. A");
     script.say_next(ResponseCode::NoError, WWW);
     assert!(script.reply().starts_with("NoError; www.contoso.test."));
-    assert_eq!((script.status(ONE).condition, script.status(ONE).lost), (Condition::Up, 0));
+    assert_eq!((script.status(ONE).condition, script.status(ONE).lost), (UpstreamCondition::Up, 0));
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn a_lost_connection_sends_the_question_to_the_next_upstream() {
     script.ask(HUB, "www.contoso.test");
     let sent = script.take_sent().remove(0);
     assert_eq!(sent.to_string(), "tcp 192.0.2.1 www.contoso.test. A");
-    script.said(&sent, Err(Fault::Reset));
+    script.said(&sent, Err(AttemptError::Reset));
     assert_eq!(script.sent(), ["192.0.2.2 www.contoso.test. A"]);
 }
 
@@ -441,10 +441,10 @@ fn an_upstream_with_nothing_but_useless_answers_is_asked_last_until_a_copy_is_an
         script.say_next(ResponseCode::Refused, &[]);
         script.say_next(ResponseCode::NoError, &[]);
     }
-    assert_eq!(script.status(ONE).condition, Condition::Up, "names alone decide nothing");
+    assert_eq!(script.status(ONE).condition, UpstreamCondition::Up, "names alone decide nothing");
     let probe = script.out.probes.remove(0);
     script.say(&probe, ResponseCode::Refused, &[]);
-    assert_eq!(script.status(ONE).condition, Condition::Poor);
+    assert_eq!(script.status(ONE).condition, UpstreamCondition::Poor);
     script.ask(HUB, "b.contoso.test");
     assert_eq!(script.sent(), ["192.0.2.2 b.contoso.test. A"]);
     script.pass(1100);
@@ -452,7 +452,7 @@ fn an_upstream_with_nothing_but_useless_answers_is_asked_last_until_a_copy_is_an
     let sent = script.take_sent();
     assert_eq!(sent.iter().map(Sent::to_string).collect::<Vec<_>>(), ["192.0.2.1 c.contoso.test. A", "192.0.2.2 c.contoso.test. A"]);
     script.say(&sent[0], ResponseCode::NoError, &[]);
-    assert!(script.status(ONE).condition == Condition::Up);
+    assert!(script.status(ONE).condition == UpstreamCondition::Up);
     script.ask(HUB, "d.contoso.test");
     assert_eq!(script.sent(), ["192.0.2.1 d.contoso.test. A"]);
 }

@@ -8,9 +8,9 @@ fn down(script: &mut Script) {
         script.ask(HUB, &format!("down{name}.contoso.test"));
     }
     script.pass(1600);
-    assert_eq!(script.status(ONE).condition, Condition::Up, "silent for names alone");
+    assert_eq!(script.status(ONE).condition, UpstreamCondition::Up, "silent for names alone");
     script.pass(5000);
-    assert_eq!(script.status(ONE).condition, Condition::Down);
+    assert_eq!(script.status(ONE).condition, UpstreamCondition::Down);
     script.replies();
     script.sent();
 }
@@ -23,7 +23,7 @@ fn an_upstream_that_answers_probes_is_up_whatever_names_it_is_silent_for() {
             script.ask(HUB, &format!("d{name}.partner.test"));
             script.pass_with_probes_answered(50, rcode);
         }
-        assert_eq!([ONE, TWO].map(|upstream| script.status(upstream).condition), [Condition::Up; 2], "{rcode:?}");
+        assert_eq!([ONE, TWO].map(|upstream| script.status(upstream).condition), [UpstreamCondition::Up; 2], "{rcode:?}");
         script.pass_with_probes_answered(5000, rcode);
         script.sent();
         script.ask(HUB, "www.contoso.test");
@@ -58,7 +58,7 @@ fn any_response_while_probes_are_out_shows_that_the_upstream_is_there() {
             script.ask(HUB, &format!("d{name}{}.partner.test", script.now.0));
         }
     }
-    assert_eq!(script.status(ONE).condition, Condition::Up);
+    assert_eq!(script.status(ONE).condition, UpstreamCondition::Up);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn stale_data_of_one_hop_may_lead_to_a_name_that_another_route_knows() {
     let mut state = script.state.settings.cache.clone();
     state.stale = std::time::Duration::from_secs(700_000);
     script.state.settings.cache = state;
-    script.state.cache.remove(&postern_dns::cache::Key::new(
+    script.state.cache.remove(&postern_dns::cache::CacheKey::new(
         postern_dns::route::RouteId(2),
         0,
         1,
@@ -211,7 +211,7 @@ fn a_dead_upstream_is_left_aside_and_found_to_be_back_within_two_seconds() {
             script.say(&sent, ResponseCode::NoError, &[]);
         }
     }
-    assert_eq!([ONE, TWO].map(|upstream| script.status(upstream).condition), [Condition::Down, Condition::Up]);
+    assert_eq!([ONE, TWO].map(|upstream| script.status(upstream).condition), [UpstreamCondition::Down, UpstreamCondition::Up]);
     // Half a minute of questions every 100 ms: none of them waits for the dead one.
     for name in 0..300 {
         script.ask(HUB, &format!("b{name}.contoso.test"));
@@ -239,7 +239,7 @@ fn with_all_upstreams_down_questions_are_still_asked_and_the_first_answer_ends_t
     assert_eq!(sent[0].to_string(), "192.0.2.1 www.contoso.test. A");
     script.say(&sent[0], ResponseCode::NoError, WWW);
     assert_eq!(script.reply(), WWW_REPLY);
-    assert_eq!(script.status(ONE).condition, Condition::Up);
+    assert_eq!(script.status(ONE).condition, UpstreamCondition::Up);
 }
 
 #[test]

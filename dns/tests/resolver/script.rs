@@ -9,17 +9,17 @@ use arrayvec::ArrayVec;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use postern_config::model::{OnMissing, RecursionPolicy, UpstreamConfig, UpstreamOrder, UpstreamTransport};
-use postern_dns::cache::Cache;
+use postern_dns::cache::UpstreamCache;
 use postern_dns::clock::Now;
 use postern_dns::counters::AnswerClass;
 use postern_dns::fallback::FallbackVerdict;
 use postern_dns::query::Answer;
-use postern_dns::resolver::Job;
-use postern_dns::resolver::core::{Core, Outside};
+use postern_dns::resolver::ResolverJob;
+use postern_dns::resolver::core::{ResolverCore, ResolverEffects};
 use postern_dns::return_path::{ReplySender, ReplyTo};
-use postern_dns::route::{Plan, Route, RouteId, Routes};
-use postern_dns::state::{Settings, State, View};
-use postern_dns::upstream::{AttemptId, Fault, Meter, UpstreamId, UpstreamStatus};
+use postern_dns::route::{Route, RouteId, RoutePlan, RouteTable};
+use postern_dns::state::{AnswerSettings, State, View};
+use postern_dns::upstream::{AttemptError, AttemptId, UpstreamId, UpstreamMeter, UpstreamStatus};
 use postern_dns::wire::question::{Edns as QuestionEdns, Question};
 use postern_zones::name::{NameBuf, WireName};
 use postern_zones::snapshot::{Snapshot, SnapshotBuilder};
@@ -36,7 +36,7 @@ pub const THREE: &str = "192.0.2.3:53";
 
 /// The core, its state, the present, and what happened outside.
 pub struct Script {
-    pub core: Core,
+    pub core: ResolverCore,
     pub state: State,
     pub now: Now,
     pub out: Recorded,
@@ -68,8 +68,8 @@ pub struct Sent {
     pub message: Message,
 }
 
-impl Outside for Recorded {
-    fn open(&mut self, id: UpstreamId, upstream: &UpstreamConfig, _: &Arc<Meter>) {
+impl ResolverEffects for Recorded {
+    fn open(&mut self, id: UpstreamId, upstream: &UpstreamConfig, _: &Arc<UpstreamMeter>) {
         assert!(self.upstreams.insert(id, upstream.clone()).is_none(), "opened twice");
     }
 
@@ -77,9 +77,9 @@ impl Outside for Recorded {
         assert!(self.upstreams.remove(&id).is_some(), "closed but not open");
     }
 
-    fn send(&mut self, to: UpstreamId, over: UpstreamTransport, attempt: AttemptId, message: &[u8]) -> Result<(), Fault> {
+    fn send(&mut self, to: UpstreamId, over: UpstreamTransport, attempt: AttemptId, message: &[u8]) -> Result<(), AttemptError> {
         if self.stuck {
-            return Err(Fault::Exhausted);
+            return Err(AttemptError::Exhausted);
         }
         let address = self.upstreams[&to].address;
         let message = Message::from_vec(message).unwrap();
@@ -101,11 +101,11 @@ impl Outside for Recorded {
         self.own.get(&address).copied()
     }
 
-    fn reply(&mut self, job: &Job, _: AnswerClass, message: &[u8]) {
+    fn reply(&mut self, job: &ResolverJob, _: AnswerClass, message: &[u8]) {
         self.replies.push((job.client, Message::from_vec(message).expect("a message every client can read")));
     }
 
-    fn note(&mut self, _: &Job, _: &Answer, _: &FallbackVerdict, _: &View) {
+    fn note(&mut self, _: &ResolverJob, _: &Answer, _: &FallbackVerdict, _: &View) {
         self.noted += 1;
     }
 }
@@ -132,7 +132,12 @@ impl Script {
         })
     }
 
-    pub fn planned(rules: &[Rule], most_pending: usize, change: impl Fn(&mut UpstreamConfig), change_plan: impl Fn(&mut Plan)) -> Self {
+    pub fn planned(
+        rules: &[Rule],
+        most_pending: usize,
+        change: impl Fn(&mut UpstreamConfig),
+        change_plan: impl Fn(&mut RoutePlan),
+    ) -> Self {
         let snapshot = Arc::new(builder().build());
         let routes = Arc::new(routes(&snapshot, rules, change, change_plan));
         let now = Now(1_000_000);
@@ -140,9 +145,9 @@ impl Script {
             snapshot,
             routes,
             table: Arc::new(postern_config::azure::PrivateLinkTable::builtin().clone()),
-            cache: Arc::new(Cache::new(1 << 20)),
+            cache: Arc::new(UpstreamCache::new(1 << 20)),
             access: Default::default(),
-            settings: Settings {
+            settings: AnswerSettings {
                 udp_size: 1232,
                 nsid: Box::default(),
                 version: None,
@@ -163,7 +168,7 @@ impl Script {
                 responses_per_second: 0,
             },
         };
-        let mut script = Self { core: Core::new(now, most_pending), state, now, out: Recorded::default(), next_client: 1000 };
+        let mut script = Self { core: ResolverCore::new(now, most_pending), state, now, out: Recorded::default(), next_client: 1000 };
         script.core.sync(now, &script.state, &mut script.out);
         script.answer_probes();
         script
@@ -244,7 +249,7 @@ impl Script {
         self.said(sent, Ok(&message.to_vec().unwrap()));
     }
 
-    pub fn said(&mut self, sent: &Sent, said: Result<&[u8], Fault>) {
+    pub fn said(&mut self, sent: &Sent, said: Result<&[u8], AttemptError>) {
         self.core.upstream_said(self.now, &self.state, sent.attempt, said, &mut self.out);
     }
 
@@ -313,7 +318,7 @@ pub fn record(text: &str) -> Record {
 }
 
 /// A client's question.
-pub fn job(client: SocketAddr, name: &str, rtype: RecordType, now: Now, change: impl FnOnce(&mut Question)) -> Box<Job> {
+pub fn job(client: SocketAddr, name: &str, rtype: RecordType, now: Now, change: impl FnOnce(&mut Question)) -> Box<ResolverJob> {
     let mut query = Message::new(client.port(), MessageType::Query, OpCode::Query);
     query.add_query(Query::query(Name::from_ascii(format!("{}.", name.trim_end_matches('.'))).unwrap(), rtype));
     query.set_edns(Edns::new());
@@ -333,7 +338,7 @@ pub fn job(client: SocketAddr, name: &str, rtype: RecordType, now: Now, change: 
     change(&mut question);
     let reply = ReplyTo::Tcp(ReplySender::alone(tokio::sync::mpsc::channel(1).0));
     let packet = ArrayVec::try_from(&packet[..question.end]).unwrap();
-    Box::new(Job { packet, question, client, reply, limit: 1232, received: now, handed_over: None })
+    Box::new(ResolverJob { packet, question, client, reply, limit: 1232, received: now, handed_over: None })
 }
 
 fn render(message: &Message) -> String {
@@ -361,8 +366,8 @@ fn builder() -> SnapshotBuilder {
     )
 }
 
-fn routes(snapshot: &Snapshot, rules: &[Rule], change: impl Fn(&mut UpstreamConfig), change_plan: impl Fn(&mut Plan)) -> Routes {
-    let mut routes = Routes::new(snapshot.networks().count());
+fn routes(snapshot: &Snapshot, rules: &[Rule], change: impl Fn(&mut UpstreamConfig), change_plan: impl Fn(&mut RoutePlan)) -> RouteTable {
+    let mut routes = RouteTable::new(snapshot.networks().count());
     for (suffix, addresses, select) in rules {
         let suffix = WireName::parse(suffix).unwrap();
         let upstreams = addresses.iter().map(|address| {
@@ -380,7 +385,7 @@ fn routes(snapshot: &Snapshot, rules: &[Rule], change: impl Fn(&mut UpstreamConf
         }
         // Most scripts are about what follows when an upstream is given up: it gets one message.
         let never = Duration::from_secs(30);
-        let mut plan = Plan { suffix, upstreams, select: *select, retransmit_min: never, retransmit_max: never, hedge: None };
+        let mut plan = RoutePlan { suffix, upstreams, select: *select, retransmit_min: never, retransmit_max: never, hedge: None };
         change_plan(&mut plan);
         routes.plan(id, Arc::new(plan));
     }

@@ -67,7 +67,7 @@ fn a_flood_for_one_dead_domain_leaves_other_names_at_full_service() {
         let flood = flood(&mut script, rate, |number| format!("d{number}.partner.test"), SPOKE);
         check(&flood, &format!("{rate} a second"));
         assert!(flood.messages <= 2000, "{} messages in the last second at {rate}", flood.messages);
-        assert_eq!(script.status(ONE).condition, Condition::Up);
+        assert_eq!(script.status(ONE).condition, UpstreamCondition::Up);
     }
 }
 

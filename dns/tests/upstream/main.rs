@@ -12,15 +12,15 @@ use arc_swap::ArcSwap;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use postern_config::model::{RecursionPolicy, UpstreamConfig, UpstreamOrder, UpstreamTransport};
-use postern_dns::cache::Cache;
+use postern_dns::cache::UpstreamCache;
 use postern_dns::clock::Clock;
-use postern_dns::resolver::{Job, Resolver};
+use postern_dns::resolver::{Resolver, ResolverJob};
 use postern_dns::return_path::{ReplySender, ReplyTo};
-use postern_dns::route::{Plan, Route, RouteId, Routes};
-use postern_dns::state::{Settings, State};
+use postern_dns::route::{Route, RouteId, RoutePlan, RouteTable};
+use postern_dns::state::{AnswerSettings, State};
 use postern_dns::upstream::tcp::CONNECTIONS;
 use postern_dns::upstream::udp::POOL;
-use postern_dns::upstream::{Condition, UpstreamStatus};
+use postern_dns::upstream::{UpstreamCondition, UpstreamStatus};
 use postern_dns::wire::question::{Edns as QuestionEdns, Question};
 use postern_lab::{AnswerForgery, LabFault, LabScenario, LabServer, TcpFault};
 use postern_zones::name::{NameBuf, WireName};
@@ -102,7 +102,7 @@ fn poll<T>(mut what: impl FnMut() -> Option<T>) -> T {
 
 fn state(upstreams: &[(SocketAddr, UpstreamTransport)], timeout: Duration) -> State {
     let snapshot = Arc::new(SnapshotBuilder::new().network("all", &["0.0.0.0/0".parse().unwrap()], RecursionPolicy::Yes).build());
-    let mut routes = Routes::new(snapshot.networks().count());
+    let mut routes = RouteTable::new(snapshot.networks().count());
     let suffix = WireName::parse(".").unwrap();
     for (network, _) in snapshot.networks() {
         routes.add(network, &suffix, Route { id: RouteId(0), to_self: false });
@@ -113,9 +113,9 @@ fn state(upstreams: &[(SocketAddr, UpstreamTransport)], timeout: Duration) -> St
         ..UpstreamConfig::new(*address, *transport)
     };
     let upstreams = upstreams.iter().map(upstream).collect();
-    let plan = Plan { suffix, upstreams, select: UpstreamOrder::Order, retransmit_min: timeout, retransmit_max: timeout, hedge: None };
+    let plan = RoutePlan { suffix, upstreams, select: UpstreamOrder::Order, retransmit_min: timeout, retransmit_max: timeout, hedge: None };
     routes.plan(RouteId(0), Arc::new(plan));
-    let settings = Settings {
+    let settings = AnswerSettings {
         udp_size: 1232,
         nsid: Box::default(),
         version: None,
@@ -126,10 +126,10 @@ fn state(upstreams: &[(SocketAddr, UpstreamTransport)], timeout: Duration) -> St
         responses_per_second: 0,
     };
     let table = Arc::new(postern_config::azure::PrivateLinkTable::builtin().clone());
-    State { snapshot, routes: Arc::new(routes), table, cache: Arc::new(Cache::new(1 << 20)), access: Default::default(), settings }
+    State { snapshot, routes: Arc::new(routes), table, cache: Arc::new(UpstreamCache::new(1 << 20)), access: Default::default(), settings }
 }
 
-fn job(id: u16, name: &str, client: SocketAddr, reply: ReplyTo, clock: Clock) -> Box<Job> {
+fn job(id: u16, name: &str, client: SocketAddr, reply: ReplyTo, clock: Clock) -> Box<ResolverJob> {
     let mut query = Message::new(id, MessageType::Query, OpCode::Query);
     query.metadata.recursion_desired = true;
     query.add_query(Query::query(Name::from_ascii(format!("{name}.")).unwrap(), RecordType::A));
@@ -137,7 +137,7 @@ fn job(id: u16, name: &str, client: SocketAddr, reply: ReplyTo, clock: Clock) ->
 }
 
 /// What a listener makes of a question.
-fn job_of(query: &Message, client: SocketAddr, reply: ReplyTo, clock: Clock) -> Box<Job> {
+fn job_of(query: &Message, client: SocketAddr, reply: ReplyTo, clock: Clock) -> Box<ResolverJob> {
     let mut query = query.clone();
     query.edns = None;
     let packet = query.to_vec().unwrap();
@@ -154,7 +154,7 @@ fn job_of(query: &Message, client: SocketAddr, reply: ReplyTo, clock: Clock) -> 
         cookie: None,
         signed: false,
     };
-    Job::new(&packet, question, client, reply, 1232, clock.now()).unwrap()
+    ResolverJob::new(&packet, question, client, reply, 1232, clock.now()).unwrap()
 }
 
 fn lab(faults: Vec<LabFault>) -> LabServer {
@@ -397,7 +397,9 @@ fn an_upstream_whose_port_is_closed_costs_no_time() {
             assert!(is_right(&server.ask(&format!("c{name}{transport:?}.load.contoso.test"))));
         }
         assert!(start.elapsed() < LONG, "not one timeout was waited for: {:?}", start.elapsed());
-        server.until(|upstreams| upstreams.iter().find(|status| (status.address, status.condition) == (closed, Condition::Down)).map(drop));
+        server.until(|upstreams| {
+            upstreams.iter().find(|status| (status.address, status.condition) == (closed, UpstreamCondition::Down)).map(drop)
+        });
     }
 }
 
@@ -408,11 +410,11 @@ fn an_outage_ends_when_the_upstream_answers_again() {
     for name in 0..3 {
         assert_eq!(server.ask(&format!("d{name}.load.contoso.test")).metadata.response_code, ResponseCode::ServFail);
     }
-    server.until(|upstreams| (upstreams.first()?.condition == Condition::Down).then_some(()));
+    server.until(|upstreams| (upstreams.first()?.condition == UpstreamCondition::Down).then_some(()));
     lab.set(vec![]);
     let start = Instant::now();
     poll(|| is_right(&server.ask(&format!("e{:?}.load.contoso.test", start.elapsed().as_nanos()))).then_some(()));
-    assert_eq!(server.status(lab.address()).condition, Condition::Up);
+    assert_eq!(server.status(lab.address()).condition, UpstreamCondition::Up);
 }
 
 #[test]
@@ -464,7 +466,7 @@ fn s7_a_forward_to_our_own_listener_is_found_and_refused() {
             }
         }
     });
-    server.until(|upstreams| (upstreams.first()?.condition == Condition::Loop).then_some(()));
+    server.until(|upstreams| (upstreams.first()?.condition == UpstreamCondition::Loop).then_some(()));
     let start = Instant::now();
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();

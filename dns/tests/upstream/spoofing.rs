@@ -85,7 +85,7 @@ fn an_answer_in_another_letter_case_is_asked_for_over_tcp_until_three_names_agre
     }
     let over_tcp = (0..8).filter(|id| lab.counters().of(&format!("c{id}.load.contoso.test"), RecordType::A).tcp > 0).count();
     assert!((1..=3).contains(&over_tcp), "{over_tcp}");
-    assert_eq!(server.status(lab.address()).condition, Condition::Up);
+    assert_eq!(server.status(lab.address()).condition, UpstreamCondition::Up);
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn all_are_answered(upstream: SocketAddr) {
         let answer = client.answer();
         assert!(is_right(&answer), "{answer:?}");
     }
-    assert_eq!(server.status(upstream).condition, Condition::Up);
+    assert_eq!(server.status(upstream).condition, UpstreamCondition::Up);
 }
 
 #[test]

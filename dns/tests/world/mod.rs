@@ -9,15 +9,15 @@ use std::time::Duration;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use postern_config::model::{FallbackConfig, LogFormat, NetworkLinks, OnMissing, RecursionPolicy, RepeatPolicy};
-use postern_dns::accept::{self, Verdict};
-use postern_dns::cache::Cache;
+use postern_dns::accept::{self, UpstreamVerdict};
+use postern_dns::cache::UpstreamCache;
 use postern_dns::clock::Now;
 use postern_dns::ede::Failure;
-use postern_dns::fallback::Recorder;
-use postern_dns::query::{Ask, Heard, Patience, Step, walk};
+use postern_dns::fallback::FallbackRecorder;
+use postern_dns::query::{DataPolicy, UpstreamAnswers, UpstreamQuery, WalkStep, walk};
 use postern_dns::respond::respond;
-use postern_dns::route::{Route, RouteId, Routes};
-use postern_dns::state::{Settings, State, View};
+use postern_dns::route::{Route, RouteId, RouteTable};
+use postern_dns::state::{AnswerSettings, State, View};
 use postern_dns::wire::question::{Edns as QuestionEdns, Question};
 use postern_zones::name::{NameBuf, WireName};
 use postern_zones::origin::ZoneOrigin;
@@ -33,7 +33,7 @@ pub const SPOKE: &str = "10.30.0.7";
 pub struct World {
     pub zones: Vec<(Arc<Hosted>, Vec<&'static str>)>,
     pub routes: Vec<(&'static str, u16, bool)>,
-    pub cache: Arc<Cache>,
+    pub cache: Arc<UpstreamCache>,
     pub table: Arc<postern_config::azure::PrivateLinkTable>,
     pub public: HashMap<String, Vec<(RecordType, u32, String)>>,
     /// Messages that the upstream sends as they are, by `name type`.
@@ -47,7 +47,7 @@ pub struct World {
     /// Octets that a client takes.
     pub limit: usize,
     /// Takes note of every answer.
-    pub recorder: Arc<Recorder>,
+    pub recorder: Arc<FallbackRecorder>,
 }
 
 impl World {
@@ -55,7 +55,7 @@ impl World {
         let mut world = Self {
             zones: Vec::new(),
             routes: vec![(".", 0, false)],
-            cache: Arc::new(Cache::new(1 << 20)),
+            cache: Arc::new(UpstreamCache::new(1 << 20)),
             table: Arc::new(postern_config::azure::PrivateLinkTable::builtin().clone()),
             public: HashMap::new(),
             scripted: HashMap::new(),
@@ -64,7 +64,7 @@ impl World {
             asked: Vec::new(),
             first_hop_only: false,
             limit: 1232,
-            recorder: Recorder::new(&fallback(64)),
+            recorder: FallbackRecorder::new(&fallback(64)),
         };
         for (name, records) in [
             ("ws-fhir.fhir.azurehealthcareapis.com", "CNAME 30 ws-fhir.fhir.privatelink.azurehealthcareapis.com"),
@@ -135,7 +135,7 @@ impl World {
             builder = builder.hosted(hosted.clone(), &networks);
         }
         let snapshot = Arc::new(builder.build());
-        let mut routes = Routes::new(snapshot.networks().count());
+        let mut routes = RouteTable::new(snapshot.networks().count());
         for (id, _) in snapshot.networks() {
             for (suffix, route, to_self) in &self.routes {
                 routes.add(id, &WireName::parse(suffix).unwrap(), Route { id: RouteId(*route), to_self: *to_self });
@@ -147,7 +147,7 @@ impl World {
             table: self.table.clone(),
             cache: self.cache.clone(),
             access: Default::default(),
-            settings: Settings {
+            settings: AnswerSettings {
                 udp_size: 1232,
                 nsid: Box::default(),
                 version: None,
@@ -203,31 +203,31 @@ impl World {
         change(&mut question);
         packet.resize(1500, 0);
         let view = View { state: &state, network, network_id, recursion: network.may_recurse(client), now: self.now };
-        let mut heard = Heard::default();
-        let mut patience = Patience::Fresh;
+        let mut heard = UpstreamAnswers::default();
+        let mut patience = DataPolicy::Fresh;
         for _ in 0..40 {
             match walk(&question, &view, &heard, patience) {
-                Step::Answer(answer) => {
+                WalkStep::Answer(answer) => {
                     let verdict = self.recorder.judge(&question, &answer, &view);
                     self.recorder.note(&question, client, &answer, &verdict, &view);
                     let length = respond(&question, &answer, &verdict, &view, &mut packet, self.limit);
                     return packet[..length].to_vec();
                 }
-                Step::Ask(ask) if self.up => {
+                WalkStep::Ask(ask) if self.up => {
                     self.asked.push(format!("{} {} {}", ask.route.0, ask.name, RecordType::from(ask.rtype)));
                     let scripted = self.scripted.get(&format!("{} {}", ask.name, RecordType::from(ask.rtype)));
                     let answer = scripted.cloned().unwrap_or_else(|| self.upstream(&ask));
                     match accept::accept(&ask, &view, &"192.0.2.53".into(), &answer) {
-                        Verdict::Heard(more) => {
+                        UpstreamVerdict::Heard(more) => {
                             accept::remember(&view, &ask, &more);
                             heard.0.extend(more.0);
                         }
                         other => panic!("{other:?}"),
                     }
                 }
-                Step::Ask(ask) => {
+                WalkStep::Ask(ask) => {
                     accept::remember_failure(&state, &ask, Failure::NoUpstream, self.now, &"192.0.2.53".into());
-                    patience = Patience::Outage(Failure::NoUpstream);
+                    patience = DataPolicy::Outage(Failure::NoUpstream);
                 }
             }
         }
@@ -235,7 +235,7 @@ impl World {
     }
 
     /// What a public resolver answers: the whole chain in one message.
-    pub fn upstream(&self, ask: &Ask) -> Vec<u8> {
+    pub fn upstream(&self, ask: &UpstreamQuery) -> Vec<u8> {
         let mut message = Message::new(9, MessageType::Response, OpCode::Query);
         let mut name = ask.name.to_string().trim_end_matches('.').to_owned();
         let rtype = RecordType::from(ask.rtype);

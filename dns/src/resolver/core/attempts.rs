@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use postern_config::model::UpstreamTransport;
 
-use super::{Core, Due, NONE, Outside, view};
-use crate::accept::{self, Verdict, accept};
+use super::{NONE, ResolverCore, ResolverEffects, TimerPurpose, view};
+use crate::accept::{self, UpstreamVerdict, accept};
 use crate::clock::Now;
 use crate::ede::Failure;
-use crate::query::Heard;
+use crate::query::UpstreamAnswers;
 use crate::resolver::timers::TimerId;
 use crate::state::State;
-use crate::upstream::{AttemptId, Fault, UpstreamId};
+use crate::upstream::{AttemptError, AttemptId, UpstreamId};
 
 /// Number of ICMP errors of one upstream that only repeat the question. A stranger who sends 20,000 forged errors a second to random ports
 /// hits one question in 16 if the upstream takes 100 ms. To end a question, errors must hit all its messages before the answer comes.
@@ -20,11 +20,11 @@ const REPEATS: u8 = 3;
 
 /// One message sent to one upstream.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub(super) struct UpstreamAttempt {
     pub(super) serial: u32,
     pub(super) server: UpstreamId,
     pub(super) over: UpstreamTransport,
-    pub(super) purpose: Purpose,
+    pub(super) purpose: AttemptPurpose,
     sent: Now,
     pub(super) edns: bool,
     /// It was sent again without EDNS.
@@ -37,7 +37,7 @@ pub(super) struct Attempt {
 
 /// Purpose of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(super) enum AttemptPurpose {
     /// Clients wait for it.
     Question { exchange: u32, member: u8 },
     /// A copy of a client's question, to measure the upstream.
@@ -51,13 +51,13 @@ pub(super) enum Purpose {
 }
 
 /// A message to be sent.
-pub(super) struct Send<'a> {
+pub(super) struct OutgoingMessage<'a> {
     pub(super) server: UpstreamId,
     pub(super) over: UpstreamTransport,
     pub(super) message: &'a [u8],
     pub(super) edns: bool,
     pub(super) waits: Duration,
-    pub(super) purpose: Purpose,
+    pub(super) purpose: AttemptPurpose,
 }
 
 /// Occasion of a message to a member of a route.
@@ -71,7 +71,7 @@ pub(super) enum AskTurn {
     Repeated(UpstreamTransport, bool),
 }
 
-impl Attempt {
+impl UpstreamAttempt {
     pub(super) fn sent(&self) -> Now {
         self.sent
     }
@@ -87,21 +87,32 @@ impl Attempt {
     }
 }
 
-impl Core {
+impl ResolverCore {
     /// Sends one message. Returns the place of the attempt.
-    pub(super) fn send(&mut self, now: Now, send: Send, out: &mut impl Outside) -> Result<u32, Fault> {
-        let Send { server, over, message, edns, waits, purpose } = send;
+    pub(super) fn send(&mut self, now: Now, send: OutgoingMessage, out: &mut impl ResolverEffects) -> Result<u32, AttemptError> {
+        let OutgoingMessage { server, over, message, edns, waits, purpose } = send;
         let exchanges = &mut self.exchanges;
         exchanges.serial = exchanges.serial.wrapping_add(1);
         let entry = exchanges.attempts.vacant_entry();
         let (place, serial) = (entry.key() as u32, exchanges.serial);
         out.send(server, over, AttemptId { place, serial }, message)?;
-        let timer = Some(self.timers.set(now.plus(waits.max(Duration::from_millis(1))), Due::Attempt(place)));
-        entry.insert(Attempt { serial, server, over, purpose, sent: now, edns, plain_again: false, timer, counted: true, late: false });
+        let timer = Some(self.timers.set(now.plus(waits.max(Duration::from_millis(1))), TimerPurpose::Attempt(place)));
+        entry.insert(UpstreamAttempt {
+            serial,
+            server,
+            over,
+            purpose,
+            sent: now,
+            edns,
+            plain_again: false,
+            timer,
+            counted: true,
+            late: false,
+        });
         let server = &mut exchanges.servers[server.0 as usize];
         server.health.sent(now);
         // Loop probes are no questions: neither they nor their responses are counted.
-        if purpose != Purpose::Loop {
+        if purpose != AttemptPurpose::Loop {
             server.meter.asked.fetch_add(1, Relaxed);
         }
         server.show();
@@ -128,11 +139,11 @@ impl Core {
     }
 
     /// Removes an attempt.
-    pub(super) fn end_attempt(&mut self, place: u32, out: &mut impl Outside) {
+    pub(super) fn end_attempt(&mut self, place: u32, out: &mut impl ResolverEffects) {
         self.release(place);
         let attempt = self.exchanges.attempts.remove(place as usize);
         out.forget(attempt.server, attempt.over, AttemptId { place, serial: attempt.serial });
-        if let Purpose::Question { exchange, .. } = attempt.purpose {
+        if let AttemptPurpose::Question { exchange, .. } = attempt.purpose {
             let going = &mut self.exchanges.list[exchange as usize];
             going.attempts.retain(|other| *other != place);
             going.active = going.active.filter(|active| *active != place);
@@ -140,20 +151,27 @@ impl Core {
     }
 
     /// Handles the response to an attempt, or its fault.
-    pub(super) fn attempt_said(&mut self, now: Now, state: &State, id: AttemptId, said: Result<&[u8], Fault>, out: &mut impl Outside) {
+    pub(super) fn attempt_said(
+        &mut self,
+        now: Now,
+        state: &State,
+        id: AttemptId,
+        said: Result<&[u8], AttemptError>,
+        out: &mut impl ResolverEffects,
+    ) {
         let Some(attempt) = self.exchanges.attempts.get(id.place as usize).filter(|attempt| attempt.serial == id.serial) else { return };
         if let Ok(octets) = said
-            && attempt.purpose != Purpose::Loop
+            && attempt.purpose != AttemptPurpose::Loop
         {
             let after = Duration::from_millis(now.since(attempt.sent));
             self.exchanges.servers[attempt.server.0 as usize].meter.count_response(octets, after);
         }
         match (attempt.purpose, said) {
-            (Purpose::Question { exchange, member }, Ok(octets)) => {
+            (AttemptPurpose::Question { exchange, member }, Ok(octets)) => {
                 self.answered(now, state, id.place, (exchange, member), octets, out);
             }
-            (Purpose::Question { .. }, Err(fault)) => self.question_lost(now, state, id.place, Some(fault), out),
-            (Purpose::Copy, Ok(octets)) => {
+            (AttemptPurpose::Question { .. }, Err(fault)) => self.question_lost(now, state, id.place, Some(fault), out),
+            (AttemptPurpose::Copy, Ok(octets)) => {
                 // The RCODE is enough: data, a denial, or an upstream without EDNS.
                 match octets.get(3).is_some_and(|flags| matches!(flags & 0xf, 0 | 1 | 3 | 4)) {
                     true => self.answered_usefully(now, id.place, out),
@@ -161,19 +179,19 @@ impl Core {
                 }
                 self.end_attempt(id.place, out);
             }
-            (Purpose::Late(late), Ok(octets)) => self.answered_late(now, state, id.place, late, octets, out),
-            (Purpose::Late(_), Err(_)) => {}
-            (Purpose::Probe, Ok(octets)) => {
+            (AttemptPurpose::Late(late), Ok(octets)) => self.answered_late(now, state, id.place, late, octets, out),
+            (AttemptPurpose::Late(_), Err(_)) => {}
+            (AttemptPurpose::Probe, Ok(octets)) => {
                 self.probe_answered(now, id.place, octets, out);
                 self.end_attempt(id.place, out);
             }
-            (Purpose::Copy | Purpose::Probe, Err(Fault::Doubtful | Fault::BadCookie)) => {
+            (AttemptPurpose::Copy | AttemptPurpose::Probe, Err(AttemptError::Doubtful | AttemptError::BadCookie)) => {
                 let server = attempt.server;
                 self.responded(now, server, out);
             }
             // It counts when its time runs out: neither a forged error nor a broken connection shortens the wait.
-            (Purpose::Copy | Purpose::Probe, Err(_)) => {}
-            (Purpose::Loop, said) => {
+            (AttemptPurpose::Copy | AttemptPurpose::Probe, Err(_)) => {}
+            (AttemptPurpose::Loop, said) => {
                 let server = attempt.server;
                 if said.is_ok() {
                     self.responded(now, server, out);
@@ -185,11 +203,11 @@ impl Core {
     }
 
     /// Handles an attempt whose time ran out.
-    pub(super) fn attempt_lost(&mut self, now: Now, state: &State, place: u32, out: &mut impl Outside) {
+    pub(super) fn attempt_lost(&mut self, now: Now, state: &State, place: u32, out: &mut impl ResolverEffects) {
         self.exchanges.attempts[place as usize].timer = None;
         self.release(place);
         match self.exchanges.attempts[place as usize].purpose {
-            Purpose::Question { exchange, .. } => {
+            AttemptPurpose::Question { exchange, .. } => {
                 let going = &self.exchanges.list[exchange as usize];
                 match going.active == Some(place) {
                     true if now < going.patience => self.wait_further(now, place, out),
@@ -197,24 +215,32 @@ impl Core {
                     false => {} // another message is waited for
                 }
             }
-            Purpose::Late(_) => {}
-            Purpose::Probe => {
+            AttemptPurpose::Late(_) => {}
+            AttemptPurpose::Probe => {
                 let (server, sent) = (self.exchanges.attempts[place as usize].server, self.exchanges.attempts[place as usize].sent);
                 self.end_attempt(place, out);
                 self.probe_silent(now, state, server, sent, out);
             }
-            Purpose::Copy => {
+            AttemptPurpose::Copy => {
                 // Its silence may be that of its name.
                 let server = self.exchanges.attempts[place as usize].server;
                 self.exchanges.servers[server.0 as usize].meter.lost.fetch_add(1, Relaxed);
                 self.end_attempt(place, out);
             }
-            Purpose::Loop => self.end_attempt(place, out),
+            AttemptPurpose::Loop => self.end_attempt(place, out),
         }
     }
 
     /// Reads an answer for the client that asked first, and hands it to all clients that wait.
-    fn answered(&mut self, now: Now, state: &State, place: u32, (exchange, member): (u32, u8), octets: &[u8], out: &mut impl Outside) {
+    fn answered(
+        &mut self,
+        now: Now,
+        state: &State,
+        place: u32,
+        (exchange, member): (u32, u8),
+        octets: &[u8],
+        out: &mut impl ResolverEffects,
+    ) {
         let attempt = &self.exchanges.attempts[place as usize];
         let (over, edns, plain_again) = (attempt.over, attempt.edns, attempt.plain_again);
         let server = attempt.server;
@@ -223,14 +249,14 @@ impl Core {
         let going = &self.exchanges.list[exchange as usize];
         let asker = view(state, going.client, now);
         match accept(&going.ask, &asker, &name, octets) {
-            Verdict::Heard(heard) => {
+            UpstreamVerdict::Heard(heard) => {
                 accept::remember(&asker, &going.ask, &heard);
                 self.answered_usefully(now, place, out);
                 if plain_again {
                     self.lacked_edns(now, server, exchange, out);
                 }
                 let mut heard = Some(heard);
-                let mut others: Vec<(u32, Option<Heard>)> = Vec::new();
+                let mut others: Vec<(u32, Option<UpstreamAnswers>)> = Vec::new();
                 let mut waiting = self.exchanges.list[exchange as usize].first;
                 while waiting != NONE {
                     let next = self.pending[waiting as usize].after;
@@ -242,7 +268,7 @@ impl Core {
                         let known = others.iter().find(|(network, _)| *network == own.network_id.0).map(|(_, heard)| heard.clone());
                         known.unwrap_or_else(|| {
                             let heard = match accept(self.exchanges.ask(exchange), &own, &name, octets) {
-                                Verdict::Heard(heard) => Some(heard),
+                                UpstreamVerdict::Heard(heard) => Some(heard),
                                 _ => None,
                             };
                             others.push((own.network_id.0, heard.clone()));
@@ -257,23 +283,26 @@ impl Core {
                 self.listen_on(now, exchange, member);
                 self.end_exchange(exchange, out);
             }
-            Verdict::Truncated if over == UpstreamTransport::Udp => {
+            UpstreamVerdict::Truncated if over == UpstreamTransport::Udp => {
                 self.exchanges.servers[server.0 as usize].meter.truncated.fetch_add(1, Relaxed);
                 self.answered_usefully(now, place, out);
                 self.end_attempt(place, out);
                 self.ask_again(now, state, (exchange, member), (UpstreamTransport::Tcp, edns, false), out);
             }
-            Verdict::WithoutEdns if edns => {
+            UpstreamVerdict::WithoutEdns if edns => {
                 self.end_attempt(place, out);
                 self.ask_again(now, state, (exchange, member), (over, false, true), out);
             }
-            verdict @ (Verdict::Truncated | Verdict::WithoutEdns | Verdict::Failed(..) | Verdict::Nonsense(_)) => {
+            verdict @ (UpstreamVerdict::Truncated
+            | UpstreamVerdict::WithoutEdns
+            | UpstreamVerdict::Failed(..)
+            | UpstreamVerdict::Nonsense(_)) => {
                 self.answered_uselessly(now, place, exchange, out);
                 self.end_attempt(place, out);
                 let going = &mut self.exchanges.list[exchange as usize];
                 going.refused |= 1 << member;
                 let failure = match verdict {
-                    Verdict::Failed(_, Some(code)) => Failure::Reported(code),
+                    UpstreamVerdict::Failed(_, Some(code)) => Failure::Reported(code),
                     _ => Failure::UpstreamFailed,
                 };
                 going.failure = Some(failure.after(going.failure));
@@ -291,7 +320,7 @@ impl Core {
         state: &State,
         (exchange, member): (u32, u8),
         (over, edns, plain_again): (UpstreamTransport, bool, bool),
-        out: &mut impl Outside,
+        out: &mut impl ResolverEffects,
     ) {
         self.leave_queue(exchange);
         match self.ask_member(now, exchange, member, AskTurn::Otherwise(over, edns), out) {
@@ -309,17 +338,17 @@ impl Core {
     }
 
     /// Handles a question that was not answered in time or not delivered.
-    fn question_lost(&mut self, now: Now, state: &State, place: u32, fault: Option<Fault>, out: &mut impl Outside) {
-        let Attempt { purpose, over, edns, .. } = self.exchanges.attempts[place as usize];
-        let Purpose::Question { exchange, member } = purpose else { return };
+    fn question_lost(&mut self, now: Now, state: &State, place: u32, fault: Option<AttemptError>, out: &mut impl ResolverEffects) {
+        let UpstreamAttempt { purpose, over, edns, .. } = self.exchanges.attempts[place as usize];
+        let AttemptPurpose::Question { exchange, member } = purpose else { return };
         let is_awaited = self.exchanges.list[exchange as usize].active == Some(place);
         // Once the exchange asks elsewhere, an event that a stranger can cause must not disturb it.
         match (over, fault) {
-            (UpstreamTransport::Udp, Some(Fault::Unreachable)) if !is_awaited => return self.unreachable(place),
-            (UpstreamTransport::Udp, Some(Fault::Guessed | Fault::Doubtful | Fault::BadCookie)) if !is_awaited => {
+            (UpstreamTransport::Udp, Some(AttemptError::Unreachable)) if !is_awaited => return self.unreachable(place),
+            (UpstreamTransport::Udp, Some(AttemptError::Guessed | AttemptError::Doubtful | AttemptError::BadCookie)) if !is_awaited => {
                 return self.end_attempt(place, out);
             }
-            (UpstreamTransport::Udp, Some(Fault::Unreachable)) if self.exchanges.list[exchange as usize].icmp_errors < REPEATS => {
+            (UpstreamTransport::Udp, Some(AttemptError::Unreachable)) if self.exchanges.list[exchange as usize].icmp_errors < REPEATS => {
                 self.unreachable(place);
                 let going = &mut self.exchanges.list[exchange as usize];
                 (going.icmp_errors, going.active) = (going.icmp_errors + 1, None);
@@ -327,13 +356,13 @@ impl Core {
                 self.release(place);
                 return self.ask_again(now, state, (exchange, member), (over, edns, false), out);
             }
-            (UpstreamTransport::Udp, Some(Fault::BadCookie)) if self.exchanges.list[exchange as usize].icmp_errors < REPEATS => {
+            (UpstreamTransport::Udp, Some(AttemptError::BadCookie)) if self.exchanges.list[exchange as usize].icmp_errors < REPEATS => {
                 self.exchanges.list[exchange as usize].icmp_errors = REPEATS; // once, and then over TCP (RFC 7873 section 5.3)
                 self.end_attempt(place, out);
                 return self.ask_again(now, state, (exchange, member), (over, edns, false), out);
             }
-            (_, Some(fault @ (Fault::Guessed | Fault::Doubtful | Fault::BadCookie))) => {
-                if fault == Fault::Guessed {
+            (_, Some(fault @ (AttemptError::Guessed | AttemptError::Doubtful | AttemptError::BadCookie))) => {
+                if fault == AttemptError::Guessed {
                     self.report_guesses(now, place);
                 }
                 self.end_attempt(place, out);
@@ -341,10 +370,10 @@ impl Core {
             }
             _ => {}
         }
-        if fault == Some(Fault::Unreachable) {
+        if fault == Some(AttemptError::Unreachable) {
             self.unreachable(place);
         }
-        if fault != Some(Fault::Exhausted) {
+        if fault != Some(AttemptError::Exhausted) {
             self.lost(now, place, exchange, out);
         }
         let going = &mut self.exchanges.list[exchange as usize];

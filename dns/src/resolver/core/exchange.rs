@@ -25,19 +25,19 @@ use arrayvec::ArrayVec;
 use postern_config::model::UpstreamTransport;
 use slab::Slab;
 
-use super::attempts::{AskTurn, Attempt, Purpose, Send};
+use super::attempts::{AskTurn, AttemptPurpose, OutgoingMessage, UpstreamAttempt};
 use super::loops::LoopProbes;
-use super::upstreams::{Choice, RouteState, Server};
-use super::{Core, Due, NONE, Outside};
+use super::upstreams::{MemberChoice, RouteState, UpstreamState};
+use super::{NONE, ResolverCore, ResolverEffects, TimerPurpose};
 use crate::accept;
 use crate::clock::Now;
 use crate::ede::Failure;
-use crate::query::Ask;
+use crate::query::UpstreamQuery;
 use crate::resolver::timers::TimerId;
-use crate::route::{Plan, RouteId, Routes};
+use crate::route::{RouteId, RoutePlan, RouteTable};
 use crate::state::State;
-use crate::upstream::health::Admission;
-use crate::upstream::{Condition, Fault, UpstreamId, message};
+use crate::upstream::health::SendAdmission;
+use crate::upstream::{AttemptError, UpstreamCondition, UpstreamId, message};
 
 /// Number of rounds in which silent upstreams are tried.
 const ROUNDS: u8 = 4;
@@ -52,15 +52,15 @@ const SENDS: u8 = 6;
 
 /// Everything about upstreams: exchanges, attempts, servers, routes.
 #[derive(Debug)]
-pub(super) struct Exchanges {
-    pub(super) list: Slab<Exchange>,
+pub(super) struct ExchangeTable {
+    pub(super) list: Slab<UpstreamExchange>,
     by_hash: HashMap<u64, u32, foldhash::fast::RandomState>, // the keys are keyed hashes already
-    pub(super) attempts: Slab<Attempt>,
+    pub(super) attempts: Slab<UpstreamAttempt>,
     pub(super) serial: u32,
-    pub(super) servers: Slab<Server>,
+    pub(super) servers: Slab<UpstreamState>,
     pub(super) by_address: HashMap<(SocketAddr, UpstreamTransport), UpstreamId>,
     pub(super) routes: HashMap<RouteId, RouteState, foldhash::fast::RandomState>, // the keys are our own numbers
-    pub(super) known: Option<Arc<Routes>>,
+    pub(super) known: Option<Arc<RouteTable>>,
     /// Number of upstreams that were added or removed.
     pub(super) changes: u64,
     pub(super) loops: LoopProbes,
@@ -73,7 +73,7 @@ pub(super) struct Exchanges {
 /// The question of an exchange that ended, and its messages that may still be answered.
 #[derive(Debug)]
 pub(super) struct LateAnswers {
-    pub(super) ask: Ask,
+    pub(super) ask: UpstreamQuery,
     pub(super) client: IpAddr,
     pub(super) attempts: ArrayVec<u32, LISTENING>,
     pub(super) timer: TimerId,
@@ -81,8 +81,8 @@ pub(super) struct LateAnswers {
 
 /// A question to upstreams and its progress.
 #[derive(Debug)]
-pub(super) struct Exchange {
-    pub(super) ask: Ask,
+pub(super) struct UpstreamExchange {
+    pub(super) ask: UpstreamQuery,
     pub(super) hash: u64,
     /// The client that asked first. An answer is read for it if no client waits any more.
     pub(super) client: IpAddr,
@@ -115,7 +115,7 @@ pub(super) struct Exchange {
     pub(super) queued: Option<(u8, TimerId)>,
 }
 
-impl Exchanges {
+impl ExchangeTable {
     pub(super) fn new() -> Self {
         Self {
             list: Slab::new(),
@@ -138,7 +138,7 @@ impl Exchanges {
     }
 
     /// Returns the question of an exchange.
-    pub(super) fn ask(&self, exchange: u32) -> &Ask {
+    pub(super) fn ask(&self, exchange: u32) -> &UpstreamQuery {
         &self.list[exchange as usize].ask
     }
 
@@ -152,7 +152,7 @@ impl Exchanges {
     }
 }
 
-impl Core {
+impl ResolverCore {
     /// Lets a question wait for the exchange of `ask`. Returns true if it was under way, false if it is new.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn join_or_lead(
@@ -160,10 +160,10 @@ impl Core {
         now: Now,
         state: &State,
         pending: u32,
-        ask: Ask,
+        ask: UpstreamQuery,
         hash: u64,
         client: IpAddr,
-        out: &mut impl Outside,
+        out: &mut impl ResolverEffects,
     ) -> Result<bool, Failure> {
         let share = self.share(self.exchanges.routes.len());
         let exchanges = &mut self.exchanges;
@@ -178,7 +178,7 @@ impl Core {
             return Ok(true);
         }
         route.exchanges += 1;
-        let exchange = exchanges.list.insert(Exchange {
+        let exchange = exchanges.list.insert(UpstreamExchange {
             ask,
             hash,
             client,
@@ -244,34 +244,34 @@ impl Core {
     }
 
     /// Asks the next upstream. Ends the exchange if there is none.
-    pub(super) fn ask_next(&mut self, now: Now, state: &State, exchange: u32, out: &mut impl Outside) {
+    pub(super) fn ask_next(&mut self, now: Now, state: &State, exchange: u32, out: &mut impl ResolverEffects) {
         let used_up = self.used_up(now, exchange);
         loop {
-            let Exchanges { list, servers, routes, .. } = &mut self.exchanges;
+            let ExchangeTable { list, servers, routes, .. } = &mut self.exchanges;
             let going = &mut list[exchange as usize];
             let Some(route) = routes.get_mut(&going.ask.route).filter(|_| now < going.deadline) else {
                 return self.exchange_failed(now, state, exchange, Failure::NoUpstream, out);
             };
             match route.choose(now, servers, going.tried | going.refused | used_up) {
-                Choice::Ask(member) => {
+                MemberChoice::Ask(member) => {
                     let server = route.members[usize::from(member)].server;
                     let Err(fault) = self.ask_member(now, exchange, member, AskTurn::First, out) else { return };
-                    if fault == Fault::Unreachable {
+                    if fault == AttemptError::Unreachable {
                         self.unsendable(server);
                     }
                     self.exchanges.list[exchange as usize].refused |= 1 << member;
                 }
-                Choice::Wait(member) => {
+                MemberChoice::Wait(member) => {
                     let server = route.members[usize::from(member)].server;
                     let until = now.plus(route.timeout(member)).min(going.deadline);
                     return self.enter_queue(exchange, member, server, until);
                 }
-                Choice::NoRoom(failure) => return self.exchange_failed(now, state, exchange, failure, out),
-                Choice::Nobody if going.round < ROUNDS && going.tried & !going.refused != 0 => {
+                MemberChoice::NoRoom(failure) => return self.exchange_failed(now, state, exchange, failure, out),
+                MemberChoice::Nobody if going.round < ROUNDS && going.tried & !going.refused != 0 => {
                     going.round += 1;
                     going.tried = 0;
                 }
-                Choice::Nobody => {
+                MemberChoice::Nobody => {
                     let failure = if used_up == 0 { Failure::NoUpstream } else { Failure::SilentDomain };
                     return self.exchange_failed(now, state, exchange, failure, out);
                 }
@@ -280,9 +280,16 @@ impl Core {
     }
 
     /// Sends an exchange's question to one member of its route.
-    pub(super) fn ask_member(&mut self, now: Now, exchange: u32, member: u8, turn: AskTurn, out: &mut impl Outside) -> Result<(), Fault> {
+    pub(super) fn ask_member(
+        &mut self,
+        now: Now,
+        exchange: u32,
+        member: u8,
+        turn: AskTurn,
+        out: &mut impl ResolverEffects,
+    ) -> Result<(), AttemptError> {
         let going = &self.exchanges.list[exchange as usize];
-        let Some(route) = self.exchanges.routes.get(&going.ask.route) else { return Err(Fault::Exhausted) };
+        let Some(route) = self.exchanges.routes.get(&going.ask.route) else { return Err(AttemptError::Exhausted) };
         let server = route.members[usize::from(member)].server;
         let known = &self.exchanges.servers[server.0 as usize];
         let (over, edns) = match turn {
@@ -296,8 +303,8 @@ impl Core {
         let mut octets = [0; message::MAX];
         let len = message::write(&going.ask, edns, &mut octets);
         let waits = self.wait(now, server, &route.plan, (over, patience), sends + 2 * (going.round - 1));
-        let purpose = Purpose::Question { exchange, member };
-        let place = self.send(now, Send { server, over, message: &octets[..len], edns, waits, purpose }, out)?;
+        let purpose = AttemptPurpose::Question { exchange, member };
+        let place = self.send(now, OutgoingMessage { server, over, message: &octets[..len], edns, waits, purpose }, out)?;
         if self.exchanges.list[exchange as usize].attempts.is_full() {
             let oldest = self.exchanges.list[exchange as usize].attempts[0];
             self.end_attempt(oldest, out);
@@ -319,7 +326,7 @@ impl Core {
     }
 
     /// Returns how long a message is waited for before it is repeated, or before the upstream is given up.
-    fn wait(&self, now: Now, server: UpstreamId, plan: &Plan, (over, patience): (UpstreamTransport, Now), doublings: u8) -> Duration {
+    fn wait(&self, now: Now, server: UpstreamId, plan: &RoutePlan, (over, patience): (UpstreamTransport, Now), doublings: u8) -> Duration {
         let rest = Duration::from_millis(patience.since(now));
         if over == UpstreamTransport::Tcp {
             return rest;
@@ -330,17 +337,17 @@ impl Core {
     }
 
     /// A message of an exchange was not answered in the time that most answers take: it is sent again, or waited for further.
-    pub(super) fn wait_further(&mut self, now: Now, place: u32, out: &mut impl Outside) {
+    pub(super) fn wait_further(&mut self, now: Now, place: u32, out: &mut impl ResolverEffects) {
         let attempt = &self.exchanges.attempts[place as usize];
         let (server, over, edns) = (attempt.server, attempt.over, attempt.edns);
-        let Purpose::Question { exchange, member } = attempt.purpose else { return };
+        let AttemptPurpose::Question { exchange, member } = attempt.purpose else { return };
         if self.exchanges.list[exchange as usize].sends > 1 {
             self.silent(now, place, exchange, out);
         }
         let going = &self.exchanges.list[exchange as usize];
         let is_repeated = over == UpstreamTransport::Udp
             && going.sends < SENDS
-            && self.exchanges.servers[server.0 as usize].health.admits(now) == Admission::Now
+            && self.exchanges.servers[server.0 as usize].health.admits(now) == SendAdmission::Now
             && self.ask_member(now, exchange, member, AskTurn::Repeated(over, edns), out).is_ok();
         let going = &self.exchanges.list[exchange as usize];
         if is_repeated {
@@ -352,13 +359,13 @@ impl Core {
             true => self.wait(now, server, &route.plan, (over, going.patience), going.sends),
             false => Duration::from_millis(going.patience.since(now)),
         };
-        let timer = self.timers.set(now.plus(waits.max(Duration::from_millis(1))), Due::Attempt(place));
+        let timer = self.timers.set(now.plus(waits.max(Duration::from_millis(1))), TimerPurpose::Attempt(place));
         self.exchanges.attempts[place as usize].timer = Some(timer);
     }
 
     /// An attempt's question is not sent again in this turn. Returns how long its member is waited for, if it is the one that is awaited.
     pub(super) fn stop_repeating(&mut self, place: u32) -> Option<Now> {
-        let Purpose::Question { exchange, .. } = self.exchanges.attempts[place as usize].purpose else { return None };
+        let AttemptPurpose::Question { exchange, .. } = self.exchanges.attempts[place as usize].purpose else { return None };
         let going = &mut self.exchanges.list[exchange as usize];
         going.sends = SENDS;
         (going.active == Some(place)).then_some(going.patience)
@@ -366,25 +373,25 @@ impl Core {
 
     /// Sets the timer after which the next upstream is asked as well, if the route wants it.
     fn arm_hedge(&mut self, now: Now, exchange: u32, server: UpstreamId) {
-        let Exchanges { list, servers, routes, .. } = &mut self.exchanges;
+        let ExchangeTable { list, servers, routes, .. } = &mut self.exchanges;
         let going = &mut list[exchange as usize];
         let Some(route) = routes.get(&going.ask.route) else { return };
         let Some(percent) = route.plan.hedge.filter(|_| route.members.len() > 1 && going.hedge.is_none()) else { return };
         let health = &servers[server.0 as usize].health;
         let after = health.percentile(percent).unwrap_or_else(|| health.retransmission_timeout()).max(SHORTEST_HEDGE);
-        going.hedge = Some(self.timers.set(now.plus(after), Due::Hedge(exchange)));
+        going.hedge = Some(self.timers.set(now.plus(after), TimerPurpose::Hedge(exchange)));
     }
 
     /// The upstream that is asked takes longer than it usually does: the next one is asked as well. Whoever answers first is heard.
-    pub(super) fn hedge(&mut self, now: Now, exchange: u32, out: &mut impl Outside) {
-        let Exchanges { list, servers, routes, attempts, .. } = &mut self.exchanges;
+    pub(super) fn hedge(&mut self, now: Now, exchange: u32, out: &mut impl ResolverEffects) {
+        let ExchangeTable { list, servers, routes, attempts, .. } = &mut self.exchanges;
         let going = &mut list[exchange as usize];
         going.hedge = None;
         let asked = going.active.map(|place| attempts[place as usize].purpose);
-        let (Some(Purpose::Question { member: asked, .. }), Some(route)) = (asked, routes.get(&going.ask.route)) else { return };
-        let Choice::Ask(member) = route.choose(now, servers, going.tried | going.refused | 1 << asked) else { return };
+        let (Some(AttemptPurpose::Question { member: asked, .. }), Some(route)) = (asked, routes.get(&going.ask.route)) else { return };
+        let MemberChoice::Ask(member) = route.choose(now, servers, going.tried | going.refused | 1 << asked) else { return };
         let server = route.members[usize::from(member)].server;
-        if servers[server.0 as usize].health.condition() == Condition::Down {
+        if servers[server.0 as usize].health.condition() == UpstreamCondition::Down {
             return;
         }
         let (active, patience, sends, upstream) = (going.active, going.patience, going.sends, going.asked);
@@ -396,7 +403,7 @@ impl Core {
     }
 
     /// Ends an exchange that no upstream answered.
-    pub(super) fn exchange_failed(&mut self, now: Now, state: &State, exchange: u32, failure: Failure, out: &mut impl Outside) {
+    pub(super) fn exchange_failed(&mut self, now: Now, state: &State, exchange: u32, failure: Failure, out: &mut impl ResolverEffects) {
         let going = &self.exchanges.list[exchange as usize];
         let failure = if going.has_circled { Failure::RouteToSelf } else { going.failure.unwrap_or(failure) };
         let failure = (failure, going.hash);
@@ -416,7 +423,7 @@ impl Core {
     }
 
     /// Removes an exchange for which no client waits.
-    pub(super) fn end_exchange(&mut self, exchange: u32, out: &mut impl Outside) {
+    pub(super) fn end_exchange(&mut self, exchange: u32, out: &mut impl ResolverEffects) {
         self.leave_queue(exchange);
         if let Some(timer) = self.exchanges.list[exchange as usize].hedge.take() {
             self.timers.cancel(timer);

@@ -18,17 +18,17 @@ use std::time::Duration;
 
 use postern_zones::name::NameBuf;
 
-use super::attempts::{Purpose, Send};
-use super::{Core, Due, Outside};
+use super::attempts::{AttemptPurpose, OutgoingMessage};
+use super::{ResolverCore, ResolverEffects, TimerPurpose};
 use crate::clock::Now;
 use crate::loop_probe::{LABEL, is_loop_probe};
-use crate::query::Ask;
-use crate::resolver::job::Job;
+use crate::query::UpstreamQuery;
+use crate::resolver::job::ResolverJob;
 use crate::resolver::timers::TimerId;
 use crate::return_path::ReplyTo;
 use crate::route::RouteId;
-use crate::upstream::health::Admission;
-use crate::upstream::{Fault, UpstreamId, message};
+use crate::upstream::health::SendAdmission;
+use crate::upstream::{AttemptError, UpstreamId, message};
 use crate::wire::rtype;
 
 /// How often upstreams that lead back to us are probed.
@@ -83,9 +83,9 @@ impl LoopProbes {
     }
 }
 
-impl Core {
+impl ResolverCore {
     /// Returns true if a question is one of ours that has gone in a circle.
-    pub(super) fn came_back(&mut self, now: Now, job: &Job, out: &mut impl Outside) -> bool {
+    pub(super) fn came_back(&mut self, now: Now, job: &ResolverJob, out: &mut impl ResolverEffects) -> bool {
         if let Some((route, member)) = self.exchanges.loops.find(&job.question.name) {
             self.mark(now, route, member, job.client.ip().to_canonical());
             return true;
@@ -96,7 +96,7 @@ impl Core {
     }
 
     /// Returns true if a question is outstanding at an upstream whose circles arrive from the client's address.
-    fn goes_in_circle(&mut self, job: &Job) -> bool {
+    fn goes_in_circle(&mut self, job: &ResolverJob) -> bool {
         let exchanges = &mut self.exchanges;
         let from = job.client.ip().to_canonical();
         let circles = exchanges.loops.circles.iter().filter(|circle| circle.from == from);
@@ -104,7 +104,7 @@ impl Core {
         for circle in circles {
             // Flags are left out: the servers on the way set their own.
             circled = exchanges.attempts.iter().find_map(|(_, attempt)| match attempt.purpose {
-                Purpose::Question { exchange, .. } if attempt.server == circle.server => {
+                AttemptPurpose::Question { exchange, .. } if attempt.server == circle.server => {
                     let ask = &exchanges.list[exchange as usize].ask;
                     (ask.rtype == job.question.rtype && ask.name == job.question.name).then_some(exchange)
                 }
@@ -121,20 +121,20 @@ impl Core {
     }
 
     /// Probes all upstreams of all routes.
-    pub(super) fn probe_all_for_loops(&mut self, now: Now, out: &mut impl Outside) {
+    pub(super) fn probe_all_for_loops(&mut self, now: Now, out: &mut impl ResolverEffects) {
         let routes = self.exchanges.routes.iter();
         let all: Vec<(RouteId, u8)> = routes.flat_map(|(id, route)| (0..route.members.len() as u8).map(|member| (*id, member))).collect();
         self.probe_for_loops(now, &all, out);
     }
 
     /// Probes one upstream, as a member of each of its routes.
-    pub(super) fn probe_server_for_loops(&mut self, now: Now, server: UpstreamId, out: &mut impl Outside) {
+    pub(super) fn probe_server_for_loops(&mut self, now: Now, server: UpstreamId, out: &mut impl ResolverEffects) {
         let all = self.members_at(server);
         self.probe_for_loops(now, &all, out);
     }
 
     /// Probes upstreams that lead back to us, and forgets circles that are gone.
-    pub(super) fn probe_loops_again(&mut self, now: Now, out: &mut impl Outside) {
+    pub(super) fn probe_loops_again(&mut self, now: Now, out: &mut impl ResolverEffects) {
         let exchanges = &mut self.exchanges;
         exchanges.loops.timer = None;
         let is_gone = |circle: &Circle| now.since(circle.seen) > FORGOTTEN.as_millis() as u64;
@@ -159,7 +159,7 @@ impl Core {
         }
     }
 
-    fn probe_for_loops(&mut self, now: Now, members: &[(RouteId, u8)], out: &mut impl Outside) {
+    fn probe_for_loops(&mut self, now: Now, members: &[(RouteId, u8)], out: &mut impl ResolverEffects) {
         self.exchanges.loops.sent.retain(|probe| now.since(probe.sent) < 2 * WAITS.as_millis() as u64);
         for &(route, member) in members {
             let Some(state) = self.exchanges.routes.get(&route) else { continue };
@@ -172,14 +172,14 @@ impl Core {
             wire.extend_from_slice(state.plan.suffix.as_wire());
             let Ok(name) = NameBuf::read(&wire) else { continue }; // the suffix leaves no room
             let known = &mut self.exchanges.servers[server.0 as usize];
-            if self.exchanges.loops.sent.len() >= MOST || known.health.admits(now) != Admission::Now {
+            if self.exchanges.loops.sent.len() >= MOST || known.health.admits(now) != SendAdmission::Now {
                 continue;
             }
             let over = known.upstream.transport;
-            let ask = Ask { route, name, rtype: rtype::TXT, dnssec_ok: false, checking_disabled: false };
+            let ask = UpstreamQuery { route, name, rtype: rtype::TXT, dnssec_ok: false, checking_disabled: false };
             let mut octets = [0; message::MAX];
             let len = message::write(&ask, true, &mut octets);
-            let send = Send { server, over, message: &octets[..len], edns: true, waits: WAITS, purpose: Purpose::Loop };
+            let send = OutgoingMessage { server, over, message: &octets[..len], edns: true, waits: WAITS, purpose: AttemptPurpose::Loop };
             if self.send(now, send, out).is_ok() {
                 self.exchanges.loops.sent.push(LoopProbe { nonce, route, member, sent: now });
             }
@@ -187,9 +187,9 @@ impl Core {
     }
 
     /// A loop probe of an upstream ended. One whose port refuses is shown as down, though no question met it yet, and is probed again.
-    pub(super) fn loop_probe_ended(&mut self, now: Now, server: UpstreamId, fault: Option<Fault>) {
+    pub(super) fn loop_probe_ended(&mut self, now: Now, server: UpstreamId, fault: Option<AttemptError>) {
         let Some(known) = self.exchanges.servers.get_mut(server.0 as usize) else { return };
-        let is_refused = fault == Some(Fault::Unreachable);
+        let is_refused = fault == Some(AttemptError::Unreachable);
         if is_refused != known.refused && (is_refused || fault.is_none()) {
             known.refused = is_refused;
             known.show_condition();
@@ -230,7 +230,7 @@ impl Core {
 
     fn arm_loops(&mut self, now: Now) {
         if self.exchanges.loops.timer.is_none() {
-            self.exchanges.loops.timer = Some(self.timers.set(now.plus(AGAIN), Due::Loops));
+            self.exchanges.loops.timer = Some(self.timers.set(now.plus(AGAIN), TimerPurpose::Loops));
         }
     }
 }

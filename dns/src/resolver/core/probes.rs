@@ -12,25 +12,25 @@ use arrayvec::ArrayVec;
 use postern_config::model::UpstreamOrder;
 use postern_zones::name::NameBuf;
 
-use super::attempts::{Purpose, Send};
-use super::exchange::Exchanges;
+use super::attempts::{AttemptPurpose, OutgoingMessage};
+use super::exchange::ExchangeTable;
 use super::upstreams::MOST_MEMBERS;
-use super::{Core, Due, Outside};
+use super::{ResolverCore, ResolverEffects, TimerPurpose};
 use crate::clock::Now;
-use crate::query::Ask;
+use crate::query::UpstreamQuery;
 use crate::route::RouteId;
 use crate::state::State;
-use crate::upstream::health::{Admission, HealthChange};
-use crate::upstream::{Condition, UpstreamId, message};
+use crate::upstream::health::{HealthChange, SendAdmission};
+use crate::upstream::{UpstreamCondition, UpstreamId, message};
 
 /// How often the upstreams of a route by latency are measured at least, while it is asked.
 const MEASURE: Duration = Duration::from_secs(5);
 /// An upstream that is down is probed for as long as somebody wanted it this recently.
 const WANTED: Duration = Duration::from_secs(60);
 
-impl Core {
+impl ResolverCore {
     /// An upstream answered a question.
-    pub(super) fn answered_usefully(&mut self, now: Now, place: u32, out: &mut impl Outside) {
+    pub(super) fn answered_usefully(&mut self, now: Now, place: u32, out: &mut impl ResolverEffects) {
         let attempt = &self.exchanges.attempts[place as usize];
         let (id, sent, edns) = (attempt.server, attempt.sent(), attempt.edns);
         let server = &mut self.exchanges.servers[id.0 as usize];
@@ -46,7 +46,7 @@ impl Core {
     }
 
     /// An upstream responded to an exchange's question, but said nothing about the name.
-    pub(super) fn answered_uselessly(&mut self, now: Now, place: u32, exchange: u32, out: &mut impl Outside) {
+    pub(super) fn answered_uselessly(&mut self, now: Now, place: u32, exchange: u32, out: &mut impl ResolverEffects) {
         let domain = self.hash_domain(&self.exchanges.ask(exchange).name);
         let attempt = &self.exchanges.attempts[place as usize];
         let (id, sent) = (attempt.server, attempt.sent());
@@ -59,14 +59,14 @@ impl Core {
     }
 
     /// An upstream responded to something that says nothing about its use.
-    pub(super) fn responded(&mut self, now: Now, id: UpstreamId, out: &mut impl Outside) {
+    pub(super) fn responded(&mut self, now: Now, id: UpstreamId, out: &mut impl ResolverEffects) {
         let change = self.exchanges.servers[id.0 as usize].health.responded(now);
         self.reached(id);
         self.follow(now, id, change, out);
     }
 
     /// The probe was answered.
-    pub(super) fn probe_answered(&mut self, now: Now, place: u32, octets: &[u8], out: &mut impl Outside) {
+    pub(super) fn probe_answered(&mut self, now: Now, place: u32, octets: &[u8], out: &mut impl ResolverEffects) {
         let attempt = &self.exchanges.attempts[place as usize];
         let (id, sent) = (attempt.server, attempt.sent());
         let rcode = octets.get(3).map_or(0, |flags| flags & 0xf);
@@ -82,7 +82,7 @@ impl Core {
     }
 
     /// The probe was not answered.
-    pub(super) fn probe_silent(&mut self, now: Now, state: &State, id: UpstreamId, sent: Now, out: &mut impl Outside) {
+    pub(super) fn probe_silent(&mut self, now: Now, state: &State, id: UpstreamId, sent: Now, out: &mut impl ResolverEffects) {
         let server = &mut self.exchanges.servers[id.0 as usize];
         server.meter.lost.fetch_add(1, Relaxed);
         let change = server.health.probe_silent(now, sent);
@@ -94,7 +94,7 @@ impl Core {
     }
 
     /// An upstream does not answer an exchange's question, so far.
-    pub(super) fn silent(&mut self, now: Now, place: u32, exchange: u32, out: &mut impl Outside) {
+    pub(super) fn silent(&mut self, now: Now, place: u32, exchange: u32, out: &mut impl ResolverEffects) {
         let name = self.hash_suffix(self.exchanges.ask(exchange).name.as_wire());
         let attempt = &self.exchanges.attempts[place as usize];
         let (id, sent) = (attempt.server, attempt.sent());
@@ -105,7 +105,7 @@ impl Core {
     }
 
     /// An upstream did not answer an exchange's question in time, or could not be reached.
-    pub(super) fn lost(&mut self, now: Now, place: u32, exchange: u32, out: &mut impl Outside) {
+    pub(super) fn lost(&mut self, now: Now, place: u32, exchange: u32, out: &mut impl ResolverEffects) {
         let server = self.exchanges.attempts[place as usize].server;
         self.exchanges.servers[server.0 as usize].meter.lost.fetch_add(1, Relaxed);
         self.silent(now, place, exchange, out);
@@ -123,7 +123,7 @@ impl Core {
     }
 
     /// Does what a change of an upstream's health asks for.
-    fn follow(&mut self, now: Now, id: UpstreamId, change: HealthChange, out: &mut impl Outside) {
+    fn follow(&mut self, now: Now, id: UpstreamId, change: HealthChange, out: &mut impl ResolverEffects) {
         let server = &mut self.exchanges.servers[id.0 as usize];
         match change {
             HealthChange::None => {}
@@ -132,11 +132,11 @@ impl Core {
             HealthChange::Condition => {
                 server.show_condition();
                 match server.health.condition() {
-                    Condition::Down => {
+                    UpstreamCondition::Down => {
                         tracing::warn!(upstream = %server.meter.name, "upstream does not answer; using it only as a last resort, and probing it");
                         return self.arm_probe(id);
                     }
-                    Condition::Poor => {
+                    UpstreamCondition::Poor => {
                         tracing::warn!(upstream = %server.meter.name, "upstream returns no useful answers; querying it last")
                     }
                     _ => tracing::info!(upstream = %server.meter.name, "upstream answers again"),
@@ -151,15 +151,15 @@ impl Core {
     fn arm_probe(&mut self, id: UpstreamId) {
         let server = &mut self.exchanges.servers[id.0 as usize];
         if server.probe_timer.is_none() {
-            server.probe_timer = Some(self.timers.set(server.health.probe_at(), Due::Probe(id)));
+            server.probe_timer = Some(self.timers.set(server.health.probe_at(), TimerPurpose::Probe(id)));
         }
     }
 
     /// Time to see whether an upstream is still down.
-    pub(super) fn probe(&mut self, now: Now, id: UpstreamId, out: &mut impl Outside) {
+    pub(super) fn probe(&mut self, now: Now, id: UpstreamId, out: &mut impl ResolverEffects) {
         let server = &mut self.exchanges.servers[id.0 as usize];
         server.probe_timer = None;
-        if server.health.condition() != Condition::Down || now.since(server.wanted) > WANTED.as_millis() as u64 {
+        if server.health.condition() != UpstreamCondition::Down || now.since(server.wanted) > WANTED.as_millis() as u64 {
             return;
         }
         server.health.probed(now);
@@ -168,14 +168,15 @@ impl Core {
     }
 
     /// Sends the fixed question. It has EDNS only to find out about EDNS: some servers do not answer such questions.
-    fn send_probe(&mut self, now: Now, id: UpstreamId, edns: bool, out: &mut impl Outside) {
+    fn send_probe(&mut self, now: Now, id: UpstreamId, edns: bool, out: &mut impl ResolverEffects) {
         let server = &self.exchanges.servers[id.0 as usize];
         let (over, waits, rtype) = (server.upstream.transport, server.health.probe_patience(), server.upstream.probe.rtype);
         let sent = NameBuf::parse(&server.upstream.probe.name).ok().and_then(|name| {
-            let ask = Ask { route: RouteId(0), name, rtype, dnssec_ok: false, checking_disabled: false };
+            let ask = UpstreamQuery { route: RouteId(0), name, rtype, dnssec_ok: false, checking_disabled: false };
             let mut octets = [0; message::MAX];
             let len = message::write(&ask, edns, &mut octets);
-            self.send(now, Send { server: id, over, message: &octets[..len], edns, waits, purpose: Purpose::Probe }, out).ok()
+            self.send(now, OutgoingMessage { server: id, over, message: &octets[..len], edns, waits, purpose: AttemptPurpose::Probe }, out)
+                .ok()
         });
         if sent.is_none() && !edns {
             self.exchanges.servers[id.0 as usize].health.probe_unsent();
@@ -183,7 +184,7 @@ impl Core {
     }
 
     /// An exchange's question was answered only without EDNS.
-    pub(super) fn lacked_edns(&mut self, now: Now, id: UpstreamId, exchange: u32, out: &mut impl Outside) {
+    pub(super) fn lacked_edns(&mut self, now: Now, id: UpstreamId, exchange: u32, out: &mut impl ResolverEffects) {
         let name = &self.exchanges.ask(exchange).name;
         let (name, domain) = (self.hash_suffix(name.as_wire()), self.hash_domain(name));
         let change = self.exchanges.servers[id.0 as usize].health.lacked_edns(now, name, domain);
@@ -196,9 +197,9 @@ impl Core {
     }
 
     /// Copies an exchange's question to those upstreams of its route of which too little is known.
-    pub(super) fn copy_to_others(&mut self, now: Now, exchange: u32, out: &mut impl Outside) {
+    pub(super) fn copy_to_others(&mut self, now: Now, exchange: u32, out: &mut impl ResolverEffects) {
         let id = self.exchanges.ask(exchange).route;
-        let Exchanges { routes, servers, .. } = &mut self.exchanges;
+        let ExchangeTable { routes, servers, .. } = &mut self.exchanges;
         let mut copies: ArrayVec<UpstreamId, MOST_MEMBERS> = ArrayVec::new();
         let Some(route) = routes.get(&id) else { return };
         let mut down: ArrayVec<UpstreamId, MOST_MEMBERS> = ArrayVec::new();
@@ -207,13 +208,13 @@ impl Core {
             let server = &mut servers[member.server.0 as usize];
             server.wanted = now;
             match server.health.condition() {
-                Condition::Down => down.push(member.server),
+                UpstreamCondition::Down => down.push(member.server),
                 _ if first == Some(member.server) => {}
-                Condition::Poor if server.health.probe_at() <= now => {
+                UpstreamCondition::Poor if server.health.probe_at() <= now => {
                     server.health.probed(now);
                     copies.push(member.server);
                 }
-                Condition::Up if route.plan.select == UpstreamOrder::Latency && server.health.measured().plus(MEASURE) <= now => {
+                UpstreamCondition::Up if route.plan.select == UpstreamOrder::Latency && server.health.measured().plus(MEASURE) <= now => {
                     copies.push(member.server);
                 }
                 _ => {}
@@ -228,10 +229,10 @@ impl Core {
         }
     }
 
-    fn copy(&mut self, now: Now, id: UpstreamId, ask: &Ask, out: &mut impl Outside) {
+    fn copy(&mut self, now: Now, id: UpstreamId, ask: &UpstreamQuery, out: &mut impl ResolverEffects) {
         let server = &mut self.exchanges.servers[id.0 as usize];
-        let is_poor = server.health.condition() == Condition::Poor;
-        if server.health.admits(now) == Admission::Now {
+        let is_poor = server.health.condition() == UpstreamCondition::Poor;
+        if server.health.admits(now) == SendAdmission::Now {
             let over = server.upstream.transport;
             let edns = self.may_use_edns(now, id, &ask.name);
             let mut octets = [0; message::MAX];
@@ -239,7 +240,11 @@ impl Core {
             let server = &mut self.exchanges.servers[id.0 as usize];
             server.health.is_being_measured(now);
             let waits = server.upstream.timeout;
-            let _ = self.send(now, Send { server: id, over, message: &octets[..len], edns, waits, purpose: Purpose::Copy }, out); // nobody waits for it
+            let _ = self.send(
+                now,
+                OutgoingMessage { server: id, over, message: &octets[..len], edns, waits, purpose: AttemptPurpose::Copy },
+                out,
+            ); // nobody waits for it
         }
         if is_poor {
             self.send_probe(now, id, false, out); // the copy may be of a name that nobody can answer

@@ -7,19 +7,19 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::attempts::AskTurn;
-use super::{Core, Due, Outside};
+use super::{ResolverCore, ResolverEffects, TimerPurpose};
 use crate::clock::Now;
 use crate::ede::Failure;
 use crate::state::State;
 use crate::upstream::UpstreamId;
-use crate::upstream::health::Admission;
+use crate::upstream::health::SendAdmission;
 
-impl Core {
+impl ResolverCore {
     /// Lets an exchange wait for room at a member of its route.
     pub(super) fn enter_queue(&mut self, exchange: u32, member: u8, server: UpstreamId, until: Now) {
         self.leave_queue(exchange);
         let going = &mut self.exchanges.list[exchange as usize];
-        going.queued = Some((member, self.timers.set(until, Due::Queued(exchange))));
+        going.queued = Some((member, self.timers.set(until, TimerPurpose::Queued(exchange))));
         let waits_at = &mut self.exchanges.servers[server.0 as usize];
         waits_at.queue.push_back((exchange, going.hash));
         waits_at.meter.delayed.fetch_add(1, Relaxed);
@@ -28,7 +28,7 @@ impl Core {
     }
 
     /// An exchange has waited long for room at an upstream.
-    pub(super) fn queued_long(&mut self, now: Now, state: &State, exchange: u32, out: &mut impl Outside) {
+    pub(super) fn queued_long(&mut self, now: Now, state: &State, exchange: u32, out: &mut impl ResolverEffects) {
         let Some(going) = self.exchanges.list.get_mut(exchange as usize) else { return };
         if let Some((member, _)) = going.queued.take() {
             going.tried |= 1 << member;
@@ -38,14 +38,14 @@ impl Core {
     }
 
     /// An upstream's rate allows for more.
-    pub(super) fn refilled(&mut self, now: Now, state: &State, id: UpstreamId, out: &mut impl Outside) {
+    pub(super) fn refilled(&mut self, now: Now, state: &State, id: UpstreamId, out: &mut impl ResolverEffects) {
         self.exchanges.servers[id.0 as usize].refill = None;
         self.exchanges.to_serve.push(id);
         self.serve_queues(now, state, out);
     }
 
     /// Sends what waits in queues and has room by now. True where questions became ready to go on.
-    pub(super) fn serve_queues(&mut self, now: Now, state: &State, out: &mut impl Outside) -> bool {
+    pub(super) fn serve_queues(&mut self, now: Now, state: &State, out: &mut impl ResolverEffects) -> bool {
         while let Some(id) = self.exchanges.to_serve.pop() {
             while let Some((exchange, member)) = self.next_queued(now, id) {
                 self.leave_queue(exchange);
@@ -73,14 +73,14 @@ impl Core {
                 continue;
             };
             match server.health.admits(now) {
-                Admission::Now => {
+                SendAdmission::Now => {
                     server.queue.pop_front();
                     return Some((exchange, member));
                 }
-                Admission::Full => return None,
-                Admission::At(at) => {
+                SendAdmission::Full => return None,
+                SendAdmission::At(at) => {
                     if server.refill.is_none() {
-                        server.refill = Some(self.timers.set(at, Due::Refill(id)));
+                        server.refill = Some(self.timers.set(at, TimerPurpose::Refill(id)));
                     }
                     return None;
                 }
@@ -95,7 +95,7 @@ impl Core {
     }
 
     /// Whoever waits in the queue of a server that went down goes elsewhere.
-    pub(super) fn empty_queue(&mut self, now: Now, state: &State, id: UpstreamId, out: &mut impl Outside) {
+    pub(super) fn empty_queue(&mut self, now: Now, state: &State, id: UpstreamId, out: &mut impl ResolverEffects) {
         let queue = std::mem::take(&mut self.exchanges.servers[id.0 as usize].queue);
         for (exchange, hash) in queue {
             let going = self.exchanges.list.get(exchange as usize).filter(|going| going.hash == hash);

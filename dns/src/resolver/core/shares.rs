@@ -9,23 +9,23 @@
 
 use arrayvec::ArrayVec;
 
-use super::{Core, Due};
+use super::{ResolverCore, TimerPurpose};
 use crate::clock::Now;
-use crate::query::Ask;
+use crate::query::UpstreamQuery;
 use crate::resolver::clients::ClientPlaces;
 use crate::upstream::{AttemptId, UpstreamId};
 use crate::wire::rtype;
 
 /// Suffixes of one name that are looked at, those nearest to the root: deeper ones are rarely zones.
 const SUFFIXES: usize = 8;
-impl Core {
+impl ResolverCore {
     /// Returns true if a client may have one more question waiting.
     pub(super) fn has_share(&self, client: ClientPlaces) -> bool {
         self.clients.count(client) < 3 * (self.most_pending.saturating_sub(self.pending.len()))
     }
 
     /// Returns the suffixes at which the silence of a question counts, each with its child, as hashes.
-    fn suffixes(&self, ask: &Ask) -> ArrayVec<(u64, u64), { SUFFIXES + 1 }> {
+    fn suffixes(&self, ask: &UpstreamQuery) -> ArrayVec<(u64, u64), { SUFFIXES + 1 }> {
         let mut suffixes = ArrayVec::new();
         let labels = ask.name.labels();
         let first = labels.saturating_sub(SUFFIXES).max(1);
@@ -131,7 +131,7 @@ impl Core {
     fn give_place_up(&mut self, now: Now, place: u32) {
         self.release(place);
         if let Some(patience) = self.stop_repeating(place) {
-            let timer = self.timers.set(now.max(patience), Due::Attempt(place));
+            let timer = self.timers.set(now.max(patience), TimerPurpose::Attempt(place));
             self.exchanges.attempts[place as usize].timer = Some(timer);
         }
     }

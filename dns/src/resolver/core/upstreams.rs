@@ -17,15 +17,15 @@ use arrayvec::ArrayVec;
 use postern_config::model::{UpstreamConfig, UpstreamOrder};
 use slab::Slab;
 
-use super::{Core, Outside};
+use super::{ResolverCore, ResolverEffects};
 use crate::clock::Now;
 use crate::ede::Failure;
 use crate::resolver::timers::TimerId;
-use crate::route::{Plan, RouteId};
+use crate::route::{RouteId, RoutePlan};
 use crate::state::State;
-use crate::upstream::health::{Admission, Health};
+use crate::upstream::health::{SendAdmission, UpstreamHealth};
 use crate::upstream::silence::SilentDomains;
-use crate::upstream::{AttemptId, Condition, Meter, UpstreamId};
+use crate::upstream::{AttemptId, UpstreamCondition, UpstreamId, UpstreamMeter};
 
 /// Upstreams of one route that are considered.
 pub const MOST_MEMBERS: usize = 64;
@@ -33,8 +33,8 @@ pub const MOST_MEMBERS: usize = 64;
 /// A route as the resolver keeps it.
 #[derive(Debug)]
 pub(super) struct RouteState {
-    pub(super) plan: Arc<Plan>,
-    pub(super) members: Vec<Member>,
+    pub(super) plan: Arc<RoutePlan>,
+    pub(super) members: Vec<RouteMember>,
     pub(super) exchanges: u32,
     /// Questions that wait for them.
     pub(super) waiting: usize,
@@ -44,16 +44,16 @@ pub(super) struct RouteState {
 
 /// One upstream of a route.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(super) struct RouteMember {
     pub(super) server: UpstreamId,
 }
 
 /// An upstream, whichever routes ask it.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(super) struct UpstreamState {
     pub(super) upstream: UpstreamConfig,
-    pub(super) meter: Arc<Meter>,
-    pub(super) health: Health,
+    pub(super) meter: Arc<UpstreamMeter>,
+    pub(super) health: UpstreamHealth,
     /// Exchanges that wait for room, by place and hash.
     pub(super) queue: VecDeque<(u32, u64)>,
     pub(super) refill: Option<TimerId>,
@@ -78,7 +78,7 @@ pub(super) struct Server {
 
 /// What to do with an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Choice {
+pub(super) enum MemberChoice {
     /// Ask this member.
     Ask(u8),
     /// Wait for room at this one.
@@ -91,16 +91,16 @@ pub(super) enum Choice {
 
 impl RouteState {
     /// The next member to ask, those in `not` left out.
-    pub(super) fn choose(&self, now: Now, servers: &mut Slab<Server>, not: u64) -> Choice {
+    pub(super) fn choose(&self, now: Now, servers: &mut Slab<UpstreamState>, not: u64) -> MemberChoice {
         let (mut full, mut no_room) = (None, None);
         for member in self.order(servers) {
             if not & (1 << member) != 0 {
                 continue;
             }
             let server = &mut servers[self.members[usize::from(member)].server.0 as usize];
-            let down = server.health.condition() == Condition::Down;
-            if (server.queue.is_empty() || down) && server.health.admits(now) == Admission::Now {
-                return Choice::Ask(member);
+            let down = server.health.condition() == UpstreamCondition::Down;
+            if (server.queue.is_empty() || down) && server.health.admits(now) == SendAdmission::Now {
+                return MemberChoice::Ask(member);
             }
             if down {
                 no_room.get_or_insert(Failure::NoUpstream);
@@ -111,20 +111,20 @@ impl RouteState {
             }
         }
         match (full, no_room) {
-            (Some(member), _) => Choice::Wait(member),
-            (None, Some(failure)) => Choice::NoRoom(failure),
-            (None, None) => Choice::Nobody,
+            (Some(member), _) => MemberChoice::Wait(member),
+            (None, Some(failure)) => MemberChoice::NoRoom(failure),
+            (None, None) => MemberChoice::Nobody,
         }
     }
 
     /// Members that may be asked, best first.
-    pub(super) fn order(&self, servers: &Slab<Server>) -> ArrayVec<u8, MOST_MEMBERS> {
+    pub(super) fn order(&self, servers: &Slab<UpstreamState>) -> ArrayVec<u8, MOST_MEMBERS> {
         let health = |member: &u8| &servers[self.members[usize::from(*member)].server.0 as usize].health;
         let mut order: ArrayVec<u8, MOST_MEMBERS> = (0..self.members.len() as u8).collect();
         if order.len() > 1 {
             order.sort_by(|a, b| {
                 let (a, b) = (health(a), health(b));
-                let time = |health: &Health| health.round_trip().unwrap_or(0.0);
+                let time = |health: &UpstreamHealth| health.round_trip().unwrap_or(0.0);
                 (a.condition() as u8).cmp(&(b.condition() as u8)).then_with(|| match self.plan.select {
                     UpstreamOrder::Order => std::cmp::Ordering::Equal,
                     UpstreamOrder::Latency => time(a).total_cmp(&time(b)),
@@ -140,12 +140,12 @@ impl RouteState {
     }
 
     /// Returns true if every upstream is down.
-    pub(super) fn is_down(&self, servers: &Slab<Server>) -> bool {
-        self.members.iter().all(|member| servers[member.server.0 as usize].health.condition() == Condition::Down)
+    pub(super) fn is_down(&self, servers: &Slab<UpstreamState>) -> bool {
+        self.members.iter().all(|member| servers[member.server.0 as usize].health.condition() == UpstreamCondition::Down)
     }
 }
 
-impl Server {
+impl UpstreamState {
     /// Exchanges that may wait: what would be answered in about a second.
     fn queue_limit(&self) -> usize {
         self.upstream.in_flight.max(self.upstream.rate) as usize
@@ -159,8 +159,8 @@ impl Server {
 
     pub(super) fn show_condition(&self) {
         let condition = match (self.leads_back, self.refused) {
-            (true, _) => Condition::Loop,
-            (false, true) => Condition::Down,
+            (true, _) => UpstreamCondition::Loop,
+            (false, true) => UpstreamCondition::Down,
             (false, false) => self.health.condition(),
         };
         self.meter.condition.store(condition as u8, Relaxed);
@@ -168,9 +168,9 @@ impl Server {
     }
 }
 
-impl Core {
+impl ResolverCore {
     /// Meters of all upstreams.
-    pub fn meters(&self) -> Vec<Arc<Meter>> {
+    pub fn meters(&self) -> Vec<Arc<UpstreamMeter>> {
         self.exchanges.servers.iter().map(|(_, server)| server.meter.clone()).collect()
     }
 
@@ -180,7 +180,7 @@ impl Core {
     }
 
     /// Takes over the routes of `state`, if they are new.
-    pub(super) fn sync_routes(&mut self, now: Now, state: &State, out: &mut impl Outside) {
+    pub(super) fn sync_routes(&mut self, now: Now, state: &State, out: &mut impl ResolverEffects) {
         if self.exchanges.known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &state.routes)) {
             return;
         }
@@ -194,7 +194,7 @@ impl Core {
                 continue;
             }
             let upstreams = plan.upstreams.iter().take(MOST_MEMBERS);
-            let members = upstreams.map(|upstream| Member { server: self.open(now, upstream, out) }).collect();
+            let members = upstreams.map(|upstream| RouteMember { server: self.open(now, upstream, out) }).collect();
             let route = RouteState { plan: plan.clone(), members, exchanges: 0, waiting: 0, current: true };
             self.exchanges.routes.insert(*id, route);
         }
@@ -225,16 +225,16 @@ impl Core {
         }
     }
 
-    fn open(&mut self, now: Now, upstream: &UpstreamConfig, out: &mut impl Outside) -> UpstreamId {
+    fn open(&mut self, now: Now, upstream: &UpstreamConfig, out: &mut impl ResolverEffects) -> UpstreamId {
         let key = (upstream.address, upstream.transport);
         if let Some(id) = self.exchanges.by_address.get(&key) {
             self.exchanges.servers[id.0 as usize].routes += 1;
             return *id;
         }
-        let server = Server {
+        let server = UpstreamState {
             upstream: upstream.clone(),
-            meter: Arc::new(Meter::new(upstream)),
-            health: Health::new(now, upstream),
+            meter: Arc::new(UpstreamMeter::new(upstream)),
+            health: UpstreamHealth::new(now, upstream),
             queue: VecDeque::new(),
             refill: None,
             silence: SilentDomains::default(),
@@ -257,7 +257,7 @@ impl Core {
     }
 
     /// An exchange of a route ended.
-    pub(super) fn exchange_gone(&mut self, id: RouteId, out: &mut impl Outside) {
+    pub(super) fn exchange_gone(&mut self, id: RouteId, out: &mut impl ResolverEffects) {
         if let Some(route) = self.exchanges.routes.get_mut(&id) {
             route.exchanges -= 1;
             self.drop_drained(id, out);
@@ -265,13 +265,13 @@ impl Core {
     }
 
     /// Lets a route go that is no longer wanted, and upstreams that no route has.
-    fn drop_drained(&mut self, id: RouteId, out: &mut impl Outside) {
+    fn drop_drained(&mut self, id: RouteId, out: &mut impl ResolverEffects) {
         if self.exchanges.routes.get(&id).is_none_or(|route| route.current || route.exchanges > 0) {
             return;
         }
         let Some(route) = self.exchanges.routes.remove(&id) else { return };
         self.exchanges.loops.forget(id);
-        for Member { server: id, .. } in route.members {
+        for RouteMember { server: id, .. } in route.members {
             let server = &mut self.exchanges.servers[id.0 as usize];
             server.routes -= 1;
             if server.routes > 0 {

@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{Deliver, Event, Fault, Question, STALLED};
-use crate::upstream::Meter;
+use super::{AttemptError, DeliverAnswer, Event, Question, STALLED};
+use crate::upstream::UpstreamMeter;
 use crate::upstream::message::{self, QuestionKeys};
 
 /// How long a connection is kept without questions.
@@ -27,7 +27,7 @@ const FORGOTTEN: Duration = Duration::from_secs(10);
 pub(super) struct UpstreamConnection<D> {
     id: u64,
     deliver: Arc<D>,
-    meter: Arc<Meter>,
+    meter: Arc<UpstreamMeter>,
     events: mpsc::UnboundedSender<Event>,
     outstanding: HashMap<u16, (u64, Question)>,
     keys: QuestionKeys,
@@ -61,8 +61,8 @@ pub(super) struct ConnectionEnd {
     pub(super) unanswered: Vec<Question>,
 }
 
-impl<D: Deliver> UpstreamConnection<D> {
-    pub(super) fn new(id: u64, deliver: Arc<D>, meter: Arc<Meter>, events: mpsc::UnboundedSender<Event>) -> Self {
+impl<D: DeliverAnswer> UpstreamConnection<D> {
+    pub(super) fn new(id: u64, deliver: Arc<D>, meter: Arc<UpstreamMeter>, events: mpsc::UnboundedSender<Event>) -> Self {
         let keys = QuestionKeys::random();
         Self { id, deliver, meter, events, outstanding: HashMap::new(), keys, answers: 0, last_answer: None, swept: Instant::now() }
     }
@@ -136,7 +136,7 @@ impl<D: Deliver> UpstreamConnection<D> {
         let old = |question: &Question| question.since.elapsed() >= FORGOTTEN;
         let gone: Vec<u16> = self.outstanding.iter().filter(|(_, (_, question))| old(question)).map(|(id, _)| *id).collect();
         for question in gone.iter().filter_map(|id| self.outstanding.remove(id)) {
-            self.deliver.deliver(question.1.attempt, Err(Fault::Reset));
+            self.deliver.deliver(question.1.attempt, Err(AttemptError::Reset));
         }
         let _ = self.events.send(Event::Answered(self.id, gone.len())); // the upstream may be gone
     }
@@ -147,7 +147,7 @@ impl<D: Deliver> UpstreamConnection<D> {
         // A free ID is found at once: fewer than one in ten is in use.
         let id = std::iter::repeat_with(rand::random::<u16>).find(|id| !self.outstanding.contains_key(id)).unwrap_or_default();
         let Some(hash) = message::question(&self.keys, &question.octets) else {
-            return self.deliver.deliver(question.attempt, Err(Fault::Exhausted));
+            return self.deliver.deliver(question.attempt, Err(AttemptError::Exhausted));
         };
         question.octets[..2].copy_from_slice(&id.to_be_bytes());
         to_write.extend_from_slice(&(question.octets.len() as u16).to_be_bytes());

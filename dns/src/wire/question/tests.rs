@@ -65,7 +65,7 @@ fn told(packet: &[u8]) -> String {
     }
 }
 
-fn edns(edns: Option<Edns>, cookie: Option<Cookie>) -> String {
+fn edns(edns: Option<Edns>, cookie: Option<CookieOption>) -> String {
     let Some(edns) = edns else { return String::new() };
     let (dnssec, nsid) = (if edns.dnssec_ok { " do" } else { "" }, if edns.nsid { " nsid" } else { "" });
     let cookie = if cookie.is_some() { " cookie" } else { "" };
