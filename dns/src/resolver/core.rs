@@ -19,6 +19,7 @@
 mod aliases;
 mod attempts;
 mod exchange;
+mod hash;
 mod late;
 mod loops;
 mod probes;
@@ -26,15 +27,14 @@ mod queues;
 mod shares;
 mod upstreams;
 
-use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use postern_config::model::{UpstreamConfig, UpstreamTransport};
-use postern_zones::name::NameBuf;
 use slab::Slab;
 
 use self::exchange::ExchangeTable;
+use self::hash::HashKeys;
 use super::clients::{ClientCounts, ClientPlaces};
 use super::job::ResolverJob;
 use super::timers::{TimerId, TimerQueue};
@@ -185,10 +185,6 @@ pub struct ResolverCounts {
     pub loops: u64,
 }
 
-/// Secret keys of the hash of questions.
-#[derive(Debug, Clone)]
-struct HashKeys(u64, u64);
-
 impl ResolverCore {
     /// A core that lets `most_pending` questions wait.
     pub fn new(now: Now, most_pending: usize) -> Self {
@@ -199,7 +195,7 @@ impl ResolverCore {
             ready: Vec::new(),
             exchanges: ExchangeTable::new(),
             timers: TimerQueue::new(now),
-            keys: HashKeys(rand::random(), rand::random()),
+            keys: HashKeys::draw(),
             scratch: vec![0; 65_535].into(),
             counts: ResolverCounts::default(),
         }
@@ -453,39 +449,11 @@ impl ResolverCore {
     fn share(&self, routes: usize) -> usize {
         if routes > 1 { (self.most_pending / 2).max(1) } else { self.most_pending }
     }
-
-    /// Returns a hash of the fields that make two questions the same to an upstream and their clients one network.
-    ///
-    /// The network goes by its place in the snapshot; so does the generation, because places change with it.
-    fn hash(&self, ask: &UpstreamQuery, view: &View) -> u64 {
-        let mut hasher = self.keys.build_hasher();
-        hasher.write_u64(view.state.snapshot.generation);
-        hasher.write_u32(view.network_id.0);
-        hasher.write_u16(ask.route.0);
-        hasher.write_u16(ask.rtype);
-        hasher.write_u8(u8::from(ask.dnssec_ok) | u8::from(ask.checking_disabled) << 1);
-        hasher.write(ask.name.as_wire());
-        hasher.finish()
-    }
-
-    /// Returns a keyed hash of the last two labels of a name: those of one owner mostly.
-    fn hash_domain(&self, name: &NameBuf) -> u64 {
-        self.hash_suffix(name.suffix(name.labels().saturating_sub(2)))
-    }
-
-    /// Returns a keyed hash of a name on the wire, which a stranger cannot predict.
-    fn hash_suffix(&self, wire: &[u8]) -> u64 {
-        let mut hasher = self.keys.build_hasher();
-        hasher.write(wire);
-        hasher.finish()
-    }
 }
 
 /// Returns the view of a client at this address.
 fn view(state: &State, client: IpAddr, now: Now) -> View<'_> {
-    let network_id = state.snapshot.network_of(client);
-    let network = state.snapshot.network(network_id);
-    View { state, network, network_id, recursion: network.may_recurse(client), now }
+    state.view_of(client, now)
 }
 
 fn answer_without_upstreams<'s>(job: &ResolverJob, view: &View<'s>, heard: &UpstreamAnswers, failure: Failure) -> Answer<'s> {
@@ -497,12 +465,4 @@ fn answer_without_upstreams<'s>(job: &ResolverJob, view: &View<'s>, heard: &Upst
 
 fn failed<'s>(job: &ResolverJob, failure: Failure) -> Answer<'s> {
     Answer { chain: Default::default(), end: AnswerEnd::Failed(failure), name: job.question.name.clone(), missed: None, stale: false }
-}
-
-impl BuildHasher for HashKeys {
-    type Hasher = siphasher::sip::SipHasher13;
-
-    fn build_hasher(&self) -> Self::Hasher {
-        siphasher::sip::SipHasher13::new_with_keys(self.0, self.1)
-    }
 }

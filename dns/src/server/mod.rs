@@ -116,10 +116,8 @@ impl Server {
         for (address, sockets) in bound.addresses.iter().zip(bound.udp) {
             for socket in sockets {
                 let worker = UdpWorker::start::<KernelBackend>(workers.len(), socket, service.clone(), stop_workers.clone())?;
-                listeners.push(ListenerCounters {
-                    kind: ListenerKind::new(ClientTransport::Udp, address.ip()),
-                    counters: worker.counters.clone(),
-                });
+                let kind = ListenerKind::new(ClientTransport::Udp, address.ip());
+                listeners.push(ListenerCounters { kind, counters: worker.counters.clone() });
                 vitals.push(worker.vital.clone());
                 workers.push(worker);
             }
@@ -132,7 +130,8 @@ impl Server {
             let _enter = runtime.enter();
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let counters = WorkerCounters::shared();
-            listeners.push(ListenerCounters { kind: ListenerKind::new(ClientTransport::Tcp, address.ip()), counters: counters.clone() });
+            let kind = ListenerKind::new(ClientTransport::Tcp, address.ip());
+            listeners.push(ListenerCounters { kind, counters: counters.clone() });
             let answerer = Arc::new(StreamService { service: service.clone(), counters });
             let (vital, alive) = ThreadLiveness::new(&format!("tcp {address}"));
             vitals.push(vital);
@@ -142,11 +141,8 @@ impl Server {
                 accepting.await;
             });
         }
-        for kind in ListenerKind::all() {
-            if listeners.iter().any(|listener| listener.kind == kind) {
-                listeners.push(ListenerCounters { kind, counters: handled[kind].clone() });
-            }
-        }
+        let kinds: Vec<_> = ListenerKind::all().filter(|kind| listeners.iter().any(|listener| listener.kind == *kind)).collect();
+        listeners.extend(kinds.into_iter().map(|kind| ListenerCounters { kind, counters: handled[kind].clone() }));
         let gauges = ServerGauges::new(listeners, vitals, connections.clone(), resolver.gauges());
         let addresses = bound.addresses;
         Ok(Self { assembly, addresses, resolver, runtime, workers, streams, connections, limits, gauges, stop_workers, stop_streams })

@@ -21,8 +21,7 @@
 //! that moment: an even chance takes 0.69 × 65,536 / 3 = 15,100 such questions, each with its port known in time, or 62 million with 12
 //! letters. It is more by a factor of the sockets in use if it is not known which question leaves from which.
 //!
-//! **Marks.** [`peer`] has letter case (0x20) and cookies, and what an upstream does with them. An answer without the mark that its upstream
-//! usually returns moves the question to TCP.
+//! **Marks** ([`peer`]): letter case (0x20) and cookies. An answer without the mark that its upstream usually returns moves to TCP.
 //!
 //! **ICMP errors** can be forged as well: one makes the questions of its socket go out again at once from another one, and only repeated
 //! errors count as a refusal. The socket goes on listening, but nothing more is sent from it.
@@ -212,10 +211,8 @@ impl UdpUpstreams {
         let (Departure::Alone(key) | Departure::Together(key)) = departure;
         let question = message::question(&self.keys, message).ok_or(AttemptError::Exhausted)?;
         let (Some(outlet), Some(pool)) = (self.sockets.get_mut(key), self.pools.get_mut(&to)) else { return Err(AttemptError::Exhausted) };
-        let id = std::iter::repeat_with(rand::random::<u16>)
-            .take(64)
-            .find(|id| !outlet.slots.contains_key(id))
-            .ok_or(AttemptError::Exhausted)?;
+        let mut ids = std::iter::repeat_with(rand::random::<u16>).take(64);
+        let id = ids.find(|id| !outlet.slots.contains_key(id)).ok_or(AttemptError::Exhausted)?;
         let start = pool.octets.len();
         pool.octets.extend_from_slice(message);
         pool.octets[start..start + 2].copy_from_slice(&id.to_be_bytes());
