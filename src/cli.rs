@@ -20,6 +20,7 @@ pub enum PosternCommand {
     Check(crate::check::CheckArgs),
     Records(Box<crate::records::RecordsArgs>),
     Explain(crate::explain::ExplainArgs),
+    Doctor(crate::doctor::DoctorArgs),
     Fallbacks(crate::fallbacks::FallbacksArgs),
     Status(crate::status::StatusArgs),
     State(crate::state::StateArgs),

@@ -281,23 +281,25 @@ fn of_url(url: &Uri, ca: Option<&Path>) -> Result<Place, String> {
 }
 
 fn trust(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore::empty();
-    match ca {
-        Some(path) => {
-            let cannot = |error: String| format!("error: {}: {error}", path.display());
-            let certificates = CertificateDer::pem_file_iter(path).map_err(|error| cannot(error.to_string()))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| cannot(error.to_string()))?;
-                roots.add(certificate).map_err(|error| cannot(error.to_string()))?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| format!("error: {error}"))?;
-    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+    Ok(Arc::new(builder.with_root_certificates(authorities(ca)?).with_no_client_auth()))
+}
+
+/// Reads the certificate authorities to trust: those of a PEM file, or those of the system.
+pub fn authorities(ca: Option<&Path>) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let Some(path) = ca else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return Ok(roots);
+    };
+    let cannot = |error: String| format!("error: {}: {error}", path.display());
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| cannot(error.to_string()))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| cannot(error.to_string()))?;
+        roots.add(certificate).map_err(|error| cannot(error.to_string()))?;
+    }
+    Ok(roots)
 }
 
 /// Returns the first line that is neither empty nor a comment.

@@ -1,4 +1,4 @@
-//! `postern lab`: the simulated public DNS, and the simulated Azure, as a separate process.
+//! `postern lab`: the simulated public DNS, Azure, and health services, each as a separate process.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use ipnet::IpNet;
 use postern_lab::azure::{AzureLab, AzureScenario};
-use postern_lab::{LabScenario, LabServer};
+use postern_lab::{HealthService, HealthServiceSettings, LabScenario, LabServer};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Serve a simulated public Azure DNS with seeded faults, on UDP and TCP.
@@ -34,6 +35,7 @@ pub struct LabArgs {
 #[derive(Debug, Subcommand)]
 enum OtherLab {
     Azure(AzureLabArgs),
+    Service(ServiceLabArgs),
 }
 
 /// Serve a simulated Azure over HTTP: tokens, Resource Graph with private endpoints, and faults.
@@ -56,10 +58,32 @@ struct AzureLabArgs {
     print: bool,
 }
 
+/// Serve a simulated FHIR and DICOM service over HTTPS, which refuses public clients with 403.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  postern lab service --certificate service.crt --private-key service.pem")]
+struct ServiceLabArgs {
+    /// Address to listen on, over TCP. Port 0 means any free port.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+    /// PEM file with the certificate chain.
+    #[arg(long, value_name = "FILE")]
+    certificate: PathBuf,
+    /// PEM file with the private key.
+    #[arg(long, value_name = "FILE")]
+    private_key: PathBuf,
+    /// Clients that come through the private endpoint. All others are public.
+    #[arg(long, value_name = "PREFIX", default_values = ["127.0.0.0/8", "::1/128"])]
+    private_clients: Vec<IpNet>,
+    /// Seconds by which the clock of the service is ahead.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
+    clock_ahead: i64,
+}
+
 /// Runs until SIGINT or SIGTERM, then prints the counters.
 pub fn run(args: LabArgs) -> ExitCode {
     let printed = match &args.other {
         Some(OtherLab::Azure(azure)) => azure.print.then_some(AzureScenario::CONTOSO),
+        Some(OtherLab::Service(_)) => None,
         None => args.print.then_some(LabScenario::AZURE),
     };
     if let Some(scenario) = printed {
@@ -68,6 +92,7 @@ pub fn run(args: LabArgs) -> ExitCode {
     }
     let served = match args.other {
         Some(OtherLab::Azure(azure)) => serve_azure(azure),
+        Some(OtherLab::Service(service)) => serve_service(service),
         None => serve(args),
     };
     match served {
@@ -105,6 +130,16 @@ fn serve_azure(args: AzureLabArgs) -> Result<(), String> {
         let lab = AzureLab::start(scenario, listen).map_err(|error| failed(&format!("cannot listen on {listen}"), error))?;
         say(&format!("listening on http://{}, seed {seed}\n", lab.address()));
         Ok(move || lab.stop().to_string())
+    })
+}
+
+fn serve_service(args: ServiceLabArgs) -> Result<(), String> {
+    let ServiceLabArgs { listen, certificate, private_key, private_clients, clock_ahead } = args;
+    let settings = HealthServiceSettings { certificate, private_key, private_clients, clock_ahead };
+    until_signal(|| {
+        let service = HealthService::start(settings, listen).map_err(|error| failed("cannot start the service", error))?;
+        say(&format!("listening on https://{}\n", service.address()));
+        Ok(move || format!("requests: {}\n", service.requests()))
     })
 }
 

@@ -12,6 +12,7 @@ mod cli;
 mod client;
 mod completion;
 mod configuration;
+mod doctor;
 mod explain;
 mod fallbacks;
 mod healthcheck;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         PosternCommand::Check(args) => check::run(args),
         PosternCommand::Records(args) => records::run(*args),
         PosternCommand::Explain(args) => explain::run(args),
+        PosternCommand::Doctor(args) => doctor::run(args),
         PosternCommand::Fallbacks(args) => fallbacks::run(args),
         PosternCommand::Status(args) => status::run(args),
         PosternCommand::State(args) => state::run(args),
