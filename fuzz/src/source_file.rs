@@ -29,13 +29,15 @@ impl RecordSink for RecordCheck {
 pub fn run(octets: &[u8]) -> bool {
     let file = Arc::new(PathBuf::from("fuzz"));
     let table = PrivateLinkTable::builtin();
-    for reader in [read_hosts, read_azure] {
-        let (mut records, mut problems) = (RecordCheck::default(), Vec::new());
-        let outcome = reader(octets, &file, table, &mut records, &mut problems);
-        assert_eq!(outcome.records, records.0);
-        check_problems(octets, &problems);
-    }
     let origin = NameBuf::parse("contoso.test").expect("a name");
+    let (mut records, mut problems) = (RecordCheck::default(), Vec::new());
+    let outcome = read_hosts(octets, &file, table, &mut records, &mut problems);
+    assert_eq!(outcome.records, records.0);
+    check_problems(octets, &problems);
+    let (mut records, mut problems) = (RecordCheck::default(), Vec::new());
+    let outcome = read_azure(octets, &file, &origin, table, &mut records, &mut problems);
+    assert_eq!(outcome.records, records.0);
+    check_problems(octets, &problems);
     let (mut records, mut problems) = (RecordCheck::default(), Vec::new());
     read(SourceFormat::Auto, octets, &file, &origin, None, table, &mut records, &mut problems);
     check_problems(octets, &problems);

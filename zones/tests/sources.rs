@@ -38,7 +38,7 @@ static READERS: [Reader; 3] = [
         read_hosts(text, file, PrivateLinkTable::builtin(), sink, problems);
     },
     |text, file, sink, problems| {
-        read_azure(text, file, PrivateLinkTable::builtin(), sink, problems);
+        read_azure(text, file, &NameBuf::parse("contoso.test").unwrap(), PrivateLinkTable::builtin(), sink, problems);
     },
 ];
 

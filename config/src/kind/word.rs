@@ -46,7 +46,7 @@ impl SourceFormat {
         word("auto", Self::Auto, "detected from its name and its first bytes"),
         word("zone", Self::Zone, "a zone file (RFC 1035), `az network private-dns zone export` included"),
         word("hosts", Self::Hosts, "lines of `address name…`, such as the hosts file of the Azure portal"),
-        word("azure", Self::Azure, "JSON of Azure in any supported shape"),
+        word("azure", Self::Azure, "JSON of Azure, Windows DNS, or Route 53"),
     ];
 }
 

@@ -46,7 +46,7 @@ pub enum SourceFormat {
     Zone,
     /// A hosts file: lines of `address name…`.
     Hosts,
-    /// Any of the JSON formats of Azure.
+    /// Any of the JSON formats of Azure and its tools, of Windows DNS, and of Route 53.
     Azure,
 }
 

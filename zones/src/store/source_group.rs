@@ -15,7 +15,7 @@ use super::judged::{JudgedInput, KeptDraft, RecalledFile};
 use super::report::Report;
 use super::zone_slot::ZoneSlot;
 use crate::memory;
-use crate::name::WireName;
+use crate::name::{NameBuf, WireName};
 use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
 use crate::source::{Census, Content, FileCounts, Input, Look, RecordLog, Seen, Sorter, Strays};
 use crate::text;
@@ -397,7 +397,10 @@ impl SourceGroup {
             return judged;
         }
         let mut log = RecordLog::default();
-        read(&slots[slots_of[0]].apex, &mut log, &mut judged);
+        // Relative names of a file of several zones belong to none of them.
+        let shared = NameBuf::root().to_wire_name();
+        let origin = if is_zone_file || slots_of.len() == 1 { &slots[slots_of[0]].apex } else { &shared };
+        read(origin, &mut log, &mut judged);
         if log.lacks_memory() {
             let size = judged.content.bytes.len();
             judged.problems.push(of_file(input, format!("there is no memory for the records of its {size} bytes"), memory::HELP));

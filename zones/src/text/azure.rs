@@ -1,4 +1,4 @@
-//! Azure's JSON: private endpoints, their zone groups and network interfaces, record sets and network links.
+//! JSON of Azure, and of Windows DNS and Route 53: private endpoints, their zone groups and network interfaces, record sets and network links.
 //!
 //! One walk for all tools, because they give the same objects in different dress. The command line puts `properties` into the object around it,
 //! REST and Resource Graph do not, Terraform writes `custom_dns_configs`, PowerShell `CustomDnsConfigs`, older command lines
@@ -12,22 +12,28 @@
 //! | DNS zone group, `recordSets` | private-link |
 //! | record set of a private zone | in the zone |
 
+mod containers;
+mod endpoint;
+mod others;
 mod record_set;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tool_tests;
+mod unused;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use postern_config::azure::PrivateLinkTable;
 
-use super::hosts::{address, unmapped, write_address};
 use super::json::{self, Kind, Lines, Member, Value};
 use super::names::read_absolute;
 use super::report::{Bad, Outcome, Report, Spot, shown};
-use super::{AZURE_TTL, Link, Read, decode, spellings};
-use crate::name::{NameBuf, is_private_link};
-use crate::record::{Problem, RecordRef, RecordSink};
+use super::{Read, decode};
+use crate::name::NameBuf;
+use crate::record::{Problem, RecordSink};
+use unused::UnusedObjects;
 
 /// Hint for JSON without names.
 const BETTER: &str = "`az network nic show` of the endpoint's interface has names and addresses in any case";
@@ -37,6 +43,7 @@ const BETTER: &str = "`az network nic show` of the endpoint's interface has name
 pub fn read_azure(
     text: &[u8],
     file: &Arc<PathBuf>,
+    origin: &NameBuf,
     table: &PrivateLinkTable,
     sink: &mut dyn RecordSink,
     problems: &mut Vec<Problem>,
@@ -50,8 +57,20 @@ pub fn read_azure(
         return Read::default();
     }
     let lines = Lines::new(text);
-    let mut walk =
-        Walk { text, file, lines: &lines, table, sink, report, read: Read::default(), known: 0, empty: false, nameless: Vec::new() };
+    let mut walk = Walk {
+        text,
+        file,
+        lines: &lines,
+        origin,
+        table,
+        sink,
+        report,
+        read: Read::default(),
+        known: 0,
+        empty: false,
+        nameless: Vec::new(),
+        unused: UnusedObjects::default(),
+    };
     let documents = json::read_documents(text, &lines);
     if let Some((at, count)) = documents.messages {
         walk.warning(*messages(lines.spot(at), count));
@@ -70,6 +89,8 @@ struct Walk<'w> {
     text: &'w [u8],
     file: &'w Arc<PathBuf>,
     lines: &'w Lines,
+    /// The zone of names that are relative, which no tool of Azure writes without their zone.
+    origin: &'w NameBuf,
     table: &'w PrivateLinkTable,
     sink: &'w mut dyn RecordSink,
     report: Report<'w>,
@@ -80,6 +101,8 @@ struct Walk<'w> {
     empty: bool,
     /// Objects that should have names and have none: errors when there is nothing else, so that the last good data is kept.
     nameless: Vec<Bad>,
+    /// Objects that no record can be made of.
+    unused: UnusedObjects,
 }
 
 /// An object, with the members of its `properties`.
@@ -152,6 +175,9 @@ impl Walk<'_> {
             let help = "what `az network private-endpoint show`, `… dns-zone-group list`, `az network nic show` and `az network private-dns record-set list` print is expected";
             self.error(*Bad::new(self.lines.spot(values.first().map_or(0, |value| value.at)), message, help));
         }
+        if let Some(bad) = self.unused.warning(|at| self.lines.spot(at)) {
+            self.warning(bad);
+        }
         for bad in nameless {
             if nothing { self.error(bad) } else { self.warning(bad) }
         }
@@ -173,16 +199,22 @@ impl Walk<'_> {
     fn value(&mut self, value: &Value<'_>) {
         if let Kind::Array(items) = &value.kind {
             self.empty |= items.is_empty();
-            items.iter().for_each(|item| self.value(item));
+            for item in items {
+                match Object::of(item) {
+                    Some(object) => self.object(&object, true),
+                    None => self.value(item),
+                }
+            }
         } else if let Some(object) = Object::of(value) {
-            self.object(&object);
+            self.object(&object, false);
         }
     }
 
-    fn object(&mut self, object: &Object<'_>) {
+    /// An object of any kind. `is_item`: it stands in a list.
+    fn object(&mut self, object: &Object<'_>, is_item: bool) {
         let kind = object.text("type").unwrap_or_default().to_ascii_lowercase();
-        if let Some(resource) = kind.strip_prefix("azurerm_") {
-            return self.terraform(resource, object);
+        if object.has("urn") || object.has("mode") && (object.has("values") || object.has("instances")) || kind.starts_with("azurerm_") {
+            return self.container(object, is_item);
         }
         self.known += 1;
         if kind.ends_with("/virtualnetworklinks") || object.has("resolutionPolicy") || object.has("virtualNetworkLinkState") {
@@ -201,218 +233,16 @@ impl Walk<'_> {
             self.zone_config(object);
         } else if object.has("fqdn") && object.has("ipAddresses") {
             self.addresses(object, None);
+        } else if object.has("fqdns") && object.has("privateIPAddress") {
+            self.fqdns(object, object);
+        } else if object.has("hostName") && object.has("recordData") {
+            self.windows_record(object);
+        } else if object.has("resourceRecords") || object.has("aliasTarget") {
+            self.route53(object);
         } else {
             self.known -= 1;
-            self.container(object);
+            self.container(object, is_item);
         }
-    }
-
-    /// Lists in the dress of a tool.
-    fn container(&mut self, object: &Object<'_>) {
-        const LISTS: [&str; 8] = ["value", "data", "values", "plannedValues", "rootModule", "childModules", "resources", "attributes"];
-        for name in LISTS {
-            if let Some(inside) = object.get(name) {
-                self.value(inside);
-            }
-        }
-        for name in ["nextLink", "skipToken"] {
-            if let Some(next) = object.get(name).filter(|next| !matches!(&next.kind, Kind::String(text) if text.is_empty())) {
-                self.warning(*self.bad(
-                    next.at,
-                    "the list goes on: this is its first page alone",
-                    "`az … list` and `az graph query --first 1000` give all of it",
-                ));
-            }
-        }
-    }
-
-    /// A resource of `terraform show -json`, or of a state file (`instances[].attributes`).
-    fn terraform(&mut self, resource: &str, object: &Object<'_>) {
-        let mut insides: Vec<&Value<'_>> = object.get("values").into_iter().collect();
-        for instance in object.list("instances") {
-            insides.extend(Object::of(instance).and_then(|instance| instance.get("attributes")));
-        }
-        for inside in insides.into_iter().filter_map(Object::of) {
-            self.known += 1;
-            match resource {
-                "private_endpoint" => self.endpoint(&inside),
-                "private_dns_zone_virtual_network_link" => self.link(&inside),
-                _ => match record_set::terraform_type(resource) {
-                    Some(rtype) => self.record_set(&inside, rtype),
-                    // Everything else that a configuration makes.
-                    None => self.known -= 1,
-                },
-            }
-        }
-    }
-
-    fn endpoint(&mut self, object: &Object<'_>) {
-        for name in ["privateLinkServiceConnections", "manualPrivateLinkServiceConnections"] {
-            for connection in object.list(name).iter().filter_map(Object::of) {
-                let state = connection.get("privateLinkServiceConnectionState").and_then(Object::of);
-                let Some(Value { at, kind: Kind::String(status) }) = state.as_ref().and_then(|state| state.get("status")) else { continue };
-                if !status.eq_ignore_ascii_case("Approved") {
-                    let help = "its addresses are served, but nothing answers there until it is approved";
-                    self.warning(*self.bad(*at, format!("the private endpoint's connection is {}", shown(status.as_bytes())), help));
-                }
-            }
-        }
-        let before = self.named();
-        self.each(object, "customDnsConfigs", |walk, item| walk.addresses(item, None));
-        if object.has("privateDnsZoneConfigs") {
-            self.zone_group(object);
-        }
-        self.each(object, "privateDnsZoneGroups", Self::zone_group);
-        if self.named() != before {
-            return;
-        }
-        let static_address = object.list("ipConfigurations").first().map(|item| item.at);
-        let bad = match (static_address, object.get("customDnsConfigs")) {
-            (Some(at), _) => no_names(self.lines.spot(at)),
-            (None, list) => {
-                let at = list.map_or(object.at, |list| list.at);
-                let help = format!("with a DNS zone group the names are in `az network private-endpoint dns-zone-group list`; {BETTER}");
-                self.bad(at, "the private endpoint lists no names: `customDnsConfigs` is empty", help)
-            }
-        };
-        self.nameless.push(*bad);
-    }
-
-    fn zone_group(&mut self, object: &Object<'_>) {
-        self.each(object, "privateDnsZoneConfigs", Self::zone_config);
-    }
-
-    fn zone_config(&mut self, object: &Object<'_>) {
-        let zone = object.text("privateDnsZoneId").and_then(|id| segment(id, "privateDnsZones"));
-        let before = self.named();
-        self.each(object, "recordSets", |walk, item| walk.addresses(item, zone));
-        if self.named() == before {
-            let zone = zone.or(object.text("name")).unwrap_or_default();
-            let message = format!("the DNS zone group lists no records of `{}`", shown(zone.as_bytes()));
-            let bad = self.bad(object.at, message, BETTER);
-            self.nameless.push(*bad);
-        }
-    }
-
-    fn interface(&mut self, object: &Object<'_>) {
-        let before = self.named();
-        let mut asked = None;
-        self.each(object, "ipConfigurations", |walk, item| {
-            if item.has("memberName") {
-                asked.get_or_insert(item.at);
-            }
-            if item.has("privateLinkConnectionProperties") {
-                walk.interface_address(item);
-            }
-        });
-        if self.named() != before {
-            return;
-        }
-        if let Some(at) = asked {
-            // Part of an endpoint, cut out by `--query`: it never had names to lose. A whole one that has none is an error.
-            return self.warning(*no_names(self.lines.spot(at)));
-        }
-        let at = object.get("ipConfigurations").map_or(object.at, |list| list.at);
-        let help = "the interface of a private endpoint has `privateLinkConnectionProperties.fqdns`";
-        let bad = self.bad(at, "the network interface has no names of a private endpoint", help);
-        self.nameless.push(*bad);
-    }
-
-    /// One address of an endpoint's interface, with the public names that lead to it.
-    fn interface_address(&mut self, object: &Object<'_>) {
-        let Some(properties) = object.get("privateLinkConnectionProperties").and_then(Object::of) else { return };
-        let names = match properties.get("fqdns") {
-            None => return,
-            Some(Value { kind: Kind::Array(names), .. }) => names,
-            Some(other) => return self.error(*self.shape(other, "fqdns", "a list of names")),
-        };
-        if names.is_empty() {
-            return;
-        }
-        let Some(address) = object.get("privateIPAddress") else {
-            return self.error(*self.bad(object.at, "an address configuration with names lacks `privateIPAddress`", ""));
-        };
-        for name in names {
-            let outcome = self.name(name, "fqdns").and_then(|(name, written)| self.give(&name, written, &[address], None));
-            if let Err(bad) = outcome {
-                self.error(*bad);
-            }
-        }
-    }
-
-    /// `fqdn` or a name in `zone`, with `ipAddresses`.
-    fn addresses(&mut self, object: &Object<'_>, zone: Option<&str>) {
-        if let Err(bad) = self.try_addresses(object, zone) {
-            self.error(*bad);
-        }
-    }
-
-    fn try_addresses(&mut self, object: &Object<'_>, zone: Option<&str>) -> Outcome<()> {
-        let zone_name = zone.and_then(|zone| NameBuf::parse(zone).ok());
-        let fqdn = object.get("fqdn").map(|value| self.name(value, "fqdn")).transpose()?;
-        let relative = object.get("recordSetName").or(object.get("name"));
-        let (name, written) = match (fqdn, relative, zone) {
-            (Some((name, at)), None, _) | (Some((name, at)), _, None) => (name, at),
-            // A record set belongs to its zone even where `fqdn` should be the public name.
-            (Some((name, at)), Some(_), Some(_))
-                if is_private_link(&name) || zone_name.as_ref().is_some_and(|zone| name.is_under(zone.as_wire())) =>
-            {
-                (name, at)
-            }
-            (_, Some(relative), Some(zone)) => (record_set::name_in(self, relative, zone)?, relative.at),
-            (None, ..) => return Err(self.bad(object.at, "`fqdn` is missing", "")),
-        };
-        let ttl = object.get("ttl").map(|value| self.number(value, "ttl", i32::MAX as u32)).transpose()?;
-        let addresses: Vec<&Value<'_>> = match object.get("ipAddresses") {
-            None => Vec::new(),
-            Some(Value { kind: Kind::Array(addresses), .. }) => addresses.iter().collect(),
-            Some(other) => return Err(self.shape(other, "ipAddresses", "a list of addresses")),
-        };
-        if addresses.is_empty() {
-            let bad = self.bad(written, format!("`{}` has no address", name.without_dot()), "");
-            self.nameless.push(*bad);
-            return Ok(());
-        }
-        self.give(&name, written, &addresses, ttl)
-    }
-
-    /// Gives the sink a written name's addresses, under each of the names that it may stand for.
-    fn give(&mut self, name: &NameBuf, written: u32, addresses: &[&Value<'_>], ttl: Option<u32>) -> Outcome<()> {
-        let owners = spellings(name, self.table);
-        if owners.len() == 1 && !is_private_link(name) {
-            let spot = self.lines.spot(written);
-            self.warning(unmapped(spot, name.without_dot().as_bytes()));
-        }
-        let at = self.lines.spot(written).position(self.text);
-        for value in addresses {
-            let Kind::String(text) = &value.kind else {
-                return Err(self.shape(value, "an address", "a string"));
-            };
-            let Some(address) = address(text.trim().as_bytes()) else {
-                return Err(self.bad(value.at, format!("`{}` is not an IP address", shown(text.as_bytes())), ""));
-            };
-            let mut octets = Vec::with_capacity(16);
-            let rtype = write_address(address, &mut octets);
-            for owner in &owners {
-                self.sink.record(RecordRef { owner, rtype, ttl: ttl.or(Some(AZURE_TTL)), rdata: &octets, at });
-                self.read.records += 1;
-            }
-        }
-        Ok(())
-    }
-
-    fn link(&mut self, object: &Object<'_>) {
-        let id = object.text("id").unwrap_or_default();
-        let zone = segment(id, "privateDnsZones").or(object.text("privateDnsZoneName")).unwrap_or_default();
-        let network = object.get("virtualNetwork").and_then(Object::of);
-        let network = network.and_then(|network| network.text("id")).or(object.text("virtualNetworkId")).unwrap_or_default();
-        self.read.links.push(Link {
-            zone: zone.trim_end_matches('.').to_ascii_lowercase(),
-            name: object.text("name").unwrap_or_default().to_owned(),
-            network: network.to_owned(),
-            resolution_policy: object.text("resolutionPolicy").map(str::to_owned),
-            at: self.lines.spot(object.at).position(self.text),
-        });
     }
 
     /// Records and problems so far: they tell whether an object had something to say.
@@ -464,7 +294,7 @@ impl Walk<'_> {
     fn shape(&self, value: &Value<'_>, what: &str, wanted: &str) -> Box<Bad> {
         let help = match &value.kind {
             // What PowerShell's ConvertTo-Json leaves of objects below its depth of two.
-            Kind::String(text) if text.starts_with("@{") || text.starts_with("System.") => {
+            Kind::String(text) if ["@{", "System.", "Microsoft.Azure.", "DnsServer"].iter().any(|start| text.starts_with(start)) => {
                 "PowerShell cut it off: use `ConvertTo-Json -Depth 20`"
             }
             _ => "",
@@ -478,16 +308,6 @@ fn messages(spot: Spot, count: usize) -> Box<Bad> {
     let lines = if count == 1 { "a line of text is".into() } else { format!("{count} lines of text are") };
     let help = "`az` prints its warnings there with `2>&1`; `--only-show-errors` turns them off";
     Bad::new(spot, format!("{lines} not JSON and skipped"), help)
-}
-
-fn no_names(spot: Spot) -> Box<Bad> {
-    Bad::new(
-        spot,
-        "`ipConfigurations` has addresses but no names: no record comes of it",
-        format!(
-            "a private endpoint lists there the addresses that were asked for, by member; `customDnsConfigs` has the names, and {BETTER}"
-        ),
-    )
 }
 
 /// What stands behind `name` in a resource id: `…/privateDnsZones/<zone>/A/<record>`.

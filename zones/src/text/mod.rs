@@ -96,7 +96,8 @@ pub struct Link {
 
 /// Reads a whole source in `format` (looked for when [`SourceFormat::Auto`]).
 ///
-/// `origin` and `includes` matter to zone files alone, `table` to the others.
+/// `origin` is the zone of relative names, which hosts files do not have. `includes` matters to zone files
+/// alone, `table` to the others.
 #[allow(clippy::too_many_arguments)] // what a source is, and where its parts go
 pub fn read(
     format: SourceFormat,
@@ -110,7 +111,7 @@ pub fn read(
 ) -> Read {
     match if format == SourceFormat::Auto { detect(file, text) } else { format } {
         SourceFormat::Hosts => read_hosts(text, file, table, sink, problems),
-        SourceFormat::Azure => read_azure(text, file, table, sink, problems),
+        SourceFormat::Azure => read_azure(text, file, origin, table, sink, problems),
         SourceFormat::Zone | SourceFormat::Auto => read_zone_file(text, file, origin, includes, sink, problems),
     }
 }

@@ -29,12 +29,34 @@ pub(super) fn type_of(object: &Object<'_>, kind: &str) -> Option<u16> {
         return Some(rtype);
     }
     // Older command lines print every member, those of other types as null.
-    MEMBERS.iter().find(|(_, member)| object.get(member).is_some()).map(|(rtype, _)| *rtype)
+    MEMBERS.iter().find(|(_, member)| object.get(member).is_some()).map(|(rtype, _)| *rtype).or_else(|| powershell_type(object))
+}
+
+/// The type of a record set of `Get-AzPrivateDnsRecordSet`. Its `RecordType` may be a number that depends on the module, so a record shows it.
+fn powershell_type(object: &Object<'_>) -> Option<u16> {
+    const SHOWN_BY: [(&str, u16); 10] = [
+        ("ipv4Address", 1),
+        ("ipv6Address", 28),
+        ("cname", 5),
+        ("exchange", 15),
+        ("ptrdname", 12),
+        ("target", 33),
+        ("serialNumber", 6),
+        ("nsdname", 2),
+        ("tag", 257),
+        ("value", 16),
+    ];
+    if !object.has("recordType") || !object.has("zoneName") {
+        return None;
+    }
+    let first = object.list("records").first().and_then(Object::of);
+    let shown = first.and_then(|first| SHOWN_BY.iter().find(|(member, _)| first.has(member)).map(|(_, rtype)| *rtype));
+    shown.or_else(|| type_code(object.text("recordType")?)).or(Some(1))
 }
 
 /// The type of `azurerm_private_dns_a_record` and its like, from what stands behind `azurerm_`.
 pub(super) fn terraform_type(resource: &str) -> Option<u16> {
-    type_code(resource.strip_prefix("private_dns_")?.strip_suffix("_record")?)
+    type_code(resource.strip_prefix("private_dns_").or(resource.strip_prefix("dns_"))?.strip_suffix("_record")?)
 }
 
 /// A name relative to its zone; `@` is the zone.
@@ -54,11 +76,18 @@ impl Walk<'_> {
     }
 
     fn try_record_set(&mut self, object: &Object<'_>, rtype: u16) -> Outcome<()> {
+        let Some((_, member)) = MEMBERS.iter().find(|(code, _)| *code == rtype) else {
+            self.unused.add(&format!("record set of type {}", super::super::rdata::type_name(rtype)), object.at);
+            return Ok(());
+        };
+        if object.get("targetResource").and_then(Object::of).is_some_and(|target| target.has("id")) {
+            self.unused.add("alias record set", object.at);
+            return Ok(());
+        }
         let (owner, written) = self.owner(object)?;
         let ttl = object.get("ttl").map(|value| self.number(value, "ttl", i32::MAX as u32)).transpose()?;
-        let member = MEMBERS.iter().find(|(code, _)| *code == rtype).map(|(_, member)| *member);
         // Terraform calls them `records` and `record`, whatever the type.
-        let Some(records) = member.and_then(|member| object.get(member)).or(object.get("records")).or(object.get("record")) else {
+        let Some(records) = object.get(member).or(object.get("records")).or(object.get("record")) else {
             self.empty = true;
             return Ok(());
         };
@@ -163,10 +192,8 @@ impl Walk<'_> {
                 out.extend_from_slice(tag.as_bytes());
                 out.extend_from_slice(value.as_bytes());
             }
-            _ => {
-                let name = super::super::rdata::type_name(rtype);
-                return Err(self.bad(item.at, format!("record sets of type {name} are not read from JSON"), "write them into a zone file"));
-            }
+            // `try_record_set` lets the types of `MEMBERS` through, and no others.
+            _ => {}
         }
         Ok(())
     }

@@ -6,13 +6,21 @@ use postern_config::azure::PrivateLinkTable;
 use super::super::tests::Kept;
 use super::super::{Link, Read};
 use super::read_azure;
+use crate::name::NameBuf;
 use crate::record::Position;
 
-fn azure(text: impl AsRef<[u8]>) -> (Vec<String>, Vec<String>, Read) {
+pub(super) fn azure(text: impl AsRef<[u8]>) -> (Vec<String>, Vec<String>, Read) {
     let mut kept = Kept::default();
     let mut problems = Vec::new();
     let file = Arc::new(Path::new("x.json").to_owned());
-    let read = read_azure(text.as_ref(), &file, PrivateLinkTable::builtin(), &mut kept, &mut problems);
+    let read = read_azure(
+        text.as_ref(),
+        &file,
+        &NameBuf::parse("corp.contoso.test").unwrap(),
+        PrivateLinkTable::builtin(),
+        &mut kept,
+        &mut problems,
+    );
     assert_eq!(read.records as usize, kept.lines.len());
     (kept.lines, problems.iter().map(ToString::to_string).collect(), read)
 }
@@ -102,7 +110,7 @@ fn one_object_in_any_dress_gives_the_same() {
         r#"{"ipConfigurations": [{"privateIpAddress": "10.1.0.4", "privateLinkConnectionProperties": {"fqdns": ["contosostore.blob.core.windows.net"]}}]}"#.to_owned(),
         r#"{"properties": {"ipConfigurations": [{"name": "x", "properties": {"privateIPAddress": "10.1.0.4", "privateLinkConnectionProperties": {"fqdns": ["contosostore.blob.core.windows.net"]}}}]}}"#.to_owned(),
         r#"[{"privateIPAddress": "10.1.0.4", "privateLinkConnectionProperties": {"fqdns": ["contosostore.blob.core.windows.net"]}}]"#.to_owned(),
-        r#"{"values": {"root_module": {"child_modules": [{"resources": [{"type": "azurerm_private_endpoint", "values": {"custom_dns_configs": [{"fqdn": "contosostore.blob.core.windows.net", "ip_addresses": ["10.1.0.4"]}]}}, {"type": "azurerm_resource_group", "values": {"name": "rg"}}]}]}}}"#.to_owned(),
+        r#"{"values": {"root_module": {"child_modules": [{"resources": [{"type": "azurerm_private_endpoint", "values": {"custom_dns_configs": [{"fqdn": "contosostore.blob.core.windows.net", "ip_addresses": ["10.1.0.4"]}]}}]}]}}}"#.to_owned(),
         r#"{"version": 4, "resources": [{"type": "azurerm_private_endpoint", "instances": [{"attributes": {"custom_dns_configs": [{"fqdn": "contosostore.blob.core.windows.net", "ip_addresses": ["10.1.0.4"]}]}}]}]}"#.to_owned(),
     ];
     for text in texts {
@@ -233,8 +241,8 @@ fn each_bad_shape_is_told_with_its_place() {
             "x.json:3:11: error: `fqdn` is a number where a name is expected".into(),
             "x.json:3:44: error: `customDnsConfigs[]` is a number where an object is expected".into(),
         ]),
-        ("{\"customDnsConfigs\": [{\"fqdn\": \"x.blob.core.windows.net\", \"ipAddresses\": \"10.0.0.1\"}]}",
-            vec!["x.json:1:74: error: `ipAddresses` is a string where a list of addresses is expected".into()]),
+        ("{\"customDnsConfigs\": [{\"fqdn\": \"x.blob.core.windows.net\", \"ipAddresses\": 10}]}",
+            vec!["x.json:1:74: error: `ipAddresses` is a number where a list of addresses is expected".into()]),
         ("{\"CustomDnsConfigs\": [\"@{Fqdn=x; IpAddresses=System.Object[]}\"]}",
             vec!["x.json:1:23: error: `CustomDnsConfigs[]` is a string where an object is expected help: PowerShell cut it off: use `ConvertTo-Json -Depth 20`".into()]),
         ("{\"customDnsConfigs\": [{\"fqdn\": \"x.blob.core.windows.net\", \"ipAddresses\": []}]}",
