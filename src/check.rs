@@ -1,6 +1,7 @@
 //! `postern check`: validation of a configuration and all files that it names.
 
 mod counts;
+mod sources;
 mod transfers;
 
 use std::io::Write;
@@ -106,6 +107,7 @@ fn checked(args: &CheckArgs) -> Checked {
                 let in_zones = in_zones(&loaded.config);
                 problems.extend(in_zones.0);
                 counts = in_zones.1;
+                problems.extend(sources::problems(&loaded.config));
             }
             problems.extend(loaded.config.api.key_file.as_deref().and_then(in_keys));
             Checked { config: Some(loaded.config), problems, counts }

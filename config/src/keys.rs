@@ -9,8 +9,8 @@ use crate::key::{DefaultKey, KeyRule, KeySection, OptionalKey, RequiredKey, Sect
 use crate::kind::{
     BoundedDuration, BoundedNumber, BoundedTtl, ByteSize, ClientPrefix, DomainName, KeyAction, LineOfText, ListOf, ListenAddress,
     LogFilter, LogFormat, NamePatternText, NetworkName, OnMissing, OneOf, OneOrMore, PathOrNot, PathText, PeerText, PercentShare,
-    ProbeText, RecordType, RecursionChoice, RepeatChoice, SecretText, ServerAddress, SourceFormat, TrueOrFalse, TsigAlgorithm,
-    UpstreamAddress, UpstreamList, UpstreamOrder, ZoneNameText, ZonePreset,
+    ProbeText, QuerySourceText, RecordType, RecursionChoice, RepeatChoice, SecretText, ServerAddress, SourceFormat, TrueOrFalse,
+    TsigAlgorithm, UpstreamAddress, UpstreamList, UpstreamOrder, ZoneNameText, ZonePreset,
 };
 
 pub(crate) use operation::{api, cache, fallback, limits, log, metrics};
@@ -251,7 +251,7 @@ section! {
     /// A route: the upstreams that are queried for the names below a suffix. The longest suffix wins, and `.` matches all other names.
     ///
     /// Without any `[[forward]]`, the resolvers of `/etc/resolv.conf` receive all queries.
-    forward = "forward", List, shown: &[&["zone", "network", "upstreams", "select", "timeout", "retransmit-min", "retransmit-max", "hedge"]], rules: &[];
+    forward = "forward", List, shown: &[&["zone", "network", "upstreams", "select", "timeout", "retransmit-min", "retransmit-max", "hedge", "source"]], rules: &[];
 
     /// Suffix of the names. For private link forward the public zone (`blob.core.windows.net`), not the `privatelink` one.
     ZONE "zone": DomainName = DomainName, RequiredKey { example: r#"".""# };
@@ -269,6 +269,10 @@ section! {
             probe: &upstream::PROBE,
             random_case: &upstream::RANDOM_CASE,
             cookies: &upstream::COOKIES,
+            edns: &upstream::EDNS,
+            udp_size: &upstream::UDP_SIZE,
+            timeout: &upstream::TIMEOUT,
+            source: &upstream::SOURCE,
         },
         RequiredKey { example: r#"["168.63.129.16"]"# };
 
@@ -286,6 +290,9 @@ section! {
 
     /// Share of an upstream's responses. If a response takes longer than these took, the next upstream is queried as well, and the first answer counts. Set it only if all upstreams know the same names.
     HEDGE "hedge": PercentShare = PercentShare { least: 50, most: 99 }, OptionalKey { absent: "off: the next upstream is queried when one fails", example: r#""95%""# };
+
+    /// Address or network interface that queries to the upstreams leave from, over UDP and TCP. The table of an upstream may name another one.
+    SOURCE "source": QuerySourceText = QuerySourceText, OptionalKey { absent: "the system chooses by its routing table", example: r#""10.1.2.3""# };
 }
 
 section! {
@@ -311,6 +318,18 @@ section! {
 
     /// Whether queries carry a DNS cookie (RFC 7873), which forged answers must match.
     COOKIES "cookies": TrueOrFalse = TrueOrFalse, DefaultKey { default: "true" };
+
+    /// Whether queries carry an OPT record (EDNS, RFC 6891). Without it there is no DNSSEC, no cookie, and no answer over UDP above 512 bytes. Set it to `false` for an upstream behind a device that drops queries with EDNS.
+    EDNS "edns": TrueOrFalse = TrueOrFalse, DefaultKey { default: "true" };
+
+    /// Largest UDP response that queries ask for, bytes. A larger one is truncated, and is queried over TCP.
+    UDP_SIZE "udp-size": BoundedNumber<u16> = BoundedNumber { least: 512, most: 4096, zero: "" }, DefaultKey { default: "1232" };
+
+    /// How long the server waits for this upstream before it queries the next.
+    TIMEOUT "timeout": BoundedDuration = BoundedDuration { least: 50, most: 30_000, zero: "" }, OptionalKey { absent: "the `timeout` of the route", example: r#""4500ms""# };
+
+    /// Address or network interface that queries to this upstream leave from.
+    SOURCE "source": QuerySourceText = QuerySourceText, OptionalKey { absent: "the `source` of the route", example: r#""eth1""# };
 }
 
 section! {

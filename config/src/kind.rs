@@ -12,7 +12,7 @@ pub(crate) use network::{ClientPrefix, DomainName, ListenAddress, LogFilter, Net
 pub(crate) use quantity::{BoundedDuration, BoundedNumber, BoundedTtl, ByteSize, PercentShare, write_millis};
 pub(crate) use tsig::{KeyAction, NamePatternText, RecordType, SecretText, TsigAlgorithm, ZoneNameText, secret};
 pub use upstream::scoped_address;
-pub(crate) use upstream::{ProbeText, UpstreamAddress, UpstreamItem, UpstreamList};
+pub(crate) use upstream::{ProbeText, QuerySourceText, UpstreamAddress, UpstreamItem, UpstreamList, WrittenUpstream};
 pub(crate) use word::{ChoiceWord, LogFormat, OnMissing, OneOf, RecursionChoice, RepeatChoice, SourceFormat, UpstreamOrder, ZonePreset};
 
 mod network;

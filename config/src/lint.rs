@@ -35,6 +35,7 @@ pub(crate) fn check(config: &PosternConfig, places: &ConfigPlaces, problems: &mu
     azure::private_link_routes(&lint, problems);
     routes::twice(&lint, problems);
     routes::to_ourselves(&lint, problems);
+    routes::sources(&lint, problems);
     routes::without_effect(&lint, problems);
     routes::patience_with_azure(&lint, problems);
     routes::limits_of_azure(&lint, problems);

@@ -17,11 +17,15 @@ mod key;
 mod networks;
 mod setting;
 mod source;
+mod upstream;
 
 pub use key::{KeyAction, KeyConfig, KeyProof, NamePattern, QualifiedZoneName, TsigAlgorithm, TsigSecret};
 pub use networks::NetworkLinks;
 pub use setting::EffectiveSetting;
 pub use source::{FeedKind, FeedSource, FileSource, SourceFormat, TRANSFER, ZoneSource};
+pub use upstream::{
+    ProbeQuestion, QuerySource, RESOLV_CONF, UpstreamConfig, UpstreamIdentity, UpstreamOrder, UpstreamSet, UpstreamTransport,
+};
 
 /// All settings of `postern serve`, from one file.
 #[derive(Debug, Clone, PartialEq)]
@@ -262,69 +266,10 @@ pub struct ForwardConfig {
     /// The share of an upstream's answers, in percent, after whose time the next one is queried as
     /// well. `None` means never.
     pub hedge: Option<u8>,
+    /// Source of queries, for upstreams that are not written with their own. `None`: the system chooses it.
+    pub source: Option<QuerySource>,
     /// Line of the `[[forward]]` in the configuration file, 1-based. 0 means none.
     pub line: u32,
-}
-
-/// File with the name servers of the operating system.
-pub const RESOLV_CONF: &str = "/etc/resolv.conf";
-
-/// Upstreams of a route.
-#[derive(Debug, Clone, PartialEq)]
-pub enum UpstreamSet {
-    /// The name servers of [`RESOLV_CONF`], which is watched like every other file of the configuration.
-    System,
-    /// A list of upstream servers.
-    List(Vec<UpstreamConfig>),
-}
-
-/// One upstream server.
-#[derive(Debug, Clone, PartialEq)]
-pub struct UpstreamConfig {
-    /// Address and port of the upstream.
-    pub address: SocketAddr,
-    /// Transport of queries to the upstream.
-    pub transport: UpstreamTransport,
-    /// Maximum number of outstanding queries (168.63.129.16: 200).
-    pub in_flight: u32,
-    /// Maximum number of queries per second, limited by a token bucket. 0 means no limit
-    /// (168.63.129.16: 1000).
-    pub rate: u32,
-    /// Query that tells whether the upstream is up.
-    pub probe: ProbeQuestion,
-    /// How long the upstream may take before the next one is queried.
-    pub timeout: Duration,
-    /// Whether the letter case of names is random, and is checked in answers.
-    pub random_case: bool,
-    /// Whether queries carry a DNS cookie (RFC 7873).
-    pub cookies: bool,
-}
-
-/// A fixed query that tells whether an upstream is up: any response will do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeQuestion {
-    /// Name in lower case, without the final dot.
-    pub name: String,
-    /// Type of the query.
-    pub rtype: u16,
-}
-
-/// Transport of queries to an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum UpstreamTransport {
-    /// UDP, and TCP after a truncated answer.
-    Udp,
-    /// TCP for every query.
-    Tcp,
-}
-
-/// Order in which the upstreams of a route are tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UpstreamOrder {
-    /// In the order of the file. If one fails, the next is tried.
-    Order,
-    /// By measured response time, the fastest first.
-    Latency,
 }
 
 /// The cache of upstream answers, from `[cache]`.
@@ -468,18 +413,4 @@ pub enum RepeatPolicy {
 impl PosternConfig {
     /// The address of Azure's own resolver, as every virtual machine reaches it.
     pub const AZURE_DNS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(168, 63, 129, 16));
-}
-
-impl UpstreamConfig {
-    /// Creates an upstream with the default limits. A resolver that the operator runs easily
-    /// handles 1000 outstanding queries. Azure's resolver gets 200 and 1000 per second, because it
-    /// drops further queries of one virtual machine.
-    pub fn new(address: SocketAddr, transport: UpstreamTransport) -> Self {
-        let is_azure = address.ip() == PosternConfig::AZURE_DNS;
-        let (in_flight, rate) = if is_azure { (200, 1000) } else { (1000, 0) };
-        // Microsoft asks for more than 4 s: with less, private names may be resolved by the next upstream.
-        let timeout = Duration::from_millis(if is_azure { 4500 } else { 1500 });
-        let probe = ProbeQuestion { name: ".".into(), rtype: 2 }; // NS
-        Self { address, transport, in_flight, rate, probe, timeout, random_case: true, cookies: true }
-    }
 }

@@ -1,15 +1,16 @@
 //! Upstreams of a route, as addresses and as tables.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::network::{DNS_PORT, domain, read_text, socket_address};
-use super::{BoundedNumber, TrueOrFalse, ValueAt, which_word, wrong_type};
+use super::{BoundedDuration, BoundedNumber, TrueOrFalse, ValueAt, which_word, wrong_type};
 use crate::key::{DefaultKey, KeySection, KeyUse, OptionalKey, RequiredKey, ValueKind, table_schema};
-use crate::model::{ProbeQuestion, UpstreamConfig, UpstreamTransport};
+use crate::model::{ProbeQuestion, QuerySource, UpstreamConfig, UpstreamTransport};
 use crate::problems::ConfigProblems;
 use crate::reader::TableReader;
 use crate::rtype;
@@ -24,6 +25,10 @@ pub(crate) struct UpstreamList {
     pub(crate) probe: &'static DefaultKey<ProbeText>,
     pub(crate) random_case: &'static DefaultKey<TrueOrFalse>,
     pub(crate) cookies: &'static DefaultKey<TrueOrFalse>,
+    pub(crate) edns: &'static DefaultKey<TrueOrFalse>,
+    pub(crate) udp_size: &'static DefaultKey<BoundedNumber<u16>>,
+    pub(crate) timeout: &'static OptionalKey<BoundedDuration>,
+    pub(crate) source: &'static OptionalKey<QuerySourceText>,
 }
 
 /// One upstream, written `[scheme://]address[:port]`.
@@ -32,13 +37,24 @@ pub(crate) struct UpstreamAddress;
 /// A query, written `NAME TYPE`.
 pub(crate) struct ProbeText;
 
+/// Address or network interface that queries leave from.
+pub(crate) struct QuerySourceText;
+
 /// One item of a list of upstreams.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum UpstreamItem {
     /// `"system"`: the name servers of the operating system.
     System,
     /// An upstream server.
-    Server(UpstreamConfig),
+    Server(WrittenUpstream),
+}
+
+/// An upstream with the keys of its table that replace keys of its route.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct WrittenUpstream {
+    pub(crate) config: UpstreamConfig,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) source: Option<QuerySource>,
 }
 
 impl ValueKind for UpstreamList {
@@ -61,14 +77,20 @@ impl ValueKind for UpstreamList {
                         let rate = reader.option(self.rate);
                         let probe = reader.value(self.probe);
                         let (random_case, cookies) = (reader.value(self.random_case), reader.value(self.cookies));
-                        let mut upstream = at?;
-                        upstream.in_flight = in_flight.unwrap_or(upstream.in_flight);
-                        upstream.rate = rate.unwrap_or(upstream.rate);
-                        upstream.probe = probe;
-                        (upstream.random_case, upstream.cookies) = (random_case, cookies);
-                        UpstreamItem::Server(upstream)
+                        let (edns, udp_size) = (reader.value(self.edns), reader.value(self.udp_size));
+                        let (timeout, source) = (reader.option(self.timeout), reader.option(self.source));
+                        let mut config = at?;
+                        config.in_flight = in_flight.unwrap_or(config.in_flight);
+                        config.rate = rate.unwrap_or(config.rate);
+                        config.probe = probe;
+                        (config.random_case, config.cookies) = (random_case, cookies);
+                        (config.edns, config.udp_size) = (edns, udp_size);
+                        UpstreamItem::Server(WrittenUpstream { config, timeout, source })
                     }
-                    _ => UpstreamItem::Server(UpstreamAddress.read(item, field, problems)?),
+                    _ => {
+                        let config = UpstreamAddress.read(item, field, problems)?;
+                        UpstreamItem::Server(WrittenUpstream { config, timeout: None, source: None })
+                    }
                 };
                 Some(ValueAt { value: upstream, at: item.span().start })
             })
@@ -120,6 +142,35 @@ impl ValueKind for ProbeText {
 
     fn schema(&self) -> Value {
         json!({"type": "string", "pattern": "^\\s*\\S+\\s+\\S+\\s*$"})
+    }
+}
+
+impl ValueKind for QuerySourceText {
+    type Out = QuerySource;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<QuerySource> {
+        read_text(self, value, field, problems, |text| {
+            if let Ok(address) = text.parse::<IpAddr>() {
+                return match address.is_unspecified() || address.is_multicast() {
+                    true => Err((format!("`{text}` is not an address that queries can leave from"), String::new())),
+                    false => Ok(QuerySource::Address(address)),
+                };
+            }
+            // As the kernel has it: dev_valid_name() of Linux.
+            let is_name = (1..=15).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic() && !"/:".contains(c));
+            match is_name && text.contains(|c: char| c.is_ascii_alphabetic()) {
+                true => Ok(QuerySource::Interface(text.into())),
+                false => Err((format!("`{text}` is neither an address nor the name of a network interface"), String::new())),
+            }
+        })
+    }
+
+    fn shape(&self) -> String {
+        "an address or the name of a network interface".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "minLength": 1})
     }
 }
 

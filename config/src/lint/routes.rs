@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::{Lint, listed, recurses, serves};
-use crate::model::{OnMissing, PosternConfig, UpstreamConfig, UpstreamOrder, UpstreamSet};
+use crate::model::{OnMissing, PosternConfig, QuerySource, UpstreamConfig, UpstreamOrder, UpstreamSet};
 use crate::problems::ConfigProblems;
 
 /// Reports two routes for one suffix in one network.
@@ -34,6 +34,25 @@ pub(super) fn to_ourselves(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     }
 }
 
+/// Reports sources that queries to an upstream cannot have.
+pub(super) fn sources(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
+    for (upstream, at) in upstreams(lint) {
+        match &upstream.source {
+            Some(QuerySource::Address(source)) if source.is_ipv4() != upstream.address.is_ipv4() => {
+                let family = |is_ipv4| if is_ipv4 { "IPv4" } else { "IPv6" };
+                let (ours, other) = (family(source.is_ipv4()), family(upstream.address.is_ipv4()));
+                let message = format!("`source` {source} is an {ours} address, and the upstream {} is {other}", upstream.address);
+                problems.error(
+                    at,
+                    message,
+                    "write a `source` of the same family in the table of the upstream, or the name of an interface",
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Reports keys and routes without effect.
 pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) {
     for (route, place) in lint.config.forwards.iter().zip(&lint.places.forwards) {
@@ -52,8 +71,7 @@ pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>)
         }
         let UpstreamSet::List(list) = &route.upstreams else { continue };
         for (index, upstream) in list.iter().enumerate() {
-            let same = |other: &UpstreamConfig| (other.address, other.transport) == (upstream.address, upstream.transport);
-            if list[..index].iter().any(same) {
+            if list[..index].iter().any(|other| other.identity() == upstream.identity()) {
                 problems.warning(place.upstreams[index], format!("the upstream {} is listed twice", upstream.address), "remove one");
             }
         }

@@ -1,11 +1,13 @@
 //! Conversion of `[[forward]]` into the configuration.
 
+use std::time::Duration;
+
 use toml::de::DeTable;
 
 use super::values;
 use crate::keys::forward as key;
-use crate::kind::UpstreamItem;
-use crate::model::{ForwardConfig, NetworkLinks, UpstreamConfig, UpstreamOrder, UpstreamSet};
+use crate::kind::{UpstreamItem, ValueAt, WrittenUpstream};
+use crate::model::{ForwardConfig, NetworkLinks, QuerySource, UpstreamConfig, UpstreamOrder, UpstreamSet};
 use crate::places::{ConfigPlaces, ForwardPlaces};
 use crate::problems::ConfigProblems;
 use crate::reader::{self, TableReader};
@@ -24,6 +26,7 @@ pub(super) fn forwards(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>
         let timeout = read.option(&key::TIMEOUT);
         let (retransmit_min, retransmit_max) = (read.value(&key::RETRANSMIT_MIN), read.value(&key::RETRANSMIT_MAX));
         let hedge = read.option(&key::HEDGE);
+        let source = read.option(&key::SOURCE);
         let (Some(zone), Some(upstreams)) = (zone, upstreams) else {
             places.routes_missing = true;
             continue;
@@ -36,11 +39,7 @@ pub(super) fn forwards(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>
             timeout: read.place(&key::TIMEOUT).unwrap_or(at),
             retransmit_max: read.place(&key::RETRANSMIT_MAX),
         });
-        let servers = upstreams.into_iter().map(|item| match item.value {
-            UpstreamItem::System => None,
-            UpstreamItem::Server(server) => Some(UpstreamConfig { timeout: timeout.unwrap_or(server.timeout), ..server }),
-        });
-        let upstreams = servers.collect::<Option<Vec<_>>>().map_or(UpstreamSet::System, UpstreamSet::List);
+        let upstreams = upstream_set(upstreams, timeout, &source);
         let line = read.problems().line(at);
         forwards.push(ForwardConfig {
             zone,
@@ -51,6 +50,7 @@ pub(super) fn forwards(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>
             retransmit_min,
             retransmit_max,
             hedge,
+            source,
             line,
         });
     }
@@ -64,9 +64,22 @@ pub(super) fn forwards(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>
             retransmit_min: TableReader::open(&key::SECTION, None, 0, problems).value(&key::RETRANSMIT_MIN),
             retransmit_max: TableReader::open(&key::SECTION, None, 0, problems).value(&key::RETRANSMIT_MAX),
             hedge: None,
+            source: None,
             line: 0,
         });
     }
     places.routes_missing |= none && problems.broken;
     forwards
+}
+
+/// Returns the upstreams with the keys of the route that their tables do not replace.
+fn upstream_set(items: Vec<ValueAt<UpstreamItem>>, timeout: Option<Duration>, source: &Option<QuerySource>) -> UpstreamSet {
+    let servers = items.into_iter().map(|item| match item.value {
+        UpstreamItem::System => None,
+        UpstreamItem::Server(WrittenUpstream { config, timeout: own_timeout, source: own_source }) => {
+            let timeout = own_timeout.or(timeout).unwrap_or(config.timeout);
+            Some(UpstreamConfig { timeout, source: own_source.or_else(|| source.clone()), ..config })
+        }
+    });
+    servers.collect::<Option<Vec<_>>>().map_or(UpstreamSet::System, UpstreamSet::List)
 }

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_config::model::{ForwardConfig, PosternConfig, RESOLV_CONF, UpstreamConfig, UpstreamOrder, UpstreamSet, UpstreamTransport};
+use postern_config::model::{
+    ForwardConfig, PosternConfig, RESOLV_CONF, UpstreamConfig, UpstreamIdentity, UpstreamOrder, UpstreamSet, UpstreamTransport,
+};
 use postern_config::scoped_address;
 use postern_zones::name::WireName;
 use postern_zones::snapshot::Snapshot;
@@ -31,7 +33,7 @@ pub struct RouteRegistry {
 /// What makes two routes one.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
-    upstreams: Vec<(SocketAddr, UpstreamTransport, Duration)>,
+    upstreams: Vec<(UpstreamIdentity, bool, Duration)>,
     by_latency: bool,
     retransmit: (Duration, Duration),
     hedge: Option<u8>,
@@ -150,7 +152,8 @@ impl RouteRegistry {
             UpstreamSet::System => {
                 let upstreams = self.system.iter().map(|address| {
                     let upstream = UpstreamConfig::new(*address, UpstreamTransport::Udp);
-                    UpstreamConfig { timeout: forward.timeout.unwrap_or(upstream.timeout), ..upstream }
+                    let timeout = forward.timeout.unwrap_or(upstream.timeout);
+                    UpstreamConfig { timeout, source: forward.source.clone(), ..upstream }
                 });
                 Some(upstreams.collect())
             }
@@ -172,7 +175,7 @@ impl RouteRegistry {
     }
 
     fn number(&mut self, plan: &RoutePlan) -> Option<RouteId> {
-        let upstreams = plan.upstreams.iter().map(|upstream| (upstream.address, upstream.transport, upstream.timeout)).collect();
+        let upstreams = plan.upstreams.iter().map(|upstream| (upstream.identity(), upstream.edns, upstream.timeout)).collect();
         let retransmit = (plan.retransmit_min, plan.retransmit_max);
         let key = Key { upstreams, by_latency: plan.select == UpstreamOrder::Latency, retransmit, hedge: plan.hedge };
         // Never one number for two routes: the cache goes by it.

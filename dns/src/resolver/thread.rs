@@ -374,8 +374,8 @@ struct Post {
 
 impl ResolverEffects for Post {
     fn open(&mut self, id: UpstreamId, upstream: &UpstreamConfig, meter: &Arc<UpstreamMeter>) {
-        self.udp.open(id, upstream.address, meter);
-        self.tcp.open(id, upstream.address, meter);
+        self.udp.open(id, upstream.identity(), meter);
+        self.tcp.open(id, upstream.identity(), meter);
     }
 
     fn close(&mut self, id: UpstreamId) {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use postern_config::PosternConfig;
-use postern_config::model::{LimitsConfig, UpstreamSet};
+use postern_config::model::{LimitsConfig, UpstreamConfig, UpstreamSet};
 use postern_sockets::KernelBackend;
 use postern_zones::snapshot::Snapshot;
 use tokio::runtime::Runtime;
@@ -72,7 +72,7 @@ pub fn descriptors(config: &PosternConfig) -> usize {
     for forward in &config.forwards {
         match &forward.upstreams {
             UpstreamSet::System => system = MOST_SYSTEM_RESOLVERS,
-            UpstreamSet::List(list) => upstreams.extend(list.iter().map(|upstream| (upstream.address, upstream.transport))),
+            UpstreamSet::List(list) => upstreams.extend(list.iter().map(UpstreamConfig::identity)),
         }
     }
     let upstreams = upstreams.len() + system;

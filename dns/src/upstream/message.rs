@@ -27,15 +27,15 @@ const OPTION_HEADER: usize = 4;
 /// Number of the COOKIE option.
 const COOKIE_OPTION: [u8; 2] = 10u16.to_be_bytes();
 
-/// Writes the question with ID 0 into `out`; gives its length.
+/// Writes the question with ID 0 into `out`; gives its length. It has an OPT record if `edns` has the largest UDP response to ask for.
 ///
 /// RD is set (we forward), CD and DO are the client's, AD asks for the upstream's verdict (RFC 6840 section 5.7). Options of the client
 /// (cookies, client subnet, padding) are between it and us, and not passed on (RFC 6891 section 6.1.1).
-pub fn write(ask: &UpstreamQuery, edns: bool, out: &mut [u8; MAX]) -> usize {
+pub fn write(ask: &UpstreamQuery, edns: Option<u16>, out: &mut [u8; MAX]) -> usize {
     let flags = flag::RD | flag::AD | if ask.checking_disabled { flag::CD } else { 0 };
     out[..2].copy_from_slice(&[0, 0]);
     out[2..4].copy_from_slice(&flags.to_be_bytes());
-    out[4..HEADER].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, u8::from(edns)]);
+    out[4..HEADER].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, u8::from(edns.is_some())]);
     let mut len = HEADER;
     let mut put = |octets: &[u8]| {
         out[len..len + octets.len()].copy_from_slice(octets);
@@ -44,10 +44,10 @@ pub fn write(ask: &UpstreamQuery, edns: bool, out: &mut [u8; MAX]) -> usize {
     put(ask.name.as_wire());
     put(&ask.rtype.to_be_bytes());
     put(&[0, 1]);
-    if edns {
+    if let Some(udp_size) = edns {
         put(&[0]);
         put(&rtype::OPT.to_be_bytes());
-        put(&UDP_SIZE.to_be_bytes());
+        put(&udp_size.to_be_bytes());
         put(&[0, 0, u8::from(ask.dnssec_ok) << 7, 0, 0, 0]);
     }
     len
@@ -203,27 +203,27 @@ mod tests {
     fn writes_what_another_implementation_reads() {
         for (dnssec_ok, checking_disabled, edns) in [(false, false, true), (true, true, true), (true, false, false)] {
             let mut out = [0u8; MAX];
-            let len = write(&ask("www.contoso.test", dnssec_ok, checking_disabled), edns, &mut out);
+            let len = write(&ask("www.contoso.test", dnssec_ok, checking_disabled), edns.then_some(1400), &mut out);
             let message = Message::from_vec(&out[..len]).unwrap();
             assert!(message.metadata.recursion_desired && message.metadata.authentic_data);
             assert_eq!(message.metadata.checking_disabled, checking_disabled);
             assert_eq!(message.queries[0].to_string(), "www.contoso.test. IN AAAA");
             let opt = message.edns.as_ref().map(|opt| (opt.max_payload(), opt.flags().dnssec_ok));
-            assert_eq!(opt, edns.then_some((UDP_SIZE, dnssec_ok)));
+            assert_eq!(opt, edns.then_some((1400, dnssec_ok)));
         }
     }
 
     #[test]
     fn the_longest_name_fits() {
         let longest = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "b".repeat(61));
-        let len = write(&ask(&longest, true, false), true, &mut [0; MAX]);
+        let len = write(&ask(&longest, true, false), Some(UDP_SIZE), &mut [0; MAX]);
         assert_eq!(len, MAX);
     }
 
     #[test]
     fn an_answer_is_known_by_its_question_whatever_its_letter_case() {
         let mut out = [0u8; MAX];
-        let len = write(&ask("www.contoso.test", false, false), true, &mut out);
+        let len = write(&ask("www.contoso.test", false, false), Some(UDP_SIZE), &mut out);
         let own = question(&QuestionKeys::new(1, 2), &out[..len]).unwrap();
         let mut upper = out[..len].to_vec();
         upper[HEADER + 1..HEADER + 4].copy_from_slice(b"WwW");
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn the_letter_case_of_a_question_is_random_and_can_be_told_and_undone() {
         let mut out = [0u8; MAX];
-        let len = write(&ask("www-1.contoso.test", false, false), true, &mut out);
+        let len = write(&ask("www-1.contoso.test", false, false), Some(UDP_SIZE), &mut out);
         let (plain, mut seen) = (out[..len].to_vec(), std::collections::HashSet::new());
         for _ in 0..200 {
             let mut random = plain.clone();
@@ -265,7 +265,7 @@ mod tests {
     fn a_cookie_is_written_as_another_implementation_reads_it() {
         let mut out = [0u8; MAX];
         for edns in [true, false] {
-            let len = write(&ask("www.contoso.test", true, false), edns, &mut out);
+            let len = write(&ask("www.contoso.test", true, false), edns.then_some(UDP_SIZE), &mut out);
             for server in [&b""[..], &[7; SERVER_COOKIE]] {
                 let mut marked = [b"before", &out[..len]].concat();
                 assert_eq!(append_cookie(&mut marked, 6, *b"ourcooki", server), edns);

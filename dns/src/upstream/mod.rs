@@ -75,7 +75,7 @@ pub enum UpstreamCondition {
 /// An upstream as metrics and the console show it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamStatus {
-    /// Name in logs: the address, with `:port` unless it is 53, after `tcp://` if that is its transport.
+    /// Name in logs: the address, with `:port` unless it is 53, after `tcp://` if that is its transport, and with its source.
     pub name: Arc<str>,
     /// Address that it listens on.
     pub address: SocketAddr,
@@ -189,20 +189,20 @@ impl UpstreamMeter {
     }
 }
 
-/// Returns the name of an upstream in logs.
+/// Returns the name of an upstream in logs and metrics. One with a source has it behind the address: two may differ in that alone.
 pub fn name(upstream: &UpstreamConfig) -> String {
     let scheme = match upstream.transport {
         UpstreamTransport::Udp => "",
         UpstreamTransport::Tcp => "tcp://",
     };
-    match upstream.address {
+    let place = match upstream.address {
         // The scope of a link-local address is part of its name.
-        SocketAddr::V6(address) if address.port() == 53 && address.scope_id() != 0 => {
-            format!("{scheme}{}%{}", address.ip(), address.scope_id())
-        }
-        address if address.port() == 53 => format!("{scheme}{}", address.ip()),
-        address => format!("{scheme}{address}"),
-    }
+        SocketAddr::V6(address) if address.port() == 53 && address.scope_id() != 0 => format!("{}%{}", address.ip(), address.scope_id()),
+        address if address.port() == 53 => address.ip().to_string(),
+        address => address.to_string(),
+    };
+    let source = upstream.source.as_ref().map_or_else(String::new, |source| format!(",source={source}"));
+    format!("{scheme}{place}{source}")
 }
 
 impl fmt::Display for UpstreamCondition {

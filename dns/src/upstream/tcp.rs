@@ -19,10 +19,10 @@
 //! closed after [`IDLE`](connection::IDLE).
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use postern_config::model::UpstreamIdentity;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
@@ -73,7 +73,7 @@ pub struct TcpUpstreams<D> {
 }
 
 struct Upstream {
-    address: SocketAddr,
+    identity: Arc<UpstreamIdentity>,
     meter: Arc<UpstreamMeter>,
     task: Option<mpsc::Sender<Question>>,
 }
@@ -102,7 +102,7 @@ enum Usage {
 
 /// The connections of one upstream, and the questions that wait for one.
 struct Line<D> {
-    address: SocketAddr,
+    identity: Arc<UpstreamIdentity>,
     meter: Arc<UpstreamMeter>,
     deliver: Arc<D>,
     places: Arc<Semaphore>,
@@ -140,8 +140,8 @@ impl<D: DeliverAnswer> TcpUpstreams<D> {
     }
 
     /// Prepares to ask an upstream.
-    pub fn open(&mut self, id: UpstreamId, address: SocketAddr, meter: &Arc<UpstreamMeter>) {
-        self.upstreams.insert(id, Upstream { address, meter: meter.clone(), task: None });
+    pub fn open(&mut self, id: UpstreamId, identity: UpstreamIdentity, meter: &Arc<UpstreamMeter>) {
+        self.upstreams.insert(id, Upstream { identity: Arc::new(identity), meter: meter.clone(), task: None });
     }
 
     /// Closes an upstream's connections.
@@ -154,7 +154,7 @@ impl<D: DeliverAnswer> TcpUpstreams<D> {
         let upstream = self.upstreams.get_mut(&to).ok_or(AttemptError::Exhausted)?;
         let task = upstream.task.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(WAITING);
-            let line = Line::new(upstream.address, upstream.meter.clone(), self.deliver.clone(), self.places.clone());
+            let line = Line::new(upstream.identity.clone(), upstream.meter.clone(), self.deliver.clone(), self.places.clone());
             self.handle.spawn(line.serve(receiver));
             sender
         });
@@ -164,9 +164,9 @@ impl<D: DeliverAnswer> TcpUpstreams<D> {
 }
 
 impl<D: DeliverAnswer> Line<D> {
-    fn new(address: SocketAddr, meter: Arc<UpstreamMeter>, deliver: Arc<D>, places: Arc<Semaphore>) -> Self {
+    fn new(identity: Arc<UpstreamIdentity>, meter: Arc<UpstreamMeter>, deliver: Arc<D>, places: Arc<Semaphore>) -> Self {
         Self {
-            address,
+            identity,
             meter,
             deliver,
             places,
@@ -246,7 +246,7 @@ impl<D: DeliverAnswer> Line<D> {
         let id = self.serial;
         // Of events there are at most one for each outstanding question and one for each connection.
         let connection = UpstreamConnection::new(id, self.deliver.clone(), self.meter.clone(), events.clone());
-        tokio::spawn(connection.serve(self.address, self.places.clone(), receiver));
+        tokio::spawn(connection.serve(self.identity.clone(), self.places.clone(), receiver));
         self.links.push(Link { id, questions, outstanding: 0, answered: 0 });
         self.links.len() - 1
     }

@@ -35,12 +35,15 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use postern_config::model::UpstreamIdentity;
 use postern_sockets::ClientBatch;
 use slab::Slab;
 use socket2::SockRef;
 
 use self::peer::{MarkVerdict, PeerMarks, QuestionMarks, client_cookie};
 use self::ports::PortDraw;
+use self::source::SocketSource;
+pub(super) use self::source::sender;
 use super::message::{self, QuestionKeys};
 use super::{AttemptError, AttemptId, UpstreamId, UpstreamMeter};
 use crate::clock::Now;
@@ -48,6 +51,7 @@ use crate::route::RouteTable;
 
 mod peer;
 mod ports;
+mod source;
 
 /// Open sockets of one upstream, those included that only listen.
 pub const POOL: usize = 64;
@@ -86,6 +90,7 @@ pub struct UdpUpstreams {
 /// One upstream's sockets.
 struct Pool {
     address: SocketAddr,
+    source: SocketSource,
     meter: Arc<UpstreamMeter>,
     peer: PeerMarks,
     /// Sockets that may be sent from, the oldest first.
@@ -172,9 +177,10 @@ impl UdpUpstreams {
     }
 
     /// Prepares to ask an upstream. Sockets are opened as they are needed.
-    pub fn open(&mut self, id: UpstreamId, address: SocketAddr, meter: &Arc<UpstreamMeter>) {
+    pub fn open(&mut self, id: UpstreamId, identity: UpstreamIdentity, meter: &Arc<UpstreamMeter>) {
         let pool = Pool {
-            address,
+            address: identity.address,
+            source: SocketSource::new(identity.source, meter.name.clone()),
             meter: meter.clone(),
             peer: PeerMarks::new(meter.name.clone()),
             active: VecDeque::new(),
@@ -219,9 +225,7 @@ impl UdpUpstreams {
         let marks = pool.peer.mark(now, &self.keys, outlet.local.ip(), outlet.cookie, &mut pool.octets, start);
         outlet.slots.insert(id, Slot { attempt, question, marks, misses: 0 });
         let place = attempt.place as usize;
-        if self.places.len() <= place {
-            self.places.resize(place + 1, None);
-        }
+        self.places.resize(self.places.len().max(place + 1), None);
         self.places[place] = Some(Placed { serial: attempt.serial, socket: key, id });
         match departure {
             Departure::Alone(_) => {
@@ -362,13 +366,14 @@ impl UdpUpstreams {
         if (pool.may_open(now) || pool.active.is_empty()) && self.make_room(to) {
             match self.open_socket(to) {
                 Ok(key) => return Ok(Departure::Alone(key)),
-                Err(error) if is_unreachable(&error) => return Err(AttemptError::Unreachable),
+                Err(error) if self.pools.get_mut(&to).is_some_and(|pool| pool.source.cannot_reach(&error)) => {
+                    return Err(AttemptError::Unreachable);
+                }
                 // Out of descriptors, say: an older one does as well.
                 Err(error) => {
                     tracing::warn!(%error, "cannot open a socket to an upstream");
-                    if let Some(pool) = self.pools.get_mut(&to) {
-                        pool.fresh = 0; // it is tried again a moment later, rather than for each question
-                    }
+                    // It is tried again a moment later, rather than for each question.
+                    self.pools.entry(to).and_modify(|pool| pool.fresh = 0);
                 }
             }
         }
@@ -421,7 +426,7 @@ impl UdpUpstreams {
 
     fn open_socket(&mut self, to: UpstreamId) -> io::Result<usize> {
         let pool = self.pools.get_mut(&to).ok_or(io::ErrorKind::NotFound)?;
-        let socket = UdpSocket::from(self.ports.connect(pool.address)?);
+        let socket = UdpSocket::from(self.ports.connect(pool.address, pool.source.wanted())?);
         let local = socket.local_addr()?;
         let cookie = client_cookie(self.secret, local.ip(), pool.address);
         let entry = self.sockets.vacant_entry();
@@ -431,6 +436,7 @@ impl UdpUpstreams {
         self.by_local.insert(local, to);
         pool.active.push_back(key);
         pool.fresh = pool.fresh.saturating_sub(1000);
+        pool.source.is_there();
         Ok(key)
     }
 
@@ -491,10 +497,4 @@ impl Pool {
         self.counted = now;
         self.fresh >= 1000
     }
-}
-
-/// Returns true if an upstream cannot be reached from here at all.
-fn is_unreachable(error: &io::Error) -> bool {
-    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable};
-    matches!(error.kind(), AddrNotAvailable | HostUnreachable | NetworkUnreachable)
 }

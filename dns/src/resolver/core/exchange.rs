@@ -17,12 +17,12 @@
 //! an exchange still fills the cache ([`late`](super::late)).
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use postern_config::model::UpstreamTransport;
+use postern_config::model::{UpstreamIdentity, UpstreamTransport};
 use slab::Slab;
 
 use super::attempts::{AskTurn, AttemptPurpose, OutgoingMessage, UpstreamAttempt};
@@ -58,7 +58,7 @@ pub(super) struct ExchangeTable {
     pub(super) attempts: Slab<UpstreamAttempt>,
     pub(super) serial: u32,
     pub(super) servers: Slab<UpstreamState>,
-    pub(super) by_address: HashMap<(SocketAddr, UpstreamTransport), UpstreamId>,
+    pub(super) by_identity: HashMap<UpstreamIdentity, UpstreamId>,
     pub(super) routes: HashMap<RouteId, RouteState, foldhash::fast::RandomState>, // the keys are our own numbers
     pub(super) known: Option<Arc<RouteTable>>,
     /// Number of upstreams that were added or removed.
@@ -123,7 +123,7 @@ impl ExchangeTable {
             attempts: Slab::new(),
             serial: 0,
             servers: Slab::new(),
-            by_address: HashMap::new(),
+            by_identity: HashMap::new(),
             routes: HashMap::default(),
             known: None,
             changes: 0,
@@ -301,7 +301,7 @@ impl ResolverCore {
             _ => (now.plus(route.timeout(member)).min(going.deadline), 0),
         };
         let mut octets = [0; message::MAX];
-        let len = message::write(&going.ask, edns, &mut octets);
+        let len = message::write(&going.ask, edns.then_some(known.upstream.udp_size), &mut octets);
         let waits = self.wait(now, server, &route.plan, (over, patience), sends + 2 * (going.round - 1));
         let purpose = AttemptPurpose::Question { exchange, member };
         let place = self.send(now, OutgoingMessage { server, over, message: &octets[..len], edns, waits, purpose }, out)?;

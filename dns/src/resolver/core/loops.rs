@@ -175,11 +175,11 @@ impl ResolverCore {
             if self.exchanges.loops.sent.len() >= MOST || known.health.admits(now) != SendAdmission::Now {
                 continue;
             }
-            let over = known.upstream.transport;
+            let (over, edns, size) = (known.upstream.transport, known.upstream.edns, known.upstream.udp_size);
             let ask = UpstreamQuery { route, name, rtype: rtype::TXT, dnssec_ok: false, checking_disabled: false };
             let mut octets = [0; message::MAX];
-            let len = message::write(&ask, true, &mut octets);
-            let send = OutgoingMessage { server, over, message: &octets[..len], edns: true, waits: WAITS, purpose: AttemptPurpose::Loop };
+            let len = message::write(&ask, edns.then_some(size), &mut octets);
+            let send = OutgoingMessage { server, over, message: &octets[..len], edns, waits: WAITS, purpose: AttemptPurpose::Loop };
             if self.send(now, send, out).is_ok() {
                 self.exchanges.loops.sent.push(LoopProbe { nonce, route, member, sent: now });
             }

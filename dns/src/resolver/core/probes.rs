@@ -170,11 +170,12 @@ impl ResolverCore {
     /// Sends the fixed question. It has EDNS only to find out about EDNS: some servers do not answer such questions.
     fn send_probe(&mut self, now: Now, id: UpstreamId, edns: bool, out: &mut impl ResolverEffects) {
         let server = &self.exchanges.servers[id.0 as usize];
+        let size = server.upstream.udp_size;
         let (over, waits, rtype) = (server.upstream.transport, server.health.probe_patience(), server.upstream.probe.rtype);
         let sent = NameBuf::parse(&server.upstream.probe.name).ok().and_then(|name| {
             let ask = UpstreamQuery { route: RouteId(0), name, rtype, dnssec_ok: false, checking_disabled: false };
             let mut octets = [0; message::MAX];
-            let len = message::write(&ask, edns, &mut octets);
+            let len = message::write(&ask, edns.then_some(size), &mut octets);
             self.send(now, OutgoingMessage { server: id, over, message: &octets[..len], edns, waits, purpose: AttemptPurpose::Probe }, out)
                 .ok()
         });
@@ -193,7 +194,8 @@ impl ResolverCore {
 
     /// Returns true if a question to an upstream may have an OPT record.
     pub(super) fn may_use_edns(&self, now: Now, id: UpstreamId, name: &NameBuf) -> bool {
-        self.exchanges.servers[id.0 as usize].health.knows_edns(now, || self.hash_suffix(name.as_wire()))
+        let server = &self.exchanges.servers[id.0 as usize];
+        server.upstream.edns && server.health.knows_edns(now, || self.hash_suffix(name.as_wire()))
     }
 
     /// Copies an exchange's question to those upstreams of its route of which too little is known.
@@ -233,10 +235,10 @@ impl ResolverCore {
         let server = &mut self.exchanges.servers[id.0 as usize];
         let is_poor = server.health.condition() == UpstreamCondition::Poor;
         if server.health.admits(now) == SendAdmission::Now {
-            let over = server.upstream.transport;
+            let (over, size) = (server.upstream.transport, server.upstream.udp_size);
             let edns = self.may_use_edns(now, id, &ask.name);
             let mut octets = [0; message::MAX];
-            let len = message::write(ask, edns, &mut octets);
+            let len = message::write(ask, edns.then_some(size), &mut octets);
             let server = &mut self.exchanges.servers[id.0 as usize];
             server.health.is_being_measured(now);
             let waits = server.upstream.timeout;

@@ -206,28 +206,32 @@ impl ResolverCore {
         self.probe_all_for_loops(now, out);
     }
 
-    /// The lowest of the limits that routes give for one upstream counts.
+    /// The lowest of the limits that routes give for one upstream counts, and EDNS is off if any route has it off.
     fn apply_limits(&mut self, now: Now, state: &State) {
         for (_, server) in &mut self.exchanges.servers {
+            let identity = server.upstream.identity();
             let plans = state.routes.plans().iter().flat_map(|(_, plan)| &plan.upstreams);
-            let same = |other: &&UpstreamConfig| other.address == server.upstream.address && other.transport == server.upstream.transport;
+            let same = |other: &&UpstreamConfig| other.identity() == identity;
             let (mut in_flight, mut rate) = (u32::MAX, 0);
+            let (mut edns, mut udp_size) = (true, u16::MAX);
             for upstream in plans.filter(same) {
                 in_flight = in_flight.min(upstream.in_flight);
+                (edns, udp_size) = (edns && upstream.edns, udp_size.min(upstream.udp_size));
                 server.upstream.probe.clone_from(&upstream.probe);
                 server.upstream.timeout = upstream.timeout;
                 rate = if rate == 0 || upstream.rate == 0 { rate.max(upstream.rate) } else { rate.min(upstream.rate) };
             }
             if in_flight != u32::MAX {
                 (server.upstream.in_flight, server.upstream.rate) = (in_flight, rate);
+                (server.upstream.edns, server.upstream.udp_size) = (edns, udp_size);
                 server.health.limit(now, in_flight, rate);
             }
         }
     }
 
     fn open(&mut self, now: Now, upstream: &UpstreamConfig, out: &mut impl ResolverEffects) -> UpstreamId {
-        let key = (upstream.address, upstream.transport);
-        if let Some(id) = self.exchanges.by_address.get(&key) {
+        let key = upstream.identity();
+        if let Some(id) = self.exchanges.by_identity.get(&key) {
             self.exchanges.servers[id.0 as usize].routes += 1;
             return *id;
         }
@@ -250,7 +254,7 @@ impl ResolverCore {
         };
         let meter = server.meter.clone();
         let id = UpstreamId(self.exchanges.servers.insert(server) as u32);
-        self.exchanges.by_address.insert(key, id);
+        self.exchanges.by_identity.insert(key, id);
         self.exchanges.changes += 1;
         out.open(id, upstream, &meter);
         id
@@ -287,7 +291,7 @@ impl ResolverCore {
             for timer in [server.refill, server.probe_timer].into_iter().flatten() {
                 self.timers.cancel(timer);
             }
-            self.exchanges.by_address.remove(&(server.upstream.address, server.upstream.transport));
+            self.exchanges.by_identity.remove(&server.upstream.identity());
             self.exchanges.changes += 1;
             out.close(id);
         }

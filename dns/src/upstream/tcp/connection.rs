@@ -2,19 +2,20 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use postern_config::model::{QuerySource, UpstreamIdentity};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{AttemptError, DeliverAnswer, Event, Question, STALLED};
 use crate::upstream::UpstreamMeter;
 use crate::upstream::message::{self, QuestionKeys};
+use crate::upstream::udp::sender;
 
 /// How long a connection is kept without questions.
 pub(super) const IDLE: Duration = Duration::from_secs(10);
@@ -68,12 +69,17 @@ impl<D: DeliverAnswer> UpstreamConnection<D> {
     }
 
     /// Connects, and asks what comes until the connection is lost or no longer needed.
-    pub(super) async fn serve(mut self, address: SocketAddr, places: Arc<Semaphore>, mut questions: mpsc::UnboundedReceiver<Question>) {
-        let connect = async {
+    pub(super) async fn serve(
+        mut self,
+        to: Arc<UpstreamIdentity>,
+        places: Arc<Semaphore>,
+        mut questions: mpsc::UnboundedReceiver<Question>,
+    ) {
+        let connecting = async {
             let place = places.acquire().await.map_err(io::Error::other)?;
-            TcpStream::connect(address).await.map(|stream| (stream, place))
+            connect(&to).await.map(|stream| (stream, place))
         };
-        let ending = match timeout(CONNECT, connect).await {
+        let ending = match timeout(CONNECT, connecting).await {
             Ok(Ok((stream, _place))) => self.run(stream, &mut questions).await,
             _ => EndCause::Unreachable,
         };
@@ -186,4 +192,15 @@ impl<D: DeliverAnswer> UpstreamConnection<D> {
         }
         result
     }
+}
+
+/// Connects to an upstream, from its source if it has one.
+async fn connect(to: &UpstreamIdentity) -> io::Result<TcpStream> {
+    let socket = if to.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    match &to.source {
+        Some(QuerySource::Interface(name)) => socket.bind_device(Some(name.as_bytes()))?,
+        Some(QuerySource::Address(_)) => socket.bind(sender(to.address, to.source.as_ref()))?,
+        None => {}
+    }
+    socket.connect(to.address).await
 }

@@ -1,10 +1,13 @@
 //! Source ports: drawn at random over all ports that need no privilege.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
+use postern_config::model::QuerySource;
 use socket2::{Domain, Protocol, Socket, Type};
+
+use super::source::sender;
 
 /// Ports that any process may use.
 const PORTS: RangeInclusive<u16> = 1024..=u16::MAX;
@@ -25,20 +28,23 @@ impl PortDraw {
         Self { reserved: read_ranges(&std::fs::read_to_string(RESERVED).unwrap_or_default()) } // other systems have no such file
     }
 
-    /// Returns a socket with a random port that is connected to `address`.
-    pub(super) fn connect(&self, address: SocketAddr) -> io::Result<Socket> {
+    /// Returns a socket with a random port that is connected to `address`, and sends from `source`.
+    pub(super) fn connect(&self, address: SocketAddr, source: Option<&QuerySource>) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
-        let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        if let Some(QuerySource::Interface(name)) = source {
+            socket.bind_device(Some(name.as_bytes()))?;
+        }
+        let from = sender(address, source);
         let drawn = std::iter::repeat_with(|| rand::random_range(PORTS)).filter(|port| !self.is_reserved(*port)).take(DRAWS);
         let mut is_bound = false;
         for port in drawn {
-            if socket.bind(&SocketAddr::new(any, port).into()).is_ok() {
+            if socket.bind(&with_port(from, port).into()).is_ok() {
                 is_bound = true;
                 break;
             }
         }
         if !is_bound {
-            socket.bind(&SocketAddr::new(any, 0).into())?;
+            socket.bind(&from.into())?;
         }
         socket.connect(&address.into())?;
         Ok(socket)
@@ -47,6 +53,11 @@ impl PortDraw {
     fn is_reserved(&self, port: u16) -> bool {
         self.reserved.iter().any(|range| range.contains(&port))
     }
+}
+
+fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
 }
 
 /// Reads `8080,9148-9150`. Nothing is reserved if the ranges leave no port.
@@ -79,7 +90,7 @@ mod tests {
         let upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
         let draw = PortDraw { reserved: vec![0..=32_767] };
         let ports: HashSet<u16> = (0..500)
-            .map(|_| draw.connect(upstream.local_addr().unwrap()).unwrap().local_addr().unwrap().as_socket().unwrap().port())
+            .map(|_| draw.connect(upstream.local_addr().unwrap(), None).unwrap().local_addr().unwrap().as_socket().unwrap().port())
             .collect();
         assert!(ports.len() > 450, "{} ports", ports.len());
         assert!(ports.iter().all(|port| *port >= 32_768));
