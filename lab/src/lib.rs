@@ -44,6 +44,6 @@ pub use fault::{FaultScope, LabFault};
 pub use health_service::{HealthService, HealthServiceSettings};
 pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::RecordType;
-pub use sample::{LabSample, sample, tour};
+pub use sample::{LabSample, sample, tour, tour_words};
 pub use scenario::{LabScenario, ScenarioError, ScenarioProblem};
 pub use server::LabServer;

@@ -74,27 +74,39 @@ const FHIR3_ALIAS: &str = "contosows-fhir3.fhir.privatelink.azurehealthcareapis.
 const PUBLIC_FHIR: [&str; 4] =
     ["ahds-fhir-weu.trafficmanager.net.", "ahds-fhir-weu-001.cloudapp.contoso.test.", "203.0.113.20", "203.0.113.21"];
 
-/// Returns the tour with its headings, for a server on `listen` with sample files in `directory`.
-/// The steps build on one another.
-pub fn steps(listen: SocketAddr, directory: &Path) -> Vec<(&'static str, Vec<TourStep>)> {
-    let ask = |question: &str, prints: &[&str], expect: &str| TourStep {
-        expect: expect.to_owned(),
-        command: format!("dig @{} -p {} +short {question}", listen.ip(), listen.port()),
-        prints: prints.iter().map(|line| (*line).to_owned()).collect(),
-        fallback: None,
-    };
+/// Returns the tour with its headings. The steps build on one another, and need the words that
+/// [`tour_words`] defines.
+pub fn steps() -> Vec<(&'static str, Vec<TourStep>)> {
     vec![
-        ("Private: a CNAME into the private zone, then your record. The public end of the chain is cut off.", private_steps(&ask)),
-        ("Public: each but the last two writes a fallback line with its reason, and the record that would mend it.", public_steps(&ask)),
-        ("Reload: no restart, the next answer has it.", reload_steps(&ask, &shell(&directory.join(HEALTH_ZONE)))),
+        ("Private: an alias into the private zone, then your record. The public end of\n# the chain is cut off.", private_steps()),
+        ("Public: the first five write a fallback line with this reason, and with the\n# record that would mend it.", public_steps()),
+        ("Reload without a restart: the next answer has the change.", reload_steps()),
+        ("Look into the running server.", insight_steps()),
     ]
+}
+
+/// Returns the lines that define the words of the tour's commands for `sh`: `q` sends a question,
+/// `$zone` is a file in the directory of the sample, and `postern` is the running program.
+pub fn tour_words(listen: SocketAddr, directory: &Path, program: Option<&Path>) -> Vec<String> {
+    let mut words = vec![format!("cd {}", shell(directory))];
+    words.extend(program.and_then(Path::parent).map(|place| format!("PATH=\"$PATH:\"{}", shell(place))));
+    words.push(format!("q() {{ dig @{} -p {} +short \"$@\"; }}", listen.ip(), listen.port()));
+    words.push(format!("zone={HEALTH_ZONE}"));
+    words
 }
 
 /// Creates the step of a question from its arguments for `dig`, the lines printed, and the
 /// expected result in words.
-type AskStep<'a> = &'a dyn Fn(&str, &[&str], &str) -> TourStep;
+fn ask(question: &str, prints: &[&str], expect: &str) -> TourStep {
+    TourStep {
+        expect: expect.to_owned(),
+        command: format!("q {question}"),
+        prints: prints.iter().map(|line| (*line).to_owned()).collect(),
+        fallback: None,
+    }
+}
 
-fn private_steps(ask: AskStep<'_>) -> Vec<TourStep> {
+fn private_steps() -> Vec<TourStep> {
     vec![
         ask(
             "contosows-workspace.azurehealthcareapis.com",
@@ -107,88 +119,85 @@ fn private_steps(ask: AskStep<'_>) -> Vec<TourStep> {
             &["contosows-dicom1.privatelink.dicom.azurehealthcareapis.com.", "10.20.1.7"],
             "10.20.1.7, DICOM",
         ),
-        ask("contosows-fhir1.fhir.azurehealthcareapis.com AAAA", &[FHIR1_ALIAS], "CNAME alone: NODATA, nothing public leaks"),
-        ask("contosows-fhir1.fhir.azurehealthcareapis.com HTTPS", &[FHIR1_ALIAS], "the same"),
+        ask("contosows-fhir1.fhir.azurehealthcareapis.com AAAA", &[FHIR1_ALIAS], "no public data leaks"),
+        ask("contosows-fhir1.fhir.azurehealthcareapis.com HTTPS", &[FHIR1_ALIAS], "nor here"),
         ask(
             "contosolab-fhir1.fhir.azurehealthcareapis.com",
             &["contosolab-fhir1.fhir.privatelink.azurehealthcareapis.com.", "10.20.5.5"],
-            "10.20.5.5, from a hosts file",
+            "10.20.5.5, hosts file",
         ),
         ask(
             "contosostorea.blob.core.windows.net",
             &["contosostorea.privatelink.blob.core.windows.net.", "10.20.3.4"],
-            "10.20.3.4, from Azure JSON",
+            "10.20.3.4, Azure JSON",
         ),
-        ask("contoso-kv2.vault.azure.net", &["contoso-kv2.privatelink.vaultcore.azure.net.", "10.20.4.9"], "10.20.4.9, from a wildcard"),
+        ask("contoso-kv2.vault.azure.net", &["contoso-kv2.privatelink.vaultcore.azure.net.", "10.20.4.9"], "10.20.4.9, a wildcard"),
     ]
 }
 
-fn public_steps(ask: AskStep<'_>) -> Vec<TourStep> {
+fn public_steps() -> Vec<TourStep> {
     let falls_back =
-        |reason, step: TourStep| TourStep { fallback: Some(reason), expect: format!("{} · fallback: {reason}", step.expect), ..step };
+        |reason: &'static str, question: &str, prints: &[&str]| TourStep { fallback: Some(reason), ..ask(question, prints, reason) };
     let public_fhir = |first: &'static str| [&[first][..], &PUBLIC_FHIR[..]].concat();
     vec![
-        falls_back("no-record", ask(FHIR3, &public_fhir(FHIR3_ALIAS), "public, a record is missing")),
+        falls_back("no-record", FHIR3, &public_fhir(FHIR3_ALIAS)),
         falls_back(
             "no-record",
-            ask(
-                "fabrikamws-fhir.fhir.azurehealthcareapis.com",
-                &[
-                    "fabrikamws-fhir.fhir.privatelink.azurehealthcareapis.com.",
-                    "ahds-fhir-neu.trafficmanager.net.",
-                    "ahds-fhir-neu-001.cloudapp.contoso.test.",
-                    "198.51.100.20",
-                ],
-                "public, another tenant's",
-            ),
+            "fabrikamws-fhir.fhir.azurehealthcareapis.com",
+            &[
+                "fabrikamws-fhir.fhir.privatelink.azurehealthcareapis.com.",
+                "ahds-fhir-neu.trafficmanager.net.",
+                "ahds-fhir-neu-001.cloudapp.contoso.test.",
+                "198.51.100.20",
+            ],
         ),
-        falls_back(
-            "no-private-cname",
-            ask("contosows-fhir4.fhir.azurehealthcareapis.com", &PUBLIC_FHIR, "public, it has no private endpoint"),
-        ),
+        falls_back("no-private-cname", "contosows-fhir4.fhir.azurehealthcareapis.com", &PUBLIC_FHIR),
         falls_back(
             "no-zone",
-            ask(
-                "contoso-orders.documents.azure.com",
-                &["contoso-orders.privatelink.documents.azure.com.", "cdb-ms-prod-weu1.cloudapp.contoso.test.", "203.0.113.70"],
-                "public, no such zone here",
-            ),
+            "contoso-orders.documents.azure.com",
+            &["contoso-orders.privatelink.documents.azure.com.", "cdb-ms-prod-weu1.cloudapp.contoso.test.", "203.0.113.70"],
         ),
-        falls_back(
-            "other-network",
-            ask(
-                "-b 127.0.0.3 contosows-fhir1.fhir.azurehealthcareapis.com",
-                &public_fhir(FHIR1_ALIAS),
-                "public, asked from another network",
-            ),
-        ),
+        falls_back("other-network", "-b 127.0.0.3 contosows-fhir1.fhir.azurehealthcareapis.com", &public_fhir(FHIR1_ALIAS)),
         ask(
             "fabrikampub-workspace.azurehealthcareapis.com",
             &["ahds-ws-weu.trafficmanager.net.", "ahds-ws-weu-001.cloudapp.contoso.test.", "203.0.113.10"],
-            "public, rightly: no private link",
+            "no private link",
         ),
         ask("www.contoso.test", &["203.0.113.80"], "an ordinary name"),
     ]
 }
 
-fn reload_steps(ask: AskStep<'_>, zone: &str) -> Vec<TourStep> {
-    let edit = |command: String, expect: &str| TourStep { expect: expect.to_owned(), command, prints: Vec::new(), fallback: None };
+fn command(command: &str, expect: &str) -> TourStep {
+    TourStep { expect: expect.to_owned(), command: command.to_owned(), prints: Vec::new(), fallback: None }
+}
+
+fn reload_steps() -> Vec<TourStep> {
     vec![
-        edit(format!("echo 'contosows-fhir3.fhir 10 IN A 10.20.1.11' >> {zone}"), "add the missing record"),
+        command("echo 'contosows-fhir3.fhir 10 IN A 10.20.1.11' >> $zone", "the missing record"),
         ask(FHIR3, &[FHIR3_ALIAS, "10.20.1.11"], "10.20.1.11 now"),
-        edit(format!("echo 'oops' >> {zone}"), "break the file: its line and column in the log"),
-        ask(FHIR3, &[FHIR3_ALIAS, "10.20.1.11"], "the last good data serves on"),
-        edit(format!("sed -i '/oops/d' {zone}"), "mend it"),
+        command("echo 'oops' >> $zone", "see the log"),
+        ask(FHIR3, &[FHIR3_ALIAS, "10.20.1.11"], "still right"),
+        command("sed -i '/oops/d' $zone", "mended"),
     ]
 }
 
-/// Formats the tour as it is printed at startup, one line per step.
-pub fn tour(listen: SocketAddr, directory: &Path) -> String {
-    let mut text = String::new();
-    for (heading, steps) in steps(listen, directory) {
+fn insight_steps() -> Vec<TourStep> {
+    vec![
+        command("postern explain contosows-fhir1.fhir.azurehealthcareapis.com", "each hop"),
+        command("postern fallbacks", "what went public"),
+        command("postern status", "zones, upstreams"),
+        command("postern records list privatelink.azurehealthcareapis.com", "your data"),
+    ]
+}
+
+/// Formats the tour as it is printed at startup, one line per step. Lines have at most 80 columns
+/// unless a path is longer.
+pub fn tour(listen: SocketAddr, directory: &Path, program: Option<&Path>) -> String {
+    let mut text = tour_words(listen, directory, program).join("\n") + "\n";
+    for (heading, steps) in steps() {
         let wide = steps.iter().map(|step| step.command.chars().count()).max().unwrap_or(0);
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}# {heading}", if text.is_empty() { "" } else { "\n" });
+        let _ = writeln!(text, "\n# {heading}");
         for step in steps {
             let _ = writeln!(text, "{:wide$}  # {}", step.command, step.expect);
         }
@@ -240,10 +249,11 @@ mod tests {
     #[test]
     fn the_tour_is_short_and_every_line_is_a_command() {
         let (listen, _) = addresses();
-        let tour = tour(listen, Path::new("/run/postern-lab"));
-        assert!(tour.lines().count() <= 35, "{tour}");
+        let tour = tour(listen, Path::new("/run/postern-lab"), Some(Path::new("/usr/bin/postern")));
+        assert!(tour.lines().count() <= 45, "{tour}");
         for line in tour.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            assert!(["dig ", "echo ", "sed "].iter().any(|command| line.starts_with(command)), "{line}");
+            assert!(["q", "echo ", "sed ", "postern ", "cd ", "PATH=", "zone="].iter().any(|command| line.starts_with(command)), "{line}");
+            assert!(line.chars().count() <= 80, "{line}");
         }
     }
 }

@@ -3,7 +3,6 @@
 mod client;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -65,13 +64,12 @@ fn what_the_tour_promises_follows_from_the_zones_and_the_public_chains() {
     // A manual splice: the public chain up to the first name with a private record.
     let lab = LabServer::start(LabScenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
     let mut records = private_records().0;
-    let listen: SocketAddr = "127.0.0.1:5300".parse().unwrap();
     let mut asked = 0;
-    for step in steps(listen, Path::new("/tmp")).into_iter().flat_map(|(_, steps)| steps) {
+    for step in steps().into_iter().flat_map(|(_, steps)| steps) {
         if step.command.starts_with("echo 'contosows") {
             records.insert("contosows-fhir3.fhir.privatelink.azurehealthcareapis.com".into(), vec!["10.20.1.11".into()]);
         }
-        let Some(question) = step.command.split("+short ").nth(1) else { continue };
+        let Some(question) = step.command.strip_prefix("q ") else { continue };
         let mut words = question.split(' ').peekable();
         let elsewhere = words.next_if_eq(&"-b").is_some();
         if elsewhere {

@@ -48,10 +48,11 @@ impl ServedSample {
     pub fn print(&self, listening: Option<SocketAddr>) {
         let Some(listening) = listening else { return };
         let directory = self.sample.directory.display();
-        println!("Postern listens on {listening}, a simulated public Azure DNS on {}.", self.public.address());
-        println!("Sample configuration and zones, watched: {directory}");
-        println!("Lines to try in another terminal; watch this one. Ctrl-C stops.\n");
-        println!("{}", postern_lab::tour(listening, &self.sample.directory));
+        let program = std::env::current_exe().ok().filter(|_| !is_in_path());
+        println!("Postern listens on {listening}, a simulated public Azure DNS on\n{}.", self.public.address());
+        println!("Its files are watched: {directory}");
+        println!("Try these lines in another terminal, and watch this one. Ctrl-C stops it.\n");
+        println!("{}", postern_lab::tour(listening, &self.sample.directory, program.as_deref()));
     }
 }
 
@@ -62,6 +63,11 @@ impl Drop for ServedSample {
             let _ = std::fs::remove_dir_all(directory);
         }
     }
+}
+
+/// Returns true if a shell finds a program of this name.
+fn is_in_path() -> bool {
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|place| place.join("postern").is_file()))
 }
 
 fn bind(listen: Option<SocketAddr>) -> Result<BoundSockets, String> {
