@@ -13,7 +13,7 @@ use self::counts::ZoneCount;
 use clap::{Args, ValueEnum};
 use postern_config::model::{self, FeedSource};
 use postern_config::{DiagnosticSeverity, FileDiagnostic, PosternConfig};
-use postern_zones::record::{self, Problem};
+use postern_zones::record::{self, SourceProblem};
 use postern_zones::state_directory::StateDirectory;
 use postern_zones::store::Store;
 use serde_json::json;
@@ -168,7 +168,7 @@ fn in_keys(path: &Path) -> Option<FileDiagnostic> {
 }
 
 /// Converts a problem of records to a problem of a file.
-fn of_record(problem: Problem) -> FileDiagnostic {
+fn of_record(problem: SourceProblem) -> FileDiagnostic {
     let severity = match problem.severity {
         record::Severity::Error => DiagnosticSeverity::Error,
         record::Severity::Warning => DiagnosticSeverity::Warning,

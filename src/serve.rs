@@ -159,8 +159,8 @@ struct Up {
 
 /// Bound listeners, other than those for DNS, that do not serve yet.
 struct Listeners {
-    api: http::Bound,
-    metrics: Option<metrics::Bound>,
+    api: http::HttpSockets,
+    metrics: Option<metrics::MetricsSockets>,
 }
 
 impl Up {
@@ -327,7 +327,7 @@ fn load(path: &Path, lines: &LineQueue) -> Result<PosternConfig, String> {
     Ok(loaded.config)
 }
 
-fn bind(config: &PosternConfig) -> Result<(BoundSockets, Option<metrics::Bound>), String> {
+fn bind(config: &PosternConfig) -> Result<(BoundSockets, Option<metrics::MetricsSockets>), String> {
     let bound = Server::bind(&config.server.listen, config.server.workers).map_err(|error| {
         let hint = privileges::hint(error.address, &error.error);
         format!("error: {error}{}{hint}", if hint.is_empty() { "" } else { " help: " })

@@ -12,7 +12,7 @@ use std::time::Duration;
 use harness::{PATIENCE, Server};
 use hickory_proto::rr::RecordType::{A, SOA};
 use mutation::{Numbers, mutate};
-use postern_control::tsig::{Key, Keyring, Signer, find};
+use postern_control::tsig::{Keyring, Signer, TsigKey, find};
 
 const KEYS: &str = "
 [[key]]
@@ -41,7 +41,7 @@ fn keyring(text: &str) -> Keyring {
     Keyring::new(&postern_config::parse(text, Path::new("t.toml")).unwrap().config)
 }
 
-fn key(text: &str, name: &str) -> std::sync::Arc<Key> {
+fn key(text: &str, name: &str) -> std::sync::Arc<TsigKey> {
     keyring(text).key(name).unwrap()
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::Control;
-use crate::tsig::Key;
+use crate::tsig::TsigKey;
 
 /// How often the configuration is compared with the tasks.
 const LOOK: Duration = Duration::from_millis(100);
@@ -36,7 +36,7 @@ pub trait ZoneFeed: Any + Send + Sync {
     fn run(self: Arc<Self>, control: Arc<Control>, wake: Arc<Notify>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
     /// Returns true if a NOTIFY (RFC 1996) for the zone with this apex wakes the feed.
-    fn heeds(&self, _apex: &[u8], _client: IpAddr, _keys: &[Arc<Key>]) -> bool {
+    fn heeds(&self, _apex: &[u8], _client: IpAddr, _keys: &[Arc<TsigKey>]) -> bool {
         false
     }
 }
@@ -88,7 +88,7 @@ impl Feeds {
     }
 
     /// Takes a NOTIFY. Returns true if a feed heeds it.
-    pub fn notified(&self, apex: &[u8], client: IpAddr, keys: &[Arc<Key>]) -> bool {
+    pub fn notified(&self, apex: &[u8], client: IpAddr, keys: &[Arc<TsigKey>]) -> bool {
         self.wake(|feed| feed.heeds(apex, client, keys))
     }
 

@@ -15,9 +15,9 @@ use crate::Control;
 
 /// Tasks that run for as long as the server does: those that take connections and messages, and that keep transfers.
 #[derive(Debug, Default)]
-pub struct Vitals(Mutex<Vec<ThreadLiveness>>);
+pub struct TaskLiveness(Mutex<Vec<ThreadLiveness>>);
 
-impl Vitals {
+impl TaskLiveness {
     /// One of this name, which takes what is given with it.
     pub fn begin(&self, name: &str) -> LivenessGuard {
         let (vital, alive) = ThreadLiveness::new(name);
@@ -34,7 +34,7 @@ impl Vitals {
 
 /// Problems of the server, one line each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Health {
+pub struct ServerHealth {
     /// It should not be asked: it stops, a thread has ended, a zone has no data.
     pub failing: Vec<String>,
     /// It answers all it should, and something is wrong: a source is bad, a reload was rejected.
@@ -45,8 +45,8 @@ pub struct Health {
 
 impl Control {
     /// How the server is at this moment. It waits for nobody.
-    pub fn health(&self) -> Health {
-        let mut health = Health::default();
+    pub fn health(&self) -> ServerHealth {
+        let mut health = ServerHealth::default();
         let is_stopping = self.host.is_stopping();
         let vitals = self.gauges.ended().chain(self.recorder.vital().filter(|vital| !vital.runs()));
         let mut ended: Vec<String> = vitals.map(|vital| vital.name.to_string()).collect();
@@ -101,7 +101,7 @@ impl Control {
     }
 }
 
-impl Health {
+impl ServerHealth {
     /// Everything, the worst first.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.failing.iter().chain(&self.degraded).map(String::as_str)
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_task_that_ended_is_named() {
-        let vitals = Vitals::default();
+        let vitals = TaskLiveness::default();
         let (api, messages) = (vitals.begin("api 127.0.0.1:8053"), vitals.begin("messages"));
         assert!(vitals.ended().is_empty());
         let panicked = std::thread::spawn(move || {

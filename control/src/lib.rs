@@ -33,13 +33,13 @@ use postern_dns::fallback::FallbackRecorder;
 use postern_dns::listen::StreamService;
 use postern_dns::server::ServerGauges;
 use postern_dns::state::State;
-use postern_zones::edit::{Done, Edit, Editor, Refusal, Task};
+use postern_zones::edit::{EditResult, Refusal, StoreTask, ZoneEdit, ZoneEditor};
 use postern_zones::state_directory::StateDirectory;
 
 /// State that all interfaces share.
 pub struct Control {
     /// Changes zones.
-    pub editor: Editor,
+    pub editor: ZoneEditor,
     /// Data that is served now.
     pub state: Arc<ArcSwap<State>>,
     /// Where the server keeps its own data.
@@ -55,7 +55,7 @@ pub struct Control {
     /// Servers that receive a NOTIFY when zones change.
     pub transfers: Arc<transfer::Transfers>,
     /// Tasks that must not end.
-    pub vitals: health::Vitals,
+    pub vitals: health::TaskLiveness,
     /// The program.
     pub host: Arc<dyn Host>,
 }
@@ -100,7 +100,7 @@ pub struct Reloads {
 }
 
 /// Starts to serve every interface on the sockets of the API. Also returns the content of the files of keys and certificates.
-pub fn start_http(api: &ApiConfig, bound: http::Bound, control: Arc<Control>) -> Result<(http::Http, Vec<WatchedFile>), String> {
+pub fn start_http(api: &ApiConfig, bound: http::HttpSockets, control: Arc<Control>) -> Result<(http::Http, Vec<WatchedFile>), String> {
     http::start(api, bound, control, interfaces())
 }
 
@@ -124,12 +124,12 @@ pub fn descriptors() -> usize {
 
 impl Control {
     /// Makes a change; back once it is on the disk and served, or refused.
-    pub async fn edit(&self, edit: Edit) -> Result<Done, Refusal> {
-        self.ask(|answer| Task::Edit(edit, answer)).await
+    pub async fn edit(&self, edit: ZoneEdit) -> Result<EditResult, Refusal> {
+        self.ask(|answer| StoreTask::Edit(edit, answer)).await
     }
 
     /// Has the store do something: `task` makes it from the answer's way back.
-    pub async fn ask<T: Send + 'static>(&self, task: impl FnOnce(postern_zones::edit::Answer<T>) -> Task) -> Result<T, Refusal> {
+    pub async fn ask<T: Send + 'static>(&self, task: impl FnOnce(postern_zones::edit::ReplyFn<T>) -> StoreTask) -> Result<T, Refusal> {
         let (reply, answer) = tokio::sync::oneshot::channel();
         self.editor.submit(task(Box::new(move |result| {
             let _ = reply.send(result); // nobody waits any more: the change is made all the same

@@ -49,7 +49,7 @@ pub struct Inbox {
 
 /// The other side of an [`Inbox`].
 #[derive(Debug)]
-pub struct Waiting(mpsc::Receiver<Box<HandlerRequest>>);
+pub struct MessageReceiver(mpsc::Receiver<Box<HandlerRequest>>);
 
 /// Answers messages, on threads of their own.
 pub struct Messages {
@@ -67,7 +67,7 @@ struct Desk {
 
 impl Inbox {
     /// With the keys of a configuration.
-    pub fn new(config: &PosternConfig) -> (Arc<Self>, Waiting) {
+    pub fn new(config: &PosternConfig) -> (Arc<Self>, MessageReceiver) {
         let (queue, waiting) = mpsc::channel(WAITING);
         let inbox = Self {
             queue,
@@ -78,7 +78,7 @@ impl Inbox {
             udp_size: AtomicU64::new(0),
         };
         inbox.configure(config);
-        (Arc::new(inbox), Waiting(waiting))
+        (Arc::new(inbox), MessageReceiver(waiting))
     }
 
     /// Takes over the keys of another configuration.
@@ -119,7 +119,7 @@ impl MessageHandler for Inbox {
 
 impl Messages {
     /// Starts answering.
-    pub fn start(control: Arc<Control>, inbox: Arc<Inbox>, waiting: Waiting, streams: Arc<StreamService>) -> io::Result<Self> {
+    pub fn start(control: Arc<Control>, inbox: Arc<Inbox>, waiting: MessageReceiver, streams: Arc<StreamService>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).thread_name("messages").enable_all().build()?;
         let desk = Arc::new(Desk { control: control.clone(), inbox, streams, hinted: AtomicU64::new(0) });
         let [feeds, transfers, messages] = ["feeds", "transfers", "messages"].map(|name| control.vitals.begin(name));

@@ -26,7 +26,7 @@ mod process;
 pub mod table;
 
 pub(crate) use listen::CONNECTIONS;
-pub use listen::{Bound, Metrics, bind, start};
+pub use listen::{Metrics, MetricsSockets, bind, start};
 
 /// The pages.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S>

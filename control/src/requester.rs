@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::tsig::{Key, Signer};
+use crate::tsig::{Signer, TsigKey};
 
 /// The sender of a message, known by its keys.
 #[derive(Debug)]
 pub struct Requester {
     /// The keys that are the client's: the one it signed with, or those it needs no signature for.
-    pub keys: Vec<Arc<Key>>,
+    pub keys: Vec<Arc<TsigKey>>,
     /// Signs the answer.
     pub signer: Option<Signer>,
 }

@@ -4,7 +4,7 @@
 //! and each payload becomes a frame of the old format, whose checksum is made here.
 
 use postern_zones::journal::read::{read, salvage};
-use postern_zones::record::{Position, RecordRef, RecordSink};
+use postern_zones::record::{RecordRef, RecordSink, TextPosition};
 use postern_zones::zone::ZoneBuilder;
 
 /// Begins a journal of the old format.
@@ -45,7 +45,7 @@ fn read_journal(octets: &[u8]) -> bool {
             rtype: record.rtype,
             ttl: Some(record.ttl),
             rdata: &record.rdata,
-            at: Position::default(),
+            at: TextPosition::default(),
         });
     }
     drop(builder.finish(reading.replay.image.serial));

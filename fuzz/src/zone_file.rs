@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use postern_zones::name::{NameBuf, WireName};
-use postern_zones::record::{Problem, Severity};
+use postern_zones::record::{Severity, SourceProblem};
 use postern_zones::text::{MAX_SHOWN, ZoneFileWriter, read_zone_file};
 use postern_zones::zone::{Zone, ZoneBuilder};
 
@@ -33,7 +33,7 @@ fn zone_of(octets: &[u8]) -> Option<Zone> {
 }
 
 /// Problems name a line of the file, and are few enough to be read.
-pub fn check_problems(octets: &[u8], problems: &[Problem]) {
+pub fn check_problems(octets: &[u8], problems: &[SourceProblem]) {
     let lines = octets.iter().filter(|octet| **octet == b'\n').count() as u32 + 1;
     assert!(problems.len() <= 2 * MAX_SHOWN + 2);
     for problem in problems {

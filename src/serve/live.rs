@@ -12,8 +12,8 @@ use postern_dns::fallback;
 use postern_dns::server::Server;
 use postern_zones::snapshot::Snapshot;
 use postern_zones::state_directory::StateDirectory;
-use postern_zones::store::{Report, Store};
-use postern_zones::watch::Event;
+use postern_zones::store::{LookReport, Store};
+use postern_zones::watch::WatchEvent;
 
 use super::accept::AcceptedLoss;
 use super::descriptors;
@@ -103,7 +103,7 @@ impl RunningServer {
     }
 
     /// Starts the API with the current configuration, which may have changed since startup.
-    pub fn start_api(&mut self, bound: http::Bound, control: Arc<Control>) -> Result<&Http, String> {
+    pub fn start_api(&mut self, bound: http::HttpSockets, control: Arc<Control>) -> Result<&Http, String> {
         let (api, read) = postern_control::start_http(&self.config.api, bound, control)?;
         self.config.note(&read);
         Ok(self.api.insert(api))
@@ -134,18 +134,18 @@ impl RunningServer {
     }
 
     /// Handles a change of a source or of a configuration file.
-    pub fn on_event(&mut self, store: &mut Store, event: Event) {
+    pub fn on_event(&mut self, store: &mut Store, event: WatchEvent) {
         match event {
-            Event::Looked(snapshot, report) => {
+            WatchEvent::Looked(snapshot, report) => {
                 self.publish(snapshot, &report);
                 self.see_sources(store);
                 systemd::status(&self.status());
             }
-            Event::Edited(snapshot, _) => {
+            WatchEvent::Edited(snapshot, _) => {
                 self.make_room(snapshot.hosted().len());
                 self.server.publish(snapshot);
             }
-            Event::Files(paths) => {
+            WatchEvent::Files(paths) => {
                 paths.iter().for_each(|path| tracing::info!(target: "postern", file = %path.display(), "changed"));
                 // The log and the status contain the reason of a failure.
                 let _ = self.reload(store, &AcceptedLoss::default());
@@ -258,7 +258,7 @@ impl RunningServer {
         self.standing.configured(&self.config);
     }
 
-    fn publish(&mut self, snapshot: Arc<Snapshot>, report: &Report) {
+    fn publish(&mut self, snapshot: Arc<Snapshot>, report: &LookReport) {
         report.log();
         if report.is_new {
             self.server.publish(snapshot);

@@ -8,22 +8,22 @@ use std::error::Error;
 use std::fs::OpenOptions;
 use std::io::Write;
 
-use postern_zones::journal::{Change, Image, Journal, Record};
+use postern_zones::journal::{Journal, JournalChange, JournalImage, JournalRecord};
 use postern_zones::name::WireName;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("corp.contoso.com.journal");
-    let record = |address: [u8; 4]| -> Result<Record, Box<dyn Error>> {
-        Ok(Record { owner: WireName::parse("www.corp.contoso.com")?, rtype: 1, ttl: 60, rdata: Box::from(address) })
+    let record = |address: [u8; 4]| -> Result<JournalRecord, Box<dyn Error>> {
+        Ok(JournalRecord { owner: WireName::parse("www.corp.contoso.com")?, rtype: 1, ttl: 60, rdata: Box::from(address) })
     };
 
     // The image is on the disk when `create` returns.
-    let image = Image { settings: String::new(), serial: 1, records: vec![record([10, 20, 1, 5])?] };
+    let image = JournalImage { settings: String::new(), serial: 1, records: vec![record([10, 20, 1, 5])?] };
     let mut journal = Journal::create(&path, &image)?;
 
     // Changes are collected with `append`, and are on the disk when `commit` returns.
-    journal.append(&Change {
+    journal.append(&JournalChange {
         from: 1,
         to: 2,
         at: 1_790_000_000_000,

@@ -13,7 +13,7 @@ use postern_config::model::SourceFormat;
 use postern_zones::diff::Difference;
 use postern_zones::lookup::Lookup;
 use postern_zones::name::NameBuf;
-use postern_zones::zone::{Change, Zone, ZoneBuilder};
+use postern_zones::zone::{RrSetChange, Zone, ZoneBuilder};
 
 fn main() {
     let count: u32 = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
@@ -41,7 +41,7 @@ fn main() {
 
     let mut times: Vec<_> = (0..1000u32)
         .map(|number| {
-            let change = Change::set(&name(number * 7), 1, 60, [Box::from(number.to_be_bytes())]);
+            let change = RrSetChange::set(&name(number * 7), 1, 60, [Box::from(number.to_be_bytes())]);
             let start = Instant::now();
             let changed = zone.apply(&[change]).expect("an address can change");
             let took = start.elapsed();

@@ -36,7 +36,7 @@ pub struct NameTable {
 
 /// What of a name must be written, because it does not stand in the message yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
+pub struct CompressedName {
     /// Octets of its first labels.
     pub literal: usize,
     /// Offset of the rest.
@@ -97,10 +97,10 @@ impl NameTable {
     }
 
     /// The longest suffix of `name` that stands in `message`.
-    pub fn find(&self, message: &[u8], name: &NameBuf) -> Option<Found> {
+    pub fn find(&self, message: &[u8], name: &NameBuf) -> Option<CompressedName> {
         (0..name.labels()).find_map(|label| {
             let slot = self.slot_of(message, name.suffix(label))?;
-            Some(Found { literal: name.start(label), offset: offset_in(self.slots[slot]) })
+            Some(CompressedName { literal: name.start(label), offset: offset_in(self.slots[slot]) })
         })
     }
 
@@ -469,7 +469,7 @@ mod tests {
         table.mark(&message, &owner);
         table.mark(&message, &absent);
         assert_eq!([&owner, &other, &absent].map(|name| table.is_marked(&message, name)), [true, false, false]);
-        assert_eq!(table.find(&message, &name("a.NS.contoso.test")), Some(Found { literal: 2, offset: HEADER }));
+        assert_eq!(table.find(&message, &name("a.NS.contoso.test")), Some(CompressedName { literal: 2, offset: HEADER }));
     }
 
     #[test]

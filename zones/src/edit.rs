@@ -22,9 +22,9 @@ use postern_config::model::{FeedKind, NetworkLinks};
 use crate::diff::Difference;
 use crate::histogram::Histogram;
 use crate::journal;
-use crate::zone::{Change, Refused, Zone};
+use crate::zone::{ChangeError, RrSetChange, Zone};
 
-pub use crate::history::History;
+pub use crate::history::ZoneHistory;
 pub use crate::settings::{FETCHED, ZoneSettings};
 pub use crate::zone_ref::ZoneRef;
 
@@ -56,26 +56,26 @@ pub enum Via {
 }
 
 /// Gives the RRsets that are to be different, from the zone as it is when its turn comes.
-pub type Make = Box<dyn FnOnce(&Zone) -> Result<Vec<Change>, Refusal> + Send>;
+pub type ChangeFn = Box<dyn FnOnce(&Zone) -> Result<Vec<RrSetChange>, Refusal> + Send>;
 
 /// The same, and changes what is kept beside the records ([`ZoneSettings::extra`] alone): both go to the disk as one, or neither.
-pub type Amend = Box<dyn FnOnce(&Zone, &mut ZoneSettings) -> Result<Vec<Change>, Refusal> + Send>;
+pub type AmendFn = Box<dyn FnOnce(&Zone, &mut ZoneSettings) -> Result<Vec<RrSetChange>, Refusal> + Send>;
 
 /// One change of one zone.
-pub struct Edit {
+pub struct ZoneEdit {
     /// The zone.
     pub zone: ZoneRef,
     /// Who asks.
     pub author: Author,
     /// Function that makes the changes.
-    pub make: Make,
+    pub make: ChangeFn,
     /// Only say what would happen.
     pub is_dry: bool,
 }
 
 /// Result of a change.
 #[derive(Debug, Clone)]
-pub struct Done {
+pub struct EditResult {
     /// Apex, no final dot.
     pub name: Arc<str>,
     /// Networks it is linked to, by name; empty: all.
@@ -87,7 +87,7 @@ pub struct Done {
     /// Difference between both zones.
     pub difference: Difference,
     /// The records taken out and put in, the SOA among them; none: nothing differs.
-    pub change: Option<Arc<journal::Change>>,
+    pub change: Option<Arc<journal::JournalChange>>,
     /// Warnings about probable mistakes.
     pub warnings: Vec<String>,
     /// Generation that serves it.
@@ -137,7 +137,7 @@ pub enum Refusal {
     },
     /// It would break a rule of zones: each with the index of the change at fault.
     #[error("{}", list(.0))]
-    Invalid(Vec<Refused>),
+    Invalid(Vec<ChangeError>),
     /// It would take records away that were probably not meant.
     #[error("{0}")]
     Loss(String),
@@ -161,17 +161,17 @@ pub struct NewZone {
     /// Name, networks, policy.
     pub settings: ZoneSettings,
     /// Its records; without SOA it gets Azure's own values.
-    pub records: Vec<Change>,
+    pub records: Vec<RrSetChange>,
 }
 
 /// Says what came of it, on the store's thread: no place to wait.
-pub type Answer<T> = Box<dyn FnOnce(Result<T, Refusal>) + Send>;
+pub type ReplyFn<T> = Box<dyn FnOnce(Result<T, Refusal>) + Send>;
 
 /// Changes settings of the zone as it is when its turn comes; a refusal leaves them as they were.
-pub type Configure = Box<dyn FnOnce(&Zone, &mut ZoneSettings) -> Result<(), Refusal> + Send>;
+pub type ConfigureFn = Box<dyn FnOnce(&Zone, &mut ZoneSettings) -> Result<(), Refusal> + Send>;
 
 /// Decides whether a zone may be removed, from its data at that moment. `None`: its journal cannot be read.
-pub type May = Box<dyn FnOnce(Option<&Zone>) -> Result<(), Refusal> + Send>;
+pub type PreconditionFn = Box<dyn FnOnce(Option<&Zone>) -> Result<(), Refusal> + Send>;
 
 /// A zone to be removed.
 pub struct ZoneRemoval {
@@ -180,47 +180,47 @@ pub struct ZoneRemoval {
     /// Client that removes it, for the audit.
     pub author: Author,
     /// Conditions of the client.
-    pub may: May,
+    pub may: PreconditionFn,
     /// Removes a zone whose journal cannot be read, too. The file is kept under another name.
     pub discards_damaged: bool,
 }
 
 /// Something for the store to do.
-pub enum Task {
+pub enum StoreTask {
     /// Change records.
-    Edit(Edit, Answer<Done>),
+    Edit(ZoneEdit, ReplyFn<EditResult>),
     /// Change records and what interfaces keep beside them, as one.
-    Amend(ZoneRef, Author, Amend, Answer<Done>),
+    Amend(ZoneRef, Author, AmendFn, ReplyFn<EditResult>),
     /// Make zones, all of them or none; what each came to, in their order.
-    Create(Vec<NewZone>, Author, Answer<Vec<Done>>),
+    Create(Vec<NewZone>, Author, ReplyFn<Vec<EditResult>>),
     /// Remove a zone with its journal. A zone of the configuration is refused.
-    Remove(ZoneRemoval, Answer<()>),
+    Remove(ZoneRemoval, ReplyFn<()>),
     /// Change what is kept beside the records.
-    Configure(ZoneRef, Author, Configure, Answer<Arc<ZoneSettings>>),
+    Configure(ZoneRef, Author, ConfigureFn, ReplyFn<Arc<ZoneSettings>>),
     /// Answer no more from a zone whose primaries were silent for too long (RFC 1035 section 3.3.13, EXPIRE), for this reason, until it is
     /// transferred again.
-    Expire(ZoneRef, String, Answer<()>),
+    Expire(ZoneRef, String, ReplyFn<()>),
 }
 
 /// Hands edits to the store's thread. Cheap to clone.
 #[derive(Clone)]
-pub struct Editor {
-    waiting: Arc<Waiting>,
+pub struct ZoneEditor {
+    waiting: Arc<EditQueue>,
     /// Wakes the store's thread. Returns false if the thread has ended.
     wake: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// Tasks that wait for the store's thread.
 #[derive(Default)]
-pub struct Waiting {
-    tasks: Mutex<VecDeque<Task>>,
+pub struct EditQueue {
+    tasks: Mutex<VecDeque<StoreTask>>,
     count: AtomicUsize,
-    meter: Arc<Meter>,
+    meter: Arc<EditMeter>,
 }
 
 /// Counters of edits.
 #[derive(Debug, Default)]
-pub struct Meter {
+pub struct EditMeter {
     /// How long it took to put edits of one zone on the disk.
     pub commits: Histogram,
     /// Commits that failed.
@@ -229,24 +229,24 @@ pub struct Meter {
     pub edits: AtomicU64,
 }
 
-impl Editor {
+impl ZoneEditor {
     /// Creates the editor for a thread that `wake` wakes. `wake` returns false if the thread has ended.
-    pub(crate) fn new(waiting: Arc<Waiting>, wake: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(waiting: Arc<EditQueue>, wake: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self { waiting, wake: Arc::new(wake) }
     }
 
     /// Makes a change; `answer` is called once it is on the disk and served, or refused.
-    pub fn edit(&self, edit: Edit, answer: impl FnOnce(Result<Done, Refusal>) + Send + 'static) {
-        self.submit(Task::Edit(edit, Box::new(answer)));
+    pub fn edit(&self, edit: ZoneEdit, answer: impl FnOnce(Result<EditResult, Refusal>) + Send + 'static) {
+        self.submit(StoreTask::Edit(edit, Box::new(answer)));
     }
 
     /// Makes a change and waits for what comes of it.
-    pub fn edit_and_wait(&self, edit: Edit) -> Result<Done, Refusal> {
-        self.wait(|answer| Task::Edit(edit, answer))
+    pub fn edit_and_wait(&self, edit: ZoneEdit) -> Result<EditResult, Refusal> {
+        self.wait(|answer| StoreTask::Edit(edit, answer))
     }
 
     /// Does something and waits for what comes of it: `task` makes it from the answer's way back.
-    pub fn wait<T: Send + 'static>(&self, task: impl FnOnce(Answer<T>) -> Task) -> Result<T, Refusal> {
+    pub fn wait<T: Send + 'static>(&self, task: impl FnOnce(ReplyFn<T>) -> StoreTask) -> Result<T, Refusal> {
         let (reply, answer) = sync_channel(1);
         self.submit(task(Box::new(move |result| {
             let _ = reply.send(result); // somebody waits, below
@@ -260,12 +260,12 @@ impl Editor {
     }
 
     /// Counters of edits.
-    pub fn meter(&self) -> &Meter {
+    pub fn meter(&self) -> &EditMeter {
         &self.waiting.meter
     }
 
     /// Hands a task over; what does not fit is refused at once.
-    pub fn submit(&self, task: Task) {
+    pub fn submit(&self, task: StoreTask) {
         if self.waiting.count.fetch_add(1, Ordering::AcqRel) >= MOST_WAITING {
             self.waiting.count.fetch_sub(1, Ordering::AcqRel);
             return task.refuse(Refusal::Busy);
@@ -277,7 +277,7 @@ impl Editor {
     }
 }
 
-impl Meter {
+impl EditMeter {
     pub(crate) fn committed(&self, took: Duration, edits: usize, is_ok: bool) {
         self.commits.add(took, 1);
         match is_ok {
@@ -287,14 +287,14 @@ impl Meter {
     }
 }
 
-impl Waiting {
+impl EditQueue {
     /// For a store that counts there.
-    pub(crate) fn new(meter: Arc<Meter>) -> Self {
+    pub(crate) fn new(meter: Arc<EditMeter>) -> Self {
         Self { meter, ..Self::default() }
     }
 
     /// Everything that waits, in order.
-    pub(crate) fn take(&self) -> VecDeque<Task> {
+    pub(crate) fn take(&self) -> VecDeque<StoreTask> {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         self.count.fetch_sub(tasks.len(), Ordering::AcqRel);
         tasks
@@ -306,19 +306,19 @@ impl Waiting {
     }
 }
 
-impl fmt::Debug for Editor {
+impl fmt::Debug for ZoneEditor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Editor").field("waiting", &self.waiting).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Waiting {
+impl fmt::Debug for EditQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiting").field("count", &self.count).finish_non_exhaustive()
     }
 }
 
-impl Task {
+impl StoreTask {
     /// Says that it is not done.
     pub fn refuse(self, refusal: Refusal) {
         match self {
@@ -358,12 +358,12 @@ impl fmt::Display for Author {
     }
 }
 
-impl fmt::Debug for Edit {
+impl fmt::Debug for ZoneEdit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Edit").field("zone", &self.zone).field("author", &self.author).field("is_dry", &self.is_dry).finish_non_exhaustive()
     }
 }
 
-fn list(refused: &[Refused]) -> String {
+fn list(refused: &[ChangeError]) -> String {
     refused.iter().map(|refused| refused.message.as_str()).collect::<Vec<_>>().join("; ")
 }

@@ -7,23 +7,23 @@ use crate::journal;
 
 /// Recent changes of a zone, for incremental transfers and for those who ask what happened. Bounded.
 #[derive(Debug, Default)]
-pub struct History {
+pub struct ZoneHistory {
     kept: Mutex<Kept>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    changes: VecDeque<Arc<journal::Change>>,
+    changes: VecDeque<Arc<journal::JournalChange>>,
     records: usize,
 }
 
-impl History {
+impl ZoneHistory {
     /// Records kept, taken out and put in together: about 16 MiB.
     const MOST: usize = 100_000;
 
     /// The changes that lead from `serial` to the newest one, oldest first; none: it is not known how to get there. Empty: it is the
     /// newest.
-    pub fn since(&self, serial: u32) -> Option<Vec<Arc<journal::Change>>> {
+    pub fn since(&self, serial: u32) -> Option<Vec<Arc<journal::JournalChange>>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.changes.back().is_some_and(|last| last.to == serial) {
             return Some(Vec::new());
@@ -33,13 +33,13 @@ impl History {
     }
 
     /// The newest `most` changes, newest first.
-    pub fn newest(&self, most: usize) -> Vec<Arc<journal::Change>> {
+    pub fn newest(&self, most: usize) -> Vec<Arc<journal::JournalChange>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).changes.iter().rev().take(most).cloned().collect()
     }
 
     /// Adds the newest change. One that does not go on from the last leaves only itself.
-    pub fn push(&self, change: Arc<journal::Change>) {
-        let size = |change: &journal::Change| change.removed.len() + change.added.len();
+    pub fn push(&self, change: Arc<journal::JournalChange>) {
+        let size = |change: &journal::JournalChange| change.removed.len() + change.added.len();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         // What does not go on from the last one leads nowhere.
         if kept.changes.back().is_some_and(|last| last.to != change.from) {
@@ -58,19 +58,23 @@ impl History {
 mod tests {
     use super::*;
 
-    fn change(from: u32, records: usize) -> Arc<journal::Change> {
-        let record =
-            journal::Record { owner: crate::name::WireName::parse("a.test").unwrap(), rtype: 1, ttl: 1, rdata: Box::new([10, 0, 0, 1]) };
-        Arc::new(journal::Change { from, to: from + 1, at: 0, by: String::new(), removed: Vec::new(), added: vec![record; records] })
+    fn change(from: u32, records: usize) -> Arc<journal::JournalChange> {
+        let record = journal::JournalRecord {
+            owner: crate::name::WireName::parse("a.test").unwrap(),
+            rtype: 1,
+            ttl: 1,
+            rdata: Box::new([10, 0, 0, 1]),
+        };
+        Arc::new(journal::JournalChange { from, to: from + 1, at: 0, by: String::new(), removed: Vec::new(), added: vec![record; records] })
     }
 
-    fn serials(history: &History, since: u32) -> Option<Vec<u32>> {
+    fn serials(history: &ZoneHistory, since: u32) -> Option<Vec<u32>> {
         history.since(since).map(|changes| changes.iter().map(|change| change.to).collect())
     }
 
     #[test]
     fn a_history_leads_from_a_serial_to_the_newest() {
-        let history = History::default();
+        let history = ZoneHistory::default();
         assert_eq!(serials(&history, 7), None);
         (7..10).for_each(|from| history.push(change(from, 1)));
         for (since, leads) in [(7, Some(vec![8, 9, 10])), (9, Some(vec![10])), (10, Some(vec![])), (6, None), (11, None)] {
@@ -82,8 +86,8 @@ mod tests {
 
     #[test]
     fn a_history_is_bounded_by_its_records() {
-        let history = History::default();
-        (0..12).for_each(|from| history.push(change(from, History::MOST / 10)));
+        let history = ZoneHistory::default();
+        (0..12).for_each(|from| history.push(change(from, ZoneHistory::MOST / 10)));
         assert_eq!((serials(&history, 1), serials(&history, 2).map(|serials| serials.len())), (None, Some(10)));
     }
 }

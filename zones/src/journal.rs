@@ -45,7 +45,7 @@ use read::{Damage, Reading};
 
 /// A record that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Record {
+pub struct JournalRecord {
     /// Owner, absolute.
     pub owner: WireName,
     /// TYPE.
@@ -58,7 +58,7 @@ pub struct Record {
 
 /// One change of a zone, applied whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct JournalChange {
     /// Serial before.
     pub from: u32,
     /// Serial after.
@@ -68,29 +68,29 @@ pub struct Change {
     /// Who, as the audit shows it.
     pub by: String,
     /// Records taken out; their TTLs are those they had.
-    pub removed: Vec<Record>,
+    pub removed: Vec<JournalRecord>,
     /// Records put in.
-    pub added: Vec<Record>,
+    pub added: Vec<JournalRecord>,
 }
 
 /// A zone as of one serial.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Image {
+pub struct JournalImage {
     /// Text that the writer keeps beside the records.
     pub settings: String,
     /// Serial of the zone.
     pub serial: u32,
     /// All records, the SOA among them.
-    pub records: Vec<Record>,
+    pub records: Vec<JournalRecord>,
 }
 
 /// Content of a journal when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Replay {
+pub struct JournalReplay {
     /// The image it starts with; its settings are the latest.
-    pub image: Image,
+    pub image: JournalImage,
     /// The changes since, oldest first.
-    pub changes: Vec<Change>,
+    pub changes: Vec<JournalChange>,
     /// Octets cut off because a crash left them half written.
     pub cut: u64,
 }
@@ -179,7 +179,7 @@ pub enum JournalError {
 impl Journal {
     /// Starts a journal with `image`, in place of a file that may be there. It is on the disk when this returns. After an error there is no
     /// file that a later start would read.
-    pub fn create(path: &Path, image: &Image) -> Result<Self, JournalError> {
+    pub fn create(path: &Path, image: &JournalImage) -> Result<Self, JournalError> {
         let (mut journal, synced) = Self::create_with(path, image, &[])?;
         if let Err(error) = synced {
             let _ = journal.remove(); // the directory cannot be synced, which the error tells
@@ -190,7 +190,7 @@ impl Journal {
 
     /// Starts a journal with `changes` behind the image. The second result tells whether its name is on the disk. If not, the journal is
     /// in its place and spent.
-    fn create_with(path: &Path, image: &Image, changes: &[Change]) -> Result<(Self, Result<(), JournalError>), JournalError> {
+    fn create_with(path: &Path, image: &JournalImage, changes: &[JournalChange]) -> Result<(Self, Result<(), JournalError>), JournalError> {
         let failed = |error| JournalError::Io { path: path.to_owned(), error };
         let fresh = write_fresh(path, &image.settings, image.serial, &image.records).map_err(failed)?;
         let mut journal = Self::over(path, fresh);
@@ -227,7 +227,7 @@ impl Journal {
 
     /// Opens a journal and reads all it holds. What a crash left half written is cut off, and one of the old format is written anew. A file
     /// that cannot be written to is read all the same; its [`Journal::condition`] says why.
-    pub fn open(path: &Path) -> Result<(Self, Replay), JournalError> {
+    pub fn open(path: &Path) -> Result<(Self, JournalReplay), JournalError> {
         let failed = |error| JournalError::Io { path: path.to_owned(), error };
         match OpenOptions::new().read(true).write(true).open(path) {
             Ok(file) => Self::open_file(path, file, None),
@@ -239,12 +239,12 @@ impl Journal {
     }
 
     /// As [`Journal::open`], but nothing is written: for a directory that is only looked at.
-    pub fn open_read_only(path: &Path, why: &str) -> Result<(Self, Replay), JournalError> {
+    pub fn open_read_only(path: &Path, why: &str) -> Result<(Self, JournalReplay), JournalError> {
         let file = File::open(path).map_err(|error| JournalError::Io { path: path.to_owned(), error })?;
         Self::open_file(path, file, Some(why.to_owned()))
     }
 
-    fn open_file(path: &Path, mut file: File, read_only: Option<String>) -> Result<(Self, Replay), JournalError> {
+    fn open_file(path: &Path, mut file: File, read_only: Option<String>) -> Result<(Self, JournalReplay), JournalError> {
         let failed = |error| JournalError::Io { path: path.to_owned(), error };
         let mut octets = Vec::new();
         file.read_to_end(&mut octets).map_err(failed)?;
@@ -287,7 +287,7 @@ impl Journal {
     }
 
     /// Adds a change to the next [`Journal::commit`].
-    pub fn append(&mut self, change: &Change) {
+    pub fn append(&mut self, change: &JournalChange) {
         format::write_change(change, &mut self.pending);
         self.serial.1 = change.to;
     }
@@ -430,7 +430,7 @@ impl Journal {
 
     /// Replaces image and changes by one new image, atomically. After an error the old journal continues, or the new one is in its place
     /// and spent: the next commit writes it anew.
-    pub fn compact(&mut self, image: &Image) -> Result<(), JournalError> {
+    pub fn compact(&mut self, image: &JournalImage) -> Result<(), JournalError> {
         self.abandon();
         self.condition()?; // a file that is not ours is not written over
         let (journal, synced) = Self::create_with(&self.path, image, &[])?;

@@ -7,7 +7,7 @@ use crate::name::NameBuf;
 
 /// A place in a source: for messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Position {
+pub struct TextPosition {
     /// 1-based; 0: the file as a whole.
     pub line: u32,
     /// 1-based, in characters.
@@ -26,7 +26,7 @@ pub struct RecordRef<'a> {
     /// RDATA, uncompressed wire form; names in it keep their case.
     pub rdata: &'a [u8],
     /// Where it stands.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
 /// Takes records one at a time as a source is read.
@@ -40,11 +40,11 @@ pub trait RecordSink {
 
 /// One thing wrong with a source, for people: `file:line:column: error: message help: help`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct SourceProblem {
     /// The file.
     pub file: Arc<PathBuf>,
     /// Where in it.
-    pub at: Position,
+    pub at: TextPosition,
     /// Whether the source can be served all the same.
     pub severity: Severity,
     /// The problem, with the expected form.
@@ -62,7 +62,7 @@ pub enum Severity {
     Error,
 }
 
-impl std::fmt::Display for Problem {
+impl std::fmt::Display for SourceProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let severity = match self.severity {
             Severity::Warning => "warning",

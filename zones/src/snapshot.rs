@@ -26,7 +26,7 @@ pub struct Snapshot {
     networks: Vec<Network>,
     clients: Arc<Clients>,
     /// Every hosted zone once, with the networks it is linked to.
-    hosted: Vec<Link>,
+    hosted: Vec<ZoneLink>,
     /// Places in `hosted` by apex.
     by_apex: Arc<HashMap<WireName, Vec<u32>, Hasher>>,
 }
@@ -43,7 +43,7 @@ pub struct Network {
 
 /// A hosted zone and the networks it is linked to.
 #[derive(Debug, Clone)]
-pub struct Link {
+pub struct ZoneLink {
     /// The zone.
     pub hosted: Arc<Hosted>,
     /// The networks, ascending.
@@ -57,7 +57,7 @@ pub struct SnapshotBuilder {
     networks: Vec<(Arc<str>, RecursionPolicy)>,
     by_name: HashMap<Arc<str>, NetworkId>,
     prefixes: Vec<(IpNet, NetworkId)>,
-    hosted: Vec<Link>,
+    hosted: Vec<ZoneLink>,
 }
 
 type Hasher = foldhash::fast::FixedState; // only the operator's names are keys
@@ -94,18 +94,18 @@ impl Snapshot {
     }
 
     /// Every hosted zone, in the order of the configuration.
-    pub fn hosted(&self) -> &[Link] {
+    pub fn hosted(&self) -> &[ZoneLink] {
         &self.hosted
     }
 
     /// The hosted zones that a reference means: several if zones share the name and the reference has no network.
-    pub fn find<'s>(&'s self, zone: &ZoneRef) -> impl Iterator<Item = &'s Link> {
+    pub fn find<'s>(&'s self, zone: &ZoneRef) -> impl Iterator<Item = &'s ZoneLink> {
         self.hosted.iter().filter(|link| self.is_meant(link, zone))
     }
 
     /// Returns true if a reference means this zone: the network sees the zone, or the network does not exist and an API created the zone
     /// for it. A network that sees another zone of that name means only that one.
-    pub fn is_meant(&self, link: &Link, zone: &ZoneRef) -> bool {
+    pub fn is_meant(&self, link: &ZoneLink, zone: &ZoneRef) -> bool {
         let is_linked = |network: &String| {
             let is_kept = |kept: &Kept| kept.settings.networks.names().contains(network);
             match self.network_named(network) {
@@ -118,7 +118,7 @@ impl Snapshot {
 
     /// Returns the networks that a zone is for, as its writer names them. It may be for all and linked to one, as long as that is all there
     /// are.
-    pub fn meant_for(&self, link: &Link) -> NetworkLinks {
+    pub fn meant_for(&self, link: &ZoneLink) -> NetworkLinks {
         match &link.hosted.kept {
             Some(kept) => kept.settings.networks.clone(),
             None if link.networks.len() == self.networks.len() => NetworkLinks::All,
@@ -129,8 +129,8 @@ impl Snapshot {
     /// The next snapshot: the same networks and links, other data. `hosted` gives each zone as it is from now on, by its place in
     /// [`Snapshot::hosted`]; only the zones' own tables are made anew.
     pub fn next(&self, hosted: impl Fn(usize) -> Arc<Hosted>) -> Self {
-        let links = self.hosted.iter().enumerate().map(|(place, link)| Link { hosted: hosted(place), networks: link.networks.clone() });
-        let links: Vec<Link> = links.collect();
+        let links = self.hosted.iter().enumerate().map(|(place, link)| ZoneLink { hosted: hosted(place), networks: link.networks.clone() });
+        let links: Vec<ZoneLink> = links.collect();
         let mut renewed: HashMap<*const Index, Arc<Index>, Hasher> = HashMap::default(); // one for each different set of linked zones
         let networks = self.networks.iter().map(|network| {
             let zones = renewed.entry(Arc::as_ptr(&network.zones)).or_insert_with(|| network.zones.renew(&links)).clone();
@@ -209,7 +209,7 @@ impl SnapshotBuilder {
         if is_for_default && !self.by_name.contains_key("default") {
             ids.push(NetworkId(u32::MAX)); // added when built
         }
-        self.hosted.push(Link { hosted, networks: ids.into() });
+        self.hosted.push(ZoneLink { hosted, networks: ids.into() });
         self
     }
 
@@ -259,7 +259,7 @@ impl<'h> FromIterator<(u32, &'h Arc<Hosted>)> for Index {
 
 impl Index {
     /// The same zones as they are in `links`; itself where none of them changed.
-    fn renew(self: &Arc<Self>, links: &[Link]) -> Arc<Self> {
+    fn renew(self: &Arc<Self>, links: &[ZoneLink]) -> Arc<Self> {
         let now = |place: u32| &links[place as usize].hosted;
         if self.zones.values().all(|(place, hosted)| Arc::ptr_eq(hosted, now(*place))) {
             return self.clone();

@@ -30,7 +30,7 @@ const PUBLISHED: &str = "..data";
 
 /// Whether what is still changing is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub enum LookMode {
     /// A changed file is taken once it stands still.
     Settled,
     /// As it is: at start, and when somebody asks.
@@ -39,7 +39,7 @@ pub enum Look {
 
 /// A file of a source.
 #[derive(Debug)]
-pub struct Input {
+pub struct SourceFile {
     /// Where it is.
     pub path: Arc<PathBuf>,
     /// SourceFormat that the configuration or the file name gives.
@@ -76,13 +76,13 @@ pub struct Input {
 
 /// Result of a look at a file.
 #[derive(Debug)]
-pub enum Seen {
+pub enum FileLook {
     /// Nothing new.
     Same,
     /// It is being written: look again in this time.
     Waiting(Duration),
     /// New bytes.
-    Changed(Content),
+    Changed(SettledContent),
     /// There is no such file.
     Gone,
     /// It is there and cannot be read.
@@ -93,7 +93,7 @@ pub enum Seen {
 
 /// Bytes of a file that stood still.
 #[derive(Debug)]
-pub struct Content {
+pub struct SettledContent {
     /// The bytes.
     pub bytes: Vec<u8>,
     /// How long the stamp has been seen to stand still.
@@ -111,7 +111,7 @@ struct Known {
     racy: bool,
 }
 
-impl Input {
+impl SourceFile {
     /// A file that was not looked at yet.
     pub fn new(path: PathBuf, format: SourceFormat, own: Option<usize>) -> Self {
         Self {
@@ -156,13 +156,13 @@ impl Input {
     }
 
     /// Why what was read from it cannot be read any more, where a look found that out; once for each reason.
-    pub fn lost(&mut self, seen: &Seen) -> Option<String> {
+    pub fn lost(&mut self, seen: &FileLook) -> Option<String> {
         let why = match seen {
-            Seen::Gone => "is gone".to_owned(),
-            Seen::Unreadable(why) => format!("cannot be read: {why}"),
-            Seen::TooLarge(size) => format!("cannot be read: it has {size} bytes, and at most {} are read", self.most),
-            Seen::Waiting(_) => return None,
-            Seen::Same | Seen::Changed(_) => {
+            FileLook::Gone => "is gone".to_owned(),
+            FileLook::Unreadable(why) => format!("cannot be read: {why}"),
+            FileLook::TooLarge(size) => format!("cannot be read: it has {size} bytes, and at most {} are read", self.most),
+            FileLook::Waiting(_) => return None,
+            FileLook::Same | FileLook::Changed(_) => {
                 self.missing = None;
                 return None;
             }
@@ -198,28 +198,28 @@ impl Input {
     }
 
     /// Looks whether there are new bytes. `now` is monotonic; the wall clock only tells how coarse a stamp is.
-    pub fn look(&mut self, now: Instant, how: Look, settle: Duration) -> Seen {
+    pub fn look(&mut self, now: Instant, how: LookMode, settle: Duration) -> FileLook {
         let stamp = match Stamp::of(&self.path) {
             Ok(stamp) => stamp,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return self.gone(now, how, settle),
-            Err(error) => return Seen::Unreadable(plain(&error)),
+            Err(error) => return FileLook::Unreadable(plain(&error)),
         };
         if stamp.size > self.most {
-            return Seen::TooLarge(stamp.size);
+            return FileLook::TooLarge(stamp.size);
         }
         let stamps = self.stamps(stamp);
         if let Some(known) = self.known.as_ref().filter(|known| known.has(&stamps))
             && (!known.racy || self.same_bytes(&stamps))
         {
             self.candidate = None;
-            return Seen::Same;
+            return FileLook::Same;
         }
         let since = self.seen_since(now, &stamps);
-        if let Some(wait) = waits(now, since, settle).filter(|_| how == Look::Settled) {
-            return Seen::Waiting(wait);
+        if let Some(wait) = waits(now, since, settle).filter(|_| how == LookMode::Settled) {
+            return FileLook::Waiting(wait);
         }
         let still = now.saturating_duration_since(since);
-        let tries = if how == Look::Now { TRIES } else { 1 };
+        let tries = if how == LookMode::Now { TRIES } else { 1 };
         for attempt in 0..tries {
             if attempt > 0 {
                 std::thread::sleep(BETWEEN_TRIES);
@@ -228,17 +228,17 @@ impl Input {
                 Ok(Some((bytes, stamp))) => {
                     if self.known.as_ref().is_some_and(|known| known.files[0].2 == Some(fingerprint(&bytes))) && self.same_bytes(&stamps) {
                         self.candidate = None;
-                        return Seen::Same;
+                        return FileLook::Same;
                     }
-                    return Seen::Changed(Content { bytes, still, stamp });
+                    return FileLook::Changed(SettledContent { bytes, still, stamp });
                 }
                 Ok(None) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {} // a link turned, and where it led went away
-                Err(error) => return Seen::Unreadable(plain(&error)),
+                Err(error) => return FileLook::Unreadable(plain(&error)),
             }
         }
         self.candidate = None;
-        Seen::Waiting(settle)
+        FileLook::Waiting(settle)
     }
 
     /// How long it takes until it will have stood still, while it is being written.
@@ -255,9 +255,9 @@ impl Input {
     }
 
     /// There is no such file. An editor may be about to put it back (rename to a backup, write anew), so that is a change like another.
-    fn gone(&mut self, now: Instant, how: Look, settle: Duration) -> Seen {
+    fn gone(&mut self, now: Instant, how: LookMode, settle: Duration) -> FileLook {
         let wait = waits(now, self.seen_since(now, &[None]), settle);
-        wait.filter(|_| how == Look::Settled && self.was_good).map_or(Seen::Gone, Seen::Waiting)
+        wait.filter(|_| how == LookMode::Settled && self.was_good).map_or(FileLook::Gone, FileLook::Waiting)
     }
 
     /// Stamps of the file, which is given, and of what it includes.
@@ -281,7 +281,7 @@ impl Input {
 
     /// Returns true if the file was written over with less than it had. Another file in its place (a rename, a link that turns) is whole,
     /// however small.
-    pub fn has_shrunk(&self, content: &Content) -> bool {
+    pub fn has_shrunk(&self, content: &SettledContent) -> bool {
         match self.known.as_ref().map(|known| &known.files[0]) {
             Some((_, Some(before), _)) => self.is_in_place(content) && content.stamp.size < before.size,
             Some((_, None, print)) => print.is_some(), // other content by the time it was looked at: nothing to compare with
@@ -290,7 +290,7 @@ impl Input {
     }
 
     /// Returns true if this is the file that was judged before, with other content.
-    pub fn is_in_place(&self, content: &Content) -> bool {
+    pub fn is_in_place(&self, content: &SettledContent) -> bool {
         let before = self.known.as_ref().and_then(|known| known.files[0].1);
         before.is_some_and(|before| before.identity() == content.stamp.identity())
     }
@@ -303,7 +303,7 @@ impl Input {
     }
 
     /// Takes note of judged content and the files that it included.
-    pub fn judged(&mut self, content: &Content, included: &[crate::text::Included]) {
+    pub fn judged(&mut self, content: &SettledContent, included: &[crate::text::IncludedFile]) {
         let mut files = vec![(self.path.to_path_buf(), Some(content.stamp), Some(fingerprint(&content.bytes)))];
         files.extend(included.iter().map(|file| (file.path.clone(), file.stamp, file.fingerprint)));
         self.changed = files.iter().filter_map(|(_, stamp, _)| stamp.as_ref()?.modified()).max();
@@ -338,7 +338,7 @@ impl Known {
     }
 }
 
-impl Content {
+impl SettledContent {
     /// When the file was last written.
     pub fn modified(&self) -> Option<SystemTime> {
         self.stamp.modified()

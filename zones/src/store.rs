@@ -46,17 +46,17 @@ use std::time::{Duration, Instant};
 use postern_config::WatchedFile;
 use postern_config::model::{self, PosternConfig};
 
-pub use crate::source::{Look, OpenWriters};
+pub use crate::source::{LookMode, OpenWriters};
 pub use crate::source_state::{Shown, SourceState};
 pub use directory::file_names;
 pub use edits::Committed;
 pub use guard::{AcceptedZone, LONGEST_WRITE, UNFINISHED};
-pub use report::{Outcome, Report, ZoneReport, ZoneStatus};
+pub use report::{LookReport, ZoneOutcome, ZoneReport, ZoneStatus};
 
-use crate::edit::Meter;
+use crate::edit::EditMeter;
 use crate::lint;
 use crate::name::NameBuf;
-use crate::record::{Position, Problem, Severity};
+use crate::record::{Severity, SourceProblem, TextPosition};
 use crate::snapshot::{Hosted, Snapshot, SnapshotBuilder};
 use crate::spelling;
 use crate::state_directory::StateDirectory;
@@ -87,16 +87,16 @@ pub struct Store {
     /// Earlier snapshots that other threads may still hold.
     old: Vec<Arc<Snapshot>>,
     /// Report of a look that was not applied because a source changed meanwhile.
-    held: Option<Report>,
+    held: Option<LookReport>,
     /// Files that no zone reads, each with the time when it was first seen. True if it was reported.
     unread: HashMap<PathBuf, (Instant, bool)>,
     /// Counters of edits.
-    meter: Arc<Meter>,
+    meter: Arc<EditMeter>,
 }
 
 impl Store {
     /// Reads every source once. The report has the bad ones. Their zones have no data, and all other zones serve.
-    pub fn open(config: &PosternConfig, state: Arc<StateDirectory>) -> (Self, Arc<Snapshot>, Report) {
+    pub fn open(config: &PosternConfig, state: Arc<StateDirectory>) -> (Self, Arc<Snapshot>, LookReport) {
         let context = Context {
             table: config.azure.clone(),
             poll: config.server.poll,
@@ -128,16 +128,16 @@ impl Store {
     }
 
     /// Looks at every source and applies all changes as one generation.
-    pub fn look_again(&mut self, now: Instant, how: Look) -> (Arc<Snapshot>, Report) {
+    pub fn look_again(&mut self, now: Instant, how: LookMode) -> (Arc<Snapshot>, LookReport) {
         let held = self.held.take();
         let was_held = held.is_some();
         let mut report = held.unwrap_or_default();
         report.merge(self.read(now, how));
         if self.slots.iter().any(|slot| slot.hosted.is_none()) {
             // A source that changed meanwhile may belong to a later version than the others. The next look reads all of them.
-            if how == Look::Settled && !was_held && self.has_moved() {
+            if how == LookMode::Settled && !was_held && self.has_moved() {
                 self.held = Some(report);
-                let report = Report { generation: self.current.generation, again: Some(self.context.settle), ..Report::default() };
+                let report = LookReport { generation: self.current.generation, again: Some(self.context.settle), ..LookReport::default() };
                 return (self.current.clone(), report);
             }
             self.publish(false);
@@ -149,19 +149,19 @@ impl Store {
     }
 
     /// Takes another configuration. Zones that are in both keep their data, and their sources are read again.
-    pub fn reconfigure(&mut self, config: &PosternConfig) -> (Arc<Snapshot>, Report) {
+    pub fn reconfigure(&mut self, config: &PosternConfig) -> (Arc<Snapshot>, LookReport) {
         self.reconfigure_accepting(config, &[])
     }
 
     /// As [`Store::reconfigure`]. The zones in `accepted` take the present content of their files, whatever is lost.
-    pub fn reconfigure_accepting(&mut self, config: &PosternConfig, accepted: &[AcceptedZone]) -> (Arc<Snapshot>, Report) {
+    pub fn reconfigure_accepting(&mut self, config: &PosternConfig, accepted: &[AcceptedZone]) -> (Arc<Snapshot>, LookReport) {
         let applied = self.apply_configuration(config, accepted);
         self.forget_unconfigured();
         applied
     }
 
-    fn apply_configuration(&mut self, config: &PosternConfig, accepted: &[AcceptedZone]) -> (Arc<Snapshot>, Report) {
-        let mut report = Report::default();
+    fn apply_configuration(&mut self, config: &PosternConfig, accepted: &[AcceptedZone]) -> (Arc<Snapshot>, LookReport) {
+        let mut report = LookReport::default();
         let mut old: Vec<ZoneSlot> = std::mem::take(&mut self.slots);
         let waiting: Vec<ZoneSlot> = old.extract_if(.., |slot| slot.awaits.is_some()).collect();
         let (continued, old) = continued(&config.zones, old);
@@ -183,7 +183,7 @@ impl Store {
         self.groups = SourceGroup::all(&self.slots, std::mem::take(&mut self.groups));
         self.name_slots(accepted);
         report.merge(self.held.take().unwrap_or_default());
-        report.merge(self.read(Instant::now(), Look::Now));
+        report.merge(self.read(Instant::now(), LookMode::Now));
         self.slots.iter_mut().for_each(|slot| slot.accepts_loss = false);
         self.keep_inherited();
         self.publish(true);
@@ -226,7 +226,7 @@ impl Store {
     }
 
     /// Counters of edits.
-    pub fn meter(&self) -> &Arc<Meter> {
+    pub fn meter(&self) -> &Arc<EditMeter> {
         &self.meter
     }
 
@@ -294,17 +294,17 @@ impl Store {
         self.groups.iter().any(SourceGroup::has_moved)
     }
 
-    fn read(&mut self, now: Instant, how: Look) -> Report {
-        let mut report = Report::default();
+    fn read(&mut self, now: Instant, how: LookMode) -> LookReport {
+        let mut report = LookReport::default();
         for _ in 0..TRIES {
             for group in &mut self.groups {
                 group.look(&mut self.slots, &self.context, now, how, &mut report);
             }
-            if how == Look::Settled || !self.has_moved() {
+            if how == LookMode::Settled || !self.has_moved() {
                 break; // else one of them was changed after others were read
             }
         }
-        if report.zones.iter().any(|zone| matches!(zone.outcome, Outcome::Loaded | Outcome::Changed(_))) {
+        if report.zones.iter().any(|zone| matches!(zone.outcome, ZoneOutcome::Loaded | ZoneOutcome::Changed(_))) {
             self.lint(&mut report);
         }
         self.note_unread(now, how, &mut report);
@@ -313,7 +313,7 @@ impl Store {
 
     /// Warns once about each file of a zone directory that nothing reads. Editors and copying programs leave such files for a moment, so a
     /// new one is given time.
-    fn note_unread(&mut self, now: Instant, how: Look, report: &mut Report) {
+    fn note_unread(&mut self, now: Instant, how: LookMode, report: &mut LookReport) {
         let mut before = std::mem::take(&mut self.unread);
         let used: OnceCell<HashSet<PathBuf>> = OnceCell::new();
         let real = |path: &Path| path.canonicalize().ok();
@@ -333,7 +333,7 @@ impl Store {
             for path in group.unread(is_used) {
                 let (since, was_told) = before.remove(&path).unwrap_or((now, false));
                 let left = UNREAD_PATIENCE.saturating_sub(now.saturating_duration_since(since));
-                if was_told || how == Look::Now || left.is_zero() {
+                if was_told || how == LookMode::Now || left.is_zero() {
                     if shown.len() == MOST_UNREAD {
                         unnamed += 1;
                     } else {
@@ -378,7 +378,7 @@ impl Store {
     }
 
     /// Warns about a name whose two spellings have different addresses in zones of one network.
-    fn lint(&self, report: &mut Report) {
+    fn lint(&self, report: &mut LookReport) {
         let mut told: Vec<(NameBuf, NameBuf)> = Vec::new();
         let is_reported = |slot: &&ZoneSlot| report.zones.iter().any(|zone| zone.name == slot.name && zone.networks == slot.networks);
         let reported: Vec<&ZoneSlot> = self.slots.iter().filter(is_reported).collect();
@@ -394,7 +394,7 @@ impl Store {
                 let file = own.unwrap_or_else(|| Arc::new(slot.origin.file().map_or_else(PathBuf::new, |file| file.to_path_buf())));
                 let message = format!("{name} and {other} have different addresses");
                 let help = "both may be what the public name leads to: give both the private endpoint's address".into();
-                report.problems.push(Problem { file, at: Position::default(), severity: Severity::Warning, message, help });
+                report.problems.push(SourceProblem { file, at: TextPosition::default(), severity: Severity::Warning, message, help });
                 told.push((name, other));
             }
         }
@@ -415,7 +415,7 @@ fn continued(zones: &[model::ZoneConfig], slots: Vec<ZoneSlot>) -> (Vec<Option<Z
     (continued, slots.into_iter().flatten().collect())
 }
 
-fn unread(path: &Path, help: String) -> Problem {
+fn unread(path: &Path, help: String) -> SourceProblem {
     let (file, message) = (Arc::new(path.to_path_buf()), "no zone reads this file".into());
-    Problem { file, at: Position::default(), severity: Severity::Warning, message, help }
+    SourceProblem { file, at: TextPosition::default(), severity: Severity::Warning, message, help }
 }

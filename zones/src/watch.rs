@@ -25,10 +25,10 @@ use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use postern_config::WatchedFile;
 
-use crate::edit::{Editor, Refusal, Waiting};
+use crate::edit::{EditQueue, Refusal, ZoneEditor};
 use crate::snapshot::Snapshot;
-use crate::source::{Content, Input, OpenWriters, Seen};
-use crate::store::{Committed, LONGEST_WRITE, Look, Report, Store, UNFINISHED};
+use crate::source::{FileLook, OpenWriters, SettledContent, SourceFile};
+use crate::store::{Committed, LONGEST_WRITE, LookMode, LookReport, Store, UNFINISHED};
 
 /// Least time between looks, however many events come; more where a look takes long: a tenth of a core at most.
 const LEAST: Duration = Duration::from_millis(5);
@@ -47,11 +47,11 @@ const COMMANDS: usize = 16;
 
 /// Event of the watch.
 #[derive(Debug)]
-pub enum Event {
-    /// A look found something: a new snapshot where [`Report::is_new`], and what to log.
-    Looked(Arc<Snapshot>, Report),
+pub enum WatchEvent {
+    /// A look found something: a new snapshot where [`LookReport::is_new`], and what to log.
+    Looked(Arc<Snapshot>, LookReport),
     /// An API changed zones: a new snapshot, and what changed. Who asked is told once this was handled.
-    Edited(Arc<Snapshot>, Report),
+    Edited(Arc<Snapshot>, LookReport),
     /// Files that are watched beside the sources have other content.
     Files(Vec<PathBuf>),
 }
@@ -59,37 +59,37 @@ pub enum Event {
 /// The watching thread. Dropped, it stops.
 #[derive(Debug)]
 pub struct Watch {
-    sender: SyncSender<Message>,
-    waiting: Arc<Waiting>,
+    sender: SyncSender<WatchMessage>,
+    waiting: Arc<EditQueue>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Called on the watching thread; it may use the store, for a new configuration.
-pub type Callback = Box<dyn FnMut(&mut Store, Event) + Send>;
+pub type WatchCallback = Box<dyn FnMut(&mut Store, WatchEvent) + Send>;
 
 /// Message that wakes the thread.
-pub(crate) enum Message {
+pub(crate) enum WatchMessage {
     /// An event came; one such message waits at most.
     Happened,
     /// Edits wait.
     Edits,
-    Do(Box<dyn FnOnce(&mut Looker) + Send>),
+    Do(Box<dyn FnOnce(&mut WatchLoop) + Send>),
     Stop,
 }
 
 impl Watch {
     /// Starts watching the sources of `store` and the files beside them (the configuration).
-    pub fn start(store: Store, callback: Callback) -> io::Result<Self> {
+    pub fn start(store: Store, callback: WatchCallback) -> io::Result<Self> {
         Self::start_with(store, callback, true)
     }
 
     /// Looks now, without waiting for files to stand still, and gives what was found; the callback has been called when this returns.
     /// None: the thread has ended.
-    pub fn look_now(&self) -> Option<Report> {
+    pub fn look_now(&self) -> Option<LookReport> {
         self.run(|watcher| {
-            let (snapshot, report) = watcher.store.look_again(Instant::now(), Look::Now);
+            let (snapshot, report) = watcher.store.look_again(Instant::now(), LookMode::Now);
             if !report.is_empty() {
-                (watcher.callback)(&mut watcher.store, Event::Looked(snapshot, report.clone()));
+                (watcher.callback)(&mut watcher.store, WatchEvent::Looked(snapshot, report.clone()));
             }
             report
         })
@@ -101,10 +101,10 @@ impl Watch {
     }
 
     /// Hands edits to the store.
-    pub fn editor(&self) -> Editor {
+    pub fn editor(&self) -> ZoneEditor {
         let sender = self.sender.clone();
         // A full queue is as good: the thread looks at the edits behind each message.
-        Editor::new(self.waiting.clone(), move || !matches!(sender.try_send(Message::Edits), Err(TrySendError::Disconnected(_))))
+        ZoneEditor::new(self.waiting.clone(), move || !matches!(sender.try_send(WatchMessage::Edits), Err(TrySendError::Disconnected(_))))
     }
 
     /// True while its thread runs.
@@ -112,16 +112,16 @@ impl Watch {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    fn run<R: Send + 'static>(&self, work: impl FnOnce(&mut Looker) -> R + Send + 'static) -> Option<R> {
+    fn run<R: Send + 'static>(&self, work: impl FnOnce(&mut WatchLoop) -> R + Send + 'static) -> Option<R> {
         let (reply, answer) = sync_channel(1);
-        let message = Message::Do(Box::new(move |watcher| {
+        let message = WatchMessage::Do(Box::new(move |watcher| {
             let _ = reply.send(work(watcher)); // nobody waits any more: nothing to tell
         }));
         self.sender.send(message).ok()?;
         answer.recv().ok()
     }
 
-    fn start_with(store: Store, callback: Callback, with_events: bool) -> io::Result<Self> {
+    fn start_with(store: Store, callback: WatchCallback, with_events: bool) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(COMMANDS);
         let interests = Arc::new(Mutex::new(Interests::default()));
         let happened = Arc::new(AtomicBool::new(false));
@@ -129,9 +129,9 @@ impl Watch {
         let told =
             Told { happened: happened.clone(), is_lost: is_lost.clone(), interests: interests.clone(), writers: store.writers().clone() };
         let notifier = if with_events { notifier(sender.clone(), told) } else { None };
-        let waiting = Arc::new(Waiting::new(store.meter().clone()));
+        let waiting = Arc::new(EditQueue::new(store.meter().clone()));
         let (watched, failed) = (HashMap::new(), HashSet::new());
-        let mut watcher = Looker {
+        let mut watcher = WatchLoop {
             store,
             callback,
             beside: Vec::new(),
@@ -157,7 +157,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let _ = self.sender.send(Message::Stop); // it may have ended
+        let _ = self.sender.send(WatchMessage::Stop); // it may have ended
         if let Some(thread) = self.thread.take() {
             let _ = thread.join(); // a panic there was told by its hook
         }
@@ -165,10 +165,10 @@ impl Drop for Watch {
 }
 
 /// State of the thread.
-pub(crate) struct Looker {
+pub(crate) struct WatchLoop {
     store: Store,
-    callback: Callback,
-    beside: Vec<Input>,
+    callback: WatchCallback,
+    beside: Vec<SourceFile>,
     notifier: Option<RecommendedWatcher>,
     interests: Arc<Mutex<Interests>>,
     /// Directories that are watched, and which inode each was.
@@ -178,13 +178,13 @@ pub(crate) struct Looker {
     is_lost: Arc<AtomicBool>,
     /// Directories that cannot be watched: said once.
     failed: HashSet<PathBuf>,
-    waiting: Arc<Waiting>,
+    waiting: Arc<EditQueue>,
     /// Since when something is being written.
     unsettled: Option<Instant>,
 }
 
-impl Looker {
-    fn run(&mut self, receiver: &Receiver<Message>) {
+impl WatchLoop {
+    fn run(&mut self, receiver: &Receiver<WatchMessage>) {
         let start = Instant::now();
         let (mut earliest, mut next_poll) = (start, start);
         let mut again: Option<Instant> = None;
@@ -195,13 +195,13 @@ impl Looker {
                 deadline = deadline.min(earliest);
             }
             match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(Message::Happened) => is_due = true,
-                Ok(Message::Edits) => {} // below, as behind every message
-                Ok(Message::Do(work)) => {
+                Ok(WatchMessage::Happened) => is_due = true,
+                Ok(WatchMessage::Edits) => {} // below, as behind every message
+                Ok(WatchMessage::Do(work)) => {
                     work(self);
                     is_due |= self.watch();
                 }
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(WatchMessage::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             is_due |= self.happened.load(Ordering::Acquire); // where the queue was full, only this tells
@@ -213,7 +213,7 @@ impl Looker {
             }
             if now >= next_poll {
                 if let Some((snapshot, report)) = self.store.tend_journals() {
-                    (self.callback)(&mut self.store, Event::Looked(snapshot, report));
+                    (self.callback)(&mut self.store, WatchEvent::Looked(snapshot, report));
                 }
                 self.store.tend_kept();
             }
@@ -243,7 +243,7 @@ impl Looker {
 
     fn tell(&mut self, mut committed: Committed) {
         if let Some(snapshot) = committed.snapshot.take() {
-            (self.callback)(&mut self.store, Event::Edited(snapshot, std::mem::take(&mut committed.report)));
+            (self.callback)(&mut self.store, WatchEvent::Edited(snapshot, std::mem::take(&mut committed.report)));
         }
         committed.answer();
     }
@@ -261,40 +261,40 @@ impl Looker {
         let mut again = None;
         let mut changed = Vec::new();
         for input in &mut self.beside {
-            let seen = input.look(now, Look::Settled, settle);
+            let seen = input.look(now, LookMode::Settled, settle);
             if let Some(why) = input.lost(&seen) {
                 tracing::warn!(target: "postern", "{} {why}; keeping its previous content", input.path.display());
             }
             match seen {
                 // Half a configuration may be a good one, without the zones that are still to come.
-                Seen::Changed(content) if let Some(left) = left_to_write(input, &content, self.store.writers(), settle) => {
+                FileLook::Changed(content) if let Some(left) = left_to_write(input, &content, self.store.writers(), settle) => {
                     again = again.into_iter().chain([left]).min();
                 }
-                Seen::Changed(content) => {
+                FileLook::Changed(content) => {
                     input.judged(&content, &[]);
                     let file = WatchedFile { path: input.path.to_path_buf(), fingerprint: input.fingerprint() };
                     changed.push(file.path.clone());
                     self.store.saw(file); // who reads it now may find yet another
                 }
-                Seen::Waiting(time) => again = again.into_iter().chain([time]).min(),
-                Seen::Same | Seen::Gone | Seen::Unreadable(_) | Seen::TooLarge(_) => {}
+                FileLook::Waiting(time) => again = again.into_iter().chain([time]).min(),
+                FileLook::Same | FileLook::Gone | FileLook::Unreadable(_) | FileLook::TooLarge(_) => {}
             }
         }
         // Before the sources: who applies a configuration reads them too, so that both are one generation.
         if !changed.is_empty() {
-            (self.callback)(&mut self.store, Event::Files(changed));
+            (self.callback)(&mut self.store, WatchEvent::Files(changed));
         }
-        let (snapshot, report) = self.store.look_again(now, Look::Settled);
+        let (snapshot, report) = self.store.look_again(now, LookMode::Settled);
         again = again.into_iter().chain(report.again).min();
         if !report.is_empty() {
-            (self.callback)(&mut self.store, Event::Looked(snapshot, report));
+            (self.callback)(&mut self.store, WatchEvent::Looked(snapshot, report));
         }
         again
     }
 
     /// Looks from now on at the files beside the sources that the configuration read last names, for other content than was read.
     fn follow(&mut self) {
-        let is_of = |input: &Input, file: &WatchedFile| *input.path == file.path && input.fingerprint() == file.fingerprint;
+        let is_of = |input: &SourceFile, file: &WatchedFile| *input.path == file.path && input.fingerprint() == file.fingerprint;
         let files = self.store.beside();
         if self.beside.len() == files.len() && self.beside.iter().zip(files).all(|(input, file)| is_of(input, file)) {
             return;
@@ -302,7 +302,7 @@ impl Looker {
         let mut old = std::mem::take(&mut self.beside);
         for file in files {
             let place = old.iter().position(|input| is_of(input, file));
-            self.beside.push(place.map_or_else(|| Input::held(file), |place| old.swap_remove(place)));
+            self.beside.push(place.map_or_else(|| SourceFile::held(file), |place| old.swap_remove(place)));
         }
     }
 
@@ -353,7 +353,7 @@ impl Looker {
 }
 
 /// How long to wait on for a file of the configuration that is written in place. Returns `None` if nothing suggests that more is to come.
-fn left_to_write(input: &Input, content: &Content, writers: &OpenWriters, settle: Duration) -> Option<Duration> {
+fn left_to_write(input: &SourceFile, content: &SettledContent, writers: &OpenWriters, settle: Duration) -> Option<Duration> {
     let wanted = match (input.has_shrunk(content), content.ends_a_line(), writers.is_open(&content.stamp)) {
         (_, _, Some(true)) => LONGEST_WRITE,
         (true, ..) => REWRITE,
@@ -452,7 +452,7 @@ struct Told {
     writers: Arc<OpenWriters>,
 }
 
-fn notifier(sender: SyncSender<Message>, told: Told) -> Option<RecommendedWatcher> {
+fn notifier(sender: SyncSender<WatchMessage>, told: Told) -> Option<RecommendedWatcher> {
     let Told { happened, is_lost, interests, writers } = told;
     let handler = move |event: notify::Result<notify::Event>| {
         let matters = match &event {
@@ -475,7 +475,7 @@ fn notifier(sender: SyncSender<Message>, told: Told) -> Option<RecommendedWatche
             writers.note(event); // before it is told: who looks then sees it
         }
         if matters && !happened.swap(true, Ordering::AcqRel) {
-            let _ = sender.try_send(Message::Happened); // a full queue wakes the thread as well
+            let _ = sender.try_send(WatchMessage::Happened); // a full queue wakes the thread as well
         }
     };
     match notify::recommended_watcher(handler) {

@@ -28,7 +28,7 @@ mod tests;
 
 pub use postern_config::rtype;
 
-pub use apply::{Change, Refused, next_serial, serial_rose};
+pub use apply::{ChangeError, RrSetChange, next_serial, serial_rose};
 pub use builder::{Built, DEFAULT_TTL, Foreign, OutsideRows, ZoneBuilder, is_azure_soa};
 pub use diversion::NameDiversion;
 use origins::RecordOrigins;
@@ -46,14 +46,14 @@ pub struct Zone {
     own_serial: bool,
     min_ttl: u32,
     max_ttl: u32,
-    counts: Counts,
+    counts: ZoneCounts,
     /// None if its records come from no file.
     origins: Option<Arc<RecordOrigins>>,
 }
 
 /// How much a zone holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct ZoneCounts {
     /// Records, the SOA among them.
     pub records: usize,
     /// RRsets, the SOA among them.
@@ -158,7 +158,7 @@ impl Zone {
     }
 
     /// How much it holds.
-    pub fn counts(&self) -> &Counts {
+    pub fn counts(&self) -> &ZoneCounts {
         &self.counts
     }
 

@@ -9,7 +9,7 @@ use postern_zones::name::NameBuf;
 use postern_zones::record::Severity;
 use postern_zones::snapshot::Snapshot;
 use postern_zones::state_directory::StateDirectory;
-use postern_zones::store::{Report, Store};
+use postern_zones::store::{LookReport, Store};
 
 /// A name and its address.
 type Served = (&'static str, &'static str);
@@ -34,7 +34,7 @@ const FILES: &[(&str, &str, &[Served])] = &[
     ("vnet_link_show.json", "link.json", &[]),
 ];
 
-fn serve(files: &[(&str, &str)]) -> (Arc<Snapshot>, Report) {
+fn serve(files: &[(&str, &str)]) -> (Arc<Snapshot>, LookReport) {
     let directory = tempfile::tempdir().unwrap();
     let zones = directory.path().join("zones");
     fs::create_dir(&zones).unwrap();

@@ -9,7 +9,7 @@ use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 use hickory_proto::serialize::txt::Parser;
 use postern_config::azure::PrivateLinkTable;
 use postern_zones::name::NameBuf;
-use postern_zones::record::{Problem, RecordRef, RecordSink, Severity};
+use postern_zones::record::{RecordRef, RecordSink, Severity, SourceProblem};
 use postern_zones::text::rdata::{type_name, write_rdata};
 use postern_zones::text::{MAX_SHOWN, read_azure, read_hosts, read_zone_file};
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ impl RecordSink for Kept {
     }
 }
 
-type Reader = fn(&[u8], &Arc<PathBuf>, &mut Kept, &mut Vec<Problem>);
+type Reader = fn(&[u8], &Arc<PathBuf>, &mut Kept, &mut Vec<SourceProblem>);
 
 static READERS: [Reader; 3] = [
     |text, file, sink, problems| {

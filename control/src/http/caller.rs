@@ -148,7 +148,12 @@ impl Revoked {
 }
 
 /// Who it is, and what its key is known by.
-fn of_remote(address: IpAddr, headers: &HeaderMap, uri: &Uri, keys: Option<&keys::Keys>) -> Result<(Caller, Option<keys::Hash>), Problem> {
+fn of_remote(
+    address: IpAddr,
+    headers: &HeaderMap,
+    uri: &Uri,
+    keys: Option<&keys::ApiKeys>,
+) -> Result<(Caller, Option<keys::Hash>), Problem> {
     let Some(keys) = keys else {
         // The configuration sees to that, but of one that is read anew the addresses wait for a restart and the keys do not.
         if !address.is_loopback() {

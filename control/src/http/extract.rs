@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::Shared;
-use super::problem::{Fault, Problem};
+use super::problem::{Problem, RequestFault};
 
 /// A JSON body. Read whatever the method, for there are clients that send one with GET.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let pointer = pointer(error.path());
         let error = error.into_inner();
         match error.classify() {
-            serde_json::error::Category::Data => Problem::invalid(vec![Fault { pointer, detail: reworded(&error.to_string()) }]),
+            serde_json::error::Category::Data => Problem::invalid(vec![RequestFault { pointer, detail: reworded(&error.to_string()) }]),
             _ => Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}")),
         }
     })?;

@@ -22,13 +22,13 @@ use super::rights::KeyRights;
 
 /// The keys of a file.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
-    keys: Vec<Key>,
+pub(super) struct ApiKeys {
+    keys: Vec<ApiKey>,
 }
 
 /// A key, hashed.
 #[derive(Debug)]
-pub(super) struct Key {
+pub(super) struct ApiKey {
     pub name: Arc<str>,
     pub rights: KeyRights,
     hash: Hash,
@@ -60,7 +60,7 @@ pub struct NewKey {
 const LONGEST_NAME: usize = 64;
 const PREFIX: &str = "sha256:";
 
-impl Keys {
+impl ApiKeys {
     /// The keys of a file of which this was read.
     pub fn of(path: &Path, bytes: &io::Result<Vec<u8>>) -> Result<Self, BadKeys> {
         let whole = |message: String| BadKeys { file: path.to_owned(), place: None, message };
@@ -70,7 +70,7 @@ impl Keys {
     }
 
     fn parse(text: &str) -> Result<Self, (usize, usize, String)> {
-        let mut keys: Vec<Key> = Vec::new();
+        let mut keys: Vec<ApiKey> = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             let content = line.split('#').next().unwrap_or_default();
             let mut words = content.split_whitespace();
@@ -88,7 +88,7 @@ impl Keys {
             let octets = hash.strip_prefix(PREFIX).and_then(|hex| HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok());
             let hash = octets.and_then(|octets| octets.try_into().ok());
             let hash = hash.ok_or_else(|| wrong(words_at(content, 2), format!("the hash is `{PREFIX}` and 64 hexadecimal digits")))?;
-            keys.push(Key { name: name.into(), rights, hash });
+            keys.push(ApiKey { name: name.into(), rights, hash });
         }
         Ok(Self { keys })
     }
@@ -99,7 +99,7 @@ impl Keys {
     }
 
     /// The key that somebody gives.
-    pub fn find(&self, given: &str) -> Option<&Key> {
+    pub fn find(&self, given: &str) -> Option<&ApiKey> {
         let hash = digest(&SHA256, given.as_bytes());
         // All of them, whichever it is: the time tells nothing.
         let mut found = None;
@@ -112,7 +112,7 @@ impl Keys {
     }
 }
 
-impl Key {
+impl ApiKey {
     /// Name by which the audit log knows the key.
     pub fn hash(&self) -> Hash {
         self.hash
@@ -125,7 +125,7 @@ fn words_at(content: &str, index: usize) -> &str {
 
 /// Says what is wrong with a file of keys.
 pub fn check(path: &Path) -> Result<(), BadKeys> {
-    Keys::of(path, &postern_config::read(path)).map(|_| ())
+    ApiKeys::of(path, &postern_config::read(path)).map(|_| ())
 }
 
 impl fmt::Display for BadKeys {
@@ -167,7 +167,7 @@ mod tests {
         let other = NewKey::make("ops", "admin").unwrap();
         assert_ne!(one.secret, other.secret);
         assert!(!one.line.contains(&one.secret));
-        let keys = Keys::parse(&format!("# keys\n{}\n\n{} # the people\n", one.line, other.line)).unwrap();
+        let keys = ApiKeys::parse(&format!("# keys\n{}\n\n{} # the people\n", one.line, other.line)).unwrap();
         let found = keys.find(&one.secret).unwrap();
         assert_eq!((&*found.name, found.rights.to_string().as_str()), ("ci", "records=contoso.test,fabrikam.test@hub"));
         assert_eq!(keys.find(&other.secret).unwrap().rights, KeyRights::Admin);
@@ -188,7 +188,7 @@ mod tests {
             (format!("c/i admin {hash}"), 1, 1, "a key's name"),
             (format!("ci admin {hash}\nci read {hash}"), 2, 1, "already"),
         ] {
-            let (at_line, at_column, message) = Keys::parse(&text).unwrap_err();
+            let (at_line, at_column, message) = ApiKeys::parse(&text).unwrap_err();
             assert_eq!((at_line, at_column), (line, column), "{text}: {message}");
             assert!(message.contains(words), "{text}: {message}");
         }

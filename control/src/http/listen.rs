@@ -34,7 +34,7 @@ use crate::runtime::build_runtime;
 
 /// Sockets that are bound and not yet served: before privileges are given up.
 #[derive(Debug, Default)]
-pub struct Bound {
+pub struct HttpSockets {
     tcp: Vec<(SocketAddr, TcpListener)>,
     socket: Option<(PathBuf, UnixListener)>,
 }
@@ -42,7 +42,7 @@ pub struct Bound {
 /// Something that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {place}: {error}")]
-pub struct BindError {
+pub struct HttpBindError {
     /// The address, or the path of the socket.
     pub place: String,
     /// Why.
@@ -87,17 +87,17 @@ const LOOK: Duration = Duration::from_millis(2);
 const THREADS: usize = 2;
 
 /// Binds what `[api]` names. `owner`: the user and group that the socket is to belong to.
-pub fn bind(api: &ApiConfig, owner: Option<(u32, u32)>) -> Result<Bound, BindError> {
-    let mut bound = Bound::default();
+pub fn bind(api: &ApiConfig, owner: Option<(u32, u32)>) -> Result<HttpSockets, HttpBindError> {
+    let mut bound = HttpSockets::default();
     for address in &api.listen {
-        let failed = |error| BindError { place: address.to_string(), error };
+        let failed = |error| HttpBindError { place: address.to_string(), error };
         let listener = postern_sockets::bind_tcp(*address, BACKLOG).map_err(failed)?;
         bound.tcp.push((listener.local_addr().map_err(failed)?, listener));
     }
     if let Some(path) = &api.socket {
         match bind_socket(path, owner) {
             Ok(listener) => bound.socket = Some((path.clone(), listener)),
-            Err(error) if api.socket_is_named => return Err(BindError { place: path.display().to_string(), error }),
+            Err(error) if api.socket_is_named => return Err(HttpBindError { place: path.display().to_string(), error }),
             // Nobody asked for it, and the server is as good without.
             Err(error) => {
                 tracing::warn!(target: "postern", socket = %path.display(), "cannot create the API socket, which the commands need: {error}")
@@ -137,7 +137,7 @@ pub fn check(api: &ApiConfig) -> (Vec<WatchedFile>, Result<(), String>) {
 /// Starts to serve these interfaces. Also returns the content of the files of keys and certificates.
 pub(crate) fn start(
     api: &ApiConfig,
-    bound: Bound,
+    bound: HttpSockets,
     control: Arc<Control>,
     interfaces: impl IntoIterator<Item = Interface>,
 ) -> Result<(Http, Vec<WatchedFile>), String> {

@@ -38,9 +38,9 @@ pub(crate) use interface::{ErrorForm, Interface};
 pub use keys::{BadKeys, NewKey, check as check_keys};
 pub(crate) use listen::start;
 pub(crate) use listen::{BACKLOG, SOCKET_CONNECTIONS};
-pub use listen::{BindError, Bound, Http, Stopping, bind, check};
+pub use listen::{Http, HttpBindError, HttpSockets, Stopping, bind, check};
 pub use part::part;
-pub use problem::{Fault, Problem};
+pub use problem::{Problem, RequestFault};
 pub(crate) use problem::{say_when, status_of};
 pub use rights::KeyRights;
 

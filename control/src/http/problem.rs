@@ -26,12 +26,13 @@ pub struct Problem {
     /// Each fault of the request, if its place is known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
-    pub errors: Vec<Fault>,
+    pub errors: Vec<RequestFault>,
 }
 
 /// One fault of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Fault {
+#[schema(as = Fault)]
+pub struct RequestFault {
     /// Place in the body as a JSON pointer (RFC 6901), or the name of a parameter.
     pub pointer: String,
     /// The fault in words.
@@ -61,7 +62,7 @@ impl Problem {
     }
 
     /// A problem with status 422 that lists these faults.
-    pub fn invalid(errors: Vec<Fault>) -> Self {
+    pub fn invalid(errors: Vec<RequestFault>) -> Self {
         let detail = errors.iter().map(|fault| fault.detail.as_str()).collect::<Vec<_>>().join("; ");
         let problem = Self::of_kind(StatusCode::UNPROCESSABLE_ENTITY, "urn:postern:problem:invalid", "The request is not valid", detail);
         Self { errors, ..problem }
@@ -94,7 +95,7 @@ impl From<Refusal> for Problem {
             Refusal::Loss(_) => Self::of_kind(status, "urn:postern:problem:loss", "The zone would lose its records", detail),
             Refusal::Exists(_) => Self::of_kind(status, "urn:postern:problem:exists", "It exists already", detail),
             Refusal::Invalid(refused) => {
-                let fault = |refused: postern_zones::zone::Refused| Fault {
+                let fault = |refused: postern_zones::zone::ChangeError| RequestFault {
                     pointer: format!("/rrsets/{}", refused.change),
                     detail: refused.message,
                 };

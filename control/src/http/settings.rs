@@ -7,7 +7,7 @@ use postern_config::model::ApiConfig;
 use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::keys::Keys;
+use super::keys::ApiKeys;
 use super::rate::Rate;
 use crate::credentials::{CredentialFiles, TlsPaths};
 
@@ -24,7 +24,7 @@ pub(crate) struct HttpSettings {
 #[derive(Debug)]
 pub(super) struct CurrentSettings {
     /// `None` if no key is required.
-    pub keys: Option<Keys>,
+    pub keys: Option<ApiKeys>,
     pub rate: u32,
     pub max_body: u64,
     pub tls: Option<Arc<ServerConfig>>,
@@ -54,7 +54,7 @@ impl HttpSettings {
 impl CurrentSettings {
     pub(super) fn of(api: &ApiConfig, files: &CredentialFiles) -> Result<Self, String> {
         let keys = match &api.key_file {
-            Some(path) => Some(Keys::of(path, files.content(path)).map_err(|wrong| wrong.to_string())?),
+            Some(path) => Some(ApiKeys::of(path, files.content(path)).map_err(|wrong| wrong.to_string())?),
             None => None,
         };
         Ok(Self { keys, rate: api.rate, max_body: api.max_body, tls: tls(api, files)? })

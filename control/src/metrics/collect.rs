@@ -3,10 +3,10 @@
 use postern_dns::counters::{AnswerSource, CounterTotals, RCODE_NAMES, RCODES, TYPE_NAMES, WorkerEvent};
 use postern_dns::transport::{ClientTransport, ListenerKind};
 use postern_dns::upstream::{UpstreamCondition, UpstreamStatus};
-use postern_zones::snapshot::{Link, Snapshot};
+use postern_zones::snapshot::{Snapshot, ZoneLink};
 use postern_zones::state_directory::StateProblem;
 
-use super::page::{Metric, Page};
+use super::page::{Metric, MetricsPage};
 use super::table::*;
 use super::{process, seconds};
 use crate::Control;
@@ -16,7 +16,7 @@ const USUAL: usize = 6;
 
 /// The page as of this moment. It waits for nobody.
 pub fn page(control: &Control) -> String {
-    let mut page = Page::default();
+    let mut page = MetricsPage::default();
     let state = control.state.load();
     add_server(&mut page, control, &state.snapshot);
     add_dns(&mut page, control);
@@ -32,7 +32,7 @@ pub fn page(control: &Control) -> String {
     page.into_text()
 }
 
-fn add_server(page: &mut Page, control: &Control, snapshot: &Snapshot) {
+fn add_server(page: &mut MetricsPage, control: &Control, snapshot: &Snapshot) {
     let health = control.health();
     page.add(&BUILD_INFO, [env!("CARGO_PKG_VERSION")], 1u64);
     page.add(&READY, [], health.failing.is_empty());
@@ -47,7 +47,7 @@ struct TransportSums {
     families: Vec<(&'static str, CounterTotals, CounterTotals)>,
 }
 
-fn add_dns(page: &mut Page, control: &Control) {
+fn add_dns(page: &mut MetricsPage, control: &Control) {
     let gauges = &control.gauges;
     let transports = ClientTransport::ALL.map(|transport| {
         let kinds = ListenerKind::all().filter(|kind| kind.transport == transport && gauges.listens(*kind));
@@ -123,7 +123,7 @@ fn event_metric(event: WorkerEvent) -> EventMetric {
     }
 }
 
-fn add_fallbacks(page: &mut Page, control: &Control) {
+fn add_fallbacks(page: &mut MetricsPage, control: &Control) {
     let counts = control.recorder.counts();
     for counted in &counts {
         page.add(&FALLBACKS, [&counted.zone, &counted.network, counted.reason.as_str(), counted.action.as_str()], counted.count);
@@ -138,14 +138,14 @@ fn add_fallbacks(page: &mut Page, control: &Control) {
     page.add(&FALLBACK_QUEUE_LIMIT, [], control.recorder.room());
 }
 
-fn add_cache(page: &mut Page, cache: &postern_dns::cache::UpstreamCache) {
+fn add_cache(page: &mut MetricsPage, cache: &postern_dns::cache::UpstreamCache) {
     page.add(&CACHE_ENTRIES, [], cache.len());
     page.add(&CACHE_BYTES, [], cache.weight());
     page.add(&CACHE_LIMIT, [], cache.size());
     page.add(&CACHE_EVICTIONS, [], cache.evicted());
 }
 
-fn add_resolver(page: &mut Page, control: &Control) {
+fn add_resolver(page: &mut MetricsPage, control: &Control) {
     let resolver = control.gauges.resolver();
     let counts = resolver.counts();
     let (waiting, room) = resolver.waiting();
@@ -160,7 +160,7 @@ fn add_resolver(page: &mut Page, control: &Control) {
     page.add(&RESOLVER_LOOPS, [], counts.loops);
 }
 
-fn add_upstreams(page: &mut Page, upstreams: &[UpstreamStatus]) {
+fn add_upstreams(page: &mut MetricsPage, upstreams: &[UpstreamStatus]) {
     for upstream in upstreams {
         page.add(&UPSTREAM_UP, [&upstream.name], upstream.condition == UpstreamCondition::Up);
     }
@@ -196,7 +196,7 @@ fn add_upstreams(page: &mut Page, upstreams: &[UpstreamStatus]) {
     }
 }
 
-fn add_zones(page: &mut Page, snapshot: &Snapshot) {
+fn add_zones(page: &mut MetricsPage, snapshot: &Snapshot) {
     let networks: Vec<String> = snapshot.hosted().iter().map(|link| networks(snapshot, link)).collect();
     let zones = || snapshot.hosted().iter().map(|link| &link.hosted).zip(networks.iter().map(String::as_str));
     for (hosted, network) in zones() {
@@ -223,14 +223,14 @@ fn add_zones(page: &mut Page, snapshot: &Snapshot) {
 }
 
 /// The networks of a zone as a label: their names, or `all`.
-fn networks(snapshot: &Snapshot, link: &Link) -> String {
+fn networks(snapshot: &Snapshot, link: &ZoneLink) -> String {
     if link.networks.len() == snapshot.networks().count() {
         return "all".into();
     }
     link.networks.iter().map(|id| &*snapshot.network(*id).name).collect::<Vec<_>>().join(",")
 }
 
-fn add_reloads(page: &mut Page, control: &Control) {
+fn add_reloads(page: &mut MetricsPage, control: &Control) {
     let reloads = control.host.reloads();
     page.add(&RELOADS, ["applied"], reloads.applied);
     page.add(&RELOADS, ["refused"], reloads.refused);
@@ -239,7 +239,7 @@ fn add_reloads(page: &mut Page, control: &Control) {
     page.add(&RELOAD_DURATION, [], reloads.took.as_secs_f64());
 }
 
-fn add_edits(page: &mut Page, control: &Control) {
+fn add_edits(page: &mut MetricsPage, control: &Control) {
     use std::sync::atomic::Ordering::Relaxed;
     let meter = control.editor.meter();
     page.add(&EDITS, [], meter.edits.load(Relaxed));

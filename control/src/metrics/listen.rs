@@ -18,7 +18,7 @@ use crate::runtime::build_runtime;
 
 /// A socket that is bound and not yet served: before privileges are given up.
 #[derive(Debug)]
-pub struct Bound {
+pub struct MetricsSockets {
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -42,15 +42,15 @@ const LAST_ANSWER: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Binds `metrics.listen`.
-pub fn bind(address: SocketAddr) -> io::Result<Bound> {
+pub fn bind(address: SocketAddr) -> io::Result<MetricsSockets> {
     let listener = postern_sockets::bind_tcp(address, BACKLOG)?;
     let address = listener.local_addr()?;
-    Ok(Bound { listener, address })
+    Ok(MetricsSockets { listener, address })
 }
 
 /// Starts serving.
-pub fn start(bound: Bound, control: Arc<Control>) -> io::Result<Metrics> {
-    let Bound { listener, address } = bound;
+pub fn start(bound: MetricsSockets, control: Arc<Control>) -> io::Result<Metrics> {
+    let MetricsSockets { listener, address } = bound;
     let runtime = build_runtime(1, "metrics")?;
     let _enter = runtime.enter();
     let listener = tokio::net::TcpListener::from_std(listener)?;

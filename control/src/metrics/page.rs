@@ -11,7 +11,7 @@ pub struct Metric<const LABELS: usize> {
     /// Its name.
     pub name: &'static str,
     /// Its kind.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Names of its labels.
     pub labels: [&'static str; LABELS],
     /// Help text of the metric.
@@ -20,7 +20,7 @@ pub struct Metric<const LABELS: usize> {
 
 /// Kinds of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only ever rises.
     Counter,
     /// Rises and falls.
@@ -31,7 +31,7 @@ pub enum Kind {
 
 /// A page as it is scraped.
 #[derive(Debug, Default)]
-pub struct Page {
+pub struct MetricsPage {
     text: String,
     family: &'static str,
 }
@@ -39,7 +39,7 @@ pub struct Page {
 /// Content type of the page.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-impl Page {
+impl MetricsPage {
     /// Adds a sample. Samples of one metric must follow each other.
     pub fn add<const LABELS: usize>(&mut self, metric: &'static Metric<LABELS>, values: [&str; LABELS], value: impl Into<Number>) {
         self.begin(metric);
@@ -138,7 +138,7 @@ impl From<f64> for Number {
     }
 }
 
-impl Kind {
+impl MetricKind {
     /// As the format has it.
     pub fn word(self) -> &'static str {
         match self {
@@ -157,13 +157,13 @@ mod tests {
 
     use super::*;
 
-    static LABELLED: Metric<2> = Metric { name: "a_total", kind: Kind::Counter, labels: ["x", "y"], help: "Of a." };
-    static PLAIN: Metric<0> = Metric { name: "b_seconds", kind: Kind::Gauge, labels: [], help: "Of b." };
-    static TIMES: Metric<1> = Metric { name: "c_seconds", kind: Kind::Histogram, labels: ["x"], help: "Of c." };
+    static LABELLED: Metric<2> = Metric { name: "a_total", kind: MetricKind::Counter, labels: ["x", "y"], help: "Of a." };
+    static PLAIN: Metric<0> = Metric { name: "b_seconds", kind: MetricKind::Gauge, labels: [], help: "Of b." };
+    static TIMES: Metric<1> = Metric { name: "c_seconds", kind: MetricKind::Histogram, labels: ["x"], help: "Of c." };
 
     #[test]
     fn a_family_is_announced_once_and_label_values_are_escaped() {
-        let mut page = Page::default();
+        let mut page = MetricsPage::default();
         page.add(&LABELLED, ["1", "a\"b\\c\nd"], 7u64);
         page.add(&LABELLED, ["2", ""], true);
         page.add(&PLAIN, [], 0.25);
@@ -177,7 +177,7 @@ mod tests {
         let histogram = Histogram::default();
         histogram.add(Duration::from_micros(15), 2);
         histogram.add(Duration::from_secs(60), 1);
-        let mut page = Page::default();
+        let mut page = MetricsPage::default();
         page.histogram(&TIMES, ["udp"], &histogram.read());
         let text = page.into_text();
         for line in [

@@ -3,14 +3,14 @@
 use std::fs;
 use std::time::SystemTime;
 
-use super::page::Page;
+use super::page::MetricsPage;
 use super::table;
 
 /// Clock ticks a second that the kernel counts in for every program (`USER_HZ`, time(7)).
 const TICKS: f64 = 100.0;
 
 /// Adds what `/proc/self` says; nothing where it does not.
-pub fn add(page: &mut Page, started: SystemTime) {
+pub fn add(page: &mut MetricsPage, started: SystemTime) {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The second field is the program's name, which may have any character in it: count from behind it.
     let fields: Vec<&str> = stat.rsplit_once(')').map_or_else(Vec::new, |(_, rest)| rest.split_whitespace().collect());

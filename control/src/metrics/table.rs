@@ -1,6 +1,6 @@
 //! Every metric, in the order of the page: name, kind, labels and meaning stand here alone.
 
-use super::page::{Kind, Metric};
+use super::page::{Metric, MetricKind};
 
 /// A metric of whatever labels, for those who list them.
 #[derive(Debug, Clone, Copy)]
@@ -8,7 +8,7 @@ pub struct Row {
     /// Its name.
     pub name: &'static str,
     /// Its kind.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Names of its labels.
     pub labels: &'static [&'static str],
     /// Help text of the metric.
@@ -39,10 +39,10 @@ macro_rules! metrics {
                 const LABELS: &[&str] = &[$($label),*];
                 LABELS.len()
             }> =
-                Metric { name: $name, kind: Kind::$kind, labels: [$($label),*], help: $help };
+                Metric { name: $name, kind: MetricKind::$kind, labels: [$($label),*], help: $help };
         )*
         /// All of them.
-        pub static ALL: &[Row] = &[$( Row { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help } ),*];
+        pub static ALL: &[Row] = &[$( Row { name: $name, kind: MetricKind::$kind, labels: &[$($label),*], help: $help } ),*];
     };
 }
 
@@ -152,7 +152,7 @@ mod tests {
         for (place, row) in ALL.iter().enumerate() {
             let good = |word: &str| word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
             assert!(good(row.name) && row.labels.iter().all(|label| good(label)), "{}", row.name);
-            assert_eq!(row.kind == Kind::Counter, row.name.ends_with("_total"), "{}", row.name);
+            assert_eq!(row.kind == MetricKind::Counter, row.name.ends_with("_total"), "{}", row.name);
             assert!(row.name.starts_with("postern_") || row.name.starts_with("process_"), "{}", row.name);
             assert!(!ALL[..place].iter().any(|other| other.name == row.name), "{} twice", row.name);
             assert!(row.help.ends_with('.') && !row.help.contains('\n'), "{}", row.name);

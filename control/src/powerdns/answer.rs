@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::content;
 use super::draft::{self, NameKey};
-use super::find::Found;
-use super::settings::{Beside, Comment, Settings};
+use super::find::FoundZone;
+use super::settings::{Comment, PowerDnsSettings, RrSetExtras};
 
 /// A zone in a list.
 #[derive(Debug, Serialize)]
@@ -75,7 +75,7 @@ struct Record {
 
 impl Summary {
     /// `with_dnssec`: with what costs PowerDNS time to find out.
-    pub fn new(found: &Found, settings: &Settings, with_dnssec: bool) -> Self {
+    pub fn new(found: &FoundZone, settings: &PowerDnsSettings, with_dnssec: bool) -> Self {
         let serial = found.zone().map_or(0, |zone| zone.serial());
         let id = found.id();
         Self {
@@ -96,7 +96,7 @@ impl Summary {
 }
 
 impl Detail {
-    pub fn new(found: &Found, settings: &Settings) -> Self {
+    pub fn new(found: &FoundZone, settings: &PowerDnsSettings) -> Self {
         // A zone that this interface did not make has its serials moved by one, or by its file or its primary.
         let usual = if found.hosted.kept.is_some() && !found.is_secondary() { "INCREASE" } else { "" };
         Self {
@@ -112,7 +112,7 @@ impl Detail {
     }
 
     /// The zone as JSON, with its RRsets where `zone` is given.
-    pub fn to_json(&self, rrsets: Option<(&Zone, &Settings, &Wanted)>) -> String {
+    pub fn to_json(&self, rrsets: Option<(&Zone, &PowerDnsSettings, &Wanted)>) -> String {
         let mut json = serde_json::to_string(self).unwrap_or_default(); // text and numbers: always JSON
         if let Some((zone, settings, wanted)) = rrsets {
             json.pop();
@@ -125,7 +125,7 @@ impl Detail {
 }
 
 /// A list of RRsets, written one by one: there may be a million.
-fn write_sets(zone: &Zone, settings: &Settings, wanted: &Wanted, out: &mut String) {
+fn write_sets(zone: &Zone, settings: &PowerDnsSettings, wanted: &Wanted, out: &mut String) {
     out.push('[');
     let start = out.len();
     let mut write = |owner: &NameBuf, set: Option<&RrSet<'_>>, rtype: u16| {
@@ -159,7 +159,7 @@ fn write_sets(zone: &Zone, settings: &Settings, wanted: &Wanted, out: &mut Strin
     out.push(']');
 }
 
-fn write_set(owner: &NameBuf, rtype: u16, set: Option<&RrSet<'_>>, beside: Option<&Beside>, wanted: &Wanted, out: &mut String) {
+fn write_set(owner: &NameBuf, rtype: u16, set: Option<&RrSet<'_>>, beside: Option<&RrSetExtras>, wanted: &Wanted, out: &mut String) {
     let written = beside.map(|beside| beside.written(rtype)).unwrap_or_default();
     let text = |rdata: &[u8]| written.get(rdata).map_or_else(|| content::write(rtype, rdata), |text| (*text).to_owned());
     let served = set.iter().flat_map(|set| set.rdata()).map(|rdata| Record { content: text(rdata), disabled: false });
@@ -176,7 +176,7 @@ fn write_set(owner: &NameBuf, rtype: u16, set: Option<&RrSet<'_>>, beside: Optio
 }
 
 /// The records that are served as lines of a zone file: owner, TTL, class, type and content with tabs between.
-pub fn export(zone: &Zone, settings: &Settings) -> String {
+pub fn export(zone: &Zone, settings: &PowerDnsSettings) -> String {
     let mut lines: Vec<(String, u16, String)> = Vec::with_capacity(zone.counts().records);
     for (owner, set) in zone.records() {
         let (name, kind) = (owner.to_string(), type_name(set.rtype));

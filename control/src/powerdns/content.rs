@@ -1,7 +1,7 @@
 //! The `content` of a record: RDATA as clients of PowerDNS write it, and back.
 //!
 //! Clients compare what they wrote with what they read, octet by octet, so what is written in another way than we would write it is either
-//! refused, as PowerDNS does ("Not in expected format"), or kept as it is beside the wire form (`Content::written`).
+//! refused, as PowerDNS does ("Not in expected format"), or kept as it is beside the wire form (`RecordContent::written`).
 
 use postern_zones::name::NameBuf;
 use postern_zones::text::rdata::{read_rdata, write_rdata};
@@ -9,7 +9,7 @@ use postern_zones::zone::rtype;
 
 /// RDATA in both forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
+pub struct RecordContent {
     /// Uncompressed wire form.
     pub rdata: Box<[u8]>,
     /// As the client wrote it, where that is not as [`write`] does it.
@@ -30,7 +30,7 @@ const HEXADECIMAL: [u16; 12] = [
 ];
 
 /// Reads the content of a record. The error is what is wrong with it, for behind "Record name/TYPE 'content': ".
-pub fn read(rtype: u16, text: &str) -> Result<Content, String> {
+pub fn read(rtype: u16, text: &str) -> Result<RecordContent, String> {
     if matches!(rtype, rtype::TXT | rtype::SPF) {
         return read_strings(text);
     }
@@ -39,7 +39,7 @@ pub fn read(rtype: u16, text: &str) -> Result<Content, String> {
     let unexpected = || format!("Not in expected format (parsed as '{canonical}')");
     if canonical.eq_ignore_ascii_case(text) {
         let written = (canonical != text && rtype != rtype::AAAA).then(|| text.to_owned());
-        return Ok(Content { rdata: rdata.into(), written });
+        return Ok(RecordContent { rdata: rdata.into(), written });
     }
     // A name without its final dot means another name below another origin.
     let below = NameBuf::parse("below").map_err(|error| error.to_string())?;
@@ -47,8 +47,8 @@ pub fn read(rtype: u16, text: &str) -> Result<Content, String> {
     let is_trim = text.trim() == text && !text.contains(['\n', '\t', '(', ')', ';']);
     match rtype {
         // Taken, and given back in the form of RFC 5952.
-        rtype::AAAA if is_trim => Ok(Content { rdata: rdata.into(), written: None }),
-        _ if FREE.contains(&rtype) && is_absolute && is_trim => Ok(Content { rdata: rdata.into(), written: Some(text.to_owned()) }),
+        rtype::AAAA if is_trim => Ok(RecordContent { rdata: rdata.into(), written: None }),
+        _ if FREE.contains(&rtype) && is_absolute && is_trim => Ok(RecordContent { rdata: rdata.into(), written: Some(text.to_owned()) }),
         _ => Err(unexpected()),
     }
 }
@@ -67,7 +67,7 @@ pub fn write(rtype: u16, rdata: &[u8]) -> String {
 
 /// Character-strings between quotes with one space between. One that is longer than 255 octets is several on the wire, and stays one in
 /// writing.
-fn read_strings(text: &str) -> Result<Content, String> {
+fn read_strings(text: &str) -> Result<RecordContent, String> {
     let mut rdata = Vec::new();
     let mut rest = text.as_bytes();
     loop {
@@ -90,7 +90,7 @@ fn read_strings(text: &str) -> Result<Content, String> {
         }
     }
     let written = (write(rtype::TXT, &rdata) != text).then(|| text.to_owned());
-    Ok(Content { rdata: rdata.into(), written })
+    Ok(RecordContent { rdata: rdata.into(), written })
 }
 
 /// The octets up to the closing quote, and what stands behind it.

@@ -3,19 +3,19 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use postern_zones::edit::Refusal;
-use postern_zones::zone::Refused;
+use postern_zones::zone::ChangeError;
 use serde_json::json;
 
 use crate::http::{Problem, say_when, status_of};
 
 /// A rejected request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct PowerDnsError {
     pub status: StatusCode,
     pub message: String,
 }
 
-impl Fault {
+impl PowerDnsError {
     /// A fault with status 422.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self { status: StatusCode::UNPROCESSABLE_ENTITY, message: message.into() }
@@ -43,13 +43,13 @@ impl Fault {
 }
 
 /// Carries a fault through an edit. [`From<Refusal>`] gives it back.
-impl From<Fault> for Refusal {
-    fn from(fault: Fault) -> Self {
-        Self::Invalid(vec![Refused { change: 0, message: fault.message }])
+impl From<PowerDnsError> for Refusal {
+    fn from(fault: PowerDnsError) -> Self {
+        Self::Invalid(vec![ChangeError { change: 0, message: fault.message }])
     }
 }
 
-impl From<Refusal> for Fault {
+impl From<Refusal> for PowerDnsError {
     fn from(refusal: Refusal) -> Self {
         let status = match &refusal {
             Refusal::NoZone(name) => return Self::no_zone(name),
@@ -61,13 +61,13 @@ impl From<Refusal> for Fault {
     }
 }
 
-impl From<Problem> for Fault {
+impl From<Problem> for PowerDnsError {
     fn from(problem: Problem) -> Self {
         Self { status: problem.status, message: problem.detail }
     }
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for PowerDnsError {
     fn into_response(self) -> Response {
         let mut response = super::json(self.status, json!({ "error": self.message }).to_string());
         if self.status == StatusCode::UNAUTHORIZED {
@@ -91,7 +91,7 @@ mod tests {
             (Refusal::Busy, 503),
             (Refusal::Journal("No space left on device".into()), 507),
         ] {
-            assert_eq!(Fault::from(refusal.clone()).status.as_u16(), status, "{refusal}");
+            assert_eq!(PowerDnsError::from(refusal.clone()).status.as_u16(), status, "{refusal}");
             assert_eq!(Problem::from(refusal.clone()).status.as_u16(), status, "{refusal}");
         }
     }
@@ -100,7 +100,7 @@ mod tests {
     fn what_may_be_tried_again_says_when_in_both_interfaces() {
         for (refusal, after) in [(Refusal::Busy, Some("1")), (Refusal::Stopped, Some("1")), (Refusal::Panicked, None)] {
             let own = Problem::from(refusal.clone()).into_response();
-            for response in [own, Fault::from(refusal.clone()).into_response()] {
+            for response in [own, PowerDnsError::from(refusal.clone()).into_response()] {
                 let told = response.headers().get(header::RETRY_AFTER).map(|after| after.to_str().unwrap());
                 assert_eq!(told, after, "{refusal}: {}", response.status());
             }

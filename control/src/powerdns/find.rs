@@ -6,18 +6,18 @@ use std::sync::Arc;
 use postern_config::model::NetworkLinks;
 use postern_zones::edit::{FETCHED, ZoneRef};
 use postern_zones::name::NameBuf;
-use postern_zones::snapshot::{Hosted, Link, Snapshot, ZoneState};
+use postern_zones::snapshot::{Hosted, Snapshot, ZoneLink, ZoneState};
 use postern_zones::zone::Zone;
 
-use super::fault::Fault;
+use super::fault::PowerDnsError;
 use super::id;
-use super::settings::Settings;
+use super::settings::PowerDnsSettings;
 use crate::Control;
 use crate::http::Caller;
 
 /// A hosted zone.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundZone {
     pub hosted: Arc<Hosted>,
     /// Networks that it is for.
     pub networks: NetworkLinks,
@@ -28,33 +28,33 @@ pub struct Found {
 }
 
 /// Every zone that the caller may see.
-pub fn all(control: &Control, caller: &Caller) -> Vec<Found> {
+pub fn all(control: &Control, caller: &Caller) -> Vec<FoundZone> {
     let snapshot = &control.state.load().snapshot;
     let mut count: HashMap<&str, usize> = HashMap::new();
     snapshot.hosted().iter().for_each(|link| *count.entry(&link.hosted.name).or_default() += 1);
-    let found = snapshot.hosted().iter().map(|link| Found::new(snapshot, link, count[&*link.hosted.name] > 1));
+    let found = snapshot.hosted().iter().map(|link| FoundZone::new(snapshot, link, count[&*link.hosted.name] > 1));
     found.filter(|found| found.may_be_seen(caller)).collect()
 }
 
 /// The zone that an id means; one that the caller may not see is not there.
-pub fn find(control: &Control, id: &str, caller: &Caller) -> Result<Found, Fault> {
+pub fn find(control: &Control, id: &str, caller: &Caller) -> Result<FoundZone, PowerDnsError> {
     let snapshot = &control.state.load().snapshot;
     let wanted = id::read(id)?;
     let is_one_of_several = snapshot.hosted().iter().filter(|link| *link.hosted.name == wanted.name).count() > 1;
-    let found = snapshot.find(&wanted).map(|link| Found::new(snapshot, link, is_one_of_several));
-    let mut found: Vec<Found> = found.filter(|found| found.may_be_seen(caller)).collect();
+    let found = snapshot.find(&wanted).map(|link| FoundZone::new(snapshot, link, is_one_of_several));
+    let mut found: Vec<FoundZone> = found.filter(|found| found.may_be_seen(caller)).collect();
     match (found.pop(), found.is_empty()) {
-        (None, _) => Err(Fault::no_zone(&wanted.to_string())),
+        (None, _) => Err(PowerDnsError::no_zone(&wanted.to_string())),
         (Some(one), true) => Ok(one),
         (Some(last), false) => {
-            let ids: Vec<String> = found.iter().chain([&last]).map(Found::id).collect();
-            Err(Fault::invalid(format!("Several zones are called '{}.': say which by its id, {}", wanted.name, ids.join(" or "))))
+            let ids: Vec<String> = found.iter().chain([&last]).map(FoundZone::id).collect();
+            Err(PowerDnsError::invalid(format!("Several zones are called '{}.': say which by its id, {}", wanted.name, ids.join(" or "))))
         }
     }
 }
 
-impl Found {
-    fn new(snapshot: &Snapshot, link: &Link, is_one_of_several: bool) -> Self {
+impl FoundZone {
+    fn new(snapshot: &Snapshot, link: &ZoneLink, is_one_of_several: bool) -> Self {
         let networks = snapshot.meant_for(link);
         let primaries = primaries(&link.hosted);
         // A zone that an API created may be meant for a network in which the configuration has another zone of its name.
@@ -91,20 +91,20 @@ impl Found {
     }
 
     /// The records, or why there are none: an empty list would have clients fill it again.
-    pub fn data(&self) -> Result<Arc<Zone>, Fault> {
+    pub fn data(&self) -> Result<Arc<Zone>, PowerDnsError> {
         self.zone().ok_or_else(|| {
             let reason = match &self.hosted.state {
                 ZoneState::Unavailable(reason) => reason,
                 ZoneState::Serving(_) => "no data",
             };
             let status = axum::http::StatusCode::SERVICE_UNAVAILABLE;
-            Fault { status, message: format!("Zone '{}' has no data: {reason}", self.name()) }
+            PowerDnsError { status, message: format!("Zone '{}' has no data: {reason}", self.name()) }
         })
     }
 
     /// Returns the settings that are kept beside the records.
-    pub fn settings(&self) -> Settings {
-        self.hosted.kept.as_ref().map_or_else(Settings::default, |kept| Settings::of(&kept.settings))
+    pub fn settings(&self) -> PowerDnsSettings {
+        self.hosted.kept.as_ref().map_or_else(PowerDnsSettings::default, |kept| PowerDnsSettings::of(&kept.settings))
     }
 
     /// True where another server writes it.
@@ -123,10 +123,10 @@ impl Found {
     }
 
     /// Refuses whoever may not change its records.
-    pub fn must_be_changeable(&self, caller: &Caller) -> Result<(), Fault> {
+    pub fn must_be_changeable(&self, caller: &Caller) -> Result<(), PowerDnsError> {
         match caller.may_change(&self.hosted.name, &self.networks) {
             true => Ok(()),
-            false => Err(Fault::forbidden(format!("the key `{}` may not change zone '{}'", caller.who, self.name()))),
+            false => Err(PowerDnsError::forbidden(format!("the key `{}` may not change zone '{}'", caller.who, self.name()))),
         }
     }
 }

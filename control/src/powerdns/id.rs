@@ -7,10 +7,10 @@
 use postern_zones::edit::ZoneRef;
 use postern_zones::name::NameBuf;
 
-use super::fault::Fault;
+use super::fault::PowerDnsError;
 
 /// The zone that an id means; `%` escapes are taken back already.
-pub fn read(id: &str) -> Result<ZoneRef, Fault> {
+pub fn read(id: &str) -> Result<ZoneRef, PowerDnsError> {
     let text = unescape(id)?;
     let (name, network) = text.split_once('@').map_or((&*text, None), |(name, network)| (name, Some(network)));
     let name = read_name(name)?;
@@ -19,9 +19,9 @@ pub fn read(id: &str) -> Result<ZoneRef, Fault> {
 }
 
 /// A zone's name as the store has it: lower case, without final dot.
-pub fn read_name(text: &str) -> Result<String, Fault> {
+pub fn read_name(text: &str) -> Result<String, PowerDnsError> {
     let name = NameBuf::parse(text).ok().filter(|_| !text.is_empty());
-    let name = name.ok_or_else(|| Fault::invalid(format!("Unable to parse DNS Name '{text}'")))?.to_string();
+    let name = name.ok_or_else(|| PowerDnsError::invalid(format!("Unable to parse DNS Name '{text}'")))?.to_string();
     Ok(if name == "." { name } else { name.trim_end_matches('.').to_owned() })
 }
 
@@ -51,7 +51,7 @@ fn escape(text: &str, out: &mut String) {
     }
 }
 
-fn unescape(id: &str) -> Result<String, Fault> {
+fn unescape(id: &str) -> Result<String, PowerDnsError> {
     let mut octets = Vec::with_capacity(id.len());
     let mut rest = id.bytes();
     while let Some(octet) = rest.next() {
@@ -59,12 +59,12 @@ fn unescape(id: &str) -> Result<String, Fault> {
         octets.push(match octet {
             b'=' => match (digit(), digit()) {
                 (Some(high), Some(low)) => (high * 16 + low) as u8,
-                _ => return Err(Fault::bad_request("an `=` in a zone id is followed by two hexadecimal digits")),
+                _ => return Err(PowerDnsError::bad_request("an `=` in a zone id is followed by two hexadecimal digits")),
             },
             _ => octet,
         });
     }
-    String::from_utf8(octets).map_err(|_| Fault::bad_request("a zone id is UTF-8"))
+    String::from_utf8(octets).map_err(|_| PowerDnsError::bad_request("a zone id is UTF-8"))
 }
 
 #[cfg(test)]

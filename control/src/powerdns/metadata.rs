@@ -10,13 +10,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
-use postern_zones::edit::{Amend, Task};
+use postern_zones::edit::{AmendFn, StoreTask};
 use serde_json::{Value, json};
 
-use super::fault::Fault;
+use super::fault::PowerDnsError;
 use super::find;
 use super::read::Object;
-use super::settings::Settings;
+use super::settings::PowerDnsSettings;
 use super::{Asked, Json, ZoneId, ZoneIdAnd, zones::author};
 use crate::Control;
 use crate::http::Caller;
@@ -29,7 +29,7 @@ const ALLOW_AXFR_FROM: &str = "ALLOW-AXFR-FROM";
 const ALSO_NOTIFY: &str = "ALSO-NOTIFY";
 
 /// `GET /zones/{id}/metadata`.
-pub async fn list(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
+pub async fn list(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, PowerDnsError> {
     let settings = find::find(&control, &id, &caller)?.settings();
     let mut all = settings.metadata.clone();
     all.extend(settings.soa_edit_api.map(|rule| (SOA_EDIT_API.to_owned(), vec![rule])));
@@ -43,14 +43,18 @@ pub async fn add(
     State(control): State<Arc<Control>>,
     ZoneId(id): ZoneId,
     Json(body): Json,
-) -> Result<Response, Fault> {
-    let kind = Object::of(&body).may_text("kind").ok_or_else(|| Fault::invalid("kind is not specified or not a string"))?;
+) -> Result<Response, PowerDnsError> {
+    let kind = Object::of(&body).may_text("kind").ok_or_else(|| PowerDnsError::invalid("kind is not specified or not a string"))?;
     let values = values(&body)?;
     change(&control, &caller, &id, kind, move |old| old.iter().cloned().chain(values).collect(), StatusCode::CREATED).await
 }
 
 /// `GET /zones/{id}/metadata/{kind}`.
-pub async fn get(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneIdAnd(id, kind): ZoneIdAnd) -> Result<Response, Fault> {
+pub async fn get(
+    Asked(caller): Asked,
+    State(control): State<Arc<Control>>,
+    ZoneIdAnd(id, kind): ZoneIdAnd,
+) -> Result<Response, PowerDnsError> {
     let settings = find::find(&control, &id, &caller)?.settings();
     check_kind(&kind)?;
     Ok(super::json(StatusCode::OK, entry(&kind, &of(&settings, &kind)).to_string()))
@@ -62,13 +66,17 @@ pub async fn set(
     State(control): State<Arc<Control>>,
     ZoneIdAnd(id, kind): ZoneIdAnd,
     Json(body): Json,
-) -> Result<Response, Fault> {
+) -> Result<Response, PowerDnsError> {
     let values = values(&body)?;
     change(&control, &caller, &id, &kind, move |_| values, StatusCode::OK).await
 }
 
 /// `DELETE /zones/{id}/metadata/{kind}`.
-pub async fn remove(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneIdAnd(id, kind): ZoneIdAnd) -> Result<Response, Fault> {
+pub async fn remove(
+    Asked(caller): Asked,
+    State(control): State<Arc<Control>>,
+    ZoneIdAnd(id, kind): ZoneIdAnd,
+) -> Result<Response, PowerDnsError> {
     change(&control, &caller, &id, &kind, |_| Vec::new(), StatusCode::NO_CONTENT).await
 }
 
@@ -79,7 +87,7 @@ async fn change(
     kind: &str,
     make: impl FnOnce(&[String]) -> Vec<String> + Send + 'static,
     status: StatusCode,
-) -> Result<Response, Fault> {
+) -> Result<Response, PowerDnsError> {
     let found = find::find(control, id, caller)?;
     found.must_be_changeable(caller)?;
     check_kind(kind)?;
@@ -88,8 +96,8 @@ async fn change(
         super::must_be_admin(caller)?;
     }
     let of_kind = kind.to_owned();
-    let amend: Amend = Box::new(move |_, kept| {
-        let mut settings = Settings::of(kept);
+    let amend: AmendFn = Box::new(move |_, kept| {
+        let mut settings = PowerDnsSettings::of(kept);
         let values = make(&of(&settings, &of_kind));
         check_values(&of_kind, &values)?;
         match (&*of_kind, values.is_empty()) {
@@ -101,7 +109,7 @@ async fn change(
         Ok(Vec::new())
     });
     let author = author(caller);
-    control.ask(|answer| Task::Amend(found.as_ref(), author, amend, answer)).await?;
+    control.ask(|answer| StoreTask::Amend(found.as_ref(), author, amend, answer)).await?;
     if status == StatusCode::NO_CONTENT {
         return Ok(status.into_response());
     }
@@ -109,7 +117,7 @@ async fn change(
     Ok(super::json(status, entry(kind, &of(&settings, kind)).to_string()))
 }
 
-fn of(settings: &Settings, kind: &str) -> Vec<String> {
+fn of(settings: &PowerDnsSettings, kind: &str) -> Vec<String> {
     match kind {
         SOA_EDIT_API => settings.soa_edit_api.iter().cloned().collect(),
         _ => settings.metadata.get(kind).cloned().unwrap_or_default(),
@@ -120,23 +128,23 @@ fn entry(kind: &str, values: &[String]) -> Value {
     json!({ "kind": kind, "metadata": values, "type": "Metadata" })
 }
 
-fn values(body: &Value) -> Result<Vec<String>, Fault> {
+fn values(body: &Value) -> Result<Vec<String>, PowerDnsError> {
     let values = Object::of(body).texts("metadata", "metadata must be strings")?;
-    let values = values.ok_or_else(|| Fault::invalid("metadata is not specified or not an array"))?;
+    let values = values.ok_or_else(|| PowerDnsError::invalid("metadata is not specified or not an array"))?;
     Ok(values.into_iter().map(str::to_owned).collect())
 }
 
-fn check_kind(kind: &str) -> Result<(), Fault> {
+fn check_kind(kind: &str) -> Result<(), PowerDnsError> {
     match kind.starts_with("X-") || matches!(kind, SOA_EDIT_API | ALLOW_AXFR_FROM | ALSO_NOTIFY) {
         true => Ok(()),
-        false => Err(Fault::invalid(format!("Unsupported metadata kind '{kind}'"))),
+        false => Err(PowerDnsError::invalid(format!("Unsupported metadata kind '{kind}'"))),
     }
 }
 
-fn check_values(kind: &str, values: &[String]) -> Result<(), Fault> {
+fn check_values(kind: &str, values: &[String]) -> Result<(), PowerDnsError> {
     match (kind, values) {
         (SOA_EDIT_API, [] | [_]) => Ok(()),
-        (SOA_EDIT_API, _) => Err(Fault::invalid("SOA-EDIT-API has one value")),
+        (SOA_EDIT_API, _) => Err(PowerDnsError::invalid("SOA-EDIT-API has one value")),
         (ALLOW_AXFR_FROM, _) => check_each(values, "an address or a prefix", |text| is_address(text) || text.parse::<IpNet>().is_ok()),
         (ALSO_NOTIFY, _) => {
             check_each(values, "an address, or address:port", |text| is_address(text) || text.parse::<SocketAddr>().is_ok())
@@ -149,9 +157,9 @@ fn is_address(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok()
 }
 
-fn check_each(values: &[String], what: &str, is_good: impl Fn(&str) -> bool) -> Result<(), Fault> {
+fn check_each(values: &[String], what: &str, is_good: impl Fn(&str) -> bool) -> Result<(), PowerDnsError> {
     match values.iter().find(|value| !is_good(value)) {
-        Some(value) => Err(Fault::invalid(format!("'{value}' is not {what}"))),
+        Some(value) => Err(PowerDnsError::invalid(format!("'{value}' is not {what}"))),
         None => Ok(()),
     }
 }

@@ -50,7 +50,7 @@ use serde_json::Value;
 use tower_http::compression::CompressionLayer;
 
 use crate::http::{self, Caller, ErrorForm, Interface, Problem, Shared};
-use fault::Fault;
+use fault::PowerDnsError;
 
 mod answer;
 mod content;
@@ -73,7 +73,7 @@ const SERVER: &str = "/api/v1/servers/localhost";
 
 /// Returns the interface. Its clients read errors of the listener (too many requests, a body too large) in no form but their own.
 pub(crate) fn interface() -> Interface {
-    let write = |problem: &Problem| Fault::from(problem.clone()).into_response();
+    let write = |problem: &Problem| PowerDnsError::from(problem.clone()).into_response();
     Interface { router: routes(), errors: Some(ErrorForm { segment: "api", write }) }
 }
 
@@ -102,8 +102,11 @@ fn routes() -> Router<Shared> {
         .route("/v1", get(server::features))
         .route("/v1/servers", get(server::list))
         .nest("/v1/servers/localhost", server)
-        .fallback(async || Fault::not_found())
-        .method_not_allowed_fallback(async || Fault { status: StatusCode::METHOD_NOT_ALLOWED, message: "Method Not Allowed".into() })
+        .fallback(async || PowerDnsError::not_found())
+        .method_not_allowed_fallback(async || PowerDnsError {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            message: "Method Not Allowed".into(),
+        })
         .layer(CompressionLayer::new());
     Router::new().nest("/api", api)
 }
@@ -124,49 +127,49 @@ struct Parameters(zones::Pairs);
 struct Json(Value);
 
 impl<S: Sync> FromRequestParts<S> for Asked {
-    type Rejection = Fault;
+    type Rejection = PowerDnsError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PowerDnsError> {
         Ok(Self(Caller::from_request_parts(parts, state).await?))
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for ZoneId {
-    type Rejection = Fault;
+    type Rejection = PowerDnsError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PowerDnsError> {
         let path = Path::<HashMap<String, String>>::from_request_parts(parts, state).await;
-        let mut path = path.map_err(|rejection| Fault::bad_request(rejection.body_text()))?;
+        let mut path = path.map_err(|rejection| PowerDnsError::bad_request(rejection.body_text()))?;
         Ok(Self(path.remove("id").unwrap_or_default()))
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for ZoneIdAnd {
-    type Rejection = Fault;
+    type Rejection = PowerDnsError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PowerDnsError> {
         let path = Path::<(String, String)>::from_request_parts(parts, state).await;
-        let Path((id, what)) = path.map_err(|rejection| Fault::bad_request(rejection.body_text()))?;
+        let Path((id, what)) = path.map_err(|rejection| PowerDnsError::bad_request(rejection.body_text()))?;
         Ok(Self(id, what))
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Parameters {
-    type Rejection = Fault;
+    type Rejection = PowerDnsError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PowerDnsError> {
         let query = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
-        let Query(pairs) = query.map_err(|rejection| Fault::bad_request(rejection.body_text()))?;
+        let Query(pairs) = query.map_err(|rejection| PowerDnsError::bad_request(rejection.body_text()))?;
         Ok(Self(pairs.into_iter().rev().collect())) // the first of each name counts
     }
 }
 
 impl FromRequest<Shared> for Json {
-    type Rejection = Fault;
+    type Rejection = PowerDnsError;
 
-    async fn from_request(request: Request<Body>, shared: &Shared) -> Result<Self, Fault> {
+    async fn from_request(request: Request<Body>, shared: &Shared) -> Result<Self, PowerDnsError> {
         let bytes = http::read(request, shared).await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| Fault::bad_request(format!("the body is not JSON: {error}")))
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| PowerDnsError::bad_request(format!("the body is not JSON: {error}")))
     }
 }
 
@@ -175,10 +178,10 @@ fn json(status: StatusCode, json: String) -> Response {
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response()
 }
 
-fn must_be_admin(caller: &Caller) -> Result<(), Fault> {
+fn must_be_admin(caller: &Caller) -> Result<(), PowerDnsError> {
     caller.must_be_admin().map_err(|problem: Problem| problem.into())
 }
 
-fn must_see_all(caller: &Caller) -> Result<(), Fault> {
+fn must_see_all(caller: &Caller) -> Result<(), PowerDnsError> {
     caller.must_see_all().map_err(|problem: Problem| problem.into())
 }

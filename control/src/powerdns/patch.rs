@@ -4,15 +4,15 @@ use std::collections::HashSet;
 
 use postern_zones::name::NameBuf;
 use postern_zones::text::rdata::type_name;
-use postern_zones::zone::{Change, Zone, rtype};
+use postern_zones::zone::{RrSetChange, Zone, rtype};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::draft::{self, Draft, Record};
-use super::fault::Fault;
+use super::draft::{self, DraftRecord, ZoneDraft};
+use super::fault::PowerDnsError;
 use super::read::Object;
 use super::serial::Rule;
-use super::settings::{Comment, Settings};
+use super::settings::{Comment, PowerDnsSettings};
 
 /// One operation.
 #[derive(Debug)]
@@ -26,23 +26,23 @@ struct Operation {
 #[derive(Debug)]
 enum What {
     /// These records, these comments, or both, from now on.
-    Replace { records: Option<(u32, Vec<Record>)>, comments: Option<Vec<Comment>> },
+    Replace { records: Option<(u32, Vec<DraftRecord>)>, comments: Option<Vec<Comment>> },
     /// No records and no comments.
     Delete,
     /// One record more, unless it is there.
-    Extend(u32, Record),
+    Extend(u32, DraftRecord),
     /// One record less, if it is there.
-    Prune(Record),
+    Prune(DraftRecord),
 }
 
 /// The operations of a request, read and checked as far as that goes without the zone.
 #[derive(Debug)]
-pub struct Patch(Vec<Operation>);
+pub struct ZonePatch(Vec<Operation>);
 
-impl Patch {
+impl ZonePatch {
     /// Reads the body of a PATCH of a zone.
-    pub fn read(body: &Value, apex: &NameBuf, now: OffsetDateTime) -> Result<Self, Fault> {
-        let rrsets = Object::of(body).list("rrsets").ok_or_else(|| Fault::invalid("No rrsets given in update request"))?;
+    pub fn read(body: &Value, apex: &NameBuf, now: OffsetDateTime) -> Result<Self, PowerDnsError> {
+        let rrsets = Object::of(body).list("rrsets").ok_or_else(|| PowerDnsError::invalid("No rrsets given in update request"))?;
         let mut seen = HashSet::new();
         let mut operations = Vec::with_capacity(rrsets.len());
         for rrset in rrsets {
@@ -51,42 +51,47 @@ impl Patch {
             let (owner, rtype) = draft::read_key(rrset, apex)?;
             let kind = type_name(rtype);
             if matches!(&*word, "REPLACE" | "DELETE") && !seen.insert((word.clone(), owner.to_string(), rtype)) {
-                return Err(Fault::invalid(format!("Duplicate RRset {owner} IN {kind} with changetype: {word}")));
+                return Err(PowerDnsError::invalid(format!("Duplicate RRset {owner} IN {kind} with changetype: {word}")));
             }
-            let unknown_type = || Fault::invalid(format!("RRset {owner} IN {kind}: unknown type given"));
+            let unknown_type = || PowerDnsError::invalid(format!("RRset {owner} IN {kind}: unknown type given"));
             let what = match &*word {
                 "DELETE" => What::Delete,
                 _ if rtype == rtype::ANY => return Err(unknown_type()),
                 "REPLACE" => Self::read_replace(rrset, &owner, rtype, apex, now)?,
                 "EXTEND" | "PRUNE" => {
                     let records = draft::read_records(rrset, &owner, rtype, apex)?;
-                    let mut records = records.ok_or_else(|| Fault::invalid("No record provided for PRUNE or EXTEND operation"))?;
+                    let mut records = records.ok_or_else(|| PowerDnsError::invalid("No record provided for PRUNE or EXTEND operation"))?;
                     let (Some(record), true) = (records.pop(), records.is_empty()) else {
-                        return Err(Fault::invalid("Exactly one record should be provided for PRUNE or EXTEND operation"));
+                        return Err(PowerDnsError::invalid("Exactly one record should be provided for PRUNE or EXTEND operation"));
                     };
                     if word == "EXTEND" { What::Extend(rrset.ttl()?, record) } else { What::Prune(record) }
                 }
-                _ => return Err(Fault::invalid("Changetype not understood")),
+                _ => return Err(PowerDnsError::invalid("Changetype not understood")),
             };
             operations.push(Operation { owner, rtype, what });
         }
         Ok(Self(operations))
     }
 
-    fn read_replace(rrset: Object<'_>, owner: &NameBuf, rtype: u16, apex: &NameBuf, now: OffsetDateTime) -> Result<What, Fault> {
+    fn read_replace(rrset: Object<'_>, owner: &NameBuf, rtype: u16, apex: &NameBuf, now: OffsetDateTime) -> Result<What, PowerDnsError> {
         let has_records = rrset.list("records").is_some();
         let ttl = if has_records { rrset.ttl()? } else { 0 };
         let records = draft::read_records(rrset, owner, rtype, apex)?.map(|records| (ttl, records));
         let comments = draft::read_comments(rrset, now.unix_timestamp().unsigned_abs())?;
         if records.is_none() && comments.is_none() {
-            return Err(Fault::invalid(format!("No change for RRset {owner} IN {}", type_name(rtype))));
+            return Err(PowerDnsError::invalid(format!("No change for RRset {owner} IN {}", type_name(rtype))));
         }
         Ok(What::Replace { records, comments })
     }
 
     /// What it changes of a zone, and what is kept beside the records then.
-    pub fn apply(self, zone: &Zone, settings: &Settings, now: OffsetDateTime) -> Result<(Vec<Change>, Settings), Fault> {
-        let mut draft = Draft::new(Some(zone), settings);
+    pub fn apply(
+        self,
+        zone: &Zone,
+        settings: &PowerDnsSettings,
+        now: OffsetDateTime,
+    ) -> Result<(Vec<RrSetChange>, PowerDnsSettings), PowerDnsError> {
+        let mut draft = ZoneDraft::new(Some(zone), settings);
         for Operation { owner, rtype, what } in self.0 {
             match what {
                 What::Replace { records, comments } => {
@@ -120,7 +125,7 @@ impl Patch {
 }
 
 /// The changes with the serial that they lead to: it moves as SOA-EDIT-API says, where anything is different.
-pub fn settle(zone: &Zone, mut changes: Vec<Change>, rule: Rule, now: OffsetDateTime) -> Result<Vec<Change>, Fault> {
+pub fn settle(zone: &Zone, mut changes: Vec<RrSetChange>, rule: Rule, now: OffsetDateTime) -> Result<Vec<RrSetChange>, PowerDnsError> {
     let soa = changes.iter().position(|change| change.rtype == rtype::SOA).map(|at| changes.remove(at));
     let after = zone.apply(&changes).map_err(|refused| worded(&changes, &refused))?;
     let is_changed = after.serial() != zone.serial();
@@ -138,17 +143,17 @@ pub fn settle(zone: &Zone, mut changes: Vec<Change>, rule: Rule, now: OffsetDate
     let is_later = given.is_some_and(|given| postern_zones::zone::serial_rose(zone.serial(), given));
     if is_changed || is_other || is_later {
         set_serial(&mut rdata, rule.next(zone.serial(), given, now));
-        changes.push(Change { owner: zone.apex().clone(), rtype: rtype::SOA, ttl, rdata: vec![rdata] });
+        changes.push(RrSetChange { owner: zone.apex().clone(), rtype: rtype::SOA, ttl, rdata: vec![rdata] });
     }
     Ok(changes)
 }
 
 /// The first refusal as PowerDNS would begin it.
-pub fn worded(changes: &[Change], refused: &[postern_zones::zone::Refused]) -> Fault {
-    let Some(refused) = refused.first() else { return Fault::invalid("the zone cannot be changed so") };
+pub fn worded(changes: &[RrSetChange], refused: &[postern_zones::zone::ChangeError]) -> PowerDnsError {
+    let Some(refused) = refused.first() else { return PowerDnsError::invalid("the zone cannot be changed so") };
     match changes.get(refused.change) {
-        Some(change) => Fault::invalid(format!("RRset {} IN {}: {}", change.owner, type_name(change.rtype), refused.message)),
-        None => Fault::invalid(&refused.message),
+        Some(change) => PowerDnsError::invalid(format!("RRset {} IN {}: {}", change.owner, type_name(change.rtype), refused.message)),
+        None => PowerDnsError::invalid(&refused.message),
     }
 }
 
@@ -175,10 +180,10 @@ mod tests {
         format!("10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255)
     }
 
-    fn patched(rrsets: &Value) -> Result<usize, Fault> {
+    fn patched(rrsets: &Value) -> Result<usize, PowerDnsError> {
         let zone = ZoneBuilder::new(postern_zones::name::WireName::parse("contoso.test").unwrap()).finish(1).unwrap().zone;
-        let patch = Patch::read(&json!({ "rrsets": rrsets }), &zone.apex().to_buf(), OffsetDateTime::UNIX_EPOCH)?;
-        let (changes, _) = patch.apply(&zone, &Settings::default(), OffsetDateTime::UNIX_EPOCH)?;
+        let patch = ZonePatch::read(&json!({ "rrsets": rrsets }), &zone.apex().to_buf(), OffsetDateTime::UNIX_EPOCH)?;
+        let (changes, _) = patch.apply(&zone, &PowerDnsSettings::default(), OffsetDateTime::UNIX_EPOCH)?;
         Ok(changes.iter().filter(|change| change.rtype == rtype::A).map(|change| change.rdata.len()).sum())
     }
 
@@ -191,7 +196,7 @@ mod tests {
         };
         let extend =
             |number| json!({ "name": "www.contoso.test.", "type": "A", "changetype": "EXTEND", "ttl": 60, "records": [record(number)] });
-        let too_many = Err(Fault::invalid("RRset www.contoso.test. IN A has more than 5461 records"));
+        let too_many = Err(PowerDnsError::invalid("RRset www.contoso.test. IN A has more than 5461 records"));
         assert_eq!(patched(&replace(2_000)), Ok(2_000));
         assert_eq!(patched(&replace(5_462)), too_many);
         assert_eq!(patched(&Value::from((0..5_462).map(extend).collect::<Vec<_>>())), too_many);

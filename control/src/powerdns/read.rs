@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::fault::Fault;
+use super::fault::PowerDnsError;
 
 /// An object of a request.
 #[derive(Debug, Clone, Copy)]
@@ -20,9 +20,9 @@ impl<'v> Object<'v> {
     }
 
     /// Text that must be there.
-    pub fn text(self, key: &str) -> Result<&'v str, Fault> {
+    pub fn text(self, key: &str) -> Result<&'v str, PowerDnsError> {
         let text = self.value(key).and_then(Value::as_str);
-        text.ok_or_else(|| Fault::invalid(format!("Key '{key}' not present or not a String")))
+        text.ok_or_else(|| PowerDnsError::invalid(format!("Key '{key}' not present or not a String")))
     }
 
     /// Text that may be absent.
@@ -31,9 +31,9 @@ impl<'v> Object<'v> {
     }
 
     /// Yes or no; absent: no.
-    pub fn flag(self, key: &str) -> Result<bool, Fault> {
+    pub fn flag(self, key: &str) -> Result<bool, PowerDnsError> {
         let flag = self.value(key).map_or(Some(false), Value::as_bool);
-        flag.ok_or_else(|| Fault::invalid(format!("Key '{key}' not present or not a Bool")))
+        flag.ok_or_else(|| PowerDnsError::invalid(format!("Key '{key}' not present or not a Bool")))
     }
 
     /// A list; none: absent, `null`, or something else.
@@ -42,28 +42,28 @@ impl<'v> Object<'v> {
     }
 
     /// Texts; none: absent. `wrong` is said of what is no text.
-    pub fn texts(self, key: &str, wrong: &str) -> Result<Option<Vec<&'v str>>, Fault> {
+    pub fn texts(self, key: &str, wrong: &str) -> Result<Option<Vec<&'v str>>, PowerDnsError> {
         let Some(list) = self.list(key) else { return Ok(None) };
-        list.iter().map(|text| text.as_str().ok_or_else(|| Fault::invalid(wrong))).collect::<Result<_, _>>().map(Some)
+        list.iter().map(|text| text.as_str().ok_or_else(|| PowerDnsError::invalid(wrong))).collect::<Result<_, _>>().map(Some)
     }
 
     /// Seconds, as a number or as digits.
-    pub fn ttl(self) -> Result<u32, Fault> {
-        let wrong = || Fault::invalid("Key 'ttl' not an Integer or not present");
+    pub fn ttl(self) -> Result<u32, PowerDnsError> {
+        let wrong = || PowerDnsError::invalid("Key 'ttl' not an Integer or not present");
         let value = self.value("ttl").ok_or_else(wrong)?;
         let ttl = value.as_u64().or_else(|| value.as_str()?.parse().ok()).ok_or_else(wrong)?;
         let ttl = u32::try_from(ttl).ok().filter(|ttl| *ttl <= i32::MAX as u32);
-        ttl.ok_or_else(|| Fault::invalid(format!("Key 'ttl' is more than {} seconds", i32::MAX)))
+        ttl.ok_or_else(|| PowerDnsError::invalid(format!("Key 'ttl' is more than {} seconds", i32::MAX)))
     }
 }
 
 /// The value of a parameter `name=true|false`; absent: `usual`.
-pub fn switch(parameter: Option<&str>, name: &str, usual: bool) -> Result<bool, Fault> {
+pub fn switch(parameter: Option<&str>, name: &str, usual: bool) -> Result<bool, PowerDnsError> {
     match parameter {
         None => Ok(usual),
         Some("true") => Ok(true),
         Some("false") => Ok(false),
-        Some(other) => Err(Fault::invalid(format!("'{name}' request parameter value '{other}' is not supported"))),
+        Some(other) => Err(PowerDnsError::invalid(format!("'{name}' request parameter value '{other}' is not supported"))),
     }
 }
 

@@ -9,8 +9,8 @@ use postern_zones::text::rdata::type_name;
 use serde_json::{Value, json};
 
 use super::draft;
-use super::fault::Fault;
-use super::find::{self, Found};
+use super::fault::PowerDnsError;
+use super::find::{self, FoundZone};
 use super::zones::aside;
 use super::{Asked, Parameters};
 use crate::Control;
@@ -35,42 +35,42 @@ pub async fn search(
     Asked(caller): Asked,
     State(control): State<Arc<Control>>,
     Parameters(parameters): Parameters,
-) -> Result<Response, Fault> {
+) -> Result<Response, PowerDnsError> {
     let parameter = |name: &str| parameters.get(name).map(String::as_str).unwrap_or_default();
     let search = Search::read(parameter("q"), parameter("max"), parameter("object_type"))?;
     let found = find::all(&control, &caller);
-    let sets = found.iter().filter_map(Found::zone).map(|zone| zone.counts().sets).sum();
+    let sets = found.iter().filter_map(FoundZone::zone).map(|zone| zone.counts().sets).sum();
     let result = aside(sets, move || search.run(&found)).await?;
     Ok(super::json(StatusCode::OK, Value::from(result).to_string()))
 }
 
 impl Search {
-    fn read(q: &str, max: &str, object_type: &str) -> Result<Self, Fault> {
+    fn read(q: &str, max: &str, object_type: &str) -> Result<Self, PowerDnsError> {
         if q.is_empty() {
-            return Err(Fault::invalid("Query q can't be blank"));
+            return Err(PowerDnsError::invalid("Query q can't be blank"));
         }
         if q.len() > LONGEST {
-            return Err(Fault::invalid(format!("Query q has more than {LONGEST} octets")));
+            return Err(PowerDnsError::invalid(format!("Query q has more than {LONGEST} octets")));
         }
         let most = match max {
             "" => 100,
-            max => max.parse().map_err(|_| Fault::invalid("Invalid value for maximum entries"))?,
+            max => max.parse().map_err(|_| PowerDnsError::invalid("Invalid value for maximum entries"))?,
         };
         if most == 0 {
-            return Err(Fault::invalid("Maximum entries must be larger than 0"));
+            return Err(PowerDnsError::invalid("Maximum entries must be larger than 0"));
         }
         let (zones, records, comments) = match object_type {
             "" | "all" => (true, true, true),
             "zone" => (true, false, false),
             "record" => (false, true, false),
             "comment" => (false, false, true),
-            _ => return Err(Fault::invalid("object_type must be one of the following options: all, zone, record, comment")),
+            _ => return Err(PowerDnsError::invalid("object_type must be one of the following options: all, zone, record, comment")),
         };
         Ok(Self { pattern: q.to_ascii_lowercase().into_bytes(), most: most.min(MOST), zones, records, comments })
     }
 
     /// Zones, then records, then comments: as many of each as may be, as PowerDNS counts.
-    fn run(&self, found: &[Found]) -> Vec<Value> {
+    fn run(&self, found: &[FoundZone]) -> Vec<Value> {
         let mut result = Vec::new();
         if self.zones {
             let zones = found.iter().filter(|found| self.is_name(&found.name())).take(self.most);
@@ -85,7 +85,7 @@ impl Search {
         result
     }
 
-    fn records_of(&self, found: &Found) -> Vec<Value> {
+    fn records_of(&self, found: &FoundZone) -> Vec<Value> {
         let Some(zone) = found.zone() else { return Vec::new() };
         let settings = found.settings();
         let (mut records, zone_name, id) = (Vec::new(), found.name(), found.id());
@@ -108,7 +108,7 @@ impl Search {
         records
     }
 
-    fn comments_of(&self, found: &Found) -> Vec<Value> {
+    fn comments_of(&self, found: &FoundZone) -> Vec<Value> {
         let (zone, id) = (found.name(), found.id());
         let settings = found.settings();
         let sets = settings.beside.iter().filter_map(|(key, beside)| Some((key.rsplit_once(' ')?, beside)));

@@ -9,7 +9,7 @@ use postern_dns::counters::CounterTotals;
 use postern_dns::transport::{AddressFamily, ClientTransport, ListenerKind};
 use serde_json::{Value, json};
 
-use super::fault::Fault;
+use super::fault::PowerDnsError;
 use super::{Asked, Parameters, SERVER, draft, must_see_all, read};
 use crate::Control;
 
@@ -49,7 +49,7 @@ fn this() -> Value {
 }
 
 /// `GET /tsigkeys` and `GET /autoprimaries`: none. Keys and primaries are named in the configuration file.
-pub async fn none(Asked(caller): Asked) -> Result<Response, Fault> {
+pub async fn none(Asked(caller): Asked) -> Result<Response, PowerDnsError> {
     must_see_all(&caller)?;
     Ok(super::json(StatusCode::OK, "[]".into()))
 }
@@ -77,14 +77,14 @@ pub async fn statistics(
     Asked(caller): Asked,
     State(control): State<Arc<Control>>,
     Parameters(parameters): Parameters,
-) -> Result<Response, Fault> {
+) -> Result<Response, PowerDnsError> {
     must_see_all(&caller)?;
     read::switch(parameters.get("includerings").map(String::as_str), "includerings", true)?; // there are no rings
     let mut numbers = numbers(&control);
     if let Some(wanted) = parameters.get("statistic").filter(|wanted| !wanted.is_empty()) {
         numbers.retain(|(name, _)| name == wanted);
         if numbers.is_empty() {
-            return Err(Fault::invalid("Unknown statistic name"));
+            return Err(PowerDnsError::invalid("Unknown statistic name"));
         }
     }
     let item = |(name, value): &(&str, u64)| json!({ "name": name, "type": "StatisticItem", "value": value.to_string() });
@@ -136,7 +136,7 @@ pub async fn flush(
     Asked(caller): Asked,
     State(control): State<Arc<Control>>,
     Parameters(parameters): Parameters,
-) -> Result<Response, Fault> {
+) -> Result<Response, PowerDnsError> {
     super::must_be_admin(&caller)?;
     let name = draft::read_absolute(parameters.get("domain").map(String::as_str).unwrap_or_default())?;
     let count = control.state.load().cache.forget_below(&name);

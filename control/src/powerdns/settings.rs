@@ -8,7 +8,7 @@ use postern_zones::text::rdata::type_name;
 use serde::{Deserialize, Serialize};
 
 use super::content;
-use super::fault::Fault;
+use super::fault::PowerDnsError;
 use super::serial::Rule;
 
 /// Under which it is kept.
@@ -19,10 +19,10 @@ const MOST: usize = 1 << 20;
 /// Everything kept of a zone.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Settings {
+pub struct PowerDnsSettings {
     /// Native or Master: a label that clients set and read. Who is told of changes stands in the configuration.
     #[serde(skip_serializing_if = "is_usual")]
-    pub kind: Kind,
+    pub kind: PowerDnsKind,
     /// Whose the zone is: a label.
     #[serde(skip_serializing_if = "is_usual")]
     pub account: String,
@@ -40,12 +40,12 @@ pub struct Settings {
     pub metadata: BTreeMap<String, Vec<String>>,
     /// By owner and type ([`set_key`]).
     #[serde(skip_serializing_if = "is_usual")]
-    pub beside: BTreeMap<String, Beside>,
+    pub beside: BTreeMap<String, RrSetExtras>,
 }
 
 /// Kind of a zone whose records an API writes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
+pub enum PowerDnsKind {
     /// Copied by other means than transfers.
     #[default]
     Native,
@@ -56,7 +56,7 @@ pub enum Kind {
 /// Data of an RRset that is kept beside the served records.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Beside {
+pub struct RrSetExtras {
     /// For people.
     #[serde(skip_serializing_if = "is_usual")]
     pub comments: Vec<Comment>,
@@ -82,7 +82,7 @@ pub struct Comment {
     pub modified_at: u64,
 }
 
-impl Settings {
+impl PowerDnsSettings {
     /// Reads the data that is kept of a zone.
     pub fn of(settings: &ZoneSettings) -> Self {
         let kept = settings.extra.get(KEY).cloned().unwrap_or_default();
@@ -90,15 +90,15 @@ impl Settings {
     }
 
     /// Keeps it.
-    pub fn keep(mut self, settings: &mut ZoneSettings) -> Result<(), Fault> {
+    pub fn keep(mut self, settings: &mut ZoneSettings) -> Result<(), PowerDnsError> {
         self.beside.retain(|_, beside| !beside.is_empty());
         if self == Self::default() {
             settings.extra.remove(KEY);
             return Ok(());
         }
-        let value = serde_json::to_value(&self).map_err(|error| Fault::invalid(error.to_string()))?;
+        let value = serde_json::to_value(&self).map_err(|error| PowerDnsError::invalid(error.to_string()))?;
         if value.to_string().len() > MOST {
-            return Err(Fault::invalid(format!("more than {MOST} octets of comments, metadata and disabled records in one zone")));
+            return Err(PowerDnsError::invalid(format!("more than {MOST} octets of comments, metadata and disabled records in one zone")));
         }
         settings.extra.insert(KEY.into(), value);
         Ok(())
@@ -110,7 +110,7 @@ impl Settings {
     }
 
     /// Returns the data that is kept beside an RRset.
-    pub fn beside(&self, owner: &NameBuf, rtype: u16) -> Option<&Beside> {
+    pub fn beside(&self, owner: &NameBuf, rtype: u16) -> Option<&RrSetExtras> {
         match self.beside.is_empty() {
             true => None, // the key would cost an allocation for each set of a large zone
             false => self.beside.get(&set_key(owner, rtype)),
@@ -118,7 +118,7 @@ impl Settings {
     }
 }
 
-impl Beside {
+impl RrSetExtras {
     fn is_empty(&self) -> bool {
         self.comments.is_empty() && self.disabled.is_empty() && self.written.is_empty()
     }
@@ -130,7 +130,7 @@ impl Beside {
     }
 }
 
-impl Kind {
+impl PowerDnsKind {
     /// As it is spelled in answers (rule 3).
     pub fn word(self) -> &'static str {
         match self {
@@ -140,13 +140,15 @@ impl Kind {
     }
 
     /// From a request, in any letter case, by its old name or its new one.
-    pub fn read(word: &str) -> Result<Self, Fault> {
+    pub fn read(word: &str) -> Result<Self, PowerDnsError> {
         match word.to_ascii_lowercase().as_str() {
             "native" => Ok(Self::Native),
             "master" | "primary" => Ok(Self::Master),
-            "slave" | "secondary" => Err(Fault::invalid("Secondary zones are made in the configuration file, with their primaries")),
-            "producer" | "consumer" => Err(Fault::invalid("Catalog zones are not made here")),
-            _ => Err(Fault::invalid(format!("'{word}' is no kind of a zone: Native or Master"))),
+            "slave" | "secondary" => {
+                Err(PowerDnsError::invalid("Secondary zones are made in the configuration file, with their primaries"))
+            }
+            "producer" | "consumer" => Err(PowerDnsError::invalid("Catalog zones are not made here")),
+            _ => Err(PowerDnsError::invalid(format!("'{word}' is no kind of a zone: Native or Master"))),
         }
     }
 }
@@ -168,18 +170,18 @@ mod tests {
     fn rule_3_kinds_are_read_in_any_case_and_given_as_native_or_master() {
         for (word, kind) in [("native", "Native"), ("NATIVE", "Native"), ("Master", "Master"), ("master", "Master"), ("primary", "Master")]
         {
-            assert_eq!(Kind::read(word).map(Kind::word), Ok(kind), "{word}");
+            assert_eq!(PowerDnsKind::read(word).map(PowerDnsKind::word), Ok(kind), "{word}");
         }
         for word in ["Slave", "secondary", "Producer", "consumer", "forwarded", ""] {
-            assert!(Kind::read(word).is_err(), "{word}");
+            assert!(PowerDnsKind::read(word).is_err(), "{word}");
         }
     }
 
     #[test]
     fn what_is_usual_takes_no_room() {
-        let settings = Settings { account: "ops".into(), ..Settings::default() };
+        let settings = PowerDnsSettings { account: "ops".into(), ..PowerDnsSettings::default() };
         assert_eq!(serde_json::to_string(&settings).unwrap(), r#"{"account":"ops"}"#);
-        let read: Settings = serde_json::from_str(r#"{"account":"ops","kind":"Master"}"#).unwrap();
-        assert_eq!((read.kind, read.rule()), (Kind::Master, Rule::Increase));
+        let read: PowerDnsSettings = serde_json::from_str(r#"{"account":"ops","kind":"Master"}"#).unwrap();
+        assert_eq!((read.kind, read.rule()), (PowerDnsKind::Master, Rule::Increase));
     }
 }

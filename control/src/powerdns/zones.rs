@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use postern_zones::edit::{Author, Task, Via, ZoneRemoval};
+use postern_zones::edit::{Author, StoreTask, Via, ZoneRemoval};
 use postern_zones::text::rdata::type_code;
 use postern_zones::zone::rtype;
 use serde_json::json;
@@ -15,13 +15,13 @@ use tokio::sync::Semaphore;
 
 use super::answer::{self, Detail, Summary, Wanted};
 use super::create;
-use super::draft::{self, Draft};
-use super::fault::Fault;
-use super::find::{self, Found};
+use super::draft::{self, ZoneDraft};
+use super::fault::PowerDnsError;
+use super::find::{self, FoundZone};
 use super::id;
-use super::patch::{self, Patch};
+use super::patch::{self, ZonePatch};
 use super::read::{self, Object};
-use super::settings::Settings;
+use super::settings::PowerDnsSettings;
 use super::{Asked, Json, Parameters, ZoneId};
 use crate::Control;
 use crate::http::Caller;
@@ -38,7 +38,7 @@ pub async fn list(
     Asked(caller): Asked,
     State(control): State<Arc<Control>>,
     Parameters(parameters): Parameters,
-) -> Result<Response, Fault> {
+) -> Result<Response, PowerDnsError> {
     let with_dnssec = read::switch(parameters.get("dnssec").map(String::as_str), "dnssec", true)?;
     let only = parameters.get("zone").map(|name| draft::read_absolute(name)).transpose()?;
     let mut found = find::all(&control, &caller);
@@ -53,7 +53,7 @@ pub async fn create(
     State(control): State<Arc<Control>>,
     Parameters(parameters): Parameters,
     Json(body): Json,
-) -> Result<Response, Fault> {
+) -> Result<Response, PowerDnsError> {
     super::must_be_admin(&caller)?;
     let with_rrsets = read::switch(parameters.get("rrsets").map(String::as_str), "rrsets", true)?;
     let object = Object::of(&body);
@@ -63,7 +63,7 @@ pub async fn create(
     let zone = aside(sets, move || create::read(&body, &names, &table, OffsetDateTime::now_utc())).await??;
     let author = author(&caller);
     let made = id::write(&zone.settings.name, zone.settings.networks.names().first().map(String::as_str));
-    control.ask(|answer| Task::Create(vec![zone], author, answer)).await?;
+    control.ask(|answer| StoreTask::Create(vec![zone], author, answer)).await?;
     let found = find::find(&control, &made, &caller)?;
     detail(StatusCode::CREATED, found, with_rrsets.then(Wanted::default)).await
 }
@@ -74,7 +74,7 @@ pub async fn get(
     State(control): State<Arc<Control>>,
     ZoneId(id): ZoneId,
     Parameters(parameters): Parameters,
-) -> Result<Response, Fault> {
+) -> Result<Response, PowerDnsError> {
     let found = find::find(&control, &id, &caller)?;
     let parameter = |name: &str| parameters.get(name).map(String::as_str);
     let with_rrsets = read::switch(parameter("rrsets"), "rrsets", true)?;
@@ -94,19 +94,19 @@ pub async fn patch(
     State(control): State<Arc<Control>>,
     ZoneId(id): ZoneId,
     Json(body): Json,
-) -> Result<Response, Fault> {
+) -> Result<Response, PowerDnsError> {
     let found = find::find(&control, &id, &caller)?;
     found.must_be_changeable(&caller)?;
     let now = OffsetDateTime::now_utc();
     let (sets, apex) = (Object::of(&body).list("rrsets").map_or(0, <[_]>::len), found.apex());
-    let patch = aside(sets, move || Patch::read(&body, &apex, now)).await??;
-    let amend: postern_zones::edit::Amend = Box::new(move |zone, kept| {
-        let (changes, settings) = patch.apply(zone, &Settings::of(kept), now)?;
+    let patch = aside(sets, move || ZonePatch::read(&body, &apex, now)).await??;
+    let amend: postern_zones::edit::AmendFn = Box::new(move |zone, kept| {
+        let (changes, settings) = patch.apply(zone, &PowerDnsSettings::of(kept), now)?;
         settings.keep(kept)?;
         Ok(changes)
     });
     let author = author(&caller);
-    let done = control.ask(|answer| Task::Amend(found.as_ref(), author, amend, answer)).await?;
+    let done = control.ask(|answer| StoreTask::Amend(found.as_ref(), author, amend, answer)).await?;
     let serials = [("x-pdns-old-serial", done.before.serial().to_string()), ("x-pdns-new-serial", done.after.serial().to_string())];
     Ok((StatusCode::NO_CONTENT, axum::response::AppendHeaders(serials)).into_response())
 }
@@ -117,24 +117,24 @@ pub async fn put(
     State(control): State<Arc<Control>>,
     ZoneId(id): ZoneId,
     Json(body): Json,
-) -> Result<Response, Fault> {
+) -> Result<Response, PowerDnsError> {
     let found = find::find(&control, &id, &caller)?;
     found.must_be_changeable(&caller)?;
     let (apex, now) = (found.apex(), OffsetDateTime::now_utc());
-    let amend: postern_zones::edit::Amend = Box::new(move |zone, kept| {
+    let amend: postern_zones::edit::AmendFn = Box::new(move |zone, kept| {
         let body = Object::of(&body);
-        let mut settings = Settings::of(kept);
+        let mut settings = PowerDnsSettings::of(kept);
         create::change_settings(&mut settings, body)?;
         let Some(rrsets) = body.list("rrsets") else {
             settings.keep(kept)?;
             return Ok(Vec::new());
         };
-        let mut draft = Draft::new(Some(zone), &settings);
+        let mut draft = ZoneDraft::new(Some(zone), &settings);
         draft.only();
-        *draft.set(&apex, rtype::SOA) = draft::Set::default();
+        *draft.set(&apex, rtype::SOA) = draft::DraftSet::default();
         rrsets.iter().try_for_each(|rrset| create::add_set(&mut draft, Object::of(rrset), &apex, now))?;
         if draft.set(&apex, rtype::SOA).records.is_empty() {
-            return Err(Fault::invalid("Must give SOA record for zone when replacing all RR sets").into());
+            return Err(PowerDnsError::invalid("Must give SOA record for zone when replacing all RR sets").into());
         }
         let (changes, settings) = draft.finish("another")?;
         let changes = patch::settle(zone, changes, settings.rule(), now)?;
@@ -142,16 +142,16 @@ pub async fn put(
         Ok(changes)
     });
     let author = author(&caller);
-    control.ask(|answer| Task::Amend(found.as_ref(), author, amend, answer)).await?;
+    control.ask(|answer| StoreTask::Amend(found.as_ref(), author, amend, answer)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `DELETE /zones/{id}`.
-pub async fn remove(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
+pub async fn remove(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, PowerDnsError> {
     super::must_be_admin(&caller)?;
     let found = find::find(&control, &id, &caller)?;
     let removal = ZoneRemoval { zone: found.as_ref(), author: author(&caller), may: Box::new(|_| Ok(())), discards_damaged: false };
-    control.ask(|answer| Task::Remove(removal, answer)).await?;
+    control.ask(|answer| StoreTask::Remove(removal, answer)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -161,7 +161,7 @@ pub async fn export(
     State(control): State<Arc<Control>>,
     ZoneId(id): ZoneId,
     headers: HeaderMap,
-) -> Result<Response, Fault> {
+) -> Result<Response, PowerDnsError> {
     let found = find::find(&control, &id, &caller)?;
     let zone = found.data()?;
     let text = aside(zone.counts().sets, move || answer::export(&zone, &found.settings())).await?;
@@ -173,19 +173,19 @@ pub async fn export(
 }
 
 /// `PUT /zones/{id}/rectify`: there is nothing to rectify in a zone that is not signed.
-pub async fn rectify(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
+pub async fn rectify(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, PowerDnsError> {
     find::find(&control, &id, &caller)?.must_be_changeable(&caller)?;
     Ok(super::json(StatusCode::OK, json!({ "result": "Rectified" }).to_string()))
 }
 
 /// `GET /zones/{id}/cryptokeys`: none, for no zone is signed.
-pub async fn cryptokeys(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
+pub async fn cryptokeys(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, PowerDnsError> {
     find::find(&control, &id, &caller)?;
     Ok(super::json(StatusCode::OK, "[]".into()))
 }
 
 /// `PUT /zones/{id}/notify`: tells the secondaries.
-pub async fn notify(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
+pub async fn notify(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, PowerDnsError> {
     let found = find::find(&control, &id, &caller)?;
     found.must_be_changeable(&caller)?;
     control.transfers.tell(found.as_ref());
@@ -193,18 +193,18 @@ pub async fn notify(Asked(caller): Asked, State(control): State<Arc<Control>>, Z
 }
 
 /// `PUT /zones/{id}/axfr-retrieve`: transfers a secondary zone now.
-pub async fn retrieve(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, Fault> {
+pub async fn retrieve(Asked(caller): Asked, State(control): State<Arc<Control>>, ZoneId(id): ZoneId) -> Result<Response, PowerDnsError> {
     let found = find::find(&control, &id, &caller)?;
     found.must_be_changeable(&caller)?;
     if control.feeds.retrieve(&found.hosted.name, &found.networks) {
         let result = format!("Added retrieval request for '{}' from its primary", found.name());
         return Ok(super::json(StatusCode::OK, json!({ "result": result }).to_string()));
     }
-    Err(Fault::invalid(format!("Domain '{}' is not a slave domain (or has no master defined)", found.name())))
+    Err(PowerDnsError::invalid(format!("Domain '{}' is not a slave domain (or has no master defined)", found.name())))
 }
 
 /// A zone with the RRsets that are wanted; none: without.
-async fn detail(status: StatusCode, found: Found, wanted: Option<Wanted>) -> Result<Response, Fault> {
+async fn detail(status: StatusCode, found: FoundZone, wanted: Option<Wanted>) -> Result<Response, PowerDnsError> {
     let settings = found.settings();
     let head = Detail::new(&found, &settings);
     let Some(wanted) = wanted else { return Ok(super::json(status, head.to_json(None))) };
@@ -215,11 +215,11 @@ async fn detail(status: StatusCode, found: Found, wanted: Option<Wanted>) -> Res
 }
 
 /// Makes something of so many RRsets, on a thread of its own where they are many.
-pub async fn aside<T: Send + 'static>(sets: usize, make: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+pub async fn aside<T: Send + 'static>(sets: usize, make: impl FnOnce() -> T + Send + 'static) -> Result<T, PowerDnsError> {
     if sets < MANY {
         return Ok(make());
     }
-    let failed = || Fault { status: StatusCode::INTERNAL_SERVER_ERROR, message: "the answer could not be made".into() };
+    let failed = || PowerDnsError { status: StatusCode::INTERNAL_SERVER_ERROR, message: "the answer could not be made".into() };
     let _permit = ASIDE.acquire().await.map_err(|_| failed())?;
     tokio::task::spawn_blocking(make).await.map_err(|_| failed())
 }

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 
 use postern_dns::wire::message::{BadMessage, Message};
 use postern_zones::edit::Refusal;
-use postern_zones::journal::Record;
+use postern_zones::journal::JournalRecord;
 use postern_zones::name::WireName;
-use postern_zones::zone::{Change, Zone, rtype};
+use postern_zones::zone::{RrSetChange, Zone, rtype};
 
 /// Octets that a record takes beside its RDATA, about.
 const RECORD: usize = 96;
@@ -21,8 +21,8 @@ pub struct Incoming {
     since: Option<u32>,
     stage: Stage,
     /// The SOA that it begins and ends with.
-    newest: Option<Record>,
-    records: Vec<Record>,
+    newest: Option<JournalRecord>,
+    records: Vec<JournalRecord>,
     deltas: Vec<Delta>,
     octets: u64,
     /// Octets that it may bring: a primary gone mad must not take all memory.
@@ -50,19 +50,19 @@ enum Stage {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delta {
     from: u32,
-    removed: Vec<Record>,
-    added: Vec<Record>,
+    removed: Vec<JournalRecord>,
+    added: Vec<JournalRecord>,
 }
 
 /// Result of a transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Brought {
+pub enum TransferredZone {
     /// Nothing newer.
     UpToDate,
     /// The whole zone: its newest SOA and all other records.
-    Whole(Record, Vec<Record>),
+    Whole(JournalRecord, Vec<JournalRecord>),
     /// Changes, oldest first, and the newest SOA.
-    Changes(Record, Vec<Delta>),
+    Changes(JournalRecord, Vec<Delta>),
 }
 
 /// Why a transfer is not used.
@@ -90,7 +90,7 @@ impl Incoming {
     }
 
     /// Takes the next message; what was brought once it is over.
-    pub fn take(&mut self, message: &[u8]) -> Result<Option<Brought>, BadTransfer> {
+    pub fn take(&mut self, message: &[u8]) -> Result<Option<TransferredZone>, BadTransfer> {
         let message = Message::read_part(message)?;
         if message.rcode != 0 {
             return Err(BadTransfer::Rcode(rcode_name(message.rcode)));
@@ -108,7 +108,7 @@ impl Incoming {
                 continue; // not ours to keep: a primary may have glue of other zones (RFC 5936 section 3.5 says it should not)
             }
             answers += 1;
-            self.record(Record { owner: record.owner.to_wire_name(), rtype: record.rtype, ttl: record.ttl, rdata: rdata.into() })?;
+            self.record(JournalRecord { owner: record.owner.to_wire_name(), rtype: record.rtype, ttl: record.ttl, rdata: rdata.into() })?;
         }
         if is_first_message && answers == 0 {
             return Err(BadTransfer::Order("no SOA"));
@@ -117,7 +117,7 @@ impl Incoming {
         if is_first_message && self.stage == Stage::Second && answers == 1 && self.since.is_some() {
             let newest = self.newest.as_ref().map_or(0, serial_of);
             match self.since.is_some_and(|since| !postern_zones::zone::serial_rose(since, newest)) {
-                true => return Ok(Some(Brought::UpToDate)),
+                true => return Ok(Some(TransferredZone::UpToDate)),
                 false => return Ok(None), // a primary may send its first SOA by itself
             }
         }
@@ -126,12 +126,12 @@ impl Incoming {
         }
         let newest = self.newest.take().ok_or(BadTransfer::Order("no SOA"))?;
         Ok(Some(match self.deltas.is_empty() {
-            true => Brought::Whole(newest, std::mem::take(&mut self.records)),
-            false => Brought::Changes(newest, std::mem::take(&mut self.deltas)),
+            true => TransferredZone::Whole(newest, std::mem::take(&mut self.records)),
+            false => TransferredZone::Changes(newest, std::mem::take(&mut self.deltas)),
         }))
     }
 
-    fn record(&mut self, record: Record) -> Result<(), BadTransfer> {
+    fn record(&mut self, record: JournalRecord) -> Result<(), BadTransfer> {
         let is_soa = record.rtype == rtype::SOA;
         if is_soa && record.owner != self.apex {
             return Err(BadTransfer::Order("an SOA that is not the zone's"));
@@ -173,15 +173,15 @@ impl Incoming {
         Ok(())
     }
 
-    fn begin_delta(&mut self, soa: &Record) -> Stage {
+    fn begin_delta(&mut self, soa: &JournalRecord) -> Stage {
         self.deltas.push(Delta { from: serial_of(soa), ..Delta::default() });
         Stage::Removing
     }
 }
 
-impl Brought {
+impl TransferredZone {
     /// The changes that make `zone` what the primary has; a refusal says that they do not fit, and the whole zone has to be asked for.
-    pub fn changes(self, zone: &Zone) -> Result<Vec<Change>, Refusal> {
+    pub fn changes(self, zone: &Zone) -> Result<Vec<RrSetChange>, Refusal> {
         match self {
             Self::UpToDate => Ok(Vec::new()),
             Self::Whole(newest, records) => Ok(whole(zone, newest, records)),
@@ -198,10 +198,10 @@ impl Brought {
     }
 }
 
-type Sets = HashMap<(WireName, u16), Change>;
+type Sets = HashMap<(WireName, u16), RrSetChange>;
 
 /// Returns the differences between the zone and its successor.
-fn whole(zone: &Zone, newest: Record, records: Vec<Record>) -> Vec<Change> {
+fn whole(zone: &Zone, newest: JournalRecord, records: Vec<JournalRecord>) -> Vec<RrSetChange> {
     let mut sets = Sets::with_capacity(records.len());
     for record in records {
         let set = set_of(&mut sets, &record);
@@ -218,7 +218,7 @@ fn whole(zone: &Zone, newest: Record, records: Vec<Record>) -> Vec<Change> {
         match is_same {
             true => drop(sets.remove(&key)),
             false => {
-                sets.entry(key).or_insert_with_key(|(owner, rtype)| Change {
+                sets.entry(key).or_insert_with_key(|(owner, rtype)| RrSetChange {
                     owner: owner.clone(),
                     rtype: *rtype,
                     ttl: 0,
@@ -231,18 +231,18 @@ fn whole(zone: &Zone, newest: Record, records: Vec<Record>) -> Vec<Change> {
 }
 
 /// Returns the RRsets that differ after all deltas.
-fn since(zone: &Zone, newest: Record, deltas: Vec<Delta>) -> Result<Vec<Change>, Refusal> {
+fn since(zone: &Zone, newest: JournalRecord, deltas: Vec<Delta>) -> Result<Vec<RrSetChange>, Refusal> {
     let does_not_fit = |message: &str| Refusal::Precondition { message: format!("changes of the primary do not fit: {message}"), rcode: 2 };
     if deltas.first().is_none_or(|first| first.from != zone.serial()) {
         return Err(does_not_fit("they start from another serial"));
     }
     let mut sets = Sets::new();
-    let load = |sets: &mut Sets, record: &Record| {
+    let load = |sets: &mut Sets, record: &JournalRecord| {
         sets.entry((record.owner.clone(), record.rtype)).or_insert_with(|| {
             let owner = record.owner.to_buf();
             let old = zone.at(&owner).find(|set| set.rtype == record.rtype);
             let rdata = old.iter().flat_map(|set| set.rdata()).map(Into::into).collect();
-            Change { owner: record.owner.clone(), rtype: record.rtype, ttl: old.map_or(record.ttl, |set| set.ttl), rdata }
+            RrSetChange { owner: record.owner.clone(), rtype: record.rtype, ttl: old.map_or(record.ttl, |set| set.ttl), rdata }
         });
     };
     for delta in deltas {
@@ -264,17 +264,17 @@ fn since(zone: &Zone, newest: Record, deltas: Vec<Delta>) -> Result<Vec<Change>,
     Ok(with_soa(sets, newest))
 }
 
-fn set_of<'s>(sets: &'s mut Sets, record: &Record) -> &'s mut Change {
-    let new = || Change { owner: record.owner.clone(), rtype: record.rtype, ttl: record.ttl, rdata: Vec::new() };
+fn set_of<'s>(sets: &'s mut Sets, record: &JournalRecord) -> &'s mut RrSetChange {
+    let new = || RrSetChange { owner: record.owner.clone(), rtype: record.rtype, ttl: record.ttl, rdata: Vec::new() };
     sets.entry((record.owner.clone(), record.rtype)).or_insert_with(new)
 }
 
-fn with_soa(sets: Sets, newest: Record) -> Vec<Change> {
-    let soa = Change { owner: newest.owner, rtype: rtype::SOA, ttl: newest.ttl, rdata: vec![newest.rdata] };
+fn with_soa(sets: Sets, newest: JournalRecord) -> Vec<RrSetChange> {
+    let soa = RrSetChange { owner: newest.owner, rtype: rtype::SOA, ttl: newest.ttl, rdata: vec![newest.rdata] };
     sets.into_values().chain([soa]).collect()
 }
 
-fn serial_of(soa: &Record) -> u32 {
+fn serial_of(soa: &JournalRecord) -> u32 {
     soa.rdata.len().checked_sub(20).and_then(|at| soa.rdata[at..].first_chunk()).map_or(0, |serial| u32::from_be_bytes(*serial))
 }
 
@@ -300,7 +300,7 @@ mod tests {
     use postern_zones::name::NameBuf;
     use postern_zones::zone::ZoneBuilder;
 
-    use super::super::outgoing::{self, Asked};
+    use super::super::outgoing::{self, TransferRequest};
     use super::*;
 
     const APEX: &str = "privatelink.contoso.test";
@@ -316,8 +316,8 @@ mod tests {
         builder.finish(serial).unwrap().zone
     }
 
-    fn asked(rtype: u16) -> Asked {
-        Asked { id: [0, 1], apex: apex().as_wire().into(), rtype }
+    fn asked(rtype: u16) -> TransferRequest {
+        TransferRequest { id: [0, 1], apex: apex().as_wire().into(), rtype }
     }
 
     fn whole_of(zone: &Zone) -> Vec<Vec<u8>> {
@@ -329,7 +329,7 @@ mod tests {
         messages
     }
 
-    fn take_all(mut incoming: Incoming, messages: &[Vec<u8>]) -> Result<Option<Brought>, BadTransfer> {
+    fn take_all(mut incoming: Incoming, messages: &[Vec<u8>]) -> Result<Option<TransferredZone>, BadTransfer> {
         let mut brought = None;
         for message in messages {
             brought = incoming.take(message)?;
@@ -367,22 +367,27 @@ mod tests {
     fn changes_of_the_history_lead_to_the_newest_zone() {
         let first = zone(7, &[("ws", "10.20.1.4"), ("old", "10.20.1.9")]);
         let mut versions = vec![first];
-        let history = postern_zones::edit::History::default();
+        let history = postern_zones::edit::ZoneHistory::default();
         let edits: [(&str, &[[u8; 4]]); 3] = [("ws", &[[10, 20, 1, 4], [10, 20, 1, 5]]), ("old", &[]), ("new", &[[10, 20, 1, 7]])];
         for (owner, addresses) in edits {
             let old = versions.last().unwrap();
             let name = NameBuf::parse(&format!("{owner}.{APEX}")).unwrap();
-            let new = old.apply(&[Change::set(&name, 1, 10, addresses.iter().map(|address| address.as_slice().into()))]).unwrap();
-            let records = |zone: &Zone| -> Vec<Record> {
+            let new = old.apply(&[RrSetChange::set(&name, 1, 10, addresses.iter().map(|address| address.as_slice().into()))]).unwrap();
+            let records = |zone: &Zone| -> Vec<JournalRecord> {
                 let soa = zone.soa();
                 let sets = zone.at(&name).chain([soa]);
                 sets.flat_map(|set| {
                     let owner = if set.rtype == 6 { apex() } else { name.to_wire_name() };
-                    set.rdata().map(move |rdata| Record { owner: owner.clone(), rtype: set.rtype, ttl: set.ttl, rdata: rdata.into() })
+                    set.rdata().map(move |rdata| JournalRecord {
+                        owner: owner.clone(),
+                        rtype: set.rtype,
+                        ttl: set.ttl,
+                        rdata: rdata.into(),
+                    })
                 })
                 .collect()
             };
-            let change = postern_zones::journal::Change {
+            let change = postern_zones::journal::JournalChange {
                 from: old.serial(),
                 to: new.serial(),
                 at: 0,
@@ -406,7 +411,7 @@ mod tests {
                 });
             }
             let brought = take_all(Incoming::new(apex(), Some(old.serial()), MOST), &messages).unwrap().expect("over");
-            assert_eq!(matches!(brought, Brought::UpToDate), have == 3);
+            assert_eq!(matches!(brought, TransferredZone::UpToDate), have == 3);
             let changes = brought.changes(old).unwrap();
             let after = if changes.is_empty() { old.clone() } else { old.apply(&changes).unwrap() };
             assert_eq!(content(&after), content(newest), "from version {have}");
@@ -417,13 +422,17 @@ mod tests {
     fn a_whole_zone_may_come_for_changes_and_changes_that_do_not_fit_are_refused() {
         let new = zone(9, &[("ws", "10.20.1.4")]);
         let brought = take_all(Incoming::new(apex(), Some(3), MOST), &whole_of(&new)).unwrap().expect("over");
-        assert!(matches!(brought, Brought::Whole(..)));
-        let soa = Record { owner: apex(), rtype: 6, ttl: 10, rdata: new.soa().rdata().next().unwrap().into() };
-        let missing =
-            Record { owner: WireName::parse("x.privatelink.contoso.test").unwrap(), rtype: 1, ttl: 10, rdata: Box::new([10, 0, 0, 1]) };
+        assert!(matches!(brought, TransferredZone::Whole(..)));
+        let soa = JournalRecord { owner: apex(), rtype: 6, ttl: 10, rdata: new.soa().rdata().next().unwrap().into() };
+        let missing = JournalRecord {
+            owner: WireName::parse("x.privatelink.contoso.test").unwrap(),
+            rtype: 1,
+            ttl: 10,
+            rdata: Box::new([10, 0, 0, 1]),
+        };
         let delta = |from| vec![Delta { from, removed: vec![missing.clone()], added: Vec::new() }];
         for from in [8, 9] {
-            let refusal = Brought::Changes(soa.clone(), delta(from)).changes(&new).unwrap_err();
+            let refusal = TransferredZone::Changes(soa.clone(), delta(from)).changes(&new).unwrap_err();
             assert!(refusal.to_string().starts_with("changes of the primary do not fit"), "{refusal}");
         }
     }

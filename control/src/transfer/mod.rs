@@ -28,7 +28,7 @@ pub mod outgoing;
 pub mod secondary;
 pub mod serve;
 
-use notify::Telling;
+use notify::NotifyTask;
 
 /// A hosted zone and the networks it is linked to.
 type Linked = (Arc<str>, Arc<[NetworkId]>);
@@ -53,7 +53,7 @@ impl Transfers {
         let mut config: Option<Arc<PosternConfig>> = None;
         let mut generation = None;
         let mut serials: HashMap<Linked, u32> = HashMap::new();
-        let mut telling: HashMap<(Linked, SocketAddr), Telling> = HashMap::new();
+        let mut telling: HashMap<(Linked, SocketAddr), NotifyTask> = HashMap::new();
         let mut tick = tokio::time::interval(LOOK);
         loop {
             tick.tick().await;
@@ -85,7 +85,7 @@ impl Transfers {
                     // Those who are told no longer are left in `told`, and end with it.
                     let known = told.remove(&place).filter(|telling| telling.is_by(key.as_deref()));
                     let is_due = is_due || known.is_none();
-                    let telling = telling.entry(place).or_insert(known.unwrap_or_else(|| Telling::start(target, key.clone())));
+                    let telling = telling.entry(place).or_insert(known.unwrap_or_else(|| NotifyTask::start(target, key.clone())));
                     if is_due {
                         telling.tell(zone.clone());
                     }

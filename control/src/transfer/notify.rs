@@ -12,20 +12,20 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::secondary::unix_seconds;
-use crate::tsig::{Key, Signer};
+use crate::tsig::{Signer, TsigKey};
 
 /// Longest pause before the next try, and the last one (RFC 1996 section 3.6 leaves both to us; others will ask by their timers).
 const LAST: Duration = Duration::from_secs(16);
 
 /// One secondary of one zone, and the task that tells it: what changes while it is being told is told after, as one.
-pub struct Telling {
-    key: Option<Arc<Key>>,
+pub struct NotifyTask {
+    key: Option<Arc<TsigKey>>,
     newest: watch::Sender<Option<Arc<Zone>>>,
 }
 
-impl Telling {
+impl NotifyTask {
     /// Starts a task, which ends when this is dropped.
-    pub fn start(secondary: SocketAddr, key: Option<Arc<Key>>) -> Self {
+    pub fn start(secondary: SocketAddr, key: Option<Arc<TsigKey>>) -> Self {
         let (newest, mut changed) = watch::channel(None::<Arc<Zone>>);
         let by = key.clone();
         tokio::spawn(async move {
@@ -37,7 +37,7 @@ impl Telling {
     }
 
     /// True where it signs with this very key.
-    pub fn is_by(&self, key: Option<&Key>) -> bool {
+    pub fn is_by(&self, key: Option<&TsigKey>) -> bool {
         self.key.as_ref().map(|key| &key.policy) == key.map(|key| &key.policy)
     }
 
@@ -48,7 +48,7 @@ impl Telling {
 }
 
 /// Tells the newest zone, and says in the log when it was not answered.
-async fn tell(secondary: SocketAddr, key: Option<Arc<Key>>, newest: &mut watch::Receiver<Option<Arc<Zone>>>) {
+async fn tell(secondary: SocketAddr, key: Option<Arc<TsigKey>>, newest: &mut watch::Receiver<Option<Arc<Zone>>>) {
     let mut pause = Duration::from_secs(1);
     loop {
         let Some(zone) = newest.borrow_and_update().clone() else { return };
@@ -72,7 +72,7 @@ async fn tell(secondary: SocketAddr, key: Option<Arc<Key>>, newest: &mut watch::
 }
 
 /// One datagram; true where it was answered in time, whatever the answer.
-async fn try_once(secondary: SocketAddr, zone: &Zone, key: Option<Arc<Key>>, patience: Duration) -> std::io::Result<bool> {
+async fn try_once(secondary: SocketAddr, zone: &Zone, key: Option<Arc<TsigKey>>, patience: Duration) -> std::io::Result<bool> {
     let any: SocketAddr = if secondary.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
     let socket = UdpSocket::bind(any).await?; // a port of its own for each try: answers cannot be guessed
     socket.connect(secondary).await?;
@@ -158,7 +158,7 @@ mod tests {
     #[tokio::test]
     async fn a_burst_of_changes_is_one_task_and_its_last_is_told() {
         let secondary = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let telling = Telling::start(secondary.local_addr().unwrap(), None);
+        let telling = NotifyTask::start(secondary.local_addr().unwrap(), None);
         for serial in 1..=100 {
             telling.tell(Arc::new(ZoneBuilder::new(WireName::parse("contoso.test").unwrap()).finish(serial).unwrap().zone));
             tokio::task::yield_now().await;

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use postern_zones::journal::{Change, Record};
+use postern_zones::journal::{JournalChange, JournalRecord};
 use postern_zones::lookup::RrSet;
 use postern_zones::name::NameBuf;
 use postern_zones::zone::{Zone, rtype};
@@ -20,7 +20,7 @@ const IN: [u8; 2] = [0, 1];
 
 /// The question of a transfer, as it is repeated in every message.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct TransferRequest {
     /// ID.
     pub id: [u8; 2],
     /// The apex as the client wrote it, wire form.
@@ -35,21 +35,21 @@ pub enum Increment {
     /// The client has the newest serial, or one that we cannot know yet: the SOA alone.
     UpToDate,
     /// These changes lead from the client's serial to the newest.
-    Changes(Vec<Arc<Change>>),
+    Changes(Vec<Arc<JournalChange>>),
     /// It is not known what changed, or the whole is less: as an AXFR.
     Whole,
 }
 
 /// Messages under way: full ones are given away.
 struct Messages<'a, S> {
-    asked: &'a Asked,
+    asked: &'a TransferRequest,
     message: Vec<u8>,
     records: u16,
     send: S,
 }
 
 /// Which way a client that has `serial` comes to `zone`.
-pub fn increment(zone: &Zone, serial: u32, history: Option<&postern_zones::edit::History>) -> Increment {
+pub fn increment(zone: &Zone, serial: u32, history: Option<&postern_zones::edit::ZoneHistory>) -> Increment {
     if !postern_zones::zone::serial_rose(serial, zone.serial()) {
         return Increment::UpToDate;
     }
@@ -69,7 +69,7 @@ pub fn increment(zone: &Zone, serial: u32, history: Option<&postern_zones::edit:
 }
 
 /// Gives the zone as messages, the SOA first and last (RFC 5936 section 2.2). `Break` from `send` ends it.
-pub fn whole(zone: &Zone, asked: &Asked, send: impl FnMut(Vec<u8>) -> ControlFlow<()>) -> ControlFlow<()> {
+pub fn whole(zone: &Zone, asked: &TransferRequest, send: impl FnMut(Vec<u8>) -> ControlFlow<()>) -> ControlFlow<()> {
     let mut messages = Messages::new(asked, send);
     let apex = zone.apex().to_buf();
     for (owner, set) in zone.records() {
@@ -81,13 +81,18 @@ pub fn whole(zone: &Zone, asked: &Asked, send: impl FnMut(Vec<u8>) -> ControlFlo
 
 /// Gives changes as messages: the newest SOA, for each change the old SOA with what goes and the new one with what comes, and the newest
 /// SOA again (RFC 1995 section 4).
-pub fn changes(zone: &Zone, changes: &[Arc<Change>], asked: &Asked, send: impl FnMut(Vec<u8>) -> ControlFlow<()>) -> ControlFlow<()> {
+pub fn changes(
+    zone: &Zone,
+    changes: &[Arc<JournalChange>],
+    asked: &TransferRequest,
+    send: impl FnMut(Vec<u8>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let mut messages = Messages::new(asked, send);
     let apex = zone.apex().to_buf();
     messages.set(&apex, &zone.soa())?;
     for change in changes {
         for part in [&change.removed, &change.added] {
-            let (soa, rest): (Vec<&Record>, Vec<&Record>) = part.iter().partition(|record| record.rtype == rtype::SOA);
+            let (soa, rest): (Vec<&JournalRecord>, Vec<&JournalRecord>) = part.iter().partition(|record| record.rtype == rtype::SOA);
             for record in soa.into_iter().chain(rest) {
                 messages.record(&record.owner.to_buf(), record.rtype, record.ttl, &record.rdata)?;
             }
@@ -98,7 +103,7 @@ pub fn changes(zone: &Zone, changes: &[Arc<Change>], asked: &Asked, send: impl F
 }
 
 /// The SOA alone.
-pub fn soa_alone(zone: &Zone, asked: &Asked) -> Vec<u8> {
+pub fn soa_alone(zone: &Zone, asked: &TransferRequest) -> Vec<u8> {
     let mut message = Vec::new();
     let mut messages = Messages::new(asked, |whole| {
         message = whole;
@@ -110,7 +115,7 @@ pub fn soa_alone(zone: &Zone, asked: &Asked) -> Vec<u8> {
 }
 
 impl<'a, S: FnMut(Vec<u8>) -> ControlFlow<()>> Messages<'a, S> {
-    fn new(asked: &'a Asked, send: S) -> Self {
+    fn new(asked: &'a TransferRequest, send: S) -> Self {
         let mut messages = Self { asked, message: Vec::new(), records: 0, send };
         messages.begin();
         messages
@@ -177,8 +182,8 @@ mod tests {
         builder.finish(serial).unwrap().zone
     }
 
-    fn asked(rtype: u16) -> Asked {
-        Asked { id: [7, 7], apex: WireName::parse(APEX).unwrap().as_wire().into(), rtype }
+    fn asked(rtype: u16) -> TransferRequest {
+        TransferRequest { id: [7, 7], apex: WireName::parse(APEX).unwrap().as_wire().into(), rtype }
     }
 
     fn collect(run: impl FnOnce(&mut dyn FnMut(Vec<u8>) -> ControlFlow<()>) -> ControlFlow<()>) -> Vec<Message> {
@@ -210,30 +215,40 @@ mod tests {
 
     #[test]
     fn changes_stand_between_their_soas() {
-        let record =
-            |rtype, rdata: &[u8], owner: &str| Record { owner: WireName::parse(owner).unwrap(), rtype, ttl: 10, rdata: rdata.into() };
+        let record = |rtype, rdata: &[u8], owner: &str| JournalRecord {
+            owner: WireName::parse(owner).unwrap(),
+            rtype,
+            ttl: 10,
+            rdata: rdata.into(),
+        };
         let (old, new) = (zone(20, 8), zone(20, 9));
         let soa = |zone: &Zone| record(6, zone.soa().rdata().next().unwrap(), APEX);
         let address = |last| record(1, &[10, 20, 0, last], &format!("ws.{APEX}"));
-        let change =
-            Change { from: 8, to: 9, at: 0, by: String::new(), removed: vec![address(1), soa(&old)], added: vec![address(2), soa(&new)] };
+        let change = JournalChange {
+            from: 8,
+            to: 9,
+            at: 0,
+            by: String::new(),
+            removed: vec![address(1), soa(&old)],
+            added: vec![address(2), soa(&new)],
+        };
         let messages = collect(|send| changes(&new, &[Arc::new(change.clone())], &asked(251), send));
         let types: Vec<String> = messages[0].answers.iter().map(|record| record.record_type().to_string()).collect();
         assert_eq!(types, ["SOA", "SOA", "A", "SOA", "A", "SOA"]);
-        let history = postern_zones::edit::History::default();
+        let history = postern_zones::edit::ZoneHistory::default();
         assert_eq!(increment(&new, 8, Some(&history)), Increment::Whole);
         assert_eq!(increment(&new, 9, Some(&history)), Increment::UpToDate);
         assert_eq!(increment(&new, 10, Some(&history)), Increment::UpToDate, "a client that is ahead has nothing to take");
         // A change that the history has already and the zone, which is served, has not: the client gets what leads to the zone.
         history.push(Arc::new(change.clone()));
-        history.push(Arc::new(Change { from: 9, to: 10, ..change.clone() }));
+        history.push(Arc::new(JournalChange { from: 9, to: 10, ..change.clone() }));
         assert_eq!(increment(&new, 8, Some(&history)), Increment::Changes(vec![Arc::new(change.clone())]));
         // TTLs that changed and no serial with them, as in a copy whose bounds changed: no increment can tell.
-        let history = postern_zones::edit::History::default();
+        let history = postern_zones::edit::ZoneHistory::default();
         history.push(Arc::new(change.clone()));
-        history.push(Arc::new(Change { from: 9, ..change.clone() }));
+        history.push(Arc::new(JournalChange { from: 9, ..change.clone() }));
         assert_eq!(increment(&new, 8, Some(&history)), Increment::Whole);
-        history.push(Arc::new(Change { from: 9, to: 10, ..change }));
+        history.push(Arc::new(JournalChange { from: 9, to: 10, ..change }));
         assert_eq!(increment(&zone(20, 10), 9, Some(&history)), Increment::Whole);
         let alone = Message::from_vec(&soa_alone(&new, &asked(251))).unwrap();
         assert_eq!((alone.answers.len(), alone.answers[0].record_type()), (1, RecordType::SOA));

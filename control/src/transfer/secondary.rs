@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use postern_config::PosternConfig;
 use postern_config::model::{self, FeedKind, KeyAction, TRANSFER};
 use postern_dns::wire::rtype as wire;
-use postern_zones::edit::{Author, FETCHED, Refusal, Task, Via, ZoneRef};
+use postern_zones::edit::{Author, FETCHED, Refusal, StoreTask, Via, ZoneRef};
 use postern_zones::name::WireName;
 use postern_zones::zone::{Zone, rtype, serial_rose};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,10 +19,10 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::incoming::{BadTransfer, Brought, Incoming};
+use super::incoming::{BadTransfer, Incoming, TransferredZone};
 use crate::Control;
 use crate::feed::ZoneFeed;
-use crate::tsig::{BadAnswer, Key, Keyring, Signer};
+use crate::tsig::{BadAnswer, Keyring, Signer, TsigKey};
 
 /// A zone that is transferred, as the configuration has it.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub struct SecondaryZone {
     /// Asked in this order.
     pub primaries: Vec<SocketAddr>,
     /// Signs what is asked.
-    pub key: Option<Arc<Key>>,
+    pub key: Option<Arc<TsigKey>>,
     /// Octets of records that a transfer may bring.
     pub most: u64,
 }
@@ -143,7 +143,7 @@ async fn refresh_from(primary: SocketAddr, wanted: &SecondaryZone, control: &Con
     let theirs = connection.serial(&wanted.apex).await?;
     let is_newer = known.as_ref().is_none_or(|zone| serial_rose(zone.serial(), theirs));
     if !is_newer {
-        return take(Brought::UpToDate, primary, wanted, control).await.map_err(Into::into);
+        return take(TransferredZone::UpToDate, primary, wanted, control).await.map_err(Into::into);
     }
     if let Some(zone) = &known {
         let brought = connection.transfer(wanted, Some(zone)).await;
@@ -165,20 +165,20 @@ async fn refresh_from(primary: SocketAddr, wanted: &SecondaryZone, control: &Con
 }
 
 /// Makes the zone what was brought, and notes that its primary was heard.
-async fn take(brought: Brought, primary: SocketAddr, wanted: &SecondaryZone, control: &Control) -> Result<(), Refusal> {
+async fn take(brought: TransferredZone, primary: SocketAddr, wanted: &SecondaryZone, control: &Control) -> Result<(), Refusal> {
     let author = Author { who: primary.to_string().into(), from: Some(primary.ip()), via: Via::Feed(&TRANSFER) };
     let zone = wanted.zone.clone();
     let how = match &brought {
-        Brought::UpToDate => None,
-        Brought::Whole(..) => Some("whole"),
-        Brought::Changes(..) => Some("changes"),
+        TransferredZone::UpToDate => None,
+        TransferredZone::Whole(..) => Some("whole"),
+        TransferredZone::Changes(..) => Some("changes"),
     };
     let made = control.ask(|answer| {
         let amend = move |zone: &Zone, settings: &mut postern_zones::edit::ZoneSettings| {
             settings.extra.insert(FETCHED.into(), unix_seconds().into());
             brought.changes(zone)
         };
-        Task::Amend(zone, author, Box::new(amend), answer)
+        StoreTask::Amend(zone, author, Box::new(amend), answer)
     });
     let done = made.await?;
     if let Some(how) = how {
@@ -199,7 +199,7 @@ async fn expire_if_due(wanted: &SecondaryZone, control: &Control, zone: &Zone, h
         return None;
     }
     let reason = format!("expired: no primary was heard for {silent} s, and its SOA allows {} s", zone.expire());
-    let expired = control.ask(|answer| Task::Expire(wanted.zone.clone(), reason.clone(), answer)).await;
+    let expired = control.ask(|answer| StoreTask::Expire(wanted.zone.clone(), reason.clone(), answer)).await;
     match expired {
         Ok(()) => tracing::error!(zone = %wanted.zone, "zone has no data: {reason}"),
         Err(refusal) => tracing::error!(zone = %wanted.zone, "cannot expire: {refusal}"),
@@ -210,11 +210,11 @@ async fn expire_if_due(wanted: &SecondaryZone, control: &Control, zone: &Zone, h
 /// A connection to a primary.
 struct Connection {
     stream: TcpStream,
-    key: Option<Arc<Key>>,
+    key: Option<Arc<TsigKey>>,
 }
 
 impl Connection {
-    async fn open(primary: SocketAddr, key: Option<Arc<Key>>) -> Result<Self, Failure> {
+    async fn open(primary: SocketAddr, key: Option<Arc<TsigKey>>) -> Result<Self, Failure> {
         let stream = timeout(PATIENCE, TcpStream::connect(primary)).await.map_err(|_| Failure::Silent)??;
         stream.set_nodelay(true)?;
         Ok(Self { stream, key })
@@ -243,7 +243,7 @@ impl Connection {
     }
 
     /// AXFR, or IXFR from the serial of `since`.
-    async fn transfer(&mut self, wanted: &SecondaryZone, since: Option<&Zone>) -> Result<Brought, Failure> {
+    async fn transfer(&mut self, wanted: &SecondaryZone, since: Option<&Zone>) -> Result<TransferredZone, Failure> {
         let rtype = if since.is_some() { wire::IXFR } else { wire::AXFR };
         let mut asked = self.send(question(&wanted.apex, rtype, since)).await?;
         let mut incoming = Incoming::new(wanted.apex.clone(), since.map(Zone::serial), wanted.most);
@@ -346,7 +346,7 @@ impl ZoneFeed for SecondaryZone {
     }
 
     /// RFC 1996 section 3.10: a NOTIFY comes from a primary, or is signed by a key that may notify.
-    fn heeds(&self, apex: &[u8], client: IpAddr, keys: &[Arc<Key>]) -> bool {
+    fn heeds(&self, apex: &[u8], client: IpAddr, keys: &[Arc<TsigKey>]) -> bool {
         let networks: Vec<&str> = self.zone.network.iter().map(String::as_str).collect();
         self.apex.as_wire() == apex
             && (self.primaries.iter().any(|primary| primary.ip() == client.to_canonical())

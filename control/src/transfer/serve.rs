@@ -13,12 +13,12 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::Policy;
-use super::outgoing::{self, Asked, Increment};
+use super::outgoing::{self, Increment, TransferRequest};
 use super::secondary::unix_seconds;
 use crate::Control;
 use crate::reply::reply;
 use crate::requester::Requester;
-use crate::tsig::{Key, Signer};
+use crate::tsig::{Signer, TsigKey};
 
 /// Transfers that run at once: each holds a thread while its client reads.
 const MOST: usize = 32;
@@ -29,7 +29,7 @@ static RUNNING: Semaphore = Semaphore::const_new(MOST);
 
 /// Why a zone is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused {
+pub struct TransferRefusal {
     /// RCODE.
     pub rcode: u16,
     /// For the log.
@@ -67,14 +67,14 @@ pub async fn serve(request: Box<HandlerRequest>, requester: Requester, control: 
     }
 }
 
-type Found = (Asked, Arc<Zone>, Arc<Hosted>, Option<u32>);
+type Found = (TransferRequest, Arc<Zone>, Arc<Hosted>, Option<u32>);
 
-fn find(request: &HandlerRequest, keys: &[Arc<Key>], control: &Control) -> Result<Found, Refused> {
+fn find(request: &HandlerRequest, keys: &[Arc<TsigKey>], control: &Control) -> Result<Found, TransferRefusal> {
     use postern_dns::ede::rcode::{FORMERR, NOTAUTH, REFUSED, SERVFAIL};
     let message = &request.packet[..];
-    let refuse = |rcode, why| Refused { rcode, why };
+    let refuse = |rcode, why| TransferRefusal { rcode, why };
     let read = Message::read(message).map_err(|_| refuse(FORMERR, "the message makes no sense"))?;
-    let asked = Asked { id: [message[0], message[1]], apex: message[12..12 + read.name.len()].into(), rtype: read.rtype };
+    let asked = TransferRequest { id: [message[0], message[1]], apex: message[12..12 + read.name.len()].into(), rtype: read.rtype };
     let state = control.state.load();
     let client = request.client.ip().to_canonical();
     let network = state.snapshot.network(state.snapshot.network_of(client));
@@ -112,7 +112,7 @@ fn serial_of(message: &Message<'_>) -> Option<u32> {
 
 async fn give(
     request: Box<HandlerRequest>,
-    asked: Asked,
+    asked: TransferRequest,
     zone: Arc<Zone>,
     hosted: Arc<Hosted>,
     since: Option<u32>,
@@ -158,7 +158,7 @@ async fn give(
 }
 
 /// Returns the answer that fits into one datagram.
-fn one_datagram(zone: &Zone, asked: &Asked, increment: &Increment) -> Vec<u8> {
+fn one_datagram(zone: &Zone, asked: &TransferRequest, increment: &Increment) -> Vec<u8> {
     let mut messages = Vec::new();
     let collect = |message: Vec<u8>| {
         messages.push(message);

@@ -19,7 +19,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use record::{Malformed, Record, find};
+pub use record::{TsigFormatError, TsigRecord, find};
 
 /// Extended RCODEs of TSIG (RFC 8945 section 3).
 pub mod error {
@@ -36,13 +36,13 @@ pub const FUDGE: u16 = 300;
 /// The keys of a configuration.
 #[derive(Debug, Default)]
 pub struct Keyring {
-    signed: HashMap<WireName, Arc<Key>>,
-    unsigned: Vec<Arc<Key>>,
+    signed: HashMap<WireName, Arc<TsigKey>>,
+    unsigned: Vec<Arc<TsigKey>>,
 }
 
 /// A key and what it is good for.
 #[derive(Debug)]
-pub struct Key {
+pub struct TsigKey {
     /// Lower case.
     pub name: WireName,
     /// As it was configured.
@@ -51,31 +51,31 @@ pub struct Key {
 
 /// A request whose signature is right.
 #[derive(Debug)]
-pub struct Verified {
+pub struct VerifiedMessage {
     /// The message without its TSIG record, as it was signed.
     pub message: Vec<u8>,
     /// Who signed it.
-    pub key: Arc<Key>,
+    pub key: Arc<TsigKey>,
     /// Signs the answer.
     pub signer: Signer,
 }
 
 /// A request whose signature is not right. The answer says so in a TSIG record of its own.
 #[derive(Debug)]
-pub struct Rejected {
+pub struct TsigRejection {
     /// [`error`]'s number; none: FORMERR, and no TSIG record in the answer.
     pub error: Option<u16>,
     /// Message for the log, if the operator can fix the problem.
     pub hint: Option<String>,
     /// The answer's record; signed with the key where there is one.
-    record: Option<Record>,
+    record: Option<TsigRecord>,
     signer: Option<Signer>,
 }
 
 /// Signs answers to one request, or checks them.
 #[derive(Debug, Clone)]
 pub struct Signer {
-    key: Arc<Key>,
+    key: Arc<TsigKey>,
     algorithm: TsigAlgorithm,
     /// MAC of the request, then of the last message.
     last: Vec<u8>,
@@ -110,7 +110,7 @@ impl Keyring {
         let mut keyring = Self::default();
         for policy in &config.keys {
             let Ok(name) = WireName::parse(&policy.name) else { continue }; // the configuration was checked
-            let key = Arc::new(Key { name: name.clone(), policy: policy.clone() });
+            let key = Arc::new(TsigKey { name: name.clone(), policy: policy.clone() });
             match policy.proof {
                 KeyProof::Tsig { .. } => drop(keyring.signed.insert(name, key)),
                 KeyProof::Address => keyring.unsigned.push(key),
@@ -135,21 +135,21 @@ impl Keyring {
     }
 
     /// The key of a name: to sign with.
-    pub fn key(&self, name: &str) -> Option<Arc<Key>> {
+    pub fn key(&self, name: &str) -> Option<Arc<TsigKey>> {
         self.signed.get(&WireName::parse(name).ok()?).cloned()
     }
 
     /// The keys that a client may use without a signature.
-    pub fn unsigned(&self, client: IpAddr) -> impl Iterator<Item = &Arc<Key>> {
+    pub fn unsigned(&self, client: IpAddr) -> impl Iterator<Item = &Arc<TsigKey>> {
         self.unsigned.iter().filter(move |key| key.is_for(client))
     }
 
     /// Checks a signed request. The order of the checks is that of RFC 8945 section 5.2: key, MAC, time, length of the MAC.
-    pub fn verify(&self, request: &[u8], record: &Record, client: IpAddr, now: u64) -> Result<Verified, Box<Rejected>> {
+    pub fn verify(&self, request: &[u8], record: &TsigRecord, client: IpAddr, now: u64) -> Result<VerifiedMessage, Box<TsigRejection>> {
         let reject = |error, hint, signer: Option<Signer>| {
             let other = if error == error::BADTIME { now.to_be_bytes()[2..].to_vec() } else { Vec::new() };
-            let record = Record { mac: Vec::new(), error, other, ..record.clone() };
-            Box::new(Rejected { error: Some(error), hint, record: Some(record), signer })
+            let record = TsigRecord { mac: Vec::new(), error, other, ..record.clone() };
+            Box::new(TsigRejection { error: Some(error), hint, record: Some(record), signer })
         };
         let algorithm = hash::of_wire_name(record.algorithm.as_wire());
         let key = self.signed.get(&record.key.to_wire_name()).filter(|key| key.is_for(client));
@@ -160,7 +160,7 @@ impl Keyring {
         // Shorter than 10 octets or half of the hash means nothing, longer cannot be (RFC 8945 section 5.2.2.1).
         let length = hash::length(algorithm);
         if record.mac.len() > length || record.mac.len() < 10.max(length / 2) {
-            return Err(Box::new(Rejected { error: None, hint: None, record: None, signer: None }));
+            return Err(Box::new(TsigRejection { error: None, hint: None, record: None, signer: None }));
         }
         let message = record.take_off(request);
         let variables = record.variables();
@@ -180,11 +180,11 @@ impl Keyring {
         }
         let mut message = message;
         message[..2].copy_from_slice(&request[..2]); // the answer bears the ID that came
-        Ok(Verified { message, key: key.clone(), signer })
+        Ok(VerifiedMessage { message, key: key.clone(), signer })
     }
 }
 
-impl Key {
+impl TsigKey {
     /// True where a client may use it.
     pub fn is_for(&self, client: IpAddr) -> bool {
         self.policy.clients.is_empty() || self.policy.clients.iter().any(|prefix| prefix.contains(&client.to_canonical()))
@@ -232,7 +232,7 @@ impl Key {
     }
 
     /// Returns a hint for a client that signs with another hash.
-    fn hint(&self, record: &Record, algorithm: Option<TsigAlgorithm>) -> Option<String> {
+    fn hint(&self, record: &TsigRecord, algorithm: Option<TsigAlgorithm>) -> Option<String> {
         let KeyProof::Tsig { algorithm: own, .. } = &self.policy.proof else { return None };
         let (name, own) = (&self.policy.name, own.word());
         Some(match algorithm {
@@ -246,7 +246,7 @@ impl Key {
     }
 }
 
-impl Rejected {
+impl TsigRejection {
     /// Puts on the answer what is wrong with the request's signature; signed where the key is known to be the client's.
     pub fn put_on(self, answer: &mut Vec<u8>) {
         let Some(mut record) = self.record else { return };
@@ -266,7 +266,7 @@ impl Rejected {
 
 impl Signer {
     /// Signs a request of ours; checks or takes part in what comes of it.
-    pub fn begin(key: Arc<Key>, request: &mut Vec<u8>, now: u64) -> Self {
+    pub fn begin(key: Arc<TsigKey>, request: &mut Vec<u8>, now: u64) -> Self {
         let algorithm = match &key.policy.proof {
             KeyProof::Tsig { algorithm, .. } => *algorithm,
             KeyProof::Address => TsigAlgorithm::Sha256, // never: such keys are not found by name
@@ -286,7 +286,7 @@ impl Signer {
     /// last MAC and the time).
     pub fn sign(&mut self, message: &mut Vec<u8>, now: u64) {
         let name = |wire| NameBuf::read(wire).unwrap_or(NameBuf::root()); // names that were read before
-        let mut record = Record {
+        let mut record = TsigRecord {
             key: name(self.key.name.as_wire()),
             algorithm: name(hash::wire_name(self.algorithm)),
             time: now,

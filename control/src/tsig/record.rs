@@ -6,7 +6,7 @@ use postern_zones::name::NameBuf;
 
 /// A TSIG record as it stands in a message.
 #[derive(Debug, Clone)]
-pub struct Record {
+pub struct TsigRecord {
     /// Name of the key, lower case.
     pub key: NameBuf,
     /// Name of the hash, lower case.
@@ -30,12 +30,12 @@ pub struct Record {
 /// The message is none, or its TSIG record is none: FORMERR (RFC 8945 section 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("bad message or bad TSIG record")]
-pub struct Malformed;
+pub struct TsigFormatError;
 
 /// Its TSIG record; none: it has none.
-pub fn find(message: &[u8]) -> Result<Option<Record>, Malformed> {
+pub fn find(message: &[u8]) -> Result<Option<TsigRecord>, TsigFormatError> {
     let word = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
-    let field = |at: usize| word(at).ok_or(Malformed);
+    let field = |at: usize| word(at).ok_or(TsigFormatError);
     let mut at = HEADER;
     for _ in 0..field(4)? {
         at = pass_name(message, at)? + 4;
@@ -49,28 +49,28 @@ pub fn find(message: &[u8]) -> Result<Option<Record>, Malformed> {
         let data = fixed + 10;
         at = data + usize::from(field(fixed + 8)?);
         if at > message.len() {
-            return Err(Malformed);
+            return Err(TsigFormatError);
         }
         if kind != rtype::TSIG {
             continue;
         }
         // The last record of the additional section, class ANY, TTL 0.
         if index + 1 != all || counts[2] == 0 || class != 255 || message[fixed + 4..fixed + 8] != [0; 4] {
-            return Err(Malformed);
+            return Err(TsigFormatError);
         }
-        let key = read_name(message, start).map_err(|_| Malformed)?.0;
+        let key = read_name(message, start).map_err(|_| TsigFormatError)?.0;
         return read(&message[data..at], key, start).map(Some);
     }
     Ok(None)
 }
 
-fn read(rdata: &[u8], key: NameBuf, start: usize) -> Result<Record, Malformed> {
-    let algorithm = NameBuf::read(rdata).map_err(|_| Malformed)?; // never compressed (RFC 8945 section 4.2)
+fn read(rdata: &[u8], key: NameBuf, start: usize) -> Result<TsigRecord, TsigFormatError> {
+    let algorithm = NameBuf::read(rdata).map_err(|_| TsigFormatError)?; // never compressed (RFC 8945 section 4.2)
     let mut rest = &rdata[algorithm.len()..];
     let mut take = |count: usize| {
-        let (taken, left) = rest.split_at_checked(count).ok_or(Malformed)?;
+        let (taken, left) = rest.split_at_checked(count).ok_or(TsigFormatError)?;
         rest = left;
-        Ok::<&[u8], Malformed>(taken)
+        Ok::<&[u8], TsigFormatError>(taken)
     };
     let word = |octets: &[u8]| u16::from_be_bytes([octets[0], octets[1]]);
     let time = take(6)?.iter().fold(0, |time, octet| time << 8 | u64::from(*octet));
@@ -81,16 +81,16 @@ fn read(rdata: &[u8], key: NameBuf, start: usize) -> Result<Record, Malformed> {
     let length = usize::from(word(take(2)?));
     let other = take(length)?.to_vec();
     if !rest.is_empty() {
-        return Err(Malformed);
+        return Err(TsigFormatError);
     }
-    Ok(Record { key, algorithm, time, fudge, mac, original_id, error, other, start })
+    Ok(TsigRecord { key, algorithm, time, fudge, mac, original_id, error, other, start })
 }
 
-fn pass_name(message: &[u8], at: usize) -> Result<usize, Malformed> {
-    read_name(message, at).map(|(_, after)| after).map_err(|_| Malformed)
+fn pass_name(message: &[u8], at: usize) -> Result<usize, TsigFormatError> {
+    read_name(message, at).map(|(_, after)| after).map_err(|_| TsigFormatError)
 }
 
-impl Record {
+impl TsigRecord {
     /// The message as it was before it was signed: without the record, with its ID of then.
     pub fn take_off(&self, message: &[u8]) -> Vec<u8> {
         let mut before = message[..self.start].to_vec();

@@ -60,7 +60,7 @@ fn signed(name: &str) -> (Vec<u8>, Signer) {
 }
 
 /// The message with its TSIG record changed.
-fn changed(message: &[u8], change: impl FnOnce(&mut Record)) -> Vec<u8> {
+fn changed(message: &[u8], change: impl FnOnce(&mut TsigRecord)) -> Vec<u8> {
     let mut record = find(message).unwrap().unwrap();
     let mut message = record.take_off(message);
     change(&mut record);
@@ -68,7 +68,7 @@ fn changed(message: &[u8], change: impl FnOnce(&mut Record)) -> Vec<u8> {
     message
 }
 
-fn verify(message: &[u8]) -> Result<Verified, Box<Rejected>> {
+fn verify(message: &[u8]) -> Result<VerifiedMessage, Box<TsigRejection>> {
     let record = find(message).unwrap().unwrap();
     keyring().verify(message, &record, client(), NOW)
 }
@@ -125,7 +125,7 @@ fn md5_is_taken_where_the_key_says_so_and_else_told_of() {
         let mut signer = signed(name).1;
         (signer.algorithm, signer.last, signer.is_first) = (TsigAlgorithm::Md5, Vec::new(), true);
         let mut message = question();
-        let record = Record {
+        let record = TsigRecord {
             key: signer.key.name.to_buf(),
             algorithm: NameBuf::read(hash::wire_name(TsigAlgorithm::Md5)).unwrap(),
             time: NOW,
@@ -137,7 +137,7 @@ fn md5_is_taken_where_the_key_says_so_and_else_told_of() {
             start: 0,
         };
         let mac = hash::sign(TsigAlgorithm::Md5, b"secret", &[&message, &record.variables()]);
-        Record { mac, ..record }.put_on(&mut message);
+        TsigRecord { mac, ..record }.put_on(&mut message);
         message
     };
     assert!(verify(&md5("acme.contoso.com")).is_ok());
@@ -150,7 +150,7 @@ fn md5_is_taken_where_the_key_says_so_and_else_told_of() {
 fn what_is_wrong_is_told_in_the_order_of_the_rfc() {
     let (message, _) = signed("plain");
     let name = |text: &str| NameBuf::parse(text).unwrap();
-    type Change = Box<dyn FnOnce(&mut Record)>;
+    type Change = Box<dyn FnOnce(&mut TsigRecord)>;
     let cases: [(&str, Change, Option<u16>); 12] = [
         ("unknown key", Box::new(move |record| record.key = name("other")), Some(error::BADKEY)),
         ("unknown hash", Box::new(move |record| record.algorithm = name("gss-tsig")), Some(error::BADKEY)),
@@ -211,7 +211,7 @@ fn any_octet_changed_is_a_signature_broken() {
 fn answers_to_bad_signatures_say_what_is_wrong() {
     let (message, _) = signed("plain");
     for (change, signed_answer, want) in [
-        (Box::new(|record: &mut Record| record.mac[3] ^= 8) as Box<dyn FnOnce(&mut Record)>, false, error::BADSIG),
+        (Box::new(|record: &mut TsigRecord| record.mac[3] ^= 8) as Box<dyn FnOnce(&mut TsigRecord)>, false, error::BADSIG),
         (Box::new(|record| record.key = NameBuf::parse("other").unwrap()), false, error::BADKEY),
         (Box::new(|record| record.mac.truncate(20)), true, error::BADTRUNC),
     ] {
@@ -258,10 +258,10 @@ fn unsigned_messages_between_signed_ones_are_believed_with_the_next() {
     let middle: Vec<Vec<u8>> = (0..3u8).map(|index| [answer(), vec![index]].concat()).collect();
     // The last one covers those before it.
     let record = find(&first).unwrap().unwrap();
-    let tail = Record { time: NOW, ..record.clone() };
+    let tail = TsigRecord { time: NOW, ..record.clone() };
     let length = (ours.last.len() as u16).to_be_bytes();
     let mac = hash::sign(TsigAlgorithm::Sha256, b"secret", &[&length, &ours.last, &middle.concat(), &last, &tail.timers()]);
-    Record { mac, ..tail }.put_on(&mut last);
+    TsigRecord { mac, ..tail }.put_on(&mut last);
     let run = |messages: &[&[u8]]| {
         let mut theirs = theirs.clone();
         messages.iter().enumerate().map(|(at, message)| theirs.check(message, at + 1 == messages.len(), NOW)).collect::<Result<Vec<_>, _>>()

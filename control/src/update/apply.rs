@@ -8,13 +8,18 @@ use postern_dns::wire::rtype;
 use postern_zones::edit::Refusal;
 use postern_zones::lookup::RrSet;
 use postern_zones::name::{NameBuf, WireName};
-use postern_zones::zone::{Change, Zone, serial_rose};
+use postern_zones::zone::{RrSetChange, Zone, serial_rose};
 
-use super::record::{Meaning, Record};
-use crate::tsig::Key;
+use super::record::{Meaning, UpdateRecord};
+use crate::tsig::TsigKey;
 
 /// The RRsets that are to be different.
-pub fn changes(zone: &Zone, prerequisites: &[Record], updates: &[Record], keys: &[Arc<Key>]) -> Result<Vec<Change>, Refusal> {
+pub fn changes(
+    zone: &Zone,
+    prerequisites: &[UpdateRecord],
+    updates: &[UpdateRecord],
+    keys: &[Arc<TsigKey>],
+) -> Result<Vec<RrSetChange>, Refusal> {
     check(zone, prerequisites)?;
     permit(zone, updates, keys)?;
     let meanings = prescan(zone, updates)?;
@@ -31,7 +36,7 @@ pub fn changes(zone: &Zone, prerequisites: &[Record], updates: &[Record], keys: 
 }
 
 /// Section 3.2.
-fn check(zone: &Zone, prerequisites: &[Record]) -> Result<(), Refusal> {
+fn check(zone: &Zone, prerequisites: &[UpdateRecord]) -> Result<(), Refusal> {
     let mut wanted: BTreeMap<(WireName, u16), Vec<&[u8]>> = BTreeMap::new();
     for record in prerequisites {
         let name = &record.owner;
@@ -67,7 +72,7 @@ fn check(zone: &Zone, prerequisites: &[Record]) -> Result<(), Refusal> {
 
 /// Section 3.3: each record must be one that some key of the client may change. A whole name may be deleted by who may change each type
 /// that it has.
-fn permit(zone: &Zone, updates: &[Record], keys: &[Arc<Key>]) -> Result<(), Refusal> {
+fn permit(zone: &Zone, updates: &[UpdateRecord], keys: &[Arc<TsigKey>]) -> Result<(), Refusal> {
     let may = |owner: &NameBuf, rtype| keys.iter().any(|key| key.may_change(owner, rtype));
     for record in updates {
         let owner = &record.owner;
@@ -87,8 +92,8 @@ fn permit(zone: &Zone, updates: &[Record], keys: &[Arc<Key>]) -> Result<(), Refu
 }
 
 /// Section 3.4.1.
-fn prescan(zone: &Zone, updates: &[Record]) -> Result<Vec<Meaning>, Refusal> {
-    let read = |record: &Record| {
+fn prescan(zone: &Zone, updates: &[UpdateRecord]) -> Result<Vec<Meaning>, Refusal> {
+    let read = |record: &UpdateRecord| {
         let name = &record.owner;
         if !name.is_under(zone.apex().as_wire()) {
             return Err(refuse(rcode::NOTZONE, format!("{name} does not lie in the zone")));
@@ -135,7 +140,7 @@ impl Draft<'_> {
     }
 
     /// Section 3.4.2.2. What cannot stand together is passed over in silence.
-    fn add(&mut self, record: &Record) {
+    fn add(&mut self, record: &UpdateRecord) {
         let (is_apex, rtype) = (self.is_apex(&record.owner), record.rtype);
         let sets = self.sets(&record.owner);
         let beside_cname = |rtype: u16| matches!(rtype, rtype::CNAME | rtype::RRSIG | rtype::NSEC | rtype::KEY);
@@ -178,7 +183,7 @@ impl Draft<'_> {
     }
 
     /// Section 3.4.2.4: not the SOA, nor the last NS of the apex.
-    fn delete_record(&mut self, record: &Record) {
+    fn delete_record(&mut self, record: &UpdateRecord) {
         let is_apex = self.is_apex(&record.owner);
         let sets = self.sets(&record.owner);
         let Some(set) = sets.get_mut(&record.rtype) else { return };
@@ -192,15 +197,15 @@ impl Draft<'_> {
         }
     }
 
-    fn into_changes(self) -> Vec<Change> {
+    fn into_changes(self) -> Vec<RrSetChange> {
         let mut changes = Vec::new();
         for (owner, sets) in self.names {
             let held = sets_at(self.zone, &owner.to_buf());
             let gone = held.keys().filter(|rtype| !sets.contains_key(rtype));
-            changes.extend(gone.map(|&rtype| Change { owner: owner.clone(), rtype, ttl: 0, rdata: Vec::new() }));
+            changes.extend(gone.map(|&rtype| RrSetChange { owner: owner.clone(), rtype, ttl: 0, rdata: Vec::new() }));
             for (rtype, set) in sets {
                 if held.get(&rtype) != Some(&set) {
-                    changes.push(Change { owner: owner.clone(), rtype, ttl: set.ttl, rdata: set.rdata });
+                    changes.push(RrSetChange { owner: owner.clone(), rtype, ttl: set.ttl, rdata: set.rdata });
                 }
             }
         }

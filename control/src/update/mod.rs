@@ -15,11 +15,11 @@ use postern_dns::ede::rcode;
 use postern_dns::state::State;
 use postern_dns::wire::message::Message;
 use postern_dns::wire::rtype;
-use postern_zones::edit::{Author, Edit, Refusal, Via, ZoneRef};
-use postern_zones::snapshot::{Link, Snapshot};
+use postern_zones::edit::{Author, Refusal, Via, ZoneEdit, ZoneRef};
+use postern_zones::snapshot::{Snapshot, ZoneLink};
 
 use crate::Control;
-use crate::tsig::Key;
+use crate::tsig::TsigKey;
 
 mod apply;
 mod record;
@@ -27,7 +27,7 @@ mod record;
 mod tests;
 
 use apply::changes;
-use record::Record;
+use record::UpdateRecord;
 
 /// Response to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +44,9 @@ pub struct Update {
     /// The zone, by its apex.
     pub zone: String,
     /// Prerequisites of the update.
-    prerequisites: Vec<Record>,
+    prerequisites: Vec<UpdateRecord>,
     /// Changes that the update makes.
-    updates: Vec<Record>,
+    updates: Vec<UpdateRecord>,
 }
 
 /// Extended errors (RFC 8914) that an update can meet.
@@ -56,7 +56,7 @@ const PROHIBITED: u16 = 18;
 const NOT_AUTHORITATIVE: u16 = 20;
 
 /// Makes the change that `message` asks for; `keys`: those that the client has shown to be its own.
-pub async fn answer(control: &Control, message: &[u8], keys: Vec<Arc<Key>>, client: IpAddr) -> Told {
+pub async fn answer(control: &Control, message: &[u8], keys: Vec<Arc<TsigKey>>, client: IpAddr) -> Told {
     let update = match Update::read(message) {
         Ok(update) => update,
         Err(told) => return told,
@@ -68,7 +68,7 @@ pub async fn answer(control: &Control, message: &[u8], keys: Vec<Arc<Key>>, clie
     let who = keys.first().map_or("nobody".into(), |key| key.policy.name.as_str().into());
     let author = Author { who, from: Some(client), via: Via::Update };
     let make = Box::new(move |zone: &postern_zones::zone::Zone| changes(zone, &update.prerequisites, &update.updates, &keys));
-    match control.edit(Edit { zone, author, make, is_dry: false }).await {
+    match control.edit(ZoneEdit { zone, author, make, is_dry: false }).await {
         Ok(_) => Told { rcode: rcode::NOERROR, error: None },
         Err(refusal) => Told::refused(&refusal),
     }
@@ -86,7 +86,7 @@ impl Update {
         }
         let mut update = Self { zone: plain(&read.name), prerequisites: Vec::new(), updates: Vec::new() };
         for found in &read.records {
-            let record = Record::read(&read, found);
+            let record = UpdateRecord::read(&read, found);
             let section = if found.answer { &mut update.prerequisites } else { &mut update.updates };
             section.push(record);
         }
@@ -96,17 +96,18 @@ impl Update {
 
 /// The zone that is meant, and the keys that may change it. Of several zones with one name: the one that the key's policy names, else the
 /// one of the client's network.
-fn choose(state: &State, name: &str, keys: &[Arc<Key>], client: IpAddr) -> Result<(ZoneRef, Vec<Arc<Key>>), Told> {
+fn choose(state: &State, name: &str, keys: &[Arc<TsigKey>], client: IpAddr) -> Result<(ZoneRef, Vec<Arc<TsigKey>>), Told> {
     let snapshot = &state.snapshot;
-    let hosted: Vec<&Link> = snapshot.hosted().iter().filter(|link| *link.hosted.name == *name).collect();
+    let hosted: Vec<&ZoneLink> = snapshot.hosted().iter().filter(|link| *link.hosted.name == *name).collect();
     if hosted.is_empty() {
         return Err(Told::new(rcode::NOTAUTH, NOT_AUTHORITATIVE, format!("no zone {name} is hosted")));
     }
-    let may = |link: &Link| -> Vec<Arc<Key>> {
+    let may = |link: &ZoneLink| -> Vec<Arc<TsigKey>> {
         let networks = networks(snapshot, link);
         keys.iter().filter(|key| key.allows(KeyAction::Update) && key.covers(name, &networks)).cloned().collect()
     };
-    let allowed: Vec<(&Link, Vec<Arc<Key>>)> = hosted.iter().map(|link| (*link, may(link))).filter(|(_, keys)| !keys.is_empty()).collect();
+    let allowed: Vec<(&ZoneLink, Vec<Arc<TsigKey>>)> =
+        hosted.iter().map(|link| (*link, may(link))).filter(|(_, keys)| !keys.is_empty()).collect();
     let own = snapshot.network_of(client);
     let chosen = match &allowed[..] {
         [] if keys.is_empty() => return Err(Told::new(rcode::REFUSED, PROHIBITED, "unsigned updates are not taken from here")),
@@ -126,7 +127,7 @@ fn choose(state: &State, name: &str, keys: &[Arc<Key>], client: IpAddr) -> Resul
     Ok((ZoneRef { name: name.into(), network }, keys.clone()))
 }
 
-fn networks<'s>(snapshot: &'s Snapshot, link: &Link) -> Vec<&'s str> {
+fn networks<'s>(snapshot: &'s Snapshot, link: &ZoneLink) -> Vec<&'s str> {
     link.networks.iter().map(|id| &*snapshot.network(*id).name).collect()
 }
 

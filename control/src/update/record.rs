@@ -10,7 +10,7 @@ pub const ANY: u16 = 255;
 
 /// A record of a prerequisite or an update.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct UpdateRecord {
     /// Owner.
     pub owner: NameBuf,
     /// TYPE.
@@ -46,7 +46,7 @@ pub enum Meaning {
     DeleteRecord,
 }
 
-impl Record {
+impl UpdateRecord {
     /// From where it stands in a message.
     pub fn read(message: &Message<'_>, found: &message::RecordSpan) -> Self {
         let mut rdata = Vec::new();

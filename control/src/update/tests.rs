@@ -27,14 +27,14 @@ fn zone() -> Zone {
     builder.finish(10).unwrap().zone
 }
 
-fn keys(policy: &str) -> Vec<Arc<Key>> {
+fn keys(policy: &str) -> Vec<Arc<TsigKey>> {
     let text = format!("[[key]]\nname = 'k'\nunsigned = true\nclients = ['10.0.0.0/8']\nallow = ['update']\n{policy}\n");
     let config: PosternConfig = postern_config::parse(&text, Path::new("t.toml")).unwrap().config;
     Keyring::new(&config).unsigned("10.0.0.1".parse().unwrap()).cloned().collect()
 }
 
 /// `name class type ttl [data]`; class `in`, `any` or `none`; without data the record is bare.
-fn record(line: &str) -> Record {
+fn record(line: &str) -> UpdateRecord {
     let mut words = line.splitn(5, ' ');
     let mut word = || words.next().unwrap_or_default();
     let owner = postern_zones::name::NameBuf::parse(word()).unwrap();
@@ -56,10 +56,10 @@ fn record(line: &str) -> Record {
         "bad" => Some(Box::from([1u8, 2, 3])),
         _ => Some(postern_zones::text::rdata::read_rdata(rtype, data, &postern_zones::name::NameBuf::root()).unwrap().into()),
     };
-    Record { owner, rtype, class, ttl, rdata }
+    UpdateRecord { owner, rtype, class, ttl, rdata }
 }
 
-fn records(lines: &[&str]) -> Vec<Record> {
+fn records(lines: &[&str]) -> Vec<UpdateRecord> {
     lines.iter().map(|line| record(line)).collect()
 }
 

@@ -8,15 +8,15 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use postern_zones::edit::{Done, Edit, Refusal, Via, ZoneRef};
+use postern_zones::edit::{EditResult, Refusal, Via, ZoneEdit, ZoneRef};
 use postern_zones::name::WireName;
-use postern_zones::zone::{Change, Zone, rtype};
+use postern_zones::zone::{RrSetChange, Zone, rtype};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::records::{RrSet, find, zone_etag};
+use super::records::{RrSetBody, find, zone_etag};
 use crate::Control;
-use crate::http::{Caller, Fault, Problem};
+use crate::http::{Caller, Problem, RequestFault};
 
 /// Whether a change is made.
 #[derive(Debug, Clone, Copy, Default, Deserialize, utoipa::IntoParams)]
@@ -67,9 +67,9 @@ pub(super) struct ChangeNotes {
 #[derive(Debug, Serialize, ToSchema)]
 struct ChangedSet {
     /// The RRset before. Null: there was none.
-    before: Option<RrSet>,
+    before: Option<RrSetBody>,
     /// The RRset after. Null: there is none.
-    after: Option<RrSet>,
+    after: Option<RrSetBody>,
 }
 
 /// Number of RRsets in the response to one change.
@@ -137,7 +137,7 @@ pub(super) async fn unless_known(request: Request, next: Next) -> Response {
 }
 
 /// The response to a change: its effect, and the zone's new tag.
-pub(super) type Answer = ([(HeaderName, HeaderValue); 1], Json<Changed>);
+pub(super) type ChangeAnswer = ([(HeaderName, HeaderValue); 1], Json<Changed>);
 
 /// Makes a change of a zone. `pointers` has the place of each change in the body, for the faults of a rejected one.
 pub(super) async fn make(
@@ -147,11 +147,11 @@ pub(super) async fn make(
     dry: Dry,
     pointers: Vec<String>,
     notes: ChangeNotes,
-    make: impl FnOnce(&Zone) -> Result<Vec<Change>, Refusal> + Send + 'static,
-) -> Result<Answer, Problem> {
+    make: impl FnOnce(&Zone) -> Result<Vec<RrSetChange>, Refusal> + Send + 'static,
+) -> Result<ChangeAnswer, Problem> {
     let touched = Touched::default();
     let told = touched.clone();
-    let edit = Edit {
+    let edit = ZoneEdit {
         zone: ZoneRef::parse(zone),
         author: caller.author(Via::Api),
         make: Box::new(move |zone| {
@@ -172,18 +172,20 @@ pub(super) async fn make(
 fn placed(refusal: Refusal, pointers: &[String]) -> Problem {
     let Refusal::Invalid(refused) = refusal else { return refusal.into() };
     let pointer = |change: usize| pointers.get(change).cloned().unwrap_or_default();
-    Problem::invalid(refused.into_iter().map(|refused| Fault { pointer: pointer(refused.change), detail: refused.message }).collect())
+    Problem::invalid(
+        refused.into_iter().map(|refused| RequestFault { pointer: pointer(refused.change), detail: refused.message }).collect(),
+    )
 }
 
 impl Changed {
-    fn of(done: &Done, touched: Vec<(WireName, u16)>, dry: Dry, notes: ChangeNotes) -> Self {
+    fn of(done: &EditResult, touched: Vec<(WireName, u16)>, dry: Dry, notes: ChangeNotes) -> Self {
         let mut names: BTreeSet<(WireName, u16)> = touched.into_iter().collect();
         if done.before.soa() != done.after.soa() && !done.before.soa().same_data(&done.after.soa()) {
             names.insert((done.after.apex().clone(), rtype::SOA));
         }
         let set = |zone: &Zone, owner: &WireName, rtype: u16| {
             let owner = owner.to_buf();
-            find(zone, &owner, rtype).map(|set| RrSet::of(&owner, &set))
+            find(zone, &owner, rtype).map(|set| RrSetBody::of(&owner, &set))
         };
         let differs = |(owner, rtype): &(WireName, u16)| {
             let owner = owner.to_buf();

@@ -16,7 +16,7 @@ use crate::http::{Caller, Problem, Query};
 /// Which question is explained.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Asked {
+pub(super) struct ExplainParams {
     /// QNAME.
     #[param(example = "contosows-fhir1.fhir.azurehealthcareapis.com")]
     name: String,
@@ -41,11 +41,11 @@ pub(super) struct Explained {
 }
 
 /// Explains what a client gets for a question: every name, zone, route and cache entry on the way.
-#[utoipa::path(get, path = "/v1/explain", operation_id = "explain", tag = "insight", params(Asked), responses((status = 200, body = described::Explained), Refusals))]
+#[utoipa::path(get, path = "/v1/explain", operation_id = "explain", tag = "insight", params(ExplainParams), responses((status = 200, body = described::Explained), Refusals))]
 pub(super) async fn explain(
     caller: Caller,
     State(control): State<Arc<Control>>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<ExplainParams>,
 ) -> Result<Json<Explained>, Problem> {
     caller.must_see_all()?;
     let refused = |bad: BadQuestion| {

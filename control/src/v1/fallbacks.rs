@@ -14,23 +14,23 @@ use postern_zones::edit::Refusal;
 use postern_zones::name::NameBuf;
 use postern_zones::network::NetworkId;
 use postern_zones::snapshot::{Hosted, Snapshot};
-use postern_zones::zone::{Change, DEFAULT_TTL, rtype};
+use postern_zones::zone::{DEFAULT_TTL, RrSetChange, rtype};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use super::Refusals;
-use super::change::{self, Answer, ChangeNotes, Dry};
+use super::change::{self, ChangeAnswer, ChangeNotes, Dry};
 use super::records::{changeable, find, network_names};
 use super::rrsets::bad_parameter;
 use crate::Control;
-use crate::http::{Body, Caller, Fault, Problem, Query, one_of};
+use crate::http::{Body, Caller, Problem, Query, RequestFault, one_of};
 
 /// Conditions that select fallbacks.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Filter {
+pub(super) struct FallbackFilter {
     /// Of clients of this network.
     network: Option<String>,
     /// Of names in this private zone.
@@ -46,7 +46,7 @@ pub(super) struct Filter {
 /// Conditions that select a page of the list.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Page {
+pub(super) struct FallbackPage {
     /// Seen since: a time (RFC 3339), or that long ago, as in `15m`, `2h`, `1d`.
     since: Option<String>,
     /// True: only those for which the private name has a record by now; false: only those for which it has none.
@@ -176,7 +176,7 @@ pub(super) struct MutedName {
 const USUAL_PAGE: usize = 100;
 const LARGEST_PAGE: usize = 10_000;
 
-impl Filter {
+impl FallbackFilter {
     /// Rejects words that no fallback has.
     pub fn checked(self) -> Result<Self, Problem> {
         let known = |parameter: &str, word: &Option<String>, words: &[&str]| match word {
@@ -221,13 +221,13 @@ fn check_network(snapshot: &Snapshot, network: Option<&str>) -> Result<(), Strin
 }
 
 /// Lists the fallbacks, the most recently seen first.
-#[utoipa::path(get, path = "/v1/fallbacks", operation_id = "list_fallbacks", tag = "insight", params(Filter, Page),
+#[utoipa::path(get, path = "/v1/fallbacks", operation_id = "list_fallbacks", tag = "insight", params(FallbackFilter, FallbackPage),
     responses((status = 200, body = Fallbacks), Refusals))]
 pub(super) async fn list(
     caller: Caller,
     State(control): State<Arc<Control>>,
-    Query(filter): Query<Filter>,
-    Query(page): Query<Page>,
+    Query(filter): Query<FallbackFilter>,
+    Query(page): Query<FallbackPage>,
 ) -> Result<Json<Fallbacks>, Problem> {
     caller.must_see_all()?;
     let filter = filter.checked()?.known_in(&control.state.load().snapshot)?;
@@ -315,8 +315,8 @@ pub(super) async fn create(
     State(control): State<Arc<Control>>,
     Query(dry): Query<Dry>,
     Body(missing): Body<Missing>,
-) -> Result<Answer, Problem> {
-    let invalid = |pointer: &str, detail: String| Problem::invalid(vec![Fault { pointer: pointer.into(), detail }]);
+) -> Result<ChangeAnswer, Problem> {
+    let invalid = |pointer: &str, detail: String| Problem::invalid(vec![RequestFault { pointer: pointer.into(), detail }]);
     let name = NameBuf::parse(&missing.name).map_err(|error| invalid("/name", format!("`{}` is not a name: {error}", missing.name)))?;
     if missing.addresses.is_empty() {
         return Err(invalid("/addresses", "a record has one address at least".into()));
@@ -346,7 +346,7 @@ pub(super) async fn create(
                 let kind = postern_zones::text::rdata::type_name(rtype);
                 Err(Refusal::Exists(format!("{owner} has {kind} records with other addresses already: `postern records set` changes them")))
             }
-            _ => Ok(Change::set(&owner, rtype, ttl, addresses)),
+            _ => Ok(RrSetChange::set(&owner, rtype, ttl, addresses)),
         };
         sets.map(change).collect()
     })
@@ -372,7 +372,7 @@ fn place(
     };
     let wanted = |id: NetworkId| network.is_none_or(|network| *snapshot.network(id).name == *network);
     if caller.may_see_all() {
-        check_network(snapshot, network).map_err(|detail| Problem::invalid(vec![Fault { pointer: "/network".into(), detail }]))?;
+        check_network(snapshot, network).map_err(|detail| Problem::invalid(vec![RequestFault { pointer: "/network".into(), detail }]))?;
     }
     let known = control.recorder.ledger().into_iter().filter(|seen| [&*seen.name, &*seen.private].contains(&text));
     let known = known.filter_map(|seen| Some((snapshot.network_named(&seen.network)?, NameBuf::parse(&seen.private).ok()?, seen.zone)));
@@ -428,7 +428,7 @@ pub(super) async fn mute(
     Body(muted): Body<MutedName>,
 ) -> Result<Json<MuteChange>, Problem> {
     caller.must_be_admin()?;
-    let invalid = |pointer: &str, detail: String| Problem::invalid(vec![Fault { pointer: pointer.into(), detail }]);
+    let invalid = |pointer: &str, detail: String| Problem::invalid(vec![RequestFault { pointer: pointer.into(), detail }]);
     let muted = muted.checked().map_err(|detail| invalid("/name", detail))?;
     check_network(&control.state.load().snapshot, muted.network.as_deref()).map_err(|detail| invalid("/network", detail))?;
     let changed = change_muted(&control, muted.clone(), |recorder, muted| recorder.mute(muted)).await?;

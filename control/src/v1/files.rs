@@ -11,18 +11,18 @@ use postern_config::model::{LossLimits, SourceFormat};
 use postern_zones::edit::Refusal;
 use postern_zones::lookup::RrSet;
 use postern_zones::name::{NameBuf, WireName};
-use postern_zones::record::{Position, Problem as Wrong, RecordRef, RecordSink, Severity};
-use postern_zones::snapshot::{Link, Snapshot};
+use postern_zones::record::{RecordRef, RecordSink, Severity, SourceProblem as Wrong, TextPosition};
+use postern_zones::snapshot::{Snapshot, ZoneLink};
 use postern_zones::text;
-use postern_zones::zone::{Change, DEFAULT_TTL, OutsideRows, Zone, next_serial, rtype, serial_rose};
+use postern_zones::zone::{DEFAULT_TTL, OutsideRows, RrSetChange, Zone, next_serial, rtype, serial_rose};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Refusals;
-use super::change::{self, Answer, ChangeNotes, Changed, Conditions, Dry};
+use super::change::{self, ChangeAnswer, ChangeNotes, Changed, Conditions, Dry};
 use super::records::{changeable, data, hosted, zone_etag};
 use crate::Control;
-use crate::http::{Caller, Fault, Path, Problem, Query, Shared, read};
+use crate::http::{Caller, Path, Problem, Query, RequestFault, Shared, read};
 
 /// Options of an import.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -96,7 +96,7 @@ pub(super) async fn import(
     Path(zone): Path<String>,
     Query(how): Query<How>,
     request: Request,
-) -> Result<Answer, Problem> {
+) -> Result<ChangeAnswer, Problem> {
     let control = &shared.control;
     let (link, state) = {
         let state = control.state.load_full();
@@ -153,7 +153,7 @@ fn empty_body(is_json: bool) -> &'static str {
 
 impl How {
     /// Why the loss of records is rejected. Returns `None` if it is within the limits.
-    fn rejected_loss(&self, limits: LossLimits, zone: &Zone, sets: &[Change]) -> Option<String> {
+    fn rejected_loss(&self, limits: LossLimits, zone: &Zone, sets: &[RrSetChange]) -> Option<String> {
         if self.mode == Mode::Merge {
             return None;
         }
@@ -183,7 +183,7 @@ impl How {
 /// Records of a file, by RRset.
 #[derive(Default)]
 struct File {
-    sets: Vec<Change>,
+    sets: Vec<RrSetChange>,
     /// `line:column` of the first record of each set.
     places: Vec<String>,
     /// RDATA and TTL of the SOA.
@@ -193,7 +193,7 @@ struct File {
 
 impl File {
     /// Reads a file for a zone. Records that belong to another zone are skipped with a warning.
-    fn read(bytes: &[u8], format: SourceFormat, state: &postern_dns::state::State, link: &Link) -> Result<Self, Problem> {
+    fn read(bytes: &[u8], format: SourceFormat, state: &postern_dns::state::State, link: &ZoneLink) -> Result<Self, Problem> {
         let name = Arc::new(PathBuf::from("body"));
         let format = if format == SourceFormat::Auto { text::detect(&name, bytes) } else { format };
         let apex = link.hosted.apex.to_buf();
@@ -202,12 +202,12 @@ impl File {
         text::read(format, bytes, &name, &apex, None, &state.table, &mut sink, &mut problems);
         let Sink { mut file, outside, of_others, .. } = sink;
         let problem = outside.problem(&link.hosted.apex, file.soa.is_some());
-        let mut faults: Vec<Fault> = Vec::new();
+        let mut faults: Vec<RequestFault> = Vec::new();
         for problem in problems.into_iter().take(MOST_TOLD).chain(problem) {
             let help = if problem.help.is_empty() { String::new() } else { format!(" ({})", problem.help) };
             let place = format_place(problem.at);
             match problem.severity {
-                Severity::Error => faults.push(Fault { pointer: place, detail: format!("{}{help}", problem.message) }),
+                Severity::Error => faults.push(RequestFault { pointer: place, detail: format!("{}{help}", problem.message) }),
                 Severity::Warning => file.notes.warnings.push(format!("{place}: {}{help}", problem.message)),
             }
         }
@@ -220,7 +220,7 @@ impl File {
     }
 }
 
-fn format_place(at: Position) -> String {
+fn format_place(at: TextPosition) -> String {
     format!("{}:{}", at.line, at.column)
 }
 
@@ -228,7 +228,7 @@ fn format_place(at: Position) -> String {
 struct Sink<'s> {
     apex: &'s NameBuf,
     snapshot: &'s Snapshot,
-    link: &'s Link,
+    link: &'s ZoneLink,
     /// Name of the body in problems.
     name: Arc<PathBuf>,
     file: File,
@@ -257,7 +257,7 @@ impl RecordSink for Sink<'_> {
             let next = self.file.sets.len();
             match *self.by_name.entry((owner.to_wire_name(), rtype)).or_insert(next) {
                 place if place == next => {
-                    self.file.sets.push(Change::set(owner, rtype, ttl, [rdata.into()]));
+                    self.file.sets.push(RrSetChange::set(owner, rtype, ttl, [rdata.into()]));
                     self.file.places.push(format_place(at));
                 }
                 place => {
@@ -271,7 +271,7 @@ impl RecordSink for Sink<'_> {
 }
 
 impl<'s> Sink<'s> {
-    fn new(apex: &'s NameBuf, snapshot: &'s Snapshot, link: &'s Link, name: Arc<PathBuf>, is_zone_file: bool) -> Self {
+    fn new(apex: &'s NameBuf, snapshot: &'s Snapshot, link: &'s ZoneLink, name: Arc<PathBuf>, is_zone_file: bool) -> Self {
         let (file, by_name, outside) = (File::default(), HashMap::new(), OutsideRows::default());
         Self { apex, snapshot, link, name, file, by_name, is_zone_file, outside, of_others: None }
     }
@@ -290,12 +290,12 @@ fn is_own(zone: &Zone, owner: &NameBuf, set: &RrSet<'_>) -> bool {
 }
 
 /// What makes a zone hold the sets of a file and no others, but for its SOA and its own NS where the file has none.
-fn replace(zone: &Zone, mut sets: Vec<Change>, soa: Option<(Box<[u8]>, u32)>) -> Vec<Change> {
+fn replace(zone: &Zone, mut sets: Vec<RrSetChange>, soa: Option<(Box<[u8]>, u32)>) -> Vec<RrSetChange> {
     let apex = zone.apex().to_buf();
     let kept: HashSet<(WireName, u16)> = sets.iter().map(|set| (set.owner.clone(), set.rtype)).collect();
     for (owner, set) in zone.records() {
         if !is_own(zone, &owner, &set) && !kept.contains(&(owner.to_wire_name(), set.rtype)) {
-            sets.push(Change::set(&owner, set.rtype, 0, []));
+            sets.push(RrSetChange::set(&owner, set.rtype, 0, []));
         }
     }
     // Azure's SOA names a server that takes no updates of this zone.
@@ -310,7 +310,7 @@ fn replace(zone: &Zone, mut sets: Vec<Change>, soa: Option<(Box<[u8]>, u32)>) ->
         let is_alike = |old: &[u8]| old.len() == rdata.len() && old[..at] == rdata[..at] && old[at + 4..] == rdata[at + 4..];
         let is_same = old.ttl == ttl && old.rdata().next().is_some_and(is_alike);
         if !is_same || serial == given {
-            sets.push(Change::set(&apex, rtype::SOA, ttl, [rdata]));
+            sets.push(RrSetChange::set(&apex, rtype::SOA, ttl, [rdata]));
         }
     }
     sets

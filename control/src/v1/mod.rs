@@ -24,7 +24,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::http::{Fault, Problem, Shared};
+use crate::http::{Problem, RequestFault, Shared};
 
 mod cache;
 mod change;
@@ -51,7 +51,7 @@ mod zones;
                        unknown members are rejected. `-` and `_` are the same in the name of a parameter.\n\nA zone is named \
                        `name`, or `name@network` where several have one name. Errors are those of RFC 9457."
     ),
-    components(schemas(Fault)),
+    components(schemas(RequestFault)),
     modifiers(&Keys),
     security((), ("bearer" = []), ("key" = []))
 )]

@@ -3,7 +3,7 @@
 use postern_zones::edit::ZoneRef;
 use postern_zones::lookup::RrSet as Stored;
 use postern_zones::name::NameBuf;
-use postern_zones::snapshot::{Hosted, Link, Snapshot};
+use postern_zones::snapshot::{Hosted, Snapshot, ZoneLink};
 use postern_zones::text::data_text;
 use postern_zones::text::rdata::{read_input, type_code, type_name};
 use postern_zones::zone::Zone;
@@ -11,11 +11,12 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::http::{Caller, Fault, Problem};
+use crate::http::{Caller, Problem, RequestFault};
 
 /// An RRset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub(super) struct RrSet {
+#[schema(as = RrSet)]
+pub(super) struct RrSetBody {
     /// Owner, absolute.
     #[schema(examples("www.contoso.test."))]
     pub name: String,
@@ -33,7 +34,7 @@ pub(super) struct RrSet {
     pub file: Option<String>,
 }
 
-impl RrSet {
+impl RrSetBody {
     /// As a zone has it.
     pub fn of(owner: &NameBuf, set: &Stored<'_>) -> Self {
         let records = set.rdata().map(|rdata| data_text(set.rtype, rdata)).collect();
@@ -99,14 +100,14 @@ pub(super) fn rtype(text: &str) -> Result<u16, String> {
 }
 
 /// RDATA of an RRset of the zone `apex`; what is wrong is told with its pointer below `pointer`.
-pub(super) fn rdata(apex: &NameBuf, rtype: u16, records: &[String], pointer: &str, faults: &mut Vec<Fault>) -> Vec<Box<[u8]>> {
+pub(super) fn rdata(apex: &NameBuf, rtype: u16, records: &[String], pointer: &str, faults: &mut Vec<RequestFault>) -> Vec<Box<[u8]>> {
     let mut read = Vec::with_capacity(records.len());
     for (index, text) in records.iter().enumerate() {
         match read_input(rtype, text, apex) {
             Ok(rdata) => read.push(rdata.into_boxed_slice()),
             Err(error) => {
                 let detail = format!("{} `{text}`: {error}", type_name(rtype));
-                faults.push(Fault { pointer: format!("{pointer}/{index}"), detail });
+                faults.push(RequestFault { pointer: format!("{pointer}/{index}"), detail });
             }
         }
     }
@@ -114,7 +115,7 @@ pub(super) fn rdata(apex: &NameBuf, rtype: u16, records: &[String], pointer: &st
 }
 
 /// The zone that a path means, if the caller may see it.
-pub(super) fn hosted<'s>(snapshot: &'s Snapshot, caller: &Caller, path: &str) -> Result<&'s Link, Problem> {
+pub(super) fn hosted<'s>(snapshot: &'s Snapshot, caller: &Caller, path: &str) -> Result<&'s ZoneLink, Problem> {
     let link = named(snapshot, caller, &ZoneRef::parse(path))?;
     match caller.may_see(&link.hosted.name, &snapshot.meant_for(link)) {
         true => Ok(link),
@@ -123,7 +124,7 @@ pub(super) fn hosted<'s>(snapshot: &'s Snapshot, caller: &Caller, path: &str) ->
 }
 
 /// The zone that a path means, if the caller may change its records.
-pub(super) fn changeable<'s>(snapshot: &'s Snapshot, caller: &Caller, path: &str) -> Result<&'s Link, Problem> {
+pub(super) fn changeable<'s>(snapshot: &'s Snapshot, caller: &Caller, path: &str) -> Result<&'s ZoneLink, Problem> {
     let link = named(snapshot, caller, &ZoneRef::parse(path))?;
     match caller.may_change(&link.hosted.name, &snapshot.meant_for(link)) {
         true => Ok(link),
@@ -135,15 +136,15 @@ fn beyond(caller: &Caller, hosted: &Hosted) -> Problem {
     Problem::forbidden(format!("the key `{}` does not reach to zone {}", caller.who, hosted.name))
 }
 
-fn named<'s>(snapshot: &'s Snapshot, caller: &Caller, zone: &ZoneRef) -> Result<&'s Link, Problem> {
-    let links: Vec<&Link> = snapshot.find(zone).collect();
+fn named<'s>(snapshot: &'s Snapshot, caller: &Caller, zone: &ZoneRef) -> Result<&'s ZoneLink, Problem> {
+    let links: Vec<&ZoneLink> = snapshot.find(zone).collect();
     match links[..] {
         [] => Err(postern_zones::edit::Refusal::NoZone(zone.to_string()).into()),
         [link] => Ok(link),
         [first, ..] => {
             // Those that the caller may not see are not named to it.
             let seen = links.iter().filter(|link| caller.may_see(&link.hosted.name, &snapshot.meant_for(link)));
-            let network = |link: &&Link| network_names(snapshot, link).first().map(|name| name.to_string()).unwrap_or_default();
+            let network = |link: &&ZoneLink| network_names(snapshot, link).first().map(|name| name.to_string()).unwrap_or_default();
             let networks: Vec<String> = seen.map(network).collect();
             match networks.is_empty() {
                 true => Err(beyond(caller, &first.hosted)),
@@ -154,7 +155,7 @@ fn named<'s>(snapshot: &'s Snapshot, caller: &Caller, zone: &ZoneRef) -> Result<
 }
 
 /// Names of the networks that a zone is linked to.
-pub(super) fn network_names<'s>(snapshot: &'s Snapshot, link: &Link) -> Vec<&'s str> {
+pub(super) fn network_names<'s>(snapshot: &'s Snapshot, link: &ZoneLink) -> Vec<&'s str> {
     link.networks.iter().map(|id| &*snapshot.network(*id).name).collect()
 }
 

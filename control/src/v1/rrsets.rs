@@ -9,20 +9,20 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64URL_NOPAD;
 use postern_zones::name::NameBuf;
-use postern_zones::zone::{Change, DEFAULT_TTL, Zone};
+use postern_zones::zone::{DEFAULT_TTL, RrSetChange, Zone};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Refusals;
-use super::change::{self, Answer, ChangeNotes, Changed, Conditions, Dry};
-use super::records::{RrSet, changeable, data, etag, find, hosted, owner, rdata, rtype, zone_etag};
+use super::change::{self, ChangeAnswer, ChangeNotes, Changed, Conditions, Dry};
+use super::records::{RrSetBody, changeable, data, etag, find, hosted, owner, rdata, rtype, zone_etag};
 use crate::Control;
-use crate::http::{Body, Caller, Fault, Path, Problem, Query};
+use crate::http::{Body, Caller, Path, Problem, Query, RequestFault};
 
 /// Which RRsets are listed.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Filter {
+pub(super) struct RrSetFilter {
     /// Of this name alone.
     name: Option<String>,
     /// Of this type alone.
@@ -41,7 +41,7 @@ pub(super) struct RrSets {
     /// Serial of the zone.
     serial: u32,
     /// The SOA first, then in no order that means anything.
-    rrsets: Vec<RrSet>,
+    rrsets: Vec<RrSetBody>,
     /// Cursor of the next page; null: this is the last one.
     next: Option<String>,
 }
@@ -60,7 +60,8 @@ pub(super) struct NewSet {
 /// What is to be different in an RRset.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Patch {
+#[schema(as = Patch)]
+pub(super) struct RrSetPatch {
     /// TTL, seconds.
     #[schema(maximum = 2_147_483_647)]
     ttl: Option<u32>,
@@ -101,12 +102,12 @@ const LARGEST_PAGE: usize = 10_000;
 
 /// Lists the RRsets of a zone.
 #[utoipa::path(get, path = "/v1/zones/{zone}/rrsets", operation_id = "list_rrsets", tag = "records",
-    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), Filter), responses((status = 200, body = RrSets), (status = 304, description = "The client has it: `If-None-Match` names its tag."), Refusals))]
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), RrSetFilter), responses((status = 200, body = RrSets), (status = 304, description = "The client has it: `If-None-Match` names its tag."), Refusals))]
 pub(super) async fn list(
     caller: Caller,
     State(control): State<Arc<Control>>,
     Path(zone): Path<String>,
-    Query(filter): Query<Filter>,
+    Query(filter): Query<RrSetFilter>,
 ) -> Result<Response, Problem> {
     let state = control.state.load_full();
     let zone = data(&hosted(&state.snapshot, &caller, &zone)?.hosted)?.clone();
@@ -115,7 +116,7 @@ pub(super) async fn list(
     let (rrsets, next) = match &filter.name {
         Some(name) => {
             let name = owner(name, &zone.apex().to_buf()).map_err(|detail| bad_parameter("name", detail))?;
-            (zone.at(&name).filter(wanted).map(|set| RrSet::in_zone(&zone, &name, &set)).collect(), None)
+            (zone.at(&name).filter(wanted).map(|set| RrSetBody::in_zone(&zone, &name, &set)).collect(), None)
         }
         None => page(&zone, filter.cursor.as_deref(), filter.limit.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE), wanted)?,
     };
@@ -128,14 +129,14 @@ fn page(
     cursor: Option<&str>,
     limit: usize,
     wanted: impl Fn(&postern_zones::lookup::RrSet<'_>) -> bool,
-) -> Result<(Vec<RrSet>, Option<String>), Problem> {
+) -> Result<(Vec<RrSetBody>, Option<String>), Problem> {
     /// RRsets that are looked at for one page where few are wanted.
     const LOOKED_AT: usize = 100_000;
     let mut rrsets = Vec::new();
     let apex = zone.apex().to_buf();
     let rest: Box<dyn Iterator<Item = (NameBuf, postern_zones::lookup::RrSet<'_>)>> = match cursor {
         None => {
-            rrsets.extend(Some(zone.soa()).filter(|soa| wanted(soa)).map(|soa| RrSet::in_zone(zone, &apex, &soa)));
+            rrsets.extend(Some(zone.soa()).filter(|soa| wanted(soa)).map(|soa| RrSetBody::in_zone(zone, &apex, &soa)));
             Box::new(zone.records().skip(1))
         }
         Some(cursor) => Box::new(zone.records_after(&read_cursor(zone, cursor)?)),
@@ -148,7 +149,7 @@ fn page(
             return Ok((rrsets, Some(write_cursor(zone, last))));
         }
         if wanted(&set) {
-            rrsets.push(RrSet::in_zone(zone, &owner, &set));
+            rrsets.push(RrSetBody::in_zone(zone, &owner, &set));
         }
         looked_at += 1;
         last = Some(owner);
@@ -177,7 +178,7 @@ fn read_cursor(zone: &Zone, cursor: &str) -> Result<NameBuf, Problem> {
 #[utoipa::path(get, path = "/v1/zones/{zone}/rrsets/{name}/{type}", operation_id = "show_rrset", tag = "records",
     params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), ("name" = String, Path, description = "Owner.", example = "www"),
         ("type" = String, Path, description = "Type.", example = "A")),
-    responses((status = 200, body = RrSet, headers(("ETag" = String))), (status = 304, description = "The client has it: `If-None-Match` names its tag."), Refusals))]
+    responses((status = 200, body = RrSetBody, headers(("ETag" = String))), (status = 304, description = "The client has it: `If-None-Match` names its tag."), Refusals))]
 pub(super) async fn show(
     caller: Caller,
     State(control): State<Arc<Control>>,
@@ -187,7 +188,7 @@ pub(super) async fn show(
     let zone = data(&hosted(&state.snapshot, &caller, &zone)?.hosted)?;
     let (name, rtype) = place(&name, &kind, &zone.apex().to_buf())?;
     let set = find(zone, &name, rtype).ok_or_else(|| missing(&name, rtype))?;
-    Ok(([(header::ETAG, etag(&set))], Json(RrSet::in_zone(zone, &name, &set))).into_response())
+    Ok(([(header::ETAG, etag(&set))], Json(RrSetBody::in_zone(zone, &name, &set))).into_response())
 }
 
 /// Makes an RRset what the body says.
@@ -204,11 +205,11 @@ pub(super) async fn put(
     Query(dry): Query<Dry>,
     headers: HeaderMap,
     Body(new): Body<NewSet>,
-) -> Result<Answer, Problem> {
+) -> Result<ChangeAnswer, Problem> {
     let (apex, name, rtype) = place_in(&control, &caller, &zone, &name, &kind)?;
     if new.records.is_empty() {
         let detail = "an RRset has one record at least: DELETE takes it away".into();
-        return Err(Problem::invalid(vec![Fault { pointer: "/records".into(), detail }]));
+        return Err(Problem::invalid(vec![RequestFault { pointer: "/records".into(), detail }]));
     }
     let mut faults = Vec::new();
     let records = rdata(&apex, rtype, &new.records, "/records", &mut faults);
@@ -219,13 +220,13 @@ pub(super) async fn put(
     change::make(&control, &caller, &zone, dry, vec!["/records".into()], ChangeNotes::default(), move |zone| {
         let old = find(zone, &name, rtype);
         conditions.hold("the RRset", old.as_ref().map(etag).as_deref())?;
-        Ok(vec![Change::set(&name, rtype, new.ttl.unwrap_or_else(|| old.map_or(DEFAULT_TTL, |old| old.ttl)), records)])
+        Ok(vec![RrSetChange::set(&name, rtype, new.ttl.unwrap_or_else(|| old.map_or(DEFAULT_TTL, |old| old.ttl)), records)])
     })
     .await
 }
 
 /// Puts records into an RRset, takes some out, sets its TTL.
-#[utoipa::path(patch, path = "/v1/zones/{zone}/rrsets/{name}/{type}", operation_id = "patch_rrset", tag = "records", request_body = Patch,
+#[utoipa::path(patch, path = "/v1/zones/{zone}/rrsets/{name}/{type}", operation_id = "patch_rrset", tag = "records", request_body = RrSetPatch,
     params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), ("name" = String, Path, description = "Owner.", example = "www"),
         ("type" = String, Path, description = "Type.", example = "A"), Dry,
         ("If-Match" = Option<String>, Header, description = "Tag that the RRset must have.")),
@@ -236,8 +237,8 @@ pub(super) async fn patch(
     Path((zone, name, kind)): Path<(String, String, String)>,
     Query(dry): Query<Dry>,
     headers: HeaderMap,
-    Body(patch): Body<Patch>,
-) -> Result<Answer, Problem> {
+    Body(patch): Body<RrSetPatch>,
+) -> Result<ChangeAnswer, Problem> {
     let (apex, name, rtype) = place_in(&control, &caller, &zone, &name, &kind)?;
     let mut faults = Vec::new();
     let add = rdata(&apex, rtype, &patch.add, "/add", &mut faults);
@@ -253,7 +254,7 @@ pub(super) async fn patch(
         let remove: HashSet<Box<[u8]>> = remove.into_iter().collect();
         records.retain(|record| !remove.contains(record));
         records.extend(add);
-        Ok(vec![Change::set(&name, rtype, patch.ttl.unwrap_or_else(|| old.map_or(DEFAULT_TTL, |old| old.ttl)), records)])
+        Ok(vec![RrSetChange::set(&name, rtype, patch.ttl.unwrap_or_else(|| old.map_or(DEFAULT_TTL, |old| old.ttl)), records)])
     })
     .await
 }
@@ -270,7 +271,7 @@ pub(super) async fn remove(
     Path((zone, name, kind)): Path<(String, String, String)>,
     Query(dry): Query<Dry>,
     headers: HeaderMap,
-) -> Result<Answer, Problem> {
+) -> Result<ChangeAnswer, Problem> {
     let (_, name, rtype) = place_in(&control, &caller, &zone, &name, &kind)?;
     let conditions = Conditions::of(&headers)?;
     let gone = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -279,7 +280,7 @@ pub(super) async fn remove(
         let old = find(zone, &name, rtype);
         conditions.hold("the RRset", old.as_ref().map(etag).as_deref())?;
         told.store(old.is_none(), std::sync::atomic::Ordering::Relaxed);
-        Ok(if old.is_some() { vec![Change::set(&name, rtype, 0, [])] } else { Vec::new() })
+        Ok(if old.is_some() { vec![RrSetChange::set(&name, rtype, 0, [])] } else { Vec::new() })
     })
     .await?;
     if gone.load(std::sync::atomic::Ordering::Relaxed) { Err(what) } else { Ok(answer) }
@@ -297,7 +298,7 @@ pub(super) async fn change(
     Query(dry): Query<Dry>,
     headers: HeaderMap,
     Body(batch): Body<Batch>,
-) -> Result<Answer, Problem> {
+) -> Result<ChangeAnswer, Problem> {
     let apex = {
         let state = control.state.load_full();
         changeable(&state.snapshot, &caller, &zone)?.hosted.apex.to_buf()
@@ -305,8 +306,8 @@ pub(super) async fn change(
     let (mut faults, mut sets) = (Vec::new(), Vec::with_capacity(batch.rrsets.len()));
     for (index, set) in batch.rrsets.iter().enumerate() {
         let at = format!("/rrsets/{index}");
-        let name = owner(&set.name, &apex).map_err(|detail| faults.push(Fault { pointer: format!("{at}/name"), detail }));
-        let rtype = rtype(&set.rtype).map_err(|detail| faults.push(Fault { pointer: format!("{at}/type"), detail }));
+        let name = owner(&set.name, &apex).map_err(|detail| faults.push(RequestFault { pointer: format!("{at}/name"), detail }));
+        let rtype = rtype(&set.rtype).map_err(|detail| faults.push(RequestFault { pointer: format!("{at}/type"), detail }));
         let (Ok(name), Ok(rtype)) = (name, rtype) else { continue };
         let records = rdata(&apex, rtype, &set.records, &format!("{at}/records"), &mut faults);
         sets.push((name, rtype, set.ttl, records));
@@ -320,7 +321,7 @@ pub(super) async fn change(
         conditions.hold("the zone", Some(&zone_etag(zone)))?;
         let usual = |name: &NameBuf, rtype| find(zone, name, rtype).map_or(DEFAULT_TTL, |old| old.ttl);
         let as_change = |(name, rtype, ttl, records): (NameBuf, u16, Option<u32>, Vec<Box<[u8]>>)| {
-            Change::set(&name, rtype, ttl.unwrap_or_else(|| usual(&name, rtype)), records)
+            RrSetChange::set(&name, rtype, ttl.unwrap_or_else(|| usual(&name, rtype)), records)
         };
         Ok(sets.into_iter().map(as_change).collect())
     })
@@ -345,5 +346,5 @@ fn missing(name: &NameBuf, rtype: u16) -> Problem {
 
 pub(super) fn bad_parameter(name: &str, detail: String) -> Problem {
     let problem = Problem::new(StatusCode::BAD_REQUEST, format!("{name}: {detail}"));
-    Problem { errors: vec![Fault { pointer: name.into(), detail }], ..problem }
+    Problem { errors: vec![RequestFault { pointer: name.into(), detail }], ..problem }
 }

@@ -14,7 +14,8 @@ use crate::http::{Caller, Problem, Query};
 
 /// A network.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Network {
+#[schema(as = Network)]
+pub(super) struct NetworkBody {
     /// Its name; `default` is everybody else.
     name: String,
     /// Client prefixes that belong to it.
@@ -33,8 +34,8 @@ pub(super) struct Reloaded {
 }
 
 /// Lists the networks.
-#[utoipa::path(get, path = "/v1/networks", operation_id = "list_networks", tag = "server", responses((status = 200, body = [Network]), Refusals))]
-pub(super) async fn networks(caller: Caller, State(control): State<Arc<Control>>) -> Result<Json<Vec<Network>>, Problem> {
+#[utoipa::path(get, path = "/v1/networks", operation_id = "list_networks", tag = "server", responses((status = 200, body = [NetworkBody]), Refusals))]
+pub(super) async fn networks(caller: Caller, State(control): State<Arc<Control>>) -> Result<Json<Vec<NetworkBody>>, Problem> {
     caller.must_see_all()?;
     let (state, config) = (control.state.load_full(), control.host.config());
     let network = |network: &postern_zones::snapshot::Network| {
@@ -42,7 +43,7 @@ pub(super) async fn networks(caller: Caller, State(control): State<Arc<Control>>
         zones.sort();
         let declared = config.networks.iter().find(|declared| declared.name == *network.name);
         let clients = declared.map_or(Vec::new(), |declared| declared.clients.iter().map(ToString::to_string).collect());
-        Network { name: network.name.to_string(), clients, zones }
+        NetworkBody { name: network.name.to_string(), clients, zones }
     };
     Ok(Json(state.snapshot.networks().map(|(_, one)| network(one)).collect()))
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Refusals;
-use super::fallbacks::Filter;
+use super::fallbacks::FallbackFilter;
 use crate::Control;
 use crate::http::{Caller, Problem, Query, Revoked, Stopping};
 
@@ -35,14 +35,14 @@ const UNDER_WAY: usize = 16;
 ///
 /// `event: fallback` carries one line of the fallback record; of repetitions that come faster there is one a second. `event: lost` says how
 /// many a reader missed that was too slow.
-#[utoipa::path(get, path = "/v1/fallbacks/stream", operation_id = "stream_fallbacks", tag = "insight", params(Filter, Length),
+#[utoipa::path(get, path = "/v1/fallbacks/stream", operation_id = "stream_fallbacks", tag = "insight", params(FallbackFilter, Length),
     responses((status = 200, body = String, content_type = "text/event-stream"), Refusals))]
 pub(super) async fn stream(
     caller: Caller,
     State(control): State<Arc<Control>>,
     Extension(mut stopping): Extension<Stopping>,
     Extension(revoked): Extension<Revoked>,
-    Query(filter): Query<Filter>,
+    Query(filter): Query<FallbackFilter>,
     Query(length): Query<Length>,
 ) -> Result<Response, Problem> {
     caller.must_see_all()?;

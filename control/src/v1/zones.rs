@@ -7,10 +7,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use postern_config::model::{NetworkLinks, OnMissing};
-use postern_zones::edit::{NewZone as Made, Refusal, Task, Via, ZoneRef, ZoneRemoval, ZoneSettings};
+use postern_zones::edit::{NewZone as Made, Refusal, StoreTask, Via, ZoneRef, ZoneRemoval, ZoneSettings};
 use postern_zones::name::NameBuf;
-use postern_zones::snapshot::{Link, Snapshot, ZoneState};
-use postern_zones::zone::{Change, DEFAULT_TTL};
+use postern_zones::snapshot::{Snapshot, ZoneLink, ZoneState};
+use postern_zones::zone::{DEFAULT_TTL, RrSetChange};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -18,11 +18,12 @@ use super::Refusals;
 use super::change::{Conditions, SaysMore};
 use super::records::{data, hosted, network_names, owner, rdata, rtype, zone_etag};
 use crate::Control;
-use crate::http::{Body, Caller, Fault, Path, Problem, Query, part};
+use crate::http::{Body, Caller, Path, Problem, Query, RequestFault, part};
 
 /// A zone.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Zone {
+#[schema(as = Zone)]
+pub(super) struct ZoneBody {
     /// What a path names it by: its name, or `name@network` where several zones have the name.
     id: String,
     /// Name, absolute.
@@ -62,7 +63,7 @@ struct ZoneWriter {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Zones {
     /// In the order of their names.
-    zones: Vec<Zone>,
+    zones: Vec<ZoneBody>,
     /// Cursor of the next page; null: this is the last one.
     next: Option<String>,
 }
@@ -70,7 +71,7 @@ pub(super) struct Zones {
 /// Which zones are listed.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Page {
+pub(super) struct ZonePage {
     /// Where the last page ended.
     cursor: Option<String>,
     /// How many.
@@ -81,7 +82,8 @@ pub(super) struct Page {
 /// A zone to be made, or the zones of a preset.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewZone {
+#[schema(as = NewZone)]
+pub(super) struct ZoneRequest {
     /// Name of the zone.
     name: Option<String>,
     /// Several zones at once: `azure-health-data-services` or `azure-health-data-services-usgov`.
@@ -117,7 +119,8 @@ struct NewSet {
 /// What is to be different in a zone's settings.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Settings {
+#[schema(as = Settings)]
+pub(super) struct ZoneSettingsBody {
     /// Networks that it is linked to; none: all.
     networks: Option<Vec<String>>,
     /// What happens to a name that it lacks: `public`, `nxdomain` or `servfail`.
@@ -137,7 +140,8 @@ pub(super) struct AcceptedLosses {
 
 /// Changes of a zone, newest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct History {
+#[schema(as = History)]
+pub(super) struct HistoryBody {
     /// Each with what it took out and put in.
     changes: Vec<PastChange>,
 }
@@ -171,8 +175,8 @@ pub(super) struct HowMany {
 const USUAL_PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1_000;
 
-impl Zone {
-    fn of(snapshot: &Snapshot, link: &Link) -> Self {
+impl ZoneBody {
+    fn of(snapshot: &Snapshot, link: &ZoneLink) -> Self {
         let hosted = &link.hosted;
         let name = &hosted.name;
         let is_alone = snapshot.hosted().iter().filter(|other| other.hosted.name == *name).count() == 1;
@@ -200,33 +204,33 @@ impl Zone {
 }
 
 /// Lists the zones that the caller may see.
-#[utoipa::path(get, path = "/v1/zones", operation_id = "list_zones", tag = "zones", params(Page),
+#[utoipa::path(get, path = "/v1/zones", operation_id = "list_zones", tag = "zones", params(ZonePage),
     responses((status = 200, body = Zones), Refusals))]
-pub(super) async fn list(caller: Caller, State(control): State<Arc<Control>>, Query(page): Query<Page>) -> Json<Zones> {
+pub(super) async fn list(caller: Caller, State(control): State<Arc<Control>>, Query(page): Query<ZonePage>) -> Json<Zones> {
     let state = control.state.load_full();
     let snapshot = &state.snapshot;
     let seen = snapshot.hosted().iter().filter(|link| caller.may_see(&link.hosted.name, &snapshot.meant_for(link)));
-    let mut keyed: Vec<(String, &Link)> = seen.map(|link| (key(snapshot, link), link)).collect();
+    let mut keyed: Vec<(String, &ZoneLink)> = seen.map(|link| (key(snapshot, link), link)).collect();
     keyed.sort_by(|one, other| one.0.cmp(&other.0));
     let start = page.cursor.map_or(0, |cursor| keyed.partition_point(|(key, _)| *key <= cursor));
     let limit = page.limit.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE);
     let shown = &keyed[start..keyed.len().min(start.saturating_add(limit))];
     let next = (start + shown.len() < keyed.len()).then(|| shown.last().map(|(key, _)| key.clone())).flatten();
-    Json(Zones { zones: shown.iter().map(|(_, link)| Zone::of(snapshot, link)).collect(), next })
+    Json(Zones { zones: shown.iter().map(|(_, link)| ZoneBody::of(snapshot, link)).collect(), next })
 }
 
 /// What zones are sorted by: unique, and the same from one snapshot to the next.
-fn key(snapshot: &Snapshot, link: &Link) -> String {
+fn key(snapshot: &Snapshot, link: &ZoneLink) -> String {
     format!("{}@{}", link.hosted.name, network_names(snapshot, link).first().unwrap_or(&""))
 }
 
 /// Shows a zone.
 #[utoipa::path(get, path = "/v1/zones/{zone}", operation_id = "show_zone", tag = "zones",
-    params(("zone" = String, Path, description = "The zone.", example = "contoso.test")), responses((status = 200, body = Zone), Refusals))]
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test")), responses((status = 200, body = ZoneBody), Refusals))]
 pub(super) async fn show(caller: Caller, State(control): State<Arc<Control>>, Path(zone): Path<String>) -> Result<Response, Problem> {
     let state = control.state.load_full();
     let link = hosted(&state.snapshot, &caller, &zone)?;
-    let body = Json(Zone::of(&state.snapshot, link));
+    let body = Json(ZoneBody::of(&state.snapshot, link));
     Ok(match data(&link.hosted) {
         Ok(zone) => ([(header::ETAG, zone_etag(zone))], Extension(SaysMore), body).into_response(),
         Err(_) => body.into_response(),
@@ -234,9 +238,9 @@ pub(super) async fn show(caller: Caller, State(control): State<Arc<Control>>, Pa
 }
 
 /// Makes a zone, or the zones of a preset: all of them or none.
-#[utoipa::path(post, path = "/v1/zones", operation_id = "create_zone", tag = "zones", request_body = NewZone,
+#[utoipa::path(post, path = "/v1/zones", operation_id = "create_zone", tag = "zones", request_body = ZoneRequest,
     responses((status = 201, body = Zones, headers(("Location" = String))), Refusals))]
-pub(super) async fn create(caller: Caller, State(control): State<Arc<Control>>, Body(new): Body<NewZone>) -> Result<Response, Problem> {
+pub(super) async fn create(caller: Caller, State(control): State<Arc<Control>>, Body(new): Body<ZoneRequest>) -> Result<Response, Problem> {
     caller.must_be_admin()?;
     let mut faults = Vec::new();
     let on_missing = policy(new.on_missing.as_deref(), &mut faults);
@@ -276,13 +280,13 @@ pub(super) async fn create(caller: Caller, State(control): State<Arc<Control>>, 
     };
     let all = names.into_iter().map(|name| Made { settings: settings(name), records: std::mem::take(&mut records) }).collect();
     let author = caller.author(Via::Api);
-    let made = control.ask(|answer| Task::Create(all, author, answer)).await?;
+    let made = control.ask(|answer| StoreTask::Create(all, author, answer)).await?;
     let state = control.state.load_full();
-    let zones: Vec<Zone> = made
+    let zones: Vec<ZoneBody> = made
         .iter()
         .map(|done| ZoneRef { name: done.name.to_string(), network: done.networks.names().first().cloned() })
         .filter_map(|zone| hosted(&state.snapshot, &caller, &zone.to_string()).ok())
-        .map(|link| Zone::of(&state.snapshot, link))
+        .map(|link| ZoneBody::of(&state.snapshot, link))
         .collect();
     let location = zones.first().and_then(|zone| HeaderValue::from_str(&format!("/v1/zones/{}", part(&zone.id))).ok());
     let mut response = (StatusCode::CREATED, Json(Zones { zones, next: None })).into_response();
@@ -290,31 +294,31 @@ pub(super) async fn create(caller: Caller, State(control): State<Arc<Control>>, 
     Ok(response)
 }
 
-fn first_records(sets: &[NewSet], apex: &NameBuf, faults: &mut Vec<Fault>) -> Vec<Change> {
+fn first_records(sets: &[NewSet], apex: &NameBuf, faults: &mut Vec<RequestFault>) -> Vec<RrSetChange> {
     let mut changes = Vec::with_capacity(sets.len());
     for (index, set) in sets.iter().enumerate() {
         let at = format!("/rrsets/{index}");
-        let name = owner(&set.name, apex).map_err(|detail| faults.push(Fault { pointer: format!("{at}/name"), detail }));
-        let rtype = rtype(&set.rtype).map_err(|detail| faults.push(Fault { pointer: format!("{at}/type"), detail }));
+        let name = owner(&set.name, apex).map_err(|detail| faults.push(RequestFault { pointer: format!("{at}/name"), detail }));
+        let rtype = rtype(&set.rtype).map_err(|detail| faults.push(RequestFault { pointer: format!("{at}/type"), detail }));
         let (Ok(name), Ok(rtype)) = (name, rtype) else { continue };
         let records = rdata(apex, rtype, &set.records, &format!("{at}/records"), faults);
-        changes.push(Change::set(&name, rtype, set.ttl.unwrap_or(DEFAULT_TTL), records));
+        changes.push(RrSetChange::set(&name, rtype, set.ttl.unwrap_or(DEFAULT_TTL), records));
     }
     changes
 }
 
 /// Changes the settings of a zone that an API made.
-#[utoipa::path(patch, path = "/v1/zones/{zone}", operation_id = "set_zone", tag = "zones", request_body = Settings,
+#[utoipa::path(patch, path = "/v1/zones/{zone}", operation_id = "set_zone", tag = "zones", request_body = ZoneSettingsBody,
     params(("zone" = String, Path, description = "The zone.", example = "contoso.test"),
         ("If-Match" = Option<String>, Header, description = "Tag that the zone must have.")),
-    responses((status = 200, body = Zone), Refusals))]
+    responses((status = 200, body = ZoneBody), Refusals))]
 pub(super) async fn set(
     caller: Caller,
     State(control): State<Arc<Control>>,
     Path(zone): Path<String>,
     headers: HeaderMap,
-    Body(new): Body<Settings>,
-) -> Result<Json<Zone>, Problem> {
+    Body(new): Body<ZoneSettingsBody>,
+) -> Result<Json<ZoneBody>, Problem> {
     caller.must_be_admin()?;
     let mut faults = Vec::new();
     let on_missing = policy(new.on_missing.as_deref(), &mut faults);
@@ -332,11 +336,11 @@ pub(super) async fn set(
         Ok(())
     });
     let named = ZoneRef::parse(&zone);
-    let settings = control.ask(|answer| Task::Configure(named.clone(), author, change, answer)).await?;
+    let settings = control.ask(|answer| StoreTask::Configure(named.clone(), author, change, answer)).await?;
     let state = control.state.load_full();
     let relinked = || ZoneRef { name: settings.name.clone(), network: settings.networks.names().first().cloned() };
     let now = if is_relinked { relinked() } else { named };
-    Ok(Json(Zone::of(&state.snapshot, hosted(&state.snapshot, &caller, &now.to_string())?)))
+    Ok(Json(ZoneBody::of(&state.snapshot, hosted(&state.snapshot, &caller, &now.to_string())?)))
 }
 
 /// Removes a zone that was created through an API, with its records.
@@ -357,19 +361,19 @@ pub(super) async fn remove(
     let may = Box::new(move |zone: Option<&postern_zones::zone::Zone>| conditions.hold("the zone", zone.map(zone_etag).as_deref()));
     let (zone, author) = (ZoneRef::parse(&zone), caller.author(Via::Api));
     let removal = ZoneRemoval { zone, author, may, discards_damaged: loss.discard_damaged };
-    control.ask(|answer| Task::Remove(removal, answer)).await?;
+    control.ask(|answer| StoreTask::Remove(removal, answer)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Tells the newest changes of a zone that an API writes, since the server started.
 #[utoipa::path(get, path = "/v1/zones/{zone}/history", operation_id = "zone_history", tag = "zones",
-    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), HowMany), responses((status = 200, body = History), Refusals))]
+    params(("zone" = String, Path, description = "The zone.", example = "contoso.test"), HowMany), responses((status = 200, body = HistoryBody), Refusals))]
 pub(super) async fn history(
     caller: Caller,
     State(control): State<Arc<Control>>,
     Path(zone): Path<String>,
     Query(how_many): Query<HowMany>,
-) -> Result<Json<History>, Problem> {
+) -> Result<Json<HistoryBody>, Problem> {
     let state = control.state.load_full();
     let link = hosted(&state.snapshot, &caller, &zone)?;
     let Some(kept) = &link.hosted.kept else {
@@ -378,7 +382,7 @@ pub(super) async fn history(
             format!("zone {} is not written by an API: its source has its history", link.hosted.name),
         ));
     };
-    let line = |record: &postern_zones::journal::Record| {
+    let line = |record: &postern_zones::journal::JournalRecord| {
         postern_zones::text::record_line(&record.owner.to_buf(), record.ttl, record.rtype, &record.rdata)
     };
     let changes = kept.history.newest(how_many.limit.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE));
@@ -390,7 +394,7 @@ pub(super) async fn history(
         removed: change.removed.iter().map(line).collect(),
         added: change.added.iter().map(line).collect(),
     });
-    Ok(Json(History { changes: told.collect() }))
+    Ok(Json(HistoryBody { changes: told.collect() }))
 }
 
 /// Milliseconds since the UNIX epoch as people write them.
@@ -399,16 +403,16 @@ fn rfc3339(at: u64) -> String {
     time.format(&time::format_description::well_known::Rfc3339).unwrap_or_default() // every such time can be written
 }
 
-fn policy(word: Option<&str>, faults: &mut Vec<Fault>) -> Option<OnMissing> {
+fn policy(word: Option<&str>, faults: &mut Vec<RequestFault>) -> Option<OnMissing> {
     let word = word?;
     let policy = OnMissing::of_word(word);
     if policy.is_none() {
         let detail = format!("`{word}` is no policy: public, nxdomain or servfail");
-        faults.push(Fault { pointer: "/on_missing".into(), detail });
+        faults.push(RequestFault { pointer: "/on_missing".into(), detail });
     }
     policy
 }
 
 fn invalid(pointer: &str, detail: String) -> Problem {
-    Problem::invalid(vec![Fault { pointer: pointer.into(), detail }])
+    Problem::invalid(vec![RequestFault { pointer: pointer.into(), detail }])
 }

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 
-use super::{Change, Image, Record};
+use super::{JournalChange, JournalImage, JournalRecord};
 use crate::name::NameBuf;
 
 /// Begins a journal.
@@ -47,12 +47,12 @@ pub enum Payload {
     /// A part of an image.
     Image {
         /// Settings and records of this part.
-        image: Image,
+        image: JournalImage,
         /// It is the last one.
         last: bool,
     },
     /// Changes, and the last settings among them.
-    Entries(Vec<Change>, Option<String>),
+    Entries(Vec<JournalChange>, Option<String>),
 }
 
 const IMAGE: u8 = 1;
@@ -147,7 +147,7 @@ pub fn whole_frame_1(octets: &[u8]) -> Option<&[u8]> {
 
 /// Writes an image as parts of about a mebibyte, so that no frame needs more memory than that to be written or checked. The first of them
 /// has number 0. Returns the octets, and the number after the last part.
-pub fn write_image<R: Borrow<Record>>(
+pub fn write_image<R: Borrow<JournalRecord>>(
     salt: Salt,
     mut settings: &str,
     serial: u32,
@@ -187,7 +187,7 @@ pub fn write_image<R: Borrow<Record>>(
 }
 
 /// Appends a change to a payload.
-pub fn write_change(change: &Change, out: &mut Vec<u8>) {
+pub fn write_change(change: &JournalChange, out: &mut Vec<u8>) {
     out.push(CHANGE);
     out.extend_from_slice(&change.from.to_be_bytes());
     out.extend_from_slice(&change.to.to_be_bytes());
@@ -210,7 +210,7 @@ fn write_text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn write_record(record: &Record, out: &mut Vec<u8>) {
+fn write_record(record: &JournalRecord, out: &mut Vec<u8>) {
     out.extend_from_slice(record.owner.as_wire());
     out.extend_from_slice(&record.rtype.to_be_bytes());
     out.extend_from_slice(&record.ttl.to_be_bytes());
@@ -227,7 +227,7 @@ pub fn read_payload(payload: &[u8]) -> Option<Payload> {
             let serial = octets.number::<4>()? as u32;
             let settings = octets.text()?;
             let records = octets.records()?;
-            Payload::Image { image: Image { settings, serial, records }, last: kind == IMAGE_END }
+            Payload::Image { image: JournalImage { settings, serial, records }, last: kind == IMAGE_END }
         }
         _ => {
             let (mut changes, mut settings) = (Vec::new(), None);
@@ -265,8 +265,8 @@ impl<'o> Octets<'o> {
         String::from_utf8(self.take(length)?.to_vec()).ok()
     }
 
-    fn change(&mut self) -> Option<Change> {
-        Some(Change {
+    fn change(&mut self) -> Option<JournalChange> {
+        Some(JournalChange {
             from: self.number::<4>()? as u32,
             to: self.number::<4>()? as u32,
             at: self.number::<8>()?,
@@ -276,7 +276,7 @@ impl<'o> Octets<'o> {
         })
     }
 
-    fn records(&mut self) -> Option<Vec<Record>> {
+    fn records(&mut self) -> Option<Vec<JournalRecord>> {
         let count = self.number::<4>()? as usize;
         // A count that lies must not make room for what is not there: a record takes at least 9 octets.
         let mut records = Vec::with_capacity(count.min(self.0.len() / 9));
@@ -286,7 +286,7 @@ impl<'o> Octets<'o> {
             let rtype = self.number::<2>()? as u16;
             let ttl = self.number::<4>()? as u32;
             let length = self.number::<2>()? as usize;
-            records.push(Record { owner: owner.to_wire_name(), rtype, ttl, rdata: self.take(length)?.into() });
+            records.push(JournalRecord { owner: owner.to_wire_name(), rtype, ttl, rdata: self.take(length)?.into() });
         }
         Some(records)
     }

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::Record;
+use super::JournalRecord;
 use super::format::{self, HEAD, MARKS, Mark, PART, Salt};
 use crate::state_directory::create_fresh;
 
@@ -24,7 +24,7 @@ pub(super) fn fresh_path(path: &Path) -> PathBuf {
 }
 
 /// Writes a file beside the journal with an image in it, and syncs it.
-pub(crate) fn write_fresh<R: Borrow<Record>>(
+pub(crate) fn write_fresh<R: Borrow<JournalRecord>>(
     path: &Path,
     settings: &str,
     serial: u32,

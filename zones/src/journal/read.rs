@@ -1,13 +1,13 @@
 //! Reading a journal: whole, or not at all. And what can be read of a damaged one.
 
 use super::format::{FRAME, FRAME_1, HEAD, LONGEST, MAGIC, MAGIC_1, MARKS, Mark, Payload, Salt, read_payload, whole_frame_1};
-use super::{Change, Image, Replay};
+use super::{JournalChange, JournalImage, JournalReplay};
 
 /// Content of a journal, and the position at which writing continues.
 #[derive(Debug)]
 pub struct Reading {
     /// Image and changes.
-    pub replay: Replay,
+    pub replay: JournalReplay,
     /// None: the file has the old format.
     pub salt: Option<Salt>,
     /// Number of the next frame.
@@ -49,11 +49,11 @@ pub enum Damage {
 #[derive(Debug, Default)]
 pub struct Salvage {
     /// Image parts put together; records of lost parts are missing.
-    pub image: Image,
+    pub image: JournalImage,
     /// No image part that carries the settings was lost, or changes carry them.
     pub has_settings: bool,
     /// Changes that can be read, oldest first.
-    pub changes: Vec<Change>,
+    pub changes: Vec<JournalChange>,
     /// Octets that cannot be read: where they begin, and how many.
     pub lost: Vec<Lost>,
     /// The highest serial that is known to have been committed.
@@ -82,7 +82,7 @@ impl Damage {
     }
 }
 
-/// Reads a journal. What a crash left half written behind the last committed frame is counted in [`Replay::cut`]; anything else that is
+/// Reads a journal. What a crash left half written behind the last committed frame is counted in [`JournalReplay::cut`]; anything else that is
 /// wrong is damage.
 pub fn read(octets: &[u8]) -> Result<Reading, Damage> {
     if octets.starts_with(MAGIC_1) {
@@ -204,7 +204,7 @@ fn unsalted_frame(octets: &[u8]) -> Option<&[u8]> {
 /// Result of the frames so far.
 #[derive(Default)]
 struct Assembly {
-    replay: Replay,
+    replay: JournalReplay,
     is_image_whole: bool,
     changes: u64,
 }

@@ -5,12 +5,12 @@ use super::read::{Lost, Salvage};
 use super::*;
 use crate::state_directory::faults::{self, Fault};
 
-fn record(owner: &str, last: u8) -> Record {
-    Record { owner: WireName::parse(owner).unwrap(), rtype: 1, ttl: 10, rdata: Box::new([10, 20, 1, last]) }
+fn record(owner: &str, last: u8) -> JournalRecord {
+    JournalRecord { owner: WireName::parse(owner).unwrap(), rtype: 1, ttl: 10, rdata: Box::new([10, 20, 1, last]) }
 }
 
-fn change(from: u32) -> Change {
-    Change {
+fn change(from: u32) -> JournalChange {
+    JournalChange {
         from,
         to: from + 1,
         at: 1_700_000_000_000,
@@ -20,9 +20,9 @@ fn change(from: u32) -> Change {
     }
 }
 
-fn image(records: usize) -> Image {
+fn image(records: usize) -> JournalImage {
     let records = (0..records).map(|index| record(&format!("n{index}.privatelink.test"), index as u8)).collect();
-    Image { settings: r#"{"networks":["hub"]}"#.into(), serial: 7, records }
+    JournalImage { settings: r#"{"networks":["hub"]}"#.into(), serial: 7, records }
 }
 
 fn with_changes(path: &Path, changes: u32) -> Vec<u8> {
@@ -40,7 +40,7 @@ fn gives_back_what_was_committed() {
     let path = directory.path().join("zone.journal");
     with_changes(&path, 2);
     let (mut journal, replay) = Journal::open(&path).unwrap();
-    assert_eq!(replay, Replay { image: image(3), changes: vec![change(7), change(8)], cut: 0 });
+    assert_eq!(replay, JournalReplay { image: image(3), changes: vec![change(7), change(8)], cut: 0 });
     journal.append(&change(9));
     journal.commit().unwrap();
     journal.append(&change(10));
@@ -56,14 +56,14 @@ fn changes_go_on_while_a_new_image_is_written() {
     with_changes(&path, 2);
     let (mut journal, _) = Journal::open(&path).unwrap();
     let (go, gone) = std::sync::mpsc::channel();
-    let begin = move |journal: &mut Journal, image: Image| {
+    let begin = move |journal: &mut Journal, image: JournalImage| {
         let write = move |path: &Path| {
             gone.recv().map_err(io::Error::other)?;
             write_fresh(path, &image.settings, image.serial, &image.records)
         };
         journal.compact_aside(write).unwrap();
     };
-    begin(&mut journal, Image { serial: 9, ..image(5_000) });
+    begin(&mut journal, JournalImage { serial: 9, ..image(5_000) });
     journal.append(&change(9));
     journal.commit().unwrap();
     journal.settle().unwrap();
@@ -78,7 +78,10 @@ fn changes_go_on_while_a_new_image_is_written() {
     journal.append(&change(11));
     journal.commit().unwrap();
     let (reopened, replay) = Journal::open(&path).unwrap();
-    assert_eq!(replay, Replay { image: Image { serial: 9, ..image(5_000) }, changes: [9, 10, 11].map(change).into(), cut: 0 });
+    assert_eq!(
+        replay,
+        JournalReplay { image: JournalImage { serial: 9, ..image(5_000) }, changes: [9, 10, 11].map(change).into(), cut: 0 }
+    );
     assert_eq!((reopened.length, reopened.changes), (journal.length, journal.changes));
     // One that cannot be written leaves the journal as it is.
     journal.compact_aside(|_| Err(io::Error::other("no space"))).unwrap();
@@ -95,7 +98,7 @@ fn changes_go_on_while_a_new_image_is_written() {
 fn a_directory_that_cannot_be_synced_behind_a_compaction_makes_the_new_journal_spent_and_not_foreign() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("zone.journal");
-    let compact = |journal: &mut Journal| journal.compact(&Image { serial: 9, ..image(5) });
+    let compact = |journal: &mut Journal| journal.compact(&JournalImage { serial: 9, ..image(5) });
     let settle = |journal: &mut Journal| {
         journal.compact_aside(|path| write_fresh(path, "", 9, &image(5).records)).unwrap();
         while !journal.aside.as_ref().unwrap().thread.is_finished() {
@@ -123,7 +126,7 @@ fn a_directory_that_cannot_be_synced_behind_a_compaction_makes_the_new_journal_s
         journal.compact(&image(4)).unwrap();
         journal.append(&change(10));
         journal.commit().unwrap();
-        assert_eq!(Journal::open(&path).unwrap().1, Replay { image: image(4), changes: vec![change(10)], cut: 0 }, "{number}");
+        assert_eq!(Journal::open(&path).unwrap().1, JournalReplay { image: image(4), changes: vec![change(10)], cut: 0 }, "{number}");
     }
 }
 
@@ -251,7 +254,7 @@ struct Outcomes {
 }
 
 impl Outcomes {
-    fn open(&mut self, path: &Path, octets: &[u8], committed: &[Change]) {
+    fn open(&mut self, path: &Path, octets: &[u8], committed: &[JournalChange]) {
         self.tried += 1;
         let read = read::read(octets);
         if self.tried.is_multiple_of(37) {
@@ -271,7 +274,7 @@ impl Outcomes {
                 let saved = read::salvage(octets);
                 // In their order, and none that never was.
                 let mut rest = committed.iter();
-                let is_one = |change: &Change| rest.any(|committed| committed == change);
+                let is_one = |change: &JournalChange| rest.any(|committed| committed == change);
                 self.invented += usize::from(!saved.changes.iter().all(is_one));
                 self.invented += usize::from(!saved.image.records.iter().all(|record| image(3).records.contains(record)));
                 let fewest = if self.refused == 0 { usize::MAX } else { self.saved.0 };
@@ -297,7 +300,7 @@ fn no_damage_loses_a_committed_change_silently_or_invents_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("zone.journal");
     let good = with_changes(&path, CHANGES);
-    let committed: Vec<Change> = (7..7 + CHANGES).map(change).collect();
+    let committed: Vec<JournalChange> = (7..7 + CHANGES).map(change).collect();
     let frames = with_changes(&path, CHANGES - 3).len()..good.len();
     let flipped = |bits: &mut dyn Iterator<Item = (usize, u8)>| {
         let mut outcomes = Outcomes::default();
@@ -410,7 +413,7 @@ fn a_journal_of_the_first_format_is_read_and_written_anew_with_its_history() {
     let (old, ends) = old_format(3);
     fs::write(&path, &old).unwrap();
     let (mut journal, replay) = Journal::open(&path).unwrap();
-    assert_eq!(replay, Replay { image: image(3), changes: [7, 8, 9].map(change).into(), cut: 0 });
+    assert_eq!(replay, JournalReplay { image: image(3), changes: [7, 8, 9].map(change).into(), cut: 0 });
     journal.append(&change(10));
     journal.commit().unwrap();
     assert!(fs::read(&path).unwrap().starts_with(format::MAGIC));
@@ -446,10 +449,13 @@ fn a_journal_that_was_removed_or_cut_is_spent_and_one_that_was_replaced_is_left_
     fs::remove_file(&path).unwrap();
     assert_eq!(journal.condition().unwrap(), JournalCondition::Spent("the file was removed while the server runs".into()));
     assert!(journal.commit().is_err(), "nothing is written to a file without a name");
-    journal.compact(&Image { serial: 10, ..image(4) }).unwrap();
+    journal.compact(&JournalImage { serial: 10, ..image(4) }).unwrap();
     journal.append(&change(10));
     journal.commit().unwrap();
-    assert_eq!(Journal::open(&path).unwrap().1, Replay { image: Image { serial: 10, ..image(4) }, changes: vec![change(10)], cut: 0 });
+    assert_eq!(
+        Journal::open(&path).unwrap().1,
+        JournalReplay { image: JournalImage { serial: 10, ..image(4) }, changes: vec![change(10)], cut: 0 }
+    );
 
     let mut journal = open();
     OpenOptions::new().write(true).open(&path).unwrap().set_len(HEAD as u64 + 10).unwrap();
@@ -499,7 +505,7 @@ fn compaction_keeps_the_data_and_drops_the_changes() {
     let path = directory.path().join("zone.journal");
     with_changes(&path, 2);
     let (mut journal, _) = Journal::open(&path).unwrap();
-    let whole = Image { serial: 9, ..image(5) };
+    let whole = JournalImage { serial: 9, ..image(5) };
     journal.compact(&whole).unwrap();
     journal.append(&change(9));
     journal.commit().unwrap();

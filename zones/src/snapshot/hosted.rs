@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use postern_config::model::{self, OnMissing};
 
-use crate::history::History;
+use crate::history::ZoneHistory;
 use crate::lookup::Lookup;
 use crate::name::{NameBuf, WireName, is_private_link};
 use crate::origin::ZoneOrigin;
@@ -45,7 +45,7 @@ pub struct Kept {
     /// Name, networks, policy, and what interfaces keep.
     pub settings: Arc<ZoneSettings>,
     /// Recent changes.
-    pub history: Arc<History>,
+    pub history: Arc<ZoneHistory>,
 }
 
 /// Data of a hosted zone.

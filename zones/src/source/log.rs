@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::name::{NameBuf, WireName};
-use crate::record::{Position, RecordRef, RecordSink};
+use crate::record::{RecordRef, RecordSink, TextPosition};
 use crate::zone::rtype;
 
 /// Records of one file, in order, to be given to a sink again.
@@ -139,7 +139,7 @@ impl RecordLog {
         *rest = &rest[owner.len()..];
         let rtype = u16::from_le_bytes(take(rest)?);
         let ttl = u64::from_le_bytes(take(rest)?).checked_sub(1).map(|ttl| ttl as u32);
-        let at = Position { line: u32::from_le_bytes(take(rest)?), column: u32::from_le_bytes(take(rest)?) };
+        let at = TextPosition { line: u32::from_le_bytes(take(rest)?), column: u32::from_le_bytes(take(rest)?) };
         let length = u16::from_le_bytes(take(rest)?) as usize;
         let (rdata, tail) = rest.split_at_checked(length)?;
         *rest = tail;
@@ -152,7 +152,7 @@ struct Replayed<'l> {
     rtype: u16,
     ttl: Option<u32>,
     rdata: &'l [u8],
-    at: Position,
+    at: TextPosition,
 }
 
 impl Replayed<'_> {
@@ -209,18 +209,18 @@ pub struct Sorter<'b, S> {
 #[derive(Debug, Default)]
 pub struct Strays {
     /// The first of them, with file and place.
-    pub first: Vec<(Arc<PathBuf>, Position, NameBuf)>,
+    pub first: Vec<(Arc<PathBuf>, TextPosition, NameBuf)>,
     /// How many.
     pub count: usize,
     file: Option<Arc<PathBuf>>,
-    open: Option<(Position, NameBuf, bool)>,
+    open: Option<(TextPosition, NameBuf, bool)>,
 }
 
 impl Strays {
     const MOST: usize = 5;
 
     /// Notes a spelling of the name written at a place: one that is taken settles it.
-    fn note(&mut self, at: Position, name: &NameBuf, taken: bool) {
+    fn note(&mut self, at: TextPosition, name: &NameBuf, taken: bool) {
         match &mut self.open {
             Some((place, _, was_taken)) if *place == at => *was_taken |= taken,
             _ => {

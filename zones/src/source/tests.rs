@@ -1,6 +1,6 @@
 use super::*;
 use crate::name::{NameBuf, WireName};
-use crate::record::{Position, RecordRef, RecordSink};
+use crate::record::{RecordRef, RecordSink, TextPosition};
 use std::fs::{self, File};
 use std::io::Write;
 
@@ -11,9 +11,9 @@ fn told() -> Instant {
     Instant::now() + Duration::from_secs(3600)
 }
 
-fn changed(seen: Seen) -> Content {
+fn changed(seen: FileLook) -> SettledContent {
     match seen {
-        Seen::Changed(content) => content,
+        FileLook::Changed(content) => content,
         other => panic!("{other:?}"),
     }
 }
@@ -22,31 +22,31 @@ fn changed(seen: Seen) -> Content {
 fn a_file_is_read_when_it_stands_still() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
-    let mut input = Input::new(path.clone(), SourceFormat::Zone, None);
+    let mut input = SourceFile::new(path.clone(), SourceFormat::Zone, None);
     let start = told();
-    assert!(matches!(input.look(start, Look::Settled, SETTLE), Seen::Gone));
+    assert!(matches!(input.look(start, LookMode::Settled, SETTLE), FileLook::Gone));
     fs::write(&path, "one").unwrap();
-    assert!(matches!(input.look(start, Look::Settled, SETTLE), Seen::Waiting(SETTLE)));
+    assert!(matches!(input.look(start, LookMode::Settled, SETTLE), FileLook::Waiting(SETTLE)));
     fs::write(&path, "one more").unwrap();
     let later = start + SETTLE;
-    assert!(matches!(input.look(later, Look::Settled, SETTLE), Seen::Waiting(SETTLE)), "it changed meanwhile");
-    let content = changed(input.look(later + SETTLE, Look::Settled, SETTLE));
+    assert!(matches!(input.look(later, LookMode::Settled, SETTLE), FileLook::Waiting(SETTLE)), "it changed meanwhile");
+    let content = changed(input.look(later + SETTLE, LookMode::Settled, SETTLE));
     assert_eq!((&content.bytes[..], content.still), (&b"one more"[..], SETTLE));
     input.judged(&content, &[]);
-    assert!(matches!(input.look(later + SETTLE, Look::Settled, SETTLE), Seen::Same));
+    assert!(matches!(input.look(later + SETTLE, LookMode::Settled, SETTLE), FileLook::Same));
 }
 
 #[test]
 fn a_file_has_stood_still_since_it_was_seen_and_not_since_the_look_began() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
-    let mut input = Input::new(path.clone(), SourceFormat::Zone, None);
+    let mut input = SourceFile::new(path.clone(), SourceFormat::Zone, None);
     let began = Instant::now();
     std::thread::sleep(SETTLE * 2); // others are read
     fs::write(&path, "half of it").unwrap();
-    assert!(matches!(input.look(began, Look::Settled, SETTLE), Seen::Waiting(wait) if wait > SETTLE));
-    assert!(matches!(input.look(began + SETTLE, Look::Settled, SETTLE), Seen::Waiting(_)));
-    changed(input.look(told(), Look::Settled, SETTLE));
+    assert!(matches!(input.look(began, LookMode::Settled, SETTLE), FileLook::Waiting(wait) if wait > SETTLE));
+    assert!(matches!(input.look(began + SETTLE, LookMode::Settled, SETTLE), FileLook::Waiting(_)));
+    changed(input.look(told(), LookMode::Settled, SETTLE));
 }
 
 #[test]
@@ -54,35 +54,35 @@ fn a_file_that_is_put_back_was_never_gone() {
     let directory = tempfile::tempdir().unwrap();
     let (path, backup) = (directory.path().join("a.zone"), directory.path().join("a.zone~"));
     fs::write(&path, "one").unwrap();
-    let mut input = Input::new(path.clone(), SourceFormat::Zone, None);
+    let mut input = SourceFile::new(path.clone(), SourceFormat::Zone, None);
     let start = told();
-    let content = changed(input.look(start, Look::Now, SETTLE));
+    let content = changed(input.look(start, LookMode::Now, SETTLE));
     input.judged(&content, &[]);
     input.was_good = true;
     fs::rename(&path, &backup).unwrap();
-    assert!(matches!(input.look(start, Look::Settled, SETTLE), Seen::Waiting(SETTLE)));
+    assert!(matches!(input.look(start, LookMode::Settled, SETTLE), FileLook::Waiting(SETTLE)));
     fs::write(&path, "two").unwrap();
-    assert!(matches!(input.look(start + SETTLE, Look::Settled, SETTLE), Seen::Waiting(SETTLE)), "it is another file");
-    changed(input.look(start + SETTLE * 2, Look::Settled, SETTLE));
+    assert!(matches!(input.look(start + SETTLE, LookMode::Settled, SETTLE), FileLook::Waiting(SETTLE)), "it is another file");
+    changed(input.look(start + SETTLE * 2, LookMode::Settled, SETTLE));
     fs::remove_file(&path).unwrap();
-    assert!(matches!(input.look(start + SETTLE * 2, Look::Settled, SETTLE), Seen::Waiting(SETTLE)));
-    assert!(matches!(input.look(start + SETTLE * 3, Look::Settled, SETTLE), Seen::Gone));
-    assert!(matches!(input.look(start + SETTLE * 4, Look::Settled, SETTLE), Seen::Gone));
-    assert!(matches!(input.look(start, Look::Now, SETTLE), Seen::Gone));
+    assert!(matches!(input.look(start + SETTLE * 2, LookMode::Settled, SETTLE), FileLook::Waiting(SETTLE)));
+    assert!(matches!(input.look(start + SETTLE * 3, LookMode::Settled, SETTLE), FileLook::Gone));
+    assert!(matches!(input.look(start + SETTLE * 4, LookMode::Settled, SETTLE), FileLook::Gone));
+    assert!(matches!(input.look(start, LookMode::Now, SETTLE), FileLook::Gone));
 }
 
 #[test]
 fn a_file_settles_once_it_has_stood_still() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
-    let mut input = Input::new(path.clone(), SourceFormat::Zone, None);
+    let mut input = SourceFile::new(path.clone(), SourceFormat::Zone, None);
     let start = told();
     assert_eq!(input.settles_in(start, SETTLE), None, "there is none");
     fs::write(&path, "one").unwrap();
     assert_eq!(input.settles_in(start, SETTLE), Some(SETTLE));
     assert_eq!(input.settles_in(start + SETTLE / 2, SETTLE), Some(SETTLE / 2));
     assert_eq!(input.settles_in(start + SETTLE, SETTLE), None);
-    let content = changed(input.look(start + SETTLE, Look::Settled, SETTLE));
+    let content = changed(input.look(start + SETTLE, LookMode::Settled, SETTLE));
     input.judged(&content, &[]);
     assert_eq!(input.settles_in(start + SETTLE, SETTLE), None, "it is known");
     assert!(!input.has_moved());
@@ -96,7 +96,7 @@ fn a_file_settles_once_it_has_stood_still() {
 fn less_than_before_and_half_a_line_are_told() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("postern.toml");
-    let mut input = Input::new(path.clone(), SourceFormat::Auto, None);
+    let mut input = SourceFile::new(path.clone(), SourceFormat::Auto, None);
     for (text, has_shrunk, ends_a_line) in [
         ("", false, true),
         ("a = 1\n", false, true),
@@ -108,24 +108,24 @@ fn less_than_before_and_half_a_line_are_told() {
         ("\u{feff}a", false, false),
     ] {
         fs::write(&path, text).unwrap();
-        let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+        let content = changed(input.look(Instant::now(), LookMode::Now, SETTLE));
         assert_eq!((input.has_shrunk(&content), content.ends_a_line()), (has_shrunk, ends_a_line), "{text:?}");
         input.judged(&content, &[]);
     }
     let other = directory.path().join("other.toml");
     fs::write(&other, "\n").unwrap();
     fs::rename(&other, &path).unwrap();
-    let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+    let content = changed(input.look(Instant::now(), LookMode::Now, SETTLE));
     assert!(!input.has_shrunk(&content) && !input.is_in_place(&content), "another file");
     // What PowerShell's `>` writes is UTF-16.
     for (text, ends_a_line) in [(&b"\xff\xfea\0\n\0"[..], true), (b"\xff\xfea\0", false), (b"\xfe\xff\0a\0\n", true)] {
         fs::write(&path, text).unwrap();
-        assert_eq!(changed(input.look(Instant::now(), Look::Now, SETTLE)).ends_a_line(), ends_a_line, "{text:?}");
+        assert_eq!(changed(input.look(Instant::now(), LookMode::Now, SETTLE)).ends_a_line(), ends_a_line, "{text:?}");
     }
     fs::write(&path, "\n").unwrap();
     // Written over by the time it is looked at: how much of it there was is not known.
-    let input = &mut Input::held(&postern_config::WatchedFile { path, fingerprint: Some(fingerprint(b"a = 1\nb = 2\n")) });
-    let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+    let input = &mut SourceFile::held(&postern_config::WatchedFile { path, fingerprint: Some(fingerprint(b"a = 1\nb = 2\n")) });
+    let content = changed(input.look(Instant::now(), LookMode::Now, SETTLE));
     assert!(input.has_shrunk(&content));
 }
 
@@ -134,9 +134,9 @@ fn what_was_read_elsewhere_and_is_still_there_is_not_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("postern.toml");
     fs::write(&path, "a = 1\n").unwrap();
-    let held = |text: &[u8]| Input::held(&postern_config::WatchedFile { path: path.clone(), fingerprint: Some(fingerprint(text)) });
+    let held = |text: &[u8]| SourceFile::held(&postern_config::WatchedFile { path: path.clone(), fingerprint: Some(fingerprint(text)) });
     assert_eq!(held(b"a = 1\n").settles_in(Instant::now(), SETTLE), None);
-    assert!(matches!(held(b"a = 1\n").look(Instant::now(), Look::Settled, SETTLE), Seen::Same));
+    assert!(matches!(held(b"a = 1\n").look(Instant::now(), LookMode::Settled, SETTLE), FileLook::Same));
     assert!(held(b"a = 2\n").settles_in(Instant::now(), SETTLE).is_some());
 }
 
@@ -145,21 +145,21 @@ fn a_touched_file_is_the_same() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
     fs::write(&path, "same").unwrap();
-    let mut input = Input::new(path.clone(), SourceFormat::Zone, None);
-    let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+    let mut input = SourceFile::new(path.clone(), SourceFormat::Zone, None);
+    let content = changed(input.look(Instant::now(), LookMode::Now, SETTLE));
     input.judged(&content, &[]);
     fs::write(&path, "same").unwrap();
-    assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Same));
+    assert!(matches!(input.look(Instant::now(), LookMode::Now, SETTLE), FileLook::Same));
 }
 
 #[test]
 fn a_change_within_the_grain_of_the_clock_is_seen() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
-    let mut input = Input::new(path.clone(), SourceFormat::Zone, None);
+    let mut input = SourceFile::new(path.clone(), SourceFormat::Zone, None);
     for number in 0..50 {
         fs::write(&path, format!("{number:04}")).unwrap();
-        let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+        let content = changed(input.look(Instant::now(), LookMode::Now, SETTLE));
         assert_eq!(content.bytes, format!("{number:04}").as_bytes());
         input.judged(&content, &[]);
     }
@@ -171,20 +171,20 @@ fn an_included_file_is_part_of_it() {
     let (path, inner) = (directory.path().join("a.zone"), directory.path().join("inner"));
     fs::write(&path, "same").unwrap();
     fs::write(&inner, "one").unwrap();
-    let mut input = Input::new(path, SourceFormat::Zone, None);
-    let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+    let mut input = SourceFile::new(path, SourceFormat::Zone, None);
+    let content = changed(input.look(Instant::now(), LookMode::Now, SETTLE));
     let stamp = Stamp::of(&inner).ok();
-    input.judged(&content, &[crate::text::Included { path: inner.clone(), stamp, fingerprint: Some(fingerprint(b"one")) }]);
-    assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Same));
+    input.judged(&content, &[crate::text::IncludedFile { path: inner.clone(), stamp, fingerprint: Some(fingerprint(b"one")) }]);
+    assert!(matches!(input.look(Instant::now(), LookMode::Now, SETTLE), FileLook::Same));
     fs::write(&inner, "two").unwrap();
-    changed(input.look(Instant::now(), Look::Now, SETTLE));
+    changed(input.look(Instant::now(), LookMode::Now, SETTLE));
     fs::remove_file(&inner).unwrap();
-    changed(input.look(Instant::now(), Look::Now, SETTLE));
+    changed(input.look(Instant::now(), LookMode::Now, SETTLE));
 }
 
 /// Reads a zone file as a source does; `meanwhile` happens between that and the note of what was read.
-fn judge(input: &mut Input, meanwhile: impl FnOnce()) -> usize {
-    let content = changed(input.look(Instant::now(), Look::Now, SETTLE));
+fn judge(input: &mut SourceFile, meanwhile: impl FnOnce()) -> usize {
+    let content = changed(input.look(Instant::now(), LookMode::Now, SETTLE));
     let (origin, mut log, mut problems) = (NameBuf::parse("contoso.test").unwrap(), RecordLog::default(), Vec::new());
     let table = postern_config::azure::PrivateLinkTable::shared();
     let includes = input.path.parent().map(|root| crate::text::IncludeScope { root, most: 1000 });
@@ -212,13 +212,13 @@ fn a_link_to_an_included_file_that_turns_while_it_is_read_is_seen() {
         write_long_ago(&at(name), text);
     }
     turn("one");
-    let mut input = Input::new(at("a.zone"), SourceFormat::Zone, None);
+    let mut input = SourceFile::new(at("a.zone"), SourceFormat::Zone, None);
     assert_eq!(judge(&mut input, || turn("two")), 0);
     assert_eq!(judge(&mut input, || fs::remove_file(at("two")).unwrap()), 0);
     // One that is not there when it is read, and is when that is noted.
     assert_eq!(judge(&mut input, || turn("one")), 1);
     assert_eq!(judge(&mut input, || ()), 0);
-    assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Same));
+    assert!(matches!(input.look(Instant::now(), LookMode::Now, SETTLE), FileLook::Same));
 }
 
 #[test]
@@ -230,9 +230,9 @@ fn an_included_file_that_is_refused_is_mended_where_it_stands() {
         write_long_ago(&at(name), text);
     }
     std::os::unix::fs::symlink("../outside", at("zones/inner")).unwrap();
-    let mut input = Input::new(at("zones/a.zone"), SourceFormat::Zone, None);
+    let mut input = SourceFile::new(at("zones/a.zone"), SourceFormat::Zone, None);
     assert_eq!(judge(&mut input, || ()), 1);
-    assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Same), "it is told once");
+    assert!(matches!(input.look(Instant::now(), LookMode::Now, SETTLE), FileLook::Same), "it is told once");
     assert!(input.paths().any(|path| path == at("zones/inner")), "it is watched");
     fs::remove_file(at("zones/inner")).unwrap();
     std::os::unix::fs::symlink("inside", at("zones/inner")).unwrap();
@@ -245,7 +245,7 @@ fn a_fifo_in_place_of_an_included_file_is_not_waited_for() {
     let at = |name: &str| directory.path().join(name);
     write_long_ago(&at("a.zone"), "$INCLUDE inner\n");
     write_long_ago(&at("inner"), "www A 10.0.0.1\n");
-    let mut input = Input::new(at("a.zone"), SourceFormat::Zone, None);
+    let mut input = SourceFile::new(at("a.zone"), SourceFormat::Zone, None);
     assert_eq!(judge(&mut input, || ()), 0);
     fs::remove_file(at("inner")).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(at("inner")).status().unwrap().success());
@@ -257,8 +257,8 @@ fn a_fifo_in_place_of_an_included_file_is_not_waited_for() {
 #[test]
 fn what_is_no_file_cannot_be_read() {
     let directory = tempfile::tempdir().unwrap();
-    let mut input = Input::new(directory.path().into(), SourceFormat::Zone, None);
-    assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::Unreadable(why) if why == "not a file"));
+    let mut input = SourceFile::new(directory.path().into(), SourceFormat::Zone, None);
+    assert!(matches!(input.look(Instant::now(), LookMode::Now, SETTLE), FileLook::Unreadable(why) if why == "not a file"));
 }
 
 #[test]
@@ -266,11 +266,11 @@ fn a_file_that_is_too_large_is_not_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
     File::create(&path).unwrap().set_len(40 << 30).unwrap(); // sparse: it takes no room
-    let mut input = Input::new(path.clone(), SourceFormat::Zone, None);
+    let mut input = SourceFile::new(path.clone(), SourceFormat::Zone, None);
     input.most = 1 << 20;
-    assert!(matches!(input.look(Instant::now(), Look::Now, SETTLE), Seen::TooLarge(size) if size == 40 << 30));
+    assert!(matches!(input.look(Instant::now(), LookMode::Now, SETTLE), FileLook::TooLarge(size) if size == 40 << 30));
     fs::write(&path, "www A 10.0.0.1\n").unwrap();
-    changed(input.look(Instant::now(), Look::Now, SETTLE));
+    changed(input.look(Instant::now(), LookMode::Now, SETTLE));
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn what_a_zone_file_includes_counts_towards_its_size() {
     let at = |name: &str| directory.path().join(name);
     write_long_ago(&at("a.zone"), "$INCLUDE inner\n$INCLUDE inner\n");
     write_long_ago(&at("inner"), &"; a comment\n".repeat(35)); // 420 bytes: twice they fit into 1000
-    let mut input = Input::new(at("a.zone"), SourceFormat::Zone, None);
+    let mut input = SourceFile::new(at("a.zone"), SourceFormat::Zone, None);
     assert_eq!(judge(&mut input, || ()), 0);
     write_long_ago(&at("inner"), &"; a comment\n".repeat(60)); // 720 bytes: twice they do not
     assert_eq!(judge(&mut input, || ()), 1);
@@ -292,11 +292,11 @@ fn a_file_that_grows_all_the_time_is_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.zone");
     let mut file = File::create(&path).unwrap();
-    let mut input = Input::new(path, SourceFormat::Zone, None);
+    let mut input = SourceFile::new(path, SourceFormat::Zone, None);
     let start = told();
     for step in 0..20 {
         writeln!(file, "line").unwrap();
-        assert!(matches!(input.look(start + SETTLE * step, Look::Settled, SETTLE), Seen::Waiting(_)));
+        assert!(matches!(input.look(start + SETTLE * step, LookMode::Settled, SETTLE), FileLook::Waiting(_)));
     }
 }
 
@@ -320,7 +320,7 @@ fn a_log_gives_back_what_it_took() {
     for sink in [&mut log as &mut dyn RecordSink, &mut straight] {
         sink.file(&file);
         for (ttl, line) in [(None, 1), (Some(0), 2), (Some(u32::MAX), 3)] {
-            sink.record(RecordRef { owner: &name, rtype: 1, ttl, rdata: &[1, 2, 3, 4], at: Position { line, column: 1 } });
+            sink.record(RecordRef { owner: &name, rtype: 1, ttl, rdata: &[1, 2, 3, 4], at: TextPosition { line, column: 1 } });
         }
     }
     log.replay(&mut replayed);
@@ -338,7 +338,7 @@ fn records_go_to_the_longest_apex_and_strays_are_noted_once() {
         [("www.fabrikam.test", 1), ("www.contoso.test", 1), ("a.sub.contoso.test", 2), ("www.fabrikam.test", 3), ("x.fabrikam.test", 3)];
     for (name, line) in names {
         let owner = NameBuf::parse(name).unwrap();
-        sorter.record(RecordRef { owner: &owner, rtype: 1, ttl: None, rdata: &[0; 4], at: Position { line, column: 1 } });
+        sorter.record(RecordRef { owner: &owner, rtype: 1, ttl: None, rdata: &[0; 4], at: TextPosition { line, column: 1 } });
     }
     let mut strays = std::mem::take(&mut sorter.strays);
     strays.close();
@@ -352,15 +352,15 @@ fn a_file_that_was_read_and_cannot_be_any_more_is_told_once_for_each_reason() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("api.key");
     let mut time = Instant::now();
-    let mut look = |input: &mut Input| {
+    let mut look = |input: &mut SourceFile| {
         time += Duration::from_secs(60); // whatever there is stands still from one look to the next
-        let seen = input.look(time, Look::Settled, SETTLE);
+        let seen = input.look(time, LookMode::Settled, SETTLE);
         input.lost(&seen)
     };
-    let mut never = Input::held(&postern_config::WatchedFile::now(&path));
+    let mut never = SourceFile::held(&postern_config::WatchedFile::now(&path));
     assert_eq!((look(&mut never), look(&mut never)), (None, None), "nothing was read from it");
     fs::write(&path, "one\n").unwrap();
-    let mut input = Input::held(&postern_config::WatchedFile::now(&path));
+    let mut input = SourceFile::held(&postern_config::WatchedFile::now(&path));
     assert_eq!(look(&mut input), None);
     for round in 0..2 {
         fs::remove_file(&path).unwrap();

@@ -8,14 +8,14 @@ use postern_config::model::{FileSource, SourceFormat};
 
 use super::context::Context;
 use super::judged::{JudgedInput, MadeZone};
-use super::report::Report;
+use super::report::LookReport;
 use super::source_group::SourceGroup;
 use super::zone_slot::ZoneSlot;
 use crate::authority::ZoneAuthority;
 use crate::diff::Difference;
 use crate::origin::FileShare;
-use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
-use crate::source::{Input, Sorter, Strays};
+use crate::record::{RecordRef, RecordSink, Severity, SourceProblem, TextPosition};
+use crate::source::{Sorter, SourceFile, Strays};
 use crate::zone::{Foreign, Zone, ZoneBuilder, next_serial, serial_rose};
 
 impl SourceGroup {
@@ -24,7 +24,7 @@ impl SourceGroup {
         let good: Vec<&JudgedInput> = judged.iter().filter(|judged| judged.is_good()).collect();
         let is_file = !self.source.is_directory();
         let can_be_made = |slot: usize| {
-            let has_data = |(index, input): (usize, &Input)| {
+            let has_data = |(index, input): (usize, &SourceFile)| {
                 let has_records = input.log.is_some() || good.iter().any(|judged| judged.input == index);
                 // A shared file that never was good adds nothing to a zone that serves. Without it a zone that does not serve yet
                 // would say of names that they are missing, and they would go public.
@@ -127,7 +127,7 @@ impl SourceGroup {
         made: Vec<MadeZone>,
         strays: Vec<Strays>,
         slots: &mut [ZoneSlot],
-        report: &mut Report,
+        report: &mut LookReport,
     ) {
         for JudgedInput { input, content, format, included, counts, problems, log, is_held, .. } in judged {
             let input = &mut self.inputs[input];
@@ -162,7 +162,7 @@ impl SourceGroup {
                         let message =
                             format!("records changed and the serial did not rise: {} after {}", built.zone.serial(), old.serial());
                         let help = "it is served as it stands: secondaries will not see the change".into();
-                        report.problems.push(Problem { file, at, severity: Severity::Warning, message, help });
+                        report.problems.push(SourceProblem { file, at, severity: Severity::Warning, message, help });
                     }
                     if let Some(outcome) = slot.take(built.zone, difference) {
                         report.zones.push(slot.report(outcome));
@@ -237,14 +237,14 @@ fn serial(newest: Option<SystemTime>, last: Option<u32>) -> u32 {
 }
 
 /// A problem as the status shows it. It has the help only if the problem has no line.
-fn brief(problem: &Problem) -> String {
+fn brief(problem: &SourceProblem) -> String {
     match problem.at.line {
         0 => format!("{}: {}; {}", problem.file.display(), problem.message, problem.help),
         line => format!("{}:{line}:{}: {}", problem.file.display(), problem.at.column, problem.message),
     }
 }
 
-fn stray(strays: &Strays, slots: &[ZoneSlot]) -> Problem {
+fn stray(strays: &Strays, slots: &[ZoneSlot]) -> SourceProblem {
     let names: Vec<String> = strays.first.iter().map(|(_, at, name)| format!("{name} (line {})", at.line)).collect();
     let more = if strays.count > names.len() { format!(" and {} more", strays.count - names.len()) } else { String::new() };
     let elsewhere = strays.first.iter().find_map(|(.., name)| slots.iter().find(|slot| name.is_under(slot.apex.as_wire())));
@@ -255,5 +255,5 @@ fn stray(strays: &Strays, slots: &[ZoneSlot]) -> Problem {
     let (file, at) = strays.first.first().map_or_else(Default::default, |(file, at, _)| (file.clone(), *at));
     let plural = if strays.count == 1 { "a name that lies" } else { "names that lie" };
     let message = format!("{plural} in no zone of this source: {}{more}", names.join(", "));
-    Problem { file, at: Position { line: at.line, column: at.column }, severity: Severity::Warning, message, help }
+    SourceProblem { file, at: TextPosition { line: at.line, column: at.column }, severity: Severity::Warning, message, help }
 }

@@ -11,7 +11,7 @@ use postern_config::model::{FileSource, SourceFormat};
 use super::directory::{self, FileKind, Listing, NamedFile, is_passed_over};
 use super::source_group::{SourceGroup, own_kind};
 use super::zone_slot::ZoneSlot;
-use crate::source::{Input, plain};
+use crate::source::{SourceFile, plain};
 
 impl SourceGroup {
     /// Finds the files of a directory. One that is gone stays known, so that its last good records stay.
@@ -41,12 +41,12 @@ impl SourceGroup {
                     Some(input) if *input.path == path => {}
                     Some(input) => {
                         // Another file of the zone takes over. Until it is good the last good records of the one before count.
-                        let mut next = Input::new(path, format, Some(*slot));
+                        let mut next = SourceFile::new(path, format, Some(*slot));
                         (next.log, next.was_good, next.holds) = (input.log.take(), input.was_good, input.holds);
                         next.counts = std::mem::take(&mut input.counts);
                         *input = next;
                     }
-                    None => new.push(Input::new(path, format, Some(*slot))),
+                    None => new.push(SourceFile::new(path, format, Some(*slot))),
                 }
             }
         }
@@ -58,7 +58,7 @@ impl SourceGroup {
                 let path = path.join(name);
                 if !known.contains(&path) {
                     let format = NamedFile::of(name).map_or(SourceFormat::Auto, |named| named.format);
-                    let mut input = Input::new(path, format, None);
+                    let mut input = SourceFile::new(path, format, None);
                     input.sharing = Some(self.sharing.clone());
                     new.push(input);
                 }
@@ -87,12 +87,12 @@ impl SourceGroup {
     }
 
     /// Takes over what is known of the files that are still files of it.
-    pub(super) fn continue_from(&mut self, mut inputs: Vec<Input>, slots: &[ZoneSlot]) {
-        let named = |input: &Input| NamedFile::of(&input.path.file_name()?.to_string_lossy());
+    pub(super) fn continue_from(&mut self, mut inputs: Vec<SourceFile>, slots: &[ZoneSlot]) {
+        let named = |input: &SourceFile| NamedFile::of(&input.path.file_name()?.to_string_lossy());
         for slot in &self.zones {
             let config = &slots[*slot].config;
             for kind in kinds(config.preset) {
-                let is_it = |input: &Input| {
+                let is_it = |input: &SourceFile| {
                     input.own.is_some() && named(input).is_some_and(|named| named.zone == config.name && named.kind == *kind)
                 };
                 if let Some(found) = inputs.iter().position(is_it) {
@@ -102,7 +102,7 @@ impl SourceGroup {
                 }
             }
         }
-        let is_shared = |input: &Input| input.own.is_none() && !self.sharing.is_empty() && self.shares(input.path.file_name(), slots);
+        let is_shared = |input: &SourceFile| input.own.is_none() && !self.sharing.is_empty() && self.shares(input.path.file_name(), slots);
         inputs.retain(is_shared);
         inputs.iter_mut().for_each(|input| input.sharing = Some(self.sharing.clone()));
         self.inputs.append(&mut inputs);

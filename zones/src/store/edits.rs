@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use postern_config::model::NetworkLinks;
 
-use super::owned::{self, Owned};
-use super::{Outcome, Report, Store, ZoneSlot};
+use super::owned::{self, JournaledZone};
+use super::{LookReport, Store, ZoneOutcome, ZoneSlot};
 use crate::diff::Difference;
-use crate::edit::{Amend, Answer, Author, Done, Edit, Make, Refusal, Task, Via, ZoneRef, ZoneSettings};
+use crate::edit::{AmendFn, Author, ChangeFn, EditResult, Refusal, ReplyFn, StoreTask, Via, ZoneEdit, ZoneRef, ZoneSettings};
 use crate::journal::{self, JournalError};
 use crate::snapshot::Snapshot;
-use crate::zone::{Change, Zone};
+use crate::zone::{RrSetChange, Zone};
 
 /// Result of a batch of tasks. The answers are given once the snapshot serves.
 #[derive(Default)]
@@ -21,7 +21,7 @@ pub struct Committed {
     /// Snapshot to serve from now on. `None` if nothing changed.
     pub snapshot: Option<Arc<Snapshot>>,
     /// Changed zones, for the log.
-    pub report: Report,
+    pub report: LookReport,
     generation: u64,
     answers: Vec<Box<dyn FnOnce(u64) + Send>>,
 }
@@ -30,23 +30,23 @@ pub struct Committed {
 struct Staged {
     slot: usize,
     zone: Arc<Zone>,
-    changes: Vec<Change>,
+    changes: Vec<RrSetChange>,
     /// New settings. `None` if they are unchanged.
     settings: Option<Arc<ZoneSettings>>,
     difference: Difference,
-    done: Vec<(Author, Done, Answer<Done>)>,
+    done: Vec<(Author, EditResult, ReplyFn<EditResult>)>,
 }
 
 /// Function that makes an edit.
 enum Maker {
-    Records(Make),
-    Both(Amend),
+    Records(ChangeFn),
+    Both(AmendFn),
 }
 
 /// Result of an edit that is not in the journal yet.
 struct Attempt {
-    done: Done,
-    changes: Vec<Change>,
+    done: EditResult,
+    changes: Vec<RrSetChange>,
     settings: Option<Arc<ZoneSettings>>,
 }
 
@@ -68,38 +68,39 @@ impl Committed {
 
 impl Store {
     /// Does everything that was asked, in order. Edits that follow each other go to the disk together.
-    pub fn commit(&mut self, tasks: VecDeque<Task>, now: Instant) -> Committed {
+    pub fn commit(&mut self, tasks: VecDeque<StoreTask>, now: Instant) -> Committed {
         let mut committed = Committed::default();
         let mut staged: Vec<Staged> = Vec::new();
         let mut is_anew = !tasks.is_empty() && self.retry_listing(&mut committed.report);
         for task in tasks {
-            if !matches!(task, Task::Edit(..) | Task::Amend(..)) {
+            if !matches!(task, StoreTask::Edit(..) | StoreTask::Amend(..)) {
                 self.flush(&mut staged, &mut committed, now);
                 is_anew = true;
             }
             match task {
-                Task::Edit(Edit { zone, author, make, is_dry }, answer) => {
+                StoreTask::Edit(ZoneEdit { zone, author, make, is_dry }, answer) => {
                     let wanted = Wanted { zone, author, maker: Maker::Records(make), is_dry };
                     self.stage_or_refuse(wanted, answer, &mut staged, &mut committed);
                 }
-                Task::Amend(zone, author, amend, answer) => {
+                StoreTask::Amend(zone, author, amend, answer) => {
                     let wanted = Wanted { zone, author, maker: Maker::Both(amend), is_dry: false };
                     self.stage_or_refuse(wanted, answer, &mut staged, &mut committed);
                 }
-                Task::Create(new, author, answer) => {
+                StoreTask::Create(new, author, answer) => {
                     let made = self.create_all(new, &author, &mut committed.report);
-                    let served = |made: Vec<Done>, generation| made.into_iter().map(|done| Done { generation, ..done }).collect();
+                    let served =
+                        |made: Vec<EditResult>, generation| made.into_iter().map(|done| EditResult { generation, ..done }).collect();
                     committed.answers.push(Box::new(move |generation| answer(made.map(|made| served(made, generation)))));
                 }
-                Task::Remove(removal, answer) => {
+                StoreTask::Remove(removal, answer) => {
                     let removed = self.remove(removal, &mut committed.report);
                     committed.answers.push(Box::new(move |_| answer(removed)));
                 }
-                Task::Expire(zone, reason, answer) => {
+                StoreTask::Expire(zone, reason, answer) => {
                     let expired = self.expire(&zone, reason, &mut committed.report);
                     committed.answers.push(Box::new(move |_| answer(expired)));
                 }
-                Task::Configure(zone, author, change, answer) => {
+                StoreTask::Configure(zone, author, change, answer) => {
                     let settings = self.configure(&zone, &author, change, &mut committed.report);
                     committed.answers.push(Box::new(move |_| answer(settings)));
                 }
@@ -138,7 +139,7 @@ impl Store {
         self.drop_old();
     }
 
-    fn stage_or_refuse(&mut self, wanted: Wanted, answer: Answer<Done>, staged: &mut Vec<Staged>, committed: &mut Committed) {
+    fn stage_or_refuse(&mut self, wanted: Wanted, answer: ReplyFn<EditResult>, staged: &mut Vec<Staged>, committed: &mut Committed) {
         if let Err((answer, refusal)) = self.stage(wanted, answer, staged, committed) {
             committed.answers.push(Box::new(move |_| answer(Err(refusal))));
         }
@@ -148,10 +149,10 @@ impl Store {
     fn stage(
         &mut self,
         wanted: Wanted,
-        answer: Answer<Done>,
+        answer: ReplyFn<EditResult>,
         staged: &mut Vec<Staged>,
         committed: &mut Committed,
-    ) -> Result<(), (Answer<Done>, Refusal)> {
+    ) -> Result<(), (ReplyFn<EditResult>, Refusal)> {
         let place = match self.place_of(&wanted.zone) {
             Ok(place) => place,
             Err(refusal) => return Err((answer, refusal)),
@@ -163,8 +164,8 @@ impl Store {
         };
         let Some(owned) = &mut self.slots[place].owned else { return Err((answer, Refusal::Stopped)) }; // the attempt needed it
         if wanted.is_dry || (done.change.is_none() && settings.is_none()) {
-            let done = Done { change: None, ..done };
-            committed.answers.push(Box::new(move |generation| answer(Ok(Done { generation, ..done }))));
+            let done = EditResult { change: None, ..done };
+            committed.answers.push(Box::new(move |generation| answer(Ok(EditResult { generation, ..done }))));
             return Ok(());
         }
         if let Some(change) = &done.change {
@@ -208,7 +209,7 @@ impl Store {
             let warnings = owned::lint_changes(&changes, clients);
             let (change, difference) = owned::compare(before, &after, &changes, author).unzip();
             let after = if difference.is_some() { after } else { before.clone() };
-            let done = Done {
+            let done = EditResult {
                 name: slot.name.clone(),
                 networks: slot.networks.clone(),
                 before: before.clone(),
@@ -262,7 +263,7 @@ impl Store {
                     None if author.via.feed().is_some() => {}
                     None => audit(&author, &slot.name, &slot.networks, done.after.serial(), "settings changed"),
                 }
-                committed.answers.push(Box::new(move |generation| answer(Ok(Done { generation, ..done }))));
+                committed.answers.push(Box::new(move |generation| answer(Ok(EditResult { generation, ..done }))));
             }
             slot.zone = Some(owned.served(now));
             slot.hosted = None;
@@ -270,7 +271,7 @@ impl Store {
                 slot.state.changed = Some(std::time::SystemTime::now());
             }
             let recovered = slot.note(None);
-            let outcome = if is_changed { Some(Outcome::Changed(difference)) } else { recovered };
+            let outcome = if is_changed { Some(ZoneOutcome::Changed(difference)) } else { recovered };
             committed.report.zones.extend(outcome.map(|outcome| slot.report(outcome)));
         }
     }
@@ -295,7 +296,7 @@ impl Store {
 
 impl Maker {
     /// The RRsets that are to be different, and the settings where they are.
-    fn make(self, zone: &Zone, kept: &Arc<ZoneSettings>) -> Result<(Vec<Change>, Option<Arc<ZoneSettings>>), Refusal> {
+    fn make(self, zone: &Zone, kept: &Arc<ZoneSettings>) -> Result<(Vec<RrSetChange>, Option<Arc<ZoneSettings>>), Refusal> {
         match self {
             Self::Records(make) => Ok((make(zone)?, None)),
             Self::Both(amend) => {
@@ -333,7 +334,7 @@ impl ZoneSlot {
     }
 }
 
-impl Owned {
+impl JournaledZone {
     /// Begins the journal anew with the zone as it is, on a thread of its own, where that pays.
     fn compact_aside(&mut self) -> Result<(), JournalError> {
         if !self.journal.wants_compaction() {

@@ -18,8 +18,8 @@ use super::judged::{JudgedInput, MadeZone};
 use super::zone_slot::ZoneSlot;
 use crate::authority::ZoneAuthority;
 use crate::diff::Difference;
-use crate::record::{Position, Problem, Severity};
-use crate::source::{Input, Look};
+use crate::record::{Severity, SourceProblem, TextPosition};
+use crate::source::{LookMode, SourceFile};
 use crate::zone::{Zone, rtype};
 
 /// Zones with fewer names are guarded against losing all of them only.
@@ -34,51 +34,51 @@ pub const UNFINISHED_UNSERVED: Duration = Duration::from_secs(2);
 pub const LONGEST_WRITE: Duration = Duration::from_secs(60);
 
 /// New content that is not taken now although every line of it is right.
-pub struct Doubt {
+pub struct DoubtfulContent {
     /// Which of the judged inputs.
     pub judged: usize,
     /// Decision about the content.
-    pub verdict: Verdict,
+    pub verdict: DoubtVerdict,
 }
 
 /// Decision about doubtful content.
-pub enum Verdict {
+pub enum DoubtVerdict {
     /// It may be a part of what is being written: look again in this time.
     Later(Duration),
     /// It loses too much: it is bad until the operator accepts it, with the command that the problem names.
-    Held(Problem),
+    Held(SourceProblem),
 }
 
 struct Loss {
     judged: usize,
-    problem: Problem,
+    problem: SourceProblem,
 }
 
 /// What makes new content doubtful. `made` are the zones that it would make. Returns `None` if it is to be taken.
 pub fn doubts(
     judged: &[JudgedInput],
     made: &[MadeZone],
-    inputs: &[Input],
+    inputs: &[SourceFile],
     slots: &[ZoneSlot],
     context: &Context,
-    how: Look,
-) -> Option<Vec<Doubt>> {
+    how: LookMode,
+) -> Option<Vec<DoubtfulContent>> {
     let left = |place: usize, patience: Duration| {
         let left = patience.saturating_sub(judged[place].content.still);
-        (how == Look::Settled && !left.is_zero()).then_some(left)
+        (how == LookMode::Settled && !left.is_zero()).then_some(left)
     };
     let mut doubts = Vec::new();
     for Loss { judged: place, problem } in losses(judged, made, inputs, slots) {
         let is_open = context.writers.is_open(&judged[place].content.stamp) == Some(true);
         let patience = if is_open { LONGEST_WRITE } else { context.settle * PATIENCE };
-        let verdict = left(place, patience).map_or(Verdict::Held(problem), Verdict::Later);
-        doubts.push(Doubt { judged: place, verdict });
+        let verdict = left(place, patience).map_or(DoubtVerdict::Held(problem), DoubtVerdict::Later);
+        doubts.push(DoubtfulContent { judged: place, verdict });
     }
     if doubts.is_empty() {
         for place in 0..judged.len() {
             let is_at_fault = |made: &MadeZone| at_fault(judged, inputs, made.slot).contains(&place);
             let patience = patience(&judged[place], made.iter().filter(|made| is_at_fault(made)), inputs, slots, context);
-            doubts.extend(left(place, patience).map(|left| Doubt { judged: place, verdict: Verdict::Later(left) }));
+            doubts.extend(left(place, patience).map(|left| DoubtfulContent { judged: place, verdict: DoubtVerdict::Later(left) }));
         }
     }
     (!doubts.is_empty()).then_some(doubts)
@@ -129,7 +129,7 @@ enum Reason {
 }
 
 /// Finds what new content would take away by accident. `made` are the zones that it would make.
-fn losses(judged: &[JudgedInput], made: &[MadeZone], inputs: &[Input], slots: &[ZoneSlot]) -> Vec<Loss> {
+fn losses(judged: &[JudgedInput], made: &[MadeZone], inputs: &[SourceFile], slots: &[ZoneSlot]) -> Vec<Loss> {
     let mut losses: Vec<Loss> = Vec::new();
     for (made, new, difference, old) in made.iter().filter_map(|made| change_of(made, slots)) {
         let slot = &slots[made.slot];
@@ -159,7 +159,7 @@ fn losses(judged: &[JudgedInput], made: &[MadeZone], inputs: &[Input], slots: &[
 fn patience<'m>(
     found: &JudgedInput,
     made: impl Iterator<Item = &'m MadeZone>,
-    inputs: &[Input],
+    inputs: &[SourceFile],
     slots: &'m [ZoneSlot],
     context: &Context,
 ) -> Duration {
@@ -186,7 +186,7 @@ fn patience<'m>(
 }
 
 /// Places of the new content that can be why a zone loses names: what has fewer records than before, or all of it if nothing has.
-fn at_fault(judged: &[JudgedInput], inputs: &[Input], slot: usize) -> Vec<usize> {
+fn at_fault(judged: &[JudgedInput], inputs: &[SourceFile], slot: usize) -> Vec<usize> {
     let of_zone = || (0..judged.len()).filter(|place| judged[*place].is_good() && inputs[judged[*place].input].is_of(slot));
     let has_less = |place: &usize| judged[*place].counts.total() < inputs[judged[*place].input].counts.total();
     let fewer: Vec<usize> = of_zone().filter(has_less).collect();
@@ -199,7 +199,7 @@ fn change_of<'m>(made: &'m MadeZone, slots: &'m [ZoneSlot]) -> Option<(&'m MadeZ
     Some((made, &built.zone, difference.as_ref()?, slots[made.slot].zone.as_deref()?))
 }
 
-fn of_file(found: &JudgedInput, input: &Input, lost: usize) -> Option<Reason> {
+fn of_file(found: &JudgedInput, input: &SourceFile, lost: usize) -> Option<Reason> {
     let is_there = |path: &Arc<PathBuf>| *path == input.path || found.included.iter().any(|file| file.path == **path);
     let emptied = input.counts.iter().find(|(path, _)| is_there(path) && found.counts.of(path) == 0);
     match emptied {
@@ -239,13 +239,13 @@ fn made_sets(zone: &Zone, config: &model::ZoneConfig) -> usize {
     1 + usize::from(has_servers)
 }
 
-fn add(losses: &mut Vec<Loss>, judged: usize, found: &JudgedInput, input: &Input, slot: &ZoneSlot, reason: Reason) {
+fn add(losses: &mut Vec<Loss>, judged: usize, found: &JudgedInput, input: &SourceFile, slot: &ZoneSlot, reason: Reason) {
     if losses.iter().any(|loss| loss.judged == judged) {
         return; // said of another zone
     }
     let zone = slot.config.name.as_str();
     let count = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
-    let mut at = Position::default();
+    let mut at = TextPosition::default();
     let (file, message) = match reason {
         Reason::Emptied { file, before } => {
             let message = format!("no records, {before} before");
@@ -260,12 +260,12 @@ fn add(losses: &mut Vec<Loss>, judged: usize, found: &JudgedInput, input: &Input
         }
         Reason::Unfinished { lost } => {
             let line = found.content.bytes.iter().filter(|octet| **octet == b'\n').count() + 1;
-            at = Position { line: line as u32, column: 1 };
+            at = TextPosition { line: line as u32, column: 1 };
             (input.path.clone(), format!("the file ends inside this line, and zone {zone} would lose {}", count(lost, "name")))
         }
     };
     let help = format!("to accept what the file holds now: postern reload --accept {}", slot.title());
-    losses.push(Loss { judged, problem: Problem { file, at, severity: Severity::Error, message, help } });
+    losses.push(Loss { judged, problem: SourceProblem { file, at, severity: Severity::Error, message, help } });
 }
 
 impl Reason {

@@ -15,7 +15,7 @@ fn hosts(count: usize) -> String {
 
 impl Site {
     /// Looks after a change until nothing is waited for any more.
-    fn settle(&mut self) -> Report {
+    fn settle(&mut self) -> LookReport {
         let mut report = self.look();
         self.pass(LONG);
         report.merge(self.look());

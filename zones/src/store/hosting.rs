@@ -8,26 +8,26 @@ use std::sync::Arc;
 use postern_config::model::{self, ZoneSource};
 
 use super::edits::{audit, unix_seconds, unless_it_panics};
-use super::owned::{self, Owned};
-use super::{Outcome, Report, Store, ZoneSlot};
+use super::owned::{self, JournaledZone};
+use super::{LookReport, Store, ZoneOutcome, ZoneSlot};
 use crate::diff::Difference;
-use crate::edit::{Author, Configure, Done, NewZone, Refusal, ZoneRef, ZoneRemoval, ZoneSettings};
+use crate::edit::{Author, ConfigureFn, EditResult, NewZone, Refusal, ZoneRef, ZoneRemoval, ZoneSettings};
 use crate::journal::JournalError;
 use crate::name::NameBuf;
 
 impl Store {
     /// Creates zones. If one of them cannot be created, the others are removed again before anybody saw them.
-    pub(super) fn create_all(&mut self, new: Vec<NewZone>, author: &Author, report: &mut Report) -> Result<Vec<Done>, Refusal> {
+    pub(super) fn create_all(&mut self, new: Vec<NewZone>, author: &Author, report: &mut LookReport) -> Result<Vec<EditResult>, Refusal> {
         if let (Some(reason), Some(first)) = (self.unlistable(), new.first()) {
             return Err(Refusal::Unavailable { name: first.settings.name.as_str().into(), reason }); // it may be there already
         }
         let before = self.slots.len();
-        let made: Result<Vec<Done>, Refusal> = new.into_iter().map(|new| self.create(new)).collect();
+        let made: Result<Vec<EditResult>, Refusal> = new.into_iter().map(|new| self.create(new)).collect();
         match &made {
             Ok(_) => {
                 for slot in &self.slots[before..] {
                     audit(author, &slot.name, &slot.networks, slot.zone.as_ref().map_or(0, |zone| zone.serial()), "zone created");
-                    report.zones.push(slot.report(Outcome::Loaded));
+                    report.zones.push(slot.report(ZoneOutcome::Loaded));
                 }
             }
             Err(_) => {
@@ -41,7 +41,7 @@ impl Store {
         made
     }
 
-    fn create(&mut self, new: NewZone) -> Result<Done, Refusal> {
+    fn create(&mut self, new: NewZone) -> Result<EditResult, Refusal> {
         let NewZone { settings, records } = new;
         let settings = ZoneSettings { declared: false, ..settings };
         let slot = self.slot_of(&settings)?;
@@ -53,18 +53,19 @@ impl Store {
         let zone = zone.apply(&records).map_err(Refusal::Invalid)?;
         let zone = if sets_serial { zone } else { zone.with_serial(serial) };
         let path = owned::path_for(self.context.state.path(), &settings.name);
-        let owned = Owned::create(&self.context.state, path, settings, zone).map_err(|error| Refusal::Journal(error.to_string()))?;
+        let owned =
+            JournaledZone::create(&self.context.state, path, settings, zone).map_err(|error| Refusal::Journal(error.to_string()))?;
         let warnings = owned::lint_changes(&records, self.context.clients.as_deref());
         let zone = owned.latest.clone();
         let difference = Difference::whole(&zone, true);
         let slot = ZoneSlot { owned: Some(owned), zone: Some(zone.clone()), ..slot };
         let (name, networks) = (slot.name.clone(), slot.networks.clone());
         self.slots.push(slot);
-        Ok(Done { name, networks, before: zone.clone(), after: zone, difference, change: None, warnings, generation: 0 })
+        Ok(EditResult { name, networks, before: zone.clone(), after: zone, difference, change: None, warnings, generation: 0 })
     }
 
     /// Removes a zone. After an error of the file system behind the removal itself the zone is gone here, which is no acknowledgement.
-    pub(super) fn remove(&mut self, removal: ZoneRemoval, report: &mut Report) -> Result<(), Refusal> {
+    pub(super) fn remove(&mut self, removal: ZoneRemoval, report: &mut LookReport) -> Result<(), Refusal> {
         let ZoneRemoval { zone, author, may, .. } = removal;
         let place = self.place_of(&zone)?;
         if let Some(path) = self.slots[place].awaits.clone() {
@@ -94,7 +95,7 @@ impl Store {
         path: &Path,
         author: &Author,
         discards_damaged: bool,
-        report: &mut Report,
+        report: &mut LookReport,
     ) -> Result<(), Refusal> {
         let ZoneSlot { name, reason, .. } = &self.slots[place];
         if !discards_damaged {
@@ -115,10 +116,10 @@ impl Store {
         kept.map(drop).map_err(|error| Refusal::Journal(error.to_string()))
     }
 
-    fn drop_slot(&mut self, place: usize, author: &Author, report: &mut Report) {
+    fn drop_slot(&mut self, place: usize, author: &Author, report: &mut LookReport) {
         let slot = self.slots.remove(place);
         audit(author, &slot.name, &slot.networks, slot.zone.as_ref().map_or(0, |zone| zone.serial()), "zone removed");
-        report.zones.push(slot.report(Outcome::Removed));
+        report.zones.push(slot.report(ZoneOutcome::Removed));
         self.groups = super::source_group::SourceGroup::all(&self.slots, std::mem::take(&mut self.groups)); // places moved
     }
 
@@ -126,8 +127,8 @@ impl Store {
         &mut self,
         zone: &ZoneRef,
         author: &Author,
-        change: Configure,
-        report: &mut Report,
+        change: ConfigureFn,
+        report: &mut LookReport,
     ) -> Result<Arc<ZoneSettings>, Refusal> {
         let place = self.place_of(zone)?;
         let name = self.slots[place].name.clone();
@@ -173,7 +174,7 @@ impl Store {
     }
 
     /// Takes the data of a zone away from clients; what was committed stays, so that a transfer goes on from there.
-    pub(super) fn expire(&mut self, zone: &ZoneRef, reason: String, report: &mut Report) -> Result<(), Refusal> {
+    pub(super) fn expire(&mut self, zone: &ZoneRef, reason: String, report: &mut LookReport) -> Result<(), Refusal> {
         let place = self.place_of(zone)?;
         let slot = &mut self.slots[place];
         slot.zone = None;
@@ -186,7 +187,7 @@ impl Store {
 
     /// A slot for a zone that an API makes, with no data yet.
     fn slot_of(&self, settings: &ZoneSettings) -> Result<ZoneSlot, Refusal> {
-        let invalid = |message: String| Refusal::Invalid(vec![crate::zone::Refused { change: 0, message }]);
+        let invalid = |message: String| Refusal::Invalid(vec![crate::zone::ChangeError { change: 0, message }]);
         let name = NameBuf::parse(&settings.name).map_err(|error| invalid(format!("`{}` is not a name: {error}", settings.name)))?;
         let text = name.to_string().to_ascii_lowercase();
         let plain = if text == "." { "." } else { text.trim_end_matches('.') };
@@ -195,14 +196,14 @@ impl Store {
         }
         self.check_links(settings, None)?;
         let zone = model::ZoneConfig { zone_names: self.context.zone_names.clone(), ..made_zone(settings) };
-        ZoneSlot::new(&zone, None, &mut Report::default()).ok_or_else(|| invalid(format!("`{}` is not a name", settings.name)))
+        ZoneSlot::new(&zone, None, &mut LookReport::default()).ok_or_else(|| invalid(format!("`{}` is not a name", settings.name)))
     }
 
     /// Networks must be there, and none may have the zone twice.
     pub(super) fn check_links(&self, settings: &ZoneSettings, not: Option<usize>) -> Result<(), Refusal> {
         if let Some(unknown) = settings.networks.names().iter().find(|name| !self.networks.iter().any(|network| network.name == **name)) {
             let message = format!("there is no network `{unknown}`");
-            return Err(Refusal::Invalid(vec![crate::zone::Refused { change: 0, message }]));
+            return Err(Refusal::Invalid(vec![crate::zone::ChangeError { change: 0, message }]));
         }
         let meets = |slot: &ZoneSlot| slot.networks.overlap(&settings.networks);
         let twice = self.slots.iter().enumerate().find(|(place, slot)| Some(*place) != not && *slot.name == settings.name && meets(slot));

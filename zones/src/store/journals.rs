@@ -9,10 +9,10 @@ use std::time::Instant;
 use postern_config::model::NetworkLinks;
 
 use super::hosting::made_zone;
-use super::owned::{self, Found, Owned};
+use super::owned::{self, FoundJournal, JournaledZone};
 use super::source_group::SourceGroup;
 use super::succession::{self, ZoneIdentity, ZonePredecessor, find_predecessors};
-use super::{Outcome, Report, Store, ZoneSlot};
+use super::{LookReport, Store, ZoneOutcome, ZoneSlot};
 use crate::edit::{FETCHED, Refusal, ZoneSettings};
 use crate::journal::JournalCondition;
 use crate::snapshot::Snapshot;
@@ -21,7 +21,7 @@ use crate::state_directory::StateProblem;
 impl Store {
     /// Hosts the zones that an API made under another configuration, each in the networks that the zones of the configuration leave to it.
     /// One without such a network is reported when its journal is found. The other zones that are left over are hosted no longer.
-    pub(super) fn keep_made(&mut self, old: Vec<ZoneSlot>, report: &mut Report) {
+    pub(super) fn keep_made(&mut self, old: Vec<ZoneSlot>, report: &mut LookReport) {
         self.slots.iter_mut().for_each(|slot| slot.show_conflict(None));
         for mut slot in old {
             let settings = slot.owned.as_ref().map(|owned| owned.settings.clone()).filter(|settings| !settings.declared);
@@ -30,14 +30,14 @@ impl Store {
                     slot.link(links);
                     self.slots.push(slot);
                 }
-                _ => report.zones.push(slot.report(Outcome::Removed)),
+                _ => report.zones.push(slot.report(ZoneOutcome::Removed)),
             }
         }
     }
 
     /// Opens or begins the journals of zones that have none open, and hosts zones that an API made. `waiting` are those of them that have
     /// no data, because their journals could not be opened: they stay until that succeeds, and their names do not go public meanwhile.
-    pub(super) fn open_journals(&mut self, mut waiting: Vec<ZoneSlot>, report: &mut Report) {
+    pub(super) fn open_journals(&mut self, mut waiting: Vec<ZoneSlot>, report: &mut LookReport) {
         let lacks = |slot: &ZoneSlot| slot.config.source.is_journaled() && slot.owned.is_none();
         let in_use: HashSet<PathBuf> = self.slots.iter().filter_map(|slot| Some(slot.owned.as_ref()?.path.clone())).collect();
         let (listed, (found, bad)) = match owned::find(&self.context.state, &in_use) {
@@ -45,14 +45,14 @@ impl Store {
             Err(why) => (Err(why), Default::default()),
         };
         let predecessors = self.journals_of(&found);
-        let mut found: Vec<Option<Found>> = found.into_iter().map(Some).collect();
+        let mut found: Vec<Option<FoundJournal>> = found.into_iter().map(Some).collect();
         for (place, predecessor) in predecessors.into_iter().enumerate() {
             if lacks(&self.slots[place]) {
                 let outcome = listed.clone().and_then(|()| self.claim(place, predecessor, &mut found, &bad));
                 let slot = &mut self.slots[place];
                 slot.hosted = None;
                 let noted = slot.note(outcome.as_ref().err().cloned());
-                report.zones.extend(outcome.is_ok().then(|| slot.report(Outcome::Loaded)));
+                report.zones.extend(outcome.is_ok().then(|| slot.report(ZoneOutcome::Loaded)));
                 report.zones.extend(noted.map(|outcome| slot.report(outcome)));
             }
         }
@@ -61,7 +61,7 @@ impl Store {
             if found.settings.declared {
                 let (path, name) = (found.path.display(), &found.settings.name);
                 tracing::warn!("{path}: zone {name} is no longer in the configuration: it is kept and not served");
-                report.zones.extend(take_waiting(&mut waiting, &found.path).map(|slot| slot.report(Outcome::Removed)));
+                report.zones.extend(take_waiting(&mut waiting, &found.path).map(|slot| slot.report(ZoneOutcome::Removed)));
             } else {
                 let path = found.path.clone();
                 displaced.extend(self.host_found(found, &mut waiting, report).err().map(|_| path));
@@ -77,7 +77,7 @@ impl Store {
     }
 
     /// Opens the journals that could not be listed before, if they can be now. Returns true if zones may have changed.
-    pub(super) fn retry_listing(&mut self, report: &mut Report) -> bool {
+    pub(super) fn retry_listing(&mut self, report: &mut LookReport) -> bool {
         let state = self.context.state.clone();
         if self.unlistable().is_none() || owned::journals(state.path()).is_err_and(|error| error.kind() != ErrorKind::NotFound) {
             return false;
@@ -97,13 +97,13 @@ impl Store {
     }
 
     /// Brings the TTLs of zones that go on under another configuration into the bounds that it has.
-    pub(super) fn keep_ttl_bounds(&mut self, report: &mut Report) {
+    pub(super) fn keep_ttl_bounds(&mut self, report: &mut LookReport) {
         for slot in &mut self.slots {
             let Some(mut owned) = slot.owned.take() else { continue };
             let difference = owned.keep_ttl_bounds(&slot.config, &self.context.state);
             slot.zone = slot.zone.take().map(|_| owned.served(Instant::now())); // none: it has no data, whatever is kept
             slot.owned = Some(owned);
-            report.zones.extend(difference.map(|difference| slot.report(Outcome::Changed(difference))));
+            report.zones.extend(difference.map(|difference| slot.report(ZoneOutcome::Changed(difference))));
         }
     }
 
@@ -121,12 +121,12 @@ impl Store {
 
     /// Maintains journals without a change. One that was removed is written anew, and failed writes are tried again. So is a failed listing:
     /// returns the snapshot to serve if that brought zones.
-    pub fn tend_journals(&mut self) -> Option<(Arc<Snapshot>, Report)> {
-        let mut report = Report::default();
+    pub fn tend_journals(&mut self) -> Option<(Arc<Snapshot>, LookReport)> {
+        let mut report = LookReport::default();
         let found = self.retry_listing(&mut report).then(|| {
             self.publish(true);
             self.drop_old();
-            (self.current.clone(), Report { generation: self.current.generation, is_new: true, ..report })
+            (self.current.clone(), LookReport { generation: self.current.generation, is_new: true, ..report })
         });
         self.rewrite_journals();
         found
@@ -151,7 +151,7 @@ impl Store {
     }
 
     /// Journal of each zone that has none open, as a place in `found`.
-    fn journals_of(&self, found: &[Found]) -> Vec<ZonePredecessor> {
+    fn journals_of(&self, found: &[FoundJournal]) -> Vec<ZonePredecessor> {
         let zones: Vec<ZoneIdentity<'_>> = self
             .slots
             .iter()
@@ -159,7 +159,7 @@ impl Store {
             .collect();
         let earlier: Vec<ZoneIdentity<'_>> = found
             .iter()
-            .map(|Found { settings, .. }| ZoneIdentity {
+            .map(|FoundJournal { settings, .. }| ZoneIdentity {
                 name: &settings.name,
                 networks: &settings.networks,
                 source: None,
@@ -187,7 +187,7 @@ impl Store {
         &mut self,
         place: usize,
         predecessor: ZonePredecessor,
-        found: &mut [Option<Found>],
+        found: &mut [Option<FoundJournal>],
         bad: &[(PathBuf, String)],
     ) -> Result<(), String> {
         let slot = &mut self.slots[place];
@@ -197,7 +197,7 @@ impl Store {
             ZonePredecessor::Ambiguous => return Err(ambiguous(&slot.config.name, found)),
         };
         if let Some(found) = journal {
-            let mut owned = Owned::open(found, &slot.config, &slot.apex, &self.context.state)?;
+            let mut owned = JournaledZone::open(found, &slot.config, &slot.apex, &self.context.state)?;
             let kept = if owned.has_settings_of(&slot.config) { Ok(()) } else { owned.keep_settings_of(&slot.config, &self.context.state) };
             if let Err(error) = kept {
                 tracing::error!(zone = &*slot.name, "the networks of the zone cannot be kept: {error}");
@@ -222,32 +222,32 @@ impl Store {
             };
         }
         let path = owned::path_for(self.context.state.path(), &slot.config.name);
-        let owned = Owned::create(&self.context.state, path, settings, zone).map_err(|error| error.to_string())?;
+        let owned = JournaledZone::create(&self.context.state, path, settings, zone).map_err(|error| error.to_string())?;
         slot.adopt(owned)
     }
 
     /// Hosts a zone that an API made and whose journal is not open: at the start, and when the cause of that is gone. After an error other
     /// zones have all of its networks, and its journal is kept.
-    fn host_found(&mut self, found: Found, waiting: &mut Vec<ZoneSlot>, report: &mut Report) -> Result<(), Refusal> {
+    fn host_found(&mut self, found: FoundJournal, waiting: &mut Vec<ZoneSlot>, report: &mut LookReport) -> Result<(), Refusal> {
         let path = found.path.clone();
         let before = take_waiting(waiting, &path);
         let links = match self.free_links(&found.settings) {
             Ok(links) => links,
             Err(refusal) => {
                 self.context.state.note_problem(&path, StateProblem::Unserved, Some(&refusal));
-                report.zones.extend(before.map(|slot| slot.report(Outcome::Removed)));
+                report.zones.extend(before.map(|slot| slot.report(ZoneOutcome::Removed)));
                 return Err(refusal);
             }
         };
         let Some(mut slot) = ZoneSlot::new(&made_zone(&found.settings), None, report) else { return Ok(()) };
         slot.continue_waiting(before);
         slot.link(links);
-        let opened = Owned::open(found, &slot.config, &slot.apex, &self.context.state);
+        let opened = JournaledZone::open(found, &slot.config, &slot.apex, &self.context.state);
         let error = opened.as_ref().err().cloned();
         match opened {
             Ok(owned) => {
                 (slot.zone, slot.owned) = (Some(owned.latest.clone()), Some(owned));
-                report.zones.push(slot.report(Outcome::Loaded));
+                report.zones.push(slot.report(ZoneOutcome::Loaded));
             }
             Err(_) => slot.awaits = Some(path),
         }
@@ -260,12 +260,12 @@ impl Store {
 
     /// A journal that cannot be read, of a zone that the configuration does not name: its names answer SERVFAIL in all networks that
     /// no zone of the same name has, because for which it was is not known, and none of them must go public.
-    fn host_damaged(&mut self, bad: &[(PathBuf, String)], waiting: &mut Vec<ZoneSlot>, report: &mut Report) {
+    fn host_damaged(&mut self, bad: &[(PathBuf, String)], waiting: &mut Vec<ZoneSlot>, report: &mut LookReport) {
         for (path, why) in bad {
             let before = take_waiting(waiting, path);
             let namesakes: Vec<&ZoneSlot> = self.slots.iter().filter(|slot| owned::is_of(path, &slot.config.name)).collect();
             if namesakes.iter().any(|slot| slot.zone.is_none() && *slot.reason == **why) {
-                report.zones.extend(before.map(|slot| slot.report(Outcome::Removed)));
+                report.zones.extend(before.map(|slot| slot.report(ZoneOutcome::Removed)));
                 continue; // said of that zone
             }
             let has_zone = |network: &str| namesakes.iter().any(|slot| slot.networks.include(network));
@@ -273,7 +273,7 @@ impl Store {
             let left: Vec<String> = names.filter(|name| !namesakes.is_empty() && !has_zone(name)).collect();
             if !namesakes.is_empty() && left.is_empty() {
                 tracing::error!("{why}; zones of the same name serve every network");
-                report.zones.extend(before.map(|slot| slot.report(Outcome::Removed)));
+                report.zones.extend(before.map(|slot| slot.report(ZoneOutcome::Removed)));
                 continue;
             }
             let slot = owned::name_of(path).and_then(|name| {
@@ -328,7 +328,7 @@ impl Store {
 }
 
 /// Reason why a zone has no data although journals of its name exist.
-fn ambiguous(name: &str, found: &[Option<Found>]) -> String {
+fn ambiguous(name: &str, found: &[Option<FoundJournal>]) -> String {
     let of_name = found.iter().flatten().filter(|found| found.settings.name == name);
     let journals: Vec<String> = of_name.map(|found| format!("{} (for {})", found.path.display(), found.settings.networks)).collect();
     format!(
@@ -377,7 +377,7 @@ impl ZoneSlot {
 
     /// Takes a journal that is its own. A zone that its feed never brought is not empty: it has no data, and its names must not go public.
     /// Records of its former writer serve until the feed brings the zone.
-    pub(super) fn adopt(&mut self, owned: Owned) -> Result<(), String> {
+    pub(super) fn adopt(&mut self, owned: JournaledZone) -> Result<(), String> {
         let fetched = owned.settings.extra.get(FETCHED).and_then(|at| at.as_u64());
         let (serves, why) = match (self.origin.feed(), fetched) {
             (None, _) => (true, None),

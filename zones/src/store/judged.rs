@@ -8,8 +8,8 @@ use postern_config::model::SourceFormat;
 use super::kept::KeptFile;
 use crate::diff::Difference;
 use crate::origin::FileShare;
-use crate::record::{Problem, Severity};
-use crate::source::{Content, FileCounts, RecordLog};
+use crate::record::{Severity, SourceProblem};
+use crate::source::{FileCounts, RecordLog, SettledContent};
 use crate::text;
 use crate::zone::{Built, ZoneBuilder};
 
@@ -18,14 +18,14 @@ pub struct JudgedInput {
     /// Place of the input in its group.
     pub input: usize,
     /// Bytes of the file and the time that they stood still.
-    pub content: Content,
+    pub content: SettledContent,
     /// Format of the bytes.
     pub format: SourceFormat,
     /// Files that it includes.
-    pub included: Vec<text::Included>,
+    pub included: Vec<text::IncludedFile>,
     /// Records, by file.
     pub counts: FileCounts,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<SourceProblem>,
     /// Number of records in the file and in the files that it includes.
     pub(super) records: u64,
     pub(super) log: Option<Arc<RecordLog>>,
@@ -40,7 +40,7 @@ pub struct MadeZone {
     /// Index of the slot that the zone is for.
     pub slot: usize,
     /// The zone, and the difference if another one is served.
-    pub result: Result<(Built, Option<Difference>), Vec<Problem>>,
+    pub result: Result<(Built, Option<Difference>), Vec<SourceProblem>>,
     /// The files that its records come from.
     pub files: Vec<FileShare>,
 }

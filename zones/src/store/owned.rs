@@ -15,15 +15,15 @@ use postern_config::model;
 
 use super::replay::ReplayedRecords;
 use crate::diff::Difference;
-use crate::edit::{History, ZoneSettings};
-use crate::journal::{self, Image, Journal, JournalCondition, JournalError, Record};
+use crate::edit::{ZoneHistory, ZoneSettings};
+use crate::journal::{self, Journal, JournalCondition, JournalError, JournalImage, JournalRecord};
 use crate::lint;
 use crate::lookup::RrSet;
 use crate::name::{NameBuf, WireName};
 use crate::network::Clients;
-use crate::record::{Position, RecordRef, RecordSink};
+use crate::record::{RecordRef, RecordSink, TextPosition};
 use crate::state_directory::{OpenDirectory, StateDirectory, StateProblem};
-use crate::zone::{Change, Zone, ZoneBuilder, next_serial, rtype};
+use crate::zone::{RrSetChange, Zone, ZoneBuilder, next_serial, rtype};
 
 /// Journals stand in this directory of the state directory.
 const DIRECTORY: &str = "zones";
@@ -33,13 +33,13 @@ const LONGEST_NAME: usize = 200;
 
 /// Journal and data of a zone that an API or a feed writes.
 #[derive(Debug)]
-pub struct Owned {
+pub struct JournaledZone {
     pub journal: Journal,
     pub path: PathBuf,
     pub settings: Arc<ZoneSettings>,
     /// As committed.
     pub latest: Arc<Zone>,
-    pub history: Arc<History>,
+    pub history: Arc<ZoneHistory>,
     held: Vec<Held>,
 }
 
@@ -47,17 +47,17 @@ pub struct Owned {
 #[derive(Debug)]
 struct Held {
     name: NameBuf,
-    sets: Vec<Change>,
+    sets: Vec<RrSetChange>,
     until: Instant,
 }
 
 /// A journal that was found in the state directory.
 #[derive(Debug)]
-pub struct Found {
+pub struct FoundJournal {
     pub path: PathBuf,
     pub settings: ZoneSettings,
     journal: Journal,
-    replay: journal::Replay,
+    replay: journal::JournalReplay,
 }
 
 /// The directory of the journals in a state directory.
@@ -75,7 +75,7 @@ pub fn journals(state: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Journals that are not open, and what is wrong with those that cannot be read.
-type Listing = (Vec<Found>, Vec<(PathBuf, String)>);
+type Listing = (Vec<FoundJournal>, Vec<(PathBuf, String)>);
 
 /// Every journal of a state directory that is not open, or why they cannot be listed: then nothing is known of any zone.
 pub fn find(state: &StateDirectory, in_use: &HashSet<PathBuf>) -> Result<Listing, String> {
@@ -96,7 +96,7 @@ pub fn find(state: &StateDirectory, in_use: &HashSet<PathBuf>) -> Result<Listing
         };
         match opened {
             Ok((journal, replay)) => match serde_json::from_str(&replay.image.settings) {
-                Ok(settings) => found.push(Found { path, settings, journal, replay }),
+                Ok(settings) => found.push(FoundJournal { path, settings, journal, replay }),
                 Err(error) => bad.push((path.clone(), format!("{}: settings cannot be read: {error}", path.display()))),
             },
             Err(error) => bad.push((path, error.to_string())),
@@ -171,7 +171,7 @@ fn stem_for(name: &str) -> String {
     stem
 }
 
-impl Owned {
+impl JournaledZone {
     /// A zone with these records and a journal that begins with them.
     pub fn create(state: &StateDirectory, path: PathBuf, settings: ZoneSettings, zone: Zone) -> Result<Self, JournalError> {
         state.verify()?;
@@ -206,9 +206,9 @@ impl Owned {
     }
 
     /// The zone that a journal describes.
-    pub fn open(found: Found, config: &model::ZoneConfig, apex: &WireName, state: &StateDirectory) -> Result<Self, String> {
-        let Found { path, settings, journal, replay } = found;
-        let history = Arc::new(History::default());
+    pub fn open(found: FoundJournal, config: &model::ZoneConfig, apex: &WireName, state: &StateDirectory) -> Result<Self, String> {
+        let FoundJournal { path, settings, journal, replay } = found;
+        let history = Arc::new(ZoneHistory::default());
         let serial = replay.changes.last().map_or(replay.image.serial, |change| change.to);
         let mut records = ReplayedRecords::new(replay.image.records);
         for change in replay.changes {
@@ -219,7 +219,7 @@ impl Owned {
         // As it was written; the bounds that count today come below, as a change of their own.
         let mut builder = ZoneBuilder::new(apex.clone());
         for (owner, rtype, ttl, rdata) in records.iter() {
-            builder.record(RecordRef { owner: &owner.to_buf(), rtype, ttl: Some(ttl), rdata, at: Position::default() });
+            builder.record(RecordRef { owner: &owner.to_buf(), rtype, ttl: Some(ttl), rdata, at: TextPosition::default() });
         }
         let built = builder.finish(serial).map_err(|problems| {
             let first = problems.first().map_or(String::new(), |problem| problem.message.clone());
@@ -238,7 +238,7 @@ impl Owned {
     /// Journals the removal of records below a DNAME as a change with its own serial, so that secondaries follow. Earlier versions accepted
     /// records below a DNAME at a wildcard. They would keep the zone from loading, and no answer has them. A copy keeps the serial of its
     /// primary. If the change cannot be written, the records are left out all the same, and the next start tries again.
-    fn remove_hidden(&mut self, mut hidden: Vec<Record>, config: &model::ZoneConfig, state: &StateDirectory) {
+    fn remove_hidden(&mut self, mut hidden: Vec<JournalRecord>, config: &model::ZoneConfig, state: &StateDirectory) {
         let Some(first) = hidden.first().map(|record| record.owner.to_buf()) else { return };
         let (count, path) = (hidden.len(), self.path.display().to_string());
         tracing::warn!(zone = config.name, "{path}: {count} records below a DNAME are removed, which no answer had; the first is {first}");
@@ -248,7 +248,7 @@ impl Owned {
         hidden.extend(records_of(before.apex(), before.soa()));
         let added = records_of(after.apex(), after.soa()).collect();
         let by = "configuration: records below a DNAME".into();
-        let change = journal::Change { from: before.serial(), to: serial, at: unix_milliseconds(), by, removed: hidden, added };
+        let change = journal::JournalChange { from: before.serial(), to: serial, at: unix_milliseconds(), by, removed: hidden, added };
         self.journal.append(&change);
         self.latest = after;
         match self.commit(state) {
@@ -273,7 +273,7 @@ impl Owned {
         let bounded = before.with_ttl_bounds((min, max));
         let is_outside = |set: &RrSet<'_>| set.ttl != set.ttl.clamp(min, max);
         let sets = before.records().filter(|(_, set)| set.rtype != rtype::SOA && is_outside(set));
-        let changes: Vec<Change> = sets.map(|(owner, set)| as_change(&owner, &set)).collect();
+        let changes: Vec<RrSetChange> = sets.map(|(owner, set)| as_change(&owner, &set)).collect();
         if changes.is_empty() && before.soa().ttl == bounded.soa().ttl {
             self.latest = Arc::new(bounded);
             return None;
@@ -309,7 +309,7 @@ impl Owned {
         if self.held.is_empty() {
             return self.latest.clone();
         }
-        let sets: Vec<Change> = self.held.iter().flat_map(|held| held.sets.iter().cloned()).collect();
+        let sets: Vec<RrSetChange> = self.held.iter().flat_map(|held| held.sets.iter().cloned()).collect();
         match self.latest.apply(&sets) {
             Ok(zone) => Arc::new(zone.with_serial(self.latest.serial())),
             // What is committed since forbids it (a DNAME above, say): it counts.
@@ -326,7 +326,7 @@ impl Owned {
     }
 
     /// Takes a committed zone. Names that `changes` took away are held until then.
-    pub fn take(&mut self, zone: Arc<Zone>, changes: &[Change], hold: Duration, now: Instant) {
+    pub fn take(&mut self, zone: Arc<Zone>, changes: &[RrSetChange], hold: Duration, now: Instant) {
         let old = std::mem::replace(&mut self.latest, zone);
         if hold.is_zero() {
             return;
@@ -336,7 +336,7 @@ impl Owned {
             if self.latest.exists(&name) || !old.exists(&name) || self.held.iter().any(|held| held.name == name) {
                 continue;
             }
-            let sets: Vec<Change> = old.at(&name).filter(|set| set.rtype != rtype::SOA).map(|set| as_change(&name, &set)).collect();
+            let sets: Vec<RrSetChange> = old.at(&name).filter(|set| set.rtype != rtype::SOA).map(|set| as_change(&name, &set)).collect();
             self.held.push(Held { name, sets, until: now + hold });
         }
     }
@@ -387,13 +387,13 @@ pub fn declared_settings(zone: &model::ZoneConfig) -> ZoneSettings {
 }
 
 /// Everything to begin a journal with.
-pub fn image(settings: &ZoneSettings, zone: &Zone) -> Image {
+pub fn image(settings: &ZoneSettings, zone: &Zone) -> JournalImage {
     let records = records(zone).collect();
-    Image { settings: as_text(settings), serial: zone.serial(), records }
+    JournalImage { settings: as_text(settings), serial: zone.serial(), records }
 }
 
 /// Every record of a zone.
-pub fn records(zone: &Zone) -> impl Iterator<Item = Record> + use<'_> {
+pub fn records(zone: &Zone) -> impl Iterator<Item = JournalRecord> + use<'_> {
     zone.records().flat_map(|(owner, set)| records_of(&owner.to_wire_name(), set))
 }
 
@@ -401,17 +401,17 @@ fn as_text(settings: &ZoneSettings) -> String {
     serde_json::to_string(settings).unwrap_or_default() // text and lists: always JSON
 }
 
-fn records_of<'z>(owner: &WireName, set: RrSet<'z>) -> impl Iterator<Item = Record> + use<'z> {
+fn records_of<'z>(owner: &WireName, set: RrSet<'z>) -> impl Iterator<Item = JournalRecord> + use<'z> {
     let owner = owner.clone();
-    set.rdata().map(move |rdata| Record { owner: owner.clone(), rtype: set.rtype, ttl: set.ttl, rdata: rdata.into() })
+    set.rdata().map(move |rdata| JournalRecord { owner: owner.clone(), rtype: set.rtype, ttl: set.ttl, rdata: rdata.into() })
 }
 
-fn as_change(name: &NameBuf, set: &RrSet<'_>) -> Change {
-    Change::set(name, set.rtype, set.ttl, set.rdata().map(Into::into))
+fn as_change(name: &NameBuf, set: &RrSet<'_>) -> RrSetChange {
+    RrSetChange::set(name, set.rtype, set.ttl, set.rdata().map(Into::into))
 }
 
 /// Returns the effect of `changes` on a zone, record by record and in words. Returns `None` if there is none.
-pub fn compare(old: &Zone, new: &Zone, changes: &[Change], by: impl fmt::Display) -> Option<(journal::Change, Difference)> {
+pub fn compare(old: &Zone, new: &Zone, changes: &[RrSetChange], by: impl fmt::Display) -> Option<(journal::JournalChange, Difference)> {
     let mut touched: Vec<(&WireName, u16)> = changes.iter().map(|change| (&change.owner, change.rtype)).collect();
     touched.retain(|(_, rtype)| *rtype != rtype::SOA);
     touched.sort();
@@ -420,7 +420,7 @@ pub fn compare(old: &Zone, new: &Zone, changes: &[Change], by: impl fmt::Display
     let mut difference = Difference::default();
     for (owner, rtype) in touched {
         let name = owner.to_buf();
-        let of = |zone: &Zone| -> Vec<Record> {
+        let of = |zone: &Zone| -> Vec<JournalRecord> {
             zone.at(&name).filter(|set| set.rtype == rtype).flat_map(|set| records_of(owner, set)).collect()
         };
         let (before, after) = (of(old), of(new));
@@ -432,7 +432,8 @@ pub fn compare(old: &Zone, new: &Zone, changes: &[Change], by: impl fmt::Display
             (false, false) => '~',
         };
         difference.note(mark, &name, rtype);
-        let (kept_before, kept_after): (HashSet<&Record>, HashSet<&Record>) = (before.iter().collect(), after.iter().collect());
+        let (kept_before, kept_after): (HashSet<&JournalRecord>, HashSet<&JournalRecord>) =
+            (before.iter().collect(), after.iter().collect());
         removed.extend(before.iter().filter(|record| !kept_after.contains(record)).cloned());
         added.extend(after.iter().filter(|record| !kept_before.contains(record)).cloned());
     }
@@ -445,19 +446,19 @@ pub fn compare(old: &Zone, new: &Zone, changes: &[Change], by: impl fmt::Display
     removed.extend(records_of(old.apex(), old.soa()));
     added.extend(records_of(new.apex(), new.soa()));
     let at = unix_milliseconds();
-    Some((journal::Change { from: old.serial(), to: new.serial(), at, by: by.to_string(), removed, added }, difference))
+    Some((journal::JournalChange { from: old.serial(), to: new.serial(), at, by: by.to_string(), removed, added }, difference))
 }
 
 fn unix_milliseconds() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
-fn same_records(before: &[Record], after: &[Record]) -> bool {
+fn same_records(before: &[JournalRecord], after: &[JournalRecord]) -> bool {
     before.len() == after.len() && before.iter().all(|record| after.contains(record))
 }
 
 /// Returns warnings about addresses in `changes` that are probably mistakes.
-pub fn lint_changes(changes: &[Change], clients: Option<&Clients>) -> Vec<String> {
+pub fn lint_changes(changes: &[RrSetChange], clients: Option<&Clients>) -> Vec<String> {
     let mut warnings = Vec::new();
     for change in changes {
         let addresses: Vec<_> = change.rdata.iter().filter_map(|rdata| lint::address(change.rtype, rdata)).collect();

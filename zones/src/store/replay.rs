@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::journal::{self, Record};
+use crate::journal::{self, JournalRecord};
 use crate::name::WireName;
 use crate::zone::{NameDiversion, rtype};
 
@@ -16,14 +16,14 @@ pub struct ReplayedRecords {
 
 impl ReplayedRecords {
     /// Starts with the records of an image.
-    pub fn new(image: Vec<Record>) -> Self {
+    pub fn new(image: Vec<JournalRecord>) -> Self {
         let records = image.into_iter().map(|record| ((record.owner, record.rtype, record.rdata), record.ttl)).collect();
         Self { records, ttls: HashMap::new() }
     }
 
     /// Applies a change.
-    pub fn apply(&mut self, change: &journal::Change) {
-        let key = |record: &Record| (record.owner.clone(), record.rtype, record.rdata.clone());
+    pub fn apply(&mut self, change: &journal::JournalChange) {
+        let key = |record: &JournalRecord| (record.owner.clone(), record.rtype, record.rdata.clone());
         for record in &change.removed {
             self.records.remove(&key(record));
         }
@@ -34,7 +34,7 @@ impl ReplayedRecords {
     }
 
     /// Takes the records that no zone can hold, because they lie below a DNAME. Below a zone cut they are glue and stay.
-    pub fn take_hidden(&mut self, apex: &WireName) -> Vec<Record> {
+    pub fn take_hidden(&mut self, apex: &WireName) -> Vec<JournalRecord> {
         let apex = apex.as_wire();
         let mut types: HashMap<Box<[u8]>, (bool, bool)> = HashMap::new(); // has DNAME, has NS
         for (owner, rtype, _) in self.records.keys().filter(|(_, rtype, _)| matches!(*rtype, rtype::DNAME | rtype::NS)) {
@@ -56,7 +56,7 @@ impl ReplayedRecords {
             above.filter_map(diversion).last() == Some(NameDiversion::Dname)
         };
         let hidden = self.records.extract_if(|(owner, ..), _| is_hidden(owner));
-        hidden.map(|((owner, rtype, rdata), ttl)| Record { owner, rtype, ttl, rdata }).collect()
+        hidden.map(|((owner, rtype, rdata), ttl)| JournalRecord { owner, rtype, ttl, rdata }).collect()
     }
 
     /// Returns every record: owner, type, TTL, data.

@@ -7,12 +7,12 @@ use postern_config::model::{NetworkLinks, ZoneSource};
 
 use crate::diff::Difference;
 use crate::origin::FileShare;
-use crate::record::{Problem, Severity};
+use crate::record::{Severity, SourceProblem};
 use crate::source_state::SourceState;
 
 /// Findings of one look, for the log and for the caller.
 #[derive(Debug, Clone, Default)]
-pub struct Report {
+pub struct LookReport {
     /// Generation that serves now.
     pub generation: u64,
     /// It is a new one.
@@ -20,7 +20,7 @@ pub struct Report {
     /// Zones of which there is something to say.
     pub zones: Vec<ZoneReport>,
     /// Problems found by this look; those found before are not repeated.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<SourceProblem>,
     /// Something is being written: look again in this time.
     pub again: Option<Duration>,
 }
@@ -33,7 +33,7 @@ pub struct ZoneReport {
     /// Networks that it is linked to.
     pub networks: NetworkLinks,
     /// Change of the zone or of its source.
-    pub outcome: Outcome,
+    pub outcome: ZoneOutcome,
     /// Records served now.
     pub records: usize,
     /// Serial served now; none: no data.
@@ -42,7 +42,7 @@ pub struct ZoneReport {
 
 /// Change of a zone or of its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ZoneOutcome {
     /// It has data for the first time.
     Loaded,
     /// Its data changed.
@@ -74,11 +74,11 @@ pub struct ZoneStatus<'s> {
     pub zone: Option<&'s Arc<crate::zone::Zone>>,
 }
 
-impl Report {
+impl LookReport {
     /// True where a source is bad, or a zone without data: what `strict` refuses to start with.
     pub fn has_errors(&self) -> bool {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)
-            || self.zones.iter().any(|zone| matches!(zone.outcome, Outcome::Failed(_)))
+            || self.zones.iter().any(|zone| matches!(zone.outcome, ZoneOutcome::Failed(_)))
     }
 
     /// True where there is nothing to tell.
@@ -92,7 +92,7 @@ impl Report {
     }
 
     /// Takes over what a look right after this one found.
-    pub fn merge(&mut self, later: Report) {
+    pub fn merge(&mut self, later: LookReport) {
         self.generation = later.generation;
         self.is_new |= later.is_new;
         self.zones.extend(later.zones);
@@ -112,18 +112,18 @@ impl Report {
             let (name, networks, records, serial) = (&*zone.name, zone.networks.to_string(), zone.records, zone.serial.unwrap_or(0));
             let generation = self.generation;
             match &zone.outcome {
-                Outcome::Loaded => tracing::info!(zone = name, networks, records, serial, generation, "zone loaded"),
-                Outcome::Changed(difference) => {
+                ZoneOutcome::Loaded => tracing::info!(zone = name, networks, records, serial, generation, "zone loaded"),
+                ZoneOutcome::Changed(difference) => {
                     tracing::info!(zone = name, networks, records, serial, generation, "zone changed: {difference}")
                 }
-                Outcome::Failed(why) if zone.serial.is_none() => tracing::error!(zone = name, networks, "zone has no data: {why}"),
-                Outcome::Failed(why) => tracing::error!(zone = name, networks, records, serial, "keeping the last good data: {why}"),
-                Outcome::Recovered => tracing::info!(zone = name, networks, records, serial, "source is good again"),
-                Outcome::Kept(since) => {
+                ZoneOutcome::Failed(why) if zone.serial.is_none() => tracing::error!(zone = name, networks, "zone has no data: {why}"),
+                ZoneOutcome::Failed(why) => tracing::error!(zone = name, networks, records, serial, "keeping the last good data: {why}"),
+                ZoneOutcome::Recovered => tracing::info!(zone = name, networks, records, serial, "source is good again"),
+                ZoneOutcome::Kept(since) => {
                     let age = since.elapsed().unwrap_or_default().as_secs();
                     tracing::warn!(zone = name, networks, records, serial, age, "serving the data stored by the last run, {age} s old")
                 }
-                Outcome::Removed => tracing::info!(zone = name, networks, generation, "zone removed"),
+                ZoneOutcome::Removed => tracing::info!(zone = name, networks, generation, "zone removed"),
             }
         }
     }

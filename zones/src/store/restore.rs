@@ -13,10 +13,10 @@ use super::context::Context;
 use super::directory::NamedFile;
 use super::judged::{JudgedInput, KeptDraft, RecalledFile};
 use super::kept::{Keeper, KeptFile, KeptRecords, KeptZone, source_key, zone_key};
-use super::report::Outcome;
+use super::report::ZoneOutcome;
 use super::source_group::{SourceGroup, own_kind};
 use super::zone_slot::ZoneSlot;
-use crate::source::{FileCounts, Input};
+use crate::source::{FileCounts, SourceFile};
 use crate::zone::{Foreign, Zone, next_serial};
 
 impl SourceGroup {
@@ -39,7 +39,7 @@ impl SourceGroup {
             if is_directory && !self.inputs.iter().any(|input| *input.path == path && input.own == own) {
                 let named = path.file_name().and_then(|name| NamedFile::of(&name.to_string_lossy()));
                 let format = named.map_or(SourceFormat::Auto, |named| named.format);
-                let mut input = Input::new(path.clone(), format, own);
+                let mut input = SourceFile::new(path.clone(), format, own);
                 input.sharing.clone_from(&sharing);
                 input.was_good = true;
                 // Another file of the zone has taken its place.
@@ -176,7 +176,7 @@ impl SourceGroup {
     }
 }
 
-impl Input {
+impl SourceFile {
     /// Takes the counts of its last good content from an earlier run.
     fn set_kept(&mut self, file: &KeptFile) {
         let mut counts = FileCounts::default();
@@ -210,13 +210,13 @@ impl ZoneSlot {
     }
 
     /// Notes whether the zone serves the data of an earlier run. Returns the outcome to report the first time.
-    pub(super) fn note_kept(&mut self, is_bad: bool) -> Option<Outcome> {
+    pub(super) fn note_kept(&mut self, is_bad: bool) -> Option<ZoneOutcome> {
         let since: SystemTime = self.kept_since?;
         let is_new = std::mem::take(&mut self.kept_is_new);
         self.state.is_kept = is_bad;
         if !is_bad {
             self.kept_since = None; // it was there to compare with
         }
-        is_new.then_some(if is_bad { Outcome::Kept(since) } else { Outcome::Loaded })
+        is_new.then_some(if is_bad { ZoneOutcome::Kept(since) } else { ZoneOutcome::Loaded })
     }
 }

@@ -10,14 +10,14 @@ use postern_config::model::{FileSource, SourceFormat};
 
 use super::context::Context;
 use super::directory::{FileKind, Listing, NamedFile};
-use super::guard::{self, PATIENCE, UNFINISHED, UNFINISHED_UNSERVED, Verdict};
+use super::guard::{self, DoubtVerdict, PATIENCE, UNFINISHED, UNFINISHED_UNSERVED};
 use super::judged::{JudgedInput, KeptDraft, RecalledFile};
-use super::report::Report;
+use super::report::LookReport;
 use super::zone_slot::ZoneSlot;
 use crate::memory;
 use crate::name::{NameBuf, WireName};
-use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
-use crate::source::{Census, Content, FileCounts, Input, Look, RecordLog, Seen, Sorter, Strays};
+use crate::record::{RecordRef, RecordSink, Severity, SourceProblem, TextPosition};
+use crate::source::{Census, FileCounts, FileLook, LookMode, RecordLog, SettledContent, Sorter, SourceFile, Strays};
 use crate::text;
 
 /// Zones that the message about a file that is gone names.
@@ -31,7 +31,7 @@ pub struct SourceGroup {
     pub(super) zones: Vec<usize>,
     /// Indices of the zones that share files. In a directory these are the zones of presets.
     pub(super) sharing: Arc<[usize]>,
-    pub(super) inputs: Vec<Input>,
+    pub(super) inputs: Vec<SourceFile>,
     /// Reason why the directory cannot be read.
     pub(super) error: Option<String>,
     /// Files that the last run kept. `None` until they were looked up.
@@ -68,14 +68,14 @@ impl SourceGroup {
                 true => group.continue_from(before.inputs, slots),
                 false => group.inputs = before.inputs,
             }
-            group.inputs.iter_mut().for_each(Input::forget);
+            group.inputs.iter_mut().for_each(SourceFile::forget);
         }
         groups
     }
 
     fn new(source: FileSource, slot: usize) -> Self {
         let inputs = match &source {
-            FileSource::File { path, format } => vec![Input::new(path.clone(), *format, None)],
+            FileSource::File { path, format } => vec![SourceFile::new(path.clone(), *format, None)],
             FileSource::Directory { .. } => Vec::new(),
         };
         Self {
@@ -93,7 +93,7 @@ impl SourceGroup {
 
     /// Paths to watch, there or not.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        std::iter::once(self.source.path()).chain(self.inputs.iter().flat_map(Input::paths))
+        std::iter::once(self.source.path()).chain(self.inputs.iter().flat_map(SourceFile::paths))
     }
 
     /// Time until none of its files changes any more. `None` if none is being written.
@@ -104,11 +104,11 @@ impl SourceGroup {
 
     /// Returns true if one of its files was changed since it was read.
     pub fn has_moved(&self) -> bool {
-        self.inputs.iter().any(Input::has_moved)
+        self.inputs.iter().any(SourceFile::has_moved)
     }
 
     /// Reads changed files and gives the zones to the slots.
-    pub fn look(&mut self, slots: &mut [ZoneSlot], context: &Context, now: Instant, how: Look, report: &mut Report) {
+    pub fn look(&mut self, slots: &mut [ZoneSlot], context: &Context, now: Instant, how: LookMode, report: &mut LookReport) {
         self.discover(slots);
         self.recall(slots, context);
         match self.error {
@@ -119,11 +119,11 @@ impl SourceGroup {
             let inputs = self.inputs.iter().filter(|input| input.is_of(*slot));
             slots[*slot].state.is_held = inputs.clone().any(|input| input.is_held && input.missing.is_none());
             // A file that is gone concerns the zones alone that have records of it.
-            let concerns = |input: &&Input| input.gone_from.as_ref().is_none_or(|zones| zones.contains(slot));
+            let concerns = |input: &&SourceFile| input.gone_from.as_ref().is_none_or(|zones| zones.contains(slot));
             let error = self
                 .error
                 .clone()
-                .or_else(|| inputs.clone().filter(concerns).find_map(Input::problem))
+                .or_else(|| inputs.clone().filter(concerns).find_map(SourceFile::problem))
                 .or_else(|| slots[*slot].build_error.clone());
             slots[*slot].state.changed = inputs.filter_map(|input| input.changed).max().or(slots[*slot].state.changed);
             if let Some(outcome) = slots[*slot].note_kept(error.is_some()) {
@@ -141,7 +141,7 @@ impl SourceGroup {
         &self.zones
     }
 
-    fn read(&mut self, slots: &mut [ZoneSlot], context: &Context, now: Instant, how: Look, report: &mut Report) {
+    fn read(&mut self, slots: &mut [ZoneSlot], context: &Context, now: Instant, how: LookMode, report: &mut LookReport) {
         let (mut judged, mut unfinished) = (Vec::new(), Vec::new());
         let mut forgotten = Vec::new();
         let is_directory = self.source.is_directory();
@@ -154,20 +154,20 @@ impl SourceGroup {
                 input.forget(); // its records were not kept apart while the zone had no other file
             }
             input.most = context.most;
-            let seen = input.look(now, if lacks_log { Look::Now } else { how }, context.settle);
+            let seen = input.look(now, if lacks_log { LookMode::Now } else { how }, context.settle);
             match seen {
-                Seen::Gone if is_directory => self.accept_loss(index, slots, context),
-                Seen::Gone | Seen::Waiting(_) => {}
+                FileLook::Gone if is_directory => self.accept_loss(index, slots, context),
+                FileLook::Gone | FileLook::Waiting(_) => {}
                 _ => input.gone_from = None,
             }
             let input = &mut self.inputs[index];
             match seen {
-                Seen::Same => input.missing = None,
-                Seen::Waiting(time) => report.look_again_in(time),
-                Seen::Gone if is_directory && (!input.was_good || input.gone_from.as_ref().is_some_and(Vec::is_empty)) => {
+                FileLook::Same => input.missing = None,
+                FileLook::Waiting(time) => report.look_again_in(time),
+                FileLook::Gone if is_directory && (!input.was_good || input.gone_from.as_ref().is_some_and(Vec::is_empty)) => {
                     forgotten.push(index)
                 }
-                Seen::Gone if input.was_good => {
+                FileLook::Gone if input.was_good => {
                     let path = input.path.display();
                     let losers = input.gone_from.iter().flatten().take(MOST_NAMED);
                     let accept: Vec<String> = losers.map(|slot| format!("--accept {}", slots[*slot].title())).collect();
@@ -178,14 +178,14 @@ impl SourceGroup {
                     input.missing = Some(format!("{path} is gone{accept}"));
                     gone.push(index);
                 }
-                Seen::Gone => input.missing = Some(format!("{}: no such file", input.path.display())),
-                Seen::Unreadable(why) => input.missing = Some(format!("{}: {why}", input.path.display())),
-                Seen::TooLarge(size) => input.missing = Some(too_large(&input.path, size, context.most)),
-                Seen::Changed(content) => {
+                FileLook::Gone => input.missing = Some(format!("{}: no such file", input.path.display())),
+                FileLook::Unreadable(why) => input.missing = Some(format!("{}: {why}", input.path.display())),
+                FileLook::TooLarge(size) => input.missing = Some(too_large(&input.path, size, context.most)),
+                FileLook::Changed(content) => {
                     let found = self.judge(index, content, with_logs, slots, context);
                     let looks_cut = !found.is_good() || found.content.bytes.is_empty();
                     let left = (context.settle * PATIENCE).saturating_sub(found.content.still);
-                    if how == Look::Settled && looks_cut && !left.is_zero() {
+                    if how == LookMode::Settled && looks_cut && !left.is_zero() {
                         report.look_again_in(left);
                     } else if let Some(left) = self.unfinished(&found, slots, context) {
                         report.look_again_in(left);
@@ -218,11 +218,11 @@ impl SourceGroup {
             let mut later = Vec::new();
             for doubt in doubts {
                 match doubt.verdict {
-                    Verdict::Later(time) => {
+                    DoubtVerdict::Later(time) => {
                         report.look_again_in(time);
                         later.push(doubt.judged);
                     }
-                    Verdict::Held(problem) => {
+                    DoubtVerdict::Held(problem) => {
                         judged[doubt.judged].is_held = true;
                         judged[doubt.judged].problems.push(problem);
                     }
@@ -265,7 +265,7 @@ impl SourceGroup {
     }
 
     /// Reports once that the rest of a line is waited for.
-    fn log_unfinished(&mut self, found: &JudgedInput, slots: &[ZoneSlot], report: &mut Report) {
+    fn log_unfinished(&mut self, found: &JudgedInput, slots: &[ZoneSlot], report: &mut LookReport) {
         let input = &mut self.inputs[found.input];
         let print = Some(postern_config::fingerprint(&found.content.bytes));
         let is_served = |slot: &ZoneSlot| slot.zone.is_some() && slot.kept_since.is_none();
@@ -276,10 +276,10 @@ impl SourceGroup {
             return;
         }
         let line = found.content.bytes.iter().filter(|octet| **octet == b'\n').count() + 1;
-        let at = Position { line: line as u32, column: 1 };
+        let at = TextPosition { line: line as u32, column: 1 };
         let message = format!("the file ends inside this line: waiting up to {} s for the rest", UNFINISHED.as_secs());
         let help = "end the last line with a line break, and the file is read at once".into();
-        report.problems.push(Problem { file: input.path.clone(), at, severity: Severity::Warning, message, help });
+        report.problems.push(SourceProblem { file: input.path.clone(), at, severity: Severity::Warning, message, help });
     }
 
     /// Notes which zones have records of a file that is gone, and drops the records of those zones that accept the loss. The other zones
@@ -319,7 +319,7 @@ impl SourceGroup {
     }
 
     /// The zones that have records of a file. All zones of the file if its records are not kept apart.
-    fn zones_with_records(&self, input: &Input, slots: &[ZoneSlot]) -> Vec<usize> {
+    fn zones_with_records(&self, input: &SourceFile, slots: &[ZoneSlot]) -> Vec<usize> {
         let of_file: Vec<usize> = self.zones.iter().copied().filter(|slot| input.is_of(*slot)).collect();
         let Some(log) = input.log.as_ref().filter(|_| input.own.is_none()) else { return of_file };
         let mut found = vec![RecordSet::default(); of_file.len()];
@@ -355,7 +355,7 @@ impl SourceGroup {
     }
 
     /// Reads the records of new bytes into a log, or straight into builders.
-    fn judge(&self, index: usize, content: Content, with_logs: bool, slots: &[ZoneSlot], context: &Context) -> JudgedInput {
+    fn judge(&self, index: usize, content: SettledContent, with_logs: bool, slots: &[ZoneSlot], context: &Context) -> JudgedInput {
         let input = &self.inputs[index];
         let format = if input.format == SourceFormat::Auto { text::detect(&input.path, &content.bytes) } else { input.format };
         let mut judged = JudgedInput {
@@ -411,7 +411,7 @@ impl SourceGroup {
 }
 
 /// The zone whose own file it is, and its kind.
-pub fn own_kind(input: &Input) -> Option<(usize, FileKind)> {
+pub fn own_kind(input: &SourceFile) -> Option<(usize, FileKind)> {
     Some((input.own?, NamedFile::of(&input.path.file_name()?.to_string_lossy())?.kind))
 }
 
@@ -452,14 +452,14 @@ impl RecordSink for RecordSet {
 const MEMORY_OF_OCTET: u64 = 8;
 
 /// Returns a problem if the memory is too small for the records of a file.
-fn lacks_memory(input: &Input, content: &Content) -> Option<Problem> {
+fn lacks_memory(input: &SourceFile, content: &SettledContent) -> Option<SourceProblem> {
     let size = content.bytes.len() as u64;
     let shortage = memory::check_room(size * MEMORY_OF_OCTET).err()?;
     Some(of_file(input, format!("the file has {size} bytes: {shortage}"), memory::HELP))
 }
 
-fn of_file(input: &Input, message: String, help: &str) -> Problem {
-    Problem { file: input.path.clone(), at: Position::default(), severity: Severity::Error, message, help: help.into() }
+fn of_file(input: &SourceFile, message: String, help: &str) -> SourceProblem {
+    SourceProblem { file: input.path.clone(), at: TextPosition::default(), severity: Severity::Error, message, help: help.into() }
 }
 
 fn too_large(path: &Path, size: u64, most: u64) -> String {

@@ -13,7 +13,7 @@ pub(super) struct Site {
     /// Before the directory: what it keeps is written when it is dropped.
     pub(super) store: Store,
     pub(super) directory: tempfile::TempDir,
-    pub(super) report: Report,
+    pub(super) report: LookReport,
     pub(super) now: Instant,
     pub(super) settle: Duration,
 }
@@ -45,10 +45,10 @@ impl Site {
     }
 
     /// Looks, and again when the settle time is over.
-    pub(super) fn look(&mut self) -> Report {
-        let mut report = self.store.look_again(self.now, Look::Settled).1;
+    pub(super) fn look(&mut self) -> LookReport {
+        let mut report = self.store.look_again(self.now, LookMode::Settled).1;
         self.pass(1);
-        report.merge(self.store.look_again(self.now, Look::Settled).1);
+        report.merge(self.store.look_again(self.now, LookMode::Settled).1);
         report
     }
 
@@ -56,12 +56,12 @@ impl Site {
         self.now += self.settle * settles;
     }
 
-    pub(super) fn reconfigure(&mut self, config: &str) -> Report {
+    pub(super) fn reconfigure(&mut self, config: &str) -> LookReport {
         self.accept(config, &[])
     }
 
     /// A reload that accepts what the sources of these zones lose.
-    pub(super) fn accept(&mut self, config: &str, zones: &[&str]) -> Report {
+    pub(super) fn accept(&mut self, config: &str, zones: &[&str]) -> LookReport {
         let zones: Vec<AcceptedZone> = zones.iter().map(|zone| AcceptedZone::parse(zone)).collect();
         self.store.reconfigure_accepting(&parse(config, self.directory.path()), &zones).1
     }
@@ -97,20 +97,20 @@ fn parse(config: &str, directory: &Path) -> PosternConfig {
     loaded.unwrap_or_else(|problems| panic!("{}", problems.iter().map(|problem| problem.to_string()).collect::<String>())).config
 }
 
-pub(super) fn problems(report: &Report, site: &Site) -> Vec<String> {
-    let shown = |problem: &Problem| problem.to_string().replace(&format!("{}/", site.directory.path().display()), "");
+pub(super) fn problems(report: &LookReport, site: &Site) -> Vec<String> {
+    let shown = |problem: &SourceProblem| problem.to_string().replace(&format!("{}/", site.directory.path().display()), "");
     report.problems.iter().map(shown).collect()
 }
 
 /// `zone outcome` of each zone in a report.
-pub(super) fn outcomes(report: &Report) -> Vec<String> {
-    let word = |outcome: &Outcome| match outcome {
-        Outcome::Loaded => "loaded".into(),
-        Outcome::Changed(difference) => difference.to_string(),
-        Outcome::Failed(_) => "failed".into(),
-        Outcome::Recovered => "recovered".into(),
-        Outcome::Kept(_) => "kept".into(),
-        Outcome::Removed => "removed".into(),
+pub(super) fn outcomes(report: &LookReport) -> Vec<String> {
+    let word = |outcome: &ZoneOutcome| match outcome {
+        ZoneOutcome::Loaded => "loaded".into(),
+        ZoneOutcome::Changed(difference) => difference.to_string(),
+        ZoneOutcome::Failed(_) => "failed".into(),
+        ZoneOutcome::Recovered => "recovered".into(),
+        ZoneOutcome::Kept(_) => "kept".into(),
+        ZoneOutcome::Removed => "removed".into(),
     };
     report.zones.iter().map(|zone| format!("{} {}", zone.name, word(&zone.outcome))).collect()
 }
@@ -237,7 +237,7 @@ fn a_file_written_in_pieces_is_believed_when_it_is_whole() {
 fn who_asks_to_look_now_does_not_wait() {
     let mut site = Site::new(ONE_ZONE, &[("zones/contoso.test.zone", "www 60 IN A 10.0.0.1\nold 60 IN A 10.0.0.1\n")]);
     site.write("zones/contoso.test.zone", "www 60 IN A 10.0.0.2\n");
-    let (_, report) = site.store.look_again(site.now, Look::Now);
+    let (_, report) = site.store.look_again(site.now, LookMode::Now);
     assert_eq!((outcomes(&report).len(), site.a("www.contoso.test")), (1, "10.0.0.2".into()));
 }
 
@@ -282,11 +282,11 @@ fn what_moves_while_others_are_read_is_waited_for_once() {
     let both = |site: &Site| [site.a("www.contoso.test"), site.a("www.fabrikam.test")];
     let next = |site: &mut Site| {
         site.pass(1);
-        site.store.look_again(site.now, Look::Settled).1
+        site.store.look_again(site.now, LookMode::Settled).1
     };
     // The first is read, as of before the swap that the second is found in.
     site.write("one", &record(2));
-    assert!(site.store.look_again(site.now, Look::Settled).1.is_empty());
+    assert!(site.store.look_again(site.now, LookMode::Settled).1.is_empty());
     site.write("two", &record(2));
     let report = next(&mut site);
     assert_eq!((report.is_empty(), report.generation, both(&site)), (true, 1, ["10.0.0.1".into(), "10.0.0.1".into()]));
@@ -294,7 +294,7 @@ fn what_moves_while_others_are_read_is_waited_for_once() {
     assert_eq!((report.zones.len(), report.generation, both(&site)), (2, 2, ["10.0.0.2".into(), "10.0.0.2".into()]));
     // What moves on and on is not waited for again.
     site.write("one", &record(3));
-    site.store.look_again(site.now, Look::Settled);
+    site.store.look_again(site.now, LookMode::Settled);
     site.write("two", &record(30));
     assert!(next(&mut site).is_empty());
     site.write("two", &record(31));
@@ -356,7 +356,7 @@ fn shared_files_go_to_the_zones_that_own_their_names() {
     site.look();
     site.pass(10);
     let report = site.look();
-    assert_eq!(report.zones.iter().filter(|zone| matches!(zone.outcome, Outcome::Failed(_))).count(), 4, "{report:?}");
+    assert_eq!(report.zones.iter().filter(|zone| matches!(zone.outcome, ZoneOutcome::Failed(_))).count(), 4, "{report:?}");
     assert_eq!(both(&site), ("10.20.1.10".into(), "10.20.1.5".into()));
     fs::remove_file(site.path("zones/privatelink.azurehealthcareapis.com.zone")).unwrap();
     site.write("zones/endpoint.hosts", &hosts.replace("10.20.1.5 ", "10.20.1.50 "));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::owned;
 use crate::edit::ZoneSettings;
 use crate::journal::read::{Damage, Lost, Salvage, read, salvage};
-use crate::journal::{Change, Image, Journal, Record};
+use crate::journal::{Journal, JournalChange, JournalImage, JournalRecord};
 use crate::name::WireName;
 use crate::state_directory::FILE_MODE;
 use crate::text::ZoneFileWriter;
@@ -148,7 +148,7 @@ pub fn repair(path: &Path) -> Result<JournalRepair, RepairError> {
     // The server is to read it; only root can, and need, do this. By the open file: the name may lead elsewhere by now.
     let give = |file: &fs::File| fs::metadata(path).and_then(|old| fchown(file, Some(old.uid()), Some(old.gid())));
     if settings.is_some() {
-        let image = Image { settings: salvage.image.settings, serial, records };
+        let image = JournalImage { settings: salvage.image.settings, serial, records };
         let journal = Journal::create(&target, &image)
             .map_err(|error| RepairError::Io { path: target.clone(), error: io::Error::other(error.to_string()) })?;
         let _ = give(journal.file());
@@ -196,14 +196,14 @@ fn survey_of(path: PathBuf, octets: &[u8]) -> (JournalSurvey, Salvage) {
 
 /// The records that image and changes come to, and the RRsets that are not certain: a change takes out what is not there, or puts in what
 /// is, so that one before it is missing.
-fn replay(salvage: &Salvage) -> (Vec<Record>, Vec<(WireName, u16)>) {
+fn replay(salvage: &Salvage) -> (Vec<JournalRecord>, Vec<(WireName, u16)>) {
     type Data = Box<[u8]>;
     let mut sets: BTreeMap<(WireName, u16), BTreeMap<Data, u32>> = BTreeMap::new();
     for record in &salvage.image.records {
         sets.entry((record.owner.clone(), record.rtype)).or_default().insert(record.rdata.clone(), record.ttl);
     }
     let mut uncertain = BTreeSet::new();
-    for Change { removed, added, .. } in &salvage.changes {
+    for JournalChange { removed, added, .. } in &salvage.changes {
         for record in removed {
             let key = (record.owner.clone(), record.rtype);
             if sets.get_mut(&key).and_then(|set| set.remove(&record.rdata)).is_none() {
@@ -223,13 +223,13 @@ fn replay(salvage: &Salvage) -> (Vec<Record>, Vec<(WireName, u16)>) {
         }
     }
     uncertain.retain(|(_, rtype)| *rtype != rtype::SOA);
-    let records = sets
-        .into_iter()
-        .flat_map(|((owner, rtype), set)| set.into_iter().map(move |(rdata, ttl)| Record { owner: owner.clone(), rtype, ttl, rdata }));
+    let records = sets.into_iter().flat_map(|((owner, rtype), set)| {
+        set.into_iter().map(move |(rdata, ttl)| JournalRecord { owner: owner.clone(), rtype, ttl, rdata })
+    });
     (records.collect(), uncertain.into_iter().collect())
 }
 
-fn zone_file(zone: &str, records: &[Record]) -> String {
+fn zone_file(zone: &str, records: &[JournalRecord]) -> String {
     let mut out = String::new();
     let Ok(origin) = crate::name::NameBuf::parse(zone) else { return out };
     let Ok(mut writer) = ZoneFileWriter::new(&mut out, &origin) else { return String::new() };
@@ -255,9 +255,11 @@ mod tests {
     fn a_repair_writes_to_no_file_that_a_link_in_its_place_leads_to() {
         let directory = tempfile::tempdir().unwrap();
         let (path, other) = (directory.path().join("contoso.test.journal"), directory.path().join("other"));
-        let record = |last| Record { owner: WireName::parse("contoso.test").unwrap(), rtype: 1, ttl: 60, rdata: [10, 0, 0, last].into() };
-        let mut journal = Journal::create(&path, &Image { settings: "unknown".into(), serial: 1, records: vec![record(1)] }).unwrap();
-        journal.append(&Change { from: 1, to: 2, at: 0, by: String::new(), removed: Vec::new(), added: vec![record(2)] });
+        let record =
+            |last| JournalRecord { owner: WireName::parse("contoso.test").unwrap(), rtype: 1, ttl: 60, rdata: [10, 0, 0, last].into() };
+        let mut journal =
+            Journal::create(&path, &JournalImage { settings: "unknown".into(), serial: 1, records: vec![record(1)] }).unwrap();
+        journal.append(&JournalChange { from: 1, to: 2, at: 0, by: String::new(), removed: Vec::new(), added: vec![record(2)] });
         journal.commit().unwrap();
         let octets = fs::read(&path).unwrap();
         fs::write(&path, &octets[..octets.len() - 1]).unwrap();

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use postern_config::model::{self, NetworkLinks, ZoneSource};
 
 use super::kept::{KeptZone, zone_key};
-use super::owned::{Owned, ttl_bounds};
-use super::report::{Outcome, Report, ZoneReport};
+use super::owned::{JournaledZone, ttl_bounds};
+use super::report::{LookReport, ZoneOutcome, ZoneReport};
 use super::succession::{self, ZoneIdentity};
 use crate::authority::ZoneAuthority;
 use crate::diff::Difference;
@@ -51,7 +51,7 @@ pub struct ZoneSlot {
     /// Files that its records come from.
     pub(super) files: Vec<FileShare>,
     /// Journal and committed data, if an API or a transfer writes the zone.
-    pub(super) owned: Option<Owned>,
+    pub(super) owned: Option<JournaledZone>,
     /// Journal of a zone that an API created. The zone has no data until it can be opened.
     pub(super) awaits: Option<PathBuf>,
     /// The zone as in the last snapshot. `None` if it changed since.
@@ -60,7 +60,7 @@ pub struct ZoneSlot {
 
 impl ZoneSlot {
     /// A zone of the configuration, with the data of the earlier zone that it continues. A new writer of its journal is reported.
-    pub(super) fn new(config: &model::ZoneConfig, before: Option<ZoneSlot>, report: &mut Report) -> Option<Self> {
+    pub(super) fn new(config: &model::ZoneConfig, before: Option<ZoneSlot>, report: &mut LookReport) -> Option<Self> {
         let apex = NameBuf::parse(&config.name).ok()?.to_wire_name(); // the configuration checked it
         let key = zone_key(config);
         let is_of_other = |slot: &ZoneSlot| slot.is_inherited || slot.config.source != config.source || zone_key(&slot.config) != key;
@@ -139,7 +139,7 @@ impl ZoneSlot {
             None => ZoneState::Unavailable(self.reason.clone()),
         };
         let kept = self.owned.as_ref().map(|owned| {
-            let Owned { latest, settings, history, .. } = owned;
+            let JournaledZone { latest, settings, history, .. } = owned;
             Kept { latest: latest.clone(), settings: settings.clone(), history: history.clone() }
         });
         self.shown.show_journal(self.owned.as_ref().map_or(0, |owned| owned.journal.length()));
@@ -149,7 +149,7 @@ impl ZoneSlot {
         self.hosted.insert(Arc::new(Hosted { fallback, kept, declared, source, ..hosted })).clone()
     }
 
-    pub(super) fn report(&self, outcome: Outcome) -> ZoneReport {
+    pub(super) fn report(&self, outcome: ZoneOutcome) -> ZoneReport {
         ZoneReport {
             name: self.name.clone(),
             networks: self.networks.clone(),
@@ -160,7 +160,7 @@ impl ZoneSlot {
     }
 
     /// Takes new data, with its difference from the served data. Returns the outcome to report.
-    pub(super) fn take(&mut self, zone: Zone, difference: Option<Difference>) -> Option<Outcome> {
+    pub(super) fn take(&mut self, zone: Zone, difference: Option<Difference>) -> Option<ZoneOutcome> {
         let same_serial = self.zone.as_ref().is_some_and(|old| old.serial() == zone.serial() || !zone.has_own_serial());
         if let Some(old) = self.zone.as_ref().filter(|_| same_serial && difference.as_ref().is_some_and(Difference::is_empty)) {
             if !zone.has_origins_of(old) {
@@ -171,17 +171,17 @@ impl ZoneSlot {
         }
         self.zone = Some(Arc::new(zone));
         self.hosted = None;
-        Some(difference.map_or(Outcome::Loaded, Outcome::Changed))
+        Some(difference.map_or(ZoneOutcome::Loaded, ZoneOutcome::Changed))
     }
 
     /// Notes the state of its source. Returns the outcome to report if the state changed.
-    pub(super) fn note(&mut self, error: Option<String>) -> Option<Outcome> {
+    pub(super) fn note(&mut self, error: Option<String>) -> Option<ZoneOutcome> {
         let outcome = self.judge(error);
         self.shown.show(&self.state);
         outcome
     }
 
-    fn judge(&mut self, error: Option<String>) -> Option<Outcome> {
+    fn judge(&mut self, error: Option<String>) -> Option<ZoneOutcome> {
         let was = self.state.error.take();
         match (was, error) {
             (Some((since, before)), Some(why)) if before == why => {
@@ -194,11 +194,11 @@ impl ZoneSlot {
                     self.reason = why.as_str().into();
                     self.hosted = None;
                 }
-                Some(Outcome::Failed(why))
+                Some(ZoneOutcome::Failed(why))
             }
             (was, None) => {
                 self.state.last_success = Some(SystemTime::now());
-                was.map(|_| Outcome::Recovered)
+                was.map(|_| ZoneOutcome::Recovered)
             }
         }
     }

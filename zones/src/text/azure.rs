@@ -27,12 +27,12 @@ use std::sync::Arc;
 
 use postern_config::azure::PrivateLinkTable;
 
-use super::json::{self, Kind, Lines, Member, Value};
+use super::json::{self, JsonKind, JsonMember, JsonValue, Lines};
 use super::names::read_absolute;
-use super::report::{Bad, Outcome, Report, Spot, shown};
-use super::{Read, decode};
+use super::report::{ProblemReport, TextError, TextResult, TextSpot, shown};
+use super::{ReadSummary, decode};
 use crate::name::NameBuf;
-use crate::record::{Problem, RecordSink};
+use crate::record::{RecordSink, SourceProblem};
 use unused::UnusedObjects;
 
 /// Hint for JSON without names.
@@ -46,15 +46,15 @@ pub fn read_azure(
     origin: &NameBuf,
     table: &PrivateLinkTable,
     sink: &mut dyn RecordSink,
-    problems: &mut Vec<Problem>,
-) -> Read {
+    problems: &mut Vec<SourceProblem>,
+) -> ReadSummary {
     let text = &*decode(text);
-    let mut report = Report::new(problems);
+    let mut report = ProblemReport::new(problems);
     sink.file(file);
     if u32::try_from(text.len()).is_err() {
-        report.error(file, Default::default(), *Bad::new(Spot::default(), "the file is larger than 4 GiB", ""));
+        report.error(file, Default::default(), *TextError::new(TextSpot::default(), "the file is larger than 4 GiB", ""));
         report.finish();
-        return Read::default();
+        return ReadSummary::default();
     }
     let lines = Lines::new(text);
     let mut walk = Walk {
@@ -65,7 +65,7 @@ pub fn read_azure(
         table,
         sink,
         report,
-        read: Read::default(),
+        read: ReadSummary::default(),
         known: 0,
         empty: false,
         nameless: Vec::new(),
@@ -93,14 +93,14 @@ struct Walk<'w> {
     origin: &'w NameBuf,
     table: &'w PrivateLinkTable,
     sink: &'w mut dyn RecordSink,
-    report: Report<'w>,
-    read: Read,
+    report: ProblemReport<'w>,
+    read: ReadSummary,
     /// Objects that were understood.
     known: usize,
     /// A list or record set that is empty as it may well be.
     empty: bool,
     /// Objects that should have names and have none: errors when there is nothing else, so that the last good data is kept.
-    nameless: Vec<Bad>,
+    nameless: Vec<TextError>,
     /// Objects that no record can be made of.
     unused: UnusedObjects,
 }
@@ -109,27 +109,27 @@ struct Walk<'w> {
 #[derive(Clone, Copy)]
 struct Object<'v> {
     at: u32,
-    own: &'v [Member<'v>],
-    properties: &'v [Member<'v>],
+    own: &'v [JsonMember<'v>],
+    properties: &'v [JsonMember<'v>],
 }
 
 impl<'v> Object<'v> {
-    fn of(value: &'v Value<'v>) -> Option<Self> {
-        let Kind::Object(own) = &value.kind else { return None };
+    fn of(value: &'v JsonValue<'v>) -> Option<Self> {
+        let JsonKind::Object(own) = &value.kind else { return None };
         let mut object = Self { at: value.at, own, properties: &[] };
-        if let Some(Value { kind: Kind::Object(properties), .. }) = object.get("properties") {
+        if let Some(JsonValue { kind: JsonKind::Object(properties), .. }) = object.get("properties") {
             object.properties = properties;
         }
         Some(object)
     }
 
     /// The value of a member that is not null.
-    fn get(&self, name: &str) -> Option<&'v Value<'v>> {
+    fn get(&self, name: &str) -> Option<&'v JsonValue<'v>> {
         self.member(name).map(|member| &member.value)
     }
 
     /// A member that is not null, with its name as it is written.
-    fn member(&self, name: &str) -> Option<&'v Member<'v>> {
+    fn member(&self, name: &str) -> Option<&'v JsonMember<'v>> {
         let mut members = self.own.iter().chain(self.properties);
         members.find(|member| is_called(&member.name, name) && !member.value.is_null())
     }
@@ -141,14 +141,14 @@ impl<'v> Object<'v> {
 
     fn text(&self, name: &str) -> Option<&'v str> {
         match &self.get(name)?.kind {
-            Kind::String(text) => Some(text),
+            JsonKind::String(text) => Some(text),
             _ => None,
         }
     }
 
-    fn list(&self, name: &str) -> &'v [Value<'v>] {
+    fn list(&self, name: &str) -> &'v [JsonValue<'v>] {
         match self.get(name) {
-            Some(Value { kind: Kind::Array(items), .. }) => items,
+            Some(JsonValue { kind: JsonKind::Array(items), .. }) => items,
             _ => &[],
         }
     }
@@ -166,14 +166,14 @@ fn is_called(member: &str, name: &str) -> bool {
 }
 
 impl Walk<'_> {
-    fn all(&mut self, values: &[Value<'_>]) {
+    fn all(&mut self, values: &[JsonValue<'_>]) {
         values.iter().for_each(|value| self.value(value));
         let nothing = self.read.records == 0 && self.read.links.is_empty() && !self.empty;
         let nameless = std::mem::take(&mut self.nameless);
         if nameless.is_empty() && nothing && self.known == 0 && self.report.errors() == 0 {
             let message = "no private endpoint, DNS zone group, network interface, record set or network link in it";
             let help = "what `az network private-endpoint show`, `… dns-zone-group list`, `az network nic show` and `az network private-dns record-set list` print is expected";
-            self.error(*Bad::new(self.lines.spot(values.first().map_or(0, |value| value.at)), message, help));
+            self.error(*TextError::new(self.lines.spot(values.first().map_or(0, |value| value.at)), message, help));
         }
         if let Some(bad) = self.unused.warning(|at| self.lines.spot(at)) {
             self.warning(bad);
@@ -183,21 +183,21 @@ impl Walk<'_> {
         }
     }
 
-    fn error(&mut self, bad: Bad) {
+    fn error(&mut self, bad: TextError) {
         self.report.error(self.file, bad.spot.position(self.text), bad);
     }
 
-    fn warning(&mut self, bad: Bad) {
+    fn warning(&mut self, bad: TextError) {
         self.report.warning(self.file, bad.spot.position(self.text), bad);
     }
 
-    fn bad(&self, at: u32, message: impl Into<String>, help: impl Into<String>) -> Box<Bad> {
-        Bad::new(self.lines.spot(at), message, help)
+    fn bad(&self, at: u32, message: impl Into<String>, help: impl Into<String>) -> Box<TextError> {
+        TextError::new(self.lines.spot(at), message, help)
     }
 
     /// Anything that may hold what is looked for.
-    fn value(&mut self, value: &Value<'_>) {
-        if let Kind::Array(items) = &value.kind {
+    fn value(&mut self, value: &JsonValue<'_>) {
+        if let JsonKind::Array(items) = &value.kind {
             self.empty |= items.is_empty();
             for item in items {
                 match Object::of(item) {
@@ -252,8 +252,8 @@ impl Walk<'_> {
 
     /// Goes through a list of objects; a missing one is an empty one.
     fn each(&mut self, object: &Object<'_>, name: &str, mut step: impl FnMut(&mut Self, &Object<'_>)) {
-        let Some(Member { name, value }) = object.member(name) else { return };
-        let Kind::Array(items) = &value.kind else {
+        let Some(JsonMember { name, value }) = object.member(name) else { return };
+        let JsonKind::Array(items) = &value.kind else {
             return self.error(*self.shape(value, name, "a list"));
         };
         for item in items.iter().filter(|item| !item.is_null()) {
@@ -265,8 +265,8 @@ impl Walk<'_> {
     }
 
     /// A name that is absolute, with or without its final dot, and where it stands.
-    fn name(&self, value: &Value<'_>, what: &str) -> Outcome<(NameBuf, u32)> {
-        let Kind::String(text) = &value.kind else {
+    fn name(&self, value: &JsonValue<'_>, what: &str) -> TextResult<(NameBuf, u32)> {
+        let JsonKind::String(text) = &value.kind else {
             return Err(self.shape(value, what, "a name"));
         };
         let name = read_absolute(text.as_bytes());
@@ -275,10 +275,10 @@ impl Walk<'_> {
     }
 
     /// A number; some tools write it as a string.
-    fn number(&self, value: &Value<'_>, what: &str, max: u32) -> Outcome<u32> {
+    fn number(&self, value: &JsonValue<'_>, what: &str, max: u32) -> TextResult<u32> {
         let text = match &value.kind {
-            Kind::Number(text) => text,
-            Kind::String(text) => &**text,
+            JsonKind::Number(text) => text,
+            JsonKind::String(text) => &**text,
             _ => return Err(self.shape(value, what, "a number")),
         };
         let number = super::rdata::decimal(text.as_bytes()).filter(|number| *number <= max);
@@ -291,10 +291,10 @@ impl Walk<'_> {
         })
     }
 
-    fn shape(&self, value: &Value<'_>, what: &str, wanted: &str) -> Box<Bad> {
+    fn shape(&self, value: &JsonValue<'_>, what: &str, wanted: &str) -> Box<TextError> {
         let help = match &value.kind {
             // What PowerShell's ConvertTo-Json leaves of objects below its depth of two.
-            Kind::String(text) if ["@{", "System.", "Microsoft.Azure.", "DnsServer"].iter().any(|start| text.starts_with(start)) => {
+            JsonKind::String(text) if ["@{", "System.", "Microsoft.Azure.", "DnsServer"].iter().any(|start| text.starts_with(start)) => {
                 "PowerShell cut it off: use `ConvertTo-Json -Depth 20`"
             }
             _ => "",
@@ -304,10 +304,10 @@ impl Walk<'_> {
 }
 
 /// Lines that a program wrote beside the JSON.
-fn messages(spot: Spot, count: usize) -> Box<Bad> {
+fn messages(spot: TextSpot, count: usize) -> Box<TextError> {
     let lines = if count == 1 { "a line of text is".into() } else { format!("{count} lines of text are") };
     let help = "`az` prints its warnings there with `2>&1`; `--only-show-errors` turns them off";
-    Bad::new(spot, format!("{lines} not JSON and skipped"), help)
+    TextError::new(spot, format!("{lines} not JSON and skipped"), help)
 }
 
 /// What stands behind `name` in a resource id: `…/privateDnsZones/<zone>/A/<record>`.

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use postern_config::azure::PrivateLinkTable;
 
 use super::names::read_absolute;
-use super::report::{Bad, Report, Spot, shown};
-use super::{AZURE_TTL, BOM, Read, decode, spellings};
+use super::report::{ProblemReport, TextError, TextSpot, shown};
+use super::{AZURE_TTL, BOM, ReadSummary, decode, spellings};
 use crate::name::is_private_link;
-use crate::record::{Position, Problem, RecordRef, RecordSink};
+use crate::record::{RecordRef, RecordSink, SourceProblem, TextPosition};
 
 /// Reads a hosts file. Owners are absolute; a public name of the table is given as it is written and as its private-link names.
 pub fn read_hosts(
@@ -23,14 +23,14 @@ pub fn read_hosts(
     file: &Arc<PathBuf>,
     table: &PrivateLinkTable,
     sink: &mut dyn RecordSink,
-    problems: &mut Vec<Problem>,
-) -> Read {
+    problems: &mut Vec<SourceProblem>,
+) -> ReadSummary {
     let text = &*decode(text);
-    let mut report = Report::new(problems);
-    let mut read = Read::default();
+    let mut report = ProblemReport::new(problems);
+    let mut read = ReadSummary::default();
     sink.file(file);
     if u32::try_from(text.len()).is_err() {
-        report.error(file, Default::default(), *Bad::new(Spot::default(), "the file is larger than 4 GiB", ""));
+        report.error(file, Default::default(), *TextError::new(TextSpot::default(), "the file is larger than 4 GiB", ""));
         report.finish();
         return read;
     }
@@ -40,7 +40,7 @@ pub fn read_hosts(
     while start < text.len() && skipped.early.len() < MAX_EARLY {
         line += 1;
         let end = memchr::memchr(b'\n', &text[start..]).map_or(text.len(), |length| start + length);
-        let entry = Entry { text, line: Spot { line, line_start: start as u32, at: start as u32 }, end };
+        let entry = Entry { text, line: TextSpot { line, line_start: start as u32, at: start as u32 }, end };
         entry.read(table, sink, &mut report, &mut skipped, &mut read);
         start = end + 1;
     }
@@ -56,11 +56,11 @@ const MAX_EARLY: usize = 1000;
 struct SkippedRows<'f> {
     file: &'f Arc<PathBuf>,
     /// Those before the first record, each with its kind. They are errors if no record follows.
-    early: Vec<(Position, Bad, &'static str)>,
+    early: Vec<(TextPosition, TextError, &'static str)>,
 }
 
 impl SkippedRows<'_> {
-    fn add(&mut self, at: Position, bad: Bad, kind: &'static str, report: &mut Report<'_>, read: &Read) {
+    fn add(&mut self, at: TextPosition, bad: TextError, kind: &'static str, report: &mut ProblemReport<'_>, read: &ReadSummary) {
         if read.records == 0 {
             self.early.push((at, bad, kind));
         } else {
@@ -69,19 +69,19 @@ impl SkippedRows<'_> {
     }
 
     /// Called at each record: the file is a hosts file.
-    fn settle(&mut self, report: &mut Report<'_>) {
+    fn settle(&mut self, report: &mut ProblemReport<'_>) {
         for (at, bad, kind) in std::mem::take(&mut self.early) {
             self.warn(at, bad, kind, report);
         }
     }
 
-    fn finish(self, report: &mut Report<'_>) {
+    fn finish(self, report: &mut ProblemReport<'_>) {
         self.early.into_iter().for_each(|(at, bad, _)| report.error(self.file, at, bad));
     }
 
-    fn warn(&self, at: Position, bad: Bad, kind: &str, report: &mut Report<'_>) {
+    fn warn(&self, at: TextPosition, bad: TextError, kind: &str, report: &mut ProblemReport<'_>) {
         let message = format!("{}; this {kind} is skipped", bad.message);
-        report.warning(self.file, at, Bad { message, ..bad });
+        report.warning(self.file, at, TextError { message, ..bad });
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) fn address(text: &[u8]) -> Option<IpAddr> {
 /// One line.
 struct Entry<'t> {
     text: &'t [u8],
-    line: Spot,
+    line: TextSpot,
     end: usize,
 }
 
@@ -102,9 +102,9 @@ impl<'t> Entry<'t> {
         &self,
         table: &PrivateLinkTable,
         sink: &mut dyn RecordSink,
-        report: &mut Report<'_>,
+        report: &mut ProblemReport<'_>,
         skipped: &mut SkippedRows<'_>,
-        read: &mut Read,
+        read: &mut ReadSummary,
     ) {
         let comment = memchr::memchr(b'#', &self.text[self.start()..self.end]).map_or(self.end, |length| self.start() + length);
         let mut words = self.words(comment);
@@ -115,7 +115,7 @@ impl<'t> Entry<'t> {
             } else {
                 "a line is `address name…`; a comment begins with `#`"
             };
-            let bad = Bad::new(at, format!("`{}` is not an IP address", shown(word)), help);
+            let bad = TextError::new(at, format!("`{}` is not an IP address", shown(word)), help);
             return skipped.add(at.position(self.text), *bad, "line", report, read);
         };
         let mut octets = Vec::with_capacity(16);
@@ -127,7 +127,7 @@ impl<'t> Entry<'t> {
             let name = match read_absolute(word) {
                 Ok(name) => name,
                 Err(error) => {
-                    let bad = Bad::new(at, format!("`{}` is not a name: {error}", shown(word)), "");
+                    let bad = TextError::new(at, format!("`{}` is not a name: {error}", shown(word)), "");
                     skipped.add(position, *bad, "name", report, read);
                     continue;
                 }
@@ -144,7 +144,7 @@ impl<'t> Entry<'t> {
             }
         }
         if names == 0 {
-            let bad = Bad::new(at, format!("`{}` has no name", shown(word)), "a line is `address name…`");
+            let bad = TextError::new(at, format!("`{}` has no name", shown(word)), "a line is `address name…`");
             skipped.add(at.position(self.text), *bad, "line", report, read);
         }
     }
@@ -154,14 +154,14 @@ impl<'t> Entry<'t> {
     }
 
     /// Words up to `end`, with their places.
-    fn words(&self, end: usize) -> impl Iterator<Item = (Spot, &'t [u8])> + use<'t> {
+    fn words(&self, end: usize) -> impl Iterator<Item = (TextSpot, &'t [u8])> + use<'t> {
         let (text, line) = (self.text, self.line);
         let mut at = self.start();
         std::iter::from_fn(move || {
             at += text[at..end].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             let length = text[at..end].iter().take_while(|byte| !byte.is_ascii_whitespace()).count();
             let word = &text[at..at + length];
-            let spot = Spot { at: at as u32, ..line };
+            let spot = TextSpot { at: at as u32, ..line };
             at += length;
             (length > 0).then_some((spot, word))
         })
@@ -183,8 +183,8 @@ pub(super) fn write_address(address: IpAddr, out: &mut Vec<u8>) -> u16 {
 }
 
 /// A private endpoint's name that the table does not know.
-pub(super) fn unmapped(spot: Spot, name: &[u8]) -> Bad {
-    *Bad::new(
+pub(super) fn unmapped(spot: TextSpot, name: &[u8]) -> TextError {
+    *TextError::new(
         spot,
         format!("no private-link zone is known for `{}`", shown(name)),
         "it is served by a zone that holds the name itself; a row of the zone table (server.zone-table) tells its private-link zone",

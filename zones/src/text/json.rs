@@ -6,7 +6,7 @@ mod tests;
 use std::borrow::Cow;
 
 use super::BOM;
-use super::report::{Bad, Outcome, Spot, shown};
+use super::report::{TextError, TextResult, TextSpot, shown};
 
 /// Deepest nesting that is read: Azure's JSON has about ten levels.
 const MAX_DEPTH: usize = 100;
@@ -16,30 +16,30 @@ const MAX_MESSAGES: usize = 100;
 
 /// A value and where it begins.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Value<'t> {
+pub(super) struct JsonValue<'t> {
     /// Offset of its first byte.
     pub at: u32,
-    pub kind: Kind<'t>,
+    pub kind: JsonKind<'t>,
 }
 
 /// Kind of a value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Kind<'t> {
+pub(super) enum JsonKind<'t> {
     Null,
     Bool,
     /// As it is written.
     Number(&'t str),
     String(Cow<'t, str>),
-    Array(Vec<Value<'t>>),
+    Array(Vec<JsonValue<'t>>),
     /// Members in order; a name may stand twice.
-    Object(Vec<Member<'t>>),
+    Object(Vec<JsonMember<'t>>),
 }
 
 /// One member of an object.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Member<'t> {
+pub(super) struct JsonMember<'t> {
     pub name: Cow<'t, str>,
-    pub value: Value<'t>,
+    pub value: JsonValue<'t>,
 }
 
 /// Offsets of line starts: places are asked for in any order.
@@ -51,27 +51,27 @@ impl Lines {
         Self(std::iter::once(first).chain(memchr::memchr_iter(b'\n', text).map(|at| at as u32 + 1)).collect())
     }
 
-    pub fn spot(&self, at: u32) -> Spot {
+    pub fn spot(&self, at: u32) -> TextSpot {
         let line = self.0.partition_point(|start| *start <= at).max(1);
-        Spot { line: line as u32, line_start: self.0[line - 1], at }
+        TextSpot { line: line as u32, line_start: self.0[line - 1], at }
     }
 }
 
-impl Value<'_> {
+impl JsonValue<'_> {
     /// Returns the kind in words, for messages.
     pub fn what(&self) -> &'static str {
         match self.kind {
-            Kind::Null => "null",
-            Kind::Bool => "true or false",
-            Kind::Number(_) => "a number",
-            Kind::String(_) => "a string",
-            Kind::Array(_) => "a list",
-            Kind::Object(_) => "an object",
+            JsonKind::Null => "null",
+            JsonKind::Bool => "true or false",
+            JsonKind::Number(_) => "a number",
+            JsonKind::String(_) => "a string",
+            JsonKind::Array(_) => "a list",
+            JsonKind::Object(_) => "an object",
         }
     }
 
     pub fn is_null(&self) -> bool {
-        self.kind == Kind::Null
+        self.kind == JsonKind::Null
     }
 }
 
@@ -79,11 +79,11 @@ impl Value<'_> {
 #[derive(Debug, Default)]
 pub(super) struct JsonDocuments<'t> {
     /// In the order of the file. Empty if `error` is about the first one.
-    pub values: Vec<Value<'t>>,
+    pub values: Vec<JsonValue<'t>>,
     /// Offset of the first line that is a message of a program, and the number of such lines.
     pub messages: Option<(u32, usize)>,
     /// The error after which the rest of the file was not read.
-    pub error: Option<Box<Bad>>,
+    pub error: Option<Box<TextError>>,
 }
 
 /// Reads a text of one or more values, one behind the other, which includes JSON Lines.
@@ -172,11 +172,11 @@ impl<'t> Reader<'t, '_> {
         (is_leveled || self.text[end..].split(|byte| *byte == b'\n').any(begins_value)).then_some((end, is_error))
     }
 
-    fn bad(&self, at: usize, message: impl Into<String>, help: impl Into<String>) -> Box<Bad> {
-        Bad::new(self.lines.spot(at as u32), message, help)
+    fn bad(&self, at: usize, message: impl Into<String>, help: impl Into<String>) -> Box<TextError> {
+        TextError::new(self.lines.spot(at as u32), message, help)
     }
 
-    fn unexpected(&self, wanted: &str, help: &str) -> Box<Bad> {
+    fn unexpected(&self, wanted: &str, help: &str) -> Box<TextError> {
         let message = match self.text.get(self.at) {
             None => format!("the file ends where {wanted} is expected"),
             Some(_) => {
@@ -188,23 +188,23 @@ impl<'t> Reader<'t, '_> {
         self.bad(self.at, message, if self.at >= self.text.len() { "it was written in part only" } else { help })
     }
 
-    fn value(&mut self, depth: usize) -> Outcome<Value<'t>> {
+    fn value(&mut self, depth: usize) -> TextResult<JsonValue<'t>> {
         let at = self.at as u32;
         if depth > MAX_DEPTH {
             return Err(self.bad(self.at, format!("values inside one another more than {MAX_DEPTH} deep"), ""));
         }
         let kind = match self.text.get(self.at) {
-            Some(b'{') => Kind::Object(self.object(depth)?),
-            Some(b'[') => Kind::Array(self.array(depth)?),
-            Some(b'"') => Kind::String(self.string()?),
-            Some(b'-' | b'0'..=b'9') => Kind::Number(self.number()?),
+            Some(b'{') => JsonKind::Object(self.object(depth)?),
+            Some(b'[') => JsonKind::Array(self.array(depth)?),
+            Some(b'"') => JsonKind::String(self.string()?),
+            Some(b'-' | b'0'..=b'9') => JsonKind::Number(self.number()?),
             _ => self.word()?,
         };
-        Ok(Value { at, kind })
+        Ok(JsonValue { at, kind })
     }
 
-    fn word(&mut self) -> Outcome<Kind<'t>> {
-        for (word, kind) in [("null", Kind::Null), ("true", Kind::Bool), ("false", Kind::Bool)] {
+    fn word(&mut self) -> TextResult<JsonKind<'t>> {
+        for (word, kind) in [("null", JsonKind::Null), ("true", JsonKind::Bool), ("false", JsonKind::Bool)] {
             let rest = &self.text[self.at..];
             if rest.starts_with(word.as_bytes()) && !rest.get(word.len()).is_some_and(u8::is_ascii_alphanumeric) {
                 self.at += word.len();
@@ -220,7 +220,7 @@ impl<'t> Reader<'t, '_> {
         Err(self.unexpected("a value", help))
     }
 
-    fn object(&mut self, depth: usize) -> Outcome<Vec<Member<'t>>> {
+    fn object(&mut self, depth: usize) -> TextResult<Vec<JsonMember<'t>>> {
         let mut members = Vec::new();
         self.at += 1;
         self.space();
@@ -240,7 +240,7 @@ impl<'t> Reader<'t, '_> {
             }
             self.space();
             let value = self.value(depth + 1)?;
-            members.push(Member { name, value });
+            members.push(JsonMember { name, value });
             self.space();
             if self.take(b'}') {
                 return Ok(members);
@@ -252,7 +252,7 @@ impl<'t> Reader<'t, '_> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Outcome<Vec<Value<'t>>> {
+    fn array(&mut self, depth: usize) -> TextResult<Vec<JsonValue<'t>>> {
         let mut items = Vec::new();
         self.at += 1;
         self.space();
@@ -278,7 +278,7 @@ impl<'t> Reader<'t, '_> {
         is
     }
 
-    fn number(&mut self) -> Outcome<&'t str> {
+    fn number(&mut self) -> TextResult<&'t str> {
         let start = self.at;
         let rest = &self.text[start..];
         let length = rest.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).count();
@@ -290,7 +290,7 @@ impl<'t> Reader<'t, '_> {
         Ok(text)
     }
 
-    fn string(&mut self) -> Outcome<Cow<'t, str>> {
+    fn string(&mut self) -> TextResult<Cow<'t, str>> {
         let open = self.at;
         let start = open + 1;
         let mut decoded: Option<Vec<u8>> = None;
@@ -314,8 +314,9 @@ impl<'t> Reader<'t, '_> {
                 }
                 b'\\' => {
                     let out = decoded.get_or_insert_with(|| self.text[start..at].to_vec());
-                    let (character, used) = unescape(&self.text[at..])
-                        .ok_or_else(|| Bad::new(self.lines.spot(at as u32), "bad escape in a string", "a backslash is written `\\\\`"))?;
+                    let (character, used) = unescape(&self.text[at..]).ok_or_else(|| {
+                        TextError::new(self.lines.spot(at as u32), "bad escape in a string", "a backslash is written `\\\\`")
+                    })?;
                     out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
                     from = at + used;
                 }

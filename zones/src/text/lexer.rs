@@ -1,6 +1,6 @@
 //! A zone file's text as entries and tokens (RFC 1035 section 5.1), with their places.
 
-use super::report::{Bad, Spot};
+use super::report::{TextError, TextSpot};
 
 /// Longest entry, bytes with comments: RDATA of 65,535 octets takes at most four times that in `\DDD` form. An unclosed parenthesis is given up here.
 const MAX_ENTRY: usize = 1 << 20;
@@ -9,7 +9,7 @@ const MAX_ENTRY: usize = 1 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token {
     /// Where it begins: the quote for a quoted string.
-    pub spot: Spot,
+    pub spot: TextSpot,
     /// Offset behind its last byte: behind the closing quote for a quoted string.
     pub end: u32,
     /// How it is written.
@@ -35,7 +35,7 @@ pub(super) enum Line {
         blank: bool,
     },
     /// An entry that cannot be read; the next call goes on behind it.
-    Bad(Box<Bad>),
+    Bad(Box<TextError>),
     /// Nothing more.
     End,
 }
@@ -95,8 +95,8 @@ impl<'t> Lexer<'t> {
     }
 
     /// The place of the next byte.
-    pub fn spot(&self) -> Spot {
-        Spot { line: self.line, line_start: self.line_start as u32, at: self.at as u32 }
+    pub fn spot(&self) -> TextSpot {
+        TextSpot { line: self.line, line_start: self.line_start as u32, at: self.at as u32 }
     }
 
     /// Reads one entry into `tokens`: a line, or several where parentheses hold them together.
@@ -112,14 +112,14 @@ impl<'t> Lexer<'t> {
         // Each unclosed parenthesis is looked for further than it is read: a file full of them must not take for ever.
         let longest = MAX_ENTRY >> self.unclosed.min(8);
         let blank = matches!(self.text[self.at], b' ' | b'\t');
-        let mut bad: Option<Box<Bad>> = None;
-        let mut open: Option<(Spot, usize)> = None;
+        let mut bad: Option<Box<TextError>> = None;
+        let mut open: Option<(TextSpot, usize)> = None;
         while let Some(&byte) = self.text.get(self.at) {
             if open.is_some() && self.at - start > longest {
                 break;
             }
             if self.at - start > MAX_ENTRY {
-                bad.get_or_insert_with(|| Bad::new(self.spot(), "the line is longer than 1 MiB", "no record needs that much"));
+                bad.get_or_insert_with(|| TextError::new(self.spot(), "the line is longer than 1 MiB", "no record needs that much"));
                 self.at = self.line_end(self.at);
                 if self.at < self.text.len() {
                     self.next_line();
@@ -143,7 +143,7 @@ impl<'t> Lexer<'t> {
                 b')' => {
                     match open {
                         None => {
-                            bad.get_or_insert_with(|| Bad::new(self.spot(), "`)` closes nothing", "remove it, or put `(` before it"));
+                            bad.get_or_insert_with(|| TextError::new(self.spot(), "`)` closes nothing", "remove it, or put `(` before it"));
                         }
                         Some((_, 1)) => open = None,
                         Some((spot, depth)) => open = Some((spot, depth - 1)),
@@ -176,7 +176,9 @@ impl<'t> Lexer<'t> {
             }
             // What is wrong on the same line may be why: a quote that is not closed has the `)` in it. What is behind is found again.
             let cause = bad.filter(|bad| bad.spot.line == spot.line);
-            return Line::Bad(cause.unwrap_or_else(|| Bad::new(spot, "`(` is never closed", "put `)` behind the record's last field")));
+            return Line::Bad(
+                cause.unwrap_or_else(|| TextError::new(spot, "`(` is never closed", "put `)` behind the record's last field")),
+            );
         }
         match bad {
             Some(bad) => Line::Bad(bad),
@@ -196,7 +198,7 @@ impl<'t> Lexer<'t> {
         memchr::memchr(b'\n', &self.text[from..]).map_or(self.text.len(), |length| from + length)
     }
 
-    fn quoted(&mut self) -> Result<Token, Box<Bad>> {
+    fn quoted(&mut self) -> Result<Token, Box<TextError>> {
         let spot = self.spot();
         let end = self.closing_quote(self.at)?;
         self.at = end;
@@ -204,8 +206,8 @@ impl<'t> Lexer<'t> {
     }
 
     /// Offset behind the quote that closes the one at `open`.
-    fn closing_quote(&self, open: usize) -> Result<usize, Box<Bad>> {
-        let spot = |at: usize| Spot { at: at as u32, ..self.spot() };
+    fn closing_quote(&self, open: usize) -> Result<usize, Box<TextError>> {
+        let spot = |at: usize| TextSpot { at: at as u32, ..self.spot() };
         let mut at = open + 1;
         while let Some(&byte) = self.text.get(at) {
             match byte {
@@ -216,14 +218,14 @@ impl<'t> Lexer<'t> {
                 _ => at += 1,
             }
         }
-        Err(Bad::new(
+        Err(TextError::new(
             spot(open),
             "the quoted string that opens here is not closed on its line",
             "put `\"` at its end; a quote inside it is written `\\\"`",
         ))
     }
 
-    fn word(&mut self) -> Result<Token, Box<Bad>> {
+    fn word(&mut self) -> Result<Token, Box<TextError>> {
         let spot = self.spot();
         let mut at = self.at;
         let mut form = Form::Plain;
@@ -232,13 +234,13 @@ impl<'t> Lexer<'t> {
                 Class::Plain | Class::Dot | Class::Sign => at += 1,
                 Class::Escape => {
                     if self.text.get(at + 1).is_none_or(|next| matches!(next, b'\r' | b'\n')) {
-                        let spot = Spot { at: at as u32, ..spot };
-                        return Err(Bad::new(spot, "`\\` at the end of the line escapes nothing", "write `\\\\` for a backslash"));
+                        let spot = TextSpot { at: at as u32, ..spot };
+                        return Err(TextError::new(spot, "`\\` at the end of the line escapes nothing", "write `\\\\` for a backslash"));
                     }
                     at += 2;
                 }
                 Class::Space => break,
-                Class::End if byte == 0 => return Err(nul(Spot { at: at as u32, ..spot })),
+                Class::End if byte == 0 => return Err(nul(TextSpot { at: at as u32, ..spot })),
                 Class::End if byte == b'"' && at > self.at && self.text[at - 1] == b'=' => {
                     at = self.closing_quote(at)?;
                     form = Form::Pair;
@@ -252,8 +254,8 @@ impl<'t> Lexer<'t> {
     }
 }
 
-fn nul(spot: Spot) -> Box<Bad> {
-    Bad::new(spot, "a NUL byte", "save the file as plain text in UTF-8; a NUL octet in a string is written `\\000`")
+fn nul(spot: TextSpot) -> Box<TextError> {
+    TextError::new(spot, "a NUL byte", "save the file as plain text in UTF-8; a NUL octet in a string is written `\\000`")
 }
 
 impl Token {
@@ -274,7 +276,7 @@ impl Token {
         match self.raw(text).windows(2).position(|pair| pair == b"=\"") {
             Some(at) if self.form == Form::Pair => {
                 let quote = self.spot.at + at as u32 + 1;
-                let string = Self { spot: Spot { at: quote, ..self.spot }, form: Form::Quoted, ..self };
+                let string = Self { spot: TextSpot { at: quote, ..self.spot }, form: Form::Quoted, ..self };
                 (Self { end: quote, form: Form::Plain, ..self }, Some(string))
             }
             _ => (self, None),

@@ -36,7 +36,7 @@ use postern_config::azure::PrivateLinkTable;
 use postern_config::model::SourceFormat;
 
 use crate::name::{NameBuf, is_private_link};
-use crate::record::{Position, Problem, RecordSink};
+use crate::record::{RecordSink, SourceProblem, TextPosition};
 use crate::stamp::Stamp;
 
 pub use azure::read_azure;
@@ -50,13 +50,13 @@ pub const AZURE_TTL: u32 = 10;
 
 /// Findings of a reader, apart from records and problems.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Read {
+pub struct ReadSummary {
     /// Records given to the sink.
     pub records: u64,
     /// Files that `$INCLUDE` named, in that order: a change of one is a change of the source.
-    pub included: Vec<Included>,
+    pub included: Vec<IncludedFile>,
     /// Virtual network links that Azure's JSON tells of.
-    pub links: Vec<Link>,
+    pub links: Vec<AzureLink>,
 }
 
 /// The files that a zone file may include.
@@ -70,7 +70,7 @@ pub struct IncludeScope<'r> {
 
 /// A file that a zone file included.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Included {
+pub struct IncludedFile {
     /// Where it is, as it was written: a link on the way may be turned elsewhere.
     pub path: PathBuf,
     /// Its stamp before it was read; none: there was no such file.
@@ -81,7 +81,7 @@ pub struct Included {
 
 /// A link of a private zone to a virtual network: no records, but a policy to compare with `on-missing`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
+pub struct AzureLink {
     /// The zone, lower case, no final dot; empty where the JSON does not say.
     pub zone: String,
     /// Its name.
@@ -91,7 +91,7 @@ pub struct Link {
     /// `Default` or `NxDomainRedirect`; none where the JSON does not say.
     pub resolution_policy: Option<String>,
     /// Where it stands.
-    pub at: Position,
+    pub at: TextPosition,
 }
 
 /// Reads a whole source in `format` (looked for when [`SourceFormat::Auto`]).
@@ -107,8 +107,8 @@ pub fn read(
     includes: Option<IncludeScope<'_>>,
     table: &PrivateLinkTable,
     sink: &mut dyn RecordSink,
-    problems: &mut Vec<Problem>,
-) -> Read {
+    problems: &mut Vec<SourceProblem>,
+) -> ReadSummary {
     match if format == SourceFormat::Auto { detect(file, text) } else { format } {
         SourceFormat::Hosts => read_hosts(text, file, table, sink, problems),
         SourceFormat::Azure => read_azure(text, file, origin, table, sink, problems),

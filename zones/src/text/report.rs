@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::record::{Position, Problem, Severity};
+use crate::record::{Severity, SourceProblem, TextPosition};
 
 /// Errors, and warnings, that one run of a reader shows; the rest is counted.
 pub const MAX_SHOWN: usize = 50;
@@ -12,7 +12,7 @@ const MAX_COUNTED: usize = 1000;
 
 /// A place in a text: cheap to keep, turned into a column only for a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Spot {
+pub(super) struct TextSpot {
     /// 1-based line.
     pub line: u32,
     /// Offset of the line's first byte.
@@ -23,59 +23,59 @@ pub(super) struct Spot {
 
 /// Something wrong at a spot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Bad {
-    pub spot: Spot,
+pub(super) struct TextError {
+    pub spot: TextSpot,
     pub message: String,
     pub help: String,
 }
 
 /// A result whose error is boxed: the good way stays small.
-pub(super) type Outcome<T> = Result<T, Box<Bad>>;
+pub(super) type TextResult<T> = Result<T, Box<TextError>>;
 
-impl Bad {
-    pub fn new(spot: Spot, message: impl Into<String>, help: impl Into<String>) -> Box<Self> {
+impl TextError {
+    pub fn new(spot: TextSpot, message: impl Into<String>, help: impl Into<String>) -> Box<Self> {
         Box::new(Self { spot, message: message.into(), help: help.into() })
     }
 }
 
-impl Spot {
+impl TextSpot {
     /// Line and column, the column in characters; bytes that are no UTF-8 count as one each.
-    pub fn position(self, text: &[u8]) -> Position {
+    pub fn position(self, text: &[u8]) -> TextPosition {
         let line = text.get(self.line_start as usize..self.at as usize).unwrap_or_default();
         let characters = if line.is_ascii() {
             line.len()
         } else {
             line.utf8_chunks().map(|chunk| chunk.valid().chars().count() + chunk.invalid().len()).sum()
         };
-        Position { line: self.line, column: characters as u32 + 1 }
+        TextPosition { line: self.line, column: characters as u32 + 1 }
     }
 }
 
 /// Where a reader's problems go.
-pub(super) struct Report<'p> {
-    problems: &'p mut Vec<Problem>,
+pub(super) struct ProblemReport<'p> {
+    problems: &'p mut Vec<SourceProblem>,
     errors: usize,
     warnings: usize,
     /// The first of each that was not shown.
-    unshown: [Option<(Arc<PathBuf>, Position)>; 2],
+    unshown: [Option<(Arc<PathBuf>, TextPosition)>; 2],
 }
 
-impl<'p> Report<'p> {
-    pub fn new(problems: &'p mut Vec<Problem>) -> Self {
+impl<'p> ProblemReport<'p> {
+    pub fn new(problems: &'p mut Vec<SourceProblem>) -> Self {
         Self { problems, errors: 0, warnings: 0, unshown: [None, None] }
     }
 
     /// An error at `at`; the spot of `bad` is not looked at.
-    pub fn error(&mut self, file: &Arc<PathBuf>, at: Position, bad: Bad) {
+    pub fn error(&mut self, file: &Arc<PathBuf>, at: TextPosition, bad: TextError) {
         self.add(file, at, Severity::Error, bad);
     }
 
     /// A warning at `at`.
-    pub fn warning(&mut self, file: &Arc<PathBuf>, at: Position, bad: Bad) {
+    pub fn warning(&mut self, file: &Arc<PathBuf>, at: TextPosition, bad: TextError) {
         self.add(file, at, Severity::Warning, bad);
     }
 
-    fn add(&mut self, file: &Arc<PathBuf>, at: Position, severity: Severity, bad: Bad) {
+    fn add(&mut self, file: &Arc<PathBuf>, at: TextPosition, severity: Severity, bad: TextError) {
         let count = match severity {
             Severity::Error => &mut self.errors,
             Severity::Warning => &mut self.warnings,
@@ -85,7 +85,7 @@ impl<'p> Report<'p> {
             self.unshown[usize::from(severity == Severity::Error)].get_or_insert((file.clone(), at));
             return;
         }
-        self.problems.push(Problem { file: file.clone(), at, severity, message: bad.message, help: bad.help });
+        self.problems.push(SourceProblem { file: file.clone(), at, severity, message: bad.message, help: bad.help });
     }
 
     /// True when so much is wrong that reading on tells nobody anything.
@@ -110,7 +110,7 @@ impl<'p> Report<'p> {
             } else {
                 format!("{more} more {what}{} from here on", if more == 1 { "" } else { "s" })
             };
-            problems.push(Problem { file, at, severity, message, help: String::new() });
+            problems.push(SourceProblem { file, at, severity, message, help: String::new() });
         }
     }
 }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::rdata::{type_name, write_rdata};
-use super::{IncludeScope, Read, read_zone_file};
+use super::{IncludeScope, ReadSummary, read_zone_file};
 use crate::name::NameBuf;
-use crate::record::{Problem, RecordRef, RecordSink};
+use crate::record::{RecordRef, RecordSink, SourceProblem};
 
 /// Records as lines `owner ttl type rdata`.
 #[derive(Default)]
@@ -38,14 +38,14 @@ pub fn zone(text: impl AsRef<[u8]>) -> (Vec<String>, Vec<String>) {
     (kept.lines, problems)
 }
 
-pub fn zone_in(text: impl AsRef<[u8]>, file: &Path, root: Option<&Path>) -> (Kept, Vec<String>, Read) {
+pub fn zone_in(text: impl AsRef<[u8]>, file: &Path, root: Option<&Path>) -> (Kept, Vec<String>, ReadSummary) {
     let mut kept = Kept::default();
     let mut problems = Vec::new();
     let origin = NameBuf::parse("contoso.test").unwrap();
     let includes = root.map(|root| IncludeScope { root, most: 1 << 20 });
     let read = read_zone_file(text.as_ref(), &Arc::new(file.to_owned()), &origin, includes, &mut kept, &mut problems);
     assert_eq!(read.records as usize, kept.lines.len());
-    (kept, problems.iter().map(Problem::to_string).collect(), read)
+    (kept, problems.iter().map(SourceProblem::to_string).collect(), read)
 }
 
 #[test]

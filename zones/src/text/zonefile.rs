@@ -15,10 +15,10 @@ use postern_config::rtype::{mnemonics, type_code_of};
 use super::lexer::{CLASS, Class, Form, Lexer, Line, Token};
 use super::names::{Written, read_name, repeats_origin};
 use super::rdata::{Fields, decimal, is_meta, read_fields, seconds, type_name};
-use super::report::{Bad, Outcome, Report, Spot, shown};
-use super::{IncludeScope, Read, decode};
+use super::report::{ProblemReport, TextError, TextResult, TextSpot, shown};
+use super::{IncludeScope, ReadSummary, decode};
 use crate::name::{NameBuf, write_name};
-use crate::record::{Position, Problem, RecordRef, RecordSink};
+use crate::record::{RecordRef, RecordSink, SourceProblem, TextPosition};
 
 /// Longest TTL (RFC 2181 section 8).
 const MAX_TTL: u32 = i32::MAX as u32;
@@ -33,13 +33,13 @@ pub fn read_zone_file(
     origin: &NameBuf,
     includes: Option<IncludeScope<'_>>,
     sink: &mut dyn RecordSink,
-    problems: &mut Vec<Problem>,
-) -> Read {
+    problems: &mut Vec<SourceProblem>,
+) -> ReadSummary {
     let mut reader = Reader {
         sink,
         apex: origin.clone(),
-        report: Report::new(problems),
-        read: Read::default(),
+        report: ProblemReport::new(problems),
+        read: ReadSummary::default(),
         includes: include::Includes::new(includes, file, text.len()),
         generated: 0,
         tokens: Vec::new(),
@@ -84,8 +84,8 @@ struct Reader<'r> {
     sink: &'r mut dyn RecordSink,
     /// The zone's.
     apex: NameBuf,
-    report: Report<'r>,
-    read: Read,
+    report: ProblemReport<'r>,
+    read: ReadSummary,
     includes: include::Includes,
     /// Records that `$GENERATE` made.
     generated: u64,
@@ -101,7 +101,7 @@ struct File<'t> {
     text: &'t [u8],
     path: &'t Arc<PathBuf>,
     /// The text was made, by a directive that stands there: its own places mean nothing.
-    made_at: Option<Position>,
+    made_at: Option<TextPosition>,
 }
 
 impl Scope {
@@ -111,7 +111,7 @@ impl Scope {
 }
 
 impl File<'_> {
-    fn position(self, spot: Spot) -> Position {
+    fn position(self, spot: TextSpot) -> TextPosition {
         self.made_at.unwrap_or_else(|| spot.position(self.text))
     }
 }
@@ -121,7 +121,7 @@ impl Reader<'_> {
     fn file(&mut self, text: &[u8], path: &Arc<PathBuf>, scope: &mut Scope) {
         let text = &*decode(text);
         if u32::try_from(text.len()).is_err() {
-            self.report.error(path, Position::default(), *Bad::new(Spot::default(), "the file is larger than 4 GiB", ""));
+            self.report.error(path, TextPosition::default(), *TextError::new(TextSpot::default(), "the file is larger than 4 GiB", ""));
             return;
         }
         self.sink.file(path);
@@ -156,7 +156,7 @@ impl Reader<'_> {
     }
 
     /// One entry: a directive, a record or nothing.
-    fn entry(&mut self, file: File<'_>, tokens: &[Token], blank: bool, scope: &mut Scope) -> Outcome<()> {
+    fn entry(&mut self, file: File<'_>, tokens: &[Token], blank: bool, scope: &mut Scope) -> TextResult<()> {
         let Some(first) = tokens.first().copied() else { return Ok(()) };
         let word = first.raw(file.text);
         if first.form == Form::Plain && word[0] == b'$' {
@@ -166,7 +166,7 @@ impl Reader<'_> {
                 b"$TTL" => self.default_ttl(file, first, rest, scope),
                 b"$INCLUDE" => self.include(file, first, rest, scope),
                 b"$GENERATE" => self.generate(file, first, rest, scope),
-                _ => Err(Bad::new(
+                _ => Err(TextError::new(
                     first.spot,
                     format!("unknown directive `{}`", shown(word)),
                     "$ORIGIN, $TTL, $INCLUDE and $GENERATE are known; a name that begins with `$` is written `\\$`",
@@ -186,7 +186,7 @@ impl Reader<'_> {
             Known::Not => return Ok(()),
             Known::NotYet => {
                 let help = "an owner stands in the first column; `@` is the origin";
-                return Err(Bad::new(first.spot, "the first record has no owner", help));
+                return Err(TextError::new(first.spot, "the first record has no owner", help));
             }
         }
         let behind = if blank { None } else { Some(first) };
@@ -202,7 +202,7 @@ impl Reader<'_> {
     }
 
     /// One record of the last owner, from its type on.
-    fn record(&mut self, file: File<'_>, head: &Head, data: &[Token], scope: &mut Scope, at: Spot) -> Outcome<()> {
+    fn record(&mut self, file: File<'_>, head: &Head, data: &[Token], scope: &mut Scope, at: TextSpot) -> TextResult<()> {
         if head.ttl.is_some() {
             scope.last_ttl = head.ttl;
         }
@@ -225,15 +225,15 @@ impl Reader<'_> {
     }
 
     /// Makes `token` the last owner.
-    fn owner(&mut self, file: File<'_>, token: Token, scope: &mut Scope) -> Outcome<()> {
+    fn owner(&mut self, file: File<'_>, token: Token, scope: &mut Scope) -> TextResult<()> {
         if token.form != Form::Plain {
-            return Err(Bad::new(token.spot, "an owner is not a quoted string", "write it without the quotes"));
+            return Err(TextError::new(token.spot, "an owner is not a quoted string", "write it without the quotes"));
         }
         let raw = token.raw(file.text);
         self.name.clear();
         let written = read_name(raw, &scope.origin, &mut self.name);
         let set = written.and_then(|_| scope.owner.set(&self.name));
-        set.map_err(|error| Bad::new(token.spot, format!("`{}` is not a name: {error}", shown(raw)), ""))?;
+        set.map_err(|error| TextError::new(token.spot, format!("`{}` is not a name: {error}", shown(raw)), ""))?;
         if let Ok(Written::Relative { length }) = written
             && repeats_origin(&self.name[..length], &scope.origin)
         {
@@ -241,7 +241,7 @@ impl Reader<'_> {
         }
         if !raw.is_ascii() {
             let message = format!("`{}` has characters beyond ASCII", shown(raw));
-            self.warn(file, *Bad::new(token.spot, message, "clients ask for the `xn--` form of such a name"));
+            self.warn(file, *TextError::new(token.spot, message, "clients ask for the `xn--` form of such a name"));
         }
         Ok(())
     }
@@ -251,7 +251,7 @@ impl Reader<'_> {
         let (mut wire, mut full) = (Vec::new(), String::new());
         let _ = read_name(token.raw(file.text), &scope.origin, &mut wire); // it was read before
         let _ = write_name(&wire, &mut full); // a string takes everything
-        let bad = Bad::new(
+        let bad = TextError::new(
             token.spot,
             format!("`{raw}` has no final dot, so it means `{full}`"),
             format!("write `{raw}.` or leave out what the origin adds"),
@@ -259,11 +259,11 @@ impl Reader<'_> {
         self.warn(file, *bad);
     }
 
-    fn warn(&mut self, file: File<'_>, bad: Bad) {
+    fn warn(&mut self, file: File<'_>, bad: TextError) {
         self.report.warning(file.path, file.position(bad.spot), bad);
     }
 
-    fn origin(&mut self, file: File<'_>, word: Token, rest: &[Token], scope: &mut Scope) -> Outcome<()> {
+    fn origin(&mut self, file: File<'_>, word: Token, rest: &[Token], scope: &mut Scope) -> TextResult<()> {
         let token = only(file.text, word, rest, "a name")?;
         scope.origin = if self.is_bare_apex(file, token) { self.apex.as_wire().to_vec() } else { self.directive_name(file, token, scope)? };
         Ok(())
@@ -280,23 +280,23 @@ impl Reader<'_> {
         if is_bare {
             let text = shown(raw);
             let message = format!("`{text}` has no final dot and is taken for the zone itself");
-            self.warn(file, *Bad::new(token.spot, message, format!("write `$ORIGIN {text}.`")));
+            self.warn(file, *TextError::new(token.spot, message, format!("write `$ORIGIN {text}.`")));
         }
         is_bare
     }
 
-    fn directive_name(&mut self, file: File<'_>, token: Token, scope: &Scope) -> Outcome<Vec<u8>> {
+    fn directive_name(&mut self, file: File<'_>, token: Token, scope: &Scope) -> TextResult<Vec<u8>> {
         let raw = token.content(file.text);
         let mut name = Vec::new();
         match read_name(raw, &scope.origin, &mut name) {
             Ok(Written::Relative { length }) if repeats_origin(&name[..length], &scope.origin) => self.warn_repeated(file, token, scope),
             Ok(_) => {}
-            Err(error) => return Err(Bad::new(token.spot, format!("`{}` is not a name: {error}", shown(raw)), "")),
+            Err(error) => return Err(TextError::new(token.spot, format!("`{}` is not a name: {error}", shown(raw)), "")),
         }
         Ok(name)
     }
 
-    fn default_ttl(&mut self, file: File<'_>, word: Token, rest: &[Token], scope: &mut Scope) -> Outcome<()> {
+    fn default_ttl(&mut self, file: File<'_>, word: Token, rest: &[Token], scope: &mut Scope) -> TextResult<()> {
         let token = only(file.text, word, rest, "a TTL")?;
         scope.default_ttl = Some(ttl(file.text, token)?);
         Ok(())
@@ -393,7 +393,7 @@ impl Reader<'_> {
             scope.last_ttl = explicit;
         }
         let ttl = explicit.or(scope.default_ttl).or(scope.last_ttl);
-        let position = Position { line: lexer.line, column: 1 };
+        let position = TextPosition { line: lexer.line, column: 1 };
         self.sink.record(RecordRef { owner: &scope.owner, rtype: 1, ttl, rdata: &octets, at: position });
         self.read.records += 1;
         lexer.at = at;
@@ -407,19 +407,23 @@ impl Reader<'_> {
 struct Head {
     ttl: Option<u32>,
     rtype: u16,
-    type_spot: Spot,
+    type_spot: TextSpot,
     /// Tokens of it.
     taken: usize,
 }
 
 /// Reads TTL and class, in either order and both optional, and the type.
-fn record_head(file: File<'_>, owner: Option<Token>, tokens: &[Token]) -> Outcome<Head> {
+fn record_head(file: File<'_>, owner: Option<Token>, tokens: &[Token]) -> TextResult<Head> {
     let mut head_ttl = None;
     let mut class = false;
     for (index, token) in tokens.iter().enumerate() {
         let word = token.raw(file.text);
         if token.form != Form::Plain {
-            return Err(Bad::new(token.spot, format!("`{}` stands where the type is expected", shown(word)), "write it without quotes"));
+            return Err(TextError::new(
+                token.spot,
+                format!("`{}` stands where the type is expected", shown(word)),
+                "write it without quotes",
+            ));
         }
         if windows::is_age(word) {
             continue;
@@ -430,7 +434,7 @@ fn record_head(file: File<'_>, owner: Option<Token>, tokens: &[Token]) -> Outcom
         }
         if let Some(code) = class_code(word).filter(|_| !class) {
             if code != 1 {
-                return Err(Bad::new(token.spot, format!("class {} is not served", shown(word)), "only IN is"));
+                return Err(TextError::new(token.spot, format!("class {} is not served", shown(word)), "only IN is"));
             }
             class = true;
             continue;
@@ -439,19 +443,19 @@ fn record_head(file: File<'_>, owner: Option<Token>, tokens: &[Token]) -> Outcom
             return Err(unknown_type(*token, word));
         };
         if is_meta(rtype) {
-            return Err(Bad::new(token.spot, format!("{} is not a type of zone data", type_name(rtype)), ""));
+            return Err(TextError::new(token.spot, format!("{} is not a type of zone data", type_name(rtype)), ""));
         }
         return Ok(Head { ttl: head_ttl, rtype, type_spot: token.spot, taken: index + 1 });
     }
-    let last = tokens.last().or(owner.as_ref()).map_or(Spot::default(), |token| token.spot);
-    Err(Bad::new(
+    let last = tokens.last().or(owner.as_ref()).map_or(TextSpot::default(), |token| token.spot);
+    Err(TextError::new(
         last,
         "the record ends before its type",
         "`owner [TTL] [IN] TYPE data` is expected; the same owner again is a space in the first column",
     ))
 }
 
-fn unknown_type(token: Token, word: &[u8]) -> Box<Bad> {
+fn unknown_type(token: Token, word: &[u8]) -> Box<TextError> {
     let upper = String::from_utf8_lossy(word).to_ascii_uppercase();
     let near = mnemonics()
         .map(|name| (strsim::damerau_levenshtein(name, &upper), name))
@@ -465,7 +469,7 @@ fn unknown_type(token: Token, word: &[u8]) -> Box<Bad> {
         Some((_, name)) => format!("did you mean {name}?"),
         None => "a type that has no mnemonic is written as in `TYPE65400 \\# 4 0A000001`".to_owned(),
     };
-    Bad::new(token.spot, format!("unknown type `{}`", shown(word)), help)
+    TextError::new(token.spot, format!("unknown type `{}`", shown(word)), help)
 }
 
 /// The class of a mnemonic or of RFC 3597's `CLASSnnn`.
@@ -481,7 +485,7 @@ fn class_code(word: &[u8]) -> Option<u16> {
     decimal(digits).and_then(|code| u16::try_from(code).ok())
 }
 
-fn ttl(text: &[u8], token: Token) -> Outcome<u32> {
+fn ttl(text: &[u8], token: Token) -> TextResult<u32> {
     let raw = token.content(text);
     let Some(value) = seconds(raw) else {
         let help = if super::rdata::is_address(raw) {
@@ -489,10 +493,10 @@ fn ttl(text: &[u8], token: Token) -> Outcome<u32> {
         } else {
             "seconds are expected, or units as in `1h30m`"
         };
-        return Err(Bad::new(token.spot, format!("`{}` is not a TTL", shown(raw)), help));
+        return Err(TextError::new(token.spot, format!("`{}` is not a TTL", shown(raw)), help));
     };
     if value > MAX_TTL {
-        return Err(Bad::new(
+        return Err(TextError::new(
             token.spot,
             format!("TTL `{}` is too long", shown(raw)),
             format!("at most {MAX_TTL} seconds (RFC 2181 section 8)"),
@@ -502,14 +506,16 @@ fn ttl(text: &[u8], token: Token) -> Outcome<u32> {
 }
 
 /// The one argument of a directive.
-fn only(text: &[u8], word: Token, rest: &[Token], what: &str) -> Outcome<Token> {
+fn only(text: &[u8], word: Token, rest: &[Token], what: &str) -> TextResult<Token> {
     let directive = shown(word.raw(text)).to_ascii_uppercase();
     match rest {
         [token] => Ok(*token),
-        [] => Err(Bad::new(word.spot, format!("{directive} lacks {what}"), "")),
-        [_, extra, ..] => {
-            Err(Bad::new(extra.spot, format!("`{}` is more than {directive} takes", shown(extra.raw(text))), "a comment begins with `;`"))
-        }
+        [] => Err(TextError::new(word.spot, format!("{directive} lacks {what}"), "")),
+        [_, extra, ..] => Err(TextError::new(
+            extra.spot,
+            format!("`{}` is more than {directive} takes", shown(extra.raw(text))),
+            "a comment begins with `;`",
+        )),
     }
 }
 

@@ -34,10 +34,10 @@ impl Site {
         let current = Arc::new(Mutex::new(snapshot));
         let (sender, files) = channel();
         let shared = current.clone();
-        let callback = move |_: &mut Store, event: Event| match event {
-            Event::Looked(snapshot, _) => *shared.lock().unwrap() = snapshot,
-            Event::Edited(snapshot, _) => *shared.lock().unwrap() = snapshot,
-            Event::Files(paths) => paths.into_iter().for_each(|path| sender.send(path).unwrap()),
+        let callback = move |_: &mut Store, event: WatchEvent| match event {
+            WatchEvent::Looked(snapshot, _) => *shared.lock().unwrap() = snapshot,
+            WatchEvent::Edited(snapshot, _) => *shared.lock().unwrap() = snapshot,
+            WatchEvent::Files(paths) => paths.into_iter().for_each(|path| sender.send(path).unwrap()),
         };
         let watch = Watch::start_with(store, Box::new(callback), with_events).unwrap();
         Self { directory, watch, current, files }
@@ -261,8 +261,8 @@ fn follow(directory: &Path, mut meanwhile: impl FnMut(&[PathBuf], bool) + Send +
     let (store, ..) = Store::open(&postern_config::load(&path).unwrap().config, Arc::new(StateDirectory::inspect(directory)));
     meanwhile(&[], true);
     let (sender, told) = channel();
-    let callback = move |store: &mut Store, event: Event| {
-        let Event::Files(changed) = event else { return };
+    let callback = move |store: &mut Store, event: WatchEvent| {
+        let WatchEvent::Files(changed) = event else { return };
         meanwhile(&changed, false);
         match postern_config::load(&path) {
             Ok(loaded) => drop(store.reconfigure(&loaded.config)),

@@ -22,7 +22,7 @@ use crate::text::rdata::type_name;
 
 /// New content of an RRset.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct RrSetChange {
     /// Owner.
     pub owner: WireName,
     /// TYPE.
@@ -36,7 +36,7 @@ pub struct Change {
 /// Why a change cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Refused {
+pub struct ChangeError {
     /// Index of the change at fault.
     pub change: usize,
     /// Description of the problem.
@@ -62,21 +62,20 @@ type Edits<'z> = HashMap<Box<[u8]>, Edit<'z>, foldhash::fast::FixedState>;
 impl Zone {
     /// The zone after all of `changes`, in order, or why not one of them is made. The serial rises by one (RFC 1982) where data
     /// changes, unless a change sets the SOA.
-    pub fn apply(&self, changes: &[Change]) -> Result<Zone, Vec<Refused>> {
+    pub fn apply(&self, changes: &[RrSetChange]) -> Result<Zone, Vec<ChangeError>> {
         let mut edits = Edits::default();
         let mut soa = None;
         let mut refused = Vec::new();
         for (index, change) in changes.iter().enumerate() {
             if let Err(message) = self.edit(change, index, &mut edits, &mut soa) {
-                refused.push(Refused { change: index, message });
+                refused.push(ChangeError { change: index, message });
             }
         }
         for (owner, edit) in &mut edits {
             match check(owner, edit) {
                 Ok(flags) => edit.flags = (edit.flags & !(shard::CUT | shard::DNAME)) | flags,
-                Err(message) => {
-                    refused.push(Refused { change: edit.change.unwrap_or(0), message: format!("{message} at {}", self.absolute(owner)) })
-                }
+                Err(message) => refused
+                    .push(ChangeError { change: edit.change.unwrap_or(0), message: format!("{message} at {}", self.absolute(owner)) }),
             }
         }
         if !refused.is_empty() {
@@ -99,7 +98,13 @@ impl Zone {
         Ok(zone)
     }
 
-    fn edit<'z>(&'z self, change: &Change, index: usize, edits: &mut Edits<'z>, soa: &mut Option<(Box<[u8]>, u32)>) -> Result<(), String> {
+    fn edit<'z>(
+        &'z self,
+        change: &RrSetChange,
+        index: usize,
+        edits: &mut Edits<'z>,
+        soa: &mut Option<(Box<[u8]>, u32)>,
+    ) -> Result<(), String> {
         let name = change.owner.to_buf();
         let kind = type_name(change.rtype);
         if !name.is_under(self.apex.as_wire()) {
@@ -204,7 +209,7 @@ impl Zone {
     }
 
     /// Writes the shards that the edits touch; all of them where what is hidden changes or the zone has outgrown its shards.
-    fn rewrite(&self, edits: &Edits<'_>) -> Result<Zone, Vec<Refused>> {
+    fn rewrite(&self, edits: &Edits<'_>) -> Result<Zone, Vec<ChangeError>> {
         const DIVERTS: u8 = shard::CUT | shard::DNAME;
         let mut zone = Zone { origins: None, ..self.clone() }; // a changed zone has no file as its writer
         edits.iter().for_each(|(owner, edit)| edit.count(owner, &mut zone.counts));
@@ -279,9 +284,9 @@ impl Occlusion<'_> {
         hidden
     }
 
-    fn refuse(&self, owner: &[u8], change: Option<usize>) -> Refused {
+    fn refuse(&self, owner: &[u8], change: Option<usize>) -> ChangeError {
         let change = change.or_else(|| self.edits.values().find(|edit| edit.flags & shard::DNAME != 0).and_then(|edit| edit.change));
-        Refused { change: change.unwrap_or(0), message: format!("{} lies below a DNAME", self.zone.absolute(owner)) }
+        ChangeError { change: change.unwrap_or(0), message: format!("{} lies below a DNAME", self.zone.absolute(owner)) }
     }
 }
 
@@ -300,7 +305,7 @@ impl Edit<'_> {
     }
 
     /// Takes the old name out of the counts and the new one in.
-    fn count(&self, owner: &[u8], counts: &mut super::Counts) {
+    fn count(&self, owner: &[u8], counts: &mut super::ZoneCounts) {
         let swap = |total: &mut usize, old: usize, new: usize| *total = *total + new - old;
         let old_sets = || self.old.into_iter().flat_map(|node| node.sets());
         let flag = |flags: u8, flag: u8| usize::from(flags & flag != 0);
@@ -323,7 +328,7 @@ impl Edit<'_> {
         }
     }
 
-    fn write(&self, owner: &[u8], occlusion: &Occlusion<'_>, writer: &mut ShardWriter) -> Result<(), Vec<Refused>> {
+    fn write(&self, owner: &[u8], occlusion: &Occlusion<'_>, writer: &mut ShardWriter) -> Result<(), Vec<ChangeError>> {
         if !self.exists(owner) {
             return Ok(());
         }
@@ -339,7 +344,7 @@ impl Edit<'_> {
 }
 
 /// One shard with its edits, both in the shard's order.
-fn merge(old: &Shard, edits: &[(&[u8], &Edit<'_>)], occlusion: &Occlusion<'_>) -> Result<Shard, Vec<Refused>> {
+fn merge(old: &Shard, edits: &[(&[u8], &Edit<'_>)], occlusion: &Occlusion<'_>) -> Result<Shard, Vec<ChangeError>> {
     let mut writer = ShardWriter::default();
     let mut edits = edits.iter().peekable();
     for (low, node) in old.nodes() {
@@ -395,7 +400,7 @@ pub fn serial_rose(old: u32, new: u32) -> bool {
     new != old && new.wrapping_sub(old) < 1 << 31
 }
 
-impl Change {
+impl RrSetChange {
     /// An RRset from now on.
     pub fn set(owner: &NameBuf, rtype: u16, ttl: u32, rdata: impl IntoIterator<Item = Box<[u8]>>) -> Self {
         Self { owner: owner.to_wire_name(), rtype, ttl, rdata: rdata.into_iter().collect() }

@@ -28,7 +28,7 @@ fn lines(records: &Records) -> String {
 }
 
 /// The change that makes one RRset what it is in `records`.
-fn change(records: &Records, owner: &[&'static str], rtype: &'static str) -> Change {
+fn change(records: &Records, owner: &[&'static str], rtype: &'static str) -> RrSetChange {
     let one = match records.get(&(owner.to_vec(), rtype)) {
         Some(number) => [((owner.to_vec(), rtype), *number)].into(),
         None => Records::new(),
@@ -47,12 +47,12 @@ fn change(records: &Records, owner: &[&'static str], rtype: &'static str) -> Cha
         Ok(built) => built.zone.at(&name).filter(|set| set.rtype == rtype).flat_map(|set| set.rdata()).map(Box::from).collect(),
         Err(_) => vec![b"\x07target1\x04test\x00"[..].into()], // refused by the builder; by `apply` as well
     };
-    Change { owner: name.to_wire_name(), rtype, ttl: 60, rdata }
+    RrSetChange { owner: name.to_wire_name(), rtype, ttl: 60, rdata }
 }
 
 fn same(changed: &Zone, rebuilt: &Zone) -> Result<(), TestCaseError> {
     prop_assert_eq!(&changed.shards, &rebuilt.shards);
-    let counts = Counts { depth: rebuilt.counts.depth, ..changed.counts };
+    let counts = ZoneCounts { depth: rebuilt.counts.depth, ..changed.counts };
     prop_assert_eq!(counts, rebuilt.counts);
     prop_assert!(changed.counts.depth >= rebuilt.counts.depth);
     Ok(())
@@ -75,7 +75,7 @@ proptest! {
                     number => next.insert((owner.clone(), *rtype), *number),
                 };
             }
-            let changes: Vec<Change> = step.iter().map(|(owner, rtype, _)| change(&next, owner, rtype)).collect();
+            let changes: Vec<RrSetChange> = step.iter().map(|(owner, rtype, _)| change(&next, owner, rtype)).collect();
             match (zone.apply(&changes), build("contoso.test", &lines(&next))) {
                 (Ok(changed), Ok(rebuilt)) => {
                     same(&changed, &rebuilt.zone)?;
@@ -95,7 +95,7 @@ fn a_change_shares_what_it_does_not_touch() {
     let records: String = (0..20_000).map(|number| format!("h{number} 60 A 10.0.0.1\n")).collect();
     let zone = build("contoso.test", &records).unwrap().zone;
     let owner = NameBuf::parse("new.contoso.test").unwrap();
-    let changed = zone.apply(&[Change::set(&owner, 1, 60, [[10, 0, 0, 2][..].into()])]).unwrap();
+    let changed = zone.apply(&[RrSetChange::set(&owner, 1, 60, [[10, 0, 0, 2][..].into()])]).unwrap();
     let anew = changed.shards.not_in(&zone.shards).count();
     assert!(anew <= 2, "the name's shard and the apex's: {anew} of {}", zone.shards.len());
     assert!(matches!(zone.lookup(&owner, 1), Lookup::Missing) && matches!(changed.lookup(&owner, 1), Lookup::Found { .. }));
@@ -107,7 +107,7 @@ fn a_zone_outgrows_its_shards_and_loses_nothing() {
     let mut owners = BTreeSet::new();
     for batch in 0..60 {
         let names: Vec<NameBuf> = (0..100).map(|number| NameBuf::parse(&format!("h{number}.b{batch}.contoso.test")).unwrap()).collect();
-        let changes: Vec<Change> = names.iter().map(|name| Change::set(name, 1, 60, [[10, 0, 0, 2][..].into()])).collect();
+        let changes: Vec<RrSetChange> = names.iter().map(|name| RrSetChange::set(name, 1, 60, [[10, 0, 0, 2][..].into()])).collect();
         zone = zone.apply(&changes).unwrap();
         owners.extend(names.iter().map(|name| name.to_string()));
     }
@@ -122,20 +122,20 @@ fn refuses_what_cannot_be_and_says_which_change() {
     let zone = build("contoso.test", "a 60 A 10.0.0.1\nx.d 60 A 10.0.0.1\nc 60 CNAME a.contoso.test.").unwrap().zone;
     let name = |text: &str| NameBuf::parse(text).unwrap();
     let target = || b"\x01b\x04test\x00"[..].into();
-    let fine = Change::set(&name("fine.contoso.test"), 1, 60, [[10, 0, 0, 2][..].into()]);
+    let fine = RrSetChange::set(&name("fine.contoso.test"), 1, 60, [[10, 0, 0, 2][..].into()]);
     for (change, message) in [
-        (Change::set(&name("a.contoso.test"), 5, 60, [target()]), "CNAME beside A at a.contoso.test."),
-        (Change::set(&name("c.contoso.test"), 1, 60, [[10, 0, 0, 2][..].into()]), "CNAME beside A at c.contoso.test."),
-        (Change::set(&name("contoso.test"), 5, 60, [target()]), "CNAME at the apex, which has an SOA record, at contoso.test."),
-        (Change::set(&name("d.contoso.test"), 39, 60, [target()]), "x.d.contoso.test. lies below a DNAME"),
-        (Change::set(&name("a.fabrikam.test"), 1, 60, []), "a.fabrikam.test. does not lie in the zone contoso.test."),
-        (Change::set(&name("a.contoso.test"), 1, 60, [[1, 2, 3][..].into()]), "A has 3 octets of data instead of 4"),
-        (Change::set(&name("a.contoso.test"), 255, 60, [target()]), "ANY is not a type of records in a zone"),
-        (Change::set(&name("contoso.test"), 6, 60, []), "a zone has one SOA, at its apex, of two names and five numbers"),
-        (Change::set(&name("a.contoso.test"), 1, 1 << 31, []), "TTL 2147483648 is over 2147483647"),
+        (RrSetChange::set(&name("a.contoso.test"), 5, 60, [target()]), "CNAME beside A at a.contoso.test."),
+        (RrSetChange::set(&name("c.contoso.test"), 1, 60, [[10, 0, 0, 2][..].into()]), "CNAME beside A at c.contoso.test."),
+        (RrSetChange::set(&name("contoso.test"), 5, 60, [target()]), "CNAME at the apex, which has an SOA record, at contoso.test."),
+        (RrSetChange::set(&name("d.contoso.test"), 39, 60, [target()]), "x.d.contoso.test. lies below a DNAME"),
+        (RrSetChange::set(&name("a.fabrikam.test"), 1, 60, []), "a.fabrikam.test. does not lie in the zone contoso.test."),
+        (RrSetChange::set(&name("a.contoso.test"), 1, 60, [[1, 2, 3][..].into()]), "A has 3 octets of data instead of 4"),
+        (RrSetChange::set(&name("a.contoso.test"), 255, 60, [target()]), "ANY is not a type of records in a zone"),
+        (RrSetChange::set(&name("contoso.test"), 6, 60, []), "a zone has one SOA, at its apex, of two names and five numbers"),
+        (RrSetChange::set(&name("a.contoso.test"), 1, 1 << 31, []), "TTL 2147483648 is over 2147483647"),
     ] {
         let refused = zone.apply(&[fine.clone(), change]).unwrap_err();
-        assert_eq!(refused, [Refused { change: 1, message: message.into() }]);
+        assert_eq!(refused, [ChangeError { change: 1, message: message.into() }]);
     }
 }
 
@@ -143,7 +143,7 @@ fn refuses_what_cannot_be_and_says_which_change() {
 fn an_alias_is_swapped_for_an_address_in_one_step() {
     let zone = build("contoso.test", "a 60 CNAME b.test.").unwrap().zone;
     let name = NameBuf::parse("a.contoso.test").unwrap();
-    let changed = zone.apply(&[Change::set(&name, 5, 60, []), Change::set(&name, 1, 60, [[10, 0, 0, 2][..].into()])]).unwrap();
+    let changed = zone.apply(&[RrSetChange::set(&name, 5, 60, []), RrSetChange::set(&name, 1, 60, [[10, 0, 0, 2][..].into()])]).unwrap();
     assert!(matches!(changed.lookup(&name, 1), Lookup::Found { .. }));
 }
 
@@ -151,7 +151,7 @@ fn an_alias_is_swapped_for_an_address_in_one_step() {
 fn an_soa_that_is_set_keeps_its_serial() {
     let zone = build("contoso.test", "").unwrap().zone;
     let rdata = [&b"\x01n\x04test\x00\x01h\x04test\x00"[..], &77u32.to_be_bytes(), &[0; 16]].concat();
-    let changed = zone.apply(&[Change::set(&zone.apex().to_buf(), 6, 60, [rdata.into()])]).unwrap();
+    let changed = zone.apply(&[RrSetChange::set(&zone.apex().to_buf(), 6, 60, [rdata.into()])]).unwrap();
     assert_eq!((changed.serial(), changed.has_own_serial(), changed.soa().ttl), (77, true, 60));
 }
 
@@ -170,7 +170,7 @@ fn records_that_no_message_holds_are_refused_however_few_they_are() {
     let name = NameBuf::parse("a.contoso.test").unwrap();
     for (octets, records, is_refused) in [(60_000, 1, false), (40_000, 2, true), (60_000, 2, true), (4, 4_095, true), (4, 4_000, false)] {
         let data = (0..records).map(|number: u32| number.to_be_bytes().iter().rev().cycle().take(octets).copied().collect());
-        let applied = zone.apply(&[Change::set(&name, 65_280, 60, data)]);
+        let applied = zone.apply(&[RrSetChange::set(&name, 65_280, 60, data)]);
         match is_refused {
             true => assert!(applied.unwrap_err()[0].message.ends_with("more than one DNS message holds"), "{octets} {records}"),
             false => {

@@ -14,19 +14,19 @@ use std::sync::Arc;
 use findings::{Findings, empty_non_terminals};
 pub use outside::OutsideRows;
 
-use super::log::{Entry, Order, Place, groups, in_parts, log_of, read_entry, shards_for, write_entry};
+use super::log::{LogEntry, LogOrder, LogPlace, groups, in_parts, log_of, read_entry, shards_for, write_entry};
 use super::origins::{ONE_FILE, RecordOrigins};
 use super::problems::Problems;
 use super::sets::{LARGEST_SET, SetRules, SetWriter, name_in};
 use super::shard::{self, Shard, ShardWriter};
 use super::shards::Shards;
-use super::{Counts, Zone, rtype};
+use super::{Zone, ZoneCounts, rtype};
 use crate::authority::{AZURE_TIMERS, ZoneAuthority};
 use crate::compression::CompactRecords;
 use crate::memory;
 use crate::name::{NameBuf, WireName};
 use crate::network::Clients;
-use crate::record::{Position, Problem, RecordRef, RecordSink, Severity};
+use crate::record::{RecordRef, RecordSink, Severity, SourceProblem, TextPosition};
 use crate::text::rdata::{read_rdata, type_code, type_name};
 
 /// TTL of a record whose source gives none, seconds: what Azure gives the records it makes for a private endpoint.
@@ -78,15 +78,15 @@ pub struct Built {
     /// The zone.
     pub zone: Zone,
     /// Served all the same.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<SourceProblem>,
     /// Records left out because they lie elsewhere ([`Foreign::Skip`] and [`Foreign::Warn`]).
     pub skipped: usize,
     /// Where the SOA stands; none: the source has none.
-    pub soa: Option<(Arc<PathBuf>, Position)>,
+    pub soa: Option<(Arc<PathBuf>, TextPosition)>,
 }
 
 /// Shards of some logs, the file numbers of their RRsets, and what was counted and found.
-type WrittenPart = (Vec<Arc<Shard>>, Vec<Box<[u16]>>, Counts, Problems);
+type WrittenPart = (Vec<Arc<Shard>>, Vec<Box<[u16]>>, ZoneCounts, Problems);
 
 impl ZoneBuilder {
     /// An empty zone.
@@ -158,26 +158,26 @@ impl ZoneBuilder {
         let owner = owner.map_err(|error| error.to_string())?;
         let rtype = type_code(rtype).ok_or_else(|| format!("{rtype} is not a type"))?;
         let rdata = read_rdata(rtype, rdata, &self.apex.to_buf())?;
-        self.record(RecordRef { owner: &owner, rtype, ttl: Some(ttl), rdata: &rdata, at: Position::default() });
+        self.record(RecordRef { owner: &owner, rtype, ttl: Some(ttl), rdata: &rdata, at: TextPosition::default() });
         Ok(())
     }
 
     /// Checks the whole and makes the zone, or gives every problem, warnings too, when one of them is an error.
     /// `serial` is for a zone whose records give none.
-    pub fn finish(mut self, serial: u32) -> Result<Built, Vec<Problem>> {
+    pub fn finish(mut self, serial: u32) -> Result<Built, Vec<SourceProblem>> {
         let has_own_servers = self.adds_servers();
         self.add_servers();
-        self.log(&Entry::bare(&[])); // the apex exists whatever the records say
+        self.log(&LogEntry::bare(&[])); // the apex exists whatever the records say
         self.require_memory().map_err(|problem| vec![problem])?;
         self.merge_logs();
         let mut problems = std::mem::take(&mut self.problems);
-        let mut order = Order::of(&self.logs, self.records);
+        let mut order = LogOrder::of(&self.logs, self.records);
         let mut findings = self.look(&order, &mut problems);
         self.outside.problem(&self.apex, findings.soa.is_some()).into_iter().for_each(|problem| problems.push(problem));
         let empty = empty_non_terminals(&self.logs, &order, &mut findings);
         if !empty.is_empty() {
-            empty.iter().for_each(|owner| self.log(&Entry::bare(owner)));
-            order = Order::of(&self.logs, self.records + empty.len());
+            empty.iter().for_each(|owner| self.log(&LogEntry::bare(owner)));
+            order = LogOrder::of(&self.logs, self.records + empty.len());
         }
         let (shards, files) = self.write(&order, &mut findings, &mut problems);
         let mut zone = self.assemble(shards, &findings, serial);
@@ -191,7 +191,7 @@ impl ZoneBuilder {
     }
 
     /// Returns an error if the shards cannot be written: they take as much memory as the logs, and so does their order.
-    fn require_memory(&self) -> Result<(), Problem> {
+    fn require_memory(&self) -> Result<(), SourceProblem> {
         let logs: usize = self.logs.iter().map(Vec::len).sum();
         let message = match memory::check_room(2 * logs as u64) {
             Ok(()) if !self.lacks_memory => return Ok(()),
@@ -199,7 +199,7 @@ impl ZoneBuilder {
             Err(shortage) => format!("its {} records make no zone: {shortage}", self.records),
         };
         let (file, help) = (self.files[self.file as usize].clone(), memory::HELP.into());
-        Err(Problem { file, at: Position::default(), severity: Severity::Error, message, help })
+        Err(SourceProblem { file, at: TextPosition::default(), severity: Severity::Error, message, help })
     }
 
     /// Adds the NS records of a zone that has none.
@@ -209,7 +209,7 @@ impl ZoneBuilder {
         self.foreign = Foreign::Refuse; // they are not rows of the file, and do not count as such
         for server in servers {
             let rdata = server.as_wire();
-            self.record(RecordRef { owner: &apex, rtype: rtype::NS, ttl: Some(SOA_TTL), rdata, at: Position::default() });
+            self.record(RecordRef { owner: &apex, rtype: rtype::NS, ttl: Some(SOA_TTL), rdata, at: TextPosition::default() });
         }
     }
 
@@ -218,7 +218,7 @@ impl ZoneBuilder {
         self.authority.is_some() && !self.has_servers
     }
 
-    fn log(&mut self, entry: &Entry<'_>) {
+    fn log(&mut self, entry: &LogEntry<'_>) {
         let log = log_of(entry.hash, self.logs.len());
         if self.logs[log].try_reserve(entry.len()).is_ok() {
             write_entry(&mut self.logs[log], entry);
@@ -236,7 +236,7 @@ impl ZoneBuilder {
     }
 
     /// Second walk: writes the shards, and the file numbers of their RRsets.
-    fn write(&self, order: &Order, findings: &mut Findings, problems: &mut Problems) -> (Vec<Arc<Shard>>, Vec<Box<[u16]>>) {
+    fn write(&self, order: &LogOrder, findings: &mut Findings, problems: &mut Problems) -> (Vec<Arc<Shard>>, Vec<Box<[u16]>>) {
         let parts = in_parts(self.logs.len(), self.records, |logs| self.write_logs(logs, order, findings));
         let (mut shards, mut files) = (Vec::with_capacity(order.shards), Vec::new());
         for (part, files_of_part, counts, found) in parts {
@@ -248,8 +248,8 @@ impl ZoneBuilder {
         (shards, files)
     }
 
-    fn write_logs(&self, logs: Range<usize>, order: &Order, findings: &Findings) -> WrittenPart {
-        let (mut counts, mut problems) = (Counts::default(), Problems::default());
+    fn write_logs(&self, logs: Range<usize>, order: &LogOrder, findings: &Findings) -> WrittenPart {
+        let (mut counts, mut problems) = (ZoneCounts::default(), Problems::default());
         let (mut writer, mut sets) = (ShardWriter::default(), SetWriter::default());
         let rules = self.set_rules();
         let shards_a_log = order.shards / self.logs.len(); // both are powers of two
@@ -281,7 +281,7 @@ impl ZoneBuilder {
     }
 
     /// Flags of a name as the cuts and DNAMEs at and above it have them.
-    fn flags(&self, log: &[u8], group: &[Place], findings: &Findings, problems: &mut Problems) -> u8 {
+    fn flags(&self, log: &[u8], group: &[LogPlace], findings: &Findings, problems: &mut Problems) -> u8 {
         if findings.diverts.is_empty() {
             return 0;
         }
@@ -328,7 +328,7 @@ impl ZoneBuilder {
             own_serial,
             min_ttl: self.min_ttl,
             max_ttl: self.max_ttl,
-            counts: Counts { records: findings.counts.records + 1, sets: findings.counts.sets + 1, ..findings.counts },
+            counts: ZoneCounts { records: findings.counts.records + 1, sets: findings.counts.sets + 1, ..findings.counts },
         };
         zone.set_soa(&rdata, ttl);
         if own_serial { zone } else { zone.with_serial(serial) }
@@ -376,7 +376,7 @@ impl RecordSink for ZoneBuilder {
         let owner = &wire[..wire.len() - self.apex.as_wire().len()];
         self.has_servers |= record.rtype == rtype::NS && owner.is_empty();
         let entry =
-            Entry { hash: shard::hash(owner), at: record.at, file: self.file, ttl, rtype: record.rtype, owner, rdata: record.rdata };
+            LogEntry { hash: shard::hash(owner), at: record.at, file: self.file, ttl, rtype: record.rtype, owner, rdata: record.rdata };
         self.log(&entry);
         self.records += 1;
         self.outside.note_inside(usize::from(self.foreign == Foreign::Warn));
@@ -393,14 +393,14 @@ impl RecordSink for ZoneBuilder {
 }
 
 impl ZoneBuilder {
-    fn problem(&mut self, at: Position, message: String, help: &str) {
+    fn problem(&mut self, at: TextPosition, message: String, help: &str) {
         let file = self.files[self.file as usize].clone();
-        self.problems.push(Problem { file, at, severity: Severity::Error, message, help: help.into() });
+        self.problems.push(SourceProblem { file, at, severity: Severity::Error, message, help: help.into() });
     }
 }
 
-impl Counts {
-    fn add(&mut self, other: &Counts) {
+impl ZoneCounts {
+    fn add(&mut self, other: &ZoneCounts) {
         self.records += other.records;
         self.sets += other.sets;
         self.names += other.names;

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::ops::Range;
 
 use super::shard;
-use crate::record::Position;
+use crate::record::TextPosition;
 
 /// Names in a shard, about: a change copies one shard, a snapshot copies one pointer a shard.
 pub const SHARD_NAMES: usize = 512;
@@ -13,7 +13,7 @@ const MUCH: usize = 50_000;
 
 /// Where a record's log entry is.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub struct LogPlace {
     /// Shard in the upper half, lower half of the hash in the lower.
     pub order: u64,
     pub offset: u32,
@@ -21,9 +21,9 @@ pub struct Place {
 
 /// One log entry, read.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry<'l> {
+pub struct LogEntry<'l> {
     pub hash: u64,
-    pub at: Position,
+    pub at: TextPosition,
     pub file: u16,
     pub ttl: u32,
     pub rtype: u16,
@@ -32,12 +32,12 @@ pub struct Entry<'l> {
 }
 
 /// The records in the order of the shards.
-pub struct Order {
+pub struct LogOrder {
     pub shards: usize,
-    pub places: Vec<Vec<Place>>,
+    pub places: Vec<Vec<LogPlace>>,
 }
 
-impl Order {
+impl LogOrder {
     pub fn of(logs: &[Vec<u8>], names: usize) -> Self {
         let shards = shards_for(names);
         let parts = in_parts(logs.len(), names, |range| logs[range].iter().map(|log| sort(log, shards)).collect::<Vec<_>>());
@@ -54,21 +54,21 @@ impl Order {
     }
 }
 
-pub fn sort(log: &[u8], shards: usize) -> Vec<Place> {
+pub fn sort(log: &[u8], shards: usize) -> Vec<LogPlace> {
     let mut places = Vec::new();
     let mut offset = 0usize;
     while offset < log.len() {
         let entry = read_entry(log, offset as u32);
-        places.push(Place { order: order_of(entry.hash, shards), offset: offset as u32 });
+        places.push(LogPlace { order: order_of(entry.hash, shards), offset: offset as u32 });
         offset += ENTRY_HEAD + entry.owner.len() + entry.rdata.len();
     }
-    let owner = |place: &Place| read_entry(log, place.offset).owner;
+    let owner = |place: &LogPlace| read_entry(log, place.offset).owner;
     places.sort_unstable_by(|a, b| a.order.cmp(&b.order).then_with(|| owner(a).cmp(owner(b))).then(a.offset.cmp(&b.offset)));
     places
 }
 
 /// The records of one name after the other.
-pub fn groups<'p>(log: &'p [u8], places: &'p [Place]) -> impl Iterator<Item = &'p [Place]> {
+pub fn groups<'p>(log: &'p [u8], places: &'p [LogPlace]) -> impl Iterator<Item = &'p [LogPlace]> {
     places.chunk_by(|a, b| a.order == b.order && read_entry(log, a.offset).owner == read_entry(log, b.offset).owner)
 }
 
@@ -88,7 +88,7 @@ pub fn shards_for(names: usize) -> usize {
 
 pub const ENTRY_HEAD: usize = 27;
 
-impl<'l> Entry<'l> {
+impl<'l> LogEntry<'l> {
     /// Octets of the entry in a log.
     pub fn len(&self) -> usize {
         ENTRY_HEAD + self.owner.len() + self.rdata.len()
@@ -96,11 +96,11 @@ impl<'l> Entry<'l> {
 
     /// A name without a record.
     pub fn bare(owner: &'l [u8]) -> Self {
-        Self { hash: shard::hash(owner), at: Position::default(), file: 0, ttl: 0, rtype: 0, owner, rdata: &[] }
+        Self { hash: shard::hash(owner), at: TextPosition::default(), file: 0, ttl: 0, rtype: 0, owner, rdata: &[] }
     }
 }
 
-pub fn write_entry(log: &mut Vec<u8>, entry: &Entry<'_>) {
+pub fn write_entry(log: &mut Vec<u8>, entry: &LogEntry<'_>) {
     let mut head = [0u8; ENTRY_HEAD];
     head[..8].copy_from_slice(&entry.hash.to_le_bytes());
     head[8..12].copy_from_slice(&entry.at.line.to_le_bytes());
@@ -115,14 +115,14 @@ pub fn write_entry(log: &mut Vec<u8>, entry: &Entry<'_>) {
     log.extend_from_slice(entry.rdata);
 }
 
-pub fn read_entry(log: &[u8], offset: u32) -> Entry<'_> {
+pub fn read_entry(log: &[u8], offset: u32) -> LogEntry<'_> {
     let (head, rest) = log[offset as usize..].split_at(ENTRY_HEAD);
     let u16_at = |at: usize| u16::from_le_bytes([head[at], head[at + 1]]);
     let u32_at = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let (owner, rest) = rest.split_at(head[26] as usize);
-    Entry {
+    LogEntry {
         hash: u64::from(u32_at(0)) | (u64::from(u32_at(4)) << 32),
-        at: Position { line: u32_at(8), column: u32_at(12) },
+        at: TextPosition { line: u32_at(8), column: u32_at(12) },
         file: u16_at(16),
         ttl: u32_at(18),
         rtype: u16_at(22),

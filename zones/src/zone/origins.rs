@@ -99,7 +99,7 @@ impl Zone {
 mod tests {
     use super::super::ZoneBuilder;
     use super::*;
-    use crate::record::{Position, RecordRef, RecordSink};
+    use crate::record::{RecordRef, RecordSink, TextPosition};
 
     fn name(text: &str) -> NameBuf {
         NameBuf::parse(text).unwrap()
@@ -116,7 +116,7 @@ mod tests {
             let owner = name(&format!("n{number}.a.test"));
             for rtype in [rtype::A, rtype::TXT] {
                 let rdata: &[u8] = if rtype == rtype::A { &[10, 0, 0, 1] } else { b"\x01t" };
-                builder.record(RecordRef { owner: &owner, rtype, ttl: None, rdata, at: Position::default() });
+                builder.record(RecordRef { owner: &owner, rtype, ttl: None, rdata, at: TextPosition::default() });
             }
         }
         builder.finish(1).unwrap().zone

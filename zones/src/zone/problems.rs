@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::log::Entry;
-use crate::record::{Position, Problem, Severity};
+use super::log::LogEntry;
+use crate::record::{Severity, SourceProblem, TextPosition};
 
 /// Problems shown of one source, the first by place of ten times as many; the rest is counted.
 const MAX_PROBLEMS: usize = 100;
@@ -12,7 +12,7 @@ const MAX_PROBLEMS: usize = 100;
 /// Problems of one zone, bounded.
 #[derive(Debug, Default)]
 pub struct Problems {
-    list: Vec<Problem>,
+    list: Vec<SourceProblem>,
     /// Errors among them.
     pub errors: usize,
     left_out: usize,
@@ -27,7 +27,7 @@ impl Problems {
     }
 
     /// Adds a problem.
-    pub fn push(&mut self, problem: Problem) {
+    pub fn push(&mut self, problem: SourceProblem) {
         let is_error = problem.severity == Severity::Error;
         self.errors += usize::from(is_error);
         // Many warnings must not hide the errors behind them.
@@ -38,18 +38,18 @@ impl Problems {
         }
     }
 
-    pub fn error(&mut self, files: &[Arc<PathBuf>], entry: &Entry<'_>, message: String, help: &str) {
+    pub fn error(&mut self, files: &[Arc<PathBuf>], entry: &LogEntry<'_>, message: String, help: &str) {
         let file = files[entry.file as usize].clone();
-        self.push(Problem { file, at: entry.at, severity: Severity::Error, message, help: help.into() });
+        self.push(SourceProblem { file, at: entry.at, severity: Severity::Error, message, help: help.into() });
     }
 
-    pub fn warning(&mut self, files: &[Arc<PathBuf>], entry: &Entry<'_>, message: String, help: &str) {
+    pub fn warning(&mut self, files: &[Arc<PathBuf>], entry: &LogEntry<'_>, message: String, help: &str) {
         let file = files[entry.file as usize].clone();
-        self.push(Problem { file, at: entry.at, severity: Severity::Warning, message, help: help.into() });
+        self.push(SourceProblem { file, at: entry.at, severity: Severity::Warning, message, help: help.into() });
     }
 
     /// In the order of the file, errors preferred if there are too many; the last one counts those that were left out.
-    pub fn into_list(mut self, file: &Arc<PathBuf>) -> Vec<Problem> {
+    pub fn into_list(mut self, file: &Arc<PathBuf>) -> Vec<SourceProblem> {
         self.left_out += self.list.len().saturating_sub(MAX_PROBLEMS);
         self.list.sort_by(|a, b| (a.severity != Severity::Error, &a.file, a.at).cmp(&(b.severity != Severity::Error, &b.file, b.at)));
         self.list.truncate(MAX_PROBLEMS);
@@ -57,7 +57,7 @@ impl Problems {
         if self.left_out > 0 {
             let severity = if self.errors > 0 { Severity::Error } else { Severity::Warning };
             let message = format!("and {} more problems", self.left_out);
-            self.list.push(Problem { file: file.clone(), at: Position::default(), severity, message, help: String::new() });
+            self.list.push(SourceProblem { file: file.clone(), at: TextPosition::default(), severity, message, help: String::new() });
         }
         self.list
     }
@@ -71,8 +71,8 @@ mod tests {
     fn an_error_behind_many_warnings_is_shown() {
         let file = Arc::new(PathBuf::from("contoso.zone"));
         let problem = |line, severity| {
-            let at = Position { line, column: 1 };
-            Problem { file: file.clone(), at, severity, message: format!("line {line}"), help: String::new() }
+            let at = TextPosition { line, column: 1 };
+            SourceProblem { file: file.clone(), at, severity, message: format!("line {line}"), help: String::new() }
         };
         let mut problems = Problems::default();
         (1..=5000).for_each(|line| problems.push(problem(line, Severity::Warning)));

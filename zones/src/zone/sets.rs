@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::log::{Place, read_entry};
+use super::log::{LogPlace, read_entry};
 use super::problems::Problems;
 use super::repeats::repeats;
 use super::shard::{self, ShardWriter};
-use super::{Counts, rtype};
+use super::{ZoneCounts, rtype};
 use crate::lint;
 use crate::name::{NameBuf, WireName, write_name};
 use crate::network::Clients;
@@ -60,9 +60,9 @@ impl SetWriter {
         &mut self,
         rules: &SetRules<'_>,
         log: &[u8],
-        group: &[Place],
+        group: &[LogPlace],
         out: &mut ShardWriter,
-        counts: &mut Counts,
+        counts: &mut ZoneCounts,
         problems: &mut Problems,
     ) {
         self.entries.clear();

@@ -6,11 +6,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::authority::ZoneAuthority;
-use crate::record::{Problem, RecordSink, Severity};
+use crate::record::{RecordSink, Severity, SourceProblem};
 use crate::text::rdata::type_name;
 
 /// `owner ttl type data` lines.
-pub(super) fn build(apex: &str, lines: &str) -> Result<Built, Vec<Problem>> {
+pub(super) fn build(apex: &str, lines: &str) -> Result<Built, Vec<SourceProblem>> {
     let mut builder = ZoneBuilder::new(WireName::parse(apex).unwrap());
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let mut parts = line.splitn(4, ' ');
@@ -324,11 +324,11 @@ fn a_set_that_fits_no_message_is_refused() {
 }
 
 /// A zone file of contoso.test, read as the store reads it.
-fn read_file(text: &str) -> Result<Built, Vec<Problem>> {
+fn read_file(text: &str) -> Result<Built, Vec<SourceProblem>> {
     read_file_with(text, None)
 }
 
-fn read_file_with(text: &str, authority: Option<ZoneAuthority>) -> Result<Built, Vec<Problem>> {
+fn read_file_with(text: &str, authority: Option<ZoneAuthority>) -> Result<Built, Vec<SourceProblem>> {
     let apex = WireName::parse("contoso.test").unwrap();
     let mut builder = ZoneBuilder::new(apex.clone()).foreign(Foreign::Warn).authority(authority);
     let mut problems = Vec::new();
@@ -402,7 +402,7 @@ fn a_signature_has_the_ttl_of_what_it_covers() {
     // A change of a set is one of its signature.
     let set = |owner: &str, rtype: &str, ttl: u32, data: &str| {
         let code = type_number(rtype);
-        Change::set(&name(owner), code, ttl, [crate::text::rdata::read_rdata(code, data, &name("contoso.test")).unwrap().into()])
+        RrSetChange::set(&name(owner), code, ttl, [crate::text::rdata::read_rdata(code, data, &name("contoso.test")).unwrap().into()])
     };
     let changed =
         built.zone.apply(&[set("www.contoso.test", "TXT", 99, "y"), set("contoso.test", "SOA", 77, "ns host 6 1 1 1 1")]).unwrap();

@@ -12,11 +12,11 @@ use std::time::Duration;
 use postern_config::model::{self, PosternConfig};
 
 use super::*;
-use crate::edit::{Configure, May, NewZone, Via, ZoneRemoval};
+use crate::edit::{ConfigureFn, NewZone, PreconditionFn, Via, ZoneRemoval};
 use crate::lookup::Lookup;
 use crate::name::NameBuf;
 use crate::state_directory::StateDirectory;
-use crate::store::Look;
+use crate::store::LookMode;
 use crate::text::rdata::{read_rdata, type_code};
 
 const ZONE: &str = "privatelink.contoso.test";
@@ -28,7 +28,7 @@ fn config(state: &Path, text: &str) -> PosternConfig {
     config
 }
 
-fn open(state: &Path, text: &str) -> (Store, Report) {
+fn open(state: &Path, text: &str) -> (Store, LookReport) {
     let config = config(state, text);
     let (store, _, report) = Store::open(&config, Arc::new(StateDirectory::claim(&config.server.state, None).unwrap()));
     (store, report)
@@ -41,27 +41,27 @@ fn author() -> Author {
 }
 
 /// `owner TYPE ttl data…`: an RRset; without data it goes.
-fn change(text: &str) -> Change {
+fn change(text: &str) -> RrSetChange {
     let words: Vec<&str> = text.split_whitespace().collect();
     let apex = NameBuf::parse(ZONE).unwrap();
     let owner = if words[0] == "@" { apex.clone() } else { NameBuf::parse(&format!("{}.{ZONE}", words[0])).unwrap() };
     let rtype = type_code(words[1]).unwrap();
     let data = words[3..].iter().map(|data| read_rdata(rtype, data, &apex).unwrap().into_boxed_slice());
-    Change::set(&owner, rtype, words[2].parse().unwrap(), data)
+    RrSetChange::set(&owner, rtype, words[2].parse().unwrap(), data)
 }
 
-fn edit(zone: &str, changes: &[&str]) -> Edit {
-    let changes: Vec<Change> = changes.iter().map(|text| change(text)).collect();
-    Edit { zone: ZoneRef::parse(zone), author: author(), make: Box::new(move |_| Ok(changes)), is_dry: false }
+fn edit(zone: &str, changes: &[&str]) -> ZoneEdit {
+    let changes: Vec<RrSetChange> = changes.iter().map(|text| change(text)).collect();
+    ZoneEdit { zone: ZoneRef::parse(zone), author: author(), make: Box::new(move |_| Ok(changes)), is_dry: false }
 }
 
 /// Makes changes together, and gives what came of each.
-fn commit_all(store: &mut Store, edits: Vec<Edit>) -> Vec<Result<Done, Refusal>> {
-    type Results = Vec<Option<Result<Done, Refusal>>>;
+fn commit_all(store: &mut Store, edits: Vec<ZoneEdit>) -> Vec<Result<EditResult, Refusal>> {
+    type Results = Vec<Option<Result<EditResult, Refusal>>>;
     let results: Arc<Mutex<Results>> = Arc::new(Mutex::new(edits.iter().map(|_| None).collect()));
     let tasks = edits.into_iter().enumerate().map(|(index, edit)| {
         let results = results.clone();
-        Task::Edit(edit, Box::new(move |result| results.lock().unwrap()[index] = Some(result)))
+        StoreTask::Edit(edit, Box::new(move |result| results.lock().unwrap()[index] = Some(result)))
     });
     let tasks = tasks.collect();
     store.commit(tasks, Instant::now()).answer();
@@ -69,12 +69,12 @@ fn commit_all(store: &mut Store, edits: Vec<Edit>) -> Vec<Result<Done, Refusal>>
     results.iter_mut().map(|result| result.take().expect("everybody is answered")).collect()
 }
 
-fn commit(store: &mut Store, edit: Edit) -> Result<Done, Refusal> {
+fn commit(store: &mut Store, edit: ZoneEdit) -> Result<EditResult, Refusal> {
     commit_all(store, vec![edit]).remove(0)
 }
 
 /// Does one other task.
-fn run<T: Send + 'static>(store: &mut Store, task: impl FnOnce(Answer<T>) -> Task) -> Result<T, Refusal> {
+fn run<T: Send + 'static>(store: &mut Store, task: impl FnOnce(ReplyFn<T>) -> StoreTask) -> Result<T, Refusal> {
     let result = Arc::new(Mutex::new(None));
     let out = result.clone();
     let task = task(Box::new(move |result| *out.lock().unwrap() = Some(result)));
@@ -82,7 +82,7 @@ fn run<T: Send + 'static>(store: &mut Store, task: impl FnOnce(Answer<T>) -> Tas
     result.lock().unwrap().take().expect("answered")
 }
 
-fn removal(may: May) -> ZoneRemoval {
+fn removal(may: PreconditionFn) -> ZoneRemoval {
     ZoneRemoval { zone: ZoneRef::parse(ZONE), author: author(), may, discards_damaged: false }
 }
 
@@ -134,7 +134,7 @@ fn kept(store: &Store) -> crate::snapshot::Kept {
     store.current().hosted()[0].hosted.kept.clone().expect("an API writes it")
 }
 
-type Content = std::collections::BTreeSet<journal::Record>;
+type Content = std::collections::BTreeSet<journal::JournalRecord>;
 
 fn content(store: &Store) -> Content {
     owned::records(&kept(store).latest).collect()
@@ -145,7 +145,7 @@ fn edits_that_wait_together_see_each_other_and_are_one_generation() {
     let directory = tempfile::tempdir().unwrap();
     let (mut store, _) = open(directory.path(), ONE);
     let generation = store.current().generation;
-    let only_if_there = Edit {
+    let only_if_there = ZoneEdit {
         make: Box::new(|zone| {
             let name = NameBuf::parse(&format!("ws.{ZONE}")).unwrap();
             let refusal = Refusal::Precondition { message: "ws is not there".into(), rcode: 8 };
@@ -185,7 +185,7 @@ fn a_dry_run_and_a_change_to_what_is_there_already_change_nothing() {
     let (mut store, _) = open(directory.path(), ONE);
     let done = commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
     let generation = store.current().generation;
-    let dry = commit(&mut store, Edit { is_dry: true, ..edit(ZONE, &["ws A 10 10.20.1.9"]) }).unwrap();
+    let dry = commit(&mut store, ZoneEdit { is_dry: true, ..edit(ZONE, &["ws A 10 10.20.1.9"]) }).unwrap();
     assert_eq!((dry.difference.changed, dry.change.is_none()), (1, true));
     let same = commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
     assert_eq!((same.difference.is_empty(), same.after.serial()), (true, done.after.serial()));
@@ -196,21 +196,21 @@ fn a_dry_run_and_a_change_to_what_is_there_already_change_nothing() {
 fn an_edit_that_panics_is_refused_and_those_around_it_are_made() {
     let directory = tempfile::tempdir().unwrap();
     let (mut store, _) = open(directory.path(), ONE);
-    let broken = Edit { make: Box::new(|_| panic!("as a bug would")), ..edit(ZONE, &[]) };
+    let broken = ZoneEdit { make: Box::new(|_| panic!("as a bug would")), ..edit(ZONE, &[]) };
     let results = commit_all(&mut store, vec![edit(ZONE, &["ws A 10 10.20.1.4"]), broken, edit(ZONE, &["fhir A 10 10.20.1.5"])]);
     assert_eq!(results[1].as_ref().unwrap_err(), &Refusal::Panicked);
     assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
     let serial = kept(&store).latest.serial();
-    let beside: Amend = Box::new(|_, settings| {
+    let beside: AmendFn = Box::new(|_, settings| {
         settings.extra.insert("kind".into(), "Native".into());
         panic!("when half of it is done")
     });
-    let refused = run(&mut store, |answer| Task::Amend(ZoneRef::parse(ZONE), author(), beside, answer)).map(drop);
-    let configure: Configure = Box::new(|_, settings| {
+    let refused = run(&mut store, |answer| StoreTask::Amend(ZoneRef::parse(ZONE), author(), beside, answer)).map(drop);
+    let configure: ConfigureFn = Box::new(|_, settings| {
         settings.extra.insert("kind".into(), "Native".into());
         panic!("so, too")
     });
-    let refused_too = run(&mut store, |answer| Task::Configure(ZoneRef::parse(ZONE), author(), configure, answer)).map(drop);
+    let refused_too = run(&mut store, |answer| StoreTask::Configure(ZoneRef::parse(ZONE), author(), configure, answer)).map(drop);
     assert_eq!((refused, refused_too), (Err(Refusal::Panicked), Err(Refusal::Panicked)));
     assert!((kept(&store).latest.serial(), kept(&store).settings.extra.len()) == (serial, 0), "the zone is as it was");
     commit(&mut store, edit(ZONE, &["dicom A 10 10.20.1.6"])).unwrap();
@@ -278,19 +278,19 @@ fn a_change_too_large_for_one_frame_is_kept_as_a_new_image() {
     let directory = tempfile::tempdir().unwrap();
     let (mut store, _) = open(directory.path(), ONE);
     let text = "x".repeat(200);
-    let changes: Vec<Change> = (0..80_000).map(|number| change(&format!("n{number} TXT 10 {text}"))).collect();
-    let large = Edit { make: Box::new(move |_| Ok(changes)), ..edit(ZONE, &[]) };
+    let changes: Vec<RrSetChange> = (0..80_000).map(|number| change(&format!("n{number} TXT 10 {text}"))).collect();
+    let large = ZoneEdit { make: Box::new(move |_| Ok(changes)), ..edit(ZONE, &[]) };
     commit(&mut store, large).unwrap();
     commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
     drop(store);
     let (mut store, report) = open(directory.path(), ONE);
     assert!(!report.has_errors(), "{report:?}");
     assert_eq!(store.current().hosted()[0].hosted.records(), 80_003);
-    store.look_again(Instant::now(), Look::Now);
+    store.look_again(Instant::now(), LookMode::Now);
 }
 
 /// Counts in `extra.seen` how often this was done, and makes the address of `ws` that number.
-fn count(refuse: bool) -> Amend {
+fn count(refuse: bool) -> AmendFn {
     Box::new(move |_, settings| {
         let seen = settings.extra.get("seen").and_then(serde_json::Value::as_u64).unwrap_or(0) + 1;
         settings.extra.insert("seen".into(), seen.into());
@@ -316,15 +316,15 @@ fn a_network_that_does_not_exist_means_no_zone_of_all_networks() {
 fn records_and_what_is_kept_beside_them_change_as_one() {
     let directory = tempfile::tempdir().unwrap();
     let (mut store, _) = open(directory.path(), ONE);
-    let task = |answer| Task::Amend(ZoneRef::parse(ZONE), author(), count(false), answer);
+    let task = |answer| StoreTask::Amend(ZoneRef::parse(ZONE), author(), count(false), answer);
     let answers = Arc::new(Mutex::new(Vec::new()));
     let tasks = (0..3).map(|_| {
         let answers = answers.clone();
-        task(Box::new(move |done: Result<Done, Refusal>| answers.lock().unwrap().push(done.map(|done| done.difference.to_string()))))
+        task(Box::new(move |done: Result<EditResult, Refusal>| answers.lock().unwrap().push(done.map(|done| done.difference.to_string()))))
     });
     store.commit(tasks.collect(), Instant::now()).answer();
     assert_eq!(answers.lock().unwrap().iter().filter(|answer| answer.is_ok()).count(), 3, "{answers:?}");
-    let refused = run(&mut store, |answer| Task::Amend(ZoneRef::parse(ZONE), author(), count(true), answer));
+    let refused = run(&mut store, |answer| StoreTask::Amend(ZoneRef::parse(ZONE), author(), count(true), answer));
     assert_eq!(refused.unwrap_err(), Refusal::Busy);
     for restart in [false, true] {
         if restart {
@@ -340,12 +340,12 @@ fn records_and_what_is_kept_beside_them_change_as_one() {
         );
         assert_eq!(served(&store, "ws"), [[10, 0, 0, 3]]);
     }
-    let beside: Amend = Box::new(|_, settings| {
+    let beside: AmendFn = Box::new(|_, settings| {
         settings.extra.insert("note".into(), "x".into());
         Ok(Vec::new())
     });
     let before = store.current().hosted()[0].hosted.serial();
-    let done = run(&mut store, |answer| Task::Amend(ZoneRef::parse(ZONE), author(), beside, answer)).unwrap();
+    let done = run(&mut store, |answer| StoreTask::Amend(ZoneRef::parse(ZONE), author(), beside, answer)).unwrap();
     let hosted = store.current().hosted()[0].hosted.clone();
     assert_eq!((done.change, hosted.serial()), (None, before), "no record is different");
     assert_eq!(hosted.kept.as_ref().unwrap().settings.extra.get("note"), Some(&"x".into()));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{INDEX, Index, KeptFile, KeptRecords};
-use crate::record::{Position, RecordRef, RecordSink};
+use crate::record::{RecordRef, RecordSink, TextPosition};
 use crate::source::RecordLog;
 use crate::state_directory::StateDirectory;
 use crate::zone::{Zone, rtype};
@@ -93,7 +93,7 @@ pub fn log_of(zone: &Zone) -> RecordLog {
     let mut log = RecordLog::default();
     for (owner, set) in zone.records().filter(|(_, set)| set.rtype != rtype::SOA || zone.has_own_serial()) {
         for rdata in set.rdata() {
-            log.record(RecordRef { owner: &owner, rtype: set.rtype, ttl: Some(set.ttl), rdata, at: Position::default() });
+            log.record(RecordRef { owner: &owner, rtype: set.rtype, ttl: Some(set.ttl), rdata, at: TextPosition::default() });
         }
     }
     log

@@ -9,7 +9,7 @@
 //! | Route 53 | `ResourceRecordSets` |
 
 use super::super::hosts::address;
-use super::super::json::{Kind, Member, Value};
+use super::super::json::{JsonKind, JsonMember, JsonValue};
 use super::{Object, Walk, record_set};
 
 /// Members that describe a request or a program, and never what was made.
@@ -55,7 +55,7 @@ impl Walk<'_> {
             return self.address_map(object);
         }
         let mut inside = object.own.iter().filter(|member| !NO_OBJECTS.iter().any(|name| super::is_called(&member.name, name)));
-        let is_leaf = !inside.any(|member| matches!(member.value.kind, Kind::Array(_) | Kind::Object(_)));
+        let is_leaf = !inside.any(|member| matches!(member.value.kind, JsonKind::Array(_) | JsonKind::Object(_)));
         if is_leaf && object.has("value") && object.has("type") {
             self.unused.add("output without a name and its addresses", object.at);
         } else if is_leaf && is_item {
@@ -74,7 +74,7 @@ impl Walk<'_> {
 
     fn note_next_page(&mut self, object: &Object<'_>) {
         for name in ["nextLink", "skipToken", "nextToken", "nextRecordName"] {
-            if let Some(next) = object.get(name).filter(|next| !matches!(&next.kind, Kind::String(text) if text.is_empty())) {
+            if let Some(next) = object.get(name).filter(|next| !matches!(&next.kind, JsonKind::String(text) if text.is_empty())) {
                 self.warning(*self.bad(
                     next.at,
                     "the list goes on: this is its first page alone",
@@ -86,7 +86,7 @@ impl Walk<'_> {
 
     /// A resource of `terraform show -json`, or of a state file (`instances[].attributes`).
     fn terraform(&mut self, kind: &str, object: &Object<'_>) {
-        let mut insides: Vec<&Value<'_>> = object.get("values").into_iter().collect();
+        let mut insides: Vec<&JsonValue<'_>> = object.get("values").into_iter().collect();
         for instance in object.list("instances") {
             insides.extend(Object::of(instance).and_then(|instance| instance.get("attributes")));
         }
@@ -144,22 +144,22 @@ impl Walk<'_> {
     }
 
     /// A table of REST: each row is an object whose members are called as the columns.
-    fn table(&mut self, columns: &Value<'_>, rows: &Value<'_>) {
-        let (Kind::Array(columns), Kind::Array(rows)) = (&columns.kind, &rows.kind) else {
+    fn table(&mut self, columns: &JsonValue<'_>, rows: &JsonValue<'_>) {
+        let (JsonKind::Array(columns), JsonKind::Array(rows)) = (&columns.kind, &rows.kind) else {
             return self.error(*self.bad(rows.at, "`columns` and `rows` are lists in a table", ""));
         };
-        let name = |column: &Value<'_>| match &column.kind {
-            Kind::String(name) => name.to_string(),
+        let name = |column: &JsonValue<'_>| match &column.kind {
+            JsonKind::String(name) => name.to_string(),
             _ => Object::of(column).and_then(|column| column.text("name")).unwrap_or_default().to_owned(),
         };
         let names: Vec<String> = columns.iter().map(name).collect();
         self.empty |= rows.is_empty();
         for row in rows {
-            let Kind::Array(cells) = &row.kind else {
+            let JsonKind::Array(cells) = &row.kind else {
                 return self.error(*self.shape(row, "rows[]", "a list"));
             };
-            let members = names.iter().zip(cells).map(|(name, value)| Member { name: name.as_str().into(), value: value.clone() });
-            let object = Value { at: row.at, kind: Kind::Object(members.collect()) };
+            let members = names.iter().zip(cells).map(|(name, value)| JsonMember { name: name.as_str().into(), value: value.clone() });
+            let object = JsonValue { at: row.at, kind: JsonKind::Object(members.collect()) };
             if let Some(object) = Object::of(&object) {
                 self.object(&object, true);
             }
@@ -168,13 +168,13 @@ impl Walk<'_> {
 
     /// Names with their addresses, as outputs of a deployment often are: `{"a.contoso.com": "10.0.0.1"}`.
     fn address_map(&mut self, object: &Object<'_>) {
-        for Member { name, value } in object.own {
+        for JsonMember { name, value } in object.own {
             self.known += 1;
             let items = match &value.kind {
-                Kind::Array(items) => items.iter().collect(),
+                JsonKind::Array(items) => items.iter().collect(),
                 _ => vec![value],
             };
-            let owner = Value { at: value.at, kind: Kind::String(name.as_ref().into()) };
+            let owner = JsonValue { at: value.at, kind: JsonKind::String(name.as_ref().into()) };
             let outcome = self.name(&owner, "name").and_then(|(name, at)| self.give(&name, at, &items, None));
             if let Err(bad) = outcome {
                 self.error(*bad);
@@ -183,17 +183,17 @@ impl Walk<'_> {
     }
 }
 
-fn has_names(value: &Value<'_>) -> bool {
+fn has_names(value: &JsonValue<'_>) -> bool {
     Object::of(value).is_some_and(|item| item.has("privateLinkConnectionProperties"))
 }
 
 /// Returns true if every member is a name of several labels, with one or more addresses.
 fn is_address_map(object: &Object<'_>) -> bool {
-    let is_address = |value: &Value<'_>| matches!(&value.kind, Kind::String(text) if address(text.as_bytes()).is_some());
+    let is_address = |value: &JsonValue<'_>| matches!(&value.kind, JsonKind::String(text) if address(text.as_bytes()).is_some());
     !object.own.is_empty()
         && object.own.iter().all(|member| {
             let has_addresses = match &member.value.kind {
-                Kind::Array(items) => !items.is_empty() && items.iter().all(is_address),
+                JsonKind::Array(items) => !items.is_empty() && items.iter().all(is_address),
                 _ => is_address(&member.value),
             };
             has_addresses && member.name.contains('.') && address(member.name.as_bytes()).is_none()

@@ -1,9 +1,9 @@
 //! Private endpoints, their DNS zone groups and network interfaces, and links of zones to networks.
 
 use super::super::hosts::{address, unmapped, write_address};
-use super::super::json::{Kind, Value};
-use super::super::report::{Bad, Outcome, Spot, shown};
-use super::super::{AZURE_TTL, Link, spellings};
+use super::super::json::{JsonKind, JsonValue};
+use super::super::report::{TextError, TextResult, TextSpot, shown};
+use super::super::{AZURE_TTL, AzureLink, spellings};
 use super::{BETTER, Object, Walk, record_set, segment};
 use crate::name::{NameBuf, is_private_link};
 use crate::record::RecordRef;
@@ -13,7 +13,9 @@ impl Walk<'_> {
         for name in ["privateLinkServiceConnections", "manualPrivateLinkServiceConnections"] {
             for connection in object.list(name).iter().filter_map(Object::of) {
                 let state = connection.get("privateLinkServiceConnectionState").and_then(Object::of);
-                let Some(Value { at, kind: Kind::String(status) }) = state.as_ref().and_then(|state| state.get("status")) else { continue };
+                let Some(JsonValue { at, kind: JsonKind::String(status) }) = state.as_ref().and_then(|state| state.get("status")) else {
+                    continue;
+                };
                 if !status.eq_ignore_ascii_case("Approved") {
                     let help = "its addresses are served, but nothing answers there until it is approved";
                     self.warning(*self.bad(*at, format!("the private endpoint's connection is {}", shown(status.as_bytes())), help));
@@ -92,7 +94,7 @@ impl Walk<'_> {
     pub(super) fn fqdns(&mut self, object: &Object<'_>, properties: &Object<'_>) {
         let names = match properties.get("fqdns") {
             None => return,
-            Some(Value { kind: Kind::Array(names), .. }) => names,
+            Some(JsonValue { kind: JsonKind::Array(names), .. }) => names,
             Some(other) => return self.error(*self.shape(other, "fqdns", "a list of names")),
         };
         if names.is_empty() {
@@ -116,7 +118,7 @@ impl Walk<'_> {
         }
     }
 
-    fn try_addresses(&mut self, object: &Object<'_>, zone: Option<&str>) -> Outcome<()> {
+    fn try_addresses(&mut self, object: &Object<'_>, zone: Option<&str>) -> TextResult<()> {
         let zone_name = zone.and_then(|zone| NameBuf::parse(zone).ok());
         let fqdn = object.get("fqdn").map(|value| self.name(value, "fqdn")).transpose()?;
         let relative = object.get("recordSetName").or(object.get("name"));
@@ -132,15 +134,15 @@ impl Walk<'_> {
             (None, ..) => return Err(self.bad(object.at, "`fqdn` is missing", "")),
         };
         let ttl = object.get("ttl").map(|value| self.number(value, "ttl", i32::MAX as u32)).transpose()?;
-        let words: Vec<Value<'_>>;
-        let addresses: Vec<&Value<'_>> = match object.get("ipAddresses") {
+        let words: Vec<JsonValue<'_>>;
+        let addresses: Vec<&JsonValue<'_>> = match object.get("ipAddresses") {
             None => Vec::new(),
             // PowerShell writes a list below its depth as one string.
-            Some(Value { at, kind: Kind::String(text) }) => {
-                words = text.split_whitespace().map(|word| Value { at: *at, kind: Kind::String(word.into()) }).collect();
+            Some(JsonValue { at, kind: JsonKind::String(text) }) => {
+                words = text.split_whitespace().map(|word| JsonValue { at: *at, kind: JsonKind::String(word.into()) }).collect();
                 words.iter().collect()
             }
-            Some(Value { kind: Kind::Array(addresses), .. }) => addresses.iter().collect(),
+            Some(JsonValue { kind: JsonKind::Array(addresses), .. }) => addresses.iter().collect(),
             Some(other) => return Err(self.shape(other, "ipAddresses", "a list of addresses")),
         };
         if addresses.is_empty() {
@@ -152,7 +154,7 @@ impl Walk<'_> {
     }
 
     /// Gives the sink a written name's addresses, under each of the names that it may stand for.
-    pub(super) fn give(&mut self, name: &NameBuf, written: u32, addresses: &[&Value<'_>], ttl: Option<u32>) -> Outcome<()> {
+    pub(super) fn give(&mut self, name: &NameBuf, written: u32, addresses: &[&JsonValue<'_>], ttl: Option<u32>) -> TextResult<()> {
         let owners = spellings(name, self.table);
         if owners.len() == 1 && !is_private_link(name) {
             let spot = self.lines.spot(written);
@@ -160,7 +162,7 @@ impl Walk<'_> {
         }
         let at = self.lines.spot(written).position(self.text);
         for value in addresses {
-            let Kind::String(text) = &value.kind else {
+            let JsonKind::String(text) = &value.kind else {
                 return Err(self.shape(value, "an address", "a string"));
             };
             let Some(address) = address(text.trim().as_bytes()) else {
@@ -181,7 +183,7 @@ impl Walk<'_> {
         let zone = segment(id, "privateDnsZones").or(object.text("privateDnsZoneName")).or(object.text("zoneName")).unwrap_or_default();
         let network = object.get("virtualNetwork").and_then(Object::of);
         let network = network.and_then(|network| network.text("id")).or(object.text("virtualNetworkId")).unwrap_or_default();
-        self.read.links.push(Link {
+        self.read.links.push(AzureLink {
             zone: zone.trim_end_matches('.').to_ascii_lowercase(),
             name: object.text("name").unwrap_or_default().to_owned(),
             network: network.to_owned(),
@@ -191,8 +193,8 @@ impl Walk<'_> {
     }
 }
 
-fn no_names(spot: Spot) -> Box<Bad> {
-    Bad::new(
+fn no_names(spot: TextSpot) -> Box<TextError> {
+    TextError::new(
         spot,
         "`ipConfigurations` has addresses but no names: no record comes of it",
         format!(

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::super::json::{Kind, Value};
+use super::super::json::{JsonKind, JsonValue};
 use super::super::rdata::{read_rdata, type_code};
-use super::super::report::{Outcome, shown};
+use super::super::report::{TextResult, shown};
 use super::{Object, Walk};
 use crate::name::NameBuf;
 use crate::record::RecordRef;
@@ -29,7 +29,7 @@ impl Walk<'_> {
         }
     }
 
-    fn try_windows_record(&mut self, object: &Object<'_>) -> Outcome<()> {
+    fn try_windows_record(&mut self, object: &Object<'_>) -> TextResult<()> {
         let mnemonic = object.text("recordType").unwrap_or_default().to_ascii_uppercase();
         let members = WINDOWS.iter().find(|(name, _)| *name == mnemonic).map(|(_, members)| *members);
         if members.is_none() && mnemonic != "TXT" {
@@ -52,7 +52,7 @@ impl Walk<'_> {
                 if out.is_empty() { vec![0] } else { out }
             }
             Some(members) => {
-                let words: Outcome<Vec<_>> = members.iter().map(|name| Ok(self.windows_member(&inside, name)?.0)).collect();
+                let words: TextResult<Vec<_>> = members.iter().map(|name| Ok(self.windows_member(&inside, name)?.0)).collect();
                 let code = type_code(&mnemonic).unwrap_or_default();
                 let root = NameBuf::root();
                 read_rdata(code, &words?.join(" "), &root).map_err(|error| self.bad(data.at, error, ""))?
@@ -66,7 +66,7 @@ impl Walk<'_> {
     }
 
     /// The owner: its zone is in `DistinguishedName` of a zone in Active Directory. Otherwise it is that of the file.
-    fn windows_owner(&self, object: &Object<'_>, host: &Value<'_>) -> Outcome<NameBuf> {
+    fn windows_owner(&self, object: &Object<'_>, host: &JsonValue<'_>) -> TextResult<NameBuf> {
         let mut parts = object.text("distinguishedName").unwrap_or_default().split(',').filter_map(|part| part.trim().get(3..));
         let zone = parts.nth(1).or(object.text("zoneName"));
         match zone {
@@ -76,7 +76,7 @@ impl Walk<'_> {
     }
 
     /// A value of `RecordData` as text, and its place. An address may be an object, and properties may be listed.
-    fn windows_member<'v>(&self, data: &Object<'v>, name: &str) -> Outcome<(Cow<'v, str>, u32)> {
+    fn windows_member<'v>(&self, data: &Object<'v>, name: &str) -> TextResult<(Cow<'v, str>, u32)> {
         if let Some(value) = data.get(name) {
             if let Some(object) = Object::of(value) {
                 if let Some(text) = object.text("ipAddressToString") {
@@ -85,24 +85,24 @@ impl Walk<'_> {
                 return Ok((self.duration(value, name)?.to_string().into(), value.at));
             }
             return match &value.kind {
-                Kind::String(text) if text.contains(':') && text.split([':', '.']).all(is_decimal) => {
+                JsonKind::String(text) if text.contains(':') && text.split([':', '.']).all(is_decimal) => {
                     Ok((self.duration(value, name)?.to_string().into(), value.at))
                 }
-                Kind::String(text) => Ok((text.clone(), value.at)),
-                Kind::Number(text) => Ok(((*text).into(), value.at)),
+                JsonKind::String(text) => Ok((text.clone(), value.at)),
+                JsonKind::Number(text) => Ok(((*text).into(), value.at)),
                 _ => Err(self.shape(value, name, "a string")),
             };
         }
         for property in data.list("cimInstanceProperties") {
             match &property.kind {
-                Kind::Object(_) => {
+                JsonKind::Object(_) => {
                     let property = Object::of(property).filter(|property| property.text("name") == Some(name));
-                    if let Some(Value { at, kind: Kind::String(text) }) = property.and_then(|property| property.get("value")) {
+                    if let Some(JsonValue { at, kind: JsonKind::String(text) }) = property.and_then(|property| property.get("value")) {
                         return Ok((text.clone(), *at));
                     }
                 }
                 // The form in which PowerShell writes a property below its depth: `IPv4Address = "10.0.0.1"`.
-                Kind::String(text) => {
+                JsonKind::String(text) => {
                     let value = text.strip_prefix(name).and_then(|rest| rest.trim_start().strip_prefix('='));
                     if let Some(value) = value {
                         return Ok((value.trim().trim_matches('"').to_owned().into(), property.at));
@@ -115,17 +115,21 @@ impl Walk<'_> {
     }
 
     /// Seconds of a time span: an object with `TotalSeconds`, `hh:mm:ss`, or a number.
-    fn duration(&self, value: &Value<'_>, what: &str) -> Outcome<u32> {
+    fn duration(&self, value: &JsonValue<'_>, what: &str) -> TextResult<u32> {
         if let Some(seconds) = Object::of(value).and_then(|object| object.get("totalSeconds")) {
             return match &seconds.kind {
-                Kind::Number(text) => {
+                JsonKind::Number(text) => {
                     let whole = text.split_once('.').filter(|(_, fraction)| fraction.bytes().all(|byte| byte == b'0'));
-                    self.number(&Value { at: seconds.at, kind: Kind::Number(whole.map_or(text, |(whole, _)| whole)) }, what, u32::MAX)
+                    self.number(
+                        &JsonValue { at: seconds.at, kind: JsonKind::Number(whole.map_or(text, |(whole, _)| whole)) },
+                        what,
+                        u32::MAX,
+                    )
                 }
                 _ => self.number(seconds, what, u32::MAX),
             };
         }
-        if let Kind::String(text) = &value.kind {
+        if let JsonKind::String(text) = &value.kind {
             let (days, clock) = text.rsplit_once('.').unwrap_or(("0", text));
             let parts: Vec<u64> = clock.split(':').filter_map(|part| part.parse().ok()).collect();
             if let ([hours, minutes, seconds], Ok(days)) = (&parts[..], days.parse::<u64>())
@@ -144,7 +148,7 @@ impl Walk<'_> {
         }
     }
 
-    fn try_route53(&mut self, object: &Object<'_>) -> Outcome<()> {
+    fn try_route53(&mut self, object: &Object<'_>) -> TextResult<()> {
         if object.has("aliasTarget") {
             self.unused.add("Route 53 alias record set", object.at);
             return Ok(());
@@ -158,14 +162,14 @@ impl Walk<'_> {
         let Some(rtype) = type_code(mnemonic) else {
             return Err(self.bad(object.at, format!("`{}` is not a type", shown(mnemonic.as_bytes())), ""));
         };
-        let Kind::String(text) = &written.kind else { return Err(self.shape(written, "Name", "a name")) };
-        let plain = Value { at: written.at, kind: Kind::String(unescape_octal(text).into()) };
+        let JsonKind::String(text) = &written.kind else { return Err(self.shape(written, "Name", "a name")) };
+        let plain = JsonValue { at: written.at, kind: JsonKind::String(unescape_octal(text).into()) };
         let (owner, at) = self.name(&plain, "Name")?;
         let ttl = object.get("ttl").map(|value| self.number(value, "TTL", i32::MAX as u32)).transpose()?;
         let at = self.lines.spot(at).position(self.text);
         for item in object.list("resourceRecords") {
             let value = Object::of(item).and_then(|item| item.get("value")).unwrap_or(item);
-            let Kind::String(text) = &value.kind else { return Err(self.shape(value, "Value", "a string")) };
+            let JsonKind::String(text) = &value.kind else { return Err(self.shape(value, "Value", "a string")) };
             let root = NameBuf::root();
             let rdata = read_rdata(rtype, text, &root).map_err(|error| self.bad(value.at, error, ""))?;
             self.sink.record(RecordRef { owner: &owner, rtype, ttl, rdata: &rdata, at });

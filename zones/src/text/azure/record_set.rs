@@ -1,9 +1,9 @@
 //! Record sets of a private DNS zone: the command line's, REST's, templates' and Terraform's.
 
-use super::super::json::{Kind, Value};
+use super::super::json::{JsonKind, JsonValue};
 use super::super::names::{read_absolute, read_name};
 use super::super::rdata::type_code;
-use super::super::report::{Outcome, shown};
+use super::super::report::{TextResult, shown};
 use super::{Object, Walk, segment};
 use crate::name::NameBuf;
 use crate::record::RecordRef;
@@ -60,8 +60,8 @@ pub(super) fn terraform_type(resource: &str) -> Option<u16> {
 }
 
 /// A name relative to its zone; `@` is the zone.
-pub(super) fn name_in(walk: &Walk<'_>, value: &Value<'_>, zone: &str) -> Outcome<NameBuf> {
-    let Kind::String(text) = &value.kind else {
+pub(super) fn name_in(walk: &Walk<'_>, value: &JsonValue<'_>, zone: &str) -> TextResult<NameBuf> {
+    let JsonKind::String(text) = &value.kind else {
         return Err(walk.shape(value, "name", "a name"));
     };
     let whole = if text == "@" { zone.to_owned() } else { format!("{text}.{zone}") };
@@ -75,7 +75,7 @@ impl Walk<'_> {
         }
     }
 
-    fn try_record_set(&mut self, object: &Object<'_>, rtype: u16) -> Outcome<()> {
+    fn try_record_set(&mut self, object: &Object<'_>, rtype: u16) -> TextResult<()> {
         let Some((_, member)) = MEMBERS.iter().find(|(code, _)| *code == rtype) else {
             self.unused.add(&format!("record set of type {}", super::super::rdata::type_name(rtype)), object.at);
             return Ok(());
@@ -92,7 +92,7 @@ impl Walk<'_> {
             return Ok(());
         };
         let items = match &records.kind {
-            Kind::Array(items) => &items[..],
+            JsonKind::Array(items) => &items[..],
             _ => std::slice::from_ref(records),
         };
         self.empty |= items.is_empty();
@@ -111,7 +111,7 @@ impl Walk<'_> {
     }
 
     /// Owner of a record set, and the place of what names it.
-    fn owner(&self, object: &Object<'_>) -> Outcome<(NameBuf, u32)> {
+    fn owner(&self, object: &Object<'_>) -> TextResult<(NameBuf, u32)> {
         if let Some(fqdn) = object.get("fqdn") {
             return self.name(fqdn, "fqdn");
         }
@@ -122,12 +122,12 @@ impl Walk<'_> {
         let id = object.text("id").unwrap_or_default();
         let zone =
             segment(id, "privateDnsZones").or(segment(id, "dnsZones")).or(object.text("zoneName")).or(object.text("privateDnsZoneName"));
-        if let (Some(zone), Kind::String(text)) = (zone, &value.kind)
+        if let (Some(zone), JsonKind::String(text)) = (zone, &value.kind)
             && !text.contains('/')
         {
             return Ok((name_in(self, value, zone)?, value.at));
         }
-        let Kind::String(text) = &value.kind else {
+        let JsonKind::String(text) = &value.kind else {
             return Err(self.shape(value, "name", "a name"));
         };
         if text.starts_with('[') {
@@ -146,7 +146,7 @@ impl Walk<'_> {
         Ok((owner.map_err(|error| self.bad(value.at, format!("`{}` is not a name: {error}", shown(whole.as_bytes())), ""))?, value.at))
     }
 
-    fn rdata(&self, rtype: u16, item: &Value<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+    fn rdata(&self, rtype: u16, item: &JsonValue<'_>, out: &mut Vec<u8>) -> TextResult<()> {
         let object = Object::of(item);
         // Terraform gives the value itself where others give an object of one member.
         let only = |name: &str| match &object {
@@ -198,20 +198,20 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn parsed<T: std::str::FromStr>(&self, value: &Value<'_>, what: &str) -> Outcome<T> {
+    fn parsed<T: std::str::FromStr>(&self, value: &JsonValue<'_>, what: &str) -> TextResult<T> {
         let text = self.text_of(value, what)?;
         text.trim().parse().map_err(|_| self.bad(value.at, format!("`{}` is not {what}", shown(text.as_bytes())), ""))
     }
 
-    fn text_of<'v>(&self, value: &'v Value<'_>, what: &str) -> Outcome<&'v str> {
+    fn text_of<'v>(&self, value: &'v JsonValue<'_>, what: &str) -> TextResult<&'v str> {
         match &value.kind {
-            Kind::String(text) => Ok(text),
+            JsonKind::String(text) => Ok(text),
             _ => Err(self.shape(value, what, "a string")),
         }
     }
 
     /// A name in RDATA: absolute with or without its final dot, its case kept. A mailbox may be written with `@`.
-    fn target(&self, value: &Value<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+    fn target(&self, value: &JsonValue<'_>, out: &mut Vec<u8>) -> TextResult<()> {
         let text = self.text_of(value, "a name")?;
         let name = text.replacen('@', ".", 1);
         match read_name(name.as_bytes(), &[0], out) {
@@ -221,9 +221,9 @@ impl Walk<'_> {
     }
 
     /// Text of a TXT record: a string or a list of them, cut where one is longer than a character-string may be.
-    fn strings(&self, value: &Value<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+    fn strings(&self, value: &JsonValue<'_>, out: &mut Vec<u8>) -> TextResult<()> {
         let items = match &value.kind {
-            Kind::Array(items) => &items[..],
+            JsonKind::Array(items) => &items[..],
             _ => std::slice::from_ref(value),
         };
         if items.is_empty() {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use postern_config::azure::PrivateLinkTable;
 
 use super::super::tests::Kept;
-use super::super::{Link, Read};
+use super::super::{AzureLink, ReadSummary};
 use super::read_azure;
 use crate::name::NameBuf;
-use crate::record::Position;
+use crate::record::TextPosition;
 
-pub(super) fn azure(text: impl AsRef<[u8]>) -> (Vec<String>, Vec<String>, Read) {
+pub(super) fn azure(text: impl AsRef<[u8]>) -> (Vec<String>, Vec<String>, ReadSummary) {
     let mut kept = Kept::default();
     let mut problems = Vec::new();
     let file = Arc::new(Path::new("x.json").to_owned());
@@ -80,13 +80,13 @@ fn the_network_link_example_tells_its_policy() {
     assert_eq!((lines.len(), problems.len()), (0, 0));
     assert_eq!(
         read.links,
-        [Link {
+        [AzureLink {
             zone: "privatelink.azurehealthcareapis.com".into(),
             name: "hub".into(),
             network: "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-net/providers/Microsoft.Network/virtualNetworks/vnet-hub"
                 .into(),
             resolution_policy: Some("NxDomainRedirect".into()),
-            at: Position { line: 1, column: 1 },
+            at: TextPosition { line: 1, column: 1 },
         }]
     );
 }

@@ -1,6 +1,6 @@
 //! Objects of a file that no record can be made of, counted by kind and reported in one warning.
 
-use super::super::report::{Bad, Spot};
+use super::super::report::{TextError, TextSpot};
 
 /// Kinds that the warning names. Further ones are counted.
 const MAX_NAMED: usize = 8;
@@ -32,7 +32,7 @@ impl UnusedObjects {
     }
 
     /// Returns the warning. Returns `None` if there is nothing to report.
-    pub fn warning(&self, spot: impl Fn(u32) -> Spot) -> Option<Bad> {
+    pub fn warning(&self, spot: impl Fn(u32) -> TextSpot) -> Option<TextError> {
         let total = self.kinds.iter().map(|(_, count)| count).sum::<usize>() + self.further;
         if total == 0 {
             return None;
@@ -43,6 +43,6 @@ impl UnusedObjects {
             named.push(format!("{rest} of other kinds"));
         }
         let objects = if total == 1 { "object is" } else { "objects are" };
-        Some(*Bad::new(spot(self.first), format!("{total} {objects} not used: {}", named.join(", ")), ""))
+        Some(*TextError::new(spot(self.first), format!("{total} {objects} not used: {}", named.join(", ")), ""))
     }
 }

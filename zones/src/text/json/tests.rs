@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{Kind, Lines, Value, read_documents};
+use super::{JsonKind, JsonValue, Lines, read_documents};
 
 fn parse(text: &[u8]) -> Result<serde_json::Value, String> {
     let lines = Lines::new(text);
@@ -16,21 +16,21 @@ fn parse(text: &[u8]) -> Result<serde_json::Value, String> {
 }
 
 /// The same value for the other parser; every value must stand where it says.
-fn plain(value: &Value<'_>, text: &[u8]) -> serde_json::Value {
+fn plain(value: &JsonValue<'_>, text: &[u8]) -> serde_json::Value {
     let first = text[value.at as usize];
     match &value.kind {
-        Kind::Null => serde_json::Value::Null,
-        Kind::Bool => serde_json::Value::Bool(first == b't'),
-        Kind::Number(number) => serde_json::from_str(number).unwrap_or(serde_json::Value::Null),
-        Kind::String(string) => {
+        JsonKind::Null => serde_json::Value::Null,
+        JsonKind::Bool => serde_json::Value::Bool(first == b't'),
+        JsonKind::Number(number) => serde_json::from_str(number).unwrap_or(serde_json::Value::Null),
+        JsonKind::String(string) => {
             assert_eq!(first, b'"');
             serde_json::Value::String(string.to_string())
         }
-        Kind::Array(items) => {
+        JsonKind::Array(items) => {
             assert_eq!(first, b'[');
             items.iter().map(|item| plain(item, text)).collect()
         }
-        Kind::Object(members) => {
+        JsonKind::Object(members) => {
             assert_eq!(first, b'{');
             members.iter().map(|member| (member.name.to_string(), plain(&member.value, text))).collect::<serde_json::Map<_, _>>().into()
         }

@@ -5,12 +5,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE, HEXUPPER};
 
-use super::super::report::Outcome;
+use super::super::report::TextResult;
 use super::fields::Fields;
 use super::wire::{BadRdata, Cursor, write_text_name};
 
 /// Reads an IPSECKEY: `precedence type algorithm gateway [key]`. Only algorithm 0 has no key (RFC 4025 section 2.4).
-pub(super) fn read_ipseckey(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+pub(super) fn read_ipseckey(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     out.push(fields.number("precedence", 255)? as u8);
     let kind = fields.number("gateway type", 3)? as u8;
     out.push(kind);
@@ -33,7 +33,7 @@ pub(super) fn write_ipseckey(cursor: &mut Cursor<'_>, out: &mut dyn fmt::Write) 
 }
 
 /// Reads an AMTRELAY: `precedence D type relay`; D and the type share an octet.
-pub(super) fn read_relay(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+pub(super) fn read_relay(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     out.push(fields.number("precedence", 255)? as u8);
     let optional = fields.number("discovery bit", 1)? as u8;
     let kind = fields.number("relay type", 3)? as u8;
@@ -49,7 +49,7 @@ pub(super) fn write_relay(cursor: &mut Cursor<'_>, out: &mut dyn fmt::Write) -> 
 }
 
 /// Reads `.` for type 0, an address for 1 and 2, a name for 3.
-fn read_gateway(fields: &mut Fields<'_>, what: &'static str, kind: u8, out: &mut Vec<u8>) -> Outcome<()> {
+fn read_gateway(fields: &mut Fields<'_>, what: &'static str, kind: u8, out: &mut Vec<u8>) -> TextResult<()> {
     match kind {
         0 => {
             let (token, text) = fields.word(what)?;
@@ -74,7 +74,7 @@ fn write_gateway(cursor: &mut Cursor<'_>, kind: u8, out: &mut dyn fmt::Write) ->
 }
 
 /// Reads algorithm, host identity tag and public key of HIP; both lengths stand before the tag on the wire.
-pub(super) fn read_host_identity(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+pub(super) fn read_host_identity(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     let algorithm = fields.number("algorithm", 255)? as u8;
     let (token, text) = fields.word("host identity tag")?;
     let tag =

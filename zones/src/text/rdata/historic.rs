@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
-use super::super::report::Outcome;
+use super::super::report::TextResult;
 use super::fields::Fields;
 use super::values::decimal;
 use super::wire::{BadRdata, Cursor, write_text_name};
@@ -28,7 +28,7 @@ static SERVICES: &[(&str, u16)] = &[
 ];
 
 /// Reads what follows the address of WKS: a protocol and its ports, by number or name.
-pub(super) fn read_services(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+pub(super) fn read_services(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     let (token, text) = fields.word("protocol")?;
     let named = PROTOCOLS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(text)).map(|(_, number)| *number);
     let protocol = named.or_else(|| decimal(text).and_then(|number| u8::try_from(number).ok()));
@@ -56,7 +56,7 @@ pub(super) fn write_services(cursor: &mut Cursor<'_>, out: &mut dyn fmt::Write) 
 }
 
 /// Reads the types of NXT: all below 128.
-pub(super) fn read_bits(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+pub(super) fn read_bits(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     let start = out.len();
     while !fields.is_empty() {
         let (token, text) = fields.word("types")?;
@@ -94,7 +94,7 @@ fn bits(bitmap: &[u8]) -> Result<impl Iterator<Item = u16>, BadRdata> {
 }
 
 /// Reads an NSAP address.
-pub(super) fn read_nsap(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+pub(super) fn read_nsap(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     let (token, text) = fields.word("address")?;
     let digits = text.strip_prefix(b"0x").or_else(|| text.strip_prefix(b"0X")).filter(|digits| !digits.is_empty());
     let digits = digits.ok_or_else(|| fields.wrong(&token, "address", "`0x` and hexadecimal digits are expected"))?;
@@ -112,7 +112,7 @@ pub(super) fn write_nsap(cursor: &mut Cursor<'_>, out: &mut dyn fmt::Write) -> R
 }
 
 /// Reads an ATM address: `+` and the digits of E.164 (format 1), or hexadecimal digits (format 0); `.` may stand between them.
-pub(super) fn read_atm_address(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+pub(super) fn read_atm_address(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     let (token, text) = fields.word("address")?;
     let plain = |digits: &[u8]| digits.iter().copied().filter(|byte| *byte != b'.').collect::<Vec<u8>>();
     let help = "hexadecimal digits are expected, or `+` and decimal ones";
@@ -147,7 +147,7 @@ pub(super) fn write_atm_address(cursor: &mut Cursor<'_>, out: &mut dyn fmt::Writ
 }
 
 /// Reads an A6: `length [suffix] [name]`, no suffix for a length of 128, no name for one of 0.
-pub(super) fn read_chained(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+pub(super) fn read_chained(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     let length = fields.number("prefix length", 128)? as u8;
     out.push(length);
     if length < 128 {

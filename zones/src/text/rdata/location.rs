@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::report::Outcome;
+use super::super::report::TextResult;
 use super::fields::Fields;
 use super::wire::{BadRdata, Cursor};
 
@@ -12,7 +12,7 @@ const EQUATOR: i64 = 1 << 31;
 const BELOW: i64 = 10_000_000;
 
 /// Reads `d [m [s]] N d [m [s]] E altitude [size [horizontal [vertical]]]`.
-pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     let latitude = angle(fields, "latitude", 90, b'N', b'S')?;
     let longitude = angle(fields, "longitude", 180, b'E', b'W')?;
     let (token, text) = fields.word("altitude")?;
@@ -61,7 +61,7 @@ pub(super) fn write(cursor: &mut Cursor<'_>, out: &mut dyn fmt::Write) -> Result
 }
 
 /// An angle in thousandths of a second, around [`EQUATOR`].
-fn angle(fields: &mut Fields<'_>, what: &str, limit: i64, ahead: u8, behind: u8) -> Outcome<u32> {
+fn angle(fields: &mut Fields<'_>, what: &str, limit: i64, ahead: u8, behind: u8) -> TextResult<u32> {
     let mut total = 0;
     for (index, unit) in [3_600_000, 60_000, 1000].into_iter().enumerate() {
         let (token, text) = fields.word(what)?;

@@ -244,7 +244,7 @@ pub fn read_rdata(rtype: u16, text: &str, origin: &NameBuf) -> Result<Vec<u8>, S
     }
 }
 
-impl super::report::Bad {
+impl super::report::TextError {
     /// Message and help as one sentence, for a place of its own.
     fn to_text(&self) -> String {
         if self.help.is_empty() { self.message.clone() } else { format!("{} ({})", self.message, self.help) }

@@ -3,7 +3,7 @@
 use data_encoding::{BASE32HEX_NOPAD, HEXLOWER_PERMISSIVE};
 use postern_config::rtype::type_code_of;
 
-use super::super::report::{Bad, Outcome};
+use super::super::report::{TextError, TextResult};
 use super::fields::Fields;
 use super::values::{hex_number, moment, parse, prefix, seconds, unescape_into};
 use super::wire::BadRdata;
@@ -28,13 +28,13 @@ static CERT_TYPES: &[(&str, u32)] = &[
 static SCHEMES: &[(&str, u32)] = &[("NOTIFY", 1)];
 
 /// Appends the wire form of the RDATA in `fields` to `out`.
-pub(in super::super) fn read_fields(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+pub(in super::super) fn read_fields(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     let start = out.len();
     match (fields.first(), layout(fields.rtype)) {
         (Some(token), _) if token.is(fields.text, "\\#") => read_generic(fields, out)?,
         (_, None) => {
             let name = type_name(fields.rtype);
-            return Err(Bad::new(
+            return Err(TextError::new(
                 fields.first_spot(),
                 format!("{name} has no presentation format of its own"),
                 format!("write its octets: `{name} \\# 4 0A000001`"),
@@ -46,7 +46,7 @@ pub(in super::super) fn read_fields(fields: &mut Fields<'_>, out: &mut Vec<u8>) 
             }
             if let Some(extra) = fields.first() {
                 let what = quote(extra.raw(fields.text));
-                return Err(Bad::new(
+                return Err(TextError::new(
                     extra.spot,
                     format!("{what} is more than {} has room for", type_name(fields.rtype)),
                     extra_help(fields.rtype),
@@ -55,7 +55,7 @@ pub(in super::super) fn read_fields(fields: &mut Fields<'_>, out: &mut Vec<u8>) 
         }
     }
     if out.len() - start > usize::from(u16::MAX) {
-        return Err(Bad::new(fields.behind, "RDATA of more than 65535 octets", ""));
+        return Err(TextError::new(fields.behind, "RDATA of more than 65535 octets", ""));
     }
     Ok(())
 }
@@ -68,7 +68,7 @@ fn extra_help(rtype: u16) -> &'static str {
     }
 }
 
-fn read_field(fields: &mut Fields<'_>, field: Field, out: &mut Vec<u8>) -> Outcome<()> {
+fn read_field(fields: &mut Fields<'_>, field: Field, out: &mut Vec<u8>) -> TextResult<()> {
     match field {
         Field::Name(what) => fields.name(what, out)?,
         Field::U8(what) => out.push(fields.number(what, 255)? as u8),
@@ -123,7 +123,7 @@ fn read_field(fields: &mut Fields<'_>, field: Field, out: &mut Vec<u8>) -> Outco
     Ok(())
 }
 
-fn read_u64(fields: &mut Fields<'_>, what: &str, out: &mut Vec<u8>) -> Outcome<()> {
+fn read_u64(fields: &mut Fields<'_>, what: &str, out: &mut Vec<u8>) -> TextResult<()> {
     let (token, text) = fields.word(what)?;
     let value = parse::<u64>(text).filter(|_| text.iter().all(u8::is_ascii_digit));
     let value = value.ok_or_else(|| fields.wrong(&token, what, format!("a whole number from 0 to {} is expected", u64::MAX)))?;
@@ -131,13 +131,13 @@ fn read_u64(fields: &mut Fields<'_>, what: &str, out: &mut Vec<u8>) -> Outcome<(
     Ok(())
 }
 
-fn read_time(fields: &mut Fields<'_>, what: &str, read: fn(&[u8]) -> Option<u32>, help: &str, out: &mut Vec<u8>) -> Outcome<()> {
+fn read_time(fields: &mut Fields<'_>, what: &str, read: fn(&[u8]) -> Option<u32>, help: &str, out: &mut Vec<u8>) -> TextResult<()> {
     let (token, text) = fields.word(what)?;
     out.extend(read(text).ok_or_else(|| fields.wrong(&token, what, help))?.to_be_bytes());
     Ok(())
 }
 
-fn read_texts(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+fn read_texts(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     fields.strings("text", out)?;
     while !fields.is_empty() {
         fields.strings("text", out)?;
@@ -145,14 +145,14 @@ fn read_texts(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
     Ok(())
 }
 
-fn read_names(fields: &mut Fields<'_>, what: &str, out: &mut Vec<u8>) -> Outcome<()> {
+fn read_names(fields: &mut Fields<'_>, what: &str, out: &mut Vec<u8>) -> TextResult<()> {
     while !fields.is_empty() {
         fields.name(what, out)?;
     }
     Ok(())
 }
 
-fn read_tag(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+fn read_tag(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     let (token, text) = fields.next("tag")?;
     if text.is_empty() || text.len() > 255 || !text.iter().all(u8::is_ascii_alphanumeric) {
         return Err(fields.wrong(&token, "tag", "letters and digits, such as `issue`, `issuewild` or `iodef`"));
@@ -162,7 +162,7 @@ fn read_tag(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
     Ok(())
 }
 
-fn read_salt(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+fn read_salt(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     let (token, text) = fields.word("salt")?;
     let digits = if text == b"-" { &b""[..] } else { text };
     let salt = HEXLOWER_PERMISSIVE.decode(digits);
@@ -170,14 +170,14 @@ fn read_salt(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
     fields.counted(&token, "salt", &salt, out)
 }
 
-fn read_hash(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+fn read_hash(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     let (token, text) = fields.word("next hashed owner")?;
     let hash = BASE32HEX_NOPAD.decode(&text.to_ascii_uppercase());
     let hash = hash.map_err(|error| fields.bad_code(&token, "next hashed owner", "base32hex", error))?;
     fields.counted(&token, "next hashed owner", &hash, out)
 }
 
-fn read_eui(fields: &mut Fields<'_>, octets: usize, out: &mut Vec<u8>) -> Outcome<()> {
+fn read_eui(fields: &mut Fields<'_>, octets: usize, out: &mut Vec<u8>) -> TextResult<()> {
     let (token, text) = fields.word("identifier")?;
     let pairs: Option<Vec<u8>> = text.split(|byte| *byte == b'-').map(|pair| hex_number(pair, 2).map(|value| value as u8)).collect();
     let pairs = pairs.filter(|pairs| pairs.len() == octets);
@@ -186,7 +186,7 @@ fn read_eui(fields: &mut Fields<'_>, octets: usize, out: &mut Vec<u8>) -> Outcom
     Ok(())
 }
 
-fn read_groups(fields: &mut Fields<'_>, what: &str, out: &mut Vec<u8>) -> Outcome<()> {
+fn read_groups(fields: &mut Fields<'_>, what: &str, out: &mut Vec<u8>) -> TextResult<()> {
     let (token, text) = fields.word(what)?;
     let number = |group: &[u8]| if group.len() <= 4 { hex_number(group, group.len()) } else { None };
     let groups: Option<Vec<u16>> = text.split(|byte| *byte == b':').map(number).collect();
@@ -198,7 +198,7 @@ fn read_groups(fields: &mut Fields<'_>, what: &str, out: &mut Vec<u8>) -> Outcom
 }
 
 /// Type mnemonics to the end.
-fn read_types(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+fn read_types(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     let mut codes = Vec::new();
     while !fields.is_empty() {
         let (token, text) = fields.word("types")?;
@@ -220,7 +220,7 @@ fn read_types(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
 }
 
 /// Address prefixes to the end.
-fn read_prefixes(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+fn read_prefixes(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     while !fields.is_empty() {
         let (token, text) = fields.word("prefix")?;
         let item = prefix(text).ok_or_else(|| fields.wrong(&token, "prefix", "`1:192.0.2.0/24` or `!2:2001:db8::/32` is expected"))?;
@@ -230,7 +230,7 @@ fn read_prefixes(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
 }
 
 /// `\# length hex` (RFC 3597 section 5).
-fn read_generic(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+fn read_generic(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     let (mark, _) = fields.word("octets")?;
     let length = fields.number("length", 65535)?;
     let mut octets = Vec::new();
@@ -239,10 +239,10 @@ fn read_generic(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
         octets = HEXLOWER_PERMISSIVE.decode(&digits).map_err(|error| fields.bad_code(&token, "octets", "hexadecimal digits", error))?;
     }
     if octets.len() != length as usize {
-        return Err(Bad::new(mark.spot, format!("`\\#` says {length} octets, {} are written", octets.len()), ""));
+        return Err(TextError::new(mark.spot, format!("`\\#` says {length} octets, {} are written", octets.len()), ""));
     }
     if write_rdata(fields.rtype, &octets, &mut Nothing) == Err(BadRdata::Malformed) {
-        return Err(Bad::new(mark.spot, format!("these octets are not RDATA of {}", type_name(fields.rtype)), ""));
+        return Err(TextError::new(mark.spot, format!("these octets are not RDATA of {}", type_name(fields.rtype)), ""));
     }
     out.extend(octets);
     Ok(())

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use data_encoding::BASE64;
 
 use super::super::lexer::{Form, Token};
-use super::super::report::{Bad, Outcome, shown};
+use super::super::report::{TextError, TextResult, shown};
 use super::fields::Fields;
 use super::values::{decimal, parse, unescape_into};
 use super::wire::{BadRdata, Cursor, write_escaped};
@@ -15,7 +15,7 @@ use super::wire::{BadRdata, Cursor, write_escaped};
 static KEYS: &[&str] = &["mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint", "dohpath", "ohttp"];
 
 /// Reads all that is left as parameters; on the wire they stand in the order of their keys.
-pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
+pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> TextResult<()> {
     let mut parameters: Vec<(u16, Token, Vec<u8>)> = Vec::new();
     while !fields.is_empty() {
         let (token, text) = fields.next("parameter")?;
@@ -25,13 +25,14 @@ pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
         };
         let Some(key) = key_code(name).filter(|_| token.form != Form::Quoted) else {
             let message = format!("`{}` is not a service parameter", shown(text));
-            return Err(Bad::new(token.spot, message, "`key=value` is expected, such as `alpn=h2` or `key667=\"value\"`"));
+            return Err(TextError::new(token.spot, message, "`key=value` is expected, such as `alpn=h2` or `key667=\"value\"`"));
         };
         if parameters.iter().any(|(other, ..)| *other == key) {
-            return Err(Bad::new(token.spot, format!("`{}` is given twice", shown(name)), ""));
+            return Err(TextError::new(token.spot, format!("`{}` is given twice", shown(name)), ""));
         }
         let value = value.map(|value| value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value));
-        let value = read_value(key, value).map_err(|help| Bad::new(token.spot, format!("`{}` has a bad value", shown(text)), help))?;
+        let value =
+            read_value(key, value).map_err(|help| TextError::new(token.spot, format!("`{}` has a bad value", shown(text)), help))?;
         parameters.push((key, token, value));
     }
     parameters.sort_unstable_by_key(|(key, ..)| *key);
@@ -43,7 +44,7 @@ pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
             _ => None,
         };
         if let Some(missing) = missing {
-            return Err(Bad::new(
+            return Err(TextError::new(
                 token.spot,
                 format!("`{}` without `{}`", KeyName(*key), KeyName(missing)),
                 "RFC 9460 demands both or neither",
@@ -51,8 +52,8 @@ pub(super) fn read(fields: &mut Fields<'_>, out: &mut Vec<u8>) -> Outcome<()> {
         }
     }
     for (key, token, value) in parameters {
-        let length =
-            u16::try_from(value.len()).map_err(|_| Bad::new(token.spot, format!("`{}` is longer than 65535 octets", KeyName(key)), ""))?;
+        let length = u16::try_from(value.len())
+            .map_err(|_| TextError::new(token.spot, format!("`{}` is longer than 65535 octets", KeyName(key)), ""))?;
         out.extend(key.to_be_bytes());
         out.extend(length.to_be_bytes());
         out.extend(value);

@@ -2,7 +2,7 @@
 
 use super::super::lexer::{Form, Lexer, Line, Token};
 use super::super::rdata::decimal;
-use super::super::report::{Bad, Outcome, shown};
+use super::super::report::{TextError, TextResult, shown};
 use super::{File, Head, Known, Reader, Scope, record_head};
 
 /// Records that one `$GENERATE` may make.
@@ -43,15 +43,15 @@ enum Base {
 
 impl Reader<'_> {
     /// Makes a record for each number of the range.
-    pub(super) fn generate(&mut self, file: File<'_>, word: Token, rest: &[Token], scope: &mut Scope) -> Outcome<()> {
+    pub(super) fn generate(&mut self, file: File<'_>, word: Token, rest: &[Token], scope: &mut Scope) -> TextResult<()> {
         let [range, owner, fields @ ..] = rest else {
-            return Err(Bad::new(word.spot, "$GENERATE lacks its range or owner", "`$GENERATE 1-10 host$ A 10.0.0.$` is expected"));
+            return Err(TextError::new(word.spot, "$GENERATE lacks its range or owner", "`$GENERATE 1-10 host$ A 10.0.0.$` is expected"));
         };
         let range = read_range(file.text, *range)?;
         let head = record_head(file, Some(*owner), fields)?;
         let data = &fields[head.taken..];
         if data.is_empty() {
-            return Err(Bad::new(head.type_spot, "$GENERATE lacks the data behind the type", ""));
+            return Err(TextError::new(head.type_spot, "$GENERATE lacks the data behind the type", ""));
         }
         // BIND takes data of several fields between quotes; text keeps its quotes here, because there they mean a string.
         let whole = match data {
@@ -66,7 +66,7 @@ impl Reader<'_> {
         }
         self.generated += u64::from((range.stop - range.start) / range.step) + 1;
         if self.generated > MAX_IN_ALL {
-            return Err(Bad::new(word.spot, format!("all $GENERATE together make more than {MAX_IN_ALL} records"), ""));
+            return Err(TextError::new(word.spot, format!("all $GENERATE together make more than {MAX_IN_ALL} records"), ""));
         }
         let mut line = Vec::new();
         let mut tokens = Vec::new();
@@ -79,21 +79,21 @@ impl Reader<'_> {
                     template.write(number, &mut line)
                 })
             });
-            written.map_err(|why| Bad::new(word.spot, format!("$GENERATE at {number}: {why}"), ""))?;
+            written.map_err(|why| TextError::new(word.spot, format!("$GENERATE at {number}: {why}"), ""))?;
             let made = File { text: &line, path: file.path, made_at: Some(file.position(word.spot)) };
             let outcome = match Lexer::new(&line).entry(&mut tokens) {
                 Line::Bad(bad) => Err(bad),
                 Line::Entry { .. } | Line::End => self.made(made, &tokens, &head, scope),
             };
             // Places are those of the directive: the record stands in no file.
-            outcome.map_err(|bad| Bad::new(word.spot, format!("$GENERATE at {number}: {}", bad.message), bad.help))?;
+            outcome.map_err(|bad| TextError::new(word.spot, format!("$GENERATE at {number}: {}", bad.message), bad.help))?;
             number += u64::from(range.step);
         }
         Ok(())
     }
 
     /// One record that was made.
-    fn made(&mut self, made: File<'_>, tokens: &[Token], head: &Head, scope: &mut Scope) -> Outcome<()> {
+    fn made(&mut self, made: File<'_>, tokens: &[Token], head: &Head, scope: &mut Scope) -> TextResult<()> {
         let Some((token, data)) = tokens.split_first() else { return Ok(()) };
         scope.known = Known::Not;
         self.owner(made, *token, scope)?;
@@ -102,9 +102,9 @@ impl Reader<'_> {
     }
 }
 
-fn read_range(text: &[u8], token: Token) -> Outcome<Range> {
+fn read_range(text: &[u8], token: Token) -> TextResult<Range> {
     let raw = token.content(text);
-    let wrong = || Bad::new(token.spot, format!("`{}` is not a range", shown(raw)), "`start-stop` or `start-stop/step` is expected");
+    let wrong = || TextError::new(token.spot, format!("`{}` is not a range", shown(raw)), "`start-stop` or `start-stop/step` is expected");
     let (span, step) = match raw.iter().position(|byte| *byte == b'/') {
         Some(slash) => (&raw[..slash], decimal(&raw[slash + 1..]).filter(|step| *step > 0).ok_or_else(wrong)?),
         None => (raw, 1),
@@ -114,7 +114,7 @@ fn read_range(text: &[u8], token: Token) -> Outcome<Range> {
     let stop = decimal(&span[dash + 1..]).filter(|stop| *stop >= start).ok_or_else(wrong)?;
     let count = u64::from((stop - start) / step) + 1;
     if count > MAX_RECORDS {
-        return Err(Bad::new(
+        return Err(TextError::new(
             token.spot,
             format!("`{}` makes {count} records", shown(raw)),
             format!("one $GENERATE makes at most {MAX_RECORDS}"),
@@ -124,7 +124,7 @@ fn read_range(text: &[u8], token: Token) -> Outcome<Range> {
 }
 
 impl Template {
-    fn read(file: &[u8], token: Token, text: &[u8]) -> Outcome<Self> {
+    fn read(file: &[u8], token: Token, text: &[u8]) -> TextResult<Self> {
         let mut parts = Vec::new();
         let mut plain = Vec::new();
         let mut at = 0;
@@ -148,7 +148,7 @@ impl Template {
                         let inside = end.and_then(|end| modifier(&text[at + 1..end]));
                         let (Some(end), Some(inside)) = (end, inside) else {
                             let message = format!("`{}` has a bad `${{…}}`", shown(token.raw(file)));
-                            return Err(Bad::new(
+                            return Err(TextError::new(
                                 token.spot,
                                 message,
                                 "`${offset,width,base}` is expected, base one of d, o, x, X, n and N",

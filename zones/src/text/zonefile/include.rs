@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::lexer::Token;
-use super::super::report::{Bad, Outcome, shown};
-use super::super::{IncludeScope, Included};
+use super::super::report::{TextError, TextResult, shown};
+use super::super::{IncludeScope, IncludedFile};
 use super::{File, Reader, Scope};
 use crate::stamp::Stamp;
 
@@ -37,14 +37,14 @@ impl Includes {
 
 impl Reader<'_> {
     /// Reads another file in place of the line; origin, owner and TTL are as before behind it.
-    pub(super) fn include(&mut self, file: File<'_>, word: Token, rest: &[Token], scope: &Scope) -> Outcome<()> {
+    pub(super) fn include(&mut self, file: File<'_>, word: Token, rest: &[Token], scope: &Scope) -> TextResult<()> {
         let (token, origin) = match rest {
-            [] => return Err(Bad::new(word.spot, "$INCLUDE lacks a file", "")),
+            [] => return Err(TextError::new(word.spot, "$INCLUDE lacks a file", "")),
             [token] => (*token, scope.origin.clone()),
             [token, origin] => (*token, self.directive_name(file, *origin, scope)?),
             [_, _, extra, ..] => {
                 let extra_text = shown(extra.raw(file.text));
-                return Err(Bad::new(extra.spot, format!("`{extra_text}` is more than $INCLUDE takes"), "a comment begins with `;`"));
+                return Err(TextError::new(extra.spot, format!("`{extra_text}` is more than $INCLUDE takes"), "a comment begins with `;`"));
             }
         };
         let (path, bytes) = self.load(file, token)?;
@@ -56,26 +56,26 @@ impl Reader<'_> {
     }
 
     /// The bytes of the file that `token` names, once it is clear that it may be read; it is then one of those that are being read.
-    fn load(&mut self, file: File<'_>, token: Token) -> Outcome<(Arc<PathBuf>, Vec<u8>)> {
+    fn load(&mut self, file: File<'_>, token: Token) -> TextResult<(Arc<PathBuf>, Vec<u8>)> {
         let mut name = Vec::new();
         let unescaped = super::super::rdata::unescape_into(token.content(file.text), &mut name);
         let quoted = format!("`{}`", shown(token.content(file.text)));
         let name = match (unescaped, String::from_utf8(name)) {
             (Ok(()), Ok(name)) if !name.is_empty() => name,
-            _ => return Err(Bad::new(token.spot, format!("{quoted} is not a file name"), "")),
+            _ => return Err(TextError::new(token.spot, format!("{quoted} is not a file name"), "")),
         };
         let Some(root) = self.includes.root.clone() else {
-            return Err(Bad::new(token.spot, "$INCLUDE is not possible here", "this source is not a file in a zone directory"));
+            return Err(TextError::new(token.spot, "$INCLUDE is not possible here", "this source is not a file in a zone directory"));
         };
         if self.read.included.len() >= MAX_FILES {
-            return Err(Bad::new(token.spot, format!("more than {MAX_FILES} files are included"), ""));
+            return Err(TextError::new(token.spot, format!("more than {MAX_FILES} files are included"), ""));
         }
         if self.includes.open.len() > MAX_DEPTH {
-            return Err(Bad::new(token.spot, format!("files include one another more than {MAX_DEPTH} deep"), ""));
+            return Err(TextError::new(token.spot, format!("files include one another more than {MAX_DEPTH} deep"), ""));
         }
         let path = file.path.parent().unwrap_or(Path::new("")).join(&name);
         let unreadable = |error: std::io::Error| {
-            Bad::new(
+            TextError::new(
                 token.spot,
                 format!("{quoted} cannot be read: {}", plain(&error)),
                 "the file is looked for beside the one that includes it",
@@ -87,17 +87,17 @@ impl Reader<'_> {
         // of the source as well, since it may be mended where it stands.
         let stamp = resolved.as_ref().ok().and_then(|(_, real)| Stamp::of(real).ok());
         let place = self.read.included.len();
-        self.read.included.push(Included { path: path.clone(), stamp, fingerprint: None });
+        self.read.included.push(IncludedFile { path: path.clone(), stamp, fingerprint: None });
         let (root, real) = resolved.map_err(unreadable)?;
         if !real.starts_with(&root) {
-            return Err(Bad::new(
+            return Err(TextError::new(
                 token.spot,
                 format!("{quoted} lies outside the zone's directory"),
                 format!("only files in or below {} are read, links followed", root.display()),
             ));
         }
         if self.includes.open.contains(&real) {
-            return Err(Bad::new(token.spot, format!("{quoted} includes itself"), ""));
+            return Err(TextError::new(token.spot, format!("{quoted} includes itself"), ""));
         }
         // The resolved path is what is opened, so that a link turned meanwhile leads nowhere else.
         let left = self.includes.left;
@@ -107,7 +107,7 @@ impl Reader<'_> {
         let bytes = bytes.map_err(|error| match error.kind() {
             std::io::ErrorKind::FileTooLarge => {
                 let message = format!("with {quoted} the zone file has more than {} bytes", self.includes.most);
-                Bad::new(token.spot, message, "raise `server.max-source-size` if it is meant to be that large")
+                TextError::new(token.spot, message, "raise `server.max-source-size` if it is meant to be that large")
             }
             _ => unreadable(error),
         })?;

@@ -1,7 +1,7 @@
 //! What zone files of Windows DNS hold beside RFC 1035: the age of a record before its TTL, and lookups in WINS.
 
 use super::super::lexer::{Form, Token};
-use super::super::report::Bad;
+use super::super::report::TextError;
 use super::class_code;
 
 /// Returns true for `[AGE:3634093]`: hours since 1601 until a client last refreshed the record, which only scavenging needs.
@@ -12,10 +12,10 @@ pub(super) fn is_age(word: &[u8]) -> bool {
 }
 
 /// The warning for a WINS or WINSR row, which is left out. None if the row, whose owner is not among `tokens`, is another.
-pub(super) fn lookup_row(text: &[u8], tokens: &[Token]) -> Option<Box<Bad>> {
+pub(super) fn lookup_row(text: &[u8], tokens: &[Token]) -> Option<Box<TextError>> {
     let before_type = |word: &[u8]| word[0].is_ascii_digit() || is_age(word) || class_code(word).is_some();
     let token = tokens.iter().find(|token| token.form != Form::Plain || !before_type(token.raw(text)))?;
     let name = ["WINS", "WINSR"].into_iter().find(|name| token.is(text, name))?;
     let message = format!("{name} is a lookup of Windows DNS, no record of DNS: this row is left out");
-    Some(Bad::new(token.spot, message, "clients that need the names found there get records of their own"))
+    Some(TextError::new(token.spot, message, "clients that need the names found there get records of their own"))
 }

@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 
-use super::super::log::{Entry, Order, Place, groups, in_parts, read_entry};
+use super::super::log::{LogEntry, LogOrder, LogPlace, groups, in_parts, read_entry};
 use super::super::problems::Problems;
-use super::super::{Counts, NameDiversion, Zone, rtype};
+use super::super::{NameDiversion, Zone, ZoneCounts, rtype};
 use super::{ZoneBuilder, labels, parent_of, soa_names};
 use crate::lookup::Lookup;
 use crate::name::NameBuf;
-use crate::record::Position;
+use crate::record::TextPosition;
 use crate::text::rdata::type_name;
 
 /// Properties of a name that has names below it.
@@ -29,7 +29,7 @@ pub(super) struct Findings {
     /// NS, MX and SRV records, by log and offset: their targets are looked at when the zone stands.
     targets: Vec<(u8, u32)>,
     pub(super) soa: Option<Soa>,
-    pub(super) counts: Counts,
+    pub(super) counts: ZoneCounts,
 }
 
 /// The SOA that counts.
@@ -38,12 +38,12 @@ pub(super) struct Soa {
     pub(super) rdata: Box<[u8]>,
     pub(super) ttl: u32,
     pub(super) file: u16,
-    pub(super) at: Position,
+    pub(super) at: TextPosition,
 }
 
 impl ZoneBuilder {
     /// First walk: each name by itself.
-    pub(super) fn look(&self, order: &Order, problems: &mut Problems) -> Findings {
+    pub(super) fn look(&self, order: &LogOrder, problems: &mut Problems) -> Findings {
         let parts = in_parts(self.logs.len(), self.records, |logs| {
             let (mut findings, mut problems) = (Findings::default(), Problems::default());
             for number in logs {
@@ -62,7 +62,7 @@ impl ZoneBuilder {
     }
 
     /// Checks the types at one name against each other: RFC 1034 section 3.6.2 (CNAME), RFC 6672 section 2.4 (DNAME).
-    fn check_name(&self, number: usize, group: &[Place], findings: &mut Findings, problems: &mut Problems) {
+    fn check_name(&self, number: usize, group: &[LogPlace], findings: &mut Findings, problems: &mut Problems) {
         let log = &self.logs[number];
         let owner = read_entry(log, group[0].offset).owner;
         let is_apex = owner.is_empty();
@@ -73,7 +73,7 @@ impl ZoneBuilder {
         findings.counts.depth = findings.counts.depth.max(labels(owner));
         findings.counts.wildcards += usize::from(is_wild);
 
-        let (mut cname, mut dname, mut ns, mut ds, mut other) = (None::<Entry>, None::<Entry>, None, None, None);
+        let (mut cname, mut dname, mut ns, mut ds, mut other) = (None::<LogEntry>, None::<LogEntry>, None, None, None);
         for place in group {
             let entry = read_entry(log, place.offset);
             match entry.rtype {
@@ -161,7 +161,7 @@ impl ZoneBuilder {
         }
     }
 
-    fn check_soa(&self, entry: &Entry<'_>, findings: &mut Findings, problems: &mut Problems) {
+    fn check_soa(&self, entry: &LogEntry<'_>, findings: &mut Findings, problems: &mut Problems) {
         if !entry.owner.is_empty() {
             problems.error(
                 &self.files,
@@ -226,7 +226,7 @@ impl Parent {
 }
 
 /// The names that have names below them and nothing of their own (RFC 4592 section 2.2.2).
-pub(super) fn empty_non_terminals(logs: &[Vec<u8>], order: &Order, findings: &mut Findings) -> Vec<Box<[u8]>> {
+pub(super) fn empty_non_terminals(logs: &[Vec<u8>], order: &LogOrder, findings: &mut Findings) -> Vec<Box<[u8]>> {
     let mut empty: Vec<Box<[u8]>> = findings.parents.keys().filter(|owner| !order.has(logs, owner)).cloned().collect();
     let mut next = 0;
     while next < empty.len() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::name::{NameBuf, WireName};
-use crate::record::{Position, Problem, Severity};
+use crate::record::{Severity, SourceProblem, TextPosition};
 
 /// Number of names in a message. Further rows are counted.
 const SHOWN: usize = 5;
@@ -24,13 +24,13 @@ pub struct OutsideRows {
 #[derive(Debug, Clone)]
 struct Row {
     file: Arc<PathBuf>,
-    at: Position,
+    at: TextPosition,
     owner: NameBuf,
 }
 
 impl OutsideRows {
     /// Counts a row outside the zone.
-    pub fn note(&mut self, file: &Arc<PathBuf>, at: Position, owner: &NameBuf, is_soa: bool) {
+    pub fn note(&mut self, file: &Arc<PathBuf>, at: TextPosition, owner: &NameBuf, is_soa: bool) {
         self.count += 1;
         if self.first.len() < SHOWN || is_soa && self.soa.is_none() {
             let row = Row { file: file.clone(), at, owner: owner.clone() };
@@ -55,7 +55,7 @@ impl OutsideRows {
 
     /// One warning for all rows, or an error if the file seems to be that of another zone. Returns `None` if every row lies in the zone.
     /// `has_soa`: a file of the zone has its SOA.
-    pub fn problem(&self, apex: &WireName, has_soa: bool) -> Option<Problem> {
+    pub fn problem(&self, apex: &WireName, has_soa: bool) -> Option<SourceProblem> {
         let first = self.first.first()?;
         let names: Vec<String> = self.first.iter().map(|row| format!("{} (line {})", row.owner.without_dot(), row.at.line)).collect();
         let more = if self.count > names.len() { format!(" and {} more", self.count - names.len()) } else { String::new() };
@@ -81,6 +81,6 @@ impl OutsideRows {
                 "a name without a final dot is relative to the origin",
             ),
         };
-        Some(Problem { file: row.file.clone(), at: row.at, severity, message, help: help.into() })
+        Some(SourceProblem { file: row.file.clone(), at: row.at, severity, message, help: help.into() })
     }
 }

@@ -10,7 +10,7 @@ fn zones_are_made_configured_and_removed_and_survive_restarts_and_reloads() {
     let (mut store, _) = open(directory.path(), text);
     let create = |store: &mut Store, settings: ZoneSettings, records: &[&str]| {
         let records = records.iter().map(|text| change(text)).collect();
-        run(store, |answer| Task::Create(vec![NewZone { settings, records }], author(), answer))
+        run(store, |answer| StoreTask::Create(vec![NewZone { settings, records }], author(), answer))
     };
     create(&mut store, settings(ZONE, &["hub"]), &["ws A 10 10.20.1.4"]).unwrap();
     for (wrong, said) in [
@@ -25,15 +25,15 @@ fn zones_are_made_configured_and_removed_and_survive_restarts_and_reloads() {
     // Several are made together, or none of them: not even until the next start.
     let journals = || fs::read_dir(directory.path().join("state/zones")).unwrap().count();
     let several = ["a.test", "b.test", ZONE, "c.test"].map(|name| NewZone { settings: settings(name, &["hub"]), records: Vec::new() });
-    let refusal = run(&mut store, |answer| Task::Create(several.to_vec(), author(), answer)).unwrap_err();
+    let refusal = run(&mut store, |answer| StoreTask::Create(several.to_vec(), author(), answer)).unwrap_err();
     assert!(refusal.to_string().contains("is hosted already"), "{refusal}");
     assert_eq!((store.current().hosted().len(), journals()), (1, 1));
     let set = run(&mut store, |answer| {
-        let change: Configure = Box::new(|_, settings| {
+        let change: ConfigureFn = Box::new(|_, settings| {
             settings.extra.insert("kind".into(), "Native".into());
             Ok(())
         });
-        Task::Configure(ZoneRef::parse(ZONE), author(), change, answer)
+        StoreTask::Configure(ZoneRef::parse(ZONE), author(), change, answer)
     });
     assert_eq!(set.unwrap().extra["kind"], "Native");
     store.reconfigure(&config(directory.path(), text));
@@ -45,22 +45,22 @@ fn zones_are_made_configured_and_removed_and_survive_restarts_and_reloads() {
     assert_eq!(hosted.kept.as_ref().unwrap().settings.extra["kind"], "Native");
     let serial = kept(&store).latest.serial();
     let remove = |store: &mut Store, serial: u32| {
-        let may: May = Box::new(move |zone: Option<&Zone>| match zone.unwrap().serial() == serial {
+        let may: PreconditionFn = Box::new(move |zone: Option<&Zone>| match zone.unwrap().serial() == serial {
             true => Ok(()),
             false => Err(Refusal::Precondition { message: "it is another one by now".into(), rcode: 0 }),
         });
-        run(store, |answer| Task::Remove(removal(may), answer))
+        run(store, |answer| StoreTask::Remove(removal(may), answer))
     };
     // The removal sees the edit that is committed together with it and before it.
     let results = Arc::new(Mutex::new(Vec::new()));
     let (edited, removed) = (results.clone(), results.clone());
-    let may: May = Box::new(move |zone: Option<&Zone>| match zone.unwrap().serial() == serial {
+    let may: PreconditionFn = Box::new(move |zone: Option<&Zone>| match zone.unwrap().serial() == serial {
         true => Ok(()),
         false => Err(Refusal::Busy),
     });
     let tasks = [
-        Task::Edit(edit(ZONE, &["late A 10 10.20.1.9"]), Box::new(move |result| edited.lock().unwrap().push(result.map(drop)))),
-        Task::Remove(removal(may), Box::new(move |result| removed.lock().unwrap().push(result))),
+        StoreTask::Edit(edit(ZONE, &["late A 10 10.20.1.9"]), Box::new(move |result| edited.lock().unwrap().push(result.map(drop)))),
+        StoreTask::Remove(removal(may), Box::new(move |result| removed.lock().unwrap().push(result))),
     ];
     store.commit(tasks.into(), Instant::now()).answer();
     assert_eq!(*results.lock().unwrap(), [Ok(()), Err(Refusal::Busy)]);
@@ -77,7 +77,7 @@ fn a_zone_of_the_configuration_is_not_removed_and_keeps_its_records_when_its_net
     let directory = tempfile::tempdir().unwrap();
     let (mut store, _) = open(directory.path(), ONE);
     commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
-    let refusal = run(&mut store, |answer| Task::Remove(removal(Box::new(|_| Ok(()))), answer)).unwrap_err();
+    let refusal = run(&mut store, |answer| StoreTask::Remove(removal(Box::new(|_| Ok(()))), answer)).unwrap_err();
     assert_eq!(refusal.to_string(), "zone privatelink.contoso.test is managed by the configuration, line 1; read-only through the API");
     drop(store);
     let linked = format!("{ONE}network = [\"hub\"]\n[[network]]\nname = \"hub\"\nclients = [\"10.20.0.0/16\"]\n");
@@ -113,7 +113,7 @@ const HUB: &str = "[[network]]\nname = \"hub\"\nclients = [\"10.20.0.0/16\"]\n";
 
 fn create(store: &mut Store, networks: &[&str]) {
     let new = NewZone { settings: settings(ZONE, networks), records: vec![change("ws A 10 10.20.1.4")] };
-    run(store, |answer| Task::Create(vec![new], author(), answer)).unwrap();
+    run(store, |answer| StoreTask::Create(vec![new], author(), answer)).unwrap();
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_zone_stays_if_its_removal_cannot_be_written() {
     // No file can be found below a file, which does not mean that the journal is gone.
     fs::rename(&state, &aside).unwrap();
     fs::write(&state, "").unwrap();
-    let remove = |store: &mut Store| run(store, |answer| Task::Remove(removal(Box::new(|_| Ok(()))), answer));
+    let remove = |store: &mut Store| run(store, |answer| StoreTask::Remove(removal(Box::new(|_| Ok(()))), answer));
     let refused = remove(&mut store).unwrap_err();
     assert!(matches!(refused, Refusal::Journal(_)), "{refused:?}");
     assert_eq!(served(&store, "ws"), [[10, 20, 1, 4]], "its names do not go public");
@@ -207,7 +207,7 @@ fn journals_that_could_not_be_listed_are_opened_before_an_edit_and_on_the_poll()
     let (mut store, _) = open(directory.path(), &text);
     commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
     let new = || vec![NewZone { settings: made.clone(), records: Vec::new() }];
-    run(&mut store, |answer| Task::Create(new(), author(), answer)).unwrap();
+    run(&mut store, |answer| StoreTask::Create(new(), author(), answer)).unwrap();
     drop(store);
     let (zones, aside) = (directory.path().join("state/zones"), directory.path().join("aside"));
     let names = |store: &Store| {
@@ -226,7 +226,7 @@ fn journals_that_could_not_be_listed_are_opened_before_an_edit_and_on_the_poll()
         fs::write(&zones, "no directory").unwrap();
         let (mut store, _) = open(directory.path(), &text);
         assert_eq!(names(&store), Vec::<String>::new());
-        let refused = run(&mut store, |answer| Task::Create(new(), author(), answer)).unwrap_err();
+        let refused = run(&mut store, |answer| StoreTask::Create(new(), author(), answer)).unwrap_err();
         assert!(matches!(&refused, Refusal::Unavailable { reason, .. } if reason.contains("cannot be listed")), "{refused}");
         fs::remove_file(&zones).unwrap();
         fs::rename(&aside, &zones).unwrap();
@@ -271,11 +271,11 @@ fn an_api_zone_is_left_out_of_the_networks_in_conflict_alone_and_shows_it() {
             store = open(directory.path(), &displaced).0; // the same after a restart
         }
         commit(&mut store, edit(&format!("{ZONE}@spoke"), &["fhir A 10 10.20.1.5"])).unwrap();
-        let change: Configure = Box::new(|_, settings| {
+        let change: ConfigureFn = Box::new(|_, settings| {
             settings.on_missing = model::OnMissing::Servfail;
             Ok(())
         });
-        run(&mut store, |answer| Task::Configure(ZoneRef::parse(&format!("{ZONE}@spoke")), author(), change, answer)).unwrap();
+        run(&mut store, |answer| StoreTask::Configure(ZoneRef::parse(&format!("{ZONE}@spoke")), author(), change, answer)).unwrap();
         assert_eq!((has_made(&store), conflict(&store).is_some()), ([false, true], true), "other settings change");
         store.reconfigure(&config(directory.path(), &both));
         assert_eq!((has_made(&store), conflict(&store)), ([true, true], None));
@@ -309,7 +309,7 @@ fn a_zone_with_a_damaged_journal_is_removed_on_confirmation_and_its_file_is_kept
     let (mut store, _) = open(directory.path(), HUB);
     let remove = |store: &mut Store, discards_damaged| {
         let removal = ZoneRemoval { discards_damaged, ..removal(Box::new(|zone| zone.is_none().then_some(()).ok_or(Refusal::Busy))) };
-        run(store, |answer| Task::Remove(removal, answer))
+        run(store, |answer| StoreTask::Remove(removal, answer))
     };
     let refused = remove(&mut store, false).unwrap_err();
     assert!(
@@ -472,7 +472,7 @@ fn a_journal_with_records_below_a_dname_at_a_wildcard_loads_without_them_over_re
     drop(store);
     // As an earlier version wrote it, to which this DNAME was plain data.
     let mut image = owned::image(&latest.settings, &latest.latest);
-    let record = |owner: &str, rtype, rdata: &[u8]| journal::Record {
+    let record = |owner: &str, rtype, rdata: &[u8]| journal::JournalRecord {
         owner: crate::name::WireName::parse(&format!("{owner}.{ZONE}")).unwrap(),
         rtype,
         ttl: 10,

@@ -7,14 +7,14 @@ use super::*;
 const SECONDARY: &str = "[[zone]]\nname = \"privatelink.contoso.test\"\nprimaries = [\"10.20.0.10\"]\n";
 
 /// Applies the changes of a transfer that a primary sent at this time.
-fn transferred(store: &mut Store, changes: &[&str], at: u32) -> Result<Done, Refusal> {
-    let changes: Vec<Change> = changes.iter().map(|text| change(text)).collect();
-    let amend: Amend = Box::new(move |_, settings| {
+fn transferred(store: &mut Store, changes: &[&str], at: u32) -> Result<EditResult, Refusal> {
+    let changes: Vec<RrSetChange> = changes.iter().map(|text| change(text)).collect();
+    let amend: AmendFn = Box::new(move |_, settings| {
         settings.extra.insert(crate::edit::FETCHED.into(), at.into());
         Ok(changes)
     });
     let author = Author { via: Via::Feed(&TRANSFER), ..author() };
-    run(store, |answer| Task::Amend(ZoneRef::parse(ZONE), author, amend, answer))
+    run(store, |answer| StoreTask::Amend(ZoneRef::parse(ZONE), author, amend, answer))
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn a_transferred_zone_has_no_data_until_it_was_transferred_and_none_when_it_expi
     transferred(&mut store, &["ws A 10 10.20.1.4"], unix_seconds()).unwrap();
     assert_eq!(served(&store, "ws"), [[10, 20, 1, 4]]);
     assert!(store.zones().next().unwrap().state.is_good());
-    run(&mut store, |answer| Task::Expire(ZoneRef::parse(ZONE), "silent".into(), answer)).unwrap();
+    run(&mut store, |answer| StoreTask::Expire(ZoneRef::parse(ZONE), "silent".into(), answer)).unwrap();
     assert!(store.current().hosted()[0].hosted.zone().is_none());
     let done = transferred(&mut store, &[], unix_seconds() + 1).unwrap();
     assert_eq!((done.change, served(&store, "ws")), (None, vec![vec![10, 20, 1, 4]]), "the primary is back, and nothing changed");
@@ -65,12 +65,12 @@ fn a_primary_that_has_nothing_newer_makes_the_source_good_and_changes_nothing() 
     let state = |store: &Store| store.current().hosted()[0].hosted.source.state();
     let before = state(&store);
     let (reply, answers) = std::sync::mpsc::channel();
-    let amend: Amend = Box::new(|_, settings| {
+    let amend: AmendFn = Box::new(|_, settings| {
         settings.extra.insert(crate::edit::FETCHED.into(), 2.into());
         Ok(Vec::new())
     });
     let author = Author { via: Via::Feed(&TRANSFER), ..author() };
-    let task = Task::Amend(ZoneRef::parse(ZONE), author, amend, Box::new(move |done| reply.send(done).unwrap()));
+    let task = StoreTask::Amend(ZoneRef::parse(ZONE), author, amend, Box::new(move |done| reply.send(done).unwrap()));
     let committed = store.commit([task].into(), Instant::now());
     assert!(committed.report.zones.is_empty(), "nothing to tell");
     committed.answer();

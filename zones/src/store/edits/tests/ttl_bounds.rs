@@ -42,7 +42,7 @@ fn bounds_of_ttls_that_change_with_the_configuration_count_at_once() {
     commit(&mut store, edit(ZONE, &["ws A 10 10.20.1.4"])).unwrap();
     let (then, serial) = (content(&store), kept(&store).latest.serial());
     let (_, report) = store.reconfigure(&config(directory.path(), &format!("{ONE}min-ttl = 60\n")));
-    let outcome = report.zones.iter().find(|zone| matches!(zone.outcome, Outcome::Changed(_))).expect("reported");
+    let outcome = report.zones.iter().find(|zone| matches!(zone.outcome, ZoneOutcome::Changed(_))).expect("reported");
     assert_eq!(outcome.serial, Some(serial + 1));
     let name = NameBuf::parse(&format!("ws.{ZONE}")).unwrap();
     let hosted = store.current().hosted()[0].hosted.clone();
@@ -67,16 +67,21 @@ fn a_journal_whose_removals_tell_other_ttls_gives_back_no_record_that_went() {
     let path = directory.path().join(format!("state/zones/{ZONE}.journal"));
     let (mut journal, replay) = journal::Journal::open(&path).unwrap();
     let last = replay.changes.last().unwrap();
-    let record = |last: u8| journal::Record {
+    let record = |last: u8| journal::JournalRecord {
         owner: NameBuf::parse(&format!("ws.{ZONE}")).unwrap().to_wire_name(),
         rtype: 1,
         ttl: 60,
         rdata: Box::new([10, 20, 1, last]),
     };
     let soa = last.added.iter().find(|record| record.rtype == 6).unwrap().clone();
-    let risen = journal::Record { ttl: soa.ttl + 1, ..soa.clone() };
-    let change =
-        journal::Change { from: last.to, to: last.to + 1, removed: vec![record(4), risen], added: vec![record(6), soa], ..last.clone() };
+    let risen = journal::JournalRecord { ttl: soa.ttl + 1, ..soa.clone() };
+    let change = journal::JournalChange {
+        from: last.to,
+        to: last.to + 1,
+        removed: vec![record(4), risen],
+        added: vec![record(6), soa],
+        ..last.clone()
+    };
     journal.append(&change);
     journal.commit().unwrap();
     drop(journal);
