@@ -31,6 +31,7 @@ pub enum PosternCommand {
     Completion(crate::completion::CompletionArgs),
     Man(crate::man::ManArgs),
     Schema(crate::schema::SchemaArgs),
+    Azure(crate::azure::AzureArgs),
     Lab(crate::lab::LabArgs),
     Bench(Box<crate::bench::BenchArgs>),
     Healthcheck(crate::healthcheck::HealthcheckArgs),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+mod azure;
 mod bench;
 mod cache;
 mod check;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         PosternCommand::Completion(args) => completion::run(args, CommandLine::command()),
         PosternCommand::Man(args) => man::run(args, CommandLine::command()),
         PosternCommand::Schema(args) => schema::run(args),
+        PosternCommand::Azure(args) => azure::run(args),
         PosternCommand::Lab(args) => lab::run(args),
         PosternCommand::Bench(args) => bench::run(*args),
         PosternCommand::Healthcheck(args) => healthcheck::run(args),

@@ -206,6 +206,7 @@ impl Up {
             recorder,
             gauges,
             streams: streams.clone(),
+            azure: Default::default(),
             feeds: postern_control::feeds(),
             transfers: Transfers::new(),
             vitals: Default::default(),

@@ -56,6 +56,15 @@ fn worded(status: &Value) -> String {
         text(&cache["limit"]),
         text(&cache["evicted"])
     );
+    for reader in status["azure"].as_array().into_iter().flatten() {
+        let age = reader["age"].as_u64().map_or_else(|| "not read yet".into(), |age| format!("read {} ago", duration(age)));
+        let counts = ["approved", "others", "hidden"].map(|key| text(&reader[key]));
+        let [approved, others, hidden] = counts;
+        out += &format!("azure:      {}, {age}, {approved} endpoints approved, {others} others, {hidden} kept\n", text(&reader["name"]));
+        if let Some(error) = reader["error"].as_str() {
+            out += &format!("            {error}\n");
+        }
+    }
     let queues = status["queues"].as_object().into_iter().flatten();
     let queues = queues.map(|(name, queue)| format!("{name} {}/{}", text(&queue["length"]), text(&queue["limit"])));
     out + &format!("queues:     {}\n", queues.collect::<Vec<_>>().join(", "))

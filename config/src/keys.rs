@@ -7,21 +7,25 @@
 
 use crate::key::{DefaultKey, KeyRule, KeySection, OptionalKey, RequiredKey, SectionForm, section};
 use crate::kind::{
-    BoundedDuration, BoundedNumber, BoundedTtl, ByteSize, ClientPrefix, DomainName, KeyAction, LineOfText, ListOf, ListenAddress,
-    LogFilter, LogFormat, NamePatternText, NetworkName, OnMissing, OneOf, OneOrMore, PathOrNot, PathText, PeerText, PercentShare,
-    ProbeText, QuerySourceText, RecordType, RecursionChoice, RepeatChoice, SecretText, ServerAddress, SourceFormat, TrueOrFalse,
-    TsigAlgorithm, UpstreamAddress, UpstreamList, UpstreamOrder, ZoneNameText, ZonePreset,
+    AzureNetworkId, BoundedDuration, BoundedNumber, BoundedTtl, ByteSize, ClientPrefix, DomainName, IdentityChoice, KeyAction, LineOfText,
+    ListOf, ListenAddress, LogFilter, LogFormat, NamePatternText, NetworkName, OnMissing, OneOf, OneOrMore, PathOrNot, PathText, PeerText,
+    PercentShare, ProbeText, QuerySourceText, RecordType, RecursionChoice, RepeatChoice, SecretText, ServerAddress, ServiceUrl,
+    SourceFormat, TrueOrFalse, TsigAlgorithm, UpstreamAddress, UpstreamList, UpstreamOrder, ZoneNameText, ZonePreset,
 };
+use crate::model::AzureCloud;
 
 pub(crate) use operation::{api, cache, fallback, limits, log, metrics};
+pub(crate) use reader::azure;
 
 mod operation;
+mod reader;
 
 /// The sections in the order of the sample and the reference.
-pub(crate) static SECTIONS: [&KeySection; 11] = [
+pub(crate) static SECTIONS: [&KeySection; 12] = [
     &server::SECTION,
     &network::SECTION,
     &zone::SECTION,
+    &azure::SECTION,
     &forward::SECTION,
     &key::SECTION,
     &cache::SECTION,
@@ -123,7 +127,7 @@ section! {
     /// A virtual network or site: the clients that see the same zones. A client belongs to the network with its longest prefix.
     ///
     /// Every other client belongs to the network `default`, which always exists. Declare it to set which of its clients have recursion.
-    network = "network", List, shown: &[&["name", "clients", "recursion"]], rules: &[];
+    network = "network", List, shown: &[&["name", "clients", "recursion", "virtual-networks"]], rules: &[];
 
     /// Name of the network, by which zones and routes link to it.
     NAME "name": NetworkName = NetworkName, RequiredKey { example: r#""hub""# };
@@ -135,6 +139,11 @@ section! {
     /// Whether the server forwards queries for its clients. `"private-clients"`: only for clients with a private, loopback, link-local, or
     /// unique local address.
     RECURSION "recursion": RecursionChoice = RecursionChoice, OptionalKey { absent: "`true`, and `\"private-clients\"` for `default`", example: "true" };
+
+    /// Resource IDs of the virtual networks and subnets in Azure whose private endpoints the clients reach. Zones with `azure` that are
+    /// linked to the network have these endpoints. The longest ID wins, so a subnet can belong to another network than the rest.
+    VIRTUAL_NETWORKS "virtual-networks": ListOf<AzureNetworkId> = ListOf { of: AzureNetworkId, least: 1 },
+        OptionalKey { absent: "the endpoints of all virtual networks", example: r#"["/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-network/providers/Microsoft.Network/virtualNetworks/vnet-hub"]"# };
 }
 
 section! {
@@ -148,6 +157,7 @@ section! {
             &["name", "network", "file", "format", "max-loss", "allow-empty"],
             &["name = \"corp.contoso.com\"", "network", "api", "hold-deleted", "transfer-to", "notify", "primary-name", "name-servers"],
             &["name = \"ad.contoso.com\"", "network", "primaries", "transfer-key"],
+            &["name = \"privatelink.vaultcore.azure.net\"", "network", "azure"],
         ],
         rules: &[
             KeyRule::OneOf {
@@ -156,11 +166,11 @@ section! {
                 missing: ("`[[zone]]` lacks `name`", "write `name = \"…\"`, or `preset = \"azure-health-data-services\"` for its zones"),
             },
             KeyRule::OneOf {
-                keys: &["directory", "file", "api", "primaries"],
+                keys: &["directory", "file", "api", "primaries", "azure"],
                 rule: "a zone has one writer",
                 missing: (
                     "`[[zone]]` has no source of records",
-                    "write `file = \"…\"`, `directory = \"…\"` for `<zone>.zone` in it, `api = true`, or `primaries = […]`",
+                    "write `file = \"…\"`, `directory = \"…\"` for `<zone>.zone` in it, `api = true`, `primaries = […]`, or `azure = \"…\"`",
                 ),
             },
             KeyRule::NotBoth {
@@ -189,22 +199,27 @@ section! {
     /// `<zone>.json`. The zones of a preset read every `*.json` and `*.hosts` in it. Of two zone files for one zone the first in this order
     /// is read. A file that no zone reads is a warning.
     DIRECTORY "directory": PathText = PathText,
-        OptionalKey { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#""zones""# };
+        OptionalKey { absent: "none; set one of `directory`, `file`, `api`, `primaries`, and `azure`", example: r#""zones""# };
 
     /// File that holds the records: a zone file, a hosts file, or JSON as `az` prints it.
     FILE "file": PathText = PathText,
-        OptionalKey { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#""exports/blob.json""# };
+        OptionalKey { absent: "none; set one of `directory`, `file`, `api`, `primaries`, and `azure`", example: r#""exports/blob.json""# };
 
     /// Format of `file`.
     FORMAT "format": OneOf<SourceFormat> = OneOf { words: &SourceFormat::WORDS }, DefaultKey { default: r#""auto""# };
 
     /// The records come through the API or as RFC 2136 updates, and are stored in `server.state`.
-    API "api": TrueOrFalse = TrueOrFalse, OptionalKey { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: "true" };
+    API "api": TrueOrFalse = TrueOrFalse, OptionalKey { absent: "none; set one of `directory`, `file`, `api`, `primaries`, and `azure`", example: "true" };
 
     /// Servers that the zone is transferred from (AXFR and IXFR, RFC 5936 and 1995), queried in this order. Their NOTIFY is accepted. The
     /// transferred zone is stored in `server.state`.
     PRIMARIES "primaries": ListOf<ServerAddress> = ListOf { of: ServerAddress, least: 1 },
-        OptionalKey { absent: "none; set one of `directory`, `file`, `api`, and `primaries`", example: r#"["10.20.0.10"]"# };
+        OptionalKey { absent: "none; set one of `directory`, `file`, `api`, `primaries`, and `azure`", example: r#"["10.20.0.10"]"# };
+
+    /// Name of the `[[azure]]` whose private endpoints are the records of the zone. The zone has the endpoints of the virtual networks that
+    /// its networks reach (`virtual-networks` of `[[network]]`), or all of them if its networks do not name any.
+    AZURE "azure": LineOfText = LineOfText { most: 63, about: "a name", good: LineOfText::account },
+        OptionalKey { absent: "none; set one of `directory`, `file`, `api`, `primaries`, and `azure`", example: r#""contoso""# };
 
     /// Clients and keys that may transfer the zone. A key must be declared as a `[[key]]`.
     TRANSFER_TO "transfer-to": ListOf<PeerText> = ListOf { of: PeerText, least: 0 }, DefaultKey { default: "[]" };

@@ -8,6 +8,7 @@ use crate::diagnostic::did_you_mean;
 use crate::key::{KeyUse, ValueKind};
 use crate::problems::ConfigProblems;
 
+pub(crate) use azure::{AzureNetworkId, IdentityChoice, ServiceUrl};
 pub(crate) use network::{ClientPrefix, DomainName, ListenAddress, LogFilter, NetworkName, PathOrNot, PathText, PeerText, ServerAddress};
 pub(crate) use quantity::{BoundedDuration, BoundedNumber, BoundedTtl, ByteSize, PercentShare, write_millis};
 pub(crate) use tsig::{KeyAction, NamePatternText, RecordType, SecretText, TsigAlgorithm, ZoneNameText, secret};
@@ -15,6 +16,7 @@ pub use upstream::scoped_address;
 pub(crate) use upstream::{ProbeText, QuerySourceText, UpstreamAddress, UpstreamItem, UpstreamList, WrittenUpstream};
 pub(crate) use word::{ChoiceWord, LogFormat, OnMissing, OneOf, RecursionChoice, RepeatChoice, SourceFormat, UpstreamOrder, ZonePreset};
 
+mod azure;
 mod network;
 mod quantity;
 mod tsig;

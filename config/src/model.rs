@@ -13,16 +13,18 @@ use ipnet::IpNet;
 use crate::azure::PrivateLinkTable;
 use crate::file::WatchedFile;
 
+mod azure;
 mod key;
 mod networks;
 mod setting;
 mod source;
 mod upstream;
 
+pub use azure::{AzureCloud, AzureIdentity, AzureReaderConfig, AzureScope};
 pub use key::{KeyAction, KeyConfig, KeyProof, NamePattern, QualifiedZoneName, TsigAlgorithm, TsigSecret};
 pub use networks::NetworkLinks;
 pub use setting::EffectiveSetting;
-pub use source::{FeedKind, FeedSource, FileSource, SourceFormat, TRANSFER, ZoneSource};
+pub use source::{AZURE, FeedKind, FeedSource, FileSource, SourceFormat, TRANSFER, ZoneSource};
 pub use upstream::{
     ProbeQuestion, QuerySource, RESOLV_CONF, UpstreamConfig, UpstreamIdentity, UpstreamOrder, UpstreamSet, UpstreamTransport,
 };
@@ -41,6 +43,8 @@ pub struct PosternConfig {
     /// Forward rules in file order. Without any in the file, one for `.` with
     /// [`UpstreamSet::System`].
     pub forwards: Vec<ForwardConfig>,
+    /// Readers of private endpoints in file order.
+    pub azure_readers: Vec<AzureReaderConfig>,
     /// TSIG keys, and clients that need none, in file order.
     pub keys: Vec<KeyConfig>,
     /// Cache of upstream answers.
@@ -135,6 +139,8 @@ pub struct NetworkConfig {
     pub clients: Vec<IpNet>,
     /// Clients of the network that may use recursion (forwarding).
     pub recursion: RecursionPolicy,
+    /// Resource IDs of the virtual networks and subnets in Azure whose private endpoints the network reaches, in lower case.
+    pub virtual_networks: Vec<String>,
 }
 
 impl NetworkConfig {

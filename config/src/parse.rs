@@ -16,6 +16,7 @@ use crate::places::{ApiPlaces, ConfigPlaces};
 use crate::problems::ConfigProblems;
 use crate::reader::{self, TableReader};
 
+mod azure;
 mod forwards;
 mod networks;
 mod server;
@@ -28,7 +29,8 @@ pub(crate) fn lower(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>) -
     let mut places = ConfigPlaces::default();
     let (server, azure) = server::server(document, problems, &mut places);
     let networks = networks::networks(document, problems, &mut places);
-    let zones = zones::zones(document, &server, &azure, problems, &mut places);
+    let azure_readers = azure::readers(document, problems);
+    let zones = zones::zones(document, &server, &azure, &azure_readers, problems, &mut places);
     let forwards = forwards::forwards(document, problems, &mut places);
     let keys = tsig::keys(document, &networks, problems);
     let key_tables = document.get(keys::key::SECTION.name).and_then(|tables| tables.get_ref().as_array());
@@ -54,6 +56,7 @@ pub(crate) fn lower(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>) -
             networks,
             zones,
             forwards,
+            azure_readers: azure_readers.readers,
             keys,
             cache,
             limits,

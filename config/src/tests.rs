@@ -82,7 +82,7 @@ fn the_sample_with_its_unset_keys_set_is_clean() {
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let loaded = load(&file).unwrap();
     assert_eq!(loaded.warnings, []);
-    assert_eq!(loaded.config.zones.len(), 7);
+    assert_eq!(loaded.config.zones.len(), 8);
     assert_eq!(loaded.config.zones[5].source, ZoneSource::Api);
     assert_eq!(
         loaded.config.zones[4].source,
@@ -158,7 +158,9 @@ fn the_schema_and_the_parser_agree_on_keys_that_depend_on_each_other() {
         // Every key is absent or has its example. A switch may also be `false`.
         for choice in 0..3usize.pow(names.len() as u32) {
             let states: Vec<usize> = (0..names.len() as u32).map(|index| choice / 3usize.pow(index) % 3).collect();
-            let mut text = format!("{}\n{required}", section.header());
+            // A zone may name a reader.
+            let reader = if section.name == "zone" { "[[azure]]\nname = \"contoso\"\n" } else { "" };
+            let mut text = format!("{reader}{}\n{required}", section.header());
             for (name, state) in names.iter().zip(&states) {
                 let key = section.key(name).unwrap();
                 match state {

@@ -8,6 +8,7 @@
 //! A change has one path, whatever brings it: [`postern_zones::edit`]. Nothing here is on the path of a query.
 #![forbid(unsafe_code)]
 
+pub mod azure;
 mod credentials;
 pub mod feed;
 pub mod health;
@@ -50,6 +51,8 @@ pub struct Control {
     pub gauges: ServerGauges,
     /// Asks as clients do.
     pub streams: Arc<StreamService>,
+    /// Readers of the private endpoints of Azure.
+    pub azure: azure::AzureReaders,
     /// Zones that other systems write.
     pub feeds: Arc<feed::Feeds>,
     /// Servers that receive a NOTIFY when zones change.
@@ -110,7 +113,7 @@ fn interfaces() -> [http::Interface; 3] {
 }
 
 /// Every kind of feed: one line each.
-static FEEDS: [feed::NewFeed; 1] = [transfer::secondary::SecondaryZone::feed];
+static FEEDS: [feed::NewFeed; 2] = [transfer::secondary::SecondaryZone::feed, azure::AzureZone::feed];
 
 /// Returns the feeds of all kinds, without tasks.
 pub fn feeds() -> Arc<feed::Feeds> {

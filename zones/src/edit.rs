@@ -25,7 +25,7 @@ use crate::journal;
 use crate::zone::{ChangeError, RrSetChange, Zone};
 
 pub use crate::history::ZoneHistory;
-pub use crate::settings::{FETCHED, ZoneSettings};
+pub use crate::settings::{ACCEPTED_LOSS, FETCHED, ZoneSettings};
 pub use crate::zone_ref::ZoneRef;
 
 /// Edits that may wait: one more is refused.
@@ -200,6 +200,8 @@ pub enum StoreTask {
     /// Answer no more from a zone whose primaries were silent for too long (RFC 1035 section 3.3.13, EXPIRE), for this reason, until it is
     /// transferred again.
     Expire(ZoneRef, String, ReplyFn<()>),
+    /// Note what a feed found without an edit: its source is good, or it is bad for this reason. The zone keeps its data.
+    Observe(ZoneRef, Option<String>, ReplyFn<()>),
 }
 
 /// Hands edits to the store's thread. Cheap to clone.
@@ -324,7 +326,7 @@ impl StoreTask {
         match self {
             Self::Edit(_, answer) | Self::Amend(_, _, _, answer) => answer(Err(refusal)),
             Self::Create(_, _, answer) => answer(Err(refusal)),
-            Self::Remove(_, answer) | Self::Expire(_, _, answer) => answer(Err(refusal)),
+            Self::Remove(_, answer) | Self::Expire(_, _, answer) | Self::Observe(_, _, answer) => answer(Err(refusal)),
             Self::Configure(_, _, _, answer) => answer(Err(refusal)),
         }
     }

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// Key of [`ZoneSettings::extra`] for the time when a feed last found that the zone is as its source has it, in seconds since 1970.
 pub const FETCHED: &str = "transferred";
 
+/// Key of [`ZoneSettings::extra`] while the operator accepts that the next edit of a feed removes many names. The feed removes it.
+pub const ACCEPTED_LOSS: &str = "accepted-loss";
+
 /// Settings of a zone with a journal, which are kept beside its records.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

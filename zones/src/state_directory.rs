@@ -5,6 +5,7 @@
 //! zones/*.journal  zones whose writer is an API or a transfer: crate::journal
 //! postern.sock     the API's socket, unless it is elsewhere
 //! configuration    the last accepted configuration, with its secrets
+//! azure/*.json     the last good private endpoints of each reader
 //! …                small files that StateDirectory::write_atomically wrote
 //! ```
 //! One server writes to a directory. A second one that is given the same directory refuses to start, because each would overwrite what the

@@ -53,7 +53,7 @@ pub use edits::Committed;
 pub use guard::{AcceptedZone, LONGEST_WRITE, UNFINISHED};
 pub use report::{LookReport, ZoneOutcome, ZoneReport, ZoneStatus};
 
-use crate::edit::EditMeter;
+use crate::edit::{ACCEPTED_LOSS, EditMeter};
 use crate::lint;
 use crate::name::NameBuf;
 use crate::record::{Severity, SourceProblem, TextPosition};
@@ -199,6 +199,11 @@ impl Store {
         for slot in &mut self.slots {
             slot.has_namesake = count.get(&slot.name).is_some_and(|count| *count > 1);
             slot.accepts_loss = accepted.iter().any(|zone| zone.is(&slot.config));
+            let is_guarded = slot.origin.feed().is_some_and(|kind| kind.is_guarded);
+            if let Some(owned) = slot.owned.as_mut().filter(|_| slot.accepts_loss && is_guarded) {
+                Arc::make_mut(&mut owned.settings).extra.insert(ACCEPTED_LOSS.into(), true.into()); // until the next edit of the feed
+                slot.hosted = None;
+            }
         }
     }
 

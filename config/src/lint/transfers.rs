@@ -37,7 +37,7 @@ pub(super) fn without_effect(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>)
             let message = "`transfer-key` has no effect: there are neither `primaries` nor `notify`";
             problems.warning(at, message, "remove it; `transfer-to` lists the keys that may transfer the zone");
         }
-        if zone.source.feed().is_some() {
+        if zone.source.feed().is_some_and(|feed| !feed.kind().is_guarded) {
             for (key, at) in places.guard.into_iter().filter_map(|(key, at)| Some((key, at?))) {
                 let message = format!("`{key}` has no effect: it applies to files and imports, which do not write this zone");
                 problems.warning(at, message, "remove it");

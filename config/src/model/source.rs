@@ -58,6 +58,11 @@ pub enum FeedSource {
         /// Primary servers in the order in which they are tried.
         primaries: Vec<SocketAddr>,
     },
+    /// Private endpoints of Azure.
+    Azure {
+        /// Name of the reader that reads them.
+        reader: String,
+    },
 }
 
 /// Properties of a kind of feed, the same for all zones that have one.
@@ -78,6 +83,8 @@ pub struct FeedKind {
     pub expired: Option<&'static str>,
     /// Set if the feed brings the serial of the zone, which is then never changed here.
     pub keeps_serial: bool,
+    /// Set if an edit of the feed that removes too many names is rejected until the operator accepts it.
+    pub is_guarded: bool,
 }
 
 /// Zones of other name servers.
@@ -89,6 +96,19 @@ pub static TRANSFER: FeedKind = FeedKind {
     never_fetched: "it was not transferred from its primary yet",
     expired: Some("it was not heard from its primary for longer than its SOA allows (EXPIRE)"),
     keeps_serial: true,
+    is_guarded: false, // a primary means what it sends
+};
+
+/// Zones with the private endpoints of Azure.
+pub static AZURE: FeedKind = FeedKind {
+    word: "azure",
+    label: "azure-reader",
+    writer: "the Azure reader",
+    origin: "Azure",
+    never_fetched: "it was not read from Azure yet",
+    expired: None,
+    keeps_serial: false,
+    is_guarded: true,
 };
 
 impl ZoneSource {
@@ -147,13 +167,23 @@ impl FeedSource {
     pub fn kind(&self) -> &'static FeedKind {
         match self {
             Self::Transfer { .. } => &TRANSFER,
+            Self::Azure { .. } => &AZURE,
         }
     }
 
-    /// Returns the addresses of the system as text, separated by commas.
+    /// Returns the addresses of the system as text, separated by commas, or the name of its reader.
     pub fn addresses(&self) -> String {
         match self {
             Self::Transfer { primaries } => primaries.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            Self::Azure { reader } => reader.clone(),
+        }
+    }
+
+    /// Returns the name of the `[[azure]]` that the zone has its records from. Returns `None` for other kinds of feeds.
+    pub fn azure_reader(&self) -> Option<&str> {
+        match self {
+            Self::Transfer { .. } => None,
+            Self::Azure { reader } => Some(reader),
         }
     }
 
@@ -161,6 +191,7 @@ impl FeedSource {
     pub fn primaries(&self) -> Option<&[SocketAddr]> {
         match self {
             Self::Transfer { primaries } => Some(primaries),
+            Self::Azure { .. } => None,
         }
     }
 }

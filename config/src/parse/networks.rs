@@ -21,6 +21,7 @@ pub(super) fn networks(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>
         let name = read.required(&key::NAME);
         let clients = read.option(&key::CLIENTS);
         let recursion = read.option(&key::RECURSION);
+        let virtual_networks = values(read.option(&key::VIRTUAL_NETWORKS).unwrap_or_default());
         let clients_at = read.place(&key::CLIENTS);
         let name_at = read.place(&key::NAME).unwrap_or(at);
         let problems = read.problems();
@@ -50,13 +51,15 @@ pub(super) fn networks(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>
         let clients = clients.unwrap_or_default();
         by_name.entry(name.clone()).or_insert(networks.len());
         places.networks.push(NetworkPlaces { table: at, clients: clients.iter().map(|item| item.at).collect() });
-        networks.push(NetworkConfig { recursion: recursion.unwrap_or(usual_recursion(&name)), name, clients: values(clients) });
+        let recursion = recursion.unwrap_or(usual_recursion(&name));
+        networks.push(NetworkConfig { recursion, name, clients: values(clients), virtual_networks });
     }
     if !networks.iter().any(|network| network.name == NetworkConfig::DEFAULT) {
         networks.push(NetworkConfig {
             name: NetworkConfig::DEFAULT.into(),
             clients: Vec::new(),
             recursion: usual_recursion(NetworkConfig::DEFAULT),
+            virtual_networks: Vec::new(),
         });
     }
     networks

@@ -2,8 +2,10 @@
 
 use toml::de::DeTable;
 
+use super::azure::ReadersFound;
 use super::values;
 use crate::azure::PrivateLinkTable;
+use crate::diagnostic::did_you_mean;
 use crate::key::AnyKey;
 use crate::keys::zone as key;
 use crate::model::{FeedSource, FileSource, NetworkLinks, OnMissing, ServerConfig, ZoneConfig, ZoneNames, ZoneSource};
@@ -16,13 +18,14 @@ pub(super) fn zones(
     document: &DeTable<'_>,
     server: &ServerConfig,
     azure: &PrivateLinkTable,
+    readers: &ReadersFound,
     problems: &mut ConfigProblems<'_>,
     places: &mut ConfigPlaces,
 ) -> Vec<ZoneConfig> {
     let mut zones = Vec::new();
     for (at, table) in reader::tables(document, &key::SECTION, problems) {
         let mut read = TableReader::open(&key::SECTION, Some(table), at, problems);
-        let (read, place) = zone_table(&mut read, at, server, azure);
+        let (read, place) = zone_table(&mut read, at, server, azure, readers);
         places.zones.extend(std::iter::repeat_n(place, read.len()));
         zones.extend(read);
     }
@@ -31,8 +34,14 @@ pub(super) fn zones(
 
 /// Reads one `[[zone]]`: its zones, which differ only in name and policy, and the positions of its
 /// keys. Every key is read even if the zone cannot be served, so that all problems are reported.
-fn zone_table(read: &mut TableReader<'_, '_>, at: usize, server: &ServerConfig, azure: &PrivateLinkTable) -> (Vec<ZoneConfig>, ZonePlaces) {
-    let (names, source, zone_names) = (names(read), source(read), zone_names(read, server));
+fn zone_table(
+    read: &mut TableReader<'_, '_>,
+    at: usize,
+    server: &ServerConfig,
+    azure: &PrivateLinkTable,
+    readers: &ReadersFound,
+) -> (Vec<ZoneConfig>, ZonePlaces) {
+    let (names, source, zone_names) = (names(read), source(read, readers), zone_names(read, server));
     let networks = read.option(&key::NETWORK).unwrap_or_default();
     let (on_missing, fallback) = (read.option(&key::ON_MISSING), read.option(&key::FALLBACK));
     let (min_ttl, max_ttl) = ttl_bounds(read, at);
@@ -87,9 +96,9 @@ fn names(read: &mut TableReader<'_, '_>) -> Vec<String> {
 }
 
 /// Returns the one writer of the zone. A problem was reported if there is none.
-fn source(read: &mut TableReader<'_, '_>) -> Option<ZoneSource> {
+fn source(read: &mut TableReader<'_, '_>, readers: &ReadersFound) -> Option<ZoneSource> {
     let (directory, file, format) = (read.option(&key::DIRECTORY), read.option(&key::FILE), read.value(&key::FORMAT));
-    let (_, feed) = (read.option(&key::API), feed(read));
+    let (_, feed) = (read.option(&key::API), feed(read, readers));
     let chosen = read.chosen(&key::DIRECTORY)?;
     if let (Some(at), true) = (read.place(&key::FORMAT), chosen == key::DIRECTORY.name()) {
         let message = "`format` has no effect with `directory`: the names of the files determine the format";
@@ -104,8 +113,24 @@ fn source(read: &mut TableReader<'_, '_>) -> Option<ZoneSource> {
 }
 
 /// Returns the feed that the table names. One line for each kind of feed.
-fn feed(read: &mut TableReader<'_, '_>) -> Option<FeedSource> {
-    read.option(&key::PRIMARIES).map(|list| FeedSource::Transfer { primaries: values(list) })
+fn feed(read: &mut TableReader<'_, '_>, readers: &ReadersFound) -> Option<FeedSource> {
+    let transfer = read.option(&key::PRIMARIES).map(|list| FeedSource::Transfer { primaries: values(list) });
+    let azure = read.option(&key::AZURE).map(|reader| FeedSource::Azure { reader: known_reader(read, reader, readers) });
+    transfer.or(azure)
+}
+
+/// Reports a name that no `[[azure]]` has.
+fn known_reader(read: &mut TableReader<'_, '_>, name: String, readers: &ReadersFound) -> String {
+    let known = readers.readers.iter().map(|reader| reader.name.as_str());
+    if !readers.are_missing && !known.clone().any(|known| known == name) {
+        let at = read.place(&key::AZURE).unwrap_or_default();
+        let help = match did_you_mean(&name, known) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("add an `[[azure]]` with `name = \"{name}\"`"),
+        };
+        read.problems().error(at, format!("there is no `[[azure]]` `{name}`"), help);
+    }
+    name
 }
 
 /// Returns the names of servers for records that the zone lacks. Those of `[server]` stand in for

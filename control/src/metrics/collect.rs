@@ -10,6 +10,7 @@ use super::page::{Metric, MetricsPage};
 use super::table::*;
 use super::{process, seconds};
 use crate::Control;
+use crate::azure::ReaderStatus;
 
 /// NOERROR to REFUSED: there from the start, so that the first of them is a rise; the others once there are any.
 const USUAL: usize = 6;
@@ -25,6 +26,7 @@ pub fn page(control: &Control) -> String {
     add_resolver(&mut page, control);
     add_upstreams(&mut page, &control.gauges.resolver().upstreams());
     add_zones(&mut page, &state.snapshot);
+    add_azure(&mut page, &control.azure.status());
     add_reloads(&mut page, control);
     add_edits(&mut page, control);
     page.add(&LOG_DROPPED, [], control.host.log_lines_dropped());
@@ -220,6 +222,27 @@ fn add_zones(page: &mut MetricsPage, snapshot: &Snapshot) {
     for (name, network, _, journal) in states.iter().filter(|(.., journal)| *journal > 0) {
         page.add(&ZONE_JOURNAL, [name, network], *journal);
     }
+}
+
+fn add_azure(page: &mut MetricsPage, readers: &[ReaderStatus]) {
+    readers.iter().for_each(|reader| page.add(&AZURE_GOOD, [&reader.name], reader.error.is_none() && reader.readings > 0));
+    for reader in readers {
+        reader.last_success.into_iter().for_each(|time| page.add(&AZURE_SUCCESS, [&reader.name], seconds(time)));
+    }
+    for reader in readers {
+        page.add(&AZURE_ENDPOINTS, [&reader.name, "approved"], reader.approved);
+        page.add(&AZURE_ENDPOINTS, [&reader.name, "other"], reader.others);
+    }
+    readers.iter().for_each(|reader| page.add(&AZURE_HIDDEN, [&reader.name], reader.hidden));
+    for reader in readers {
+        page.add(&AZURE_READINGS, [&reader.name, "good"], reader.readings);
+        page.add(&AZURE_READINGS, [&reader.name, "failed"], reader.failures);
+    }
+    for reader in readers {
+        page.add(&AZURE_REQUESTS, [&reader.name, "query"], reader.queries);
+        page.add(&AZURE_REQUESTS, [&reader.name, "token"], reader.tokens);
+    }
+    readers.iter().for_each(|reader| page.add(&AZURE_THROTTLED, [&reader.name], reader.throttled));
 }
 
 /// The networks of a zone as a label: their names, or `all`.

@@ -120,6 +120,14 @@ metrics! {
     ZONE_SOURCE_CHANGED = Gauge "postern_zone_source_changed_timestamp_seconds" ["zone", "network"] "When what it serves was last changed in the source.";
     ZONE_JOURNAL = Gauge "postern_zone_journal_bytes" ["zone", "network"] "Length of its journal, where it has one.";
 
+    AZURE_GOOD = Gauge "postern_azure_good" ["reader"] "0 while the private endpoints of Azure are not read, or not completely.";
+    AZURE_SUCCESS = Gauge "postern_azure_last_success_timestamp_seconds" ["reader"] "When the private endpoints were last read.";
+    AZURE_ENDPOINTS = Gauge "postern_azure_endpoints" ["reader", "state"] "Private endpoints: approved, other (in another state, or without names).";
+    AZURE_HIDDEN = Gauge "postern_azure_hidden_endpoints" ["reader"] "Private endpoints that are kept although their subscription may not be read.";
+    AZURE_READINGS = Counter "postern_azure_readings_total" ["reader", "result"] "Readings, by what came of them: good or failed.";
+    AZURE_REQUESTS = Counter "postern_azure_requests_total" ["reader", "kind"] "Requests to Azure: query or token.";
+    AZURE_THROTTLED = Counter "postern_azure_throttled_total" ["reader"] "Answers of Azure that asked for a pause (429).";
+
     RELOADS = Counter "postern_reload_total" ["result"] "Reloads of the configuration, by what came of them: applied or refused.";
     RELOAD_SUCCESSFUL = Gauge "postern_reload_last_successful" [] "0 while the last reload was rejected; 1 before the first.";
     RELOAD_SUCCESS = Gauge "postern_reload_last_success_timestamp_seconds" [] "When a configuration was last applied: at the start, at first.";

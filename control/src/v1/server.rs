@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use postern_config::model::NetworkLinks;
+use postern_zones::edit::ZoneRef;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -69,12 +71,16 @@ pub(super) async fn reload(
     let host = control.host.clone();
     let accepted = acceptance.accept.as_deref().unwrap_or_default().split(',').map(str::trim).filter(|word| !word.is_empty());
     let accepted: Vec<String> = accepted.map(str::to_owned).collect();
+    let zones: Vec<ZoneRef> = accepted.iter().map(|word| ZoneRef::parse(word)).collect();
     let reloaded = tokio::task::spawn_blocking(move || host.reload(&accepted)).await;
     let stopped = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
     reloaded.map_err(stopped)?.map_err(|why| {
         let (kind, title) = ("urn:postern:problem:reload-refused", "The old configuration serves on");
         Problem::of_kind(StatusCode::UNPROCESSABLE_ENTITY, kind, title, why)
     })?;
+    for zone in zones {
+        control.feeds.retrieve(&zone.name, &NetworkLinks::All); // a feed brings again what was rejected
+    }
     let generation = control.state.load().snapshot.generation;
     let ailments = control.health().lines().map(str::to_owned).collect();
     Ok(Json(Reloaded { generation, ailments }))

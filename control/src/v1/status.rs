@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::Refusals;
 use super::cache::Fill;
 use crate::Control;
+use crate::azure::ReaderStatus;
 use crate::http::{Caller, Problem};
 
 /// How the server is.
@@ -44,6 +45,25 @@ pub(super) struct Status {
     fallbacks_dropped: u64,
     /// Who is asked what is not ours.
     upstreams: Vec<Upstream>,
+    /// Readers of the private endpoints of Azure that zones use.
+    azure: Vec<AzureStatus>,
+}
+
+/// A reader of the private endpoints of Azure.
+#[derive(Debug, Serialize, ToSchema)]
+struct AzureStatus {
+    /// Name of the `[[azure]]`.
+    name: String,
+    /// Seconds since the last good reading; null: there was none since the start.
+    age: Option<u64>,
+    /// Endpoints that are approved and have names.
+    approved: usize,
+    /// Endpoints in another state, or without names.
+    others: usize,
+    /// Endpoints that are kept although their subscription may not be read.
+    hidden: usize,
+    /// Why the last reading failed or was not complete; null: it was good.
+    error: Option<String>,
 }
 
 /// What waits.
@@ -127,7 +147,16 @@ pub(super) async fn status(caller: Caller, State(control): State<Arc<Control>>) 
         fallbacks: control.recorder.counts().iter().map(|counted| counted.count).sum(),
         fallbacks_dropped: control.recorder.dropped(),
         upstreams: all_upstreams(&control),
+        azure: control.azure.status().into_iter().map(AzureStatus::of).collect(),
     }))
+}
+
+impl AzureStatus {
+    fn of(reader: ReaderStatus) -> Self {
+        let age = reader.last_success.and_then(|last| last.elapsed().ok()).map(|age| age.as_secs());
+        let ReaderStatus { name, approved, others, hidden, error, .. } = reader;
+        Self { name, age, approved, others, hidden, error }
+    }
 }
 
 /// Tells how each upstream is.

@@ -8,9 +8,11 @@ use std::time::Instant;
 use postern_config::model::NetworkLinks;
 
 use super::owned::{self, JournaledZone};
-use super::{LookReport, Store, ZoneOutcome, ZoneSlot};
+use super::{LookReport, Store, ZoneOutcome, ZoneSlot, guard};
 use crate::diff::Difference;
-use crate::edit::{AmendFn, Author, ChangeFn, EditResult, Refusal, ReplyFn, StoreTask, Via, ZoneEdit, ZoneRef, ZoneSettings};
+use crate::edit::{
+    ACCEPTED_LOSS, AmendFn, Author, ChangeFn, EditResult, Refusal, ReplyFn, StoreTask, Via, ZoneEdit, ZoneRef, ZoneSettings,
+};
 use crate::journal::{self, JournalError};
 use crate::snapshot::Snapshot;
 use crate::zone::{RrSetChange, Zone};
@@ -75,7 +77,7 @@ impl Store {
         for task in tasks {
             if !matches!(task, StoreTask::Edit(..) | StoreTask::Amend(..)) {
                 self.flush(&mut staged, &mut committed, now);
-                is_anew = true;
+                is_anew |= !matches!(task, StoreTask::Observe(..));
             }
             match task {
                 StoreTask::Edit(ZoneEdit { zone, author, make, is_dry }, answer) => {
@@ -99,6 +101,10 @@ impl Store {
                 StoreTask::Expire(zone, reason, answer) => {
                     let expired = self.expire(&zone, reason, &mut committed.report);
                     committed.answers.push(Box::new(move |_| answer(expired)));
+                }
+                StoreTask::Observe(zone, error, answer) => {
+                    let observed = self.observe(&zone, error);
+                    committed.answers.push(Box::new(move |_| answer(observed)));
                 }
                 StoreTask::Configure(zone, author, change, answer) => {
                     let settings = self.configure(&zone, &author, change, &mut committed.report);
@@ -160,7 +166,10 @@ impl Store {
         let at = staged.iter().position(|staged| staged.slot == place);
         let Attempt { done, changes, settings } = match self.attempt(place, at.map(|at| &staged[at]), wanted.maker, &wanted.author) {
             Ok(attempt) => attempt,
-            Err(refusal) => return Err((answer, refusal)),
+            Err(refusal) => {
+                self.note_loss(place, &wanted.author, &refusal);
+                return Err((answer, refusal));
+            }
         };
         let Some(owned) = &mut self.slots[place].owned else { return Err((answer, Refusal::Stopped)) }; // the attempt needed it
         if wanted.is_dry || (done.change.is_none() && settings.is_none()) {
@@ -206,6 +215,10 @@ impl Store {
         unless_it_panics(&slot.name, || {
             let (changes, settings) = maker.make(before, kept)?;
             let after = Arc::new(before.apply(&changes).map_err(Refusal::Invalid)?);
+            let is_guarded = author.via.feed().is_some_and(|kind| kind.is_guarded) && !kept.extra.contains_key(ACCEPTED_LOSS);
+            if let Some(loss) = guard::feed_loss(slot, before, &after).filter(|_| is_guarded) {
+                return Err(Refusal::Loss(loss));
+            }
             let warnings = owned::lint_changes(&changes, clients);
             let (change, difference) = owned::compare(before, &after, &changes, author).unzip();
             let after = if difference.is_some() { after } else { before.clone() };
@@ -221,6 +234,31 @@ impl Store {
             };
             Ok(Attempt { done, changes, settings })
         })
+    }
+
+    /// Shows and logs once that the edit of a feed waits for the operator, because it would remove too many names.
+    fn note_loss(&mut self, place: usize, author: &Author, refusal: &Refusal) {
+        if let (Refusal::Loss(why), Some(_)) = (refusal, author.via.feed()) {
+            let slot = &mut self.slots[place];
+            slot.state.is_held = true;
+            if slot.note(Some(why.clone())).is_some() {
+                tracing::error!(zone = &*slot.name, networks = %slot.networks, "keeping the last good data: {why}");
+            }
+        }
+    }
+
+    /// Notes what a feed found without an edit. Its own log line has the reason, so the report does not repeat it for each zone.
+    fn observe(&mut self, zone: &ZoneRef, error: Option<String>) -> Result<(), Refusal> {
+        let place = self.place_of(zone)?;
+        let slot = &mut self.slots[place];
+        match error {
+            Some(_) if slot.state.is_held => {} // the operator must learn of the loss first
+            error => {
+                slot.state.is_held = false;
+                slot.note(error);
+            }
+        }
+        Ok(())
     }
 
     /// Puts what is staged on the disk; what gets there is served by the next snapshot, the rest is refused.
@@ -270,6 +308,7 @@ impl Store {
             if is_changed {
                 slot.state.changed = Some(std::time::SystemTime::now());
             }
+            slot.state.is_held = false;
             let recovered = slot.note(None);
             let outcome = if is_changed { Some(ZoneOutcome::Changed(difference)) } else { recovered };
             committed.report.zones.extend(outcome.map(|outcome| slot.report(outcome)));

@@ -84,6 +84,19 @@ pub fn doubts(
     (!doubts.is_empty()).then_some(doubts)
 }
 
+/// Why an edit of a feed is probably not meant: it would take away all names of the zone, or more than `max-loss` allows. Returns `None` if
+/// it is to be made.
+pub fn feed_loss(slot: &ZoneSlot, old: &Zone, new: &Zone) -> Option<String> {
+    let (lost, before) = (Difference::names_lost(old, new), names(old, &slot.config));
+    let loss = match of_zone_data(&slot.config, old, new, lost, before)? {
+        Reason::ManyNames { lost, before } => {
+            format!("it would lose {lost} of {before} names, more than max-loss ({}%)", slot.config.max_loss)
+        }
+        _ => format!("it would have no records, {before} before"),
+    };
+    Some(format!("{loss}. help: to accept what its source has now: postern reload --accept {}", slot.title()))
+}
+
 /// A zone whose loss the operator accepts: its name, and one of its networks if several zones have that name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptedZone {
@@ -233,7 +246,11 @@ fn is_bare(zone: &Zone, config: &model::ZoneConfig) -> bool {
 /// RRsets that a zone has without a source: the SOA, and the NS records that the configuration gives it.
 fn made_sets(zone: &Zone, config: &model::ZoneConfig) -> usize {
     let apex = zone.apex().to_buf();
-    let Some(authority) = ZoneAuthority::configured(&config.zone_names, &apex) else { return 1 };
+    let authority = match config.source.is_journaled() {
+        true => Some(ZoneAuthority::of_api(&config.zone_names, &apex)),
+        false => ZoneAuthority::configured(&config.zone_names, &apex),
+    };
+    let Some(authority) = authority else { return 1 };
     let is_server = |rdata: &[u8]| authority.servers.iter().any(|server| server.as_wire() == rdata);
     let has_servers = zone.at(&apex).any(|set| set.rtype == rtype::NS && set.rdata().all(is_server));
     1 + usize::from(has_servers)

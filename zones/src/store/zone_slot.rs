@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use postern_config::model::{self, NetworkLinks, ZoneSource};
+use postern_config::model::{self, NetworkLinks};
 
 use super::kept::{KeptZone, zone_key};
 use super::owned::{JournaledZone, ttl_bounds};
@@ -206,8 +206,9 @@ impl ZoneSlot {
     /// Builds this zone from whatever records come.
     pub fn empty_builder(&self) -> ZoneBuilder {
         let (min, max) = ttl_bounds(&self.config);
-        let is_of_api = self.config.source == ZoneSource::Api;
-        let authority = is_of_api.then(|| ZoneAuthority::of_api(&self.config.zone_names, &self.apex.to_buf()));
+        // A copy has the SOA and NS records of its primary.
+        let makes_authority = self.config.source.is_journaled() && !self.config.source.keeps_serial();
+        let authority = makes_authority.then(|| ZoneAuthority::of_api(&self.config.zone_names, &self.apex.to_buf()));
         ZoneBuilder::new(self.apex.clone()).ttl_bounds(min, max).authority(authority)
     }
 }

@@ -120,3 +120,36 @@ fn a_zone_that_gets_another_writer_is_the_same_after_a_reload_and_after_a_restar
         assert_eq!((served(&store, "ws"), error(&store)), (vec![vec![10, 20, 1, 9]], None), "expired no more, by restart: {by_restart}");
     }
 }
+
+#[test]
+fn a_guarded_feed_empties_a_zone_only_if_the_operator_accepts_it() {
+    const AZURE_ZONE: &str = "[[azure]]\nname = \"contoso\"\n[[zone]]\nname = \"privatelink.contoso.test\"\nazure = \"contoso\"\n";
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path(), AZURE_ZONE);
+    let read = |store: &mut Store, changes: &[&str]| {
+        let changes: Vec<RrSetChange> = changes.iter().map(|text| change(text)).collect();
+        let amend: AmendFn = Box::new(move |_, settings| {
+            settings.extra.remove(crate::edit::ACCEPTED_LOSS);
+            settings.extra.insert(crate::edit::FETCHED.into(), 1.into());
+            Ok(changes)
+        });
+        let author = Author { via: Via::Feed(&postern_config::model::AZURE), ..author() };
+        run(store, |answer| StoreTask::Amend(ZoneRef::parse(ZONE), author, amend, answer))
+    };
+    read(&mut store, &["ws A 10 10.20.1.4"]).unwrap();
+    assert!(matches!(read(&mut store, &["ws A 10"]), Err(Refusal::Loss(_))));
+    let state = store.zones().next().unwrap().state.clone();
+    assert!(state.is_held && state.error.unwrap().1.ends_with("postern reload --accept privatelink.contoso.test"));
+    assert_eq!(served(&store, "ws"), [[10, 20, 1, 4]]);
+    let observe = |store: &mut Store, error: Option<&str>| {
+        let error = error.map(str::to_owned);
+        run(store, |answer| StoreTask::Observe(ZoneRef::parse(ZONE), error, answer)).unwrap();
+        store.zones().next().unwrap().state.error.as_ref().map(|(_, why)| why.clone())
+    };
+    assert!(observe(&mut store, Some("Azure is silent")).is_some_and(|why| why.contains("--accept")), "the loss is told first");
+    store.reconfigure_accepting(&config(directory.path(), AZURE_ZONE), &[crate::store::AcceptedZone::parse(ZONE)]);
+    read(&mut store, &["ws A 10"]).unwrap();
+    assert!(served(&store, "ws").is_empty());
+    assert_eq!(observe(&mut store, Some("Azure is silent")).as_deref(), Some("Azure is silent"));
+    assert_eq!(observe(&mut store, None), None);
+}
