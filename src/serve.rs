@@ -329,7 +329,8 @@ fn load(path: &Path, lines: &LineQueue) -> Result<PosternConfig, String> {
 }
 
 fn bind(config: &PosternConfig) -> Result<(BoundSockets, Option<metrics::MetricsSockets>), String> {
-    let bound = Server::bind(&config.server.listen, config.server.workers).map_err(|error| {
+    let passed = systemd::sockets(&config.server.listen)?;
+    let bound = Server::bind_inherited(&config.server.listen, config.server.workers, passed).map_err(|error| {
         let hint = privileges::hint(error.address, &error.error);
         format!("error: {error}{}{hint}", if hint.is_empty() { "" } else { " help: " })
     })?;

@@ -1,7 +1,10 @@
-//! Notifications to systemd. Without a notify socket in the environment, the functions do nothing.
+//! Notifications to systemd, and the sockets that it passes. Without its variables in the
+//! environment, the functions do nothing.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use postern_sockets::{InheritedSocket, InheritedSocketError, UdpOptions};
 use sd_notify::NotifyState;
 
 /// Reports that the server answers queries.
@@ -37,6 +40,26 @@ pub fn alive() {
 /// watchdog is disabled.
 pub fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
+}
+
+/// Takes the sockets of a socket unit. Each must be one of `listen`: queries to any other would wait
+/// in its queue for ever.
+pub fn sockets(listen: &[SocketAddr]) -> Result<Vec<InheritedSocket>, String> {
+    let passed = InheritedSocket::take_all(&UdpOptions::default()).map_err(|error| {
+        let help = match error {
+            InheritedSocketError::BothFamilies(_) => ". help: set `BindIPv6Only=ipv6-only` in the socket unit",
+            _ => "",
+        };
+        format!("error: cannot use the sockets that systemd passed: {error}{help}")
+    })?;
+    match passed.iter().find(|socket| !listen.contains(&socket.address())) {
+        None => Ok(passed),
+        Some(socket) => Err(format!(
+            "error: systemd passed a socket for {0}, which `server.listen` does not list. \
+             help: add \"{0}\" to `server.listen`, or remove it from the socket unit",
+            socket.address()
+        )),
+    }
 }
 
 fn tell(states: &[NotifyState]) {

@@ -113,6 +113,46 @@ fn systemd_likes_the_unit_and_finds_it_as_safe_as_ever() {
 }
 
 #[test]
+fn systemd_likes_the_socket_unit_which_listens_where_the_server_does_by_default() {
+    let unit = std::fs::read_to_string(UNIT.replace(".service", ".socket")).unwrap();
+    for key in ["ListenDatagram", "ListenStream"] {
+        let listed: Vec<SocketAddr> = values(&unit, key).iter().map(|address| address.parse().unwrap()).collect();
+        assert_eq!(listed, postern_config::PosternConfig::default().server.listen, "{key}");
+    }
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        eprintln!("left out: systemd_likes_the_socket_unit_which_listens_where_the_server_does_by_default: there is no systemd-analyze");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let program = postern(&[]).get_program().to_str().unwrap().to_owned();
+    let service = std::fs::read_to_string(UNIT).unwrap().replace("/usr/bin/postern", &program);
+    write_files(directory.path(), &[("postern.service", &service), ("postern.socket", &unit)]);
+    let verified =
+        Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(directory.path().join("postern.socket")).output().unwrap();
+    let told = text(&verified);
+    assert!(verified.status.success() && !told.contains("postern."), "{told}");
+}
+
+#[test]
+fn a_passed_descriptor_that_is_no_socket_is_an_error_and_one_of_another_process_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    write_files(directory.path(), &[("postern.toml", CONFIG), ("corp.zone", ZONE)]);
+    let program = postern(&[]).get_program().to_owned();
+    let start = |listen_pid: &str| {
+        let script = format!("LISTEN_PID={listen_pid} LISTEN_FDS=1 exec \"$0\" serve -c postern.toml 3</dev/null");
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(script).arg(&program).current_dir(directory.path()).env_remove("POSTERN_LOG");
+        command
+    };
+    let refused = start("$$").output().unwrap();
+    assert!(!refused.status.success());
+    let told = "error: cannot use the sockets that systemd passed: descriptor 3 is neither a UDP socket nor a TCP listener";
+    assert!(text(&refused).contains(told), "{}", text(&refused));
+    let server = Server::spawn(start("1"), directory.path().into(), None);
+    assert_eq!(server.short("www.corp.test", A), ["10.0.0.1"]);
+}
+
+#[test]
 fn the_unit_starts_the_server_with_a_bad_zone_and_a_fresh_secondary_and_reports_reloads() {
     let unit = std::fs::read_to_string(UNIT).unwrap();
     assert_eq!(values(&unit, "StartLimitIntervalSec"), ["0"], "restarts are never given up");

@@ -419,7 +419,7 @@ fn a_copy_taken_while_changes_are_made_has_every_one_that_was_acknowledged_befor
     let is_over = std::sync::atomic::AtomicBool::new(false);
     let relaxed = std::sync::atomic::Ordering::Relaxed;
     let backup = tempfile::tempdir().unwrap();
-    // As docs/src/backup.md says, through a link as `DynamicUser=yes` makes one.
+    // As docs/src/backup.md says, also through a link, as a service with `DynamicUser=yes` has one.
     let link = backup.path().join("link");
     std::os::unix::fs::symlink(server.file("state"), &link).unwrap();
     let tar = |directory: &Path, words: &[&std::ffi::OsStr]| {

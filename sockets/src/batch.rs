@@ -143,7 +143,7 @@ impl DatagramBatch {
         // SAFETY: the `count` headers point at addresses, vectors, buffers and control space that
         // `self` owns, with their sizes. `new` set them up, and the loop above reset the fields
         // that the last call changed. `&mut self` excludes every other access.
-        let received = unsafe { libc::recvmmsg(socket.as_raw_fd(), self.headers.at(0), count, flags, ptr::null_mut()) };
+        let received = unsafe { libc::recvmmsg(socket.as_raw_fd(), self.headers.at(0), count, flags as _, ptr::null_mut()) };
         if received < 0 {
             let error = io::Error::last_os_error();
             return match error.kind() {

@@ -47,21 +47,27 @@ pub fn bind_udp(address: SocketAddr, options: &UdpOptions) -> io::Result<UdpSock
     if options.send_buffer > 0 {
         let _ = socket.set_send_buffer_size(options.send_buffer);
     }
+    prepare_udp(&socket, address, options)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// Sets the options that a worker relies on.
+pub(crate) fn prepare_udp(socket: &Socket, address: SocketAddr, options: &UdpOptions) -> io::Result<()> {
     socket.set_read_timeout(options.read_timeout)?;
     if address.ip().is_unspecified() {
         match address.is_ipv6() {
-            true => set_option(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?,
-            false => set_option(&socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?,
+            true => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?,
+            false => set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?,
         }
     }
     // Path MTUs from ICMP messages are ignored. A forged one would cause fragments, into which
     // forged data can be inserted (RFC 9715, section 3.1). Old kernels lack the option for IPv6.
     let _ = match address.is_ipv6() {
-        true => set_option(&socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
-        false => set_option(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
+        true => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
+        false => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
     };
-    socket.bind(&address.into())?;
-    Ok(socket.into())
+    Ok(())
 }
 
 /// Binds a non-blocking TCP listener with a queue of `backlog` connections. An IPv6 listener does

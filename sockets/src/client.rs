@@ -66,7 +66,7 @@ impl ClientBatch {
         // SAFETY: `point` has set up headers `from..to`. Each points at one iovec of `self`, which
         // points at initialized octets of `self`. All of them outlive the call, and nothing else
         // reads or writes them while it runs. No address and no control data are passed.
-        let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), self.headers[from..to].as_mut_ptr(), count, libc::MSG_DONTWAIT) };
+        let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), self.headers[from..to].as_mut_ptr(), count, libc::MSG_DONTWAIT as _) };
         if sent >= 0 { Ok(sent as usize) } else { none_if_blocked(io::Error::last_os_error()) }
     }
 
@@ -78,7 +78,7 @@ impl ClientBatch {
         // SAFETY: as in `send`. The kernel writes at most `iov_len` octets to each slot, which is
         // the size of that slot, and writes the lengths into the headers.
         let received = unsafe {
-            libc::recvmmsg(socket.as_raw_fd(), self.headers.as_mut_ptr(), count as libc::c_uint, libc::MSG_DONTWAIT, ptr::null_mut())
+            libc::recvmmsg(socket.as_raw_fd(), self.headers.as_mut_ptr(), count as libc::c_uint, libc::MSG_DONTWAIT as _, ptr::null_mut())
         };
         if received < 0 {
             return none_if_blocked(io::Error::last_os_error());

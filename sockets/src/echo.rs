@@ -70,7 +70,8 @@ impl Slots {
         let headers = self.headers.as_mut_ptr();
         // SAFETY: the BATCH headers point at addresses, vectors and octets that live as long as
         // `self`. The length of each vector is that of its datagram.
-        let received = unsafe { libc::recvmmsg(socket.as_raw_fd(), headers, BATCH as libc::c_uint, libc::MSG_WAITFORONE, ptr::null_mut()) };
+        let received =
+            unsafe { libc::recvmmsg(socket.as_raw_fd(), headers, BATCH as libc::c_uint, libc::MSG_WAITFORONE as _, ptr::null_mut()) };
         if received >= 0 {
             return Ok(Some(received as usize));
         }

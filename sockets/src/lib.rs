@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! server side                 bind_udp ─ DatagramBackend: receive → reply → send      one call each for up to 64 datagrams
+//! sockets that outlive us     InheritedSocket                                         opened by systemd, passed at each start
 //! replies sent later          DatagramOutbox, send_to_from                            from the address that was queried
 //! client side                 ClientBatch over connected sockets, Poller              upstreams, load generators
 //!                             receive                                                 single datagrams, for occasional queries
@@ -19,6 +20,7 @@ mod bind;
 mod client;
 mod datagram;
 mod echo;
+mod inherited;
 mod memory;
 mod outbox;
 mod poller;
@@ -30,6 +32,7 @@ pub use bind::{UdpOptions, bind_tcp, bind_udp, is_present, overflowed};
 pub use client::ClientBatch;
 pub use datagram::receive;
 pub use echo::mirror;
+pub use inherited::{InheritedSocket, InheritedSocketError};
 pub use memory::{LARGE_PAGE, prefetch, release_memory, want_large_pages};
 pub use outbox::DatagramOutbox;
 pub use poller::{SocketPoller, SocketReady};

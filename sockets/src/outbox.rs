@@ -72,7 +72,7 @@ impl DatagramOutbox {
             // SAFETY: `point` has set up these headers. Each points at an address, a vector, octets
             // and perhaps a control message of `self`, with their sizes. None of them is moved or
             // written before the call returns.
-            let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
+            let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), count, libc::MSG_DONTWAIT as _) };
             if sent > 0 {
                 next += sent as usize;
                 result.sent += sent as usize;

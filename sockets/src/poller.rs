@@ -64,8 +64,7 @@ impl SocketPoller {
         let count = self.events.len() as libc::c_int;
         let epoll = self.epoll.as_raw_fd();
         if !NO_NANOSECONDS.load(Ordering::Relaxed) {
-            let time =
-                timeout.map(|timeout| libc::timespec { tv_sec: timeout.as_secs() as libc::time_t, tv_nsec: timeout.subsec_nanos().into() });
+            let time = timeout.map(|timeout| libc::timespec { tv_sec: timeout.as_secs() as _, tv_nsec: timeout.subsec_nanos().into() });
             let time = time.as_ref().map_or(ptr::null(), ptr::from_ref);
             // SAFETY: `events` has room for `count` events. `time` is null or points at a timespec
             // that outlives the call. No signal mask is passed.

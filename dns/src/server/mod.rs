@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use postern_config::PosternConfig;
 use postern_config::model::{LimitsConfig, UpstreamConfig, UpstreamSet};
-use postern_sockets::KernelBackend;
+use postern_sockets::{InheritedSocket, KernelBackend};
 use postern_zones::snapshot::Snapshot;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -82,7 +82,12 @@ pub fn descriptors(config: &PosternConfig) -> usize {
 impl Server {
     /// Binds UDP for `workers` threads and TCP on each address; port 0 becomes one that is free for both. Nothing is answered yet.
     pub fn bind(listen: &[SocketAddr], workers: usize) -> Result<BoundSockets, BindError> {
-        BoundSockets::new(listen, workers)
+        BoundSockets::new(listen, workers, Vec::new())
+    }
+
+    /// Like [`Server::bind`], but serves each inherited socket whose address is listed instead of binding one.
+    pub fn bind_inherited(listen: &[SocketAddr], workers: usize, inherited: Vec<InheritedSocket>) -> Result<BoundSockets, BindError> {
+        BoundSockets::new(listen, workers, inherited)
     }
 
     /// Starts answering from a configuration and the snapshot that was made with it.
