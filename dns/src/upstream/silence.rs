@@ -18,6 +18,8 @@ const SILENT_BITS: u32 = 24;
 const WATCHED_BITS: u32 = 8;
 /// Most suffixes that are remembered for an upstream.
 const MOST: usize = 1024;
+/// Most questions of an upstream that are remembered as answered.
+const ANSWERED: usize = 4096;
 /// A suffix with a response this recently is not silent, whatever else is below it.
 const ALIVE: Duration = Duration::from_secs(1);
 /// A suffix without a silent question for this long is forgotten.
@@ -29,6 +31,8 @@ pub struct SilentDomains {
     by_hash: HashMap<u64, SilentDomain, foldhash::fast::RandomState>, // the keys are keyed hashes already
     /// Number of those with `WATCHED_BITS`.
     watched: usize,
+    /// Parts of the hashes of questions that were answered, each at a place that its hash gives. Empty until the first one.
+    answered: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -54,6 +58,19 @@ impl SilentDomain {
 }
 
 impl SilentDomains {
+    /// The question with this hash was answered.
+    pub fn answered(&mut self, question: u64) {
+        if self.answered.is_empty() {
+            self.answered.resize(ANSWERED, 0);
+        }
+        self.answered[question as usize % ANSWERED] = (question >> 32) as u32;
+    }
+
+    /// Returns true if the question with this hash was answered, and no other one has its place since.
+    pub fn has_answered(&self, question: u64) -> bool {
+        self.answered.get(question as usize % ANSWERED) == Some(&((question >> 32) as u32))
+    }
+
     /// Returns true if a domain may be silent: only then the other functions are of use.
     pub fn is_watching(&self) -> bool {
         self.watched > 0

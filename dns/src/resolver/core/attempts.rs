@@ -138,6 +138,15 @@ impl ResolverCore {
         }
     }
 
+    /// Stops counting all messages of an exchange to one member.
+    fn release_all(&mut self, exchange: u32, member: u8) {
+        for place in self.exchanges.list[exchange as usize].attempts.clone() {
+            if self.exchanges.attempts[place as usize].purpose == (AttemptPurpose::Question { exchange, member }) {
+                self.release(place);
+            }
+        }
+    }
+
     /// Removes an attempt.
     pub(super) fn end_attempt(&mut self, place: u32, out: &mut impl ResolverEffects) {
         self.release(place);
@@ -205,14 +214,19 @@ impl ResolverCore {
     /// Handles an attempt whose time ran out.
     pub(super) fn attempt_lost(&mut self, now: Now, state: &State, place: u32, out: &mut impl ResolverEffects) {
         self.exchanges.attempts[place as usize].timer = None;
+        if let AttemptPurpose::Question { exchange, .. } = self.exchanges.attempts[place as usize].purpose {
+            let going = &self.exchanges.list[exchange as usize];
+            if going.active == Some(place) && now < going.patience {
+                // The upstream may still be at work on it: it counts as in flight, as a late one.
+                return self.wait_further(now, place, out);
+            }
+        }
         self.release(place);
         match self.exchanges.attempts[place as usize].purpose {
-            AttemptPurpose::Question { exchange, .. } => {
-                let going = &self.exchanges.list[exchange as usize];
-                match going.active == Some(place) {
-                    true if now < going.patience => self.wait_further(now, place, out),
-                    true => self.question_lost(now, state, place, None, out),
-                    false => {} // another message is waited for
+            AttemptPurpose::Question { exchange, member } => {
+                if self.exchanges.list[exchange as usize].active == Some(place) {
+                    self.release_all(exchange, member);
+                    self.question_lost(now, state, place, None, out);
                 }
             }
             AttemptPurpose::Late(_) => {}
@@ -365,8 +379,14 @@ impl ResolverCore {
                 if fault == AttemptError::Guessed {
                     self.report_guesses(now, place);
                 }
+                self.exchanges.list[exchange as usize].is_doubtful = fault == AttemptError::Doubtful;
                 self.end_attempt(place, out);
                 return self.ask_again(now, state, (exchange, member), (UpstreamTransport::Tcp, edns, false), out);
+            }
+            // There is no TCP: a second answer over UDP will do.
+            (UpstreamTransport::Tcp, Some(_)) if is_awaited && std::mem::take(&mut self.exchanges.list[exchange as usize].is_doubtful) => {
+                self.end_attempt(place, out);
+                return self.ask_again(now, state, (exchange, member), (UpstreamTransport::Udp, edns, false), out);
             }
             _ => {}
         }

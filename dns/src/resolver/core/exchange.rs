@@ -97,6 +97,8 @@ pub(super) struct UpstreamExchange {
     pub(super) icmp_errors: u8,
     /// It came back to this server (S7).
     pub(super) has_circled: bool,
+    /// It is asked over TCP because an answer lacked a mark.
+    pub(super) is_doubtful: bool,
     round: u8,
     pub(super) failure: Option<Failure>,
     /// Set once an upstream was asked. Only then is a failure cached for this name.
@@ -189,6 +191,7 @@ impl ResolverCore {
             refused: 0,
             icmp_errors: 0,
             has_circled: false,
+            is_doubtful: false,
             round: 1,
             failure: None,
             asked: None,
@@ -349,11 +352,12 @@ impl ResolverCore {
             && going.sends < SENDS
             && self.exchanges.servers[server.0 as usize].health.admits(now) == SendAdmission::Now
             && self.ask_member(now, exchange, member, AskTurn::Repeated(over, edns), out).is_ok();
+        self.mark_late(now, place);
         let going = &self.exchanges.list[exchange as usize];
-        if is_repeated {
-            return;
+        if is_repeated || going.active != Some(place) || self.exchanges.attempts[place as usize].timer.is_some() {
+            return; // or it has just given up its place, and is waited for to the end
         }
-        // There is no room now, or it was sent often enough: it is waited for without counting.
+        // There is no room now, or it was sent often enough: it is only waited for.
         let Some(route) = self.exchanges.routes.get(&going.ask.route) else { return };
         let waits = match going.sends < SENDS {
             true => self.wait(now, server, &route.plan, (over, going.patience), going.sends),
@@ -367,8 +371,11 @@ impl ResolverCore {
     pub(super) fn stop_repeating(&mut self, place: u32) -> Option<Now> {
         let AttemptPurpose::Question { exchange, .. } = self.exchanges.attempts[place as usize].purpose else { return None };
         let going = &mut self.exchanges.list[exchange as usize];
+        if going.active != Some(place) {
+            return None; // an earlier message of the same question
+        }
         going.sends = SENDS;
-        (going.active == Some(place)).then_some(going.patience)
+        Some(going.patience)
     }
 
     /// Sets the timer after which the next upstream is asked as well, if the route wants it.

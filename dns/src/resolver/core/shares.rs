@@ -5,7 +5,9 @@
 //! * Questions that had to be sent again (late ones) may fill half of an upstream's `in-flight`. Beyond that the oldest no
 //!   longer counts and is not sent again. Its answer is still welcome.
 //! * A domain, or a query type, that an upstream is silent for ([`silence`](crate::upstream::silence)) may have a quarter of its
-//!   `in-flight` outstanding. More questions go to the next upstream, and fail at once if there is none (EDE 22).
+//!   `in-flight` outstanding, and more while less than half of `in-flight` is in use. Beyond that, its questions go to the next upstream,
+//!   and fail at once if there is none (EDE 22). A question that the upstream answered before is never refused: other names of a shared
+//!   suffix, or of a rare type, say nothing about it.
 
 use arrayvec::ArrayVec;
 
@@ -52,6 +54,8 @@ impl ResolverCore {
 
     /// An upstream responded to a question.
     pub(super) fn domain_responded(&mut self, now: Now, id: UpstreamId, exchange: u32) {
+        let hash = self.exchanges.list[exchange as usize].hash;
+        self.exchanges.servers[id.0 as usize].silence.answered(hash);
         if self.exchanges.servers[id.0 as usize].silence.is_watching() {
             let suffixes = self.suffixes(self.exchanges.ask(exchange));
             self.exchanges.servers[id.0 as usize].silence.responded(now, &suffixes);
@@ -68,11 +72,16 @@ impl ResolverCore {
         }
         let suffixes = self.suffixes(ask);
         let exchanges = &mut self.exchanges;
+        let hash = exchanges.list[exchange as usize].hash;
         let members = &exchanges.routes[&exchanges.list[exchange as usize].ask.route].members;
         let mut used_up = 0;
         for (place, member) in members.iter().enumerate() {
             let server = &mut exchanges.servers[member.server.0 as usize];
             let share = (server.upstream.in_flight / 4).max(1);
+            let has_room = server.health.in_flight() < server.upstream.in_flight / 2;
+            if has_room || server.silence.has_answered(hash) {
+                continue;
+            }
             if server.silence.find(now, &suffixes).is_some_and(|(_, outstanding)| outstanding >= share) {
                 used_up |= 1 << place;
             }
@@ -106,7 +115,7 @@ impl ResolverCore {
     pub(super) fn mark_late(&mut self, now: Now, place: u32) {
         let attempt = &mut self.exchanges.attempts[place as usize];
         let id = attempt.server;
-        if !attempt.count_late() {
+        if attempt.is_late() || !attempt.count_late() {
             return;
         }
         let entry = AttemptId { place, serial: attempt.serial };
