@@ -21,6 +21,8 @@
 //! that moment: an even chance takes 0.69 × 65,536 / 3 = 15,100 such questions, each with its port known in time, or 62 million with 12
 //! letters. It is more by a factor of the sockets in use if it is not known which question leaves from which.
 //!
+//! An error without a question carries no letter case, and only ends an attempt. After [`MISSES`] with a wrong ID, a socket ignores them.
+//!
 //! **Marks** ([`peer`]): letter case (0x20) and cookies. An answer without the mark that its upstream usually returns moves to TCP.
 //!
 //! **ICMP errors** can be forged as well: one makes the questions of its socket go out again at once from another one, and only repeated
@@ -114,6 +116,8 @@ struct Outlet {
     local: SocketAddr,
     cookie: [u8; message::COOKIE],
     slots: HashMap<u16, Slot, foldhash::fast::RandomState>, // IDs are our own random numbers
+    /// Errors without a question that had a wrong ID.
+    bare_misses: u8,
     /// Its receive buffer was enlarged.
     roomy: bool,
 }
@@ -316,9 +320,13 @@ impl UdpUpstreams {
                     MarkVerdict::BadCookie => return ClaimedDatagram::BadCookie(attempt),
                     MarkVerdict::Foreign => {}
                 }
-            } else if message::is_bare_error(datagram) {
+            } else if message::is_bare_error(datagram) && outlet.bare_misses < MISSES {
                 return ClaimedDatagram::Answer(attempt);
             }
+        }
+        // It carries no mark, so that only its ID must be guessed. After wrong guesses, none is believed at this port.
+        if message::is_bare_error(datagram) {
+            outlet.bare_misses = outlet.bare_misses.saturating_add(1);
         }
         pool.meter.stray.fetch_add(1, Relaxed);
         if question.is_none() {
@@ -432,7 +440,7 @@ impl UdpUpstreams {
         let entry = self.sockets.vacant_entry();
         let key = entry.key();
         self.registry.register(&mut SourceFd(&socket.as_raw_fd()), Token(self.first_token + key), Interest::READABLE)?;
-        entry.insert(Outlet { socket, upstream: to, local, cookie, slots: HashMap::default(), roomy: false });
+        entry.insert(Outlet { socket, upstream: to, local, cookie, slots: HashMap::default(), roomy: false, bare_misses: 0 });
         self.by_local.insert(local, to);
         pool.active.push_back(key);
         pool.fresh = pool.fresh.saturating_sub(1000);

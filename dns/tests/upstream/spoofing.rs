@@ -135,3 +135,32 @@ fn a_server_that_is_never_content_with_its_cookie_is_asked_over_tcp() {
     assert!(is_right(&server.ask(WWW)));
     over_tcp.join().unwrap();
 }
+
+#[test]
+fn an_upstream_that_lowers_names_and_has_no_tcp_answers_from_the_first_name_on() {
+    let upstream = scripted(|socket, question, from| {
+        let mut answer = right_answer(question);
+        let end = end_of_question(&answer);
+        answer[12..end - 4].make_ascii_lowercase();
+        socket.send_to(&answer, from).unwrap();
+    });
+    let server = Server::start(&[(upstream, UpstreamTransport::Udp)], LONG);
+    for id in 0..8 {
+        assert!(is_right(&server.ask(&format!("lowered-{id}.load.contoso.test"))), "{id}");
+    }
+}
+
+#[test]
+fn errors_without_a_question_are_ignored_at_a_port_after_wrong_guesses() {
+    let upstream = scripted(|socket, question, from| {
+        let error = |id: [u8; 2]| [id[0], id[1], 0x81, 0x82, 0, 0, 0, 0, 0, 0, 0, 0];
+        for guess in 1..=3 {
+            socket.send_to(&error([question[0], question[1] ^ guess]), from).unwrap();
+        }
+        socket.send_to(&error([question[0], question[1]]), from).unwrap();
+        socket.send_to(&right_answer(question), from).unwrap();
+    });
+    let server = Server::start(&[(upstream, UpstreamTransport::Udp)], LONG);
+    assert!(is_right(&server.ask(WWW)), "the fourth guess had the right ID");
+    assert!(server.status(upstream).stray >= 4);
+}

@@ -110,6 +110,8 @@ impl PeerMarks {
             match message::case(keys, response) == Some(case) {
                 true => self.case_broken.clear(),
                 false if now < self.without_case => {}
+                // It was asked again over UDP, which happens only if there is no TCP: both answers have a right ID of their own.
+                false if self.case_broken.contains(&question) => return verdict,
                 false => {
                     if agree(&mut self.case_broken, question) {
                         self.without_case = now.plus(WITHOUT_CASE);
@@ -231,13 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_that_breaks_letter_case_is_believed_after_three_names_and_asked_over_tcp_before() {
+    fn an_upstream_that_breaks_letter_case_is_believed_after_three_names_or_two_answers_for_one() {
         let mut peer = PeerMarks::new("192.0.2.53".into());
         peer.cookies = false;
         let lowered = response(QUESTION, None, 0);
         for (question, want) in [
             (1, MarkVerdict::Doubtful),
-            (1, MarkVerdict::Doubtful),
+            (1, MarkVerdict::Right),
             (2, MarkVerdict::Doubtful),
             (3, MarkVerdict::Right),
             (4, MarkVerdict::Right),
