@@ -15,6 +15,7 @@ class Work:
 
     zones: list = dataclasses.field(default_factory=list)      # of workloads.Zone
     upstream: int = 0                                           # port that everything else is forwarded to; 0: nowhere
+    upstreams: tuple = ()                                       # several ports instead, in their order
     threads: int = 1
     cpus: tuple = ()
     cache_mib: int = 64
@@ -52,7 +53,7 @@ class Peer:
         """The part of the configuration that serves one zone."""
         return ""
 
-    def forward(self, port):
+    def forward(self, ports):
         """The part of the configuration that forwards."""
         return ""
 
@@ -68,18 +69,18 @@ class Peer:
         directory.mkdir(parents=True)
         (directory / "db").mkdir()
         port = free_port()
+        upstreams = work.upstreams or (work.upstream,) * bool(work.upstream)
         values = self.settings | {
             "port": port,
             "directory": directory,
             "threads": work.threads,
-            "upstream": work.upstream,
             "cache_mib": work.cache_mib,
             "half_cache_mib": max(1, work.cache_mib // 2),
             "on_missing": work.on_missing,
             "recursion": str(work.recursion).lower(),
             "names": 100_000,
             "api": self.interface(work),
-            "forward": self.forward(work.upstream) if work.upstream else "",
+            "forward": self.forward(upstreams) if upstreams else "",
         }
         zones = self.between_zones.join(string.Template(self.zone(zone, directory)).substitute(values) for zone in work.zones)
         text = string.Template((TEMPLATES / self.template).read_text()).substitute(values, zones=zones)
@@ -173,8 +174,8 @@ class Bind(Peer):
         update = "allow-update { 127.0.0.1; };" if zone.updated else ""
         return f'zone "{zone.name}" {{ type primary; file "{zone.file}"; journal "{directory}/{zone.name}.jnl"; {update} }};'
 
-    def forward(self, port):
-        return f"forward only; forwarders {{ 127.0.0.1 port {port}; }};"
+    def forward(self, ports):
+        return "forward only; forwarders { " + " ".join(f"127.0.0.1 port {port};" for port in ports) + " };"
 
     def update(self, served, zone, name, address):
         return asking.update(served.port, zone, name, address)
@@ -191,8 +192,8 @@ class Unbound(Peer):
     def zone(self, zone, directory):
         return f'auth-zone:\n  name: "{zone.name}."\n  zonefile: "{zone.file}"\n  for-downstream: yes\n  for-upstream: yes\n  fallback-enabled: no'
 
-    def forward(self, port):
-        return f'forward-zone:\n  name: "."\n  forward-addr: 127.0.0.1@{port}'
+    def forward(self, ports):
+        return 'forward-zone:\n  name: "."' + "".join(f"\n  forward-addr: 127.0.0.1@{port}" for port in ports)
 
 
 class Recursor(Peer):
@@ -207,8 +208,8 @@ class Recursor(Peer):
     def zone(self, zone, directory):
         return f"{zone.name}={zone.file}"
 
-    def forward(self, port):
-        return f"forward-zones-recurse=.=127.0.0.1:{port}"
+    def forward(self, ports):
+        return "forward-zones-recurse=.=" + ";".join(f"127.0.0.1:{port}" for port in ports)
 
     def changed(self, running):
         # It gives up waiting after seconds, while the recursor goes on reading: whether the change is served is seen by asking.
@@ -223,6 +224,11 @@ class Dnsdist(Peer):
     def command(self, config, directory):
         return [self.find(), "--supervised", "--disable-syslog", "-C", str(config)]
 
+    def forward(self, ports):
+        # With one upstream there is nothing to choose, and a lost health check would only take it away.
+        mode = "up" if len(ports) == 1 else "auto"
+        return "\n".join(f'newServer({{address="127.0.0.1:{port}", name="upstream-{port}", healthCheckMode="{mode}"}})' for port in ports)
+
 
 class Dnsmasq(Peer):
     name, program, package, template = "dnsmasq", "dnsmasq", "dnsmasq-base", "dnsmasq.conf"
@@ -235,8 +241,8 @@ class Dnsmasq(Peer):
     def zone(self, zone, directory):
         return f"local=/{zone.name}/\naddn-hosts={zone.hosts}"
 
-    def forward(self, port):
-        return f"server=127.0.0.1#{port}"
+    def forward(self, ports):
+        return "\n".join(f"server=127.0.0.1#{port}" for port in ports)
 
 
 class Hickory(Peer):
@@ -302,8 +308,11 @@ class Postern(Peer):
         if answer.status >= 300:
             raise DidNotStart(f"{method} {path}: {answer.status} {text[:300]}")
 
-    def forward(self, port):
-        return f'[[forward]]\nzone      = "."\nupstreams = [{{ address = "127.0.0.1:{port}", in-flight = 10000 }}]'
+    upstream_keys = "in-flight = 10000"
+
+    def forward(self, ports):
+        upstreams = ", ".join(f'{{ address = "127.0.0.1:{port}", {self.upstream_keys} }}' for port in ports)
+        return f'[[forward]]\nzone      = "."\nupstreams = [{upstreams}]'
 
     def changed(self, running):
         """Nothing: it watches."""
