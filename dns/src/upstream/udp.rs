@@ -43,7 +43,7 @@ use slab::Slab;
 use socket2::SockRef;
 
 use self::peer::{MarkVerdict, PeerMarks, QuestionMarks, client_cookie};
-use self::ports::PortDraw;
+use self::ports::{PortDraw, is_unreachable};
 use self::source::SocketSource;
 pub(super) use self::source::sender;
 use super::message::{self, QuestionKeys};
@@ -324,10 +324,8 @@ impl UdpUpstreams {
                 return ClaimedDatagram::Answer(attempt);
             }
         }
-        // It carries no mark, so that only its ID must be guessed. After wrong guesses, none is believed at this port.
-        if message::is_bare_error(datagram) {
-            outlet.bare_misses = outlet.bare_misses.saturating_add(1);
-        }
+        // It carries no mark, so that only its ID must be guessed.
+        outlet.bare_misses = outlet.bare_misses.saturating_add(u8::from(message::is_bare_error(datagram)));
         pool.meter.stray.fetch_add(1, Relaxed);
         if question.is_none() {
             return ClaimedDatagram::Stray;
