@@ -42,8 +42,9 @@ use postern_sockets::ClientBatch;
 use slab::Slab;
 use socket2::SockRef;
 
+pub use self::peer::ClaimedDatagram;
 use self::peer::{MarkVerdict, PeerMarks, QuestionMarks, client_cookie};
-use self::ports::{PortDraw, is_unreachable};
+use self::ports::PortDraw;
 use self::source::SocketSource;
 pub(super) use self::source::sender;
 use super::message::{self, QuestionKeys};
@@ -129,21 +130,6 @@ struct Slot {
     marks: QuestionMarks,
     /// Responses to this question that had another ID.
     misses: u8,
-}
-
-/// The outstanding question that a datagram belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClaimedDatagram {
-    /// The datagram answers this attempt.
-    Answer(AttemptId),
-    /// Too many wrong IDs came for this attempt: somebody guesses.
-    Guessed(AttemptId),
-    /// The datagram seems to answer this attempt, but a mark is wrong that the upstream may have lost.
-    Doubtful(AttemptId),
-    /// The upstream wants its cookie with this attempt, which is known now (RFC 7873).
-    BadCookie(AttemptId),
-    /// The datagram belongs to no question.
-    Stray,
 }
 
 #[derive(Clone, Copy)]

@@ -8,6 +8,7 @@ use arrayvec::ArrayVec;
 use siphasher::sip::SipHasher24;
 
 use crate::clock::Now;
+use crate::upstream::AttemptId;
 use crate::upstream::message::{self, COOKIE, SERVER_COOKIE};
 use crate::wire::message::extended_rcode;
 
@@ -41,6 +42,21 @@ pub(super) struct QuestionMarks {
     /// Hash of the name as it was sent. `None` if its letter case was left alone.
     case: Option<u64>,
     cookie: bool,
+}
+
+/// The outstanding question that a datagram belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimedDatagram {
+    /// The datagram answers this attempt.
+    Answer(AttemptId),
+    /// Too many wrong IDs came for this attempt: somebody guesses.
+    Guessed(AttemptId),
+    /// The datagram seems to answer this attempt, but a mark is wrong that the upstream may have lost.
+    Doubtful(AttemptId),
+    /// The upstream wants its cookie with this attempt, which is known now (RFC 7873).
+    BadCookie(AttemptId),
+    /// The datagram belongs to no question.
+    Stray,
 }
 
 /// Verdict on a response with the right ID and question.

@@ -71,12 +71,6 @@ fn read_ranges(text: &str) -> Vec<RangeInclusive<u16>> {
     if PORTS.filter(is_free).count() >= 1024 { ranges } else { Vec::new() }
 }
 
-/// Returns true if an upstream cannot be reached from here at all.
-pub(super) fn is_unreachable(error: &io::Error) -> bool {
-    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable};
-    matches!(error.kind(), AddrNotAvailable | HostUnreachable | NetworkUnreachable)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
