@@ -322,7 +322,7 @@ fn believe<'s>(entry: Arc<CacheEntry>, question: &Question, view: &View<'s>, nam
 fn ask_special<'s>(zone: &'static Zone, question: &Question, name: &NameBuf) -> Next<'s> {
     Next::End(match zone.lookup(name, question.rtype) {
         Lookup::Found { set, .. } => AnswerEnd::Private(set, zone),
-        Lookup::Missing => AnswerEnd::PrivateNxDomain(zone),
+        Lookup::Missing if special::denies_names(zone) => AnswerEnd::PrivateNxDomain(zone),
         _ => AnswerEnd::PrivateNoData(zone),
     })
 }

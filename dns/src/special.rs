@@ -56,6 +56,11 @@ pub fn find(name: &NameBuf, from: usize) -> Option<&'static SpecialZone> {
     (from..name.labels()).find_map(|label| ZONES.get(name.suffix(label)))
 }
 
+/// Returns true if a name that the zone lacks does not exist. All names in `resolver.arpa` have no data instead (RFC 9462 section 6.4).
+pub fn denies_names(zone: &Zone) -> bool {
+    zone.apex().as_wire() != b"\x08resolver\x04arpa\0"
+}
+
 fn zones() -> HashMap<Box<[u8]>, SpecialZone, foldhash::fast::RandomState> {
     let fixed = FIXED.iter().map(|apex| (false, (*apex).to_owned()));
     let local = LOCAL.iter().map(|apex| (*apex).to_owned());

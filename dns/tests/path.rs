@@ -248,7 +248,7 @@ fn special_names_are_answered_here_unless_a_zone_or_a_route_is_configured_for_th
         ("localhost", RecordType::TXT, "NOERROR aa; +localhost. 10800 SOA"),
         ("a.invalid", RecordType::A, "NXDOMAIN aa; +invalid. 10800 SOA"),
         ("a.b.onion", RecordType::A, "NXDOMAIN aa; +onion. 10800 SOA"),
-        ("_dns.resolver.arpa", RecordType::SVCB, "NXDOMAIN aa; +resolver.arpa. 10800 SOA"),
+        ("_dns.resolver.arpa", RecordType::SVCB, "NOERROR aa; +resolver.arpa. 10800 SOA"),
         ("1.0.0.127.in-addr.arpa", RecordType::PTR, "NOERROR aa; 1.0.0.127.in-addr.arpa. 10800 PTR localhost."),
         ("to-localhost.test", RecordType::A, "NOERROR; to-localhost.test. 30 CNAME localhost.; localhost. 10800 A 127.0.0.1"),
     ] {
