@@ -19,6 +19,7 @@ mod azure;
 mod hosts;
 mod json;
 mod lexer;
+mod lookalike;
 mod names;
 pub mod rdata;
 mod report;
@@ -36,7 +37,7 @@ use postern_config::azure::PrivateLinkTable;
 use postern_config::model::SourceFormat;
 
 use crate::name::{NameBuf, is_private_link};
-use crate::record::{RecordSink, SourceProblem, TextPosition};
+use crate::record::{RecordSink, Severity, SourceProblem, TextPosition};
 use crate::stamp::Stamp;
 
 pub use azure::read_azure;
@@ -109,11 +110,19 @@ pub fn read(
     sink: &mut dyn RecordSink,
     problems: &mut Vec<SourceProblem>,
 ) -> ReadSummary {
-    match if format == SourceFormat::Auto { detect(file, text) } else { format } {
+    let before = problems.len();
+    let read = match if format == SourceFormat::Auto { detect(file, text) } else { format } {
         SourceFormat::Hosts => read_hosts(text, file, table, sink, problems),
         SourceFormat::Azure => read_azure(text, file, origin, table, sink, problems),
         SourceFormat::Zone | SourceFormat::Auto => read_zone_file(text, file, origin, includes, sink, problems),
+    };
+    let has_errors = problems[before..].iter().any(|problem| problem.severity == Severity::Error);
+    if let Some(bad) = lookalike::recognize(&decode(text)).filter(|_| has_errors && format != SourceFormat::Azure) {
+        problems.truncate(before);
+        let at = TextPosition { line: bad.spot.line, column: 1 };
+        problems.push(SourceProblem { file: file.clone(), at, severity: Severity::Error, message: bad.message, help: bad.help });
     }
+    read
 }
 
 /// Detects the format of a file from its name and its first bytes. Never returns [`SourceFormat::Auto`].

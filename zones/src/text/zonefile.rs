@@ -1,6 +1,7 @@
 //! Zone files (RFC 1035 section 5), with `$TTL` (RFC 2308 section 4), TTL units, RFC 3597, BIND's `$GENERATE`, and what the Azure portal
 //! and Windows DNS write in their own way.
 
+mod exports;
 mod generate;
 mod include;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use super::report::{ProblemReport, TextError, TextResult, TextSpot, shown};
 use super::{IncludeScope, ReadSummary, decode};
 use crate::name::{NameBuf, write_name};
 use crate::record::{RecordRef, RecordSink, SourceProblem, TextPosition};
+use exports::ExportDialect;
 
 /// Longest TTL (RFC 2181 section 8).
 const MAX_TTL: u32 = i32::MAX as u32;
@@ -42,6 +44,8 @@ pub fn read_zone_file(
         read: ReadSummary::default(),
         includes: include::Includes::new(includes, file, text.len()),
         generated: 0,
+        dialect: ExportDialect::of(text),
+        has_bare_targets: false,
         tokens: Vec::new(),
         rdata: Vec::new(),
         name: Vec::new(),
@@ -89,6 +93,9 @@ struct Reader<'r> {
     includes: include::Includes,
     /// Records that `$GENERATE` made.
     generated: u64,
+    dialect: ExportDialect,
+    /// Set once the warning about targets without a final dot was given.
+    has_bare_targets: bool,
     // Buffers that are used again for each entry.
     tokens: Vec<Token>,
     rdata: Vec<u8>,
@@ -177,7 +184,11 @@ impl Reader<'_> {
             tokens
         } else {
             scope.known = Known::Not;
-            self.owner(file, first, scope)?;
+            if exports::is_soa_row(file.text, tokens) && self.is_bare_apex(file, first, "") {
+                scope.owner = self.apex.clone();
+            } else {
+                self.owner(file, first, scope)?;
+            }
             scope.known = Known::Yes;
             &tokens[1..]
         };
@@ -193,7 +204,7 @@ impl Reader<'_> {
         let record = match record_head(file, behind, rest) {
             Ok(record) => record,
             Err(bad) => {
-                let row = windows::lookup_row(file.text, rest).ok_or(bad)?;
+                let row = windows::lookup_row(file.text, rest).or_else(|| exports::alias_row(file.text, rest)).ok_or(bad)?;
                 self.warn(file, *row);
                 return Ok(());
             }
@@ -208,7 +219,14 @@ impl Reader<'_> {
         }
         self.rdata.clear();
         let mut fields = Fields::new(file.text, data, &scope.origin, head.rtype, head.type_spot);
+        fields.has_bare_targets = self.dialect.has_bare_targets;
         read_fields(&mut fields, &mut self.rdata)?;
+        if let Some(token) = fields.completed.filter(|_| !self.has_bare_targets) {
+            self.has_bare_targets = true;
+            let message =
+                format!("`{}` has no final dot and is taken for an absolute name, as in all of this export", shown(token.raw(file.text)));
+            self.warn(file, *TextError::new(token.spot, message, "Azure CLI writes targets so"));
+        }
         if let Some(token) = fields.without_dot {
             self.warn_repeated(file, token, scope);
         }
@@ -217,7 +235,7 @@ impl Reader<'_> {
             let minimum = self.rdata.last_chunk().map(|octets| u32::from_be_bytes(*octets));
             scope.default_ttl = minimum.filter(|minimum| *minimum <= MAX_TTL);
         }
-        let ttl = head.ttl.or(scope.default_ttl).or(scope.last_ttl);
+        let ttl = head.ttl.map(|ttl| self.dialect.ttl(ttl)).or(scope.default_ttl).or(scope.last_ttl);
         let owner = &scope.owner;
         self.sink.record(RecordRef { owner, rtype: head.rtype, ttl, rdata: &self.rdata, at: file.position(at) });
         self.read.records += 1;
@@ -265,14 +283,19 @@ impl Reader<'_> {
 
     fn origin(&mut self, file: File<'_>, word: Token, rest: &[Token], scope: &mut Scope) -> TextResult<()> {
         let token = only(file.text, word, rest, "a name")?;
-        scope.origin = if self.is_bare_apex(file, token) { self.apex.as_wire().to_vec() } else { self.directive_name(file, token, scope)? };
+        scope.origin = if self.is_bare_apex(file, token, "$ORIGIN ") {
+            self.apex.as_wire().to_vec()
+        } else {
+            self.directive_name(file, token, scope)?
+        };
         Ok(())
     }
 
-    /// Returns true, with a warning, for the name of the zone without its final dot, as the Azure portal writes `$ORIGIN`.
+    /// Returns true, with a warning, for the name of the zone without its final dot, as the Azure portal writes `$ORIGIN` and Cloudflare the
+    /// owner of SOA. `before` stands before the name.
     ///
     /// Nobody means `contoso.com.contoso.com`. A name of one label may be meant: `test.test`.
-    fn is_bare_apex(&mut self, file: File<'_>, token: Token) -> bool {
+    fn is_bare_apex(&mut self, file: File<'_>, token: Token, before: &str) -> bool {
         let raw = token.content(file.text);
         let mut name = Vec::new();
         let is_relative = !raw.ends_with(b".") && self.apex.labels() > 1 && read_name(raw, &[0], &mut name).is_ok();
@@ -280,7 +303,7 @@ impl Reader<'_> {
         if is_bare {
             let text = shown(raw);
             let message = format!("`{text}` has no final dot and is taken for the zone itself");
-            self.warn(file, *TextError::new(token.spot, message, format!("write `$ORIGIN {text}.`")));
+            self.warn(file, *TextError::new(token.spot, message, format!("write `{before}{text}.`")));
         }
         is_bare
     }
@@ -392,7 +415,7 @@ impl Reader<'_> {
         if explicit.is_some() {
             scope.last_ttl = explicit;
         }
-        let ttl = explicit.or(scope.default_ttl).or(scope.last_ttl);
+        let ttl = explicit.map(|ttl| self.dialect.ttl(ttl)).or(scope.default_ttl).or(scope.last_ttl);
         let position = TextPosition { line: lexer.line, column: 1 };
         self.sink.record(RecordRef { owner: &scope.owner, rtype: 1, ttl, rdata: &octets, at: position });
         self.read.records += 1;

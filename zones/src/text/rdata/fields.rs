@@ -28,11 +28,26 @@ pub(in super::super) struct Fields<'t> {
     pub without_dot: Option<Token>,
     /// The text is not a line of a zone file: a relative name has one label.
     pub is_input: bool,
+    /// A name of several labels is absolute without a final dot.
+    pub has_bare_targets: bool,
+    /// The first name that was taken for absolute because of this.
+    pub completed: Option<Token>,
 }
 
 impl<'t> Fields<'t> {
     pub fn new(text: &'t [u8], tokens: &'t [Token], origin: &'t [u8], rtype: u16, behind: TextSpot) -> Self {
-        Self { text, tokens, split: None, origin, rtype, behind, without_dot: None, is_input: false }
+        Self {
+            text,
+            tokens,
+            split: None,
+            origin,
+            rtype,
+            behind,
+            without_dot: None,
+            is_input: false,
+            has_bare_targets: false,
+            completed: None,
+        }
     }
 
     /// True when all tokens are taken.
@@ -122,6 +137,11 @@ impl<'t> Fields<'t> {
                 let (name, origin) = (shown(text), NameBuf::read(self.origin).map(|origin| origin.to_string()).unwrap_or_default());
                 let message = format!("{} of several labels has no final dot: `{name}`", of(what, self.rtype));
                 return Err(TextError::new(token.spot, message, format!("write `{name}.` or `{name}.{origin}`")));
+            }
+            Ok(Written::Relative { length }) if self.has_bare_targets && usize::from(out[start]) + 1 < length && !is_address(text) => {
+                out.truncate(start + length);
+                out.push(0);
+                self.completed.get_or_insert(token);
             }
             Ok(Written::Relative { length }) if repeats_origin(&out[start..start + length], self.origin) => {
                 self.without_dot.get_or_insert(token);

@@ -482,3 +482,71 @@ wins A 10.0.0.4
         assert!(lines.is_empty() && problems.len() == 1 && problems[0].contains(" error: "), "{problems:?}");
     }
 }
+
+#[test]
+fn an_export_of_azure_cli_has_absolute_targets_without_a_final_dot() {
+    let text = "
+; Exported zone file from Azure DNS
+;      Zone name: contoso.test
+;      Resource Group Name: rg
+$ORIGIN contoso.test.
+@ 5 IN SOA azureprivatedns.net azureprivatedns-host.microsoft.com 1 2 3 4 5
+a 5 IN CNAME www.fabrikam.test
+b 5 IN CNAME a
+c 5 IN MX 10 mail.contoso.test
+d 5 IN SRV 1 2 3 e.contoso.test.
+@ 5 AZURE ALIAS A /subscriptions/0/resourceGroups/rg
+";
+    let (lines, problems) = zone(text);
+    assert_eq!(
+        lines,
+        [
+            "contoso.test. 5 SOA azureprivatedns.net. azureprivatedns-host.microsoft.com. 1 2 3 4 5",
+            "a.contoso.test. 5 CNAME www.fabrikam.test.",
+            "b.contoso.test. 5 CNAME a.contoso.test.",
+            "c.contoso.test. 5 MX 10 mail.contoso.test.",
+            "d.contoso.test. 5 SRV 1 2 3 e.contoso.test.",
+        ]
+    );
+    assert_eq!(
+        problems,
+        [
+            "x.zone:6:12: warning: `azureprivatedns.net` has no final dot and is taken for an absolute name, as in all of this export help: Azure CLI writes targets so",
+            "x.zone:11:11: warning: ALIAS is an alias of the exporting service, no record of DNS: this row is left out help: write the A and AAAA records that it stands for, or a CNAME below the apex",
+        ]
+    );
+    let (lines, _) = zone("a 5 IN CNAME www.eu\n");
+    assert_eq!(lines, ["a.contoso.test. 5 CNAME www.eu.contoso.test."], "any other file has relative targets");
+}
+
+#[test]
+fn an_export_of_cloudflare_is_read() {
+    let text = ";;
+;; Domain:     contoso.test.
+;; Exported:   2025-11-23 07:11:00
+;; Cloudflare recommends that you check this file before use.
+;; SOA Record
+contoso.test\t3600\tIN\tSOA\tns.cloudflare.test. dns.cloudflare.test. 1 2 3 4 5
+;; A Records
+app.contoso.test.\t1\tIN\tA\t10.0.0.1 ; cf_tags=cf-proxied:true
+www.contoso.test. 60 IN A 10.0.0.2
+;; CNAME Records
+mail.contoso.test.\t1\tIN\tCNAME\tapp.contoso.test. ; cf_tags=cf-proxied:false
+";
+    let (lines, problems) = zone(text);
+    assert_eq!(
+        lines,
+        [
+            "contoso.test. 3600 SOA ns.cloudflare.test. dns.cloudflare.test. 1 2 3 4 5",
+            "app.contoso.test. 300 A 10.0.0.1",
+            "www.contoso.test. 60 A 10.0.0.2",
+            "mail.contoso.test. 300 CNAME app.contoso.test.",
+        ]
+    );
+    assert_eq!(
+        problems,
+        ["x.zone:6:1: warning: `contoso.test` has no final dot and is taken for the zone itself help: write `contoso.test.`"]
+    );
+    let (lines, _) = zone("app 1 IN A 10.0.0.1\n");
+    assert_eq!(lines, ["app.contoso.test. 1 A 10.0.0.1"], "any other file means the TTL that it has");
+}
