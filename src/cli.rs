@@ -19,6 +19,7 @@ pub enum PosternCommand {
     Serve(crate::serve::ServeArgs),
     Check(crate::check::CheckArgs),
     Records(Box<crate::records::RecordsArgs>),
+    Import(Box<crate::import::ImportArgs>),
     Explain(crate::explain::ExplainArgs),
     Doctor(crate::doctor::DoctorArgs),
     Fallbacks(crate::fallbacks::FallbacksArgs),

@@ -17,6 +17,7 @@ mod doctor;
 mod explain;
 mod fallbacks;
 mod healthcheck;
+mod import;
 mod key;
 mod lab;
 mod logging;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         PosternCommand::Serve(args) => serve::run(args),
         PosternCommand::Check(args) => check::run(args),
         PosternCommand::Records(args) => records::run(*args),
+        PosternCommand::Import(args) => import::run(*args),
         PosternCommand::Explain(args) => explain::run(args),
         PosternCommand::Doctor(args) => doctor::run(args),
         PosternCommand::Fallbacks(args) => fallbacks::run(args),

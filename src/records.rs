@@ -131,15 +131,16 @@ struct FileArgs {
     allow_empty: bool,
 }
 
+/// Format of an imported file.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum FileFormat {
+pub enum FileFormat {
     /// Detected from the first bytes.
     Auto,
     /// A zone file.
     Zone,
     /// A hosts file.
     Hosts,
-    /// JSON of Azure.
+    /// JSON of Azure, Windows DNS, or Route 53.
     Azure,
 }
 

@@ -103,7 +103,7 @@ const KINDS: &[Kind] = &[
         name: "contosows-fhir1.fhir.privatelink.azurehealthcareapis.com",
         good: "{\"customDnsConfigs\": [{\"fqdn\": \"contosows-fhir1.fhir.azurehealthcareapis.com\", \"ipAddresses\": [\"ADDRESS\"]}]}\n",
         bad: &[
-            (b"{\"customDnsConfigs\": [{\"fqdn\": \"contosows-fhir1.fhir.azurehealthcareapis.com\", \"ipAddresses\": \"10.20.1.5\"}]}\n", ":1:95: error: `ipAddresses` is a string where a list of addresses is expected"),
+            (b"{\"customDnsConfigs\": [{\"fqdn\": \"contosows-fhir1.fhir.azurehealthcareapis.com\", \"ipAddresses\": 10}]}\n", ":1:95: error: `ipAddresses` is a number where a list of addresses is expected"),
             (b"{\"customDnsConfigs\"\n", ":2:1: error: the file ends where `:` is expected help: it was written in part only"),
         ],
     },

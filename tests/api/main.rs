@@ -3,6 +3,7 @@
 mod commands;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod import;
 mod keys;
 mod listener;
 mod mistakes;

@@ -48,7 +48,7 @@ use postern_config::model::{self, PosternConfig};
 
 pub use crate::source::{LookMode, OpenWriters};
 pub use crate::source_state::{Shown, SourceState};
-pub use directory::file_names;
+pub use directory::{NamedFile, file_names};
 pub use edits::Committed;
 pub use guard::{AcceptedZone, LONGEST_WRITE, UNFINISHED};
 pub use report::{LookReport, ZoneOutcome, ZoneReport, ZoneStatus};
