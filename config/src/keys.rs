@@ -10,7 +10,7 @@ use crate::kind::{
     AzureNetworkId, BoundedDuration, BoundedNumber, BoundedTtl, ByteSize, ClientPrefix, DomainName, IdentityChoice, KeyAction, LineOfText,
     ListOf, ListenAddress, LogFilter, LogFormat, NamePatternText, NetworkName, OnMissing, OneOf, OneOrMore, PathOrNot, PathText, PeerText,
     PercentShare, ProbeText, QuerySourceText, RecordType, RecursionChoice, RepeatChoice, SecretText, ServerAddress, ServiceUrl,
-    SourceFormat, TrueOrFalse, TsigAlgorithm, UpstreamAddress, UpstreamList, UpstreamOrder, ZoneNameText, ZonePreset,
+    SourceFormat, TrueOrFalse, TsigAlgorithm, UpstreamAddress, UpstreamDenial, UpstreamList, UpstreamOrder, ZoneNameText, ZonePreset,
 };
 use crate::model::AzureCloud;
 
@@ -266,7 +266,7 @@ section! {
     /// A route: the upstreams that are queried for the names below a suffix. The longest suffix wins, and `.` matches all other names.
     ///
     /// Without any `[[forward]]`, the resolvers of `/etc/resolv.conf` receive all queries.
-    forward = "forward", List, shown: &[&["zone", "network", "upstreams", "select", "timeout", "retransmit-min", "retransmit-max", "hedge", "source"]], rules: &[];
+    forward = "forward", List, shown: &[&["zone", "network", "upstreams", "select", "timeout", "retransmit-min", "retransmit-max", "hedge", "next-on", "source"]], rules: &[];
 
     /// Suffix of the names. For private link forward the public zone (`blob.core.windows.net`), not the `privatelink` one.
     ZONE "zone": DomainName = DomainName, RequiredKey { example: r#"".""# };
@@ -305,6 +305,10 @@ section! {
 
     /// Share of an upstream's responses. If a response takes longer than these took, the next upstream is queried as well, and the first answer counts. Set it only if all upstreams know the same names.
     HEDGE "hedge": PercentShare = PercentShare { least: 50, most: 99 }, OptionalKey { absent: "off: the next upstream is queried when one fails", example: r#""95%""# };
+
+    /// Denials after which the next upstream is queried. The answer of the last upstream counts. Set it if each upstream knows other names.
+    NEXT_ON "next-on": ListOf<OneOf<UpstreamDenial>> = ListOf { of: OneOf { words: &UpstreamDenial::WORDS }, least: 1 },
+        OptionalKey { absent: "none: the first denial counts", example: r#"["nxdomain"]"# };
 
     /// Address or network interface that queries to the upstreams leave from, over UDP and TCP. The table of an upstream may name another one.
     SOURCE "source": QuerySourceText = QuerySourceText, OptionalKey { absent: "the system chooses by its routing table", example: r#""10.1.2.3""# };

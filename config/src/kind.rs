@@ -14,7 +14,9 @@ pub(crate) use quantity::{BoundedDuration, BoundedNumber, BoundedTtl, ByteSize, 
 pub(crate) use tsig::{KeyAction, NamePatternText, RecordType, SecretText, TsigAlgorithm, ZoneNameText, secret};
 pub use upstream::scoped_address;
 pub(crate) use upstream::{ProbeText, QuerySourceText, UpstreamAddress, UpstreamItem, UpstreamList, WrittenUpstream};
-pub(crate) use word::{ChoiceWord, LogFormat, OnMissing, OneOf, RecursionChoice, RepeatChoice, SourceFormat, UpstreamOrder, ZonePreset};
+pub(crate) use word::{
+    ChoiceWord, LogFormat, OnMissing, OneOf, RecursionChoice, RepeatChoice, SourceFormat, UpstreamDenial, UpstreamOrder, ZonePreset,
+};
 
 mod azure;
 mod network;

@@ -26,7 +26,8 @@ pub use networks::NetworkLinks;
 pub use setting::EffectiveSetting;
 pub use source::{AZURE, FeedKind, FeedSource, FileSource, SourceFormat, TRANSFER, ZoneSource};
 pub use upstream::{
-    ProbeQuestion, QuerySource, RESOLV_CONF, UpstreamConfig, UpstreamIdentity, UpstreamOrder, UpstreamSet, UpstreamTransport,
+    ProbeQuestion, QuerySource, RESOLV_CONF, UpstreamConfig, UpstreamDenial, UpstreamIdentity, UpstreamOrder, UpstreamSet,
+    UpstreamTransport,
 };
 
 /// All settings of `postern serve`, from one file.
@@ -272,6 +273,8 @@ pub struct ForwardConfig {
     /// The share of an upstream's answers, in percent, after whose time the next one is queried as
     /// well. `None` means never.
     pub hedge: Option<u8>,
+    /// Denials after which the next upstream is queried.
+    pub next_on: Vec<UpstreamDenial>,
     /// Source of queries, for upstreams that are not written with their own. `None`: the system chooses it.
     pub source: Option<QuerySource>,
     /// Line of the `[[forward]]` in the configuration file, 1-based. 0 means none.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_config::model::{PosternConfig, UpstreamConfig, UpstreamOrder};
+use postern_config::model::{PosternConfig, UpstreamConfig, UpstreamDenial, UpstreamOrder};
 use postern_zones::name::{NameBuf, WireName};
 use postern_zones::network::NetworkId;
 
@@ -43,6 +43,8 @@ pub struct RoutePlan {
     pub retransmit_max: Duration,
     /// The share of an upstream's answers, in percent, after whose time the next one is asked as well.
     pub hedge: Option<u8>,
+    /// Denials after which the next one is asked.
+    pub next_on: Vec<UpstreamDenial>,
 }
 
 #[derive(Debug, Default)]

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use hickory_proto::op::{Message, MessageType, ResponseCode};
+use hickory_proto::rr::rdata::SOA;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 /// One question as it came in.
@@ -98,6 +99,15 @@ pub fn empty(question: &Message, rcode: ResponseCode) -> Message {
     message.metadata.recursion_available = true;
     message.metadata.response_code = rcode;
     message.add_query(question.queries[0].clone());
+    message
+}
+
+/// Returns a denial with an SOA, so that it can be cached.
+pub fn denial(question: &Message, rcode: ResponseCode) -> Message {
+    let mut message = empty(question, rcode);
+    let name = |text: &str| Name::from_ascii(text).unwrap();
+    let soa = SOA::new(name("ns.contoso.test."), name("admin.contoso.test."), 1, 3600, 600, 86_400, 60);
+    message.add_authority(Record::from_rdata(name("contoso.test."), 60, RData::SOA(soa)));
     message
 }
 

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::{string, which_word, wrong_type};
 use crate::key::{KeyUse, ValueKind};
 use crate::model;
-pub(crate) use crate::model::{LogFormat, OnMissing, SourceFormat, UpstreamOrder};
+pub(crate) use crate::model::{LogFormat, OnMissing, SourceFormat, UpstreamDenial, UpstreamOrder};
 use crate::problems::ConfigProblems;
 
 /// One word of a fixed set.
@@ -79,6 +79,11 @@ impl UpstreamOrder {
         word("order", Self::Order, "the order of the list, with the next one if one fails"),
         word("latency", Self::Latency, "the fastest one first"),
     ];
+}
+
+impl UpstreamDenial {
+    pub(crate) const WORDS: [ChoiceWord<Self>; 2] =
+        [word("nxdomain", Self::Nxdomain, "the name does not exist"), word("nodata", Self::Nodata, "the name lacks the type")];
 }
 
 impl LogFormat {

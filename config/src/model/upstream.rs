@@ -84,6 +84,15 @@ pub enum UpstreamTransport {
     Tcp,
 }
 
+/// A denial after which the next upstream of a route may be queried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UpstreamDenial {
+    /// The name does not exist.
+    Nxdomain,
+    /// The name exists without the type.
+    Nodata,
+}
+
 /// Order in which the upstreams of a route are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpstreamOrder {

@@ -26,7 +26,7 @@ pub(super) fn forwards(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>
         let timeout = read.option(&key::TIMEOUT);
         let (retransmit_min, retransmit_max) = (read.value(&key::RETRANSMIT_MIN), read.value(&key::RETRANSMIT_MAX));
         let hedge = read.option(&key::HEDGE);
-        let source = read.option(&key::SOURCE);
+        let (next_on, source) = (read.option(&key::NEXT_ON).map(values).unwrap_or_default(), read.option(&key::SOURCE));
         let (Some(zone), Some(upstreams)) = (zone, upstreams) else {
             places.routes_missing = true;
             continue;
@@ -50,6 +50,7 @@ pub(super) fn forwards(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>
             retransmit_min,
             retransmit_max,
             hedge,
+            next_on,
             source,
             line,
         });
@@ -64,6 +65,7 @@ pub(super) fn forwards(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>
             retransmit_min: TableReader::open(&key::SECTION, None, 0, problems).value(&key::RETRANSMIT_MIN),
             retransmit_max: TableReader::open(&key::SECTION, None, 0, problems).value(&key::RETRANSMIT_MAX),
             hedge: None,
+            next_on: Vec::new(),
             source: None,
             line: 0,
         });

@@ -18,6 +18,7 @@
 
 mod aliases;
 mod attempts;
+mod denials;
 mod exchange;
 mod hash;
 mod late;

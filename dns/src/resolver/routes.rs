@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_config::model::{
-    ForwardConfig, PosternConfig, RESOLV_CONF, UpstreamConfig, UpstreamIdentity, UpstreamOrder, UpstreamSet, UpstreamTransport,
+    ForwardConfig, PosternConfig, RESOLV_CONF, UpstreamConfig, UpstreamDenial, UpstreamIdentity, UpstreamOrder, UpstreamSet,
+    UpstreamTransport,
 };
 use postern_config::scoped_address;
 use postern_zones::name::WireName;
@@ -37,6 +38,7 @@ struct Key {
     by_latency: bool,
     retransmit: (Duration, Duration),
     hedge: Option<u8>,
+    next_on: Vec<UpstreamDenial>,
 }
 
 /// What an operator should know about a route that was made.
@@ -119,6 +121,7 @@ impl RouteRegistry {
                 retransmit_min: forward.retransmit_min,
                 retransmit_max: forward.retransmit_max,
                 hedge: forward.hedge,
+                next_on: forward.next_on.clone(),
             };
             let Some(id) = self.number(&plan) else {
                 warnings.push(RouteWarning::Exhausted { zone: forward.zone.clone() });
@@ -177,7 +180,13 @@ impl RouteRegistry {
     fn number(&mut self, plan: &RoutePlan) -> Option<RouteId> {
         let upstreams = plan.upstreams.iter().map(|upstream| (upstream.identity(), upstream.edns, upstream.timeout)).collect();
         let retransmit = (plan.retransmit_min, plan.retransmit_max);
-        let key = Key { upstreams, by_latency: plan.select == UpstreamOrder::Latency, retransmit, hedge: plan.hedge };
+        let key = Key {
+            upstreams,
+            by_latency: plan.select == UpstreamOrder::Latency,
+            retransmit,
+            hedge: plan.hedge,
+            next_on: plan.next_on.clone(),
+        };
         // Never one number for two routes: the cache goes by it.
         let next = u16::try_from(self.known.len()).ok();
         match self.known.get(&key) {

@@ -385,7 +385,15 @@ fn routes(snapshot: &Snapshot, rules: &[Rule], change: impl Fn(&mut UpstreamConf
         }
         // Most scripts are about what follows when an upstream is given up: it gets one message.
         let never = Duration::from_secs(30);
-        let mut plan = RoutePlan { suffix, upstreams, select: *select, retransmit_min: never, retransmit_max: never, hedge: None };
+        let mut plan = RoutePlan {
+            suffix,
+            upstreams,
+            select: *select,
+            retransmit_min: never,
+            retransmit_max: never,
+            hedge: None,
+            next_on: Vec::new(),
+        };
         change_plan(&mut plan);
         routes.plan(id, Arc::new(plan));
     }

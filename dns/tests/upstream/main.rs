@@ -113,7 +113,15 @@ fn state(upstreams: &[(SocketAddr, UpstreamTransport)], timeout: Duration) -> St
         ..UpstreamConfig::new(*address, *transport)
     };
     let upstreams = upstreams.iter().map(upstream).collect();
-    let plan = RoutePlan { suffix, upstreams, select: UpstreamOrder::Order, retransmit_min: timeout, retransmit_max: timeout, hedge: None };
+    let plan = RoutePlan {
+        suffix,
+        upstreams,
+        select: UpstreamOrder::Order,
+        retransmit_min: timeout,
+        retransmit_max: timeout,
+        hedge: None,
+        next_on: Vec::new(),
+    };
     routes.plan(RouteId(0), Arc::new(plan));
     let settings = AnswerSettings {
         udp_size: 1232,

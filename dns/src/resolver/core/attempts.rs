@@ -1,10 +1,12 @@
 //! One message to one upstream: it is sent, and then it is answered, lost or given up.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use postern_config::model::UpstreamTransport;
 
+use super::denials::PassedDenial;
 use super::{NONE, ResolverCore, ResolverEffects, TimerPurpose, view};
 use crate::accept::{self, UpstreamVerdict, accept};
 use crate::clock::Now;
@@ -263,36 +265,21 @@ impl ResolverCore {
         let going = &self.exchanges.list[exchange as usize];
         let asker = view(state, going.client, now);
         match accept(&going.ask, &asker, &name, octets) {
+            UpstreamVerdict::Heard(heard) if self.is_passed_over(exchange, member, &heard) => {
+                self.answered_usefully(now, place, out);
+                if plain_again {
+                    self.lacked_edns(now, server, exchange, out);
+                }
+                self.end_attempt(place, out);
+                self.pass_over(now, state, (exchange, member), PassedDenial::new(name, octets), out);
+            }
             UpstreamVerdict::Heard(heard) => {
                 accept::remember(&asker, &going.ask, &heard);
                 self.answered_usefully(now, place, out);
                 if plain_again {
                     self.lacked_edns(now, server, exchange, out);
                 }
-                let mut heard = Some(heard);
-                let mut others: Vec<(u32, Option<UpstreamAnswers>)> = Vec::new();
-                let mut waiting = self.exchanges.list[exchange as usize].first;
-                while waiting != NONE {
-                    let next = self.pending[waiting as usize].after;
-                    let own = view(state, self.client(waiting), now);
-                    let heard = if own.network_id == asker.network_id {
-                        if next == NONE { heard.take() } else { heard.clone() }
-                    } else {
-                        // Networks changed meanwhile: the answer is read for the network that each client belongs to now (S1).
-                        let known = others.iter().find(|(network, _)| *network == own.network_id.0).map(|(_, heard)| heard.clone());
-                        known.unwrap_or_else(|| {
-                            let heard = match accept(self.exchanges.ask(exchange), &own, &name, octets) {
-                                UpstreamVerdict::Heard(heard) => Some(heard),
-                                _ => None,
-                            };
-                            others.push((own.network_id.0, heard.clone()));
-                            heard
-                        })
-                    };
-                    self.leave_exchange(waiting);
-                    self.wake(waiting, Ok(heard.unwrap_or_default()));
-                    waiting = next;
-                }
+                self.hand_out(now, state, exchange, &name, octets, heard);
                 self.wake_from_aliases(exchange);
                 self.listen_on(now, exchange, member);
                 self.end_exchange(exchange, out);
@@ -324,6 +311,35 @@ impl ResolverCore {
                     self.ask_next(now, state, exchange, out);
                 }
             }
+        }
+    }
+
+    /// Gives what was heard to all clients that wait for an exchange.
+    pub(super) fn hand_out(&mut self, now: Now, state: &State, exchange: u32, name: &Arc<str>, octets: &[u8], heard: UpstreamAnswers) {
+        let asker = view(state, self.exchanges.list[exchange as usize].client, now);
+        let mut heard = Some(heard);
+        let mut others: Vec<(u32, Option<UpstreamAnswers>)> = Vec::new();
+        let mut waiting = self.exchanges.list[exchange as usize].first;
+        while waiting != NONE {
+            let next = self.pending[waiting as usize].after;
+            let own = view(state, self.client(waiting), now);
+            let heard = if own.network_id == asker.network_id {
+                if next == NONE { heard.take() } else { heard.clone() }
+            } else {
+                // Networks changed meanwhile: the answer is read for the network that each client belongs to now (S1).
+                let known = others.iter().find(|(network, _)| *network == own.network_id.0).map(|(_, heard)| heard.clone());
+                known.unwrap_or_else(|| {
+                    let heard = match accept(self.exchanges.ask(exchange), &own, name, octets) {
+                        UpstreamVerdict::Heard(heard) => Some(heard),
+                        _ => None,
+                    };
+                    others.push((own.network_id.0, heard.clone()));
+                    heard
+                })
+            };
+            self.leave_exchange(waiting);
+            self.wake(waiting, Ok(heard.unwrap_or_default()));
+            waiting = next;
         }
     }
 

@@ -26,6 +26,7 @@ use postern_config::model::{UpstreamIdentity, UpstreamTransport};
 use slab::Slab;
 
 use super::attempts::{AskTurn, AttemptPurpose, OutgoingMessage, UpstreamAttempt};
+use super::denials::PassedDenial;
 use super::loops::LoopProbes;
 use super::upstreams::{MemberChoice, RouteState, UpstreamState};
 use super::{NONE, ResolverCore, ResolverEffects, TimerPurpose};
@@ -95,6 +96,8 @@ pub(super) struct UpstreamExchange {
     pub(super) refused: u64,
     /// ICMP errors from the member that is asked now.
     pub(super) icmp_errors: u8,
+    /// The last denial after which another member was asked.
+    pub(super) denial: Option<PassedDenial>,
     /// It came back to this server (S7).
     pub(super) has_circled: bool,
     /// It is asked over TCP because an answer lacked a mark.
@@ -190,6 +193,7 @@ impl ResolverCore {
             tried: 0,
             refused: 0,
             icmp_errors: 0,
+            denial: None,
             has_circled: false,
             is_doubtful: false,
             round: 1,
@@ -249,13 +253,14 @@ impl ResolverCore {
     /// Asks the next upstream. Ends the exchange if there is none.
     pub(super) fn ask_next(&mut self, now: Now, state: &State, exchange: u32, out: &mut impl ResolverEffects) {
         let used_up = self.used_up(now, exchange);
+        let down = self.down_after_denial(exchange);
         loop {
             let ExchangeTable { list, servers, routes, .. } = &mut self.exchanges;
             let going = &mut list[exchange as usize];
             let Some(route) = routes.get_mut(&going.ask.route).filter(|_| now < going.deadline) else {
                 return self.exchange_failed(now, state, exchange, Failure::NoUpstream, out);
             };
-            match route.choose(now, servers, going.tried | going.refused | used_up) {
+            match route.choose(now, servers, going.tried | going.refused | used_up | down) {
                 MemberChoice::Ask(member) => {
                     let server = route.members[usize::from(member)].server;
                     let Err(fault) = self.ask_member(now, exchange, member, AskTurn::First, out) else { return };
@@ -270,7 +275,7 @@ impl ResolverCore {
                     return self.enter_queue(exchange, member, server, until);
                 }
                 MemberChoice::NoRoom(failure) => return self.exchange_failed(now, state, exchange, failure, out),
-                MemberChoice::Nobody if going.round < ROUNDS && going.tried & !going.refused != 0 => {
+                MemberChoice::Nobody if going.round < ROUNDS && going.denial.is_none() && going.tried & !going.refused != 0 => {
                     going.round += 1;
                     going.tried = 0;
                 }
@@ -411,6 +416,9 @@ impl ResolverCore {
 
     /// Ends an exchange that no upstream answered.
     pub(super) fn exchange_failed(&mut self, now: Now, state: &State, exchange: u32, failure: Failure, out: &mut impl ResolverEffects) {
+        if let Some(denial) = self.exchanges.list[exchange as usize].denial.take() {
+            return self.give_denial(now, state, exchange, &denial, out);
+        }
         let going = &self.exchanges.list[exchange as usize];
         let failure = if going.has_circled { Failure::RouteToSelf } else { going.failure.unwrap_or(failure) };
         let failure = (failure, going.hash);

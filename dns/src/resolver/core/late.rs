@@ -8,6 +8,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use super::attempts::AttemptPurpose;
+use super::denials::is_denied;
 use super::exchange::{LISTENING, LateAnswers};
 use super::{ResolverCore, ResolverEffects, TimerPurpose, view};
 use crate::accept::{self, UpstreamVerdict, accept};
@@ -49,7 +50,10 @@ impl ResolverCore {
         let name = self.exchanges.servers[server.0 as usize].meter.name.clone();
         let asker = view(state, *client, now);
         if let UpstreamVerdict::Heard(heard) = accept(ask, &asker, &name, octets) {
-            accept::remember(&asker, ask, &heard);
+            // Another upstream may have had the name.
+            if !self.exchanges.routes.get(&ask.route).is_some_and(|route| is_denied(&route.plan, &heard)) {
+                accept::remember(&asker, ask, &heard);
+            }
             self.answered_usefully(now, place, out);
             self.end_late(late, out);
         } else {
