@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use harness::{PATIENCE, PATIENT, PATIENT_FORWARD, Server, eventually, run};
 use hickory_proto::rr::RecordType::{A, AAAA};
 use postern_control::metrics::table;
+use postern_lab::azure::{AzureLab, AzureScenario};
 use postern_lab::{LabScenario, LabServer};
 
 const CONFIG: &str = r#"
@@ -37,6 +38,15 @@ file = "health.zone"
 name = "corp.contoso.com"
 api = true
 
+[[azure]]
+name = "contoso"
+endpoint = "http://AZURE"
+authority = "http://AZURE"
+
+[[zone]]
+name = "privatelink.blob.core.windows.net"
+azure = "contoso"
+
 [[forward]]
 zone = "."
 upstreams = ["UPSTREAM"]
@@ -56,6 +66,7 @@ struct World {
     server: Server,
     metrics: SocketAddr,
     _public: LabServer,
+    _azure: AzureLab,
 }
 
 /// Samples of a scrape by what stands before the value.
@@ -66,10 +77,14 @@ impl World {
         let public = LabServer::start(LabScenario::azure(), (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let config =
             CONFIG.replace("UPSTREAM", &public.address().to_string()).replace("PATIENCE\n", &format!("{PATIENT_FORWARD}{PATIENT}"));
+        let azure = AzureLab::start(AzureScenario::contoso(), (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let config = config.replace("AZURE", &azure.address().to_string());
         let server = Server::with(&[("postern.toml", &config), ("health.zone", HEALTH)]);
         let line = server.logged(&["postern: metrics", "address="]);
         let metrics = line.split("address=").nth(1).unwrap().trim().parse().unwrap();
-        Self { server, metrics, _public: public }
+        let world = Self { server, metrics, _public: public, _azure: azure };
+        world.counts(r#"postern_zone_has_data{zone="privatelink.blob.core.windows.net",network="all"}"#, 1.0);
+        world
     }
 
     fn page(&self, path: &str) -> (u16, String) {
