@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use postern_config::model::{FileSource, SourceFormat};
 
 use super::context::Context;
-use super::judged::{JudgedInput, MadeZone};
+use super::judged::{JudgedInput, MadeZone, ZoneResult};
 use super::report::LookReport;
 use super::source_group::SourceGroup;
 use super::zone_slot::ZoneSlot;
@@ -91,34 +91,39 @@ impl SourceGroup {
         let mut made = Vec::new();
         for (slot, target) in builders {
             let Target { builder: Some(builder), files, .. } = target else { continue };
-            let newest = self.inputs.iter().filter(|input| input.is_of(slot)).filter_map(|input| input.changed);
-            let newest = judged
-                .iter()
-                .filter(|judged| self.inputs[judged.input].is_of(slot))
-                .filter_map(|judged| judged.content.modified())
-                .chain(newest)
-                .max();
-            let old = slots[slot].zone.as_deref();
-            let kept = slots[slot].kept_serial.filter(|_| old.is_none());
-            let last = kept.map_or_else(|| old.map(Zone::serial), |(kept, _)| Some(kept.serial));
-            let next = serial(newest, last);
-            let result = builder.finish(next).map(|mut built| {
-                // The same files make another zone if the configuration or the zone table changed.
-                if let Some((kept, true)) = kept
-                    && !built.zone.has_own_serial()
-                    && kept.is_of(&built.zone)
-                {
-                    built.zone = built.zone.with_serial(kept.serial);
-                }
-                let difference = old.map(|old| {
-                    built.zone.share_with(old);
-                    Difference::between(old, &built.zone)
-                });
-                (built, difference)
-            });
+            let result = self.finish(slot, *builder, judged, &slots[slot]);
             made.push(MadeZone { slot, result, files });
         }
         (made, strays)
+    }
+
+    /// Finishes the zone of a slot. Its serial follows the newest change of its files, and its shards are shared with the zone before it.
+    fn finish(&self, slot: usize, builder: ZoneBuilder, judged: &[JudgedInput], hosted: &ZoneSlot) -> ZoneResult {
+        let newest = self.inputs.iter().filter(|input| input.is_of(slot)).filter_map(|input| input.changed);
+        let newest = judged
+            .iter()
+            .filter(|judged| self.inputs[judged.input].is_of(slot))
+            .filter_map(|judged| judged.content.modified())
+            .chain(newest)
+            .max();
+        let old = hosted.zone.as_deref();
+        let kept = hosted.kept_serial.filter(|_| old.is_none());
+        let last = kept.map_or_else(|| old.map(Zone::serial), |(kept, _)| Some(kept.serial));
+        let next = serial(newest, last);
+        builder.finish(next).map(|mut built| {
+            // The same files make another zone if the configuration or the zone table changed.
+            if let Some((kept, true)) = kept
+                && !built.zone.has_own_serial()
+                && kept.is_of(&built.zone)
+            {
+                built.zone = built.zone.with_serial(kept.serial);
+            }
+            let difference = old.map(|old| {
+                built.zone.share_with(old);
+                Difference::between(old, &built.zone)
+            });
+            (built, difference)
+        })
     }
 
     pub(super) fn commit(

@@ -35,12 +35,15 @@ pub struct JudgedInput {
     pub(super) is_held: bool,
 }
 
+/// A zone, and how it differs from the one before it; or the problems for which there is none.
+pub type ZoneResult = Result<(Built, Option<Difference>), Vec<SourceProblem>>;
+
 /// A zone made anew, and how it differs from what is served.
 pub struct MadeZone {
     /// Index of the slot that the zone is for.
     pub slot: usize,
     /// The zone, and the difference if another one is served.
-    pub result: Result<(Built, Option<Difference>), Vec<SourceProblem>>,
+    pub result: ZoneResult,
     /// The files that its records come from.
     pub files: Vec<FileShare>,
 }

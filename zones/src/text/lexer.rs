@@ -2,7 +2,8 @@
 
 use super::report::{TextError, TextSpot};
 
-/// Longest entry, bytes with comments: RDATA of 65,535 octets takes at most four times that in `\DDD` form. An unclosed parenthesis is given up here.
+/// Longest entry, bytes with comments: RDATA of 65,535 octets takes at most four times that in `\DDD` form. An unclosed parenthesis is
+/// given up here.
 const MAX_ENTRY: usize = 1 << 20;
 
 /// A word or a quoted string.
@@ -120,10 +121,7 @@ impl<'t> Lexer<'t> {
             }
             if self.at - start > MAX_ENTRY {
                 bad.get_or_insert_with(|| TextError::new(self.spot(), "the line is longer than 1 MiB", "no record needs that much"));
-                self.at = self.line_end(self.at);
-                if self.at < self.text.len() {
-                    self.next_line();
-                }
+                self.skip_line();
                 break;
             }
             match byte {
@@ -150,14 +148,7 @@ impl<'t> Lexer<'t> {
                     }
                     self.at += 1;
                 }
-                b'"' => match self.quoted() {
-                    Ok(token) => tokens.push(token),
-                    Err(found) => {
-                        bad.get_or_insert(found);
-                        self.at = self.line_end(self.at);
-                    }
-                },
-                _ => match self.word() {
+                _ => match if byte == b'"' { self.quoted() } else { self.word() } {
                     Ok(token) => tokens.push(token),
                     Err(found) => {
                         bad.get_or_insert(found);
@@ -166,23 +157,28 @@ impl<'t> Lexer<'t> {
                 },
             }
         }
-        if let Some((spot, _)) = open {
-            self.unclosed += 1;
-            self.line = spot.line;
-            self.line_start = spot.line_start as usize;
-            self.at = self.line_end(spot.at as usize);
-            if self.at < self.text.len() {
-                self.next_line();
-            }
-            // What is wrong on the same line may be why: a quote that is not closed has the `)` in it. What is behind is found again.
-            let cause = bad.filter(|bad| bad.spot.line == spot.line);
-            return Line::Bad(
-                cause.unwrap_or_else(|| TextError::new(spot, "`(` is never closed", "put `)` behind the record's last field")),
-            );
+        match (open, bad) {
+            (Some((spot, _)), bad) => Line::Bad(self.leave_unclosed(spot, bad)),
+            (None, Some(bad)) => Line::Bad(bad),
+            (None, None) => Line::Entry { blank },
         }
-        match bad {
-            Some(bad) => Line::Bad(bad),
-            None => Line::Entry { blank },
+    }
+
+    /// Goes to the line behind an opening parenthesis that is never closed. Returns the error that is reported for its line.
+    fn leave_unclosed(&mut self, spot: TextSpot, bad: Option<Box<TextError>>) -> Box<TextError> {
+        self.unclosed += 1;
+        (self.line, self.line_start, self.at) = (spot.line, spot.line_start as usize, spot.at as usize);
+        self.skip_line();
+        // An error on the same line may be the cause: a quote that is not closed contains the `)`. Errors behind it are found again.
+        let cause = bad.filter(|bad| bad.spot.line == spot.line);
+        cause.unwrap_or_else(|| TextError::new(spot, "`(` is never closed", "put `)` behind the record's last field"))
+    }
+
+    /// Goes to the start of the next line, or to the end of the text.
+    fn skip_line(&mut self) {
+        self.at = self.line_end(self.at);
+        if self.at < self.text.len() {
+            self.next_line();
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::log::{LogPlace, read_entry};
+use super::log::{LogEntry, LogPlace, read_entry};
 use super::problems::Problems;
 use super::repeats::repeats;
 use super::shard::{self, ShardWriter};
@@ -78,44 +78,16 @@ impl SetWriter {
         for set in self.entries.chunk_by(|a, b| a.0 == b.0) {
             let first = read_entry(log, set[0].1);
             if set.len() > LARGEST_SET / 12 {
-                let message = format!(
-                    "{} {} has {} records: more than one DNS message holds",
-                    rules.name(first.owner),
-                    type_name(first.rtype),
-                    set.len()
-                );
-                problems.error(rules.files, &first, message, "");
+                report_too_large(rules, &first, set.len(), problems);
                 continue;
             }
             let ttl = lowest(set).clamp(rules.min_ttl, rules.max_ttl);
             if matches!(first.rtype, rtype::A | rtype::AAAA) {
                 check_addresses(&mut self.addresses, rules, log, set, problems);
             }
-            self.wire.clear();
-            let mut count = 0usize;
-            let repeated = repeats(first.rtype, set.len(), |index| read_entry(log, set[index].1).rdata);
-            for (index, &(rtype, offset)) in set.iter().enumerate() {
-                let entry = read_entry(log, offset);
-                if repeated.get(index) == Some(&true) {
-                    continue;
-                }
-                if entry.file != first.file && index > 0 {
-                    let from = rules.files[first.file as usize].display();
-                    let message = format!("{} {} differs from {from}:{}", rules.name(entry.owner), type_name(rtype), first.at.line);
-                    problems.warning(rules.files, &entry, message, "both are served: keep the right one");
-                } else if entry.ttl != first.ttl && rtype != rtype::RRSIG {
-                    let message = format!("{} {} has two TTLs, {} and {}", rules.name(entry.owner), type_name(rtype), first.ttl, entry.ttl);
-                    problems.warning(rules.files, &entry, message, "the lowest counts for all records of a name and type");
-                }
-                let own = entry.ttl.clamp(rules.min_ttl, rules.max_ttl);
-                let ttl = if rtype == rtype::RRSIG { signature_ttl(entry.rdata, own, &self.ttls) } else { ttl };
-                shard::write_record(&mut self.wire, rtype, ttl, entry.rdata);
-                count += 1;
-            }
+            let count = write_records(&mut self.wire, &self.ttls, rules, log, set, ttl, problems);
             if self.wire.len() > LARGEST_SET {
-                let message =
-                    format!("{} {} has {count} records: more than one DNS message holds", rules.name(first.owner), type_name(first.rtype));
-                problems.error(rules.files, &first, message, "");
+                report_too_large(rules, &first, count, problems);
                 continue;
             }
             out.set(count as u16, &self.wire);
@@ -124,6 +96,46 @@ impl SetWriter {
             counts.records += count;
         }
     }
+}
+
+/// Writes the records of one RRset into `wire`, without duplicates. Returns how many there are.
+fn write_records(
+    wire: &mut Vec<u8>,
+    ttls: &[(u16, u32)],
+    rules: &SetRules<'_>,
+    log: &[u8],
+    set: &[(u16, u32)],
+    ttl: u32,
+    problems: &mut Problems,
+) -> usize {
+    wire.clear();
+    let (first, mut count) = (read_entry(log, set[0].1), 0);
+    let repeated = repeats(first.rtype, set.len(), |index| read_entry(log, set[index].1).rdata);
+    for (index, &(rtype, offset)) in set.iter().enumerate() {
+        let entry = read_entry(log, offset);
+        if repeated.get(index) == Some(&true) {
+            continue;
+        }
+        if entry.file != first.file && index > 0 {
+            let from = rules.files[first.file as usize].display();
+            let message = format!("{} {} differs from {from}:{}", rules.name(entry.owner), type_name(rtype), first.at.line);
+            problems.warning(rules.files, &entry, message, "both are served: keep the right one");
+        } else if entry.ttl != first.ttl && rtype != rtype::RRSIG {
+            let message = format!("{} {} has two TTLs, {} and {}", rules.name(entry.owner), type_name(rtype), first.ttl, entry.ttl);
+            problems.warning(rules.files, &entry, message, "the lowest counts for all records of a name and type");
+        }
+        let own = entry.ttl.clamp(rules.min_ttl, rules.max_ttl);
+        let ttl = if rtype == rtype::RRSIG { signature_ttl(entry.rdata, own, ttls) } else { ttl };
+        shard::write_record(wire, rtype, ttl, entry.rdata);
+        count += 1;
+    }
+    count
+}
+
+/// Reports an RRset that does not fit into a DNS message.
+fn report_too_large(rules: &SetRules<'_>, first: &LogEntry<'_>, count: usize, problems: &mut Problems) {
+    let (owner, rtype) = (rules.name(first.owner), type_name(first.rtype));
+    problems.error(rules.files, first, format!("{owner} {rtype} has {count} records: more than one DNS message holds"), "");
 }
 
 /// A name of a zone for people: absolute, without the final dot.

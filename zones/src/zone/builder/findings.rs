@@ -41,6 +41,17 @@ pub(super) struct Soa {
     pub(super) at: TextPosition,
 }
 
+/// The first records of a name, of the types that may not stand beside others.
+#[derive(Debug, Clone, Copy, Default)]
+struct NameRecords<'l> {
+    cname: Option<LogEntry<'l>>,
+    dname: Option<LogEntry<'l>>,
+    ns: Option<LogEntry<'l>>,
+    ds: Option<LogEntry<'l>>,
+    /// The first record of any type but CNAME and those that may stand beside it.
+    other: Option<LogEntry<'l>>,
+}
+
 impl ZoneBuilder {
     /// First walk: each name by itself.
     pub(super) fn look(&self, order: &LogOrder, problems: &mut Problems) -> Findings {
@@ -73,73 +84,12 @@ impl ZoneBuilder {
         findings.counts.depth = findings.counts.depth.max(labels(owner));
         findings.counts.wildcards += usize::from(is_wild);
 
-        let (mut cname, mut dname, mut ns, mut ds, mut other) = (None::<LogEntry>, None::<LogEntry>, None, None, None);
-        for place in group {
-            let entry = read_entry(log, place.offset);
-            match entry.rtype {
-                0 | rtype::KEY | rtype::RRSIG | rtype::NSEC => continue,
-                rtype::CNAME => {
-                    if cname.is_some_and(|first| !first.rdata.eq_ignore_ascii_case(entry.rdata)) {
-                        problems.error(
-                            &self.files,
-                            &entry,
-                            format!("a second CNAME at {}", self.name(owner)),
-                            "a name can be an alias of one name only",
-                        );
-                    }
-                    cname = cname.or(Some(entry));
-                    continue;
-                }
-                rtype::DNAME => {
-                    if dname.is_some_and(|first| !first.rdata.eq_ignore_ascii_case(entry.rdata)) {
-                        problems.error(
-                            &self.files,
-                            &entry,
-                            format!("a second DNAME at {}", self.name(owner)),
-                            "a name can be redirected to one name only",
-                        );
-                    }
-                    dname = dname.or(Some(entry));
-                }
-                rtype::SOA => self.check_soa(&entry, findings, problems),
-                rtype::NS => ns = ns.or(Some(entry)),
-                rtype::DS => ds = ds.or(Some(entry)),
-                _ => {}
-            }
-            other = other.or(Some(entry));
-            if matches!(entry.rtype, rtype::NS | rtype::MX | rtype::SRV) {
-                findings.targets.push((number as u8, place.offset));
-            }
-        }
-
-        if let Some(cname) = cname {
-            if is_apex {
-                let message = format!("CNAME at the apex {}", self.name(owner));
-                problems.error(
-                    &self.files,
-                    &cname,
-                    message,
-                    "the apex has an SOA record, and a CNAME stands alone: give it A and AAAA records",
-                );
-            } else if let Some(other) = other {
-                let message =
-                    format!("CNAME beside other data: {} also has {} (line {})", self.name(owner), type_name(other.rtype), other.at.line);
-                problems.error(&self.files, &cname, message, "a CNAME stands alone: remove it or the other records");
-            }
-        }
+        let found = self.records_of(number, group, findings, problems);
+        self.check_alias(owner, &found, problems);
         if is_wild {
-            if let Some(entry) = ns {
-                let message = format!("NS at the wildcard {} is served as plain data", self.name(owner));
-                problems.warning(&self.files, &entry, message, "RFC 4592 does not define it");
-            }
-            if let Some(entry) = dname {
-                let name = self.name(owner);
-                let message =
-                    format!("DNAME at the wildcard {name} redirects the names below {name} alone, not those that the wildcard matches");
-                problems.warning(&self.files, &entry, message, "RFC 6672 section 3.3 discourages it");
-            }
+            self.check_wildcard(owner, &found, problems);
         }
-        match NameDiversion::of(dname.is_some(), ns.is_some(), is_apex, is_wild) {
+        match NameDiversion::of(found.dname.is_some(), found.ns.is_some(), is_apex, is_wild) {
             Some(NameDiversion::Nothing) => {}
             Some(NameDiversion::Dname) => {
                 findings.counts.dnames += 1;
@@ -150,14 +100,81 @@ impl ZoneBuilder {
                 findings.diverts.insert(owner.into(), false);
             }
             None => {
-                let message = format!("DNAME beside NS at {} (line {})", self.name(owner), ns.map_or(0, |ns| ns.at.line));
-                let at = dname.or(ns); // both are there
+                let message = format!("DNAME beside NS at {} (line {})", self.name(owner), found.ns.map_or(0, |ns| ns.at.line));
+                let at = found.dname.or(found.ns); // both are there
                 at.iter()
                     .for_each(|entry| problems.error(&self.files, entry, message.clone(), "a delegated name cannot be redirected as well"));
             }
         }
-        if let (Some(ds), None, false) = (ds, ns, is_wild) {
+        if let (Some(ds), None, false) = (found.ds, found.ns, is_wild) {
             problems.warning(&self.files, &ds, format!("DS without NS at {}", self.name(owner)), "DS belongs to a delegation");
+        }
+    }
+
+    /// Returns the first record of each type that matters beside others. Notes the names that NS, MX and SRV records lead to.
+    fn records_of(&self, number: usize, group: &[LogPlace], findings: &mut Findings, problems: &mut Problems) -> NameRecords<'_> {
+        let log = &self.logs[number];
+        let mut found = NameRecords::default();
+        for place in group {
+            let entry = read_entry(log, place.offset);
+            match entry.rtype {
+                0 | rtype::KEY | rtype::RRSIG | rtype::NSEC => continue,
+                rtype::CNAME => {
+                    if found.cname.is_some_and(|first| !first.rdata.eq_ignore_ascii_case(entry.rdata)) {
+                        let message = format!("a second CNAME at {}", self.name(entry.owner));
+                        problems.error(&self.files, &entry, message, "a name can be an alias of one name only");
+                    }
+                    found.cname = found.cname.or(Some(entry));
+                    continue;
+                }
+                rtype::DNAME => {
+                    if found.dname.is_some_and(|first| !first.rdata.eq_ignore_ascii_case(entry.rdata)) {
+                        let message = format!("a second DNAME at {}", self.name(entry.owner));
+                        problems.error(&self.files, &entry, message, "a name can be redirected to one name only");
+                    }
+                    found.dname = found.dname.or(Some(entry));
+                }
+                rtype::SOA => self.check_soa(&entry, findings, problems),
+                rtype::NS => found.ns = found.ns.or(Some(entry)),
+                rtype::DS => found.ds = found.ds.or(Some(entry)),
+                _ => {}
+            }
+            found.other = found.other.or(Some(entry));
+            if matches!(entry.rtype, rtype::NS | rtype::MX | rtype::SRV) {
+                findings.targets.push((number as u8, place.offset));
+            }
+        }
+        found
+    }
+
+    fn check_alias(&self, owner: &[u8], found: &NameRecords<'_>, problems: &mut Problems) {
+        if let Some(cname) = found.cname {
+            if owner.is_empty() {
+                let message = format!("CNAME at the apex {}", self.name(owner));
+                problems.error(
+                    &self.files,
+                    &cname,
+                    message,
+                    "the apex has an SOA record, and a CNAME stands alone: give it A and AAAA records",
+                );
+            } else if let Some(other) = found.other {
+                let message =
+                    format!("CNAME beside other data: {} also has {} (line {})", self.name(owner), type_name(other.rtype), other.at.line);
+                problems.error(&self.files, &cname, message, "a CNAME stands alone: remove it or the other records");
+            }
+        }
+    }
+
+    fn check_wildcard(&self, owner: &[u8], found: &NameRecords<'_>, problems: &mut Problems) {
+        if let Some(entry) = found.ns {
+            let message = format!("NS at the wildcard {} is served as plain data", self.name(owner));
+            problems.warning(&self.files, &entry, message, "RFC 4592 does not define it");
+        }
+        if let Some(entry) = found.dname {
+            let name = self.name(owner);
+            let message =
+                format!("DNAME at the wildcard {name} redirects the names below {name} alone, not those that the wildcard matches");
+            problems.warning(&self.files, &entry, message, "RFC 6672 section 3.3 discourages it");
         }
     }
 
