@@ -1,4 +1,4 @@
-//! What of an upstream's answer is believed, and kept.
+//! Decides which parts of an upstream's answer are trusted and cached.
 //!
 //! Only the chain that starts at the name asked is read; every other record is dropped. The upstream's say ends at the first name
 //! that lies in a private zone of the client's network or in another route (S1), so neither is ever heard, nor cached, from it.
@@ -28,7 +28,7 @@ const MOST_PROOFS: usize = 16;
 /// Signatures of one RRset that are kept: a zone that changes its keys has a few.
 const MOST_SIGNATURES: usize = 8;
 
-/// What an upstream's message is good for.
+/// Use of an upstream's message.
 #[derive(Debug)]
 pub enum UpstreamVerdict {
     /// It says something about the name asked.

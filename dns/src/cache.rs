@@ -35,7 +35,7 @@ type Entries = Store<Kept, Arc<CacheEntry>, Weight, BuildHasherDefault<AsItIs>, 
 /// One thing an upstream said about one name.
 #[derive(Debug)]
 pub struct CacheEntry {
-    /// What it said.
+    /// The kind of the data.
     pub what: EntryKind,
     /// Records of the answer: each the owner placeholder `C0 0C`, TYPE, CLASS, TTL, RDLENGTH, RDATA; signatures included. Empty if they
     /// are in `compact`.
@@ -140,7 +140,7 @@ pub struct KeyedEntry {
     pub dnssec_ok: bool,
     /// It was asked with CD.
     pub checking_disabled: bool,
-    /// What was said.
+    /// The kind of the data.
     pub entry: Arc<CacheEntry>,
 }
 
@@ -223,7 +223,7 @@ impl UpstreamCache {
         Self { store, size, evicted, forgets: AtomicU64::new(0), failing_until: AtomicU64::new(0) }
     }
 
-    /// What is known, however old; the caller looks at [`CacheEntry::age`].
+    /// Returns the entry of a key, however old: the caller checks [`CacheEntry::age`].
     pub fn get(&self, key: &CacheKey) -> Option<Arc<CacheEntry>> {
         self.store.as_ref()?.get(key)
     }
@@ -235,7 +235,7 @@ impl UpstreamCache {
         }
     }
 
-    /// What no upstream could say a moment ago, if it may still be said (RFC 9520).
+    /// Returns the failure that is cached for a key, unless it has expired (RFC 9520).
     pub fn failure(&self, key: CacheKey, now: Now) -> Option<Arc<CacheEntry>> {
         if self.failing_until.load(Ordering::Relaxed) <= now.0 {
             return None;
@@ -434,7 +434,7 @@ impl quick_cache::Weighter<Kept, Arc<CacheEntry>> for Weight {
 struct Evictions(Arc<AtomicU64>);
 
 impl quick_cache::Lifecycle<Kept, Arc<CacheEntry>> for Evictions {
-    /// What goes is dropped once the shard is unlocked.
+    /// Removed entries are dropped after the shard is unlocked.
     type RequestState = [Option<(Kept, Arc<CacheEntry>)>; 2];
 
     fn before_evict(&self, _: &mut Self::RequestState, _: &Kept, _: &mut Arc<CacheEntry>) {

@@ -90,7 +90,7 @@ impl CookieOption {
         self.settle(&KEY, client, seconds);
     }
 
-    /// What it proves.
+    /// Returns the result of the check.
     pub fn proof(&self) -> CookieProof {
         self.proof
     }

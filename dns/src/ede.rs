@@ -1,4 +1,4 @@
-//! What went wrong, and how a client is told: one function maps an outcome to RCODE and extended error (RFC 8914).
+//! Failures, and how a client learns of them: one function maps an outcome to RCODE and extended error (RFC 8914).
 
 /// Response codes that we send (RFC 1035 section 4.1.1, RFC 2136, RFC 6891, RFC 8945).
 pub mod rcode {

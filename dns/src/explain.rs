@@ -50,9 +50,9 @@ pub struct QueryExplanation {
     pub generation: u64,
     /// The names that the answer goes over, in order.
     pub hops: Vec<NameStop>,
-    /// What must be asked upstream before there is an answer; none: nothing.
+    /// The query that must be sent upstream before there is an answer. `None` if there is none.
     pub ask: Option<NeededQuery>,
-    /// What the client gets, where nothing must be asked first.
+    /// The answer to the client, if nothing must be asked first.
     pub answer: Option<GivenAnswer>,
     /// The line that would stand in the fallback record, where the answer falls back.
     pub fallback: Option<FallbackEvent>,
@@ -88,11 +88,11 @@ pub struct NameStop {
     pub zone: Option<ZoneStop>,
     /// The route that would be asked for it.
     pub route: Option<RouteStop>,
-    /// What the cache holds of it for this question.
+    /// The cache entry for this question.
     pub cache: Option<CacheStop>,
     /// Who said what comes next: `zone`, `upstream`, `zone-table`, or `nobody` where the answer waits for an upstream.
     pub decided_by: &'static str,
-    /// What was said, in words.
+    /// The decision, in words.
     pub said: String,
     /// The name that it leads to.
     pub leads_to: Option<String>,
@@ -105,7 +105,7 @@ pub struct ZoneStop {
     pub name: String,
     /// SOA serial; none: it has no data.
     pub serial: Option<u32>,
-    /// What happens to a name that it lacks: `public`, `nxdomain` or `servfail`.
+    /// Policy for a name that it lacks: `public`, `nxdomain` or `servfail`.
     pub on_missing: &'static str,
     /// The file that the record comes from. If there is no such record, the file where it would be added.
     pub file: Option<String>,
@@ -141,7 +141,7 @@ pub struct CacheStop {
     pub upstream: String,
 }
 
-/// What must be asked.
+/// A query that must be sent upstream.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NeededQuery {
     /// QNAME.

@@ -42,7 +42,7 @@ pub enum WalkStep<'s> {
 pub struct Answer<'s> {
     /// Aliases on the way.
     pub chain: AliasChain<'s>,
-    /// What stands at the end of it.
+    /// The data at the end of the chain.
     pub end: AnswerEnd<'s>,
     /// The last name: the owner of what stands at the end.
     pub name: NameBuf,
@@ -63,7 +63,7 @@ pub struct MissedName<'s> {
     pub reason: FallbackReason,
 }
 
-/// What ends an answer.
+/// The end of an answer.
 #[derive(Debug)]
 pub enum AnswerEnd<'s> {
     /// An RRset of a private zone.
@@ -78,7 +78,7 @@ pub enum AnswerEnd<'s> {
     TooLong(RrSet<'s>, usize),
     /// A zone cut of a private zone, and the label of the name at which it starts.
     Referral(RrSet<'s>, usize, &'s Zone),
-    /// What an upstream said: an RRset or a denial.
+    /// Data of an upstream: an RRset or a denial.
     Upstream(Arc<CacheEntry>),
     /// The aliases alone: the question was for the alias, or the client has no recursion where they lead.
     Aliases,
@@ -88,7 +88,7 @@ pub enum AnswerEnd<'s> {
     Failed(Failure),
 }
 
-/// What an upstream must be asked.
+/// A query for an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamQuery {
     /// Where.
@@ -103,7 +103,7 @@ pub struct UpstreamQuery {
     pub checking_disabled: bool,
 }
 
-/// What upstreams said to this very question, cacheable or not.
+/// Answers of upstreams to this very question, cacheable or not.
 #[derive(Debug, Default, Clone)]
 pub struct UpstreamAnswers(pub Vec<(RouteId, NameBuf, Arc<CacheEntry>)>);
 
@@ -173,7 +173,7 @@ enum Next<'s> {
     Public,
 }
 
-/// What a private zone says at the name the answer has come to.
+/// Looks up the current name of the answer in a private zone.
 fn ask_zone<'s>(question: &Question, view: &View<'s>, hosted: &'s Arc<Hosted>, answer: &mut Answer<'s>) -> Next<'s> {
     let zone: &'s Zone = match &hosted.state {
         ZoneState::Serving(zone) => zone,
@@ -214,7 +214,7 @@ fn ask_zone<'s>(question: &Question, view: &View<'s>, hosted: &'s Arc<Hosted>, a
     }
 }
 
-/// What upstreams said at the name the answer has come to, or that they must be asked.
+/// Takes the upstream data for the current name of the answer, or asks for it.
 fn ask_upstreams_data<'s>(
     question: &Question,
     view: &View<'s>,

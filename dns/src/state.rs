@@ -50,7 +50,7 @@ pub struct AnswerSettings {
     pub responses_per_second: u32,
 }
 
-/// What one question sees.
+/// The state as one question sees it.
 #[derive(Clone, Copy)]
 pub struct View<'s> {
     /// The state of this moment.

@@ -34,7 +34,7 @@ pub struct NameTable {
     reach: usize,
 }
 
-/// What of a name must be written, because it does not stand in the message yet.
+/// The part of a name that must be written, because the message does not contain it yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompressedName {
     /// Octets of its first labels.

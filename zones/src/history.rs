@@ -41,7 +41,7 @@ impl ZoneHistory {
     pub fn push(&self, change: Arc<journal::JournalChange>) {
         let size = |change: &journal::JournalChange| change.removed.len() + change.added.len();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        // What does not go on from the last one leads nowhere.
+        // A change that does not start at the last serial is of no use.
         if kept.changes.back().is_some_and(|last| last.to != change.from) {
             *kept = Kept::default();
         }

@@ -324,7 +324,7 @@ impl Journal {
             // After a sync that failed nobody knows what is on the disk, and the next sync may not tell (fsync(2), EIO).
             self.file.sync_data().inspect_err(|error| self.spent = Some(format!("its last sync failed: {error}")))
         }) {
-            // What reached the file was not acknowledged; the next frame must not stand behind it.
+            // The bytes that reached the file were not acknowledged. The next frame must not follow them.
             if let Err(error) = self.file.set_len(self.length) {
                 self.spent = Some(format!("a change that failed cannot be taken out of it: {error}"));
             }

@@ -78,7 +78,7 @@ impl Zone {
         &self.apex
     }
 
-    /// What it says about `name` (at or below the apex) and `rtype`. For ANY: one RRset of the name (RFC 8482 section 4.1).
+    /// Looks up `name` (at or below the apex) and `rtype`. For ANY: one RRset of the name (RFC 8482 section 4.1).
     ///
     /// Where the RFCs leave a choice: NS records at a `*` are plain data, not a cut (RFC 4592 section 4.2). A DNAME there redirects the
     /// names below the `*` itself, and is plain data for the names that the wildcard matches (RFC 6672 section 3.3).
@@ -340,7 +340,7 @@ impl Zone {
 }
 
 impl fmt::Debug for Zone {
-    /// What it is, not what it holds: that may be a million records.
+    /// Prints its name and size, not its records: there may be a million.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Zone")
             .field("apex", &self.apex)

@@ -37,7 +37,7 @@ pub struct FallbackEvent {
     pub rtype: String,
     /// How to mend it.
     pub mend: MendHint,
-    /// What the client got.
+    /// The client's answer.
     pub action: FallbackAction,
     /// The client.
     pub client: IpAddr,
@@ -63,12 +63,12 @@ pub struct FallbackEvent {
     pub folded: u64,
 }
 
-/// What would give the name its private answer.
+/// The change that would give the name a private answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MendHint {
     /// The record line, ready to be pasted but for the address. `None` if a line does not help.
     pub record: Option<String>,
-    /// What to do.
+    /// Instruction for the operator.
     pub what: String,
     /// The file it belongs in, where there is one.
     pub file: Option<String>,
@@ -225,7 +225,7 @@ pub(crate) struct MissingRecord<'a> {
 }
 
 impl MissingRecord<'_> {
-    /// What would give the name its private answer.
+    /// The change that would give the name a private answer.
     pub fn mend(&self) -> MendHint {
         let Self { zone, private, network, hosted, .. } = self;
         let file = hosted.and_then(|hosted| hosted.origin.file()).map(|file| file.display().to_string());

@@ -22,7 +22,7 @@ pub struct LedgerEntry {
     pub zone: Arc<str>,
     /// The type asked, the last time; A once it was that.
     pub rtype: Arc<str>,
-    /// What would mend it, for that type.
+    /// The change that would mend it, for that type.
     pub mend: Arc<MendHint>,
     /// How often.
     pub count: u64,
@@ -32,7 +32,7 @@ pub struct LedgerEntry {
     pub last_seen: SystemTime,
     /// Why, the last time.
     pub reason: FallbackReason,
-    /// What the client got, the last time.
+    /// The last answer to a client.
     pub action: FallbackAction,
     /// Who asked last.
     pub client: IpAddr,
@@ -49,7 +49,7 @@ pub struct FallbackCount {
     pub network: Arc<str>,
     /// Why.
     pub reason: FallbackReason,
-    /// What the clients got.
+    /// The answer to the clients.
     pub action: FallbackAction,
     /// How many.
     pub count: u64,
@@ -112,7 +112,7 @@ impl FallbackLedger {
 }
 
 impl LedgerEntry {
-    /// What was never seen, or was forgotten.
+    /// Fallbacks that were never seen, or that were forgotten.
     fn new(event: &FallbackEvent, time: SystemTime, times: u64) -> Self {
         Self {
             network: event.network.as_str().into(),

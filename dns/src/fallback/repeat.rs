@@ -38,7 +38,7 @@ impl RepeatFolding {
         Self { repeat, seen: LruTable::new(bound), key: String::new() }
     }
 
-    /// What becomes of an event. `has_place` is called if a line is due; if it returns false, the line is due again the next time.
+    /// Decides whether an event is written or folded. `has_place` is called if a line is due. If it returns false, the line stays due.
     pub fn fold(&mut self, event: &FallbackEvent, now: Instant, has_place: impl FnOnce() -> bool) -> FoldedRepeats {
         if self.repeat == RepeatPolicy::All {
             return if has_place() { FoldedRepeats::Line(0) } else { FoldedRepeats::Over };

@@ -29,7 +29,7 @@ pub trait MessageHandler: Send + Sync + fmt::Debug {
     fn take(&self, request: Box<HandlerRequest>) -> Result<(), Box<HandlerRequest>>;
 }
 
-/// What a message is, as far as its form tells.
+/// Kind of a message, decided by its form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MessageKind {
     /// Opcode UPDATE (RFC 2136), signed or not.
@@ -44,13 +44,13 @@ pub enum MessageKind {
 
 /// A message with the way back of its answers. Dropped without one, nothing is answered and nobody waits.
 pub struct HandlerRequest {
-    /// What it is.
+    /// Kind of the message.
     pub kind: MessageKind,
     /// The message.
     pub packet: Vec<u8>,
     /// Who sent it: its port is not 0, and it may query.
     pub client: SocketAddr,
-    /// What it came over.
+    /// Transport that it arrived over.
     pub transport: ClientTransport,
     /// When it came.
     pub received: Now,
@@ -160,7 +160,7 @@ pub(super) fn hand_over(handler: &dyn MessageHandler, request: Box<HandlerReques
     }
 }
 
-/// What a message is whose opcode is not QUERY, by its header.
+/// Returns the kind of a message whose opcode is not QUERY, by its header.
 pub(super) fn kind_of_opcode(packet: &[u8]) -> Option<MessageKind> {
     match packet.get(2)? >> 3 & 0xf {
         4 => Some(MessageKind::Notify),

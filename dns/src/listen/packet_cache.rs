@@ -47,7 +47,7 @@ pub struct PacketCache {
     turn: usize,
 }
 
-/// What the first round found out about a question.
+/// Result of the first round for a question.
 #[derive(Clone)]
 struct Look {
     hash: u64,

@@ -23,13 +23,13 @@ use super::places::{BusyRule, ConnectionPlace, ConnectionPlaces, PlaceBounds, cl
 use crate::return_path::ReplySender;
 use crate::wire::HEADER;
 
-/// What a stream needs of the path.
+/// Answers the questions of a stream.
 pub trait StreamAnswerer: Send + Sync + 'static {
     /// Answers the question in the first `length` octets of `message`, in place; the buffer has room for the largest answer there is.
     fn answer(&self, message: &mut [u8], length: usize, client: SocketAddr, later: &ReplySender) -> StreamOutcome;
 }
 
-/// What became of a question.
+/// Outcome of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamOutcome {
     /// The answer stands in the buffer and has this many octets.
@@ -190,12 +190,12 @@ where
     timeout(limits.tcp_idle, writer.shutdown()).await.map_err(|_| io::ErrorKind::TimedOut)?
 }
 
-/// What came of the questions in a buffer.
+/// Outcome of the questions in a buffer.
 #[derive(Debug, Default)]
 struct Taken {
     questions: usize,
     waiting: usize,
-    /// What follows is no DNS: the connection ends once what came before is answered.
+    /// The rest is not DNS. The connection ends once the questions before it are answered.
     is_nonsense: bool,
 }
 

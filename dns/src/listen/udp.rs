@@ -33,7 +33,7 @@ const TIMED: u32 = 16;
 #[derive(Debug)]
 pub struct UdpWorker {
     thread: JoinHandle<()>,
-    /// What it counts.
+    /// Its counters.
     pub counters: Arc<WorkerCounters>,
     /// Whether it runs.
     pub vital: ThreadLiveness,

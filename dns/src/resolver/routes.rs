@@ -31,7 +31,7 @@ pub struct RouteRegistry {
     system: Vec<SocketAddr>,
 }
 
-/// What makes two routes one.
+/// Routes with equal keys are one route.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
     upstreams: Vec<(UpstreamIdentity, bool, Duration)>,
@@ -41,7 +41,7 @@ struct Key {
     next_on: Vec<UpstreamDenial>,
 }
 
-/// What an operator should know about a route that was made.
+/// A warning for the operator about a route.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteWarning {
     /// S7, seen before anything was asked.

@@ -54,7 +54,7 @@ pub struct Resolver {
     vital: ThreadLiveness,
 }
 
-/// What the resolver counts and shows. Cheap to clone.
+/// Counters and status of the resolver. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ResolverGauges {
     inbox: Arc<Inbox>,
@@ -68,7 +68,7 @@ pub struct JobSubmitter {
     inbox: Arc<Inbox>,
 }
 
-/// What comes to the thread from others, and what it shows them.
+/// Input to the thread from other threads, and its counters for them.
 #[derive(Debug)]
 struct Inbox {
     jobs: ArrayQueue<Box<ResolverJob>>,
@@ -152,7 +152,7 @@ impl Resolver {
         self.inbox.pending.store(pending as u64, Ordering::Relaxed);
     }
 
-    /// What it counts and shows.
+    /// Returns its counters and status.
     pub fn gauges(&self) -> ResolverGauges {
         ResolverGauges { inbox: self.inbox.clone(), vital: self.vital.clone() }
     }

@@ -1,4 +1,4 @@
-//! What a server counts, for whoever shows it.
+//! Counters of a server, for metrics and the API.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl ServerGauges {
         &self.connections
     }
 
-    /// What the resolver counts of itself and of upstreams.
+    /// Counters of the resolver and of its upstreams.
     pub fn resolver(&self) -> &thread::ResolverGauges {
         &self.resolver
     }

@@ -192,7 +192,7 @@ impl Server {
         self.streams.clone()
     }
 
-    /// What is counted, by all of its parts.
+    /// Returns the counters of all parts.
     pub fn gauges(&self) -> &ServerGauges {
         &self.gauges
     }
@@ -222,7 +222,7 @@ impl Server {
     }
 }
 
-/// What makes states.
+/// Returns the part that makes states.
 #[derive(Debug)]
 struct Assembly {
     state: Arc<ArcSwap<State>>,

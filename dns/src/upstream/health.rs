@@ -1,4 +1,4 @@
-//! What is known of an upstream: whether and how fast it answers, and how much it may be asked.
+//! Health of an upstream: whether and how fast it answers, and how much it may be asked.
 //!
 //! ```text
 //!     3 different names silent ─▶ doubt: probes ── all silent ──▶ Down ── any response ──▶ Up

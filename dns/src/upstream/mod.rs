@@ -59,7 +59,7 @@ pub enum AttemptError {
     Exhausted,
 }
 
-/// What is known of an upstream's ability to answer.
+/// Ability of an upstream to answer, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpstreamCondition {
     /// It answers.

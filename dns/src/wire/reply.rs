@@ -51,7 +51,7 @@ pub enum Section {
     Additional,
 }
 
-/// What becomes of the TTLs of copied records.
+/// Change of the TTLs of copied records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ttl {
     /// As stored.

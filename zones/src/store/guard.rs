@@ -54,7 +54,7 @@ struct Loss {
     problem: SourceProblem,
 }
 
-/// What makes new content doubtful. `made` are the zones that it would make. Returns `None` if it is to be taken.
+/// Returns the reasons to doubt new content. `made` are the zones that it would make. Returns `None` if it is to be taken.
 pub fn doubts(
     judged: &[JudgedInput],
     made: &[MadeZone],

@@ -312,7 +312,7 @@ impl JournaledZone {
         let sets: Vec<RrSetChange> = self.held.iter().flat_map(|held| held.sets.iter().cloned()).collect();
         match self.latest.apply(&sets) {
             Ok(zone) => Arc::new(zone.with_serial(self.latest.serial())),
-            // What is committed since forbids it (a DNAME above, say): it counts.
+            // A later commit forbids it (a DNAME above, say), and the later commit counts.
             Err(_) => {
                 self.held.clear();
                 self.latest.clone()

@@ -293,7 +293,7 @@ impl Walk<'_> {
 
     fn shape(&self, value: &JsonValue<'_>, what: &str, wanted: &str) -> Box<TextError> {
         let help = match &value.kind {
-            // What PowerShell's ConvertTo-Json leaves of objects below its depth of two.
+            // Text that PowerShell's ConvertTo-Json writes for objects below its depth of two.
             JsonKind::String(text) if ["@{", "System.", "Microsoft.Azure.", "DnsServer"].iter().any(|start| text.starts_with(start)) => {
                 "PowerShell cut it off: use `ConvertTo-Json -Depth 20`"
             }
@@ -310,7 +310,7 @@ fn messages(spot: TextSpot, count: usize) -> Box<TextError> {
     TextError::new(spot, format!("{lines} not JSON and skipped"), help)
 }
 
-/// What stands behind `name` in a resource id: `…/privateDnsZones/<zone>/A/<record>`.
+/// Returns the segment after `name` in a resource id: `…/privateDnsZones/<zone>/A/<record>`.
 fn segment<'i>(id: &'i str, name: &str) -> Option<&'i str> {
     let mut parts = id.split('/');
     parts.find(|part| part.eq_ignore_ascii_case(name))?;

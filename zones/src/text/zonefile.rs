@@ -231,7 +231,7 @@ impl Reader<'_> {
             self.warn_repeated(file, token, scope);
         }
         if head.rtype == 6 && head.ttl.is_none() && scope.default_ttl.is_none() && scope.last_ttl.is_none() {
-            // What BIND does for a zone that says no TTL at all.
+            // As BIND does for a zone without any TTL.
             let minimum = self.rdata.last_chunk().map(|octets| u32::from_be_bytes(*octets));
             scope.default_ttl = minimum.filter(|minimum| *minimum <= MAX_TTL);
         }

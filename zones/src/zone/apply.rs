@@ -261,7 +261,7 @@ impl Zone {
 
 type Either<'z> = Result<&'z Edit<'z>, Node<'z>>;
 
-/// What lies below a cut or a DNAME, after the edits.
+/// Names below a cut or a DNAME, after the edits.
 struct Occlusion<'z> {
     zone: &'z Zone,
     edits: &'z Edits<'z>,
@@ -362,7 +362,7 @@ fn merge(old: &Shard, edits: &[(&[u8], &Edit<'_>)], occlusion: &Occlusion<'_>) -
     Ok(writer.finish())
 }
 
-/// What may stand together at a name, as when a zone is built; gives [`shard::CUT`] and [`shard::DNAME`].
+/// Checks which types may stand together at a name, as when a zone is built. Returns [`shard::CUT`] and [`shard::DNAME`].
 fn check(owner: &[u8], edit: &Edit<'_>) -> Result<u8, String> {
     let has = |rtype| edit.sets().find(|set| set.rtype == rtype);
     let other = |set: &RrSet<'_>| !matches!(set.rtype, rtype::CNAME | rtype::KEY | rtype::RRSIG | rtype::NSEC);

@@ -94,7 +94,7 @@ impl ResolverCore {
         }
     }
 
-    /// Whoever waits in the queue of a server that went down goes elsewhere.
+    /// Exchanges in the queue of an upstream that went down try the next upstream.
     pub(super) fn empty_queue(&mut self, now: Now, state: &State, id: UpstreamId, out: &mut impl ResolverEffects) {
         let queue = std::mem::take(&mut self.exchanges.servers[id.0 as usize].queue);
         for (exchange, hash) in queue {

@@ -76,7 +76,7 @@ pub(super) struct UpstreamState {
     pub(super) guesses_reported: Option<Now>,
 }
 
-/// What to do with an exchange.
+/// Next step of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MemberChoice {
     /// Ask this member.
@@ -281,7 +281,7 @@ impl ResolverCore {
             if server.routes > 0 {
                 continue;
             }
-            // What is left are copies and probes.
+            // Only copies and probes are left.
             let left = self.exchanges.attempts.iter().filter(|(_, attempt)| attempt.server == id);
             for place in left.map(|(place, _)| place as u32).collect::<Vec<_>>() {
                 self.forget_late(place);
