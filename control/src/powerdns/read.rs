@@ -14,7 +14,7 @@ impl<'v> Object<'v> {
         Self(value.as_object())
     }
 
-    /// What stands under a key; none: nothing, or `null`.
+    /// Returns the value of a key. `None` if it is absent or `null`.
     pub fn value(self, key: &str) -> Option<&'v Value> {
         self.0?.get(key).filter(|value| !value.is_null())
     }

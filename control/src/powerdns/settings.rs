@@ -1,4 +1,4 @@
-//! What this interface keeps of a zone beside its records: `powerdns` in [`ZoneSettings::extra`], in the zone's journal.
+//! Data that this interface keeps for a zone beside its records: `powerdns` in [`ZoneSettings::extra`], in the zone's journal.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -88,7 +88,7 @@ fn find(request: &HandlerRequest, keys: &[Arc<TsigKey>], control: &Control) -> R
     if !is_peer && !keys.iter().any(|key| key.allows(KeyAction::Transfer) && key.covers(&hosted.name, &[&network.name])) {
         return Err(refuse(REFUSED, "this client may not have the zone: see `transfer-to`"));
     }
-    // What is committed: a name that is held a moment longer is none.
+    // The committed data. A name that is held a moment longer is not part of it.
     let zone = hosted.kept.as_ref().map(|kept| &kept.latest).filter(|_| hosted.zone().is_some()).or(hosted.zone());
     let zone = zone.ok_or(refuse(SERVFAIL, "the zone has no data"))?;
     if request.transport.is_datagram() && asked.rtype != wire::IXFR {

@@ -1,4 +1,4 @@
-//! What an update makes of a zone (RFC 2136 section 3): prerequisites, permission, prescan, changes, in this order.
+//! Applies an update to a zone (RFC 2136 section 3): prerequisites, permission, prescan, changes, in this order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -16,11 +16,11 @@ use super::rrsets::bad_parameter;
 use crate::Control;
 use crate::http::{Caller, Problem, Query};
 
-/// Which part of the cache is meant.
+/// The part of the cache that is shown or flushed.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Below {
-    /// At and below this name; absent: everything.
+    /// Only entries at and below this name. Absent: all entries.
     name: Option<String>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Below {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct HowMuch {
-    /// Entries that are shown at most.
+    /// Largest number of entries to show.
     #[param(minimum = 0, maximum = 10_000, default = 1000)]
     limit: Option<usize>,
 }
@@ -36,29 +36,29 @@ pub(super) struct HowMuch {
 /// The cache.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Cache {
-    /// How full it is.
+    /// Use of its memory.
     #[serde(flatten)]
     fill: Fill,
-    /// What it holds, in no order that means anything.
+    /// Entries, in no particular order.
     held: Vec<CacheEntry>,
-    /// There is more than is shown.
+    /// True if there are more entries than are shown.
     more: bool,
 }
 
-/// How full the cache is.
+/// Use of the cache's memory.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Fill {
-    /// Entries in all.
+    /// Number of entries.
     entries: usize,
-    /// Bytes that they take.
+    /// Bytes in use.
     bytes: u64,
-    /// Bytes that they may take (`cache.size`).
+    /// Largest number of bytes (`cache.size`).
     limit: u64,
-    /// Entries that made room for others.
+    /// Number of entries that were evicted to make room for others.
     evicted: u64,
 }
 
-/// What an upstream said of a name.
+/// An entry: data of an upstream for a name and type.
 #[derive(Debug, Serialize, ToSchema)]
 struct CacheEntry {
     /// Owner, absolute.
@@ -82,7 +82,7 @@ struct CacheEntry {
     checking_disabled: bool,
 }
 
-/// What was forgotten.
+/// Result of a flush.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Flushed {
     /// Entries.

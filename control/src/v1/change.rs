@@ -27,7 +27,7 @@ pub(super) struct Dry {
     pub dry_run: bool,
 }
 
-/// What a change did, or would do.
+/// Effect of a change, or of a dry run.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Changed {
     /// The zone, absolute.

@@ -87,10 +87,10 @@ mod described {
         generation: u64,
         /// The names that the answer goes over, in order.
         hops: Vec<ExplainedHop>,
-        /// What must be asked upstream before there is an answer; null: nothing.
+        /// The query that must be sent upstream before there is an answer; null if there is none.
         #[schema(required = true)]
         ask: Option<ExplainedAsk>,
-        /// What the client gets; null: something must be asked first.
+        /// The answer to the client; null if an upstream must be asked first.
         #[schema(required = true)]
         answer: Option<ExplainedAnswer>,
         /// The line that would stand in the fallback record; null: the answer does not fall back.
@@ -131,12 +131,12 @@ mod described {
         /// The route that would be asked for it.
         #[schema(required = true)]
         route: Option<ExplainedRoute>,
-        /// What the cache holds of it for this question.
+        /// The cache entry for this question.
         #[schema(required = true)]
         cache: Option<ExplainedCache>,
         /// Who said what comes next: `zone`, `upstream`, `zone-table`, or `nobody` where the answer waits for an upstream.
         decided_by: String,
-        /// What was said, in words.
+        /// The decision, in words.
         said: String,
         /// The name that it leads to.
         #[schema(required = true)]
@@ -151,7 +151,7 @@ mod described {
         /// SOA serial; null: it has no data.
         #[schema(required = true)]
         serial: Option<u32>,
-        /// What happens to a name that it lacks: `public`, `nxdomain` or `servfail`.
+        /// Policy for a name that it lacks: `public`, `nxdomain` or `servfail`.
         on_missing: String,
         /// The file that the record comes from. If there is no such record, the file where it would be added.
         #[schema(required = true)]
@@ -189,7 +189,7 @@ mod described {
         upstream: String,
     }
 
-    /// What must be asked.
+    /// A query that must be sent upstream.
     #[derive(ToSchema)]
     pub struct ExplainedAsk {
         /// QNAME.
@@ -236,7 +236,7 @@ mod described {
         zone: String,
         /// Why.
         reason: String,
-        /// What the client got.
+        /// The client's answer.
         action: String,
         /// The name asked and the name each alias leads to.
         chain: Vec<String>,

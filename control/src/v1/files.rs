@@ -289,7 +289,7 @@ fn is_own(zone: &Zone, owner: &NameBuf, set: &RrSet<'_>) -> bool {
     matches!(set.rtype, rtype::SOA | rtype::NS) && *owner == zone.apex().to_buf()
 }
 
-/// What makes a zone hold the sets of a file and no others, but for its SOA and its own NS where the file has none.
+/// Returns the changes after which a zone has only the RRsets of a file, apart from its SOA and NS if the file has none.
 fn replace(zone: &Zone, mut sets: Vec<RrSetChange>, soa: Option<(Box<[u8]>, u32)>) -> Vec<RrSetChange> {
     let apex = zone.apex().to_buf();
     let kept: HashSet<(WireName, u16)> = sets.iter().map(|set| (set.owner.clone(), set.rtype)).collect();

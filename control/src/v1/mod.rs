@@ -143,7 +143,7 @@ pub(crate) enum Refusals {
     /// Something else writes the zone, the zone exists, or its name alone does not say which one is meant.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(#[to_schema] Problem),
-    /// What `If-Match` or `If-None-Match` asks for is not so.
+    /// The condition of `If-Match` or `If-None-Match` is not met.
     #[response(status = 412, content_type = "application/problem+json")]
     Precondition(#[to_schema] Problem),
     /// The body is longer than `api.max-body`.

@@ -46,7 +46,7 @@ pub(super) struct RrSets {
     next: Option<String>,
 }
 
-/// What an RRset is to be.
+/// New content of an RRset.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewSet {
@@ -57,7 +57,7 @@ pub(super) struct NewSet {
     records: Vec<String>,
 }
 
-/// What is to be different in an RRset.
+/// Changes to an RRset.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Patch)]

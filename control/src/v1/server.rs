@@ -1,4 +1,4 @@
-//! What concerns the server as a whole.
+//! Operations on the server as a whole.
 
 use std::sync::Arc;
 
@@ -26,12 +26,12 @@ pub(super) struct NetworkBody {
     zones: Vec<String>,
 }
 
-/// What a reload came to.
+/// Result of a reload.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Reloaded {
     /// Generation of the data that is served.
     generation: u64,
-    /// What is not as it should be, all the same.
+    /// Problems that did not stop the reload.
     ailments: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ pub(super) async fn networks(caller: Caller, State(control): State<Arc<Control>>
     Ok(Json(state.snapshot.networks().map(|(_, one)| network(one)).collect()))
 }
 
-/// What a reload may lose.
+/// Losses that a reload accepts.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Acceptance {

@@ -23,7 +23,7 @@ pub(super) struct Status {
     uptime: u64,
     /// It should be asked (`/ready`).
     ready: bool,
-    /// What is not as it should be, the worst first; none: all is well.
+    /// Problems, the worst first. Empty if there are none.
     ailments: Vec<String>,
     /// Generation of the data that is served.
     generation: u64,
@@ -37,7 +37,7 @@ pub(super) struct Status {
     reloads_refused: u64,
     /// How full the cache is.
     cache: Fill,
-    /// What waits, and how much may.
+    /// Queues and their bounds.
     queues: Queues,
     /// Fallbacks since the start.
     fallbacks: u64,
@@ -66,7 +66,7 @@ struct AzureStatus {
     error: Option<String>,
 }
 
-/// What waits.
+/// The queues of the server.
 #[derive(Debug, Serialize, ToSchema)]
 struct Queues {
     /// Questions that wait for upstreams.
@@ -81,7 +81,7 @@ struct Queues {
     tcp: Queue,
 }
 
-/// What is in a queue.
+/// Length and bound of a queue.
 #[derive(Debug, Serialize, ToSchema)]
 struct Queue {
     /// Now.
@@ -206,7 +206,7 @@ struct Setting {
     key: String,
     /// TOML; null: the key is absent and has no default. Secrets are hidden.
     value: Option<String>,
-    /// What the absence of the key means, where it has no default.
+    /// Meaning of an absent key that has no default.
     absent: Option<String>,
     /// Line of the file that says so; null: it is the default.
     line: Option<u32>,

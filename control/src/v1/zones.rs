@@ -24,17 +24,17 @@ use crate::http::{Body, Caller, Path, Problem, Query, RequestFault, part};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Zone)]
 pub(super) struct ZoneBody {
-    /// What a path names it by: its name, or `name@network` where several zones have the name.
+    /// Its id in paths: its name, or `name@network` if several zones have the name.
     id: String,
     /// Name, absolute.
     name: String,
     /// Networks it is linked to.
     networks: Vec<String>,
-    /// What happens to a name that it lacks: `public`, `nxdomain` or `servfail`.
+    /// Policy for a name that it lacks: `public`, `nxdomain` or `servfail`.
     on_missing: &'static str,
     /// Whether the fallback record has the names that it lacks.
     fallback: bool,
-    /// What writes it.
+    /// The writer of its records.
     writer: ZoneWriter,
     /// SOA serial; null: it has no data.
     serial: Option<u32>,
@@ -46,7 +46,7 @@ pub(super) struct ZoneBody {
     unavailable: Option<String>,
 }
 
-/// What writes a zone.
+/// Writer of a zone.
 #[derive(Debug, Serialize, ToSchema)]
 struct ZoneWriter {
     /// `api`, `transfer`, `file` or `none`.
@@ -91,7 +91,7 @@ pub(super) struct ZoneRequest {
     /// Networks that it is linked to; none: all.
     #[serde(default)]
     networks: Vec<String>,
-    /// What happens to a name that it lacks: `public`, `nxdomain` or `servfail`. Absent: `public` for a private-link zone, else `nxdomain`.
+    /// Policy for a name that it lacks: `public`, `nxdomain` or `servfail`. Absent: `public` for a private-link zone, otherwise `nxdomain`.
     on_missing: Option<String>,
     /// Whether the fallback record has the names that it lacks. Absent: true for a private-link zone, else false.
     fallback: Option<bool>,
@@ -116,14 +116,14 @@ struct NewSet {
     records: Vec<String>,
 }
 
-/// What is to be different in a zone's settings.
+/// Changes to a zone's settings.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Settings)]
 pub(super) struct ZoneSettingsBody {
     /// Networks that it is linked to; none: all.
     networks: Option<Vec<String>>,
-    /// What happens to a name that it lacks: `public`, `nxdomain` or `servfail`.
+    /// Policy for a name that it lacks: `public`, `nxdomain` or `servfail`.
     on_missing: Option<String>,
     /// Whether the fallback record has the names that it lacks.
     fallback: Option<bool>,
@@ -219,7 +219,7 @@ pub(super) async fn list(caller: Caller, State(control): State<Arc<Control>>, Qu
     Json(Zones { zones: shown.iter().map(|(_, link)| ZoneBody::of(snapshot, link)).collect(), next })
 }
 
-/// What zones are sorted by: unique, and the same from one snapshot to the next.
+/// Sort key of zones: unique, and the same from one snapshot to the next.
 fn key(snapshot: &Snapshot, link: &ZoneLink) -> String {
     format!("{}@{}", link.hosted.name, network_names(snapshot, link).first().unwrap_or(&""))
 }

@@ -33,7 +33,7 @@ const TIMED: u32 = 16;
 #[derive(Debug)]
 pub struct UdpWorker {
     thread: JoinHandle<()>,
-    /// Its counters.
+    /// Counters of its questions and answers.
     pub counters: Arc<WorkerCounters>,
     /// Whether it runs.
     pub vital: ThreadLiveness,
