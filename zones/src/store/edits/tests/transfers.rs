@@ -129,11 +129,11 @@ fn a_guarded_feed_empties_a_zone_only_if_the_operator_accepts_it() {
     let read = |store: &mut Store, changes: &[&str]| {
         let changes: Vec<RrSetChange> = changes.iter().map(|text| change(text)).collect();
         let amend: AmendFn = Box::new(move |_, settings| {
-            settings.extra.remove(crate::edit::ACCEPTED_LOSS);
+            settings.extra.remove(ACCEPTED_LOSS);
             settings.extra.insert(crate::edit::FETCHED.into(), 1.into());
             Ok(changes)
         });
-        let author = Author { via: Via::Feed(&postern_config::model::AZURE), ..author() };
+        let author = Author { via: Via::Feed(&AZURE), ..author() };
         run(store, |answer| StoreTask::Amend(ZoneRef::parse(ZONE), author, amend, answer))
     };
     read(&mut store, &["ws A 10 10.20.1.4"]).unwrap();
