@@ -1,6 +1,6 @@
 //! Zones that are transferred from a primary.
 
-use postern_config::model::TRANSFER;
+use postern_config::model::{AZURE, TRANSFER};
 
 use super::*;
 
