@@ -253,7 +253,7 @@ class Hickory(Peer):
 
     def prepare(self):
         """Cargo tells where it put what it built, wherever that is, and of which version the library is."""
-        command = ["cargo", "build", "--release", "--locked", "--quiet", "--message-format", "json", "-p", "postern-bench", "--example", "hickory"]
+        command = ["cargo", "build", "--profile", "dist", "--locked", "--quiet", "--message-format", "json", "-p", "postern-bench", "--example", "hickory"]
         run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
         built = [json.loads(line) for line in run.stdout.splitlines()]
         named = {artifact["target"]["name"]: artifact for artifact in built if artifact["reason"] == "compiler-artifact"}
