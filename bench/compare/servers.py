@@ -226,8 +226,8 @@ class Dnsdist(Peer):
 
     def forward(self, ports):
         # With one upstream there is nothing to choose, and a lost health check would only take it away.
-        mode = "up" if len(ports) == 1 else "auto"
-        return "\n".join(f'newServer({{address="127.0.0.1:{port}", name="upstream-{port}", healthCheckMode="{mode}"}})' for port in ports)
+        up = ":setUp()" if len(ports) == 1 else ""
+        return "\n".join(f'newServer({{address="127.0.0.1:{port}", name="upstream-{port}"}}){up}' for port in ports)
 
 
 class Dnsmasq(Peer):
