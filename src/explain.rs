@@ -111,13 +111,19 @@ fn surroundings(hop: &Value) -> String {
         let file = zone["file"].as_str().map_or(String::new(), |file| format!(", file {file}"));
         parts.push(format!("zone {}, {serial}, on-missing {}{passed}{broken}{file}", text(&zone["name"]), text(&zone["on_missing"])));
     }
+    let overrides = &hop["overrides"];
+    if !overrides.is_null() {
+        let passed = if overrides["passed_over"] == true { ", left to the upstreams" } else { "" };
+        let file = overrides["file"].as_str().map_or(String::new(), |file| format!(", file {file}"));
+        parts.push(format!("overrides {}{passed}{file}", text(&overrides["name"])));
+    }
     let cache = &hop["cache"];
     if !cache.is_null() {
         let age = if cache["stale"] == true { "stale".into() } else { format!("{} s left", text(&cache["ttl"])) };
         parts.push(format!("cached {} of {}, {age}", text(&cache["what"]), text(&cache["upstream"])));
     }
     let route = &hop["route"];
-    if !route.is_null() && hop["decided_by"] != "zone" {
+    if !route.is_null() && hop["decided_by"] != "zone" && hop["decided_by"] != "override" {
         let own = if route["to_self"] == true { ", which is this server" } else { "" };
         parts.push(format!("route {} to {}{own}", text(&route["suffix"]), list(&route["upstreams"])));
     }

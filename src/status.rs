@@ -46,6 +46,9 @@ fn worded(status: &Value) -> String {
         out += &format!("  ! {}\n", text(ailment));
     }
     out += &format!("zones:      {} with {} records, generation {}\n", at("zones"), at("records"), at("generation"));
+    if status["overrides"].as_u64().is_some_and(|overrides| overrides > 0) {
+        out += &format!("overrides:  {}\n", at("overrides"));
+    }
     out += &format!("reloads:    {} applied, {} refused\n", at("reloads_applied"), at("reloads_refused"));
     out += &format!("fallbacks:  {}, {} dropped\n", at("fallbacks"), at("fallbacks_dropped"));
     let cache = &status["cache"];

@@ -74,6 +74,11 @@ impl<'a> LineIndex<'a> {
         Self { file, text, starts }
     }
 
+    /// Returns the file.
+    pub(crate) fn file(&self) -> &'a Path {
+        self.file
+    }
+
     /// Returns line and column of a byte offset, both 1-based, the column in characters.
     pub(crate) fn position(&self, offset: usize) -> (u32, u32) {
         let offset = offset.min(self.text.len());

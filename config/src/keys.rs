@@ -8,9 +8,10 @@
 use crate::key::{DefaultKey, KeyRule, KeySection, OptionalKey, RequiredKey, SectionForm, section};
 use crate::kind::{
     AzureNetworkId, BoundedDuration, BoundedNumber, BoundedTtl, ByteSize, ClientPrefix, DomainName, IdentityChoice, KeyAction, LineOfText,
-    ListOf, ListenAddress, LogFilter, LogFormat, NamePatternText, NetworkName, OnMissing, OneOf, OneOrMore, PathOrNot, PathText, PeerText,
-    PercentShare, ProbeText, QuerySourceText, RecordType, RecursionChoice, RepeatChoice, SecretText, ServerAddress, ServiceUrl,
-    SourceFormat, TrueOrFalse, TsigAlgorithm, UpstreamAddress, UpstreamDenial, UpstreamList, UpstreamOrder, ZoneNameText, ZonePreset,
+    ListOf, ListenAddress, LogFilter, LogFormat, NamePatternText, NetworkName, OnMissing, OneOf, OneOrMore, OtherTypes, OverrideText,
+    PathOrNot, PathText, PeerText, PercentShare, ProbeText, QuerySourceText, RecordType, RecursionChoice, RepeatChoice, SecretText,
+    ServerAddress, ServiceUrl, SourceFormat, TrueOrFalse, TsigAlgorithm, UpstreamAddress, UpstreamDenial, UpstreamList, UpstreamOrder,
+    ZoneNameText, ZonePreset,
 };
 use crate::model::AzureCloud;
 
@@ -21,10 +22,11 @@ mod operation;
 mod reader;
 
 /// The sections in the order of the sample and the reference.
-pub(crate) static SECTIONS: [&KeySection; 12] = [
+pub(crate) static SECTIONS: [&KeySection; 13] = [
     &server::SECTION,
     &network::SECTION,
     &zone::SECTION,
+    &overrides::SECTION,
     &azure::SECTION,
     &forward::SECTION,
     &key::SECTION,
@@ -260,6 +262,53 @@ section! {
 
     /// Highest TTL in answers (RFC 2181 section 8 allows up to 2147483647).
     MAX_TTL "max-ttl": BoundedTtl = BoundedTtl { least: 0, most: 2_147_483_647 }, DefaultKey { default: "2147483647" };
+}
+
+section! {
+    /// Names that get another answer, without owning their domain. All other names of the domain are resolved as before.
+    ///
+    /// A line is an answer and then the names that get it, as in a hosts file. The answer is an address, a name (the others become its
+    /// aliases), `nxdomain`, `nodata`, or `public` (an exception to a wildcard). `*.lab.contoso.com` stands for every name below
+    /// `lab.contoso.com`. An exact name wins over a wildcard, and a longer wildcard over a shorter one. The first name of an address gets
+    /// its PTR record. Private zones of the network win over overrides. If several `[[override]]` have a name, the first one counts.
+    overrides = "override", List,
+        shown: &[
+            &["name", "network", "file", "other-types", "ttl", "max-loss", "allow-empty"],
+            &["name = \"lab\"", "hosts"],
+        ],
+        rules: &[
+            KeyRule::OneOf {
+                keys: &["file", "hosts"],
+                rule: "the lines of an `[[override]]` stand in one place",
+                missing: ("`[[override]]` has no names", "write `hosts = [\"10.30.1.10 printer.contoso.com\"]`, or `file = \"…\"`"),
+            },
+        ];
+
+    /// Name of the overrides in `postern status`, `postern records list` and the metrics.
+    NAME "name": NetworkName = NetworkName, DefaultKey { default: r#""overrides""# };
+
+    /// Networks whose clients get the answers.
+    NETWORK "network": ListOf<NetworkName> = ListOf { of: NetworkName, least: 1 }, OptionalKey { absent: "all networks", example: r#"["hub"]"# };
+
+    /// File with a line for each answer. A hosts file is one.
+    FILE "file": PathText = PathText, OptionalKey { absent: "none; set `hosts` instead", example: r#""overrides.hosts""# };
+
+    /// Lines as in `file`, for overrides that stand in the configuration itself.
+    HOSTS "hosts": ListOf<OverrideText> = ListOf { of: OverrideText, least: 1 },
+        OptionalKey { absent: "none; set `file` instead", example: r#"["10.30.1.10 printer.contoso.com", "nxdomain *.ads.example.net"]"# };
+
+    /// Answer to a query for a type that an overridden name lacks. An address that is overridden for IPv4 alone is reached over a public
+    /// AAAA record with `"public"`.
+    OTHER_TYPES "other-types": OneOf<OtherTypes> = OneOf { words: &OtherTypes::WORDS }, DefaultKey { default: r#""nodata""# };
+
+    /// TTL of the answers.
+    TTL "ttl": BoundedTtl = BoundedTtl { least: 0, most: 86_400 }, DefaultKey { default: "60" };
+
+    /// Largest share of its names that a file of 20 names or more may lose by one change, as for `[[zone]]`.
+    MAX_LOSS "max-loss": PercentShare = PercentShare { least: 1, most: 100 }, DefaultKey { default: r#""50%""# };
+
+    /// Whether a file without records may remove all overrides, as for `[[zone]]`.
+    ALLOW_EMPTY "allow-empty": TrueOrFalse = TrueOrFalse, DefaultKey { default: "false" };
 }
 
 section! {

@@ -9,13 +9,16 @@ use crate::key::{KeyUse, ValueKind};
 use crate::problems::ConfigProblems;
 
 pub(crate) use azure::{AzureNetworkId, IdentityChoice, ServiceUrl};
-pub(crate) use network::{ClientPrefix, DomainName, ListenAddress, LogFilter, NetworkName, PathOrNot, PathText, PeerText, ServerAddress};
+pub(crate) use network::{
+    ClientPrefix, DomainName, ListenAddress, LogFilter, NetworkName, OverrideText, PathOrNot, PathText, PeerText, ServerAddress,
+};
 pub(crate) use quantity::{BoundedDuration, BoundedNumber, BoundedTtl, ByteSize, PercentShare, write_millis};
 pub(crate) use tsig::{KeyAction, NamePatternText, RecordType, SecretText, TsigAlgorithm, ZoneNameText, secret};
 pub use upstream::scoped_address;
 pub(crate) use upstream::{ProbeText, QuerySourceText, UpstreamAddress, UpstreamItem, UpstreamList, WrittenUpstream};
 pub(crate) use word::{
-    ChoiceWord, LogFormat, OnMissing, OneOf, RecursionChoice, RepeatChoice, SourceFormat, UpstreamDenial, UpstreamOrder, ZonePreset,
+    ChoiceWord, LogFormat, OnMissing, OneOf, OtherTypes, RecursionChoice, RepeatChoice, SourceFormat, UpstreamDenial, UpstreamOrder,
+    ZonePreset,
 };
 
 mod azure;

@@ -24,6 +24,7 @@
 
 pub mod azure;
 pub mod diagnostic;
+mod domain_name;
 mod effective;
 mod file;
 mod key;
@@ -32,6 +33,7 @@ mod kind;
 mod lint;
 mod load;
 pub mod model;
+mod override_line;
 mod parse;
 mod permissions;
 mod pipe;
@@ -50,6 +52,7 @@ pub use file::{LARGEST, WatchedFile, fingerprint, open, read, read_whole};
 pub use kind::scoped_address;
 pub use load::{LoadedConfig, RejectedConfig, load, parse};
 pub use model::{EffectiveSetting, PosternConfig};
+pub use override_line::{OverrideAnswer, OverrideLine, OverrideLineError};
 pub use preset::preset_zones;
 pub use sample::{reference, sample};
 pub use schema::json_schema;

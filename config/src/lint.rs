@@ -14,6 +14,7 @@ use crate::problems::ConfigProblems;
 mod api;
 mod azure;
 mod networks;
+mod overrides;
 mod permissions;
 mod reverse;
 mod routes;
@@ -29,6 +30,7 @@ pub(crate) fn check(config: &PosternConfig, places: &ConfigPlaces, problems: &mu
     networks::access(&lint, problems);
     networks::zones_linked_twice(&lint, problems);
     networks::zones_linked_to_several(&lint, problems);
+    overrides::named_twice(&lint, problems);
     reverse::prefixes_as_names(&lint, problems);
     azure::zone_names(&lint, problems);
     azure::public_names_without_route(&lint, problems);

@@ -16,6 +16,7 @@ use crate::file::WatchedFile;
 mod azure;
 mod key;
 mod networks;
+mod overrides;
 mod setting;
 mod source;
 mod upstream;
@@ -23,6 +24,7 @@ mod upstream;
 pub use azure::{AzureCloud, AzureIdentity, AzureReaderConfig, AzureScope};
 pub use key::{KeyAction, KeyConfig, KeyProof, NamePattern, QualifiedZoneName, TsigAlgorithm, TsigSecret};
 pub use networks::NetworkLinks;
+pub use overrides::OtherTypes;
 pub use setting::EffectiveSetting;
 pub use source::{AZURE, FeedKind, FeedSource, FileSource, SourceFormat, TRANSFER, ZoneSource};
 pub use upstream::{
@@ -41,6 +43,8 @@ pub struct PosternConfig {
     pub networks: Vec<NetworkConfig>,
     /// Private zones in file order. Presets are already expanded to their zones.
     pub zones: Vec<ZoneConfig>,
+    /// Overrides in file order: the first ones that have a name count.
+    pub overrides: Vec<ZoneConfig>,
     /// Forward rules in file order. Without any in the file, one for `.` with
     /// [`UpstreamSet::System`].
     pub forwards: Vec<ForwardConfig>,
@@ -198,8 +202,18 @@ pub struct ZoneConfig {
     /// Name of the key that signs messages to primaries and `notify`, in lower case without the
     /// final dot.
     pub transfer_key: Option<String>,
-    /// Line of the `[[zone]]` in the configuration file, 1-based. 0 means none.
+    /// Present if these are overrides, from `[[override]]`: records at their own names, which own no domain. `name` is then the name of
+    /// the overrides, and the apex is the root.
+    pub overrides: Option<OtherTypes>,
+    /// Line of the `[[zone]]` or `[[override]]` in the configuration file, 1-based. 0 means none.
     pub line: u32,
+}
+
+impl ZoneConfig {
+    /// Returns the apex in lower case, without the final dot.
+    pub fn apex(&self) -> &str {
+        if self.overrides.is_some() { "." } else { &self.name }
+    }
 }
 
 /// Limits on the names that one change may remove from a zone.

@@ -19,6 +19,7 @@ use crate::reader::{self, TableReader};
 mod azure;
 mod forwards;
 mod networks;
+mod overrides;
 mod server;
 mod tsig;
 mod zones;
@@ -31,6 +32,7 @@ pub(crate) fn lower(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>) -
     let networks = networks::networks(document, problems, &mut places);
     let azure_readers = azure::readers(document, problems);
     let zones = zones::zones(document, &server, &azure, &azure_readers, problems, &mut places);
+    let overrides = overrides::overrides(document, &server, problems, &mut places);
     let forwards = forwards::forwards(document, problems, &mut places);
     let keys = tsig::keys(document, &networks, problems);
     let key_tables = document.get(keys::key::SECTION.name).and_then(|tables| tables.get_ref().as_array());
@@ -55,6 +57,7 @@ pub(crate) fn lower(document: &DeTable<'_>, problems: &mut ConfigProblems<'_>) -
             server,
             networks,
             zones,
+            overrides,
             forwards,
             azure_readers: azure_readers.readers,
             keys,

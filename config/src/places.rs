@@ -17,6 +17,8 @@ pub(crate) struct ConfigPlaces {
     pub(crate) secret: Option<usize>,
     pub(crate) networks: Vec<NetworkPlaces>,
     pub(crate) zones: Vec<ZonePlaces>,
+    /// Positions of each `[[override]]`: its name or table, and the items of `network`.
+    pub(crate) overrides: Vec<(usize, Vec<usize>)>,
     pub(crate) forwards: Vec<ForwardPlaces>,
     /// Keys of `[cache]`, `[limits]` and `[fallback]` that differ from their defaults, with their
     /// section and position.

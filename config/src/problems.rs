@@ -67,7 +67,17 @@ impl<'a> ConfigProblems<'a> {
 
     /// Returns the 1-based line of a byte offset.
     pub(crate) fn line(&self, at: usize) -> u32 {
-        self.lines.position(at).0
+        self.place(at).0
+    }
+
+    /// Returns the 1-based line and column of a byte offset.
+    pub(crate) fn place(&self, at: usize) -> (u32, u32) {
+        self.lines.position(at)
+    }
+
+    /// Returns the file that is read.
+    pub(crate) fn file(&self) -> &Path {
+        self.lines.file()
     }
 
     pub(crate) fn has_errors(&self) -> bool {

@@ -59,3 +59,11 @@ impl<'s> AliasHop<'s> {
         wire.unwrap_or_default()
     }
 }
+
+/// Returns the name that a DNAME leads to: the labels below its owner, then its target (RFC 6672 section 2.2).
+pub(crate) fn redirected(name: &NameBuf, owner: usize, set: &RrSet) -> Option<NameBuf> {
+    let target = set.rdata().next()?;
+    let mut wire = name.as_wire()[..name.start(owner)].to_vec();
+    wire.extend_from_slice(target);
+    NameBuf::read(&wire).ok()
+}

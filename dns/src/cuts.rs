@@ -4,8 +4,11 @@
 
 use std::sync::Arc;
 
+use postern_config::model::OtherTypes;
+use postern_zones::lookup::Lookup;
 use postern_zones::name::NameBuf;
 use postern_zones::snapshot::Hosted;
+use postern_zones::zone::{OverriddenName, Zone};
 
 use crate::route::{Route, RouteId};
 use crate::state::View;
@@ -25,10 +28,27 @@ pub(crate) fn route_of<'s>(view: &View<'s>, name: &NameBuf, rtype: u16) -> Optio
 }
 
 /// Returns true if an upstream that was asked at `route` may be believed about this type of `name`: its route covers the name, and no
-/// private zone of the client's network does (S1).
+/// private zone or override of the client's network does (S1).
 pub(crate) fn may_speak_of(view: &View, route: RouteId, name: &NameBuf, rtype: u16) -> bool {
     let zone = view.network.zone_of(name, labels_off(name, rtype)).map_or(0, |hosted| hosted.apex.as_wire().len());
-    route_of(view, name, rtype).is_some_and(|(found, suffix)| found.id == route && suffix > zone)
+    route_of(view, name, rtype).is_some_and(|(found, suffix)| found.id == route && suffix > zone) && overridden(view, name, rtype).is_none()
+}
+
+/// Looks for `name` in the overrides of the network. Returns `None` if they do not have the name, or if the upstreams are to answer for
+/// the type. A private zone must not hold the name. A wildcard gives way to a route with a longer suffix, as private zones do.
+#[inline]
+pub(crate) fn overridden<'s>(view: &View<'s>, name: &NameBuf, rtype: u16) -> Option<(&'s Zone, OverriddenName<'s>)> {
+    if !view.network.has_overrides() {
+        return None;
+    }
+    let (hosted, zone, found, matched) = view.network.overridden(name, rtype)?;
+    let is_left = match found {
+        OverriddenName::PassThrough => true,
+        OverriddenName::OtherType => hosted.overrides == Some(OtherTypes::Public),
+        _ => false,
+    };
+    let is_routed = || matched < name.len() && route_of(view, name, rtype).is_some_and(|(_, suffix)| suffix > matched);
+    (!is_left && !is_routed()).then_some((zone, found))
 }
 
 /// The private zone that speaks for `name`: the longest of the network's zones, unless a route has a longer suffix.
@@ -64,4 +84,12 @@ pub(crate) fn is_cut(view: &View, name: &NameBuf) -> bool {
 /// S4: only an ordinary recursive question may be answered with public data for a name that a hosted zone lacks.
 pub(crate) fn may_fall_back(question: &Question, view: &View) -> bool {
     question.recursion_desired && view.recursion && !question.signed
+}
+
+/// Returns true if a private zone or an override of the client's network has this name.
+pub(crate) fn has_private_data(view: &View, name: &NameBuf) -> bool {
+    match view.network.zone_of(name, 0) {
+        Some(hosted) => hosted.zone().is_some_and(|zone| !matches!(zone.lookup(name, rtype::A), Lookup::Missing)),
+        None => overridden(view, name, rtype::A).is_some(),
+    }
 }

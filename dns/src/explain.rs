@@ -10,6 +10,7 @@ use postern_zones::lookup::Lookup;
 use postern_zones::name::NameBuf;
 use postern_zones::snapshot::{Hosted, ZoneState};
 use postern_zones::text::record_line;
+use postern_zones::zone::OverriddenName;
 use serde::Serialize;
 
 use crate::cache::{CacheKey, EntryAge, EntryKind};
@@ -86,11 +87,13 @@ pub struct NameStop {
     pub name: String,
     /// The private zone of the client's network that it lies in.
     pub zone: Option<ZoneStop>,
+    /// The overrides of the client's network that have it.
+    pub overrides: Option<OverrideStop>,
     /// The route that would be asked for it.
     pub route: Option<RouteStop>,
     /// The cache entry for this question.
     pub cache: Option<CacheStop>,
-    /// Who said what comes next: `zone`, `upstream`, `zone-table`, or `nobody` where the answer waits for an upstream.
+    /// Who said what comes next: `zone`, `override`, `upstream`, `zone-table`, or `nobody` where the answer waits for an upstream.
     pub decided_by: &'static str,
     /// The decision, in words.
     pub said: String,
@@ -115,6 +118,17 @@ pub struct ZoneStop {
     pub passed_over: bool,
     /// The zone has no such name.
     pub lacks_name: bool,
+}
+
+/// Overrides on the way.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OverrideStop {
+    /// Name of the overrides.
+    pub name: String,
+    /// The file that has the name.
+    pub file: Option<String>,
+    /// The upstreams answer all the same, because the name is an exception, or lacks the type.
+    pub passed_over: bool,
 }
 
 /// A route on the way.
@@ -341,6 +355,8 @@ fn stop(name: &NameBuf, hop: Option<&AliasHop<'_>>, answer: &Answer<'_>, questio
         lacks_name: lacks(found, name),
     });
     let is_lacking = hosted.is_some_and(|hosted| lacks(hosted, name));
+    let overridden = hosted.is_none().then(|| cuts::overridden(view, name, question.rtype)).flatten();
+    let overrides = hosted.is_none().then(|| overrides_stop(name, question, view)).flatten();
     let route = cuts::route_of(view, name, question.rtype).map(|(route, suffix)| RouteStop {
         suffix: NameBuf::read(&name.as_wire()[name.len() - suffix..]).unwrap_or(NameBuf::root()).without_dot(), // a suffix of a name is one
         upstreams: upstreams(view, route.id),
@@ -366,6 +382,8 @@ fn stop(name: &NameBuf, hop: Option<&AliasHop<'_>>, answer: &Answer<'_>, questio
         Some(AliasHop::Upstream(entry)) if is_lacking => {
             ("upstream", format!("the zone has no such name: alias that {} gave", entry.upstream))
         }
+        Some(AliasHop::Private(_)) if overridden.is_some() => ("override", "alias that an override gives".into()),
+        None if let Some((_, found)) = overridden => ("override", overriding(found)),
         Some(AliasHop::Private(_)) => ("zone", "alias of the private zone".into()),
         Some(AliasHop::Dname(..)) => ("zone", "DNAME of the private zone".into()),
         Some(AliasHop::Upstream(entry)) => ("upstream", format!("alias that {} gave", entry.upstream)),
@@ -376,7 +394,24 @@ fn stop(name: &NameBuf, hop: Option<&AliasHop<'_>>, answer: &Answer<'_>, questio
         },
     };
     let leads_to = hop.map(|hop| hop.target().without_dot());
-    NameStop { name: name.without_dot(), zone, route, cache, decided_by, said, leads_to }
+    NameStop { name: name.without_dot(), zone, overrides, route, cache, decided_by, said, leads_to }
+}
+
+/// The overrides that have a name.
+fn overrides_stop(name: &NameBuf, question: &Question, view: &View<'_>) -> Option<OverrideStop> {
+    let (hosted, ..) = view.network.overridden(name, question.rtype)?;
+    let passed_over = cuts::overridden(view, name, question.rtype).is_none();
+    Some(OverrideStop { name: hosted.name.to_string(), file: file_of(hosted, name, question.rtype), passed_over })
+}
+
+fn overriding(found: OverriddenName<'_>) -> String {
+    match found {
+        OverriddenName::Set(set) => format!("{} records of an override", set.count),
+        OverriddenName::Alias(_) => "alias that an override gives".into(),
+        OverriddenName::NoName => "an override denies the name".into(),
+        OverriddenName::NoData => "an override denies all data of the name".into(),
+        OverriddenName::OtherType | OverriddenName::PassThrough => "an override has the name and lacks this type".into(),
+    }
 }
 
 fn ended(end: &AnswerEnd<'_>, question: &Question) -> (&'static str, String) {

@@ -11,14 +11,14 @@ use std::time::Duration;
 use postern_zones::lookup::{Lookup, RrSet};
 use postern_zones::name::{NameBuf, is_private_link};
 use postern_zones::snapshot::{Hosted, ZoneState};
-use postern_zones::zone::Zone;
+use postern_zones::zone::{OverriddenName, Zone};
 
 use postern_config::model::OnMissing;
 
 use crate::cache::{CacheEntry, CacheKey, EntryAge, EntryKind};
-use crate::chain::{AliasChain, AliasHop};
+use crate::chain::{AliasChain, AliasHop, redirected};
 use crate::clock::Now;
-use crate::cuts::{is_cut, labels_off, may_fall_back, own_route, own_zone, private_zone, route_of};
+use crate::cuts::{self, has_private_data, is_cut, labels_off, may_fall_back, own_route, own_zone, private_zone, route_of};
 use crate::ede::Failure;
 use crate::reason::FallbackReason;
 use crate::route::{Route, RouteId};
@@ -139,6 +139,11 @@ pub fn walk_into<'s>(
     loop {
         let next = match private_zone(question, view, &answer.name) {
             Some(hosted) => ask_zone(question, view, hosted, answer),
+            None if view.network.has_overrides()
+                && let Some(next) = ask_overrides(question, view, &answer.name) =>
+            {
+                next
+            }
             None => {
                 // DS of a hosted zone is the parent's to answer, so that no private record is missing.
                 if is_private_link(&answer.name) && !(question.rtype == rtype::DS && own_zone(view, &answer.name).is_some()) {
@@ -212,6 +217,18 @@ fn ask_zone<'s>(question: &Question, view: &View<'s>, hosted: &'s Arc<Hosted>, a
             }
         }
     }
+}
+
+/// Answers from the overrides of the network. Returns `None` if they leave the name, or this type of it, to the upstreams.
+#[inline(never)] // most networks have none
+fn ask_overrides<'s>(question: &Question, view: &View<'s>, name: &NameBuf) -> Option<Next<'s>> {
+    let (zone, found) = cuts::overridden(view, name, question.rtype)?;
+    Some(Next::End(match found {
+        OverriddenName::Alias(set) => return Some(Next::Follow(AliasHop::Private(set))),
+        OverriddenName::Set(set) => AnswerEnd::Private(set, zone),
+        OverriddenName::NoName => AnswerEnd::PrivateNxDomain(zone),
+        _ => AnswerEnd::PrivateNoData(zone),
+    }))
 }
 
 /// Takes the upstream data for the current name of the answer, or asks for it.
@@ -376,22 +393,6 @@ fn derived(question: &Question, view: &View, name: &NameBuf) -> Option<NameBuf> 
         return None;
     }
     crate::private_link::private_names(&view.state.table, name).into_iter().find(|candidate| has_private_data(view, candidate))
-}
-
-/// True where a private zone of the client's network has this name.
-pub fn has_private_data(view: &View, name: &NameBuf) -> bool {
-    view.network.zone_of(name, 0).is_some_and(|hosted| match &hosted.state {
-        ZoneState::Serving(zone) => !matches!(zone.lookup(name, rtype::A), Lookup::Missing),
-        ZoneState::Unavailable(_) => false,
-    })
-}
-
-/// The name a DNAME leads to: the labels below its owner, then its target (RFC 6672 section 2.2).
-fn redirected(name: &NameBuf, owner: usize, set: &RrSet) -> Option<NameBuf> {
-    let target = set.rdata().next()?;
-    let mut wire = name.as_wire()[..name.start(owner)].to_vec();
-    wire.extend_from_slice(target);
-    NameBuf::read(&wire).ok()
 }
 
 impl Answer<'_> {

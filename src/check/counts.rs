@@ -33,7 +33,7 @@ impl ZoneCount {
     /// Counts the records of each zone of a configuration after its sources are loaded.
     pub fn all(config: &PosternConfig, store: &Store) -> Vec<Self> {
         let root = config.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        store.zones().zip(&config.zones).map(|(status, _)| Self::of(&status, root)).collect()
+        store.zones().zip(config.zones.iter().chain(&config.overrides)).map(|(status, _)| Self::of(&status, root)).collect()
     }
 
     fn of(status: &ZoneStatus<'_>, root: &Path) -> Self {
@@ -134,7 +134,9 @@ pub fn empty_zones(config: &PosternConfig, store: &Store) -> Vec<FileDiagnostic>
                 format!("zone `{}` gets no records: {} has no file for it, or only empty ones", zone.name, path.display()),
                 format!("it reads {}", file_names(&zone.name)),
             ),
-            FileSource::File { path, .. } => (format!("zone `{}` gets no records from {}", zone.name, path.display()), String::new()),
+            FileSource::File { path, .. } | FileSource::Lines { path, .. } => {
+                (format!("zone `{}` gets no records from {}", zone.name, path.display()), String::new())
+            }
         };
         let file = config.path.clone().unwrap_or_default();
         warnings.push(FileDiagnostic { file, line: zone.line, column: 1, severity: DiagnosticSeverity::Warning, message, help });

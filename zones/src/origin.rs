@@ -48,7 +48,7 @@ impl ZoneOrigin {
         match &zone.source {
             ZoneSource::Files(source) => {
                 let name = match source {
-                    FileSource::File { path, .. } => format!("file {}", path.display()),
+                    FileSource::File { path, .. } | FileSource::Lines { path, .. } => format!("file {}", path.display()),
                     FileSource::Directory { path } => format!("files in {}", path.display()),
                 };
                 let most = files.iter().map(|file| file.records).max();
@@ -56,6 +56,7 @@ impl ZoneOrigin {
                 let (path, format) = match (largest, source) {
                     (Some(file), _) => (file.path.as_path().into(), file.format),
                     (None, FileSource::File { path, format }) => (path.as_path().into(), *format),
+                    (None, FileSource::Lines { path, .. }) => (path.as_path().into(), SourceFormat::Overrides),
                     (None, FileSource::Directory { path }) => (path.join(zone_file(&zone.name)).into(), SourceFormat::Zone),
                 };
                 Self { name: name.into(), ..Self::file_of(path, format) }
@@ -96,6 +97,7 @@ impl ZoneOrigin {
             ZoneWriter::Memory => "memory",
             ZoneWriter::File(_, SourceFormat::Hosts) => "hosts",
             ZoneWriter::File(_, SourceFormat::Azure) => "azure",
+            ZoneWriter::File(_, SourceFormat::Overrides) => "override",
             ZoneWriter::File(_, SourceFormat::Zone | SourceFormat::Auto) => "zone-file",
             ZoneWriter::Api => "api",
             ZoneWriter::Feed(kind) => kind.label,

@@ -13,7 +13,7 @@ use postern_config::model::{NetworkLinks, OnMissing, RecursionPolicy};
 use crate::name::{NameBuf, WireName};
 use crate::network::{Clients, NetworkId};
 use crate::origin::ZoneOrigin;
-use crate::zone::Zone;
+use crate::zone::{OverriddenName, Zone};
 use crate::zone_ref::ZoneRef;
 
 pub use hosted::{Hosted, Kept, ZoneState};
@@ -68,6 +68,8 @@ struct Index {
     zones: HashMap<WireName, (u32, Arc<Hosted>), Hasher>,
     /// Bit n: some apex has n labels. A name is only looked up at those.
     lengths: u128,
+    /// Overrides in the order of the configuration.
+    overrides: Vec<(u32, Arc<Hosted>)>,
 }
 
 impl Snapshot {
@@ -160,6 +162,27 @@ impl Network {
             .map(|(_, hosted)| hosted)
     }
 
+    /// Returns true if the network has overrides. A query that asks no more than this pays for it with one load.
+    #[inline]
+    pub fn has_overrides(&self) -> bool {
+        !self.zones.overrides.is_empty()
+    }
+
+    /// Returns the answer that the overrides of the network have for a name, with the overrides, and with the length of the wire form that matched. The first
+    /// overrides that have the name count. Private zones are not considered.
+    pub fn overridden(&self, name: &NameBuf, rtype: u16) -> Option<(&Arc<Hosted>, &Zone, OverriddenName<'_>, usize)> {
+        self.zones.overrides.iter().find_map(|(_, hosted)| {
+            let zone = hosted.zone()?; // those that never had good data change no answer
+            let (found, matched) = zone.overridden(name, rtype)?;
+            Some((hosted, &**zone, found, matched))
+        })
+    }
+
+    /// Overrides of the network, in the order of the configuration.
+    pub fn overrides(&self) -> impl Iterator<Item = &Arc<Hosted>> {
+        self.zones.overrides.iter().map(|(_, hosted)| hosted)
+    }
+
     /// Zones linked to it, in no order.
     pub fn zones(&self) -> impl Iterator<Item = &Arc<Hosted>> {
         self.zones.zones.values().map(|(_, hosted)| hosted)
@@ -231,7 +254,9 @@ impl SnapshotBuilder {
         for (place, link) in (0..).zip(&mut self.hosted) {
             link.networks = link.networks.iter().map(|id| NetworkId(id.0.min(default as u32))).collect();
             link.networks.iter().for_each(|id| linked[id.0 as usize].push(place));
-            by_apex.entry(link.hosted.apex.clone()).or_default().push(place);
+            if link.hosted.overrides.is_none() {
+                by_apex.entry(link.hosted.apex.clone()).or_default().push(place);
+            }
         }
         let mut shared: HashMap<Vec<u32>, Arc<Index>> = HashMap::new();
         let networks = self.networks.into_iter().zip(linked).map(|((name, recursion), places)| {
@@ -250,6 +275,10 @@ impl<'h> FromIterator<(u32, &'h Arc<Hosted>)> for Index {
     fn from_iter<I: IntoIterator<Item = (u32, &'h Arc<Hosted>)>>(zones: I) -> Self {
         let mut index = Self::default();
         for (place, hosted) in zones {
+            if hosted.overrides.is_some() {
+                index.overrides.push((place, hosted.clone()));
+                continue;
+            }
             index.lengths |= 1 << hosted.apex.to_buf().labels();
             index.zones.entry(hosted.apex.clone()).or_insert_with(|| (place, hosted.clone()));
         }
@@ -261,11 +290,12 @@ impl Index {
     /// The same zones as they are in `links`; itself where none of them changed.
     fn renew(self: &Arc<Self>, links: &[ZoneLink]) -> Arc<Self> {
         let now = |place: u32| &links[place as usize].hosted;
-        if self.zones.values().all(|(place, hosted)| Arc::ptr_eq(hosted, now(*place))) {
+        if self.zones.values().chain(&self.overrides).all(|(place, hosted)| Arc::ptr_eq(hosted, now(*place))) {
             return self.clone();
         }
         let zones = self.zones.iter().map(|(apex, (place, _))| (apex.clone(), (*place, now(*place).clone()))).collect();
-        Arc::new(Self { zones, lengths: self.lengths })
+        let overrides = self.overrides.iter().map(|(place, _)| (*place, now(*place).clone())).collect();
+        Arc::new(Self { zones, lengths: self.lengths, overrides })
     }
 }
 

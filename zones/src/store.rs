@@ -19,6 +19,7 @@ mod hosting;
 mod journals;
 mod judged;
 mod kept;
+mod overrides;
 mod owned;
 mod replay;
 mod report;
@@ -164,8 +165,9 @@ impl Store {
         let mut report = LookReport::default();
         let mut old: Vec<ZoneSlot> = std::mem::take(&mut self.slots);
         let waiting: Vec<ZoneSlot> = old.extract_if(.., |slot| slot.awaits.is_some()).collect();
-        let (continued, old) = continued(&config.zones, old);
-        self.slots = config.zones.iter().zip(continued).filter_map(|(zone, before)| ZoneSlot::new(zone, before, &mut report)).collect();
+        let zones: Vec<&model::ZoneConfig> = config.zones.iter().chain(&config.overrides).collect();
+        let (continued, old) = continued(&zones, old);
+        self.slots = zones.into_iter().zip(continued).filter_map(|(zone, before)| ZoneSlot::new(zone, before, &mut report)).collect();
         self.networks = config.networks.clone();
         self.keep_made(old, &mut report);
         self.open_journals(waiting, &mut report);
@@ -311,6 +313,7 @@ impl Store {
         }
         if report.zones.iter().any(|zone| matches!(zone.outcome, ZoneOutcome::Loaded | ZoneOutcome::Changed(_))) {
             self.lint(&mut report);
+            overrides::lint(&self.slots, &mut report);
         }
         self.note_unread(now, how, &mut report);
         report
@@ -407,8 +410,8 @@ impl Store {
 }
 
 /// The earlier slot that each zone continues, and the slots that no zone continues.
-fn continued(zones: &[model::ZoneConfig], slots: Vec<ZoneSlot>) -> (Vec<Option<ZoneSlot>>, Vec<ZoneSlot>) {
-    let identities: Vec<_> = zones.iter().map(succession::identity).collect();
+fn continued(zones: &[&model::ZoneConfig], slots: Vec<ZoneSlot>) -> (Vec<Option<ZoneSlot>>, Vec<ZoneSlot>) {
+    let identities: Vec<_> = zones.iter().map(|zone| succession::identity(zone)).collect();
     let earlier: Vec<_> = slots.iter().map(ZoneSlot::identity).collect();
     let predecessors = find_predecessors(&identities, &earlier);
     let mut slots: Vec<Option<ZoneSlot>> = slots.into_iter().map(Some).collect();

@@ -18,6 +18,7 @@ mod builder;
 mod diversion;
 mod log;
 mod origins;
+mod overriding;
 mod problems;
 mod repeats;
 mod sets;
@@ -32,6 +33,7 @@ pub use apply::{ChangeError, RrSetChange, next_serial, serial_rose};
 pub use builder::{Built, DEFAULT_TTL, Foreign, OutsideRows, ZoneBuilder, is_azure_soa};
 pub use diversion::NameDiversion;
 use origins::RecordOrigins;
+pub use overriding::OverriddenName;
 use shard::{Node, Shard};
 use shards::Shards;
 

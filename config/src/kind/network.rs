@@ -9,8 +9,10 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::{string, which_word, wrong_type};
+use crate::domain_name::domain;
 use crate::key::{KeyUse, ValueKind};
 use crate::model;
+use crate::override_line::{OverrideLine, OverrideLineError};
 use crate::problems::ConfigProblems;
 
 /// An address to listen on, with or without a port.
@@ -33,6 +35,9 @@ pub(crate) struct DomainName;
 
 /// Name of a network.
 pub(crate) struct NetworkName;
+
+/// A line of overrides. `None` if it is empty or a comment.
+pub(crate) struct OverrideText;
 
 /// A path, relative to the directory of the configuration file.
 pub(crate) struct PathText;
@@ -172,6 +177,30 @@ impl ValueKind for DomainName {
     }
 }
 
+impl ValueKind for OverrideText {
+    type Out = Option<OverrideLine>;
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, field: KeyUse<'_>, problems: &mut ConfigProblems<'_>) -> Option<Self::Out> {
+        let text = string(&self.shape(), value, field, problems)?;
+        match OverrideLine::parse(text) {
+            Ok(line) => Some(line),
+            Err(OverrideLineError { offset, message, help }) => {
+                let help = if help.is_empty() { field.help() } else { help };
+                problems.error(value.span().start + 1 + offset, message, help);
+                None
+            }
+        }
+    }
+
+    fn shape(&self) -> String {
+        "an answer and the names that get it".into()
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string"})
+    }
+}
+
 impl ValueKind for NetworkName {
     type Out = String;
 
@@ -271,43 +300,6 @@ impl ValueKind for LogFilter {
     fn schema(&self) -> Value {
         json!({"type": "string", "minLength": 1})
     }
-}
-
-/// Parses a domain name into lower case without its final dot. `.` is the root. The error is the
-/// message and the help.
-pub(super) fn domain(text: &str) -> Result<String, (String, String)> {
-    let wrong = |why: &str, help: String| Err((format!("`{text}` is not a domain name: {why}"), help));
-    if text == "." {
-        return Ok(text.into());
-    }
-    let lower = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-    if lower.is_empty() {
-        return wrong("it is empty", String::new());
-    }
-    if let Some(rest) = lower.strip_prefix("*.") {
-        return wrong("it has a wildcard", format!("write `{rest}`: it stands for all names below it"));
-    }
-    if lower.len() > 253 {
-        return wrong("it is longer than 253 characters", String::new());
-    }
-    for label in lower.split('.') {
-        // `*` after the first label is an ordinary octet (RFC 4592, section 2.1.1).
-        if label == "*" && lower != "*" {
-            continue;
-        }
-        if label.is_empty() {
-            return wrong("it has an empty label", String::new());
-        }
-        if label.len() > 63 {
-            return wrong("it has a label longer than 63 characters", String::new());
-        }
-        // `/` occurs in classless reverse zones (RFC 2317), and `_` in service names.
-        if let Some(bad) = label.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_/".contains(*c))) {
-            let help = if bad.is_ascii() { String::new() } else { "write its `xn--` form".into() };
-            return wrong(&format!("it has the character {bad:?}"), help);
-        }
-    }
-    Ok(lower)
 }
 
 /// Parses `10.0.0.4`, `10.0.0.4:53`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:53`.

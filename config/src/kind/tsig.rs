@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::network::{domain, read_text};
+use super::network::read_text;
 use super::word::word;
 use super::{ChoiceWord, NetworkName};
+use crate::domain_name::domain;
 use crate::key::{KeyUse, ValueKind};
 use crate::model;
 pub(crate) use crate::model::{KeyAction, TsigAlgorithm};

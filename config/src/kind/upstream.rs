@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::network::{DNS_PORT, domain, read_text, socket_address};
+use super::network::{DNS_PORT, read_text, socket_address};
 use super::{BoundedDuration, BoundedNumber, TrueOrFalse, ValueAt, which_word, wrong_type};
+use crate::domain_name::domain;
 use crate::key::{DefaultKey, KeySection, KeyUse, OptionalKey, RequiredKey, ValueKind, table_schema};
 use crate::model::{ProbeQuestion, QuerySource, UpstreamConfig, UpstreamTransport};
 use crate::problems::ConfigProblems;

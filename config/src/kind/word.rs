@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::{string, which_word, wrong_type};
 use crate::key::{KeyUse, ValueKind};
 use crate::model;
-pub(crate) use crate::model::{LogFormat, OnMissing, SourceFormat, UpstreamDenial, UpstreamOrder};
+pub(crate) use crate::model::{LogFormat, OnMissing, OtherTypes, SourceFormat, UpstreamDenial, UpstreamOrder};
 use crate::problems::ConfigProblems;
 
 /// One word of a fixed set.
@@ -71,6 +71,22 @@ impl OnMissing {
     /// Returns the policy with this name.
     pub fn of_word(text: &str) -> Option<Self> {
         Self::WORDS.iter().find(|word| word.text == text).map(|word| word.value)
+    }
+}
+
+impl OtherTypes {
+    pub(crate) const WORDS: [ChoiceWord<Self>; 2] = [
+        word("nodata", Self::NoData, "NODATA"),
+        word(
+            "public",
+            Self::Public,
+            "the answer that the name has without the override, its other address family and its HTTPS record included",
+        ),
+    ];
+
+    /// Returns the word of the configuration for this value.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|word| word.value == self).map_or("", |word| word.text)
     }
 }
 

@@ -15,7 +15,8 @@ pub(super) fn unknown_names(lint: &Lint<'_>, problems: &mut ConfigProblems<'_>) 
     let zones = lint.config.zones.iter().zip(&lint.places.zones).map(|(zone, place)| (&zone.networks, &place.networks));
     let routes = lint.config.forwards.iter().zip(&lint.places.forwards).map(|(route, place)| (&route.networks, &place.networks));
     let mut told = Vec::new();
-    for (names, places) in zones.chain(routes) {
+    let overrides = lint.config.overrides.iter().zip(&lint.places.overrides).map(|(overrides, (_, places))| (&overrides.networks, places));
+    for (names, places) in zones.chain(overrides).chain(routes) {
         let mut before = HashSet::new();
         for (name, &at) in names.names().iter().zip(places) {
             let is_first = before.insert(name);

@@ -6,6 +6,9 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::override_line::OverrideLine;
 
 /// The one writer of a zone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +38,13 @@ pub enum FileSource {
         /// Path, relative to the directory of the configuration file.
         path: PathBuf,
     },
+    /// Lines of overrides that stand in the configuration file itself.
+    Lines {
+        /// The configuration file.
+        path: PathBuf,
+        /// Lines in file order, without those that had an error.
+        lines: Arc<[OverrideLine]>,
+    },
 }
 
 /// Format of a source file.
@@ -48,6 +58,8 @@ pub enum SourceFormat {
     Hosts,
     /// Any of the JSON formats of Azure and its tools, of Windows DNS, and of Route 53.
     Azure,
+    /// Lines of overrides. Only `[[override]]` has it.
+    Overrides,
 }
 
 /// A system that a feed copies a zone from. One variant for each kind of feed.
@@ -152,7 +164,7 @@ impl FileSource {
     /// Returns the file or the directory.
     pub fn path(&self) -> &Path {
         match self {
-            Self::File { path, .. } | Self::Directory { path } => path,
+            Self::File { path, .. } | Self::Directory { path } | Self::Lines { path, .. } => path,
         }
     }
 

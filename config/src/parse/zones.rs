@@ -79,6 +79,7 @@ fn zone_table(
             transfer_to: transfer_to.clone(),
             notify: notify.clone(),
             transfer_key: transfer_key.clone(),
+            overrides: None,
             line,
         })
     });

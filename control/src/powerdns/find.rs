@@ -32,7 +32,8 @@ pub fn all(control: &Control, caller: &Caller) -> Vec<FoundZone> {
     let snapshot = &control.state.load().snapshot;
     let mut count: HashMap<&str, usize> = HashMap::new();
     snapshot.hosted().iter().for_each(|link| *count.entry(&link.hosted.name).or_default() += 1);
-    let found = snapshot.hosted().iter().map(|link| FoundZone::new(snapshot, link, count[&*link.hosted.name] > 1));
+    let zones = snapshot.hosted().iter().filter(|link| link.hosted.overrides.is_none());
+    let found = zones.map(|link| FoundZone::new(snapshot, link, count[&*link.hosted.name] > 1));
     found.filter(|found| found.may_be_seen(caller)).collect()
 }
 
@@ -41,7 +42,8 @@ pub fn find(control: &Control, id: &str, caller: &Caller) -> Result<FoundZone, P
     let snapshot = &control.state.load().snapshot;
     let wanted = id::read(id)?;
     let is_one_of_several = snapshot.hosted().iter().filter(|link| *link.hosted.name == wanted.name).count() > 1;
-    let found = snapshot.find(&wanted).map(|link| FoundZone::new(snapshot, link, is_one_of_several));
+    let found =
+        snapshot.find(&wanted).filter(|link| link.hosted.overrides.is_none()).map(|link| FoundZone::new(snapshot, link, is_one_of_several));
     let mut found: Vec<FoundZone> = found.filter(|found| found.may_be_seen(caller)).collect();
     match (found.pop(), found.is_empty()) {
         (None, _) => Err(PowerDnsError::no_zone(&wanted.to_string())),

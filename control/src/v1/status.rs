@@ -29,6 +29,8 @@ pub(super) struct Status {
     generation: u64,
     /// Zones.
     zones: usize,
+    /// Sets of overrides, one for each `[[override]]`.
+    overrides: usize,
     /// Records in all of them.
     records: usize,
     /// Reloads that were applied.
@@ -132,7 +134,8 @@ pub(super) async fn status(caller: Caller, State(control): State<Arc<Control>>) 
         ready: health.failing.is_empty(),
         ailments: health.lines().map(str::to_owned).collect(),
         generation: state.snapshot.generation,
-        zones: hosted.len(),
+        zones: hosted.iter().filter(|link| link.hosted.overrides.is_none()).count(),
+        overrides: hosted.iter().filter(|link| link.hosted.overrides.is_some()).count(),
         records: hosted.iter().map(|link| link.hosted.records()).sum(),
         reloads_applied: reloads.applied,
         reloads_refused: reloads.refused,

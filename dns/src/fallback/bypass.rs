@@ -7,8 +7,9 @@ use postern_zones::name::NameBuf;
 
 use crate::cache::CacheEntry;
 use crate::chain::AliasHop;
+use crate::cuts::has_private_data;
 use crate::private_link::private_names;
-use crate::query::{Answer, AnswerEnd, has_private_data};
+use crate::query::{Answer, AnswerEnd};
 use crate::state::View;
 use crate::wire::question::Question;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use postern_config::model::{self, OnMissing};
+use postern_config::model::{self, OnMissing, OtherTypes};
 
 use crate::history::ZoneHistory;
 use crate::lookup::Lookup;
@@ -23,6 +23,8 @@ pub struct Hosted {
     pub on_missing: OnMissing,
     /// The fallback record has the names that it lacks.
     pub fallback: bool,
+    /// Present if these are overrides and no zone: the answer for types that an overridden name lacks.
+    pub overrides: Option<OtherTypes>,
     /// It is a private-link zone by its name.
     pub is_private_link: bool,
     /// The data.
@@ -70,6 +72,7 @@ impl Hosted {
             name: name.into(),
             on_missing,
             fallback: is_private_link,
+            overrides: None,
             is_private_link,
             state,
             origin,

@@ -16,6 +16,7 @@ use crate::diff::Difference;
 use crate::origin::FileShare;
 use crate::record::{RecordRef, RecordSink, Severity, SourceProblem, TextPosition};
 use crate::source::{Sorter, SourceFile, Strays};
+use crate::text::OverrideWriter;
 use crate::zone::{Foreign, Zone, ZoneBuilder, next_serial, serial_rose};
 
 impl SourceGroup {
@@ -52,6 +53,7 @@ impl SourceGroup {
         for (slot, target) in builders.iter_mut().filter(|(slot, _)| affected.contains(slot)) {
             target.builder = Some(Box::new(slots[*slot].builder(context)));
         }
+        self.write_lines(&mut builders);
         let mut strays = Vec::new();
         for (index, input) in self.inputs.iter().enumerate() {
             let new = judged.iter_mut().find(|judged| judged.input == index && judged.is_good());
@@ -124,6 +126,18 @@ impl SourceGroup {
             });
             (built, difference)
         })
+    }
+
+    /// Gives lines that stand in the configuration to the overrides that have them.
+    fn write_lines(&self, builders: &mut [(usize, Target)]) {
+        let FileSource::Lines { path, lines } = &self.source else { return };
+        let file = Arc::new(path.clone());
+        for (_, target) in builders {
+            let mut writer = OverrideWriter::default();
+            target.file(&file);
+            lines.iter().for_each(|line| writer.write(line, target));
+            target.end_file(|records| FileShare { path: file.clone(), format: SourceFormat::Overrides, records });
+        }
     }
 
     pub(super) fn commit(

@@ -239,6 +239,7 @@ pub(super) fn made_zone(settings: &ZoneSettings) -> model::ZoneConfig {
         transfer_to: Vec::new(),
         notify: Vec::new(),
         transfer_key: None,
+        overrides: None,
         line: 0,
     }
 }

@@ -142,6 +142,7 @@ pub fn source_key(source: &FileSource) -> String {
     match source {
         FileSource::File { path, format } => format!("file {} {format:?}", path.display()),
         FileSource::Directory { path } => format!("directory {}", path.display()),
+        FileSource::Lines { path, .. } => format!("lines {}", path.display()),
     }
 }
 

@@ -76,7 +76,7 @@ impl SourceGroup {
     fn new(source: FileSource, slot: usize) -> Self {
         let inputs = match &source {
             FileSource::File { path, format } => vec![SourceFile::new(path.clone(), *format, None)],
-            FileSource::Directory { .. } => Vec::new(),
+            FileSource::Directory { .. } | FileSource::Lines { .. } => Vec::new(),
         };
         Self {
             source,

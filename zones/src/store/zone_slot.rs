@@ -61,7 +61,7 @@ pub struct ZoneSlot {
 impl ZoneSlot {
     /// A zone of the configuration, with the data of the earlier zone that it continues. A new writer of its journal is reported.
     pub(super) fn new(config: &model::ZoneConfig, before: Option<ZoneSlot>, report: &mut LookReport) -> Option<Self> {
-        let apex = NameBuf::parse(&config.name).ok()?.to_wire_name(); // the configuration checked it
+        let apex = NameBuf::parse(config.apex()).ok()?.to_wire_name(); // the configuration checked it
         let key = zone_key(config);
         let is_of_other = |slot: &ZoneSlot| slot.is_inherited || slot.config.source != config.source || zone_key(&slot.config) != key;
         let is_inherited = before.as_ref().is_some_and(|slot| slot.zone.is_some() && is_of_other(slot));
@@ -145,8 +145,8 @@ impl ZoneSlot {
         self.shown.show_journal(self.owned.as_ref().map_or(0, |owned| owned.journal.length()));
         let (declared, source) = (self.is_declared().then(|| self.config.clone()), self.shown.clone());
         let hosted = Hosted::new(self.apex.clone(), self.config.on_missing, state, self.origin.clone());
-        let fallback = self.config.fallback;
-        self.hosted.insert(Arc::new(Hosted { fallback, kept, declared, source, ..hosted })).clone()
+        let (name, fallback, overrides) = (self.name.clone(), self.config.fallback, self.config.overrides);
+        self.hosted.insert(Arc::new(Hosted { name, fallback, overrides, kept, declared, source, ..hosted })).clone()
     }
 
     pub(super) fn report(&self, outcome: ZoneOutcome) -> ZoneReport {

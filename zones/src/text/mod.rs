@@ -21,6 +21,7 @@ mod json;
 mod lexer;
 mod lookalike;
 mod names;
+mod overrides;
 pub mod rdata;
 mod report;
 mod write;
@@ -42,6 +43,7 @@ use crate::stamp::Stamp;
 
 pub use azure::read_azure;
 pub use hosts::read_hosts;
+pub use overrides::{NO_DATA, NO_NAME, OverrideWriter, PASS_THROUGH, read_overrides};
 pub use report::MAX_SHOWN;
 pub use write::{ZoneFileWriter, data_text, record_line};
 pub use zonefile::read_zone_file;
@@ -114,6 +116,7 @@ pub fn read(
     let read = match if format == SourceFormat::Auto { detect(file, text) } else { format } {
         SourceFormat::Hosts => read_hosts(text, file, table, sink, problems),
         SourceFormat::Azure => read_azure(text, file, origin, table, sink, problems),
+        SourceFormat::Overrides => read_overrides(text, file, sink, problems),
         SourceFormat::Zone | SourceFormat::Auto => read_zone_file(text, file, origin, includes, sink, problems),
     };
     let has_errors = problems[before..].iter().any(|problem| problem.severity == Severity::Error);

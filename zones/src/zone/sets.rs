@@ -161,7 +161,8 @@ fn check_addresses(addresses: &mut Vec<IpAddr>, rules: &SetRules<'_>, log: &[u8]
     for (rtype, offset) in set {
         let entry = read_entry(log, *offset);
         let Some(address) = lint::address(*rtype, entry.rdata) else { continue };
-        if lint::is_public(address) {
+        // Records below the root are overrides, or stand for the whole DNS.
+        if lint::is_public(address) && rules.apex.as_wire().len() > 1 {
             let message = format!("{} has the public address {address} in a private zone", rules.name(entry.owner));
             problems.warning(rules.files, &entry, message, "clients leave the private network: give it the private endpoint's address");
         }
