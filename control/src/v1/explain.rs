@@ -128,13 +128,16 @@ mod described {
         /// The private zone of the client's network that it lies in.
         #[schema(required = true)]
         zone: Option<ExplainedZone>,
+        /// Overrides of the client's network that have it; null: there are none.
+        #[schema(required = true)]
+        overrides: Option<ExplainedOverride>,
         /// The route that would be asked for it.
         #[schema(required = true)]
         route: Option<ExplainedRoute>,
         /// The cache entry for this question.
         #[schema(required = true)]
         cache: Option<ExplainedCache>,
-        /// Who said what comes next: `zone`, `upstream`, `zone-table`, or `nobody` where the answer waits for an upstream.
+        /// Who said what comes next: `zone`, `override`, `upstream`, `zone-table`, or `nobody` if the answer waits for an upstream.
         decided_by: String,
         /// The decision, in words.
         said: String,
@@ -163,6 +166,18 @@ mod described {
         passed_over: bool,
         /// The zone has no such name.
         lacks_name: bool,
+    }
+
+    /// Overrides on the way.
+    #[derive(ToSchema)]
+    pub struct ExplainedOverride {
+        /// Name of the `[[override]]`.
+        name: String,
+        /// The file that has the name; null: the configuration itself.
+        #[schema(required = true)]
+        file: Option<String>,
+        /// The upstreams answer all the same, because the name is an exception, or lacks the type.
+        passed_over: bool,
     }
 
     /// A route on the way.
