@@ -56,6 +56,9 @@ pub enum AzureError {
         /// Number of rows that were announced.
         total: usize,
     },
+    /// The identity may read no subscription, so nothing is known about any endpoint.
+    #[error("the identity may read no subscription; give it the role Reader")]
+    NothingVisible,
     /// The identity is not configured completely.
     #[error("{0}")]
     Settings(String),
@@ -67,12 +70,16 @@ impl AzureError {
         match self {
             Self::Http(_) => true,
             Self::Token { status, .. } => *status >= 500 || matches!(status, 404 | 410 | 429), // IMDS while it starts
-            Self::Query { .. } | Self::Unreadable(_) | Self::Incomplete { .. } | Self::Settings(_) => false,
+            Self::Query { .. } | Self::Unreadable(_) | Self::Incomplete { .. } | Self::NothingVisible | Self::Settings(_) => false,
         }
     }
 
     /// Returns true if the identity may not read what it asked for.
     fn is_forbidden(&self) -> bool {
-        matches!(self, Self::Query { status: 403, .. })
+        match self {
+            Self::Query { status: 403, .. } => true,
+            Self::Query { status: 400, message } => message.contains("NoValidSubscriptionsInQueryRequest"),
+            _ => false,
+        }
     }
 }

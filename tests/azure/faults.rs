@@ -46,7 +46,7 @@ fn answers_that_are_cut_or_wrong_lose_nothing() {
     let none = AzureFaults::default;
     survives(&server, &lab, AzureFaults { cut: true, ..none() }, "broke off");
     survives(&server, &lab, AzureFaults { garbage: true, ..none() }, "the answer cannot be read");
-    survives(&server, &lab, AzureFaults { empty: true, ..none() }, "2 subscriptions may not be read, and their records are kept");
+    survives(&server, &lab, AzureFaults { empty: true, ..none() }, "the identity may read no subscription");
     survives(&server, &lab, AzureFaults { endless: true, ..none() }, "is larger than");
 }
 
@@ -125,8 +125,8 @@ fn a_change_that_is_visible_late_costs_nothing() {
 
 #[test]
 fn a_forbidden_subscription_keeps_its_records_and_holds_up_no_other() {
-    for (scope, is_silent) in [(format!("subscriptions = ['{HUB}', '{HEALTH}']"), false), ("management-groups = ['contoso']".into(), true)]
-    {
+    let named = format!("subscriptions = ['{HUB}', '{HEALTH}']");
+    for (scope, is_silent) in [(named.clone(), false), (named, true), ("management-groups = ['contoso']".into(), true)] {
         let lab = start(scenario());
         let mut server = Server::with(&[("postern.toml", &config(&lab, &scope))]);
         ALL.iter().for_each(|(name, address)| server.becomes(name, A, &[address]));
@@ -149,7 +149,56 @@ fn a_forbidden_subscription_keeps_its_records_and_holds_up_no_other() {
         let accepted = run(&accept.each_ref().map(String::as_str));
         assert!(accepted.status.success(), "{accepted:?}");
         again.becomes(FHIR, A, &["NXDOMAIN"]);
+        after_two_readings(&lab);
+        assert_eq!(again.short(DICOM, A), ["10.30.1.6"], "{scope}: another zone keeps its records");
     }
+}
+
+#[test]
+fn a_server_that_has_seen_no_subscription_answers_no_name() {
+    let lab = start(scenario());
+    for scope in ["", "management-groups = ['contoso']", &format!("subscriptions = ['{HUB}']")] {
+        lab.set(AzureFaults { forbidden: vec![HUB.into(), HEALTH.into()], forbidden_silently: true, ..AzureFaults::default() });
+        let server = Server::with(&[("postern.toml", &config(&lab, scope))]);
+        server.logged(&["Azure was not read completely: the identity may read no subscription"]);
+        after_two_readings(&lab);
+        assert_eq!(server.short(BLOB, A), ["SERVFAIL"], "{scope}: its names must not go public");
+        lab.set(AzureFaults::default());
+        server.becomes(BLOB, A, &["10.20.1.4"]);
+    }
+}
+
+#[test]
+fn an_endpoint_of_a_forbidden_subscription_counts_beside_one_with_the_same_name() {
+    let lab = start(scenario());
+    let server = serve_all(&lab);
+    lab.put(endpoint("pe-twin", HEALTH, "10.30.1.20 contosodata.blob.core.windows.net"));
+    let both = || {
+        let mut addresses = server.short(BLOB, A);
+        addresses.sort_unstable();
+        (addresses == ["10.20.1.4", "10.30.1.20"]).then_some(())
+    };
+    eventually("both endpoints are served", both);
+    lab.set(AzureFaults { forbidden: vec![HEALTH.into()], ..AzureFaults::default() });
+    server.logged(&["1 subscription may not be read, and its records are kept", HEALTH]);
+    after_two_readings(&lab);
+    both().expect("the records are kept");
+}
+
+#[test]
+fn a_loss_that_is_over_is_no_longer_shown() {
+    let lab = start(scenario());
+    let server = serve_all(&lab);
+    let strict = || server.api(None).get("/ready?strict").body;
+    lab.change("pe-contosodata", |endpoint| endpoint.state = ConnectionState::Rejected);
+    eventually("the loss is held", || strict().contains("it would have no records").then_some(()));
+    lab.set(AzureFaults { forbidden: vec![HEALTH.into()], ..AzureFaults::default() });
+    lab.change("pe-contosodata", |endpoint| endpoint.state = ConnectionState::Approved);
+    eventually("only the other trouble is shown", || {
+        let body = strict();
+        (body.contains("may not be read") && !body.contains("it would have no records")).then_some(())
+    });
+    keeps_everything(&server, "a loss that is over");
 }
 
 #[test]

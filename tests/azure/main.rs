@@ -17,6 +17,7 @@ const HEALTH: &str = "00000000-0000-0000-0000-000000000002";
 const BLOB: &str = "contosodata.privatelink.blob.core.windows.net";
 const VAULT: &str = "contoso-kv.privatelink.vaultcore.azure.net";
 const FHIR: &str = "contosows-fhir1.fhir.privatelink.azurehealthcareapis.com";
+const DICOM: &str = "contosows-dicom1.privatelink.dicom.azurehealthcareapis.com";
 const SQL: &str = "fabrikam-sql.privatelink.database.windows.net";
 
 /// Queries of one reading of all visible subscriptions.
@@ -83,7 +84,7 @@ fn approved_endpoints_are_records_and_others_are_not() {
         (VAULT, &["10.20.1.5"][..]), // its zone group empties `customDnsConfigs`
         (FHIR, &["10.30.1.5"]),
         ("contosows-workspace.privatelink.azurehealthcareapis.com", &["10.30.1.4"]),
-        ("contosows-dicom1.privatelink.dicom.azurehealthcareapis.com", &["10.30.1.6"]),
+        (DICOM, &["10.30.1.6"]),
         (SQL, &["NXDOMAIN"]),
     ] {
         server.becomes(name, A, want);

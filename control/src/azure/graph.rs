@@ -9,7 +9,6 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use hyper::{Method, Request, StatusCode};
 use postern_config::model::AzureReaderConfig;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::AzureError;
@@ -28,6 +27,8 @@ const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 /// Longest time that a service may ask for before the next request. A longer one ends the reading.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Shortest pause after an answer that asked for one.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Counters of a reader, for metrics.
 #[derive(Debug, Default)]
@@ -60,9 +61,9 @@ pub(super) struct GraphClient {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct GraphAnswer<T> {
+struct GraphAnswer {
     total_records: usize,
-    data: Vec<T>,
+    data: Vec<Value>,
     #[serde(default)]
     result_truncated: Value,
     #[serde(default, rename = "$skipToken")]
@@ -74,9 +75,14 @@ impl GraphClient {
         Self { config, http: HttpClient::default(), token: None, quota: None, counters }
     }
 
-    /// Returns all rows of a query, or an error if one is missing.
-    pub async fn rows<T: DeserializeOwned>(&mut self, query: &str, scope: &QueryScope) -> Result<Vec<T>, AzureError> {
-        let (mut rows, mut skip_token): (Vec<T>, Option<String>) = (Vec::new(), None);
+    /// Returns all rows of a query, or an error if one is missing. `take` returns `None` for a row that cannot be used.
+    pub async fn rows<T>(
+        &mut self,
+        query: &str,
+        scope: &QueryScope,
+        take: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Vec<Option<T>>, AzureError> {
+        let (mut rows, mut skip_token): (Vec<Option<T>>, Option<String>) = (Vec::new(), None);
         loop {
             let mut body = json!({"query": query, "options": {"$top": PAGE, "resultFormat": "objectArray"}});
             match scope {
@@ -88,9 +94,9 @@ impl GraphClient {
                 body["options"]["$skipToken"] = token.as_str().into();
             }
             let answer = self.page(body.to_string()).await?;
-            let page: GraphAnswer<T> = serde_json::from_slice(&answer).map_err(|error| AzureError::Unreadable(error.to_string()))?;
+            let page: GraphAnswer = serde_json::from_slice(&answer).map_err(|error| AzureError::Unreadable(error.to_string()))?;
             let (is_empty, total) = (page.data.is_empty(), page.total_records);
-            rows.extend(page.data);
+            rows.extend(page.data.iter().map(&take));
             if rows.len() > MOST_ROWS {
                 return Err(AzureError::Unreadable(format!("more than {MOST_ROWS} rows")));
             }
@@ -129,7 +135,7 @@ impl GraphClient {
                 }
                 StatusCode::TOO_MANY_REQUESTS => {
                     self.counters.throttled.fetch_add(1, Relaxed);
-                    let wait = retry_after(&answer.headers).unwrap_or(Duration::from_secs(5));
+                    let wait = retry_after(&answer.headers).unwrap_or(Duration::from_secs(5)).max(SHORTEST_PAUSE);
                     if wait > LONGEST_PAUSE {
                         return Err(failed(&answer));
                     }
@@ -169,16 +175,26 @@ impl GraphClient {
 
     /// Waits, with up to a tenth more, so that servers that were throttled together do not come back together.
     async fn pause(&mut self, time: Duration) {
-        self.quota = None; // the pause covers it
         tokio::time::sleep(time + time.mul_f64(rand::random_range(0.0..0.1))).await;
     }
 }
 
 fn failed(answer: &HttpAnswer) -> AzureError {
     let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let text = |key: &str| told["error"][key].as_str().unwrap_or_default();
-    let message: String = format!("{} {}", text("code"), text("message")).trim().chars().take(300).collect();
-    AzureError::Query { status: answer.status.as_u16(), message }
+    AzureError::Query { status: answer.status.as_u16(), message: reason(&told["error"]).chars().take(300).collect() }
+}
+
+/// Returns the reason for an error. The details have it, if there are any: the message above them differs each time.
+fn reason(error: &Value) -> String {
+    let told = |error: &Value| {
+        let text = |key: &str| error[key].as_str().unwrap_or_default();
+        format!("{} {}", text("code"), text("message")).trim().to_owned()
+    };
+    let details: Vec<String> = error["details"].as_array().into_iter().flatten().map(told).filter(|text| !text.is_empty()).collect();
+    match details.is_empty() {
+        true => told(error),
+        false => details.join("; "),
+    }
 }
 
 fn is_true(value: &Value) -> bool {
@@ -197,7 +213,9 @@ fn exhausted(headers: &HeaderMap) -> Option<Duration> {
     }
     let parts: Option<Vec<u64>> = text("x-ms-user-quota-resets-after")?.split(':').map(|part| part.trim().parse().ok()).collect();
     match parts?.as_slice() {
-        [hours, minutes, seconds] => Some(Duration::from_secs(hours.saturating_mul(3_600) + minutes.saturating_mul(60) + seconds)),
+        [hours, minutes, seconds] => {
+            Some(Duration::from_secs(hours.saturating_mul(3_600).saturating_add(minutes.saturating_mul(60)).saturating_add(*seconds)))
+        }
         _ => None,
     }
 }
@@ -207,6 +225,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_reason_of_an_error_is_that_of_its_details() {
+        let plain = json!({"code": "RateLimiting", "message": "Too many requests."});
+        assert_eq!(reason(&plain), "RateLimiting Too many requests.");
+        let message = "Please provide below info when asking for support: timestamp = 2026-02-03T04:05:06Z, correlationId = 0000";
+        let detail = json!({"code": "NoValidSubscriptionsInQueryRequest", "message": "There are no valid subscriptions."});
+        let told = reason(&json!({"code": "BadRequest", "message": message, "details": [detail, {}]}));
+        assert_eq!(told, "NoValidSubscriptionsInQueryRequest There are no valid subscriptions.");
+        assert!(AzureError::Query { status: 400, message: told }.is_forbidden());
+        assert_eq!(reason(&Value::Null), "");
+    }
+
+    #[test]
     fn a_quota_that_is_used_up_is_waited_for() {
         let headers = |remaining: &'static str, after: &'static str| {
             let mut headers = HeaderMap::new();
@@ -214,9 +244,13 @@ mod tests {
             headers.insert("x-ms-user-quota-resets-after", after.parse().unwrap());
             headers
         };
-        for (remaining, after, wait) in
-            [("14", "00:00:05", None), ("0", "00:00:05", Some(5)), ("0", "01:02:03", Some(3_723)), ("0", "soon", None)]
-        {
+        for (remaining, after, wait) in [
+            ("14", "00:00:05", None),
+            ("0", "00:00:05", Some(5)),
+            ("0", "01:02:03", Some(3_723)),
+            ("0", "soon", None),
+            ("0", "18446744073709551615:1:1", Some(u64::MAX)),
+        ] {
             assert_eq!(exhausted(&headers(remaining, after)), wait.map(Duration::from_secs), "{remaining} {after}");
         }
         assert_eq!(exhausted(&HeaderMap::new()), None);

@@ -71,7 +71,7 @@ impl HttpClient {
         let origin = format!("{host}:{port}");
         let mut reused = self.open.take().filter(|(open, _)| *open == origin).map(|(_, sender)| sender);
         if let Some(sender) = &mut reused
-            && sender.ready().await.is_err()
+            && !matches!(timeout(CONNECT, sender.ready()).await, Ok(Ok(())))
         {
             reused = None; // the service has closed it meanwhile
         }
@@ -146,6 +146,9 @@ fn trust() -> Result<Arc<ClientConfig>, String> {
     }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err("the system has no certificates of authorities that can be read".into());
+    }
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| error.to_string())?;
     Ok(TRUST.get_or_init(|| Arc::new(builder.with_root_certificates(roots).with_no_client_auth())).clone())

@@ -75,13 +75,13 @@ pub fn plan(
     let is_fed = |zone: &&model::ZoneConfig| zone.source.feed().and_then(|feed| feed.azure_reader()) == Some(&reader.name);
     let fed: Vec<(&model::ZoneConfig, ZoneScope)> =
         config.zones.iter().filter(is_fed).filter_map(|zone| Some((zone, ZoneScope::new(zone, config)?))).collect();
-    let zones = fed.iter().map(|(zone, scope)| plan_zone(zone, &scope.wanted(&view, false), current(zone).as_deref())).collect();
+    let zones = fed.iter().map(|(zone, scope)| plan_zone(scope.title(), &scope.wanted(&view), current(zone).as_deref())).collect();
     let scopes: Vec<&ZoneScope> = fed.iter().map(|(_, scope)| scope).collect();
     let skipped = view.endpoints().flat_map(|kept| skipped(&kept.endpoint, &scopes, config, &reader.name)).collect();
     AzurePlan { reader: reader.name.clone(), zones, skipped, forbidden }
 }
 
-fn plan_zone(zone: &model::ZoneConfig, wanted: &WantedRecords, current: Option<&Zone>) -> ZonePlan {
+fn plan_zone(title: &str, wanted: &WantedRecords, current: Option<&Zone>) -> ZonePlan {
     let mut before: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
     for (owner, set) in current.into_iter().flat_map(Zone::records) {
         let addresses = set.rdata().filter_map(|rdata| match set.rtype {
@@ -110,8 +110,7 @@ fn plan_zone(zone: &model::ZoneConfig, wanted: &WantedRecords, current: Option<&
     let gone = |(name, before)| PlannedRecord { name, before, after: Vec::new(), endpoints: Vec::new() };
     changes.extend(before.into_iter().map(gone));
     changes.sort_by(|one, other| one.name.cmp(&other.name));
-    let title = zone.networks.names().first().map_or_else(|| zone.name.clone(), |network| format!("{}@{network}", zone.name));
-    ZonePlan { zone: title, changes, unchanged }
+    ZonePlan { zone: title.to_owned(), changes, unchanged }
 }
 
 /// Returns what of an endpoint becomes no record, and why.

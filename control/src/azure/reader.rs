@@ -36,6 +36,8 @@ struct SharedReader {
     wake: Notify,
     counters: Arc<GraphCounters>,
     status: Mutex<ReaderStatus>,
+    /// Held while the view is written.
+    writing: Mutex<()>,
 }
 
 /// Result of the last attempt.
@@ -109,7 +111,7 @@ impl AzureReader {
         let (outcome, _) = watch::channel(ReadOutcome { view: Arc::new(kept), ..ReadOutcome::default() });
         let status = Mutex::new(ReaderStatus { name: config.name.clone(), ..ReaderStatus::default() });
         let (wake, counters) = (Notify::new(), Arc::default());
-        let shared = Arc::new(SharedReader { config, state_directory, outcome, wake, counters, status });
+        let shared = Arc::new(SharedReader { config, state_directory, outcome, wake, counters, status, writing: Mutex::default() });
         let task = tokio::spawn(shared.clone().run()).abort_handle();
         Self { shared, task }
     }
@@ -124,12 +126,17 @@ impl AzureReader {
         self.shared.wake.notify_one();
     }
 
-    /// Lets the endpoints of hidden subscriptions go, because the operator accepted it.
-    pub fn forget_hidden(&self, is_meant: impl Fn(&PrivateEndpoint) -> bool) {
-        let is_changed = self.shared.outcome.send_if_modified(|outcome| Arc::make_mut(&mut outcome.view).forget_hidden(is_meant));
-        if is_changed {
+    /// Lets a zone drop hidden endpoints, because its operator accepted it. Returns their number.
+    pub fn drop_hidden(&self, zone: &str, is_meant: impl Fn(&PrivateEndpoint) -> bool) -> usize {
+        let mut dropped = 0;
+        self.shared.outcome.send_if_modified(|outcome| {
+            dropped = Arc::make_mut(&mut outcome.view).drop_hidden(zone, is_meant);
+            dropped > 0
+        });
+        if dropped > 0 {
             self.shared.keep();
         }
+        dropped
     }
 }
 
@@ -155,25 +162,27 @@ impl SharedReader {
 
     /// Shows the result of an attempt to the zones, and logs what is new about it.
     fn take(&self, read: Result<AzureReading, AzureError>) {
-        let (mut view, before) = {
-            let outcome = self.outcome.borrow();
-            ((*outcome.view).clone(), outcome.clone())
-        };
-        let is_good = read.is_ok();
-        let error = match read {
-            Ok(reading) => {
-                let forbidden = reading.forbidden.clone();
-                view.take(reading, &self.config.scope);
-                incomplete(&forbidden, &view)
+        let mut is_changed = false;
+        // A zone may drop endpoints at the same time.
+        self.outcome.send_modify(|outcome| {
+            let (mut view, is_good) = ((*outcome.view).clone(), read.is_ok());
+            let error = match read {
+                Ok(reading) => {
+                    let (forbidden, unusable) = (reading.forbidden.clone(), reading.unusable);
+                    view.take(reading, &self.config.scope);
+                    incomplete(&forbidden, unusable, &view)
+                }
+                Err(error) => Some(error.to_string()),
+            };
+            self.log(outcome.error.as_deref(), error.as_deref(), is_good && outcome.readings == 0, &view);
+            is_changed = view != *outcome.view;
+            if is_changed {
+                outcome.view = Arc::new(view);
             }
-            Err(error) => Some(error.to_string()),
-        };
-        self.log(before.error.as_deref(), error.as_deref(), is_good && before.readings == 0, &view);
-        let is_changed = view != *before.view;
-        let view = if is_changed { Arc::new(view) } else { before.view };
-        self.note(&view, error.clone(), is_good);
-        let readings = before.readings + u64::from(is_good);
-        self.outcome.send_replace(ReadOutcome { view, readings, error });
+            self.note(&outcome.view, error.clone(), is_good);
+            outcome.readings += u64::from(is_good);
+            outcome.error = error;
+        });
         if is_changed {
             self.keep();
         }
@@ -194,7 +203,7 @@ impl SharedReader {
         let serves = |endpoint: &PrivateEndpoint| endpoint.is_approved() && !endpoint.names.is_empty();
         status.approved = view.endpoints().filter(|kept| serves(&kept.endpoint)).count();
         status.others = view.endpoints().count() - status.approved;
-        status.hidden = view.hidden();
+        status.hidden = view.hidden().count();
         status.error = error;
         match is_good {
             true => (status.readings, status.last_success) = (status.readings + 1, Some(SystemTime::now())),
@@ -211,6 +220,8 @@ impl SharedReader {
 
     /// Writes the view to the state directory, which reports a failure by itself.
     fn keep(&self) {
+        // An older view must not replace a newer one.
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let view = self.outcome.borrow().view.clone();
         let octets = serde_json::to_vec(&*view).unwrap_or_default(); // text, numbers, and lists: always JSON
         let _ = self.state_directory.write_atomically(&file(&self.config.name), &octets);
@@ -218,11 +229,12 @@ impl SharedReader {
 }
 
 /// Returns why a reading that succeeded does not show everything.
-fn incomplete(forbidden: &BTreeSet<String>, view: &AzureView) -> Option<String> {
+fn incomplete(forbidden: &BTreeSet<String>, unusable: usize, view: &AzureView) -> Option<String> {
     let mut missing: BTreeSet<&str> = forbidden.iter().map(String::as_str).collect();
-    missing.extend(view.endpoints().filter(|kept| kept.hidden).map(|kept| kept.endpoint.subscription.as_str()));
+    missing.extend(view.hidden().map(|kept| kept.endpoint.subscription.as_str()));
     let first = missing.iter().take(3).copied().collect::<Vec<_>>().join(", ");
     match missing.len() {
+        0 if unusable > 0 => Some(format!("{unusable} rows lack an ID, a subscription, a subnet, or a state, and were skipped")),
         0 => None,
         1 => Some(format!("1 subscription may not be read, and its records are kept: {first}")),
         count @ 2..=3 => Some(format!("{count} subscriptions may not be read, and their records are kept: {first}")),

@@ -48,7 +48,9 @@ impl AccessToken {
         if !answer.status.is_success() {
             let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
             let message = told["error_description"].as_str().or(told["error"].as_str()).unwrap_or("no reason given");
-            let message = message.lines().next().unwrap_or_default().chars().take(300).collect();
+            // The trace and correlation IDs after it differ each time.
+            let message = message.lines().next().unwrap_or_default().split(" Trace ID:").next().unwrap_or_default();
+            let message = message.chars().take(300).collect();
             return Err(AzureError::Token { status: answer.status.as_u16(), message });
         }
         let read: TokenAnswer =

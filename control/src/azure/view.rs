@@ -3,13 +3,14 @@
 //! | a reading that succeeded | effect on an endpoint that was there |
 //! |---|---|
 //! | has it, not approved | it is not served |
-//! | has it, approved, without names | the earlier names stay; the second such reading in a row removes them |
+//! | has it, approved, without one of its names | the name stays; the second such reading in a row removes it |
+//! | has it, approved, without any name | the earlier names stay as if its subscription were hidden, because interfaces may not be readable |
 //! | lacks it, and has its subscription | it stays; the second such reading in a row removes it, because Resource Graph is late at times |
-//! | lacks its subscription too | it stays until the subscription is back, or until the operator accepts the loss |
+//! | lacks its subscription too | it stays until the subscription is back; a zone whose operator accepts the loss drops it |
 //!
 //! A reading that failed changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use postern_config::model::AzureScope;
 use serde::{Deserialize, Serialize};
@@ -30,10 +31,16 @@ pub struct AzureView {
 pub struct KeptEndpoint {
     /// The endpoint as it was last read.
     pub endpoint: PrivateEndpoint,
-    /// Readings in a row that lacked it or its names, although its subscription answered.
+    /// Readings in a row that lacked it, although its subscription answered.
     pub missing: u8,
-    /// Set if its subscription was not in the last reading.
+    /// Set if its subscription, or all of its names, were not in the last reading.
     pub hidden: bool,
+    /// Names that the last reading lacked, each with the number of such readings in a row.
+    #[serde(default)]
+    late: BTreeMap<String, u8>,
+    /// Zones whose operator lets it go while it is hidden, as `name` or `name@network`.
+    #[serde(default)]
+    dropped_by: BTreeSet<String>,
 }
 
 impl AzureView {
@@ -49,30 +56,20 @@ impl AzureView {
                 return true; // taken below
             }
             kept.hidden = !answered.contains(&kept.endpoint.subscription);
-            if !kept.hidden {
-                kept.missing += 1;
-            }
+            kept.missing = if kept.hidden { 0 } else { kept.missing + 1 };
             is_in_scope(kept) && kept.missing < AGREEMENT
         });
-        for (id, mut endpoint) in endpoints {
-            let mut missing = 0;
-            if let Some(before) = self.endpoints.get_mut(&id)
-                && endpoint.is_approved()
-                && endpoint.names.is_empty()
-                && !before.endpoint.names.is_empty()
-                && before.missing + 1 < AGREEMENT
-            {
-                (endpoint.names, missing) = (std::mem::take(&mut before.endpoint.names), before.missing + 1);
-            }
-            self.endpoints.insert(id, KeptEndpoint { endpoint, missing, hidden: false });
+        for (id, endpoint) in endpoints {
+            let before = self.endpoints.remove(&id).filter(|before| before.endpoint.is_approved() && endpoint.is_approved());
+            let kept = KeptEndpoint::new(endpoint);
+            self.endpoints.insert(id, if let Some(before) = before { kept.after(before) } else { kept });
         }
     }
 
-    /// Lets the endpoints of subscriptions go that the identity does not see any more. Returns true if there were any.
-    pub fn forget_hidden(&mut self, is_meant: impl Fn(&PrivateEndpoint) -> bool) -> bool {
-        let before = self.endpoints.len();
-        self.endpoints.retain(|_, kept| !kept.hidden || !is_meant(&kept.endpoint));
-        self.endpoints.len() < before
+    /// Lets a zone drop hidden endpoints. Returns their number.
+    pub fn drop_hidden(&mut self, zone: &str, is_meant: impl Fn(&PrivateEndpoint) -> bool) -> usize {
+        let meant = self.endpoints.values_mut().filter(|kept| kept.hidden && is_meant(&kept.endpoint));
+        meant.filter_map(|kept| kept.dropped_by.insert(zone.to_owned()).then_some(())).count()
     }
 
     /// Returns all endpoints, in the order of their IDs.
@@ -80,16 +77,43 @@ impl AzureView {
         self.endpoints.values()
     }
 
-    /// Returns the number of endpoints whose subscription was not in the last reading.
-    pub fn hidden(&self) -> usize {
-        self.endpoints.values().filter(|kept| kept.hidden).count()
+    /// Returns the endpoints that are kept although nothing is known about them now, and that no operator lets go.
+    pub fn hidden(&self) -> impl Iterator<Item = &KeptEndpoint> {
+        self.endpoints.values().filter(|kept| kept.hidden && kept.dropped_by.is_empty())
     }
 }
 
 impl KeptEndpoint {
-    /// Returns true if the last reading had it with its names.
-    pub fn is_confirmed(&self) -> bool {
-        self.missing == 0 && !self.hidden
+    fn new(endpoint: PrivateEndpoint) -> Self {
+        Self { endpoint, missing: 0, hidden: false, late: BTreeMap::new(), dropped_by: BTreeSet::new() }
+    }
+
+    /// Adds the names that the endpoint had before, unless two readings in a row lack them.
+    fn after(mut self, before: Self) -> Self {
+        if self.endpoint.names.is_empty() && !before.endpoint.names.is_empty() {
+            (self.endpoint.names, self.hidden) = (before.endpoint.names, true);
+            (self.late, self.dropped_by) = (before.late, before.dropped_by);
+            return self;
+        }
+        let present: BTreeSet<String> = self.endpoint.names.iter().map(|(name, _)| name.clone()).collect();
+        for (name, address) in before.endpoint.names {
+            let lacked = before.late.get(&name).copied().unwrap_or(0) + 1;
+            if !present.contains(&name) && lacked < AGREEMENT {
+                self.late.insert(name.clone(), lacked);
+                self.endpoint.names.insert((name, address));
+            }
+        }
+        self
+    }
+
+    /// Returns true if the last reading should have had the name of the endpoint, and lacked it.
+    pub fn is_late(&self, name: &str) -> bool {
+        self.missing > 0 || self.late.contains_key(name)
+    }
+
+    /// Returns true if the operator of a zone lets the endpoint go.
+    pub fn is_dropped_by(&self, zone: &str) -> bool {
+        self.hidden && self.dropped_by.contains(zone)
     }
 }
 
@@ -137,10 +161,13 @@ mod tests {
         view.take(reading(&[one], &["s"]), &AzureScope::Visible);
         for _ in 0..5 {
             view.take(reading(&[], &["other"]), &AzureScope::Visible);
-            assert_eq!((served(&view), view.hidden()), (vec!["a"], 1));
+            assert_eq!((served(&view), view.hidden().count()), (vec!["a"], 1));
         }
-        assert!(view.forget_hidden(|_| true));
-        assert!(served(&view).is_empty());
+        assert_eq!((view.drop_hidden("contoso.test", |_| true), view.hidden().count()), (1, 0));
+        let drops = |view: &AzureView, zone: &str| view.endpoints().next().unwrap().is_dropped_by(zone);
+        assert!(drops(&view, "contoso.test") && !drops(&view, "fabrikam.test"), "other zones keep it");
+        view.take(reading(&[endpoint("a", "s", "Approved", &["a"])], &["s"]), &AzureScope::Visible);
+        assert!(!drops(&view, "contoso.test"), "it is back");
     }
 
     #[test]
@@ -161,9 +188,27 @@ mod tests {
         };
         assert_eq!(take("Pending", &["a"]), 0);
         assert_eq!(take("Approved", &["a"]), 1);
-        assert_eq!(take("Approved", &[]), 1);
-        assert_eq!(take("Approved", &[]), 0);
+        for _ in 0..5 {
+            assert_eq!(take("Approved", &[]), 1, "its interface may not be readable");
+        }
         assert_eq!(take("Approved", &["a"]), 1);
         assert_eq!(take("Rejected", &["a"]), 0);
+        assert_eq!(take("Approved", &[]), 0);
+    }
+
+    #[test]
+    fn a_name_goes_when_two_readings_in_a_row_lack_it() {
+        let mut view = AzureView::default();
+        let mut take = |names: &[&str]| {
+            view.take(reading(&[endpoint("a", "s", "Approved", names)], &["s"]), &AzureScope::Visible);
+            let kept = view.endpoints().next().unwrap();
+            kept.endpoint.names.iter().map(|(name, _)| (name.clone(), kept.is_late(name))).collect::<Vec<_>>()
+        };
+        let (a, late, b) = (("a".to_owned(), false), ("a".to_owned(), true), ("b".to_owned(), false));
+        assert_eq!(take(&["a", "b"]), [a.clone(), b.clone()]);
+        assert_eq!(take(&["b"]), [late.clone(), b.clone()]);
+        assert_eq!(take(&["a", "b"]), [a, b.clone()]);
+        assert_eq!(take(&["b"]), [late, b.clone()]);
+        assert_eq!(take(&["b"]), [b]);
     }
 }

@@ -32,6 +32,8 @@ pub struct AzureZone {
 /// Endpoints and names that belong to a zone.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ZoneScope {
+    /// Name of the zone, with a network if several zones may have it.
+    title: String,
     apex: WireName,
     networks: NetworkLinks,
     /// Resource IDs of virtual networks and subnets, each with a network that reaches it.
@@ -50,7 +52,9 @@ impl ZoneScope {
             network.virtual_networks.iter().map(move |id| (id.clone(), name.clone())).collect::<Vec<_>>()
         };
         let reached = config.networks.iter().flat_map(of).collect();
-        Some(Self { apex: WireName::parse(&zone.name).ok()?, networks: zone.networks.clone(), reached, table: config.azure.clone() })
+        let apex = WireName::parse(&zone.name).ok()?;
+        let title = zone.networks.names().first().map_or_else(|| zone.name.clone(), |network| format!("{}@{network}", zone.name));
+        Some(Self { title, apex, networks: zone.networks.clone(), reached, table: config.azure.clone() })
     }
 
     /// Returns true if a network of the zone reaches the endpoint.
@@ -71,14 +75,14 @@ impl ZoneScope {
         owners
     }
 
-    /// Returns the records of the zone. An endpoint that the last reading lacked does not count beside one that it had. With
-    /// `drops_hidden`, endpoints of subscriptions that are not visible do not count at all.
-    pub fn wanted(&self, view: &AzureView, drops_hidden: bool) -> WantedRecords {
+    /// Returns the records of the zone. A name that the last reading lacked does not count beside the same name of an endpoint that it
+    /// had. An endpoint of a subscription that is not visible counts as before, unless the zone drops it.
+    pub fn wanted(&self, view: &AzureView) -> WantedRecords {
         let (mut confirmed, mut kept) = (WantedRecords::new(), WantedRecords::new());
-        let serves = view.endpoints().filter(|kept| kept.endpoint.is_approved() && !(drops_hidden && kept.hidden));
+        let serves = view.endpoints().filter(|kept| kept.endpoint.is_approved() && !kept.is_dropped_by(&self.title));
         for found in serves.filter(|found| self.reaches(&found.endpoint)) {
-            let records = if found.is_confirmed() { &mut confirmed } else { &mut kept };
             for (name, address) in &found.endpoint.names {
+                let records = if found.is_late(name) { &mut kept } else { &mut confirmed };
                 for owner in self.owners(name) {
                     records.entry(owner).or_default().insert(*address, found.endpoint.id.clone());
                 }
@@ -88,6 +92,11 @@ impl ZoneScope {
             confirmed.entry(owner).or_insert(addresses);
         }
         confirmed
+    }
+
+    /// Returns the name of the zone, with a network if several zones may have it.
+    pub fn title(&self) -> &str {
+        &self.title
     }
 
     /// Returns true if the zone has a record of the endpoint.
@@ -190,13 +199,15 @@ impl AzureZone {
 
     async fn amend(&self, outcome: &ReadOutcome, reader: &AzureReader, control: &Control) -> Result<(), Refusal> {
         let author = Author { who: self.config.name.as_str().into(), from: None, via: Via::Feed(&AZURE) };
-        let (scope, view) = (self.scope.clone(), outcome.view.clone());
+        let (scope, mut view) = (self.scope.clone(), outcome.view.clone());
         let accepted = Arc::new(AtomicBool::new(false));
         let is_accepted = accepted.clone();
         let amend = move |zone: &Zone, settings: &mut ZoneSettings| {
-            let drops_hidden = settings.extra.remove(ACCEPTED_LOSS).is_some();
-            is_accepted.store(drops_hidden, Relaxed);
-            let changes = changes(zone, &scope.wanted(&view, drops_hidden));
+            if settings.extra.remove(ACCEPTED_LOSS).is_some() {
+                is_accepted.store(true, Relaxed);
+                Arc::make_mut(&mut view).drop_hidden(&scope.title, |endpoint| scope.has(endpoint));
+            }
+            let changes = changes(zone, &scope.wanted(&view));
             if !changes.is_empty() || !settings.extra.contains_key(FETCHED) {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
                 settings.extra.insert(FETCHED.into(), now.into());
@@ -205,7 +216,10 @@ impl AzureZone {
         };
         control.ask(|answer| StoreTask::Amend(self.zone.clone(), author, Box::new(amend), answer)).await?;
         if accepted.load(Relaxed) {
-            reader.forget_hidden(|endpoint| self.scope.has(endpoint));
+            let dropped = reader.drop_hidden(&self.scope.title, |endpoint| self.scope.has(endpoint));
+            if dropped > 0 {
+                tracing::warn!(zone = %self.zone, endpoints = dropped, "dropped endpoints of subscriptions that may not be read, as accepted");
+            }
         }
         Ok(())
     }

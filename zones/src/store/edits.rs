@@ -171,6 +171,9 @@ impl Store {
                 return Err((answer, refusal));
             }
         };
+        if !wanted.is_dry && wanted.author.via.feed().is_some() {
+            self.slots[place].state.is_held = false; // a loss that was held is over
+        }
         let Some(owned) = &mut self.slots[place].owned else { return Err((answer, Refusal::Stopped)) }; // the attempt needed it
         if wanted.is_dry || (done.change.is_none() && settings.is_none()) {
             let done = EditResult { change: None, ..done };
