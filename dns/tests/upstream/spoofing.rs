@@ -56,7 +56,8 @@ fn each_question_leaves_from_a_port_of_its_own_with_an_id_and_a_letter_case_of_i
     assert!(seen.iter().any(|(port, ..)| *port < 10_000) && seen.iter().any(|(port, ..)| *port > 61_000), "all of the range");
 }
 
-/// Sockets of this process that are connected to a port of this machine.
+/// Sockets of this process that are connected to a port of this machine. The table is not read at one moment: a socket that takes the place of
+/// another may be in it together with it.
 fn sockets_to(port: u16) -> usize {
     let table = std::fs::read_to_string("/proc/self/net/udp").unwrap();
     let remote = format!("0100007F:{port:04X}");
@@ -76,7 +77,7 @@ fn many_questions_at_once_hold_no_more_sockets_than_the_bound() {
     (0..1000).for_each(|id| server.submit(&client, id, &format!("h{id}.load.contoso.test")));
     let mut most = 0;
     poll(|| {
-        most = most.max(sockets_to(upstream.port()));
+        most = most.max((0..3).map(|_| sockets_to(upstream.port())).min().unwrap());
         (held.load(Ordering::Relaxed) >= 1000).then_some(())
     });
     assert!(most > 1 && most <= POOL, "{most} sockets");
