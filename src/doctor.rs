@@ -8,7 +8,7 @@ mod resolve;
 mod service;
 mod system;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -99,6 +99,8 @@ struct DoctorVisit<'a> {
     configuration: Value,
     client: IpAddr,
     network: String,
+    /// False if another client was named, whose resolvers are not those of this machine.
+    is_this_machine: bool,
 }
 
 /// Examines, prints the report, and returns its exit code.
@@ -136,7 +138,8 @@ impl<'a> DoctorVisit<'a> {
         let listen = args.server.or_else(|| listen_address(&configuration));
         let networks = api.get("/v1/networks")?;
         let (client, network) = client(args, &networks, listen)?;
-        Ok(Self { args, api, files: SystemFiles::below(&args.root), patience, listen, configuration, client, network })
+        let is_this_machine = (args.client.is_none() && args.network.is_none()) || !args.resolver.is_empty();
+        Ok(Self { args, api, files: SystemFiles::below(&args.root), patience, listen, configuration, client, network, is_this_machine })
     }
 
     /// Returns the value of a configuration key as text, without quotes.
@@ -179,7 +182,11 @@ fn setting(configuration: &Value, section: &str, key: &str) -> Option<String> {
 fn listen_address(configuration: &Value) -> Option<SocketAddr> {
     let listen = setting(configuration, "server", "listen")?;
     let first = listen.split(['"', '\'']).find_map(|part| part.parse::<SocketAddr>().ok())?;
-    let ip = if first.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { first.ip() };
+    let ip = match first.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
     (first.port() != 0).then(|| SocketAddr::new(ip, first.port()))
 }
 
@@ -221,7 +228,7 @@ fn is_within(client: IpAddr, prefix: IpAddr, length: u32) -> bool {
 
 /// Returns the address from which this machine sends to `server`.
 fn own_address(server: SocketAddr) -> Option<IpAddr> {
-    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).ok()?;
     socket.connect(server).ok()?;
     Some(socket.local_addr().ok()?.ip())
@@ -261,6 +268,7 @@ mod tests {
         let configuration = |listen: &str| json!({"settings": [{"section": "server", "key": "listen", "value": listen}]});
         assert_eq!(listen_address(&configuration(r#"["0.0.0.0:53", "[::]:53"]"#)), Some("127.0.0.1:53".parse().unwrap()));
         assert_eq!(listen_address(&configuration(r#"["10.20.0.10:53"]"#)), Some("10.20.0.10:53".parse().unwrap()));
+        assert_eq!(listen_address(&configuration(r#"["[::]:53"]"#)), Some("[::1]:53".parse().unwrap()));
         assert_eq!(listen_address(&configuration(r#"["127.0.0.1:0"]"#)), None);
     }
 }

@@ -145,9 +145,12 @@ fn visit(scene: &Scene, name: &str, service: SocketAddr) -> Report {
     scene.examine(&[name, "--service-ca", &authority, "--connect-to", &service.to_string()])
 }
 
-/// An address on which nothing listens.
-fn closed_port() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// An address that refuses connections and datagrams: a socket of another kind keeps the port from being taken.
+fn closed_port() -> (socket2::Socket, SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
 }
 
 #[test]
@@ -163,6 +166,12 @@ fn healthy_names_and_machines_are_not_blamed() {
     scene.examine(&[FHIR, "--dns-only", "--client", "10.20.0.4"]).is_healthy();
     scene.examine(&["contosows-fhir1.fhir.privatelink.azurehealthcareapis.com", "--dns-only"]).is_healthy();
     scene.examine(&["www.contoso.test", "--dns-only"]).is_healthy();
+    let tcp = LabServer::start(LabScenario::azure(), "127.0.0.1:0".parse().unwrap()).unwrap();
+    let other = Setup {
+        config: format!("[[forward]]\nzone = 'contoso.test'\nupstreams = ['tcp://{}']\n", tcp.address()).leak(),
+        ..Setup::default()
+    };
+    other.start().examine(&["www.contoso.test", "--dns-only"]).is_healthy();
     scene.examine(&[]).is_healthy();
     scene.examine(&["--peer", &server]).is_healthy();
     scene.examine(&["--on-premises", &server]).is_healthy();
@@ -199,7 +208,8 @@ fn a_resolver_that_leads_elsewhere_is_found() {
     scene.examine(&[FHIR, "--dns-only", "--resolver", &stranger]).finds(2, "system resolver", "203.0.113.20", "forward");
     let mixed = scene.examine(&["--resolver", &own, "--resolver", &stranger]);
     mixed.finds(2, "system resolver", "does not know zone", "nameserver");
-    let closed = closed_port().to_string();
+    let (_closed, closed) = closed_port();
+    let closed = closed.to_string();
     scene.examine(&["--resolver", &closed]).finds(2, "system resolver", "refused", "nameserver");
     scene.examine(&["--peer", &stranger]).finds(2, "peer", "for contosows", "primaries");
     scene.examine(&["--on-premises", &stranger]).finds(2, "on-premises", "for contosows", "conditional forwarder for");
@@ -225,7 +235,8 @@ fn files_of_the_machine_that_pass_dns_by_are_found() {
 #[test]
 fn a_service_that_does_not_serve_its_clients_is_found() {
     let scene = Setup::default().start();
-    visit(&scene, FHIR, closed_port()).finds(2, "connection", "refused", "private endpoint");
+    let (_closed, closed) = closed_port();
+    visit(&scene, FHIR, closed).finds(2, "connection", "refused", "private endpoint");
     visit(&scene, FHIR, service("other", &["127.0.0.0/8"], 0).address()).finds(2, "certificate", "another name", "proxy");
     visit(&scene, FHIR, service("short", &["127.0.0.0/8"], 0).address()).finds(1, "certificate", "more days", "renew");
     visit(&scene, FHIR, service("service", &["10.0.0.0/8"], 0).address()).finds(2, "service", "403 over the private address", "approve");

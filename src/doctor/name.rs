@@ -34,7 +34,10 @@ pub fn examine(of: &DoctorVisit<'_>, name: &str, roots: Arc<RootCertStore>, repo
     let addresses = server_answer(&explained, name, report);
     other_types(of, name, &addresses, report)?;
     transport(of, name, report);
-    let resolvers = of.resolvers(report);
+    let resolvers = if of.is_this_machine { of.resolvers(report) } else { Vec::new() };
+    if !of.is_this_machine {
+        report.note("system resolver", "left out: the resolvers of this machine do not serve that client");
+    }
     for (resolver, file) in &resolvers {
         compare(of, name, (*resolver, file), &addresses, &explained, report);
     }
@@ -176,12 +179,19 @@ fn compare(
             );
         }
     };
-    if answer.addresses == addresses {
-        return report.good(TOPIC, format!("{resolver} ({file}) gives the same: {}", listed(&answer.addresses)));
+    let are_public = |addresses: &[IpAddr]| !addresses.is_empty() && !addresses.iter().any(|address| is_private(*address));
+    // Public names may have other addresses at each resolver.
+    if answer.addresses == addresses || (are_public(&answer.addresses) && are_public(addresses) && !goes_home(explained)) {
+        return report.good(TOPIC, format!("{resolver} ({file}) agrees: {}", listed(&answer.addresses)));
     }
     let zones = PrivateLinkTable::builtin().private_zone_of(name).map_or_else(|| parent(name), str::to_owned);
     let text = format!("{resolver} ({file}) gives {}, this server {}; {}", shown(&answer), listed(addresses), parting(&answer, explained));
     report.fail(TOPIC, text, format!("point this machine to the server, or make {resolver} forward {zones} to it; then flush its cache"));
+}
+
+/// Returns true if the name has a private-link alias, so that its public addresses are wrong.
+fn goes_home(explained: &Value) -> bool {
+    !explained["fallback"].is_null() || !explained["verdict"].is_null()
 }
 
 /// Describes where the chain of another resolver leaves the server's.
@@ -221,17 +231,16 @@ fn upstreams(of: &DoctorVisit<'_>, explained: &Value, name: &str, report: &mut D
     let mut named: Vec<String> = routes.flat_map(|route| route["upstreams"].as_array().into_iter().flatten().map(text)).collect();
     named.sort();
     named.dedup();
+    let all = of.api.get("/v1/upstreams").unwrap_or_default();
     let (mut silent, mut good) = (Vec::new(), Vec::new());
     for upstream in &named {
-        let Some(address) = upstream
-            .trim_start_matches(|letter: char| letter.is_ascii_lowercase() || ":/".contains(letter))
-            .parse()
-            .ok()
-            .or_else(|| super::server_address(upstream))
-        else {
+        let known = all.as_array().into_iter().flatten().find(|known| text(&known["name"]) == *upstream);
+        let Some(address) = known.and_then(|known| text(&known["address"]).parse().ok()) else {
+            silent.push(format!("{upstream}: its address is not known"));
             continue;
         };
-        match ask(address, name, RecordType::A, of.patience) {
+        let question = if known.is_some_and(|known| known["transport"] == "tcp") { ask_over_tcp } else { ask };
+        match question(address, name, RecordType::A, of.patience) {
             Ok(answer) if matches!(answer.rcode, ResponseCode::ServFail | ResponseCode::Refused) => {
                 silent.push(format!("{upstream}: {}", answer.rcode))
             }

@@ -99,7 +99,12 @@ struct CertificateObserver {
 impl CertificateObserver {
     fn new(roots: Arc<RootCertStore>) -> Result<Self, String> {
         let usual = WebPkiServerVerifier::builder_with_provider(roots, Arc::new(ring::default_provider())).build();
-        Ok(Self { usual: usual.map_err(|error| format!("no certificate authorities to trust: {error}"))?, seen: Mutex::new(None) })
+        Ok(Self {
+            usual: usual.map_err(|error| {
+                format!("this machine has no certificate authorities to trust ({error}); name a file with --service-ca")
+            })?,
+            seen: Mutex::new(None),
+        })
     }
 }
 
