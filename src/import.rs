@@ -3,6 +3,7 @@
 mod gather;
 
 use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -140,7 +141,10 @@ fn of_files(args: &ImportArgs, directory: &Path, records: &ImportedRecords) -> V
     if names.is_empty() {
         names = records.private_zones().union(&records.zones).cloned().collect();
     }
-    let file = |name: &str| directory.join(format!("{}.zone", if name == "." { "root" } else { name })).display().to_string();
+    // A label may have slashes (RFC 2317). In a path they would lead out of the directory.
+    let file = |name: &str| {
+        directory.join(format!("{}.zone", if name == "." { "root".into() } else { name.replace('/', "_") })).display().to_string()
+    };
     names.into_iter().map(|name| TargetZone { place: file(&name), name }).collect()
 }
 
@@ -156,14 +160,18 @@ fn send(client: &ApiClient, target: &TargetZone, records: &[ImportedRecord], dry
 fn write(target: &TargetZone, records: &[ImportedRecord], dry_run: bool) -> Result<Value, String> {
     let path = Path::new(&target.place);
     let failed = |error: std::io::Error| format!("error: {}: {error}", target.place);
+    let exists = || format!("error: {} exists. help: name another --directory, or move the file away", target.place);
     if path.exists() {
-        return Err(format!("error: {} exists. help: name another --directory, or move the file away", target.place));
+        return Err(exists());
     }
     if !dry_run {
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory).map_err(failed)?;
         }
-        std::fs::write(path, zone_text(target, records.iter())?).map_err(failed)?;
+        let text = zone_text(target, records.iter())?;
+        let file = std::fs::File::create_new(path)
+            .map_err(|error| if error.kind() == ErrorKind::AlreadyExists { exists() } else { failed(error) });
+        file?.write_all(text.as_bytes()).map_err(failed)?;
     }
     Ok(json!({"zone": target.name, "file": target.place, "added": records.len(), "changed": 0, "removed": 0, "dry_run": dry_run}))
 }

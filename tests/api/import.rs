@@ -1,5 +1,7 @@
 //! `postern import`: records of files on their way to the zones that they belong to.
 
+use std::path::Path;
+
 use hickory_proto::rr::RecordType::A;
 use serde_json::{Value, json};
 
@@ -79,4 +81,17 @@ fn zone_files_are_written_without_a_server() {
     );
     let again = run(&["import", &at("pe.json"), "--directory", &at("out")]);
     assert!(String::from_utf8(again.stderr).unwrap().contains("exists. help: name another --directory"));
+}
+
+#[test]
+fn no_name_leads_out_of_the_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let outside = at("outside");
+    write_files(directory.path(), &[("x.zone", &format!("{outside}. 60 IN SOA ns.contoso.test. admin.contoso.test. 1 2 3 4 5\n"))]);
+    let output = run(&["import", &at("x.zone"), "--directory", &at("out")]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(!Path::new(&format!("{outside}.zone")).exists());
+    let written = std::fs::read_dir(directory.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(written.collect::<Vec<_>>(), [format!("{}.zone", outside.to_lowercase().replace('/', "_"))]);
 }

@@ -89,8 +89,8 @@ pub(super) struct JsonDocuments<'t> {
 /// Reads a text of one or more values, one behind the other, which includes JSON Lines.
 ///
 /// Azure CLI prints warnings in front of its output, and `2>&1` puts them into the file. Such lines
-/// are skipped. A line that begins with `ERROR:` is an error, because the output of the failed
-/// command is missing.
+/// are skipped. A line that begins with `ERROR:` in any letter case, or with `An error occurred`, is
+/// an error, because the output of the failed command is missing.
 pub(super) fn read_documents<'t>(text: &'t [u8], lines: &Lines) -> JsonDocuments<'t> {
     let mut reader = Reader { text, at: if text.starts_with(BOM) { BOM.len() } else { 0 }, lines };
     let mut documents = JsonDocuments::default();
@@ -166,7 +166,7 @@ impl<'t> Reader<'t, '_> {
         if is_value || !word.first().is_some_and(u8::is_ascii_alphabetic) {
             return None;
         }
-        let is_error = word == b"ERROR:";
+        let is_error = word.eq_ignore_ascii_case(b"error:") || line[color..].starts_with(b"An error occurred");
         let is_leveled = is_error || matches!(word, b"WARNING:" | b"INFO:" | b"DEBUG:");
         let begins_value = |line: &[u8]| matches!(line.trim_ascii_start().first(), Some(b'{' | b'['));
         (is_leveled || self.text[end..].split(|byte| *byte == b'\n').any(begins_value)).then_some((end, is_error))

@@ -113,7 +113,8 @@ pub fn read(
     problems: &mut Vec<SourceProblem>,
 ) -> ReadSummary {
     let before = problems.len();
-    let read = match if format == SourceFormat::Auto { detect(file, text) } else { format } {
+    let format = if format == SourceFormat::Auto { detect(file, text) } else { format };
+    let read = match format {
         SourceFormat::Hosts => read_hosts(text, file, table, sink, problems),
         SourceFormat::Azure => read_azure(text, file, origin, table, sink, problems),
         SourceFormat::Overrides => read_overrides(text, file, sink, problems),

@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use postern_config::azure::PrivateLinkTable;
+use postern_config::model::SourceFormat;
+
 use super::rdata::{type_name, write_rdata};
-use super::{IncludeScope, ReadSummary, read_zone_file};
+use super::{IncludeScope, ReadSummary, read, read_zone_file};
 use crate::name::NameBuf;
 use crate::record::{RecordRef, RecordSink, SourceProblem};
 
@@ -51,7 +54,7 @@ pub fn zone_in(text: impl AsRef<[u8]>, file: &Path, root: Option<&Path>) -> (Kep
 #[test]
 fn the_format_is_told_from_content_and_name() {
     use postern_config::model::SourceFormat::{Azure, Hosts, Zone};
-    let cases: [(&str, &[u8], postern_config::model::SourceFormat); 18] = [
+    let cases: [(&str, &[u8], SourceFormat); 18] = [
         ("x.json", b"", Azure),
         ("x.zone", b"", Zone),
         ("x", b"", Zone),
@@ -74,4 +77,16 @@ fn the_format_is_told_from_content_and_name() {
     for (path, text, want) in cases {
         assert_eq!(super::detect(Path::new(path), text), want, "{path} {text:?}");
     }
+}
+
+#[test]
+fn lines_of_json_keep_the_place_of_their_errors() {
+    let line = r#"{"fqdn": "a.blob.core.windows.net", "ipAddresses": ["10.1.0.400"], "x": 1}"#;
+    let file = Arc::new(PathBuf::from("pe.json"));
+    let origin = NameBuf::parse("privatelink.blob.core.windows.net").unwrap();
+    let (mut kept, mut problems) = (Kept::default(), Vec::new());
+    let text = format!("{line}\n{line}\n");
+    read(SourceFormat::Auto, text.as_bytes(), &file, &origin, None, PrivateLinkTable::builtin(), &mut kept, &mut problems);
+    let first = problems.iter().map(ToString::to_string).next().unwrap_or_default();
+    assert!(first.contains("pe.json:1:") && first.contains("10.1.0.400") && !first.contains("looks like"), "{problems:?}");
 }

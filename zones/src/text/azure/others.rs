@@ -21,6 +21,9 @@ static WINDOWS: [(&str, &[&str]); 8] = [
     ("SOA", &["PrimaryServer", "ResponsiblePerson", "SerialNumber", "RefreshInterval", "RetryDelay", "ExpireLimit", "MinimumTimeToLive"]),
 ];
 
+/// Members of `RecordData` that are time spans. In others, such as the text of a TXT record, colons have no meaning.
+const DURATIONS: [&str; 4] = ["RefreshInterval", "RetryDelay", "ExpireLimit", "MinimumTimeToLive"];
+
 impl Walk<'_> {
     /// A record of Windows DNS.
     pub(super) fn windows_record(&mut self, object: &Object<'_>) {
@@ -85,7 +88,7 @@ impl Walk<'_> {
                 return Ok((self.duration(value, name)?.to_string().into(), value.at));
             }
             return match &value.kind {
-                JsonKind::String(text) if text.contains(':') && text.split([':', '.']).all(is_decimal) => {
+                JsonKind::String(text) if DURATIONS.contains(&name) && text.contains(':') && text.split([':', '.']).all(is_decimal) => {
                     Ok((self.duration(value, name)?.to_string().into(), value.at))
                 }
                 JsonKind::String(text) => Ok((text.clone(), value.at)),

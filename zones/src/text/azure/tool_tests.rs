@@ -126,6 +126,8 @@ fn records_of_windows_dns_are_read() {
         ("PTR", r#"{"PtrDomainName": "a.contoso.test."}"#, "PTR a.contoso.test."),
         ("SRV", r#"{"DomainName": "dc1.contoso.test.", "Port": 389, "Priority": 0, "Weight": 100}"#, "SRV 0 100 389 dc1.contoso.test."),
         ("TXT", r#"{"DescriptiveText": "v=spf1 -all"}"#, r#"TXT "v=spf1 -all""#),
+        ("TXT", r#"{"DescriptiveText": "10:20:30"}"#, r#"TXT "10:20:30""#),
+        ("AAAA", r#"{"IPv6Address": "2001:10:20:30:40:50:60:70"}"#, "AAAA 2001:10:20:30:40:50:60:70"),
         (
             "SOA",
             r#"{"PrimaryServer": "dc1.contoso.test.", "ResponsiblePerson": "hostmaster.contoso.test.", "SerialNumber": 21, "RefreshInterval": {"TotalSeconds": 900.0}, "RetryDelay": "00:10:00", "ExpireLimit": "1.00:00:00", "MinimumTimeToLive": {"TotalSeconds": 3600}}"#,

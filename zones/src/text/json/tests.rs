@@ -63,6 +63,11 @@ fn a_file_holds_several_values_and_messages_of_programs() {
         ("\u{feff}This command is in preview\n\n{}", "1 values and 1 lines"),
         ("\u{1b}[33mWARNING: it is in preview\u{1b}[0m\n[]\n  INFO: done", "1 values and 2 lines"),
         ("{}\nERROR: (NotFound) no such endpoint\nCode: NotFound\n{}", "2:1: a program reported `ERROR: (NotFound) no such endpoint`"),
+        ("{}\nError: no outputs found\n{}", "2:1: a program reported `Error: no outputs found`"),
+        (
+            "{}\nAn error occurred (AccessDenied) when calling\n{}",
+            "2:1: a program reported `An error occurred (AccessDenied) when calling`",
+        ),
         ("WARNING: nothing else", "1:22: the file ends where a value is expected"),
         ("{}\nnothing else", "2:1: `nothing` where a value is expected"),
         ("{} nothing\n{}", "1:4: `nothing` where a value is expected"),
