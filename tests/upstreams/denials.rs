@@ -53,6 +53,18 @@ fn a_denial_is_given_if_the_next_upstream_fails_and_is_asked_for_again() {
 }
 
 #[test]
+fn a_denial_is_not_cached_either_if_the_upstream_before_failed() {
+    let first = ScriptedUpstream::start(|question| Some(empty(question, ResponseCode::ServFail)));
+    let second = knows("hub.contoso.test", "192.0.2.1");
+    let upstreams = format!("upstreams = ['{}', '{}']\n{PATIENT_FORWARD}", first.address, second.address);
+    let server = server(&format!("[[forward]]\nzone = '.'\nnext-on = ['nxdomain']\n{upstreams}"));
+    for _ in 0..2 {
+        assert_eq!(server.short("site.contoso.test", A), ["NXDOMAIN"]);
+    }
+    assert_eq!(second.seen("site.contoso.test").len(), 2, "the first upstream may know it once it is well");
+}
+
+#[test]
 fn nodata_leads_to_the_next_upstream_if_it_is_in_the_list() {
     let first = ScriptedUpstream::start(|question| Some(denial(question, ResponseCode::NoError)));
     let second = knows("www.contoso.test", "192.0.2.2");

@@ -60,6 +60,8 @@ pub trait ResolverEffects {
     fn close(&mut self, id: UpstreamId);
     /// Sends a question. The implementation chooses its ID.
     fn send(&mut self, to: UpstreamId, over: UpstreamTransport, attempt: AttemptId, message: &[u8]) -> Result<(), AttemptError>;
+    /// Believes the answer to an attempt over UDP although it lacks its marks, because the upstream has no TCP.
+    fn expect_unmarked(&mut self, _attempt: AttemptId) {}
     /// Ignores the answer to an attempt from now on.
     fn forget(&mut self, to: UpstreamId, over: UpstreamTransport, attempt: AttemptId);
     /// Returns the upstream whose socket on this side has this address. A question from there has gone in a circle (S7).

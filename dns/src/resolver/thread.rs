@@ -390,6 +390,10 @@ impl ResolverEffects for Post {
         }
     }
 
+    fn expect_unmarked(&mut self, attempt: AttemptId) {
+        self.udp.expect_unmarked(attempt);
+    }
+
     fn forget(&mut self, _: UpstreamId, over: UpstreamTransport, attempt: AttemptId) {
         if over == UpstreamTransport::Udp {
             self.udp.forget(attempt);

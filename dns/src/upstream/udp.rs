@@ -254,6 +254,13 @@ impl UdpUpstreams {
         std::mem::take(&mut self.lost)
     }
 
+    /// The answer to an attempt is believed without its marks. A cookie that this server never sent still makes it a stray.
+    pub fn expect_unmarked(&mut self, attempt: AttemptId) {
+        let Some(Some(placed)) = self.places.get(attempt.place as usize) else { return };
+        let slot = self.sockets.get_mut(placed.socket).and_then(|outlet| outlet.slots.get_mut(&placed.id));
+        slot.into_iter().filter(|slot| slot.attempt == attempt).for_each(|slot| slot.marks.is_second = true);
+    }
+
     /// The answer to an attempt is no longer of interest.
     pub fn forget(&mut self, attempt: AttemptId) {
         let Some(place) = self.places.get_mut(attempt.place as usize) else { return };

@@ -70,7 +70,9 @@ fn many_questions_at_once_hold_no_more_sockets_than_the_bound() {
     let held = Arc::new(AtomicUsize::new(0));
     let upstream = scripted({
         let held = held.clone();
-        move |_, _, _| drop(held.fetch_add(1, Ordering::Relaxed))
+        move |_, _, _| {
+            held.fetch_add(1, Ordering::Relaxed);
+        }
     });
     let server = Server::start(&[(upstream, UpstreamTransport::Udp)], LONG);
     let mut client = Client::new(1000);
@@ -157,6 +159,30 @@ fn an_upstream_that_lowers_names_and_has_no_tcp_answers_from_the_first_name_on()
     for id in 0..8 {
         assert!(is_right(&server.ask(&format!("lowered-{id}.load.contoso.test"))), "{id}");
     }
+}
+
+#[test]
+fn an_upstream_that_stops_sending_cookies_and_has_no_tcp_is_asked_a_few_times_and_answers() {
+    let names = Arc::new(Mutex::new(Vec::new()));
+    let upstream = scripted({
+        let names = names.clone();
+        move |socket, question, from| {
+            let name = written(question).to_ascii_lowercase();
+            let cookie = cookie_of(question).filter(|_| !name.starts_with(b"\x05later"));
+            names.lock().unwrap().push(name);
+            let answer = right_answer(question);
+            let answer = match cookie {
+                Some(cookie) => with_cookie(answer, 0, &[&cookie[..8], b"server-cookie-16"].concat()),
+                None => answer,
+            };
+            socket.send_to(&answer, from).unwrap();
+        }
+    });
+    let server = Server::start(&[(upstream, UpstreamTransport::Udp)], LONG);
+    assert!(is_right(&server.ask("first.load.contoso.test")));
+    assert!(is_right(&server.ask("later.load.contoso.test")));
+    let asked = names.lock().unwrap().iter().filter(|name| name.starts_with(b"\x05later")).count();
+    assert!((2..=8).contains(&asked), "{asked} messages");
 }
 
 #[test]

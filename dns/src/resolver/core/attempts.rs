@@ -19,6 +19,8 @@ use crate::upstream::{AttemptError, AttemptId, UpstreamId};
 /// Number of ICMP errors of one upstream that only repeat the question. A stranger who sends 20,000 forged errors a second to random ports
 /// hits one question in 16 if the upstream takes 100 ms. To end a question, errors must hit all its messages before the answer comes.
 const REPEATS: u8 = 3;
+/// Most changes of transport or EDNS, and repetitions after errors, of one question to one upstream.
+const TURNS: u8 = 6;
 
 /// One message sent to one upstream.
 #[derive(Debug)]
@@ -353,7 +355,14 @@ impl ResolverCore {
         out: &mut impl ResolverEffects,
     ) {
         self.leave_queue(exchange);
-        match self.ask_member(now, exchange, member, AskTurn::Otherwise(over, edns), out) {
+        let going = &mut self.exchanges.list[exchange as usize];
+        let may_ask = going.turns < TURNS && now < going.deadline;
+        going.turns = going.turns.saturating_add(1);
+        let asked = match may_ask {
+            true => self.ask_member(now, exchange, member, AskTurn::Otherwise(over, edns), out),
+            false => Err(AttemptError::Exhausted),
+        };
+        match asked {
             Ok(()) => {
                 let active = self.exchanges.list[exchange as usize].active;
                 if let Some(attempt) = active.and_then(|place| self.exchanges.attempts.get_mut(place as usize)) {
@@ -399,8 +408,8 @@ impl ResolverCore {
                 self.end_attempt(place, out);
                 return self.ask_again(now, state, (exchange, member), (UpstreamTransport::Tcp, edns, false), out);
             }
-            // There is no TCP: a second answer over UDP will do.
-            (UpstreamTransport::Tcp, Some(_)) if is_awaited && std::mem::take(&mut self.exchanges.list[exchange as usize].is_doubtful) => {
+            // There is no TCP: a second answer over UDP will do, whatever its marks.
+            (UpstreamTransport::Tcp, Some(AttemptError::Unreachable)) if is_awaited && self.may_go_unmarked(exchange, member) => {
                 self.end_attempt(place, out);
                 return self.ask_again(now, state, (exchange, member), (UpstreamTransport::Udp, edns, false), out);
             }
@@ -425,6 +434,14 @@ impl ResolverCore {
         if waited_for {
             self.ask_next(now, state, exchange, out);
         }
+    }
+
+    /// Returns true if a member that refuses TCP is asked over UDP once more, which happens once in an exchange.
+    fn may_go_unmarked(&mut self, exchange: u32, member: u8) -> bool {
+        let going = &mut self.exchanges.list[exchange as usize];
+        let may = std::mem::take(&mut going.is_doubtful) && going.unmarked & (1 << member) == 0;
+        going.unmarked |= u64::from(may) << member;
+        may
     }
 
     /// Counts that an upstream could not be reached.

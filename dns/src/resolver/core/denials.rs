@@ -40,12 +40,13 @@ pub(super) fn is_denied(plan: &RoutePlan, heard: &UpstreamAnswers) -> bool {
 }
 
 impl ResolverCore {
-    /// Returns true if a member's answer is a denial, and another member that is not down may know the name.
+    /// Returns true if a member's answer is a denial that is not cached: another member has not denied the name, and may know it. One that
+    /// failed is not asked again, but a denial must not outlive its failure.
     pub(super) fn is_passed_over(&self, exchange: u32, member: u8, heard: &UpstreamAnswers) -> bool {
         let going = &self.exchanges.list[exchange as usize];
         let Some(route) = self.exchanges.routes.get(&going.ask.route).filter(|route| is_denied(&route.plan, heard)) else { return false };
-        let asked = going.tried | going.refused | 1 << member | self.down_members(exchange);
-        (0..route.members.len()).any(|other| asked & (1 << other) == 0)
+        let denied = going.denied | 1 << member;
+        (0..route.members.len()).any(|other| denied & (1 << other) == 0)
     }
 
     /// Asks the next member after a denial.
@@ -59,6 +60,7 @@ impl ResolverCore {
     ) {
         let going = &mut self.exchanges.list[exchange as usize];
         going.refused |= 1 << member;
+        going.denied |= 1 << member;
         going.denial = Some(denial);
         if going.active.is_none() && going.queued.is_none() {
             self.ask_next(now, state, exchange, out);

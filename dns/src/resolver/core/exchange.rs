@@ -38,7 +38,7 @@ use crate::resolver::timers::TimerId;
 use crate::route::{RouteId, RoutePlan, RouteTable};
 use crate::state::State;
 use crate::upstream::health::SendAdmission;
-use crate::upstream::{AttemptError, UpstreamCondition, UpstreamId, message};
+use crate::upstream::{AttemptError, AttemptId, UpstreamCondition, UpstreamId, message};
 
 /// Number of rounds in which silent upstreams are tried.
 const ROUNDS: u8 = 4;
@@ -90,7 +90,7 @@ pub(super) struct UpstreamExchange {
     pub(super) first: u32,
     /// Questions that left to wait for the alias of the name. Some of them may be over already.
     pub(super) at_alias: Vec<u32>,
-    deadline: Now,
+    pub(super) deadline: Now,
     /// Members of the route tried in this round, and those that are not tried again.
     pub(super) tried: u64,
     pub(super) refused: u64,
@@ -100,8 +100,14 @@ pub(super) struct UpstreamExchange {
     pub(super) denial: Option<PassedDenial>,
     /// It came back to this server (S7).
     pub(super) has_circled: bool,
+    /// Members that denied the name.
+    pub(super) denied: u64,
     /// It is asked over TCP because an answer lacked a mark.
     pub(super) is_doubtful: bool,
+    /// Members that have no TCP, so that their answers over UDP need no mark.
+    pub(super) unmarked: u64,
+    /// How often the member that is asked now was asked otherwise than at first.
+    pub(super) turns: u8,
     round: u8,
     pub(super) failure: Option<Failure>,
     /// Set once an upstream was asked. Only then is a failure cached for this name.
@@ -195,7 +201,10 @@ impl ResolverCore {
             icmp_errors: 0,
             denial: None,
             has_circled: false,
+            denied: 0,
             is_doubtful: false,
+            unmarked: 0,
+            turns: 0,
             round: 1,
             failure: None,
             asked: None,
@@ -318,12 +327,15 @@ impl ResolverCore {
             self.end_attempt(oldest, out);
         }
         let going = &mut self.exchanges.list[exchange as usize];
+        if over == UpstreamTransport::Udp && going.unmarked & (1 << member) != 0 {
+            out.expect_unmarked(AttemptId { place, serial: self.exchanges.serial });
+        }
         going.attempts.push(place);
         (going.active, going.asked) = (Some(place), Some(server));
         (going.patience, going.sends) = (patience, sends + 1);
         let is_late = going.round > 1 || matches!(turn, AskTurn::Repeated(..));
         if matches!(turn, AskTurn::First) {
-            going.icmp_errors = 0;
+            (going.icmp_errors, going.turns) = (0, 0);
             self.hold_share(now, server, exchange);
             self.arm_hedge(now, exchange, server);
         }

@@ -42,6 +42,8 @@ pub(super) struct QuestionMarks {
     /// Hash of the name as it was sent. `None` if its letter case was left alone.
     case: Option<u64>,
     cookie: bool,
+    /// The same question was answered without marks before, and there is no TCP: both answers have a right ID of their own.
+    pub(super) is_second: bool,
 }
 
 /// The outstanding question that a datagram belongs to.
@@ -126,18 +128,17 @@ impl PeerMarks {
             match message::case(keys, response) == Some(case) {
                 true => self.case_broken.clear(),
                 false if now < self.without_case => {}
-                // It was asked again over UDP, which happens only if there is no TCP: both answers have a right ID of their own.
-                false if self.case_broken.contains(&question) => return verdict,
                 false => {
                     if agree(&mut self.case_broken, question) {
                         self.without_case = now.plus(WITHOUT_CASE);
                         tracing::warn!(upstream = %self.name, "upstream changes the letter case of names; no longer checking it there");
+                    } else if !sent.is_second {
+                        verdict = MarkVerdict::Doubtful;
                     }
-                    return if now < self.without_case { verdict } else { MarkVerdict::Doubtful };
                 }
             }
         }
-        verdict
+        if verdict == MarkVerdict::Doubtful && sent.is_second { MarkVerdict::Right } else { verdict }
     }
 
     fn check_cookie(&mut self, question: u64, local: IpAddr, cookie: [u8; COOKIE], response: &[u8]) -> MarkVerdict {
@@ -249,23 +250,25 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_that_breaks_letter_case_is_believed_after_three_names_or_two_answers_for_one() {
+    fn an_upstream_that_breaks_letter_case_is_believed_after_three_names_or_at_a_second_answer() {
         let mut peer = PeerMarks::new("192.0.2.53".into());
         peer.cookies = false;
         let lowered = response(QUESTION, None, 0);
-        for (question, want) in [
-            (1, MarkVerdict::Doubtful),
-            (1, MarkVerdict::Right),
-            (2, MarkVerdict::Doubtful),
-            (3, MarkVerdict::Right),
-            (4, MarkVerdict::Right),
+        for (question, is_second, want) in [
+            (1, false, MarkVerdict::Doubtful),
+            (1, true, MarkVerdict::Right),
+            (1, false, MarkVerdict::Doubtful),
+            (2, false, MarkVerdict::Doubtful),
+            (3, false, MarkVerdict::Right),
+            (4, false, MarkVerdict::Right),
         ] {
-            let marks = loop {
+            let mut marks = loop {
                 let (octets, marks) = marked(&peer);
                 if octets != QUESTION || question == 4 {
                     break marks;
                 }
             };
+            marks.is_second = is_second;
             assert_eq!(check(&mut peer, marks, question, &lowered), want, "{question}");
         }
         assert_eq!(marked(&peer).0, QUESTION, "its questions are in lower case now");
