@@ -202,18 +202,21 @@ fn a_good_name_of_a_rare_type_is_asked_although_many_domains_are_silent_for_that
     }
 }
 
+/// What was answered is remembered by hashes, of which later ones take the place of a few. So most of the names must be asked, not all.
 #[test]
-fn a_name_that_was_answered_before_is_asked_in_a_silent_domain_that_has_used_its_share() {
+fn names_that_were_answered_before_are_asked_in_a_silent_domain_that_has_used_its_share() {
     let mut script = Script::repeating(SIMPLE, |_| {});
-    script.ask(SPOKE, "www.co.test");
-    script.say_next(ResponseCode::NoError, &["www.co.test. 1 A 192.0.2.7"]);
+    for number in 0..16 {
+        script.ask(SPOKE, &format!("www{number}.co.test"));
+        script.say_next(ResponseCode::NoError, &[&format!("www{number}.co.test. 1 A 192.0.2.7")]);
+    }
     script.replies();
     flood(&mut script, 1500, |number| format!("d{number}.e{number}.co.test"), SPOKE);
     script.replies();
     script.ask(SPOKE, "new.co.test");
     assert_eq!(script.reply(), "ServFail/22", "its share is used up");
     script.take_sent();
-    script.ask(SPOKE, "www.co.test");
-    let sent = script.take_sent();
-    assert_eq!((sent.len(), script.replies()), (1, Vec::new()), "it is asked");
+    (0..16).for_each(|number| drop(script.ask(SPOKE, &format!("www{number}.co.test"))));
+    let sent = script.take_sent().len();
+    assert!(sent >= 8, "{sent} of 16 are asked");
 }
