@@ -80,7 +80,10 @@ case.write("postern.toml", CONFIG)
 questions = [wire(number) for number in range(QUESTIONS)]
 answers, sent, done, over_tcp = {}, {}, threading.Event(), []
 client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+try:
+    client.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)  # what is lost here is not lost by the server
+except PermissionError:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
 client.connect(("127.0.0.1", p))
 server = start()
 if query(p, "first.corp.contoso.com", timeout=60) is None:
